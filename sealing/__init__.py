@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sealing: HPKE envelopes for small secrets, sealed streams for data, descriptors that name them.
+
+    key = StreamKey.generate()
+    descriptor = seal_stream(plain, sealed, key, kind="dataset", labels=("health",))
+    envelope = seal_envelope(key.to_bytes(), recipient, context("placet/grant/v1", digest))
+
+    key = StreamKey(open_envelope(envelope, private_key, context("placet/grant/v1", digest)))
+    leaves = verify_root(sealed, descriptor)
+    with open_stream(sealed, key, descriptor, leaf_hashes=leaves) as reader:
+        reader.readinto(buffer)
+
+What is refused is refused by an exception of `errors.py`, each with its `reason`.
+"""
+
+from placet.sealing._context import context
+from placet.sealing._describe import describe_stream
+from placet.sealing._descriptor import ObjectDescriptor
+from placet.sealing._envelope import open_envelope, seal_envelope
+from placet.sealing._hpke import HPKEPrivateKey, HPKEPublicKey
+from placet.sealing._io import ReadableSource, SeekableSource, WritableSink
+from placet.sealing._key import StreamKey
+from placet.sealing._padding import pad, padded_length, unpad_into
+from placet.sealing._reader import StreamReader, open_stream
+from placet.sealing._root import verify_root
+from placet.sealing._seal import seal_stream
+from placet.sealing._wrap import unwrap_key, wrap_key
+from placet.sealing.errors import (
+    DescriptorMalformed,
+    EnvelopeForged,
+    EnvelopeKeyMismatch,
+    EnvelopeMalformed,
+    EnvelopeRefused,
+    EnvelopeSuiteUnsupported,
+    KeyCommitmentMismatch,
+    KeyMalformed,
+    KeyRefused,
+    KeyUnwrapRefused,
+    ObjectRootMismatch,
+    SealingError,
+    SegmentForged,
+    StreamHeaderMalformed,
+    StreamLengthMismatch,
+    StreamRefused,
+)
+
+__all__ = [
+    "DescriptorMalformed",
+    "EnvelopeForged",
+    "EnvelopeKeyMismatch",
+    "EnvelopeMalformed",
+    "EnvelopeRefused",
+    "EnvelopeSuiteUnsupported",
+    "HPKEPrivateKey",
+    "HPKEPublicKey",
+    "KeyCommitmentMismatch",
+    "KeyMalformed",
+    "KeyRefused",
+    "KeyUnwrapRefused",
+    "ObjectDescriptor",
+    "ObjectRootMismatch",
+    "ReadableSource",
+    "SealingError",
+    "SeekableSource",
+    "SegmentForged",
+    "StreamHeaderMalformed",
+    "StreamKey",
+    "StreamLengthMismatch",
+    "StreamReader",
+    "StreamRefused",
+    "WritableSink",
+    "context",
+    "describe_stream",
+    "open_envelope",
+    "open_stream",
+    "pad",
+    "padded_length",
+    "seal_envelope",
+    "seal_stream",
+    "unpad_into",
+    "unwrap_key",
+    "verify_root",
+    "wrap_key",
+]
