@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence about enclaves: made by attesters, judged by verifiers (RFC 9334).
+
+Two questions, never mixed: `verify_evidence` says whether evidence is genuine and returns what it
+claims; `appraise` says whether that is wanted. `verify_binding` ties it to an identity.
+"""
+
+from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
+from placet.attestation.attester import Attester
+from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
+from placet.attestation.claims import Claims
+from placet.attestation.errors import (
+    AppraisalRefusedError,
+    AttestationError,
+    CollateralStaleError,
+    EvidenceBindingError,
+    EvidenceDebugError,
+    EvidenceError,
+    EvidenceKindUnsupportedError,
+    EvidenceMalformedError,
+    EvidenceNonceError,
+    EvidenceNotGenuineError,
+    IdentityMalformedError,
+    MeasurementError,
+    PolicyMalformedError,
+    QuotingError,
+)
+from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
+from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
+from placet.attestation.measurement import measure
+from placet.attestation.policy import Policy
+from placet.attestation.simulation import (
+    SIMULATION_ROOT,
+    SIMULATION_SIGNER,
+    SIMULATION_SVN,
+    SimulatedAttester,
+    SimulatedQuotingService,
+)
+from placet.attestation.verifier import verify_evidence
+
+__all__ = [
+    "MAX_EVIDENCE_BYTES",
+    "MAX_IDENTITY_BYTES",
+    "NONCE_BYTES",
+    "SIMULATION_ROOT",
+    "SIMULATION_SIGNER",
+    "SIMULATION_SVN",
+    "AppraisalRefusedError",
+    "AttestationError",
+    "Attester",
+    "Check",
+    "Claims",
+    "CollateralStaleError",
+    "Evidence",
+    "EvidenceBindingError",
+    "EvidenceDebugError",
+    "EvidenceError",
+    "EvidenceKindUnsupportedError",
+    "EvidenceMalformedError",
+    "EvidenceNonceError",
+    "EvidenceNotGenuineError",
+    "Identity",
+    "IdentityMalformedError",
+    "MeasurementError",
+    "Policy",
+    "PolicyMalformedError",
+    "QuotingError",
+    "SimulatedAttester",
+    "SimulatedQuotingService",
+    "Verdict",
+    "appraise",
+    "measure",
+    "report_data",
+    "verify_appraisal",
+    "verify_binding",
+    "verify_evidence",
+]

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
+
+The checks, in order: kind, measurement, signer, platform, debug, svn, tcb_status, advisories,
+tcb_evaluation, collateral_age, bound_to. Debug is refused whatever the policy says.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from placet.attestation.claims import Claims
+from placet.attestation.errors import AppraisalRefusedError
+from placet.attestation.policy import ANY, NONE, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison, in words."""
+
+    name: str
+    expected: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks of one appraisal; ask `accepted`, since a verdict is not a truth value."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there were checks and all of them passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Verdict is not a truth value; use .accepted or verify_appraisal")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the verdict as a JSON object, for logs and for display."""
+        checks = [
+            {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed}
+            for c in self.checks
+        ]
+        return {"accepted": self.accepted, "checks": checks}
+
+
+def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Verdict:
+    """Compare claims with a policy at `now` (Unix seconds).
+
+    `bound_to` is what the enclave must have been launched for: a digest, "" for nothing, or None
+    where this is judged elsewhere (an authority judges it at each lease).
+    """
+    return Verdict(
+        (
+            _listed("kind", policy.kinds, claims.kind),
+            _listed("measurement", policy.measurements, claims.measurement),
+            _listed("signer", policy.signers, claims.signer),
+            _listed("platform", policy.platforms, claims.platform),
+            Check("debug", "false", str(claims.debug).lower(), not claims.debug),
+            _at_least("svn", policy.min_svn, claims.svn),
+            _listed("tcb_status", policy.tcb_statuses, claims.tcb_status),
+            _advisories(policy, claims),
+            _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
+            _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
+            _bound_to(bound_to, claims.bound_to),
+        )
+    )
+
+
+def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
+    """Return the claims if every check passes; raise AppraisalRefusedError naming those that fail.
+
+    Arguments as for `appraise`.
+    """
+    verdict = appraise(claims, policy, now=now, bound_to=bound_to)
+    if verdict.accepted:
+        return claims
+    sentences = "; ".join(
+        f"{check.name} must be {check.expected} and is {check.found}" for check in verdict.failed
+    )
+    raise AppraisalRefusedError(
+        f"The enclave is genuine but not wanted: {sentences}.",
+        claim=", ".join(check.name for check in verdict.failed),
+        expected="; ".join(check.expected for check in verdict.failed),
+        actual="; ".join(check.found for check in verdict.failed),
+        rule="evidence policy",
+        remedy="use an enclave that the policy names, or amend the policy",
+    )
+
+
+def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:
+    if isinstance(allowed, str):
+        return Check(name, allowed, found, allowed == ANY)
+    return Check(name, " or ".join(allowed), found, found in allowed)
+
+
+def _at_least(name: str, least: int | str, found: int) -> Check:
+    if isinstance(least, str):
+        return Check(name, least, str(found), least == ANY)
+    return Check(name, f"at least {least}", str(found), found >= least)
+
+
+def _advisories(policy: Policy, claims: Claims) -> Check:
+    found = ", ".join(claims.advisories) or NONE
+    if isinstance(policy.advisories, str):
+        passed = policy.advisories == ANY or not claims.advisories
+        return Check("advisories", policy.advisories, found, passed)
+    expected = "only " + ", ".join(policy.advisories)
+    return Check("advisories", expected, found, set(claims.advisories) <= set(policy.advisories))
+
+
+def _age(most: int | str, age: int) -> Check:
+    found = f"{age} seconds"
+    if isinstance(most, str):
+        return Check("collateral_age", most, found, most == ANY)
+    # A negative age is collateral from the future: the caller's clock or the evidence is wrong.
+    return Check("collateral_age", f"0 to {most} seconds", found, 0 <= age <= most)
+
+
+def _bound_to(expected: str | None, found: str) -> Check:
+    if expected is None:
+        return Check("bound_to", ANY, found or NONE, True)
+    return Check("bound_to", expected or NONE, found or NONE, found == expected)

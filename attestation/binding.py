@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding of evidence to an identity, to the verifier's nonce and to a context.
+
+    report_data = SHA-512("placet/binding/v1" ‖ P(identity digest) ‖ P(nonce) ‖ P(context))
+
+where P(x) is the length of x as 8 bytes, big-endian, followed by x.
+"""
+
+import hashlib
+import hmac
+
+from placet.attestation.claims import Claims
+from placet.attestation.errors import EvidenceBindingError, EvidenceNonceError
+from placet.attestation.identity import Identity
+
+NONCE_BYTES = 32
+REPORT_DATA_BYTES = 64
+_DOMAIN = b"placet/binding/v1"
+
+
+def report_data(identity_digest: str, nonce: bytes, context: bytes) -> bytes:
+    """Return the 64 bytes that an enclave puts into its quote.
+
+    Raises EvidenceNonceError unless the nonce has 32 bytes: evidence for no nonce could be old.
+    """
+    if len(nonce) != NONCE_BYTES:
+        raise EvidenceNonceError(
+            f"The nonce must be {NONCE_BYTES} random bytes of the verifier's; "
+            f"{len(nonce)} were given.",
+            claim="nonce",
+            expected=str(NONCE_BYTES),
+            actual=str(len(nonce)),
+        )
+    parts = (identity_digest.encode(), nonce, context)
+    prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hashlib.sha512(_DOMAIN + prefixed).digest()
+
+
+def verify_binding(claims: Claims, identity: Identity, nonce: bytes, context: bytes) -> None:
+    """Check that the claims vouch for this identity, to this nonce, in this context.
+
+    Raises EvidenceNonceError or EvidenceBindingError.
+    """
+    if not hmac.compare_digest(claims.report_data, report_data(identity.digest, nonce, context)):
+        raise EvidenceBindingError(
+            "The evidence is genuine but vouches for another identity, nonce or context; "
+            "ask the enclave again with a fresh nonce.",
+            claim="report_data",
+            remedy="ask for evidence with a fresh nonce",
+        )

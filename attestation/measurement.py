@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurement of a simulated enclave: a digest over the code that it can run.
+
+    SHA-256("placet/measure/v1" ‖ P(role) ‖ for each file, by path: P(path) ‖ size ‖ SHA-256)
+
+where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. The files are
+the Python sources, compiled modules and the lock file of the trusted components, named as they are
+installed (placet/enclave/...), so a checkout and a wheel of it have one measurement.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from placet.attestation.errors import MeasurementError
+from placet.attestation.identity import ROLES
+
+COMPONENTS = ("governance", "attestation", "sealing", "proto", "enclave")
+LOCK_FILE = "placet/enclave/requirements.txt"
+_DOMAIN = b"placet/measure/v1"
+# What the interpreter can import. A .pyc outside __pycache__ is a module without source; one inside
+# is a copy of a source that is measured.
+_CODE = (".py", ".pyc", ".so")
+_CACHE = "__pycache__"
+
+
+def measure(role: str) -> str:
+    """Return the measurement of a role as 64 hexadecimal digits; imports nothing it measures.
+
+    Raises MeasurementError if a component or the lock file is not installed, or cannot be read.
+    """
+    return measure_folders(role, {name: _folders(name) for name in COMPONENTS})
+
+
+def measure_folders(role: str, components: Mapping[str, Iterable[Path]]) -> str:
+    """Return the measurement of a role whose components are in these folders."""
+    if role not in ROLES:
+        raise MeasurementError(f"There is no role {role!r}.", claim="role", actual=role)
+    files: dict[str, Path] = {}
+    for name, folders in components.items():
+        for folder in folders:
+            _collect(f"placet/{name}", folder, files)
+    if LOCK_FILE not in files:
+        raise MeasurementError(
+            f"{LOCK_FILE} is not installed, so the dependencies of the enclave are not known.",
+            remedy="install the complete package",
+        )
+    total = hashlib.sha256(_DOMAIN + _prefixed(role))
+    for path in sorted(files):
+        total.update(_prefixed(path) + _entry(files[path]))
+    return total.hexdigest()
+
+
+def _folders(component: str) -> list[Path]:
+    spec = find_spec(f"placet.{component}")
+    locations = spec.submodule_search_locations if spec else None
+    if not locations:
+        raise MeasurementError(
+            f"placet.{component} is not installed.", remedy="install the complete package"
+        )
+    return [Path(location) for location in locations]
+
+
+def _collect(prefix: str, folder: Path, files: dict[str, Path]) -> None:
+    for path in _walk(folder):
+        name = f"{prefix}/{path.relative_to(folder).as_posix()}"
+        if not (name.endswith(_CODE) or name == LOCK_FILE):
+            continue
+        if name in files:
+            raise MeasurementError(f"{name} is installed twice.", remedy="install it once")
+        files[name] = path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if name != _CACHE]
+        for name in folders:
+            # It could lead out of what is measured, or in a circle.
+            if Path(parent, name).is_symlink():
+                raise MeasurementError(f"The folder {name} is a link; code must be in place.")
+        yield from (Path(parent, name) for name in names)
+
+
+def _entry(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MeasurementError(f"{path.name} cannot be read.") from error
+    return len(content).to_bytes(8, "big") + hashlib.sha256(content).digest()
+
+
+def _prefixed(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(8, "big") + data
+
+
+def _unreadable(error: OSError) -> None:
+    raise MeasurementError("A folder of the installed code cannot be read.") from error

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a relying party wants of an enclave.
+
+Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
+may not. An empty list is an error; `advisories` says "none" where none is tolerated.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, Self, cast
+
+from placet.attestation import _strict
+from placet.attestation.claims import MAX_INTEGER, MEASUREMENT_DIGITS, TCB_STATUSES
+from placet.attestation.errors import PolicyMalformedError
+from placet.attestation.evidence import KINDS
+
+ANY: Final = "any"
+NONE: Final = "none"
+MAX_CHOICES = 1024  # entries in one list
+_LISTS = ("kinds", "measurements", "signers", "platforms", "tcb_statuses", "advisories")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Constructed only complete; raises PolicyMalformedError for anything left open."""
+
+    kinds: tuple[str, ...]  # a simulated enclave is wanted only where "simulation" is named
+    measurements: tuple[str, ...]  # MRENCLAVE, hexadecimal
+    signers: tuple[str, ...] | Literal["any"]  # MRSIGNER, hexadecimal
+    platforms: tuple[str, ...] | Literal["any"]  # machines: PPID, hexadecimal
+    tcb_statuses: tuple[str, ...] | Literal["any"]
+    advisories: tuple[str, ...] | Literal["any", "none"]  # those tolerated
+    min_svn: int | Literal["any"]
+    min_tcb_evaluation: int | Literal["any"]
+    max_collateral_age_seconds: int | Literal["any"]
+
+    def __post_init__(self) -> None:
+        _choices("kinds", self.kinds, _kind, ())
+        _choices("measurements", self.measurements, _measurement, ())
+        _choices("signers", self.signers, _measurement, (ANY,))
+        _choices("platforms", self.platforms, _platform, (ANY,))
+        _choices("tcb_statuses", self.tcb_statuses, _tcb_status, (ANY,))
+        _choices("advisories", self.advisories, _advisory, (ANY, NONE))
+        _bound("min_svn", self.min_svn, 0, 2**16 - 1)
+        _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
+        _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the policy as a JSON object; lists keep their order."""
+        values = ((field.name, cast("object", getattr(self, field.name))) for field in fields(self))
+        return {name: _list(value) if name in _LISTS else value for name, value in values}
+
+    @classmethod
+    def from_dict(cls, document: object) -> Self:
+        """Read a policy; raise PolicyMalformedError for unknown, missing or open fields."""
+        found = _strict.mapping(document, PolicyMalformedError)
+        _strict.exact(found, (field.name for field in fields(cls)), PolicyMalformedError)
+        values = {name: _tuple(value) if name in _LISTS else value for name, value in found.items()}
+        # Each value is checked on construction, whatever its type.
+        return cls(**cast("dict[str, Any]", values))
+
+
+def _tuple(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+
+
+def _list(value: object) -> object:
+    return list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
+
+
+def _choices(
+    name: str, value: object, check: Callable[[object], str], words: tuple[str, ...]
+) -> None:
+    if isinstance(value, str) and value in words:
+        return
+    if not isinstance(value, tuple):
+        allowed = "".join(f' or "{word}"' for word in words)
+        raise PolicyMalformedError(f"{name} must be a list{allowed}.", claim=name)
+    found = [check(one) for one in cast("tuple[object, ...]", value)]
+    if not 0 < len(found) <= MAX_CHOICES or len(set(found)) != len(found):
+        raise PolicyMalformedError(
+            f"{name} must list 1 to {MAX_CHOICES} different entries.", claim=name
+        )
+
+
+def _bound(name: str, value: object, low: int, high: int) -> None:
+    if value != ANY:
+        _strict.integer(name, value, low, high, PolicyMalformedError)
+
+
+def _kind(value: object) -> str:
+    return _strict.one_of("kinds", value, KINDS, PolicyMalformedError)
+
+
+def _measurement(value: object) -> str:
+    return _strict.hexadecimal("measurement", value, MEASUREMENT_DIGITS, PolicyMalformedError)
+
+
+def _platform(value: object) -> str:
+    return _strict.hexadecimal("platforms", value, (32, 128), PolicyMalformedError)
+
+
+def _tcb_status(value: object) -> str:
+    return _strict.one_of("tcb_statuses", value, TCB_STATUSES, PolicyMalformedError)
+
+
+def _advisory(value: object) -> str:
+    return _strict.text("advisories", value, 64, PolicyMalformedError)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The enclave's end of the simulated quoting service."""
+
+import threading
+from typing import BinaryIO
+
+from placet.attestation import _strict
+from placet.attestation.binding import REPORT_DATA_BYTES
+from placet.attestation.errors import EvidenceMalformedError, QuotingError
+from placet.attestation.evidence import Evidence
+from placet.attestation.simulation import channel
+
+
+class SimulatedAttester:
+    """An Attester over two binary streams; inside an enclave they are its stdin and stdout."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._lock = threading.Lock()
+
+    def evidence(self, report_data: bytes) -> Evidence:
+        """Return evidence for 64 bytes; raise QuotingError if there is none to be had."""
+        size = REPORT_DATA_BYTES
+        _strict.octets("report_data", report_data, size, size, QuotingError)
+        answer = self._ask(channel.QUOTE, report_data)
+        try:
+            return Evidence.from_bytes(answer)
+        except EvidenceMalformedError as error:
+            raise QuotingError("The quoting service sent no evidence.") from error
+
+    def sealing_key(self) -> bytes:
+        """Return the 32 bytes of this measurement on this machine; raise QuotingError if none."""
+        key = self._ask(channel.SEALING_KEY, b"")
+        return _strict.octets("sealing key", key, 32, 32, QuotingError)
+
+    def _ask(self, operation: int, argument: bytes) -> bytes:
+        with self._lock:
+            channel.send(self._writer, operation, argument)
+            answer = channel.receive(self._reader, channel.MAX_ANSWER_BYTES)
+        if answer is None:
+            raise QuotingError("The quoting service has ended.")
+        status, result = answer
+        if status != channel.DONE:
+            raise QuotingError("The quoting service refused the request.")
+        return result

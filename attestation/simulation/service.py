@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated quoting service: stands for the CPU, and belongs to the launcher.
+
+It fills measurement and `bound_to` from what the launcher says it launched. The enclave at the
+other end of the channel chooses report data, and nothing else.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from placet.attestation import _strict
+from placet.attestation.binding import REPORT_DATA_BYTES
+from placet.attestation.errors import QuotingError
+from placet.attestation.evidence import Evidence
+from placet.attestation.measurement import measure
+from placet.attestation.simulation import channel
+from placet.attestation.simulation.platform import Platform, make_platform
+from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.attestation.simulation.root import published_root
+
+SECRET_BYTES = 32
+SEALING_KEY_BYTES = 32
+REFRESH_SECONDS = 24 * 3600  # collateral is made anew daily, as machines fetch it
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    platform: Platform
+    enclave: QuotingEnclave
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """What the service knows of one enclave."""
+
+    measurement: bytes
+    config_id: bytes
+
+
+class SimulatedQuotingService:
+    """One simulated machine. Serves any number of enclaves, each from a thread of its own.
+
+    `secret` (32 bytes) is what a real CPU has fused in: it names the machine and derives the
+    sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of a role.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        clock: Callable[[], float] = time.time,
+        measurer: Callable[[str], str] = measure,
+    ) -> None:
+        _strict.octets("secret", secret, SECRET_BYTES, SECRET_BYTES, QuotingError)
+        self._secret = secret
+        self._clock = clock
+        self._measurer = measurer
+        self._lock = threading.Lock()
+        self._machine = self._start()
+
+    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        """Answer the enclave of this role at the other end until it closes its end.
+
+        `bound_to` is the digest it was launched for, or "". What the enclave sends never raises:
+        a request that is none is refused, a broken channel ends the service. Raises
+        MeasurementError, or QuotingError if `bound_to` is no digest.
+        """
+        launched = self._launched(role, bound_to)
+        try:
+            while request := channel.receive(reader, channel.MAX_REQUEST_BYTES):
+                channel.send(writer, *self._answer(launched, *request))
+        except QuotingError:
+            return  # the enclave is gone or does not speak the protocol: nothing to tell it
+
+    def _launched(self, role: str, bound_to: str) -> _Launched:
+        config_id = bytes(64)
+        if bound_to:
+            _strict.digest("bound_to", bound_to, QuotingError)
+            config_id = bytes.fromhex(bound_to.removeprefix("sha256:")) + bytes(32)
+        return _Launched(bytes.fromhex(self._measurer(role)), config_id)
+
+    def _answer(self, launched: _Launched, operation: int, argument: bytes) -> tuple[int, bytes]:
+        if operation == channel.QUOTE and len(argument) == REPORT_DATA_BYTES:
+            report = EnclaveReport(launched.measurement, launched.config_id, argument)
+            return channel.DONE, self._evidence(report).to_bytes()
+        if operation == channel.SEALING_KEY and not argument:
+            # As with SGX key policies MRENCLAVE and CONFIGID: what was launched for another
+            # digest gets another key.
+            name = b"sealing/v1" + launched.measurement + launched.config_id
+            return channel.DONE, self._derive(name, SEALING_KEY_BYTES)
+        return channel.REFUSED, b""
+
+    def _evidence(self, report: EnclaveReport) -> Evidence:
+        with self._lock:
+            if not 0 <= self._clock() - self._machine.made < REFRESH_SECONDS:
+                self._machine = self._start()
+            machine = self._machine
+        quote = machine.enclave.quote(report)
+        return Evidence("simulation", quote, machine.platform.collateral)
+
+    def _start(self) -> _Machine:
+        now = int(self._clock())
+        platform = make_platform(published_root(), self._derive(b"ppid/v1", 16), now)
+        return _Machine(platform, QuotingEnclave(platform), now)
+
+    def _derive(self, name: bytes, size: int) -> bytes:
+        info = b"placet/simulation/" + name
+        return HKDF(hashes.SHA256(), size, salt=None, info=info).derive(self._secret)

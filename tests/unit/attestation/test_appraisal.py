@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wanted or not: each check alone, all together, and none by accident."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from placet.attestation import (
+    AppraisalRefusedError,
+    Claims,
+    Policy,
+    Verdict,
+    appraise,
+    verify_appraisal,
+)
+
+CHECKS = [
+    "kind",
+    "measurement",
+    "signer",
+    "platform",
+    "debug",
+    "svn",
+    "tcb_status",
+    "advisories",
+    "tcb_evaluation",
+    "collateral_age",
+    "bound_to",
+]
+# One change of the claims for each check, but for the age, which the clock changes.
+WRONG: dict[str, dict[str, Any]] = {
+    "kind": {"kind": "sgx"},
+    "measurement": {"measurement": "ab" * 32},
+    "signer": {"signer": "ab" * 32},
+    "platform": {"platform": "ab" * 16},
+    "debug": {"debug": True},
+    "svn": {"svn": 0},
+    "tcb_status": {"tcb_status": "OutOfDate"},
+    "advisories": {"advisories": ("INTEL-SA-00615",)},
+    "tcb_evaluation": {"tcb_evaluation": 0},
+    "bound_to": {"bound_to": "sha256:" + "ab" * 32},
+}
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.failed]
+
+
+def test_accepted(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    verdict = appraise(claims, policy, now=now, bound_to=bound_to)
+    assert verdict.accepted
+    assert [check.name for check in verdict.checks] == CHECKS
+    assert verify_appraisal(claims, policy, now=now, bound_to=bound_to) is claims
+    assert verdict.to_dict()["accepted"] is True
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_each_alone(claims: Claims, policy: Policy, now: int, bound_to: str, name: str) -> None:
+    changed = replace(claims, **WRONG[name])
+    assert failed(appraise(changed, policy, now=now, bound_to=bound_to)) == [name]
+    with pytest.raises(AppraisalRefusedError) as caught:
+        verify_appraisal(changed, policy, now=now, bound_to=bound_to)
+    assert caught.value.details["claim"] == name
+
+
+@pytest.mark.parametrize("later", [-601, 3600])
+def test_collateral_age(
+    claims: Claims, policy: Policy, now: int, bound_to: str, later: int
+) -> None:
+    assert failed(appraise(claims, policy, now=now + later, bound_to=bound_to)) == [
+        "collateral_age"
+    ]
+
+
+def test_all_together(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    changes = {key: value for change in WRONG.values() for key, value in change.items()}
+    changed = replace(claims, **changes)
+    verdict = appraise(changed, policy, now=now + 10**6, bound_to=bound_to)
+    assert not verdict.accepted
+    assert failed(verdict) == CHECKS
+    with pytest.raises(AppraisalRefusedError) as caught:
+        verify_appraisal(changed, policy, now=now + 10**6, bound_to=bound_to)
+    assert caught.value.details["claim"] == ", ".join(CHECKS)
+    assert all(name in str(caught.value) for name in CHECKS)
+
+
+def test_simulation_must_be_named(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    hardware = replace(policy, kinds=("sgx", "tdx", "snp"))
+    assert failed(appraise(claims, hardware, now=now, bound_to=bound_to)) == ["kind"]
+
+
+def test_any(claims: Claims, policy: Policy, now: int) -> None:
+    open_policy = replace(
+        policy,
+        signers="any",
+        platforms="any",
+        tcb_statuses="any",
+        advisories="any",
+        min_svn="any",
+        min_tcb_evaluation="any",
+        max_collateral_age_seconds="any",
+    )
+    changes = {key: value for change in WRONG.values() for key, value in change.items()}
+    verdict = appraise(replace(claims, **changes), open_policy, now=0, bound_to=None)
+    assert failed(verdict) == ["kind", "measurement", "debug"]
+
+
+def test_tolerated_advisories(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    tolerant = replace(policy, advisories=("INTEL-SA-00615", "INTEL-SA-00289"))
+    for advisories, wrong in ((("INTEL-SA-00615",), []), (("INTEL-SA-1",), ["advisories"])):
+        changed = replace(claims, advisories=advisories)
+        assert failed(appraise(changed, tolerant, now=now, bound_to=bound_to)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "accepted"),
+    [
+        ("", "", True),
+        ("", "sha256:" + "cd" * 32, False),
+        ("sha256:" + "cd" * 32, "", False),
+        (None, "", True),
+        (None, "sha256:" + "cd" * 32, True),
+    ],
+)
+def test_bound_to(
+    claims: Claims, policy: Policy, now: int, wanted: str | None, found: str, accepted: bool
+) -> None:
+    changed = replace(claims, bound_to=found)
+    assert appraise(changed, policy, now=now, bound_to=wanted).accepted == accepted
+
+
+def test_verdict_is_no_truth_value(claims: Claims, policy: Policy, now: int) -> None:
+    with pytest.raises(TypeError, match="accepted"):
+        bool(appraise(claims, policy, now=now, bound_to=None))
+    assert not Verdict(()).accepted

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies: complete or refused; "any" is said, never meant by silence."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from placet.attestation import Policy, PolicyMalformedError
+
+PLAIN: dict[str, object] = {
+    "kinds": ["simulation", "sgx"],
+    "measurements": ["aa" * 32, "bb" * 48],
+    "signers": ["cc" * 32],
+    "platforms": ["dd" * 16],
+    "tcb_statuses": ["UpToDate", "SWHardeningNeeded"],
+    "advisories": ["INTEL-SA-00615"],
+    "min_svn": 1,
+    "min_tcb_evaluation": 17,
+    "max_collateral_age_seconds": 3600,
+}
+LISTS = ["kinds", "measurements", "signers", "platforms", "tcb_statuses", "advisories"]
+MAY_BE_ANY = [name for name in PLAIN if name not in ("kinds", "measurements")]
+
+
+def test_round_trip() -> None:
+    assert Policy.from_dict(PLAIN).to_dict() == PLAIN
+    open_ones = PLAIN | dict.fromkeys(MAY_BE_ANY, "any")
+    assert Policy.from_dict(open_ones).to_dict() == open_ones
+    assert {field.name for field in fields(Policy)} == PLAIN.keys()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_missing(name: str) -> None:
+    with pytest.raises(PolicyMalformedError, match=name):
+        Policy.from_dict({key: value for key, value in PLAIN.items() if key != name})
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("value", [None, True, -1, 1.5, "", "Any", {}, "none ", [None], [[]]])
+def test_wrong_type(name: str, value: object) -> None:
+    with pytest.raises(PolicyMalformedError):
+        Policy.from_dict(PLAIN | {name: value})
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists(name: str) -> None:
+    listed: Any = PLAIN[name]
+    for value in ([], [*listed, listed[0]], ["unknown\n"], [*listed, 1], listed * 2000):
+        with pytest.raises(PolicyMalformedError):
+            Policy.from_dict(PLAIN | {name: value})
+
+
+@pytest.mark.parametrize("name", ["kinds", "measurements"])
+@pytest.mark.parametrize("value", ["any", ["any"], "none"])
+def test_never_any(name: str, value: object) -> None:
+    with pytest.raises(PolicyMalformedError):
+        Policy.from_dict(PLAIN | {name: value})
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "advisories"])
+def test_none_is_for_advisories(name: str) -> None:
+    with pytest.raises(PolicyMalformedError):
+        Policy.from_dict(PLAIN | {name: "none"})
+    assert Policy.from_dict(PLAIN | {"advisories": "none"}).advisories == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("min_svn", 65536),
+        ("max_collateral_age_seconds", 0),
+        ("min_tcb_evaluation", 2**53),
+        ("kinds", ["nitro"]),
+        ("measurements", ["aa" * 31]),
+        ("measurements", ["AA" * 32]),
+        ("tcb_statuses", ["Up To Date"]),
+    ],
+)
+def test_bounds(name: str, value: object) -> None:
+    with pytest.raises(PolicyMalformedError):
+        Policy.from_dict(PLAIN | {name: value})
+
+
+def test_unknown_field() -> None:
+    with pytest.raises(PolicyMalformedError, match="unknown"):
+        Policy.from_dict(PLAIN | {"debug": True})
+
+
+JSON: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_anything(document: object) -> None:
+    with pytest.raises(PolicyMalformedError):
+        Policy.from_dict(document)
+
+
+@given(st.sampled_from(sorted(PLAIN)), JSON)
+def test_one_field_of_anything(name: str, value: object) -> None:
+    try:
+        found = Policy.from_dict(PLAIN | {name: value})
+    except PolicyMalformedError:
+        return
+    assert found.to_dict()[name] == value
