@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The transparency log as pure functions: Merkle tree, signed checkpoints, tiles and proofs."""
+
+from placet.governance.log.checkpoint import (
+    Checkpoint,
+    sign_checkpoint,
+    verify_checkpoint,
+    verify_extends,
+)
+from placet.governance.log.errors import (
+    CheckpointInvalidError,
+    LogError,
+    LogForkedError,
+    LogTruncatedError,
+    ProofInvalidError,
+    ProofMalformedError,
+    TileMalformedError,
+)
+from placet.governance.log.merkle import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    leaf_hash,
+    node_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+from placet.governance.log.note import (
+    MAX_NOTE_BYTES,
+    NoteSignature,
+    NoteSigner,
+    SignedNote,
+    VerifierKey,
+    sign_note,
+    verify_note,
+)
+from placet.governance.log.proof import MAX_PROOF_BYTES, LogProof, verify_proof
+from placet.governance.log.tiles import (
+    CHECKPOINT_PATH,
+    MAX_BUNDLE_BYTES,
+    MAX_ENTRY_BYTES,
+    TILE_WIDTH,
+    TilePath,
+    decode_entries,
+    decode_tile,
+    encode_entries,
+    encode_tile,
+    tile_paths,
+)
+from placet.governance.log.tree import Tree
+
+__all__ = [
+    "CHECKPOINT_PATH",
+    "EMPTY_ROOT",
+    "HASH_SIZE",
+    "MAX_BUNDLE_BYTES",
+    "MAX_ENTRY_BYTES",
+    "MAX_NOTE_BYTES",
+    "MAX_PROOF_BYTES",
+    "TILE_WIDTH",
+    "Checkpoint",
+    "CheckpointInvalidError",
+    "LogError",
+    "LogForkedError",
+    "LogProof",
+    "LogTruncatedError",
+    "NoteSignature",
+    "NoteSigner",
+    "ProofInvalidError",
+    "ProofMalformedError",
+    "SignedNote",
+    "TileMalformedError",
+    "TilePath",
+    "Tree",
+    "VerifierKey",
+    "decode_entries",
+    "decode_tile",
+    "encode_entries",
+    "encode_tile",
+    "leaf_hash",
+    "node_hash",
+    "sign_checkpoint",
+    "sign_note",
+    "tile_paths",
+    "verify_checkpoint",
+    "verify_consistency",
+    "verify_extends",
+    "verify_inclusion",
+    "verify_note",
+    "verify_proof",
+]
