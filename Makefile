@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# One command for each job. Each does all its set-up on a bare clone, with nothing but a CPython, a C compiler and the
+# package registry; what it makes lies in .venv, in build/, and beside the sources as git ignores it.
+#
+#   make test PYTHON=python3.12     another interpreter, in a venv of its own
+#   make test ARGS='-x -k stream'   what pytest, the demo or the benchmarks take
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= $(if $(filter file,$(origin PYTHON)),.venv,build/venv-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+ARGS ?=
+STATE ?=
+
+COMPONENTS := attestation client enclave governance host proto sealing
+KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
+BENCHES ?= $(filter-out bench/_%,$(wildcard bench/*.py))
+PROTOS := $(sort $(wildcard proto/v1/*.proto))
+# protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
+PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
+PIP := -m pip --disable-pip-version-check --quiet
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help setup demo test check bench fix clean proto lock sanitize generate need
+help: ## list the targets
+	@awk -F ': .*## ' '/^[a-z]+: .*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: setup ## the whole story on this machine, simulated (STATE=folder keeps its files)
+	$(BIN)/python examples/demo.py $(if $(STATE),--state '$(STATE)') $(ARGS)
+
+test: setup ## all tests
+	$(BIN)/pytest $(ARGS)
+
+check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy | sed 's|^build/typing/placet/||'
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	diff -r -x '*.proto' -x py.typed -x __pycache__ build/stubs/placet/proto/v1 proto/v1 \
+	  || { echo 'The stubs in proto/v1 are not what the .proto files say: run `make proto`.' >&2; exit 1; }
+
+bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
+	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
+
+fix: setup ## format and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: generate ## make the stubs in proto/v1 again from the .proto files
+	rm -f proto/v1/*_pb2*
+	cp build/stubs/placet/proto/v1/*_pb2* proto/v1/
+
+setup: $(VENV)/.installed ## only what the others need: the venv, the locked packages, the kernel
+
+# The kernel's tests once more, with the kernel built to catch overruns and undefined behaviour.
+sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	rm -rf build/sanitize && mkdir -p build/sanitize/placet
+	ln -s $(addprefix $(CURDIR)/,$(filter-out enclave,$(COMPONENTS))) build/sanitize/placet/
+	cp -r enclave build/sanitize/placet/ && rm -f build/sanitize/placet/enclave/*.so
+	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -Wall -Wextra -fvisibility=hidden \
+	  -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c \
+	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
+	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
+	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
+
+clean: ## remove all that the targets above made, the venv too
+	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f enclave/_kernel.*.so
+	find $(COMPONENTS) $(wildcard tests bench examples) -name __pycache__ -prune -exec rm -rf {} +
+
+# What a machine has to have. Each message names the Debian package.
+need:
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c '' 2>/dev/null \
+	  || { echo '$(PYTHON) does not run. Install CPython 3.11 to 3.13 (Debian: python3).' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Placet needs CPython 3.11 to 3.13; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo '$(PYTHON) has no venv module. Install it (Debian: python3-venv).' >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null \
+	  || { echo 'There is no C compiler. Install one (Debian: gcc libc6-dev), or name it in CC.' >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+	  || { echo 'Python.h is missing for $(PYTHON). Install the headers (Debian: python3-dev).' >&2; exit 1; }
+
+$(VENV)/.locked: requirements/dev.txt | need
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python $(PIP) install --no-deps --require-hashes -r requirements/dev.txt
+	touch $@
+
+# No build isolation: pip would fetch a setuptools outside the lock. The kernel is optional for a client, not here.
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml setup.py $(KERNEL)
+	rm -rf build/temp.*
+	$(BIN)/python $(PIP) install --no-build-isolation --no-deps --editable .
+	$(BIN)/python -P -c 'import placet.enclave._kernel' \
+	  || { echo 'The kernel was not built. The compiler says why: $(BIN)/python -m pip install -v --no-build-isolation --no-deps -e .' >&2; exit 1; }
+	touch $@
+
+build/typing/placet:
+	mkdir -p $@
+	ln -sfn $(addprefix $(CURDIR)/,$(COMPONENTS)) $@
+
+build/codegen/.locked: requirements/codegen.txt | need
+	$(PYTHON) -m venv --clear build/codegen
+	build/codegen/bin/python $(PIP) install --no-deps --require-hashes -r requirements/codegen.txt
+	touch $@
+
+# grpc stubs only where there is a service.
+generate: build/codegen/.locked
+	rm -rf build/stubs && mkdir -p build/stubs/placet/proto/v1
+	PATH="$(CURDIR)/build/codegen/bin:$$PATH" python -m grpc_tools.protoc -Iplacet/proto=proto \
+	  --python_out=build/stubs --mypy_out=quiet:build/stubs $(PROTO_PATHS)
+	PATH="$(CURDIR)/build/codegen/bin:$$PATH" python -m grpc_tools.protoc -Iplacet/proto=proto \
+	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
+	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
+
+build/lock/.locked: requirements/lock.txt | need
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
+	touch $@
+
+# Every lock serves CPython 3.11 to 3.13. The enclave's is resolved from its own list alone, held to the versions that
+# the tests run with.
+COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --upgrade \
+  --generate-hashes --no-config --no-emit-index-url --custom-compile-command 'make lock'
+lock: build/lock/.locked ## resolve the locks again, to the newest versions that the ranges allow
+	$(COMPILE) pyproject.toml --extra host --group dev -o requirements/dev.txt
+	$(COMPILE) --group codegen -o requirements/codegen.txt
+	$(COMPILE) --group lock -o requirements/lock.txt
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["enclave"], sep="\n")' \
+	  | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Placet imports in the environments it promises: the oldest, the enclave's own, and beside flwr."""
+
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "enclave" / "requirements.txt"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+Run = Callable[..., str]
+Environment = Callable[..., Path]
+
+# Under `python -I`, with the unpacked wheel in front: imports every module of the named packages and
+# prints what of Placet's was loaded by it.
+IMPORT_ALL = """
+import importlib, pathlib, sys
+root, *packages = sys.argv[1:]
+sys.path.insert(0, root)
+for package in packages:
+    for file in sorted(pathlib.Path(root, *package.split(".")).rglob("*.py")):
+        parts = file.relative_to(root).with_suffix("").parts
+        if parts[-1] != "__main__":
+            importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+print(*sorted(name for name in sys.modules if name.startswith("placet.")))
+"""
+
+
+def oldest(name: str) -> str:
+    """The lower bound of a dependency as a pin."""
+    [requirement] = [
+        r for r in map(Requirement, PROJECT["dependencies"]) if r.name.lower() == name.lower()
+    ]
+    [bound] = [s.version for s in requirement.specifier if s.operator == ">="]
+    return f"{name}=={bound}"
+
+
+def import_all(run: Run, python: Path, unpacked: Path, *packages: str) -> list[str]:
+    command = (python, "-I", "-W", "error", "-c", IMPORT_ALL, unpacked, *packages)
+    return run(*command).split()
+
+
+def assert_proto_stands_alone(loaded: list[str]) -> None:
+    """The import linter cannot see placet.proto, which has no __init__.py; so this is tested here."""
+    assert "placet.proto.v1.common_pb2" in loaded
+    assert [name for name in loaded if not name.startswith("placet.proto")] == []
+
+
+def test_the_stubs_import_with_the_oldest_protobuf_and_grpcio(
+    environment: Environment, run: Run, unpacked: Path
+) -> None:
+    python = environment(oldest("protobuf"), oldest("grpcio"))
+    assert_proto_stands_alone(import_all(run, python, unpacked, "placet.proto"))
+
+
+def test_the_stubs_import_with_protobuf_7(
+    environment: Environment, run: Run, unpacked: Path
+) -> None:
+    python = environment("protobuf>=7,<8", oldest("grpcio"))
+    assert_proto_stands_alone(import_all(run, python, unpacked, "placet.proto"))
+
+
+def test_the_trusted_side_imports_with_the_enclaves_lock_alone(
+    environment: Environment, run: Run, unpacked: Path
+) -> None:
+    python = environment("--no-deps", "--require-hashes", "-r", str(LOCK), inputs=LOCK.read_bytes())
+    trusted = ("attestation", "enclave", "governance", "proto", "sealing")
+    loaded = import_all(run, python, unpacked, *(f"placet.{name}" for name in trusted))
+    assert [m for m in loaded if m.startswith(("placet.client", "placet.host"))] == []
+
+
+def test_placet_installs_beside_flwr(registry: None, run: Run, wheel: Path) -> None:
+    """pip's own resolver has to find versions for both; nothing is downloaded but metadata."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run")
+    printed = run(*pip, "--ignore-installed", "flwr==1.41.*", f"{wheel}[host]")
+    [resolved] = [line for line in printed.splitlines() if line.startswith("Would install")]
+    assert "flwr-1.41." in resolved
+    assert "protobuf-6." in resolved

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The locks pin with hashes and name no place; the enclave's holds its list and what that needs."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+ENCLAVE = ROOT / "enclave" / "requirements.txt"
+DEV = ROOT / "requirements" / "dev.txt"
+LOCKS = [ENCLAVE, *sorted((ROOT / "requirements").glob("*.txt"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TRUSTED = {"cryptography", "dcap-qvl", "grpcio", "numpy", "protobuf", "securesystemslib"}
+
+Run = Callable[..., str]
+Environment = Callable[..., Path]
+
+INSTALLED = """
+import importlib.metadata, json
+print(json.dumps({d.name: d.requires or [] for d in importlib.metadata.distributions()}))
+"""
+
+
+def entries(lock: Path) -> list[str]:
+    """The lock's requirements, each with its hashes on one line, without comments."""
+    text = re.sub(r"^ *#.*\n", "", lock.read_text(), flags=re.MULTILINE)
+    return text.replace("\\\n", "").splitlines()
+
+
+def pins(lock: Path) -> dict[str, str]:
+    requirements = [Requirement(entry.split(" --hash=")[0].strip()) for entry in entries(lock)]
+    return {r.name: str(r.specifier) for r in requirements if not r.marker or r.marker.evaluate()}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
+def test_a_lock_pins_with_hashes_and_names_no_place(lock: Path) -> None:
+    assert entries(lock)
+    for entry in entries(lock):
+        assert re.fullmatch(
+            r"[a-z0-9-]+==[^ ]+( ; .+?)? +(--hash=sha256:[0-9a-f]{64} *)+", entry
+        ), entry
+
+
+def test_the_enclaves_list_is_the_trusted_one_and_the_clients_holds_it() -> None:
+    enclave = PROJECT["optional-dependencies"]["enclave"]
+    assert {Requirement(r).name for r in enclave} == TRUSTED
+    assert set(enclave) <= set(PROJECT["dependencies"])
+
+
+def test_what_is_tested_is_what_the_enclave_runs() -> None:
+    enclave, dev = pins(ENCLAVE), pins(DEV)
+    assert enclave == {name: dev.get(name) for name in enclave}
+
+
+def test_setuptools_is_locked_because_nothing_is_built_in_isolation() -> None:
+    assert "setuptools" in pins(DEV)
+
+
+def test_the_enclaves_lock_holds_its_list_and_what_that_needs(
+    environment: Environment, run: Run
+) -> None:
+    python = environment(
+        "--no-deps", "--require-hashes", "-r", str(ENCLAVE), inputs=ENCLAVE.read_bytes()
+    )
+    installed: dict[str, list[str]] = json.loads(run(python, "-I", "-c", INSTALLED))
+    requires = {canonicalize_name(name): needs for name, needs in installed.items()}
+    needed: set[str] = set()
+    waiting = set(TRUSTED)
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        for requirement in map(Requirement, requires[canonicalize_name(name)]):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting |= {canonicalize_name(requirement.name)} - needed
+    assert needed == set(pins(ENCLAVE)) == set(requires)
