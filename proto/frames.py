@@ -62,13 +62,13 @@ class Link:
         self._next_id = 1
         self._closed = False
 
-    def send(self, kind: enclaves_pb2.Kind, message: Message | bytes, *, peer: str = "") -> None:
+    def send(self, kind: enclaves_pb2.Kind.ValueType, message: Message | bytes, *, peer: str = "") -> None:
         """Queue a frame that wants no reply."""
         self._put(enclaves_pb2.Frame(kind=kind, payload=_payload(message), peer=peer))
 
     async def request(
         self,
-        kind: enclaves_pb2.Kind,
+        kind: enclaves_pb2.Kind.ValueType,
         message: Message | bytes,
         *,
         peer: str = "",

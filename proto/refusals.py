@@ -21,7 +21,7 @@ class PeerRefused(Exception):
         self.details = dict(refusal.details)
 
 
-def reason_name(reason: common_pb2.Reason) -> str:
+def reason_name(reason: common_pb2.Reason.ValueType) -> str:
     """The name of a reason without its prefix; INTERNAL for a number that this version does not know."""
     try:
         return common_pb2.Reason.Name(reason).removeprefix(_PREFIX)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -I -m placet.enclave authority|worker|local`: one enclave, one process.
+
+In simulation, standard input and output are the wire to the simulated processor (they pass through Gramine as well);
+standard error is the log. Nothing else is read from or written to the outside but the stream to the host.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from placet.enclave.errors import EnclaveError, KernelMissing
+
+EXIT_HOST_GONE = 75
+EXIT_REFUSED = 78
+_KERNEL_REMEDY = "Install Placet with a C compiler and the Python headers (Debian: gcc python3-dev) and start again."
+
+
+def main() -> int:
+    """Run the enclave that the arguments name; returns the exit code."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="ts=%(asctime)s from=%(name)s %(message)s"
+    )
+    try:
+        _harden()
+        if arguments.role == "local":
+            from placet.enclave.worker.local import run_local
+
+            return run_local(arguments)
+        reader, writer = _processor()
+        threading.Thread(target=_end_with, args=(reader,), name="processor", daemon=True).start()
+        return _run(arguments, reader, writer)
+    except EnclaveError as refusal:
+        # A refusal to start: its text is ours and names no data.
+        print(f"refused reason={refusal.reason} {refusal}", file=sys.stderr, flush=True)
+        return EXIT_REFUSED
+
+
+def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> int:
+    from placet.attestation import SimulatedAttester
+
+    attester = SimulatedAttester(reader, writer)
+    certificate = Path(arguments.cert).read_bytes()
+    if arguments.role == "authority":
+        from placet.enclave.authority.main import run_authority
+
+        asyncio.run(
+            run_authority(arguments.host, certificate, arguments.token, arguments.origin, attester)
+        )
+        return 0
+    from placet.enclave.worker.main import run_worker
+
+    return run_worker(
+        arguments.host,
+        certificate,
+        arguments.token,
+        attester,
+        Path(arguments.bundle),
+        Path(arguments.scratch),
+    )
+
+
+def _harden() -> None:
+    """No core dumps, no debugger of the same user; refuses to start without the compiled kernel."""
+    try:
+        from placet.enclave import _kernel
+    except ImportError:
+        raise KernelMissing(
+            f"The compiled kernel (placet.enclave._kernel) is missing. {_KERNEL_REMEDY}",
+            claim="kernel",
+            remedy=_KERNEL_REMEDY,
+        ) from None
+    _kernel.harden()
+
+
+def _processor() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output for the processor alone, so that nothing printed can reach it."""
+    reader = os.fdopen(os.dup(0), "rb", buffering=0)
+    writer = os.fdopen(os.dup(1), "wb", buffering=0)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return reader, writer
+
+
+def _end_with(reader: BinaryIO) -> None:
+    """End with whoever launched us: nothing is lost by that, all that was acknowledged is durable elsewhere."""
+    hangup = select.poll()
+    hangup.register(reader, 0)
+    hangup.poll()
+    os._exit(EXIT_HOST_GONE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="placet.enclave")
+    roles = parser.add_subparsers(dest="role", required=True)
+    for role in ("authority", "worker"):
+        attached = roles.add_parser(role)
+        attached.add_argument("--host", required=True)
+        attached.add_argument("--cert", required=True)
+        attached.add_argument("--token", required=True)
+        if role == "authority":
+            attached.add_argument("--origin", required=True)
+        else:
+            attached.add_argument("--bundle", required=True)
+            attached.add_argument("--scratch", required=True)
+    local = roles.add_parser("local")
+    local.add_argument("--bundle", required=True)
+    local.add_argument("--input", action="append", default=[], metavar="NAME=PATH")
+    local.add_argument("--parameter", action="append", default=[], metavar="NAME=JSON")
+    local.add_argument("--output", action="append", default=[], metavar="NAME=MAX_BYTES")
+    local.add_argument("--output-dir", required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authority as a process: dial the host, come to life, answer until the stream ends."""
+
+import asyncio
+import logging
+import time
+
+from google.protobuf.message import Message
+
+from placet.attestation import Attester
+from placet.enclave.authority.boot import Life, open_vault, replay
+from placet.enclave.authority.clock import Clock
+from placet.enclave.authority.service import Authority
+from placet.enclave.connection import Connection
+from placet.enclave.peer import Keys
+from placet.proto.v1 import enclaves_pb2
+
+_log = logging.getLogger("placet.authority")
+
+
+async def run_authority(
+    address: str, certificate: bytes, token: str, origin: str, attester: Attester
+) -> None:
+    """Run until the host ends the stream. Raises what keeps the authority from coming to life, or from storing."""
+    ready: asyncio.Future[Authority] = asyncio.get_running_loop().create_future()
+
+    async def handle(frame: enclaves_pb2.Frame) -> Message:
+        return await (await asyncio.shield(ready)).handle(frame)
+
+    connection = Connection(address, certificate, handle)
+    try:
+        await connection.attach("authority", token)
+        vault = await open_vault(connection, attester)
+        life = Life(connection, vault, origin)
+        await replay(connection, life.ledger, life.journal, life.note_signer)
+        keys = Keys("authority", life.log)
+        authority = Authority(life, keys, attester, Clock(time.time))
+        storing = asyncio.create_task(life.journal.run())
+        await authority.start()
+        ready.set_result(authority)
+        _log.info("ready entries=%d boot=%s", life.ledger.tree.size, keys.identity.boot)
+        ended = asyncio.create_task(connection.ended())
+        await asyncio.wait([storing, ended], return_when=asyncio.FIRST_COMPLETED)
+        if storing.done():
+            storing.result()
+        storing.cancel()
+    finally:
+        await connection.close()

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root secret, sealed to this enclave's measurement, and what is derived from it or wrapped under it.
+
+The host stores the sealed root secret and the wrapped secrets; it can lose them, not read or change them. The log key
+is derived from the root secret, so there is one thing to seal.
+"""
+
+import os
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from placet.attestation import Attester
+from placet.governance.contexts import secret_info
+from placet.governance.keys import SigningKey
+from placet.governance.log import NoteSigner
+from placet.proto.v1 import enclaves_pb2
+from placet.sealing import unwrap_key, wrap_key
+
+ROOT = "root"
+_KEY_BYTES = 32
+
+
+class Vault:
+    """Wraps secrets under the root secret. Its representation shows nothing."""
+
+    def __init__(self, root: bytes) -> None:
+        self._wrapping = _derive(root, b"placet/wrapping/v1")
+        self._log_seed = _derive(root, b"placet/log-key/v1")
+
+    @classmethod
+    def create(cls, attester: Attester) -> tuple["Vault", enclaves_pb2.Secret]:
+        """A new root secret, and the same sealed for storage."""
+        root = os.urandom(_KEY_BYTES)
+        sealed = wrap_key(root, attester.sealing_key(), secret_info(ROOT))
+        return cls(root), enclaves_pb2.Secret(name=ROOT, wrapped=sealed)
+
+    @classmethod
+    def open(cls, sealed: bytes, attester: Attester) -> "Vault":
+        """The vault of a sealed root secret. Raises `KeyUnwrapRefused` for another measurement or machine."""
+        return cls(unwrap_key(sealed, attester.sealing_key(), secret_info(ROOT)))
+
+    def note_signer(self, origin: str) -> NoteSigner:
+        """The log key as the signer of checkpoints."""
+        return NoteSigner(origin, self._log_seed)
+
+    def log_key(self) -> SigningKey:
+        """The log key as the signer of receipts."""
+        return SigningKey(Ed25519PrivateKey.from_private_bytes(self._log_seed))
+
+    def wrap(self, name: str, secret: bytes) -> enclaves_pb2.Secret:
+        """A secret under its name, for storage."""
+        wrapped = wrap_key(secret, self._wrapping, secret_info(name))
+        return enclaves_pb2.Secret(name=name, wrapped=wrapped)
+
+    def unwrap(self, name: str, wrapped: bytes) -> bytes:
+        """The secret of this name. Raises `KeyUnwrapRefused` for anything else."""
+        return unwrap_key(wrapped, self._wrapping, secret_info(name))
+
+
+def _derive(root: bytes, info: bytes) -> bytes:
+    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=info).derive(root)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one way out of an enclave: it dials the host, attaches, and speaks frames. It never listens.
+
+TLS to the host protects nothing that matters: whatever is secret is sealed inside, and whatever decides is signed. The
+host's certificate is taken as the root that the launcher handed over.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+
+from placet.enclave.errors import RequestMalformed
+from placet.proto.frames import Handler, Link
+from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.v1 import enclaves_pb2, enclaves_pb2_grpc
+
+METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
+
+_CERTIFICATE_NAME = "localhost"
+
+
+class Connection:
+    """A channel to the host with the Attach stream on it. `channel` serves unary calls and bulk bytes as well."""
+
+    def __init__(self, address: str, certificate: bytes, handle: Handler) -> None:
+        credentials = grpc.ssl_channel_credentials(root_certificates=certificate)
+        options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", _CERTIFICATE_NAME))
+        self.channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self.link = Link(handle)
+        self.enclave_id = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def attach(self, role: str, token: str) -> None:
+        """Open the stream and say hello. Raises `RequestMalformed` if the host speaks another version."""
+        stub = enclaves_pb2_grpc.EnclavesStub(self.channel)
+        call = stub.Attach(metadata=METADATA)
+        self._tasks = [
+            asyncio.create_task(self._write(call)),
+            asyncio.create_task(self._read(call)),
+        ]
+        hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, token=token, role=role)
+        reply = await self.link.request(enclaves_pb2.KIND_HELLO, hello)
+        welcome = enclaves_pb2.Welcome.FromString(reply)
+        if welcome.wire_version != WIRE_VERSION:
+            raise RequestMalformed(
+                "The host speaks another version of the wire.",
+                claim="wire_version",
+                expected=str(WIRE_VERSION),
+                actual=str(welcome.wire_version),
+            )
+        self.enclave_id = welcome.enclave_id
+
+    async def ended(self) -> None:
+        """Return once the stream has ended, from either side."""
+        await self._tasks[1]
+
+    async def close(self) -> None:
+        """Send what is queued, end the stream, and wait until the host has taken it in."""
+        self.link.close()
+        await asyncio.wait(self._tasks, timeout=5)
+        await self.channel.close()
+
+    async def _write(self, call: grpc.aio.StreamStreamCall) -> None:  # type: ignore[type-arg]
+        try:
+            async for message in self.link.outgoing():
+                await call.write(message)
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            self.link.close()
+
+    async def _read(self, call: grpc.aio.StreamStreamCall) -> None:  # type: ignore[type-arg]
+        try:
+            async for message in call:
+                self.link.receive(message)
+        except grpc.aio.AioRpcError:
+            pass
+        finally:
+            self.link.close()
+
+
+def when_ended(connection: Connection, then: Callable[[], None]) -> asyncio.Task[None]:
+    """Call `then` once the connection has ended."""
+
+    async def wait() -> None:
+        await connection.ended()
+        then()
+
+    return asyncio.create_task(wait())

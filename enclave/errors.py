@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What enclaves refuse besides what governance, sealing and attestation refuse.
+
+    EnclaveError
+    ├── KernelMissing, FrameUnexpected, RequestMalformed, HostUnfaithful
+    ├── LeaseInvalid
+    └── ProgramEnded
+          ProgramMalformed, ProgramOther, ProgramRaised, ProgramMemory, UndeclaredOutput, OversizedOutput, MissingOutput
+
+What a program says of itself never becomes part of a message: an end state is one of a fixed list.
+"""
+
+from typing import ClassVar
+
+
+class EnclaveError(Exception):
+    """Base of all of them; only leaves are raised."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class KernelMissing(EnclaveError):
+    """The compiled kernel is not there; nothing starts without it."""
+
+    reason = "KERNEL_MISSING"
+
+
+class FrameUnexpected(EnclaveError):
+    """A frame of a kind that its sender has no business sending here."""
+
+    reason = "FRAME_UNEXPECTED"
+
+
+class RequestMalformed(EnclaveError):
+    """A request that is not of its kind."""
+
+    reason = "REQUEST_MALFORMED"
+
+
+class HostUnfaithful(EnclaveError):
+    """The host did not keep, or gave back changed, what it was handed."""
+
+    reason = "LOG_PROOF_INVALID"
+
+
+class LeaseInvalid(EnclaveError):
+    """A lease that does not hold together: signer, boot, worker, program, log proof or ticket."""
+
+    reason = "LEASE_INVALID"
+
+
+class ProgramEnded(EnclaveError):
+    """The program did not come to its end."""
+
+
+class ProgramMalformed(ProgramEnded):
+    """The bundle is not a program bundle."""
+
+    reason = "PROGRAM_MALFORMED"
+
+
+class ProgramOther(ProgramEnded):
+    """The bundle is not what this enclave was launched for."""
+
+    reason = "PROGRAM_OTHER"
+
+
+class ProgramRaised(ProgramEnded):
+    """The program raised an exception, or asked the guard for what it may not do."""
+
+    reason = "PROGRAM_RAISED"
+
+
+class ProgramMemory(ProgramEnded):
+    """The program asked for more memory than there is."""
+
+    reason = "PROGRAM_MEMORY"
+
+
+class UndeclaredOutput(ProgramEnded):
+    """The program wrote an output that the proposal does not declare."""
+
+    reason = "OUTPUT_UNDECLARED"
+
+
+class OversizedOutput(ProgramEnded):
+    """The program wrote more than the proposal declares for an output."""
+
+    reason = "OUTPUT_TOO_LARGE"
+
+
+class MissingOutput(ProgramEnded):
+    """The program did not write a declared output."""
+
+    reason = "OUTPUT_MISSING"

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sealed bytes between worker and host: fetched into scratch, sent from memory. All of it is ciphertext."""
+
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc.aio
+
+from placet.enclave.connection import METADATA
+from placet.proto.limits import MAX_CHUNK
+from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
+from placet.sealing import ObjectDescriptor, StreamLengthMismatch
+
+
+async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
+    """Bring the sealed bytes of an object into a file. Raises `StreamLengthMismatch` unless their number is right."""
+    stub, received = blobs_pb2_grpc.BlobsStub(channel), 0
+    request = blobs_pb2.GetBlobRequest(id=descriptor.id)
+    expected = descriptor.sealed_length
+    with path.open("wb") as sink:
+        try:
+            async for chunk in stub.Get(request, metadata=METADATA):
+                received += len(chunk.data)
+                if received > expected:
+                    raise _length(descriptor, f"more than {expected} bytes")
+                sink.write(chunk.data)
+        except grpc.aio.AioRpcError:
+            raise _length(descriptor, f"{received} bytes, then an error") from None
+    if received != expected:
+        raise _length(descriptor, f"{received} bytes")
+
+
+async def store(channel: grpc.aio.Channel, object_id: str, owner: str, sealed: bytes) -> None:
+    """Put the sealed bytes of an output."""
+
+    async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
+        digest = hashlib.sha256(sealed).digest()
+        header = blobs_pb2.PutHeader(
+            id=object_id, length=len(sealed), sha256=digest, offset=0, owner=owner
+        )
+        yield blobs_pb2.PutRequest(header=header)
+        source = io.BytesIO(sealed)
+        while chunk := source.read(MAX_CHUNK):
+            yield blobs_pb2.PutRequest(chunk=chunk)
+
+    await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
+
+
+def _length(descriptor: ObjectDescriptor, found: str) -> StreamLengthMismatch:
+    return StreamLengthMismatch(
+        f"The sealed object {descriptor.id} should have {descriptor.sealed_length} bytes; the host gave {found}. "
+        "Put it again.",
+        claim="length",
+        expected=str(descriptor.sealed_length),
+        actual=found,
+    )

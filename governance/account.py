@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The full account of a judgement: which rules applied, who counted, who did not and why, what is missing.
+
+For display and for refusals alike. An account has no truth value: ask `account.refusals`, or call `verify_ticket`.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from placet.governance.errors import GovernanceError
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Two readings of the time in Unix seconds: what opens is judged by `at_least`, what closes by `at_most`."""
+
+    at_least: int
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class BallotAccount:
+    """One seat's standing ballot. `why` says why it does not count towards anything; empty where it does."""
+
+    seat: str
+    organisation: str
+    role: str
+    vote: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemandAccount:
+    """One demand of one rule, in words, with what was found and whose ballots it rests on."""
+
+    demand: str
+    required: str
+    found: str
+    met: bool
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAccount:
+    """A rule that applied, demand by demand, with the seats whose approval it does not count and why."""
+
+    rule: str
+    title: str
+    demands: tuple[DemandAccount, ...]
+    not_counted: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The whole judgement of one ticket at one time. Nothing is refused where `refusals` is empty."""
+
+    proposal: str
+    constitution: str
+    times: Times
+    ballots: tuple[BallotAccount, ...]
+    rules: tuple[RuleAccount, ...]
+    refusals: tuple[GovernanceError, ...]
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "an account has no truth value: call verify_ticket, or look at account.refusals"
+        )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of single values that documents share: digests, identifiers, numbers, and text that people will read."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from placet.governance.codec import malformed
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NONCE = re.compile(r"[0-9a-f]{32}")
+
+MAX_TEXT = 4000
+
+
+def check_digest(claim: str, value: str) -> None:
+    """A digest is `sha256:` and 64 lower-case hexadecimal digits."""
+    if not _DIGEST.fullmatch(value):
+        raise malformed(claim, "a digest (sha256: and 64 hexadecimal digits)", "other text")
+
+
+def check_identifier(claim: str, value: str) -> None:
+    """Identifiers are short, lower-case and plain, so that two of them never look alike."""
+    if not _IDENTIFIER.fullmatch(value):
+        raise malformed(claim, "an identifier (a-z, 0-9, '.', '_', '-'; at most 64)", "other text")
+
+
+def check_nonce(claim: str, value: str) -> None:
+    """16 random bytes as hexadecimal digits."""
+    if not _NONCE.fullmatch(value):
+        raise malformed(claim, "16 random bytes in hexadecimal", "other text")
+
+
+def check_text(claim: str, value: str, limit: int = MAX_TEXT) -> None:
+    """Text for people: line breaks are allowed, other control, bidirectional and private characters are not."""
+    if len(value) > limit:
+        raise malformed(claim, f"text of at most {limit} characters", f"{len(value)} characters")
+    for character in value:
+        if character == "\n" or character.isprintable():
+            continue
+        raise malformed(
+            claim, "printable text", f"U+{ord(character):04X} {unicodedata.category(character)}"
+        )
+
+
+def check_range(claim: str, value: int, low: int, high: int) -> None:
+    """An integer from `low` to `high`, both included."""
+    if not low <= value <= high:
+        raise malformed(claim, f"from {low} to {high}", str(value))
+
+
+def check_window(claim: str, start: int, end: int) -> None:
+    """Two times in Unix seconds, the first before the second."""
+    check_range(claim + ".start", start, 0, 2**40)
+    check_range(claim + ".end", end, 0, 2**40)
+    if start >= end:
+        raise malformed(claim, "a start before its end", f"{start} to {end}")
+
+
+def check_distinct(claim: str, values: Sequence[str]) -> None:
+    """A list that names nothing twice."""
+    if len(set(values)) != len(values):
+        raise malformed(claim, "a list without repetitions", "a repetition")
+
+
+def check_listed(claim: str, values: Iterable[str] | str) -> None:
+    """Either the word "any" or a list that is not empty: an empty list would silently allow nothing or everything."""
+    if isinstance(values, str):
+        return
+    listed = list(values)
+    check_distinct(claim, listed)
+    if not listed:
+        raise malformed(claim, 'a list with entries, or "any"', "an empty list")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sealed keys and evidence are bound to: one function for each place where two parties must agree on bytes."""
+
+from placet.sealing import context
+
+
+def provision_info(grant: str) -> bytes:
+    """HPKE info of an object's key on its way from the owner to the authority: the grant's digest."""
+    return context("placet/provision/v1", grant.encode())
+
+
+def lease_info(lease: str) -> bytes:
+    """HPKE info of the input keys on their way to a worker: the lease's digest."""
+    return context("placet/lease/v1", lease.encode())
+
+
+def release_info(release: str) -> bytes:
+    """HPKE info of the result key on its way from a worker to the authority: the release document's digest."""
+    return context("placet/release/v1", release.encode())
+
+
+def result_info(receipt: str, recipient: str) -> bytes:
+    """HPKE info of the result key on its way to a recipient: the receipt's digest and the recipient's name."""
+    return context("placet/result/v1", receipt.encode(), recipient.encode())
+
+
+def evidence_context(log: str, checkpoint: bytes) -> bytes:
+    """What evidence is bound to besides identity and nonce: the log, and its newest committed checkpoint (a note)."""
+    return context("placet/evidence/v1", log.encode(), checkpoint)
+
+
+def secret_info(name: str) -> bytes:
+    """Associated data of a secret that is wrapped under the root secret: its name."""
+    return context("placet/secret/v1", name.encode())

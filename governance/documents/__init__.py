@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents by which Placet is governed: values that check themselves and know nothing of I/O."""
+
+from placet.governance.documents.ballot import Ballot, Vote
+from placet.governance.documents.charter import Charter
+from placet.governance.documents.constitution import (
+    Constitution,
+    Evidence,
+    Limits,
+    Organisation,
+    Party,
+    Seat,
+)
+from placet.governance.documents.grant import Between, Exactly, Grant
+from placet.governance.documents.header import Header, Seen, new_header
+from placet.governance.documents.lease import Lease, Release
+from placet.governance.documents.proposal import (
+    Amendment,
+    Input,
+    Job,
+    Output,
+    Proposal,
+    Recipient,
+    Scalar,
+)
+from placet.governance.documents.receipt import Predicate, Receipt, Subject
+from placet.governance.documents.rule import Action, Demand, Rule, When
+from placet.governance.documents.stop import Delete, Stop, StopAction
+
+__all__ = [
+    "Action",
+    "Amendment",
+    "Ballot",
+    "Between",
+    "Charter",
+    "Constitution",
+    "Delete",
+    "Demand",
+    "Evidence",
+    "Exactly",
+    "Grant",
+    "Header",
+    "Input",
+    "Job",
+    "Lease",
+    "Limits",
+    "Organisation",
+    "Output",
+    "Party",
+    "Predicate",
+    "Proposal",
+    "Receipt",
+    "Recipient",
+    "Release",
+    "Rule",
+    "Scalar",
+    "Seat",
+    "Seen",
+    "Stop",
+    "StopAction",
+    "Subject",
+    "Vote",
+    "When",
+    "new_header",
+]

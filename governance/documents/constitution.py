@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The constitution: who belongs, who votes, by which rules, on which evidence. Nothing in it means "anything" by absence.
+
+Seats vote. Parties do not: they own data, own models, or submit jobs. Both are *principals*: they have keys and belong
+to an organisation. The genesis constitution is version 1 without a predecessor; each later one names the digest of the
+one before it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from placet.governance.checks import (
+    check_digest,
+    check_distinct,
+    check_identifier,
+    check_nonce,
+    check_range,
+    check_text,
+    check_window,
+)
+from placet.governance.codec import Json
+from placet.governance.documents.rule import Rule
+from placet.governance.errors import ConstitutionInvalid, SeatUnknown, SignerUnknown
+from placet.governance.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A member organisation; `name` is for people."""
+
+    id: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_identifier("organisation.id", self.id)
+        check_text("organisation.name", self.name, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A vote in the council. Several keys may act for a seat; it still has one vote. The term is in Unix seconds."""
+
+    id: str
+    organisation: str
+    role: str
+    keys: tuple[PublicKey, ...]
+    term_start: int
+    term_end: int
+
+    def __post_init__(self) -> None:
+        for claim, value in (
+            ("id", self.id),
+            ("organisation", self.organisation),
+            ("role", self.role),
+        ):
+            check_identifier("seat." + claim, value)
+        check_window("seat.term", self.term_start, self.term_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A principal without a vote: a data owner, a model owner, a submitter."""
+
+    id: str
+    organisation: str
+    keys: tuple[PublicKey, ...]
+
+    def __post_init__(self) -> None:
+        check_identifier("party.id", self.id)
+        check_identifier("party.organisation", self.organisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds in seconds: how long a lease holds before it must be renewed, and a join before it must be used."""
+
+    lease_seconds: int
+    join_seconds: int
+
+    def __post_init__(self) -> None:
+        check_range("limits.lease_seconds", self.lease_seconds, 1, 3600)
+        check_range("limits.join_seconds", self.join_seconds, 10, 24 * 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Appraisal policies by role, in the form that `placet.attestation.Policy` reads."""
+
+    authority: Json
+    worker: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Constitution:
+    """The whole of it. Raises `ConstitutionInvalid` where its parts contradict each other."""
+
+    KIND: ClassVar[str] = "constitution"
+
+    nonce: str
+    version: int
+    predecessor: str | None
+    name: str
+    organisations: tuple[Organisation, ...]
+    seats: tuple[Seat, ...]
+    parties: tuple[Party, ...]
+    labels: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    evidence: Evidence
+    limits: Limits
+    # "none" is the only word that this version knows: neither witnesses nor recovery are built yet.
+    witnesses: Literal["none"]
+    recovery: Literal["none"]
+
+    def __post_init__(self) -> None:
+        check_nonce("nonce", self.nonce)
+        check_text("name", self.name, 200)
+        check_range("version", self.version, 1, 2**31)
+        if (self.version == 1) != (self.predecessor is None):
+            raise _invalid(
+                "predecessor", "none at version 1, one at any later version", "the other"
+            )
+        if self.predecessor is not None:
+            check_digest("predecessor", self.predecessor)
+        for label in self.labels:
+            check_identifier("labels", label)
+        self._check_distinct()
+        self._check_references()
+
+    @property
+    def principals(self) -> tuple[Seat | Party, ...]:
+        """Seats, then parties."""
+        return self.seats + self.parties
+
+    def principal(self, id_: str) -> Seat | Party:
+        """The seat or party of this id. Raises `SignerUnknown`."""
+        for principal in self.principals:
+            if principal.id == id_:
+                return principal
+        raise SignerUnknown(
+            f"The constitution knows no seat or party {id_!r}. Ask the council to add it, or name one that it knows.",
+            claim="principal",
+            expected="a seat or party of the constitution",
+            actual=id_,
+        )
+
+    def seat(self, id_: str) -> Seat:
+        """The seat of this id. Raises `SeatUnknown`."""
+        for seat in self.seats:
+            if seat.id == id_:
+                return seat
+        raise SeatUnknown(
+            f"The constitution has no seat {id_!r}. Its seats: {', '.join(s.id for s in self.seats)}.",
+            claim="seat",
+            expected="a seat of the constitution",
+            actual=id_,
+        )
+
+    def keys_of(self, id_: str) -> tuple[PublicKey, ...]:
+        """The keys of a principal. Raises `SignerUnknown`."""
+        return self.principal(id_).keys
+
+    def _check_distinct(self) -> None:
+        principals = self.principals
+        if not self.seats or not self.rules:
+            raise _invalid("seats and rules", "at least one of each", "none")
+        for claim, ids in (
+            ("organisations", [o.id for o in self.organisations]),
+            ("seats and parties", [p.id for p in principals]),
+            ("labels", list(self.labels)),
+            ("rules", [r.id for r in self.rules]),
+        ):
+            check_distinct(claim, ids)
+        keys = [key.text for principal in principals for key in principal.keys]
+        if len(set(keys)) != len(keys):
+            raise _invalid("keys", "a key for one seat or party alone", "one key listed twice")
+        if not all(principal.keys for principal in principals):
+            raise _invalid("keys", "at least one key a principal", "a principal without keys")
+
+    def _check_references(self) -> None:
+        known = {o.id for o in self.organisations}
+        for principal in self.principals:
+            if principal.organisation not in known:
+                raise _invalid(
+                    "organisation", "one of the organisations listed", principal.organisation
+                )
+        roles = Counter(seat.role for seat in self.seats)
+        for rule in self.rules:
+            _subset(f"rule {rule.id}: labels", _listed(rule.when.labels), self.labels)
+            _subset(f"rule {rule.id}: roles", rule.demand.roles, roles)
+            _subset(f"rule {rule.id}: veto", rule.demand.veto, roles)
+            self._check_reachable(rule, roles)
+
+    def _check_reachable(self, rule: Rule, roles: Counter[str]) -> None:
+        """A demand for more than there is would shut the council out of its own constitution."""
+        demand, organisations = rule.demand, len({seat.organisation for seat in self.seats})
+        for claim, demanded, there in (
+            ("approvals", demand.approvals, len(self.seats)),
+            ("organisations", demand.organisations, organisations),
+            *((f"role {role}", number, roles[role]) for role, number in demand.roles.items()),
+        ):
+            if demanded > there:
+                raise _invalid(f"rule {rule.id}: {claim}", f"at most {there}", str(demanded))
+
+
+def _listed(values: tuple[str, ...] | str) -> tuple[str, ...]:
+    return () if isinstance(values, str) else values
+
+
+def _subset(claim: str, values: Iterable[str], known: Iterable[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise _invalid(claim, "one that the constitution lists", value)
+
+
+def _invalid(claim: str, expected: str, actual: str) -> ConstitutionInvalid:
+    return ConstitutionInvalid(
+        f"The constitution contradicts itself at {claim}: expected {expected}, found {actual}.",
+        claim=claim,
+        expected=expected,
+        actual=actual,
+    )

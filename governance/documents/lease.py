@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What authority and worker sign for each other: the lease, and the release that answers it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from placet.governance.checks import check_digest, check_identifier, check_nonce, check_range
+from placet.governance.documents.header import Header
+from placet.sealing import ObjectDescriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One attempt of one job for one worker. `deadline` is in Unix seconds and moves with each renewal.
+
+    Its header's `seen` is the log at which the ticket was judged.
+    """
+
+    KIND: ClassVar[str] = "lease"
+
+    header: Header
+    boot: str
+    proposal: str
+    constitution: str
+    job: str
+    attempt: int
+    worker: str
+    deadline: int
+
+    def __post_init__(self) -> None:
+        check_nonce("boot", self.boot)
+        check_digest("proposal", self.proposal)
+        check_digest("constitution", self.constitution)
+        check_identifier("job", self.job)
+        check_range("attempt", self.attempt, 1, 1000)
+        check_digest("worker", self.worker)
+        check_range("deadline", self.deadline, 1, 2**41)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The worker's request to release what it has sealed and stored. Signed by its joined key."""
+
+    KIND: ClassVar[str] = "release"
+
+    header: Header
+    lease: str
+    worker: str
+    outputs: dict[str, ObjectDescriptor]
+
+    def __post_init__(self) -> None:
+        check_digest("lease", self.lease)
+        check_digest("worker", self.worker)
+        for name in self.outputs:
+            check_identifier("outputs", name)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the owners' grants allow a job: each input needs one live grant of its owner that permits all of it."""
+
+from placet.governance.account import Times
+from placet.governance.documents import Grant, Proposal
+from placet.governance.documents.grant import Exactly
+from placet.governance.documents.proposal import Job
+from placet.governance.errors import (
+    GovernanceError,
+    GrantExpired,
+    GrantForbids,
+    GrantMissing,
+    GrantUsedUp,
+    GrantWithdrawn,
+    PrivacyBudget,
+)
+from placet.governance.evaluate import ValidTicket
+from placet.governance.ledger import Ledger
+from placet.governance.state import GrantState
+
+
+def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
+    """One grant an input, by input name. Raises `GrantRefused` for the first input that has none."""
+    proposal = ticket.proposal.document
+    if not isinstance(proposal.body, Job):
+        return ()
+    return tuple(
+        _grant_for(ledger, ticket, proposal.body, name, job, times)
+        for name in sorted(proposal.body.inputs)
+    )
+
+
+def check_live(ledger: Ledger, digest: str, job: str, times: Times) -> Grant:
+    """A grant that is not withdrawn, not expired and not used up by other jobs."""
+    state = ledger.state.grants[digest]
+    grant: Grant = ledger.grant(digest).document
+    if state.withdrawn:
+        raise GrantWithdrawn(
+            f"The owner {state.owner} has withdrawn the grant. Only a new grant of theirs can replace it.",
+            claim="grant",
+            expected="a live grant",
+            actual=digest,
+        )
+    if times.at_most > grant.expires:
+        raise GrantExpired(
+            f"The grant of {state.owner} has expired. Ask for a new one.",
+            claim="expires",
+            expected=f"before {grant.expires}",
+            actual=str(times.at_most),
+        )
+    _check_uses(grant, state, job)
+    return grant
+
+
+def _grant_for(
+    ledger: Ledger, ticket: ValidTicket, body: Job, name: str, job: str, times: Times
+) -> str:
+    wanted = body.inputs[name]
+    refusal: GovernanceError | None = None
+    for state in ledger.state.grants.values():
+        if state.object != wanted.object.digest or state.owner != wanted.owner:
+            continue
+        try:
+            _check_permits(check_live(ledger, state.digest, job, times), ticket)
+        except GovernanceError as error:
+            refusal = error
+        else:
+            return state.digest
+    raise refusal or GrantMissing(
+        f"The authority holds no grant of {wanted.owner} for the object of input {name}. "
+        "Ask the owner to grant and provision it.",
+        claim=f"inputs.{name}",
+        expected=f"a grant of {wanted.owner} for {wanted.object.digest}",
+        actual="none",
+    )
+
+
+def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
+    """Each bound of the grant in turn. Raises `GrantForbids` or `PrivacyBudget`."""
+    proposal: Proposal = ticket.proposal.document
+    body = proposal.job
+    _check_listed("purposes", grant.purposes, [proposal.purpose])
+    _check_listed("programs", grant.programs, [body.program])
+    _check_listed("recipients", grant.recipients, [recipient.key for recipient in body.recipients])
+    others = sorted(proposal.owners - {grant.owner})
+    _check_listed("combine_with", grant.combine_with, others)
+    _check_parameters(grant, body)
+    approving = {b.seat for b in ticket.account.ballots if b.vote == "placet" and not b.why}
+    for seat in grant.approvals:
+        if seat not in approving:
+            raise _forbids("approvals", f"the approval of {seat}", "without it")
+    if grant.witnesses == "demanded":
+        raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")
+    if grant.privacy == "none":
+        raise PrivacyBudget(
+            "A job without privacy terms costs without bound, and the grant allows no cost.",
+            claim="privacy",
+            expected="none",
+            actual="unbounded",
+        )
+
+
+def _check_listed(claim: str, allowed: tuple[str, ...] | str, wanted: list[str]) -> None:
+    if isinstance(allowed, str):
+        return
+    for value in wanted:
+        if value not in allowed:
+            raise _forbids(claim, " or ".join(allowed) or "nobody", value)
+
+
+def _check_parameters(grant: Grant, body: Job) -> None:
+    if isinstance(grant.parameters, str):
+        return
+    for name, value in body.parameters.items():
+        bound = grant.parameters.get(name)
+        if bound is None:
+            raise _forbids(f"parameters.{name}", "no such parameter", "present")
+        if isinstance(bound, Exactly):
+            if (type(value), value) != (type(bound.exactly), bound.exactly):
+                raise _forbids(f"parameters.{name}", str(bound.exactly), str(value))
+        elif type(value) is not int or not bound.low <= value <= bound.high:
+            raise _forbids(f"parameters.{name}", f"{bound.low} to {bound.high}", str(value))
+
+
+def _check_uses(grant: Grant, state: GrantState, job: str) -> None:
+    if grant.uses == "any" or job in state.jobs or len(state.jobs) < int(grant.uses):
+        return
+    raise GrantUsedUp(
+        f"The grant of {state.owner} allows {grant.uses} use(s), and all are taken.",
+        claim="uses",
+        expected=f"at most {grant.uses}",
+        actual=str(len(state.jobs) + 1),
+    )
+
+
+def _forbids(claim: str, expected: str, actual: str) -> GrantForbids:
+    return GrantForbids(
+        f"The owner's grant allows {expected} as {claim}, and the proposal has {actual}. "
+        "Propose within the grant, or ask the owner for a wider one.",
+        claim=claim,
+        expected=expected,
+        actual=actual,
+    )

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging joins, leases, renewals, releases and closings: what the authority does on its own log.
+
+Pure, like admission.py. What only attestation can say comes in as `Appraise`: a function that raises unless the worker's
+evidence satisfies a policy.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from placet.governance.account import Times
+from placet.governance.admission import Admission, check_not_stopped
+from placet.governance.codec import Json
+from placet.governance.documents import Lease, Release
+from placet.governance.documents.proposal import Job
+from placet.governance.envelope import Signed
+from placet.governance.errors import (
+    AttemptOpen,
+    AttemptsUsedUp,
+    BoundToMismatch,
+    JoinLapsed,
+    JoinUnknown,
+    LeaseClosed,
+    LeaseExpired,
+    LeasePresentedTwice,
+    LeaseUnknown,
+    OutputMissing,
+    OutputTooLarge,
+    OutputUndeclared,
+    Stopped,
+)
+from placet.governance.grants import check_live
+from placet.governance.ledger import Ledger, new_entry
+from placet.governance.state import Entry, JoinState, LeaseState
+from placet.sealing import padded_length
+
+
+class Claimed(Protocol):
+    """What a join keeps of the claims of verified evidence."""
+
+    @property
+    def measurement(self) -> str: ...
+
+    @property
+    def bound_to(self) -> str: ...
+
+
+# appraise(worker identity digest, policy): raises where its evidence does not satisfy the policy.
+Appraise = Callable[[str, Json], None]
+
+
+def judge_boot(boot: str, identity: str, evidence: str, nonce: bytes, times: Times) -> Entry:
+    """A new life of the authority: from here on nothing of an older boot is accepted."""
+    return new_entry(
+        "boot", times, boot=boot, identity=identity, evidence=evidence, nonce=nonce.hex()
+    )
+
+
+def judge_join(
+    ledger: Ledger, worker: str, claimed: Claimed, evidence: str, nonce: bytes, times: Times
+) -> Entry:
+    """A worker whose evidence has been verified and appraised under the constitution in force."""
+    lapses = times.at_most + ledger.in_force().constitution.limits.join_seconds
+    if worker in ledger.state.joins:
+        raise LeasePresentedTwice(
+            "This identity has joined before. Make a new one.", claim="worker", actual=worker
+        )
+    if not claimed.bound_to:
+        raise BoundToMismatch(
+            "The worker was launched for no program. Launch it for one.", claim="bound_to"
+        )
+    _check_measurement(ledger, claimed.measurement)
+    return new_entry(
+        "join",
+        times,
+        worker=worker,
+        bound_to=claimed.bound_to,
+        measurement=claimed.measurement,
+        evidence=evidence,
+        nonce=nonce.hex(),
+        lapses=lapses,
+    )
+
+
+def judge_lease(
+    ledger: Ledger,
+    admission: Admission,
+    lease: Lease,
+    digest: str,
+    appraise: Appraise,
+    times: Times,
+) -> Entry:
+    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more."""
+    proposal = admission.ticket.proposal
+    body = proposal.document.job
+    _check_worker(ledger, lease.worker, body.program, times)
+    _check_attempt(ledger, proposal.digest, lease.job, body)
+    in_force = ledger.in_force()
+    appraise(lease.worker, in_force.constitution.evidence.worker)
+    for grant in admission.grants:
+        appraise(lease.worker, ledger.grant(grant).document.evidence.worker)
+    return new_entry(
+        "lease",
+        times,
+        lease=digest,
+        proposal=proposal.digest,
+        job=lease.job,
+        attempt=lease.attempt,
+        worker=lease.worker,
+        grants=list(admission.grants),
+        deadline=lease.deadline,
+        judged=ledger.tree.size,
+    )
+
+
+def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:
+    """The number that the next attempt of a job gets, counted from 1."""
+    known = ledger.state.proposals.get(proposal)
+    return len(known.jobs.get(job, [])) + 1 if known else 1
+
+
+def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times) -> Entry:
+    """A lease goes on, if nothing has stopped it in the meantime."""
+    lease = check_lease(ledger, digest, times)
+    check_goes_on(ledger, lease, times)
+    appraise(lease.worker, ledger.in_force().constitution.evidence.worker)
+    deadline = times.at_most + ledger.in_force().constitution.limits.lease_seconds
+    return new_entry("renewal", times, lease=digest, deadline=deadline)
+
+
+def judge_release(
+    ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
+) -> Entry:
+    """The gate: outputs exactly as proposed, of a lease that still holds and that nothing stops."""
+    lease = check_lease(ledger, release.document.lease, times)
+    if lease.worker != release.document.worker:
+        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
+    check_goes_on(ledger, lease, times)
+    appraise(lease.worker, ledger.in_force().constitution.evidence.worker)
+    _check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
+    return new_entry(
+        "release",
+        times,
+        lease=lease.digest,
+        proposal=lease.proposal,
+        job=lease.job,
+        release=release.digest,
+        receipt=receipt,
+    )
+
+
+def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
+    """An attempt has ended without a release; the job may have another."""
+    lease = find_lease(ledger, digest)
+    if lease.status != "open":
+        raise LeaseClosed(
+            f"The lease is {lease.status} already.",
+            claim="lease",
+            expected="open",
+            actual=lease.status,
+        )
+    return new_entry("close", times, lease=digest, job=lease.job, why=why)
+
+
+def find_lease(ledger: Ledger, digest: str) -> LeaseState:
+    """Raises `LeaseUnknown`."""
+    lease = ledger.state.leases.get(digest)
+    if lease is None:
+        raise LeaseUnknown("The log has no such lease.", claim="lease", actual=digest)
+    return lease
+
+
+def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
+    """A lease that is open, of this boot, and within its deadline."""
+    lease = find_lease(ledger, digest)
+    if lease.status == "released":
+        raise LeasePresentedTwice(
+            "The lease has been released; it gives nothing twice.",
+            claim="lease",
+            expected="open",
+            actual="released",
+        )
+    if lease.status != "open" or lease.boot != ledger.state.boot:
+        raise LeaseClosed(
+            "The lease's attempt is closed, or it is of an earlier life of the authority.",
+            claim="lease",
+            expected="an open lease of this boot",
+            actual=lease.status,
+        )
+    if times.at_most > lease.deadline:
+        raise LeaseExpired(
+            "The lease's deadline has passed. The job needs another attempt.",
+            claim="deadline",
+            expected=f"at or before {lease.deadline}",
+            actual=str(times.at_most),
+        )
+    return lease
+
+
+def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
+    """Nothing stops what the lease is for: proposal, program, grants, measurement."""
+    check_not_stopped(ledger, ledger.proposal(lease.proposal))
+    for grant in lease.grants:
+        check_live(ledger, grant, lease.job, times)
+    _check_measurement(ledger, ledger.state.joins[lease.worker].measurement)
+
+
+def _check_worker(ledger: Ledger, worker: str, program: str, times: Times) -> JoinState:
+    join = ledger.state.joins.get(worker)
+    if join is None or join.boot != ledger.state.boot:
+        raise JoinUnknown(
+            "No worker with this identity has joined since the authority started.",
+            claim="worker",
+            actual=worker,
+        )
+    if join.lease:
+        raise LeasePresentedTwice(
+            "This worker has had its lease, and an identity gets one. Start another worker.",
+            claim="worker",
+            expected="a worker without a lease",
+            actual=join.lease,
+        )
+    if times.at_most > join.lapses:
+        raise JoinLapsed(
+            "The worker's join has lapsed. It has to attest again.",
+            claim="lapses",
+            expected=f"at or before {join.lapses}",
+            actual=str(times.at_most),
+        )
+    if join.bound_to != program:
+        raise BoundToMismatch(
+            "The worker was launched for another program than the proposal's; what it may run is fixed by the hardware "
+            "that launched it. Start a worker for this program.",
+            claim="bound_to",
+            expected=program,
+            actual=join.bound_to,
+        )
+    _check_measurement(ledger, join.measurement)
+    return join
+
+
+def _check_measurement(ledger: Ledger, measurement: str) -> None:
+    if measurement in ledger.state.revoked_measurements:
+        raise Stopped(
+            "A seat has revoked this measurement.", claim="measurement", actual=measurement
+        )
+
+
+def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Job) -> None:
+    known = ledger.state.proposals.get(proposal)
+    leases = [ledger.state.leases[digest] for digest in known.jobs.get(job, [])] if known else []
+    if any(lease.status == "released" for lease in leases):
+        raise LeasePresentedTwice("The job has had its release.", claim="job", actual=job)
+    if any(lease.status == "open" for lease in leases):
+        raise AttemptOpen(
+            "The attempt before is not closed. Close it first.", claim="job", actual=job
+        )
+    if len(leases) >= body.attempts:
+        raise AttemptsUsedUp(
+            f"The proposal allows {body.attempts} attempt(s) a use, and all have been made.",
+            claim="attempts",
+            expected=f"at most {body.attempts}",
+            actual=str(len(leases) + 1),
+        )
+
+
+def _check_outputs(body: Job, release: Release) -> None:
+    for name, descriptor in release.outputs.items():
+        if name not in body.outputs:
+            raise OutputUndeclared(
+                f"The proposal declares no output {name}.",
+                claim="outputs",
+                expected=", ".join(sorted(body.outputs)),
+                actual=name,
+            )
+        expected = padded_length(body.outputs[name].max_bytes)
+        if descriptor.length != expected:
+            raise OutputTooLarge(
+                f"The output {name} is not padded to its declared size.",
+                claim=f"outputs.{name}",
+                expected=f"{expected} bytes",
+                actual=f"{descriptor.length} bytes",
+            )
+    for name in body.outputs:
+        if name not in release.outputs:
+            raise OutputMissing(
+                f"The output {name} is declared and missing.", claim="outputs", expected=name
+            )

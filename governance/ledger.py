@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What judgements stand on: the state, the Merkle tree, and the documents that entries name by digest.
+
+Documents come from outside and are verified every time they are loaded, by digest and by signature; whoever keeps them
+can withhold one (`DocumentNotFound`, which names it) and nothing else. What the log does not name is not loaded at all:
+a document that only says that it is of this log is not.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable
+from typing import Any, Protocol, TypeVar, cast
+
+from placet.governance.account import Times
+from placet.governance.checks import check_nonce
+from placet.governance.codec import encode
+from placet.governance.documents import Ballot, Constitution, Grant, Header, Proposal, Stop
+from placet.governance.envelope import (
+    Signed,
+    inspect,
+    parse_envelope,
+    verified_signers,
+    verify_signed,
+)
+from placet.governance.errors import (
+    DocumentNotFound,
+    DocumentReplayed,
+    EntryInvalid,
+    GovernanceError,
+    NotFounded,
+    SeenUnknown,
+    SignatureInvalid,
+)
+from placet.governance.evaluate import InForce, check_log, verify_ballot, verify_proposal
+from placet.governance.keys import PublicKey
+from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, Tree, leaf_hash
+from placet.governance.state import Entry, State
+
+_KEPT = 4096
+
+T = TypeVar("T")
+Authored = TypeVar("Authored", Proposal, Ballot, Grant, Stop)
+UnderConstitution = type[Proposal] | type[Ballot]
+
+
+class Documents(Protocol):
+    """Where envelopes are found by the digest of their payload. Raises `DocumentNotFound`."""
+
+    def envelope(self, digest: str) -> bytes: ...
+
+
+class Ledger:
+    """State and tree of one log, with the documents behind it. `append` is the only thing that changes it."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.state = State()
+        self.tree = Tree()
+        self._documents = documents
+        self._loaded: OrderedDict[tuple[str, str], object] = OrderedDict()
+
+    def append(self, entry: Entry) -> bytes:
+        """Add an entry that has been judged; returns its bytes. Raises `EntryInvalid` for one that no log can hold."""
+        data = encode(entry)
+        if len(data) > MAX_ENTRY_BYTES:
+            raise EntryInvalid(
+                "The entry is too long for the log. Ask for less at once.",
+                claim="entry",
+                expected=f"at most {MAX_ENTRY_BYTES} bytes",
+                actual=f"{len(data)} bytes",
+            )
+        self.replay(entry, data)
+        return data
+
+    def replay(self, entry: Entry, data: bytes) -> None:
+        """Add an entry of a log that a checkpoint vouches for."""
+        self.state.apply(entry)
+        self.tree.append(leaf_hash(data))
+
+    def replay_all(self, entries: Iterable[bytes], checkpoint: Checkpoint) -> None:
+        """Fold a whole log into an empty ledger, once its root has turned out to be the checkpoint's.
+
+        The checkpoint's signature is the caller's to verify. Raises `EntryInvalid`; then nothing has changed.
+        """
+        data = list(entries)
+        tree = Tree(map(leaf_hash, data))
+        if self.tree.size or (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+            raise EntryInvalid(
+                "The entries are not those that the checkpoint covers. Fetch both again.",
+                claim="root",
+                expected=f"{checkpoint.size} entries, {checkpoint.root.hex()}",
+                actual=f"{tree.size} entries, {tree.root().hex()}",
+            )
+        apply = self.state.apply
+        for entry in data:
+            apply(json.loads(entry))
+        self.tree = tree
+
+    def in_force(self) -> InForce:
+        """The constitution in force, with what has been revoked since. Raises `NotFounded`, `DocumentNotFound`."""
+        digest = self.state.constitution
+        if not digest:
+            raise NotFounded("The log has no charter yet. Found it first: placet charter.")
+        return self.under(digest)
+
+    def constitution(self, digest: str) -> Constitution:
+        """A constitution of this log, past or present: its digest is in the log, after its signers were checked."""
+
+        def load() -> Constitution:
+            _check_named(digest, self.state.constitutions)
+            envelope = self._envelope(digest)
+            return verify_signed(envelope, Constitution, all_keys).document
+
+        return self._once("constitution", digest, load)
+
+    def proposal(self, digest: str) -> Signed[Proposal]:
+        """A proposal of this log."""
+
+        def load() -> Signed[Proposal]:
+            _check_named(digest, self.state.proposals)
+            return verify_proposal(self._envelope(digest), self._under(digest, Proposal))
+
+        return self._once("proposal", digest, load)
+
+    def ballot(self, digest: str) -> Signed[Ballot]:
+        """A ballot of this log."""
+
+        def load() -> Signed[Ballot]:
+            return verify_ballot(self._envelope(digest), self._under(digest, Ballot))
+
+        return self._once("ballot", digest, load)
+
+    def grant(self, digest: str) -> Signed[Grant]:
+        """A grant of this log, signed by its owner under some constitution of this log."""
+
+        def load() -> Signed[Grant]:
+            _check_named(digest, self.state.grants)
+            return self.verify_by_principal(self._envelope(digest), Grant)
+
+        return self._once("grant", digest, load)
+
+    def remember(self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant]) -> None:
+        """Keep a document that has just been verified, so that it need not be loaded and verified again."""
+        self._keep((signed.document.KIND, signed.digest), signed)
+
+    def verify_by_principal(self, envelope: bytes, cls: type[Authored]) -> Signed[Authored]:
+        """A document signed by the principal that it names as owner or author, in the constitution in force or before."""
+        refusal: GovernanceError | None = None
+        for digest in reversed(self.state.constitutions):
+            constitution = self.constitution(digest)
+            try:
+                return _signed_under(constitution, envelope, cls)
+            except GovernanceError as error:
+                refusal = refusal or error
+        raise refusal or NotFounded("The log has no charter yet. Found it first: placet charter.")
+
+    def check_header(self, header: Header, log: str = "") -> None:
+        """Refuse a document of another log, one replayed, and one whose signer has seen what this log does not contain."""
+        check_nonce("header.nonce", header.nonce)
+        check_log(header.log, log or self.state.log)
+        if header.nonce in self.state.nonces:
+            raise DocumentReplayed(
+                "The log has a document with this id already. Sign a new one.",
+                claim="header.nonce",
+                expected="an id that the log does not have",
+                actual=header.nonce,
+            )
+        self.check_seen(header)
+
+    def check_seen(self, header: Header) -> None:
+        """Refuse a document whose signer has seen a checkpoint that this log does not contain."""
+        seen = header.seen
+        if seen.size <= self.tree.size and seen.root == "sha256:" + self.tree.root(seen.size).hex():
+            return
+        raise SeenUnknown(
+            "The signer had seen a checkpoint that this log does not contain: one of the two is another log, "
+            "or this one was rolled back. Compare checkpoints before you sign anything.",
+            claim="header.seen",
+            expected=f"a checkpoint of this log (now {self.tree.size} entries)",
+            actual=f"{seen.size} entries, {seen.root}",
+        )
+
+    def head(self) -> tuple[int, str]:
+        """Size and root of the log now."""
+        return self.tree.size, "sha256:" + self.tree.root().hex()
+
+    def _envelope(self, digest: str) -> bytes:
+        envelope = self._documents.envelope(digest)
+        if parse_envelope(envelope).digest != digest:
+            raise missing_document(digest)
+        return envelope
+
+    def under(self, digest: str) -> InForce:
+        """A constitution of this log, past or present, with what has been revoked until now."""
+        revoked = frozenset(self.state.revoked_seats)
+        return InForce(self.constitution(digest), digest, self.state.log, revoked)
+
+    def _under(self, digest: str, cls: UnderConstitution) -> InForce:
+        """The constitution that a document of this log names, as the context to verify it in."""
+        return self.under(inspect(self._envelope(digest), cls).constitution)
+
+    def _once(self, kind: str, digest: str, load: Callable[[], T]) -> T:
+        key = (kind, digest)
+        if key not in self._loaded:
+            self._keep(key, load())
+        # What is kept under a kind is what its loader, or `remember`, put there.
+        return cast("T", self._loaded[key])
+
+    def _keep(self, key: tuple[str, str], value: object) -> None:
+        self._loaded[key] = value
+        if len(self._loaded) > _KEPT:
+            self._loaded.popitem(last=False)
+
+
+def _signed_under(
+    constitution: Constitution, envelope: bytes, cls: type[Authored]
+) -> Signed[Authored]:
+    return verify_signed(envelope, cls, lambda d: constitution.keys_of(principal_of(d)))
+
+
+def principal_of(document: Proposal | Ballot | Grant | Stop) -> str:
+    """The principal that a document names as its author."""
+    match document:
+        case Proposal():
+            return document.proposer
+        case Ballot():
+            return document.seat
+        case Grant():
+            return document.owner
+        case Stop():
+            return document.by
+
+
+def _check_named(digest: str, named: Container[str]) -> None:
+    if digest not in named:
+        raise missing_document(digest)
+
+
+def all_keys(constitution: Constitution) -> list[PublicKey]:
+    """The keys of every seat."""
+    return [key for seat in constitution.seats for key in seat.keys]
+
+
+def missing_document(digest: str) -> DocumentNotFound:
+    """The refusal that names the document to fetch."""
+    return DocumentNotFound(
+        f"The document {digest} is not known here. Send it first.",
+        claim="document",
+        expected="a known document",
+        actual=digest,
+    )
+
+
+def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
+    """An envelope that every seat has signed with one of its keys; returns its digest. Raises `SignatureInvalid`."""
+    raw = parse_envelope(envelope)
+    missing = [s.id for s in constitution.seats if not verified_signers(raw, s.keys)]
+    if missing:
+        raise SignatureInvalid(
+            f"Every genesis seat has to sign; these have not: {', '.join(missing)}.",
+            claim="signatures",
+            expected=f"{len(constitution.seats)} seats",
+            actual=f"{len(constitution.seats) - len(missing)} seats",
+        )
+    return raw.digest
+
+
+def new_entry(kind: str, times: Times, **fields: Any) -> Entry:
+    """An entry: its kind, both times, and what it names."""
+    return {"kind": kind, "at": [times.at_least, times.at_most], **fields}

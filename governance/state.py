@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state that the log folds to: `state.apply(entry)` for each entry in order, and nothing else changes it.
+
+Entries are JSON objects of identifiers and digests. `apply` trusts them: they were judged before they were appended
+(admission.py, leasing.py), and an audit judges them again. It is deterministic and cannot fail on a judged entry, so
+nothing is ever half applied. Two judgements over one state give the same entry; that is what an audit compares.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from placet.governance.account import Times
+
+Entry = dict[str, Any]
+
+
+@dataclass(slots=True)
+class BallotState:
+    """A ballot that the log has."""
+
+    digest: str
+    seat: str
+    sequence: int
+
+
+@dataclass(slots=True)
+class GrantState:
+    """A grant that the log has, with the jobs that have used it."""
+
+    digest: str
+    object: str
+    owner: str
+    withdrawn: bool = False
+    jobs: set[str] = field(default_factory=lambda: set[str]())
+
+
+@dataclass(slots=True)
+class JoinState:
+    """A worker that has joined. It gets one lease, ever."""
+
+    worker: str
+    boot: str
+    bound_to: str
+    measurement: str
+    lapses: int
+    lease: str = ""
+
+
+@dataclass(slots=True)
+class LeaseState:
+    """A lease: `open` until it is released or its attempt is closed."""
+
+    digest: str
+    proposal: str
+    job: str
+    attempt: int
+    worker: str
+    boot: str
+    grants: tuple[str, ...]
+    deadline: int
+    judged: int
+    status: str = "open"
+    receipt: str = ""
+    released_at: int = 0
+
+
+@dataclass(slots=True)
+class ProposalState:
+    """A proposal that the log has: its ballots, its leases by job, and what stops it."""
+
+    digest: str
+    index: int
+    ballots: list[BallotState] = field(default_factory=lambda: list[BallotState]())
+    jobs: dict[str, list[str]] = field(default_factory=lambda: dict[str, list[str]]())
+    stopped: str = ""
+
+
+def _no_digests() -> set[str]:
+    return set()
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that the authority knows by its log. Read it freely; change it by `apply` alone."""
+
+    size: int = 0
+    times: Times = field(default_factory=lambda: Times(0, 0))
+    log: str = ""
+    charter: str = ""
+    constitutions: list[str] = field(default_factory=lambda: list[str]())
+    boot: str = ""
+    nonces: set[str] = field(default_factory=_no_digests)
+    proposals: dict[str, ProposalState] = field(default_factory=lambda: dict[str, ProposalState]())
+    grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
+    joins: dict[str, JoinState] = field(default_factory=lambda: dict[str, JoinState]())
+    leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    revoked_seats: set[str] = field(default_factory=_no_digests)
+    revoked_programs: set[str] = field(default_factory=_no_digests)
+    revoked_measurements: set[str] = field(default_factory=_no_digests)
+
+    @property
+    def constitution(self) -> str:
+        """Digest of the constitution in force; empty before the log is founded."""
+        return self.constitutions[-1] if self.constitutions else ""
+
+    def apply(self, entry: Entry) -> None:
+        """Fold one entry that has been judged."""
+        at = entry["at"]
+        self.times = Times(at[0], at[1])
+        _APPLY[entry["kind"]](self, entry)
+        self.size += 1
+
+
+def _charter(state: State, entry: Entry) -> None:
+    state.log = entry["log"]
+    state.charter = entry["charter"]
+    state.constitutions.append(entry["constitution"])
+    state.nonces.add(entry["nonce"])
+
+
+def _constitution(state: State, entry: Entry) -> None:
+    state.constitutions.append(entry["constitution"])
+    state.proposals[entry["proposal"]].jobs["amend"] = []
+    # A worker holds the constitutions it saw when it joined: under a new one it has to join again.
+    for join in state.joins.values():
+        if not join.lease:
+            join.lapses = 0
+
+
+def _boot(state: State, entry: Entry) -> None:
+    state.boot = entry["boot"]
+
+
+def _proposal(state: State, entry: Entry) -> None:
+    state.nonces.add(entry["nonce"])
+    state.proposals[entry["proposal"]] = ProposalState(entry["proposal"], state.size)
+
+
+def _ballot(state: State, entry: Entry) -> None:
+    state.nonces.add(entry["nonce"])
+    ballot = BallotState(entry["ballot"], entry["seat"], entry["sequence"])
+    state.proposals[entry["proposal"]].ballots.append(ballot)
+
+
+def _stop(state: State, entry: Entry) -> None:
+    state.nonces.add(entry["nonce"])
+    action, target = entry["action"], entry["target"]
+    if action == "withdraw":
+        state.grants[target].withdrawn = True
+    elif action == "revoke-seat":
+        state.revoked_seats.add(target)
+    elif action == "revoke-program":
+        state.revoked_programs.add(target)
+    elif action == "revoke-measurement":
+        state.revoked_measurements.add(target)
+    else:
+        state.proposals[target].stopped = action
+
+
+def _grant(state: State, entry: Entry) -> None:
+    state.nonces.add(entry["nonce"])
+    state.grants[entry["grant"]] = GrantState(entry["grant"], entry["object"], entry["owner"])
+
+
+def _join(state: State, entry: Entry) -> None:
+    state.joins[entry["worker"]] = JoinState(
+        entry["worker"], state.boot, entry["bound_to"], entry["measurement"], entry["lapses"]
+    )
+
+
+def _lease(state: State, entry: Entry) -> None:
+    lease = LeaseState(
+        entry["lease"],
+        entry["proposal"],
+        entry["job"],
+        entry["attempt"],
+        entry["worker"],
+        state.boot,
+        tuple(entry["grants"]),
+        entry["deadline"],
+        entry["judged"],
+    )
+    state.leases[lease.digest] = lease
+    state.joins[lease.worker].lease = lease.digest
+    state.proposals[lease.proposal].jobs.setdefault(lease.job, []).append(lease.digest)
+    for grant in lease.grants:
+        state.grants[grant].jobs.add(lease.job)
+
+
+def _renewal(state: State, entry: Entry) -> None:
+    state.leases[entry["lease"]].deadline = entry["deadline"]
+
+
+def _release(state: State, entry: Entry) -> None:
+    lease = state.leases[entry["lease"]]
+    lease.status, lease.receipt = "released", entry["receipt"]
+    lease.released_at = state.size
+
+
+def _close(state: State, entry: Entry) -> None:
+    state.leases[entry["lease"]].status = "closed"
+
+
+_APPLY: dict[str, Callable[[State, Entry], None]] = {
+    "charter": _charter,
+    "constitution": _constitution,
+    "boot": _boot,
+    "proposal": _proposal,
+    "ballot": _ballot,
+    "stop": _stop,
+    "grant": _grant,
+    "join": _join,
+    "lease": _lease,
+    "renewal": _renewal,
+    "release": _release,
+    "close": _close,
+}
+
+ENTRY_KINDS = frozenset(_APPLY)
