@@ -16,6 +16,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import ClassVar
 
 from google.protobuf.message import Message
 
@@ -33,21 +34,21 @@ class LinkClosed(Exception):
     """The stream ended while a reply was awaited, or before a frame could be sent."""
 
     reason = "AUTHORITY_UNAVAILABLE"
-    details: dict[str, str] = {}
+    details: ClassVar[dict[str, str]] = {}
 
 
 class ReplyTimeout(Exception):
     """No reply came in time."""
 
     reason = "DEADLINE_PASSED"
-    details: dict[str, str] = {}
+    details: ClassVar[dict[str, str]] = {}
 
 
 class FrameTooLarge(Exception):
     """A payload above the bound of a frame."""
 
     reason = "MESSAGE_TOO_LARGE"
-    details: dict[str, str] = {}
+    details: ClassVar[dict[str, str]] = {}
 
 
 class Link:
@@ -62,7 +63,9 @@ class Link:
         self._next_id = 1
         self._closed = False
 
-    def send(self, kind: enclaves_pb2.Kind.ValueType, message: Message | bytes, *, peer: str = "") -> None:
+    def send(
+        self, kind: enclaves_pb2.Kind.ValueType, message: Message | bytes, *, peer: str = ""
+    ) -> None:
         """Queue a frame that wants no reply."""
         self._put(enclaves_pb2.Frame(kind=kind, payload=_payload(message), peer=peer))
 
@@ -142,7 +145,9 @@ class Link:
         if self._closed:
             raise LinkClosed("The stream has ended. Try again once the enclave is back.")
         if len(frame.payload) > MAX_FRAME:
-            raise FrameTooLarge(f"A frame holds at most {MAX_FRAME} bytes; this one {len(frame.payload)}.")
+            raise FrameTooLarge(
+                f"A frame holds at most {MAX_FRAME} bytes; this one {len(frame.payload)}."
+            )
         self._queue.append(frame)
         self._wake.set()
 
@@ -159,11 +164,13 @@ class Link:
         kind = frame.kind
         try:
             reply = await self._handle(frame)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was leaves as a refusal
             refusal = refusal_of(error)
             if refusal.reason == common_pb2.REASON_INTERNAL:
                 # The kind of the fault and where it arose, never its text: that may quote what it was about.
-                _log.error("fault kind=%s frame=%d at=%s", type(error).__name__, kind, _where(error))
+                _log.error(
+                    "fault kind=%s frame=%d at=%s", type(error).__name__, kind, _where(error)
+                )
             kind, reply = enclaves_pb2.KIND_REFUSAL, refusal
         if frame.id and reply is not None and not self._closed:
             self._put(enclaves_pb2.Frame(reply_to=frame.id, kind=kind, payload=_payload(reply)))

@@ -82,4 +82,5 @@ MAX_BYTES: Final[dict[str, int]] = {
 
 def within_bound(message: Message) -> bool:
     """Whether the message is at most as large as its kind allows; a kind without a bound is never within it."""
-    return message.ByteSize() <= MAX_BYTES.get(message.DESCRIPTOR.full_name, 0)
+    bound = MAX_BYTES.get(message.DESCRIPTOR.full_name)
+    return bound is not None and message.ByteSize() <= bound

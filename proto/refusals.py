@@ -32,11 +32,14 @@ def reason_name(reason: common_pb2.Reason.ValueType) -> str:
 def refusal_of(error: BaseException) -> common_pb2.Refusal:
     """The refusal that an exception stands for."""
     reason = getattr(error, "reason", None)
-    if not isinstance(reason, str) or _PREFIX + reason not in common_pb2.Reason.keys():
+    if (
+        f"{_PREFIX}{reason}" not in common_pb2.Reason.DESCRIPTOR.values_by_name
+        or reason == "INTERNAL"
+    ):
         return common_pb2.Refusal(reason=common_pb2.REASON_INTERNAL, message=INTERNAL_TEXT)
     details: dict[str, str] = getattr(error, "details", {})
     return common_pb2.Refusal(
-        reason=common_pb2.Reason.Value(_PREFIX + reason),
+        reason=common_pb2.Reason.Value(f"{_PREFIX}{reason}"),
         message=str(error)[:_MAX_TEXT],
         details={key: value[:_MAX_TEXT] for key, value in details.items()},
     )
