@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cast of the demo: three hospitals, a privacy office, a patients' council, a university, and the host they all distrust."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from shares import HOSPITALS, Rows
+
+from placet.attestation import SIMULATION_SIGNER, Policy, measure
+from placet.client import CheckpointMemory, Client, Keys, SealedObject, Terms, build_bundle
+from placet.client.objects import seal_file
+from placet.governance.documents import (
+    Constitution,
+    Demand,
+    Evidence,
+    Input,
+    Job,
+    Limits,
+    Organisation,
+    Output,
+    Party,
+    Recipient,
+    Rule,
+    Seat,
+    When,
+)
+
+HERE = Path(__file__).resolve().parent
+YEAR = 366 * 86400
+
+
+@contextlib.contextmanager
+def running_host(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[str, str]]:
+    """A host as a process of its own, over `folder`/host and `folder`/cpu; gives its address and pin."""
+    command = [sys.executable, "-m", "placet.host", "--listen", listen]
+    command += ["--state", str(folder / "host"), "--cpu", str(folder / "cpu")]
+    command += ["--origin", "demo.placet/log", "--max-workers", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = dict(line.split() for line in (process.stdout.readline() for _ in range(2)))
+            yield said["address"], said["pin"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+class Council:
+    """Everybody's keys and homes in one place, which in real life they never are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seats = {name: Keys.generate(name) for name in (*HOSPITALS, "privacy", "patients")}
+        # One seat, two keys: a laptop and a phone, say. It has one vote all the same.
+        self.phone = Keys.generate("north")
+        self.owners = {name: Keys.generate(f"{name}-data") for name in HOSPITALS}
+        self.analyst = Keys.generate("analyst")
+        self.memory = CheckpointMemory(folder / "analyst" / "memory.json")
+        self.objects: dict[str, SealedObject] = {}
+        for name in (*self.seats, "analyst"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name, keys in {**self.seats, "analyst": self.analyst}.items():
+            keys.save(folder / name / f"{keys.id}.key")
+        for name, keys in self.owners.items():
+            keys.save(folder / name / f"{keys.id}.key")
+
+    def connect(self, address: str, pin: str) -> Client:
+        """A client with the analyst's memory of the log; waits until the authority answers."""
+        client = Client.connect(address, pin, memory=self.memory)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                client.evidence()
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return client
+
+    def constitution(self) -> Constitution:
+        """Three approvals of three organisations, a privacy officer among them; the patients have a veto."""
+        now = int(time.time())
+        roles = {"privacy": "privacy-officer", "patients": "patients-representative"}
+        seats = tuple(
+            Seat(
+                id=name,
+                organisation=name,
+                role=roles.get(name, "hospital-board"),
+                keys=(
+                    keys.public.signing,
+                    *((self.phone.public.signing,) if name == "north" else ()),
+                ),
+                term_start=now - 60,
+                term_end=now + YEAR,
+            )
+            for name, keys in self.seats.items()
+        )
+        owners = (Party(k.id, name, (k.public.signing,)) for name, k in self.owners.items())
+        analyst = Party("analyst", "university", (self.analyst.public.signing,))
+        return Constitution(
+            nonce=os.urandom(16).hex(),
+            version=1,
+            predecessor=None,
+            name="Three hospitals",
+            organisations=tuple(
+                Organisation(name, title)
+                for name, title in {
+                    **{name: f"Hospital {name.title()}" for name in HOSPITALS},
+                    "privacy": "Privacy office",
+                    "patients": "Patients' council",
+                    "university": "University",
+                }.items()
+            ),
+            seats=seats,
+            parties=(*owners, analyst),
+            labels=("health",),
+            rules=(self._rule(),),
+            evidence=Evidence(authority=_policy("authority"), worker=_policy("worker")),
+            limits=Limits(lease_seconds=6, join_seconds=600),
+            witnesses="none",
+            recovery="none",
+        )
+
+    def _rule(self) -> Rule:
+        demand = Demand(
+            approvals=3,
+            organisations=3,
+            roles={"privacy-officer": 1},
+            veto=("patients-representative",),
+            conflicts=("submitter",),
+            rationale=True,
+            lifetime_seconds=7 * 86400,
+            uses=3,
+        )
+        return Rule(
+            "health-research",
+            "Research on health data",
+            When(("job",), ("research",), ("health",)),
+            demand,
+        )
+
+    def found(self, client: Client) -> int:
+        """Every seat checks the authority's evidence with a nonce of its own and signs; returns the log's size."""
+        draft = client.draft_charter(self.constitution())
+        for keys in self.seats.values():
+            draft = client.sign_charter(draft, keys)
+        return client.found(draft).checkpoint.size
+
+    def seal_and_grant(self, client: Client, hospital: str, rows: Rows) -> str:
+        """Seal a hospital's rows at home, hand over the ciphertext, and provision the key under a grant; its digest."""
+        keys, home = self.owners[hospital], self.folder / hospital
+        plain, sealed = home / "patients.npy", home / "patients.sealed"
+        np.save(plain, rows)
+        made = seal_file(plain, sealed, keys.hpke.public, kind="dataset", labels=("health",))
+        self.objects[hospital] = made
+        (home / "patients.object.json").write_bytes(made.to_bytes())
+        client.put_blob(made.descriptor.id, sealed, owner=keys.signing.public)
+        terms = Terms(
+            purposes=("research",),
+            programs="any",
+            parameters="any",
+            recipients=(self.analyst.hpke.public.to_text(),),
+            combine_with=tuple(other.id for other in self.owners.values()),
+            evidence=None,
+            witnesses="any",
+            approvals=(),
+            privacy="any",
+            uses="any",
+            expires=int(time.time()) + 30 * 86400,
+            recoverable=False,
+        )
+        grant = client.grant(keys, made.descriptor, terms)
+        return client.provision(keys, grant, made.open_key(keys.hpke)).digest
+
+    def propose(
+        self,
+        client: Client,
+        program: str,
+        parameters: Mapping[str, str | int | bool],
+        output: str,
+        *,
+        hospitals: tuple[str, ...] = HOSPITALS,
+        uses: int = 1,
+        reason: str = "A model to read biopsies by, better than each of us has alone.",
+    ) -> str:
+        """Upload a program and propose a job over it; returns the proposal's digest."""
+        bundle = build_bundle(HERE / program)
+        client.put_blob(bundle.blob, bundle.data, owner=self.analyst.signing.public)
+        inputs = {h: Input(self.objects[h].descriptor, self.owners[h].id) for h in hospitals}
+        job = Job(
+            program=bundle.digest,
+            inputs=inputs,
+            parameters=dict(parameters),
+            outputs={output: Output(64 * 1024)},
+            recipients=(Recipient("analyst", self.analyst.hpke.public.to_text()),),
+            privacy=None,
+            attempts=2,
+            deadline_seconds=60,
+        )
+        now = int(time.time())
+        return client.propose(
+            self.analyst,
+            job,
+            purpose="research",
+            reason=reason,
+            not_before=now - 60,
+            not_after=now + 86400,
+            uses=uses,
+        ).digest
+
+    def vote(self, client: Client, proposal: str, *names: str) -> None:
+        """These seats say placet."""
+        for name in names:
+            client.vote(
+                self.seats[name],
+                proposal,
+                "placet",
+                interests="none",
+                rationale=f"{name.title()} has read the program and the grants.",
+            )
+
+
+def _policy(role: str) -> dict[str, object]:
+    """Which enclaves are wanted: the Placet installed here, simulated, and nothing else."""
+    return Policy(
+        kinds=("simulation",),
+        measurements=(measure(role),),
+        signers=(SIMULATION_SIGNER,),
+        platforms="any",
+        tcb_statuses=("UpToDate",),
+        advisories="none",
+        min_svn="any",
+        min_tcb_evaluation="any",
+        max_collateral_age_seconds=30 * 86400,
+    ).to_dict()

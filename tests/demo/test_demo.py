@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo from end to end, and what the host is left with: nothing that was sealed, in any form that we can think of."""
+
+import base64
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from placet.client import Keys, SealedObject
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSPITALS = ("north", "south", "west")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one whole run."""
+    folder = tmp_path_factory.mktemp("demo") / "state"
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "demo.py"), "--state", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    assert ran.stdout.splitlines()[-1] == "demo: ok"
+    return folder
+
+
+def forms(secret: bytes) -> Iterator[bytes]:
+    """A secret as it might be lying about: raw, in hexadecimal, in base64 at each of the three alignments."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    for shift in range(3):
+        text = base64.b64encode(bytes(shift) + secret)
+        # Characters that other bytes share with the secret are left out.
+        yield text[4 if shift else 0 : len(text) - 4]
+        yield base64.urlsafe_b64encode(bytes(shift) + secret)[4 if shift else 0 : len(text) - 4]
+
+
+def found(folder: Path, secrets: dict[str, bytes]) -> list[str]:
+    """Which secrets lie anywhere below the folder, and where."""
+    wanted = [(name, form) for name, secret in secrets.items() for form in forms(secret)]
+    hits: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            hits += [f"{name} in {path.name}" for name, form in wanted if form in content]
+    return hits
+
+
+def row_secrets(state: Path) -> dict[str, bytes]:
+    """Values of patients as float bytes and as text: whole neighbouring pairs, so that no chance finds them."""
+    secrets: dict[str, bytes] = {}
+    for hospital in HOSPITALS:
+        rows = np.load(state / hospital / "patients.npy")
+        for number in (0, len(rows) // 2, len(rows) - 1):
+            pair = (float(rows[number, 3]), float(rows[number, 4]))
+            secrets[f"{hospital} row {number} as float64"] = struct.pack("<2d", *pair)
+            secrets[f"{hospital} row {number} as float32"] = struct.pack("<2f", *pair)
+            secrets[f"{hospital} row {number} as text"] = f"{pair[0]}, {pair[1]}".encode()
+    return secrets
+
+
+def key_secrets(state: Path) -> dict[str, bytes]:
+    """Private keys of everybody, the data keys, and what stands for the inside of the processor."""
+    secrets = {"cpu": (state / "cpu" / "secret").read_bytes()}
+    for path in state.glob("*/*.key"):
+        keys = Keys.load(path)
+        secrets[f"signing {keys.id}"] = keys.signing.private.private_bytes_raw()  # type: ignore[union-attr]
+        secrets[f"hpke {keys.id}"] = keys.hpke.to_bytes()[-32:]
+    for hospital in HOSPITALS:
+        made = SealedObject.from_bytes((state / hospital / "patients.object.json").read_bytes())
+        owner = Keys.load(state / hospital / f"{hospital}-data.key")
+        secrets[f"data key {hospital}"] = made.open_key(owner.hpke).to_bytes()
+    return secrets
+
+
+def output_secrets(state: Path) -> dict[str, bytes]:
+    """What programs released, which only the analyst may see."""
+    model = (state / "analyst" / "result" / "model").read_bytes()
+    report = (state / "analyst" / "stolen" / "report").read_bytes()
+    return {"model": model[-64:], "model head": model[200:264], "report": report[:64]}
+
+
+def test_the_host_keeps_nothing_of_what_was_sealed(state: Path) -> None:
+    secrets = {**row_secrets(state), **key_secrets(state), **output_secrets(state)}
+    assert len(secrets) > 40
+    assert found(state / "host", secrets) == []
+
+
+def test_logs_hold_no_words_of_people(state: Path) -> None:
+    logs = state / "host" / "logs"
+    assert any(path.stat().st_size for path in logs.iterdir())
+    words = {"rationale": b"has read the program", "reason": b"A model to read biopsies by"}
+    assert found(logs, words) == []
+    # They are in documents, which are for everybody to read.
+    assert found(state / "host", {"rationale": base64.b64encode(b"has read the program")[4:-4]})
+
+
+@pytest.mark.parametrize("form", range(4))
+def test_the_search_finds_what_is_there(state: Path, tmp_path: Path, form: int) -> None:
+    secrets = {**row_secrets(state), **key_secrets(state)}
+    for name, secret in secrets.items():
+        planted = list(forms(secret))[form]
+        (tmp_path / "planted").write_bytes(os.urandom(5000) + planted + os.urandom(77))
+        assert f"{name} in planted" in found(tmp_path, {name: secret})
