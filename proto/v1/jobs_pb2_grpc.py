@@ -90,7 +90,7 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """The job's present state at once, then each change, until it has ended.
+        """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class JobsStub:
     Get: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     List: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]
-    """The job's present state at once, then each change, until it has ended."""
+    """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _common_pb2.Committed]
     """Takes a signed stop document (action "cancel" or "veto") and answers once it is in the log."""
     Result: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ResultRequest, _jobs_pb2.ResultResponse]
@@ -53,7 +53,7 @@ class JobsAsyncStub(JobsStub):
     Get: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """The job's present state at once, then each change, until it has ended."""
+    """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
     Cancel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _common_pb2.Committed]  # type: ignore[assignment]
     """Takes a signed stop document (action "cancel" or "veto") and answers once it is in the log."""
     Result: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ResultRequest, _jobs_pb2.ResultResponse]  # type: ignore[assignment]
@@ -88,7 +88,7 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.Job], _abc.AsyncIterator[_jobs_pb2.Job]]:
-        """The job's present state at once, then each change, until it has ended."""
+        """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
 
     @_abc_1.abstractmethod
     def Cancel(
