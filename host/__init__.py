@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host: untrusted; serves the contract, keeps what is sealed, queues jobs, starts enclaves."""
+
+from placet.host.config import HostConfig
+from placet.host.errors import HostError, StateLocked, StateVersion
+from placet.host.launcher import (
+    EnclaveProcess,
+    Launcher,
+    LaunchOrder,
+    NativeLauncher,
+    QuotingService,
+    Running,
+    arguments,
+)
+from placet.host.server import Host, serve
+from placet.host.tls import pin_of
+
+__all__ = [
+    "EnclaveProcess",
+    "Host",
+    "HostConfig",
+    "HostError",
+    "LaunchOrder",
+    "Launcher",
+    "NativeLauncher",
+    "QuotingService",
+    "Running",
+    "StateLocked",
+    "StateVersion",
+    "arguments",
+    "pin_of",
+    "serve",
+]

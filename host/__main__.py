@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m placet.host`: run one host in the foreground until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from placet.host.config import HostConfig
+from placet.host.errors import HostError
+from placet.host.server import serve
+
+
+def main() -> int:
+    """Serve; returns 0 after an orderly end, 2 for settings that do not hold, 1 for a state that cannot be used."""
+    arguments = _parser().parse_args()
+    try:
+        config = HostConfig(
+            state=arguments.state,
+            cpu=arguments.cpu,
+            origin=arguments.origin,
+            listen=arguments.listen,
+            names=tuple(arguments.name),
+            enclave_python=arguments.enclave_python,
+            max_workers=arguments.max_workers,
+            spares=arguments.spares,
+        )
+    except ValueError as error:
+        print(f"placet host: {error}", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(serve(config))
+    except (HostError, OSError, RuntimeError) as error:
+        print(f"placet host: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="placet host",
+        description="Run a host: gRPC server, store, queue, and simulated enclaves. Prints its address and pin.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--state", type=Path, default=Path("placet-host"), help="folder of all that the host keeps")
+    add(
+        "--cpu",
+        type=Path,
+        default=Path("placet-cpu"),
+        help="folder that stands for the inside of the processor, in simulation; outside --state",
+    )
+    add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
+    add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
+    add("--name", action="append", default=[], help="further DNS name of the certificate")
+    add("--enclave-python", default=sys.executable, help="interpreter that runs the enclaves")
+    add("--max-workers", type=int, default=4, help="workers at once")
+    add("--spares", type=int, default=1, help="warm workers a program")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs whose workers do not get as far as joining: tried again ever more slowly."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_FIRST_DELAY = 0.5
+_LAST_DELAY = 60.0
+
+
+@dataclass(slots=True)
+class _Failure:
+    count: int
+    timer: asyncio.TimerHandle | None
+
+
+class Backoff:
+    """Counts failures by program; `again` is called whenever a program may be tried again."""
+
+    def __init__(self, again: Callable[[], None]) -> None:
+        self._again = again
+        self._failures: dict[str, _Failure] = {}
+
+    def blocked(self, program: str) -> bool:
+        """Whether the program must not be tried yet."""
+        failure = self._failures.get(program)
+        return failure is not None and failure.timer is not None
+
+    def failed(self, program: str) -> int:
+        """Count a failure and return how many there were in a row."""
+        failure = self._failures.setdefault(program, _Failure(0, None))
+        failure.count += 1
+        if failure.timer is not None:
+            failure.timer.cancel()
+        delay = min(_FIRST_DELAY * 2 ** (failure.count - 1), _LAST_DELAY)
+        failure.timer = asyncio.get_running_loop().call_later(delay, self._retry, failure)
+        return failure.count
+
+    def joined(self, program: str) -> None:
+        """A worker of the program got there."""
+        self._forget(program)
+
+    def keep(self, programs: set[str]) -> None:
+        """Forget all programs but these."""
+        for program in set(self._failures) - programs:
+            self._forget(program)
+
+    def _forget(self, program: str) -> None:
+        failure = self._failures.pop(program, None)
+        if failure is not None and failure.timer is not None:
+            failure.timer.cancel()
+
+    def _retry(self, failure: _Failure) -> None:
+        failure.timer = None
+        self._again()

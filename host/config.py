@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator decides about a host; every bound is here or in `placet.proto.limits`."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+GIB = 1024**3
+_LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+_ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """Settings of one host.
+
+    `state` is the folder of everything the host keeps. `cpu` holds the secret that stands for the
+    CPU's in simulation and must lie outside `state`: whoever copies the state must not copy the CPU.
+    `listen` is "address:port", port 0 for any. `names` are further DNS names of the certificate.
+    Raises ValueError.
+    """
+
+    state: Path
+    cpu: Path
+    origin: str
+    listen: str = "127.0.0.1:0"
+    names: tuple[str, ...] = ()
+    enclave_python: str = sys.executable
+    max_workers: int = 4
+    spares: int = 1  # warm workers a program
+    max_programs: int = 4  # programs that spares are kept for
+    max_queue: int = 256  # jobs that wait for a worker
+    max_watchers: int = 256
+    max_calls: int = 1024  # calls open at once
+    max_puts: int = 16  # puts at once; each holds two parts in memory
+    max_blob: int = 64 * GIB
+    drain_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        state, cpu = self.state.resolve(), self.cpu.resolve()
+        if cpu == state or cpu.is_relative_to(state):
+            raise ValueError(f"The cpu folder must lie outside the state folder {state}.")
+        if not _LISTEN.fullmatch(self.listen) or int(self.listen.rpartition(":")[2]) > 65535:
+            raise ValueError(f'listen must be "address:port", not {self.listen!r}.')
+        if not _ORIGIN.fullmatch(self.origin):
+            raise ValueError(
+                "origin must be a name like example.org/log of at most 254 characters."
+            )
+        for name in (
+            "max_workers",
+            "max_queue",
+            "max_watchers",
+            "max_calls",
+            "max_puts",
+            "max_blob",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1.")
+        if self.spares < 0 or self.max_programs < 0 or self.drain_seconds < 0:
+            raise ValueError("spares, max_programs and drain_seconds must not be negative.")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What enclaves say, passed to the parts of the host that it concerns."""
+
+import logging
+
+from placet.host import job_table
+from placet.host.authority import AuthorityLine
+from placet.host.board import Board
+from placet.host.demand import Demand
+from placet.host.enclaves import AUTHORITY, Session
+from placet.host.errors import DocumentNotFound
+from placet.host.log_table import Effects, apply_commit, read_secret
+from placet.host.log_view import LogView
+from placet.host.pool import Pool
+from placet.host.scheduler import Scheduler
+from placet.host.store import Store
+from placet.host.supervisor import Supervisor
+from placet.host.tasks import Tasks
+from placet.proto.v1 import enclaves_pb2
+
+_log = logging.getLogger("placet.host.enclaves")
+
+
+class Hub:
+    """Implements `enclaves.Events`. `bind` gives it what is made after it."""
+
+    def __init__(
+        self, store: Store, log: LogView, board: Board, line: AuthorityLine, demand: Demand
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._board = board
+        self._line = line
+        self._demand = demand
+        self._tasks = Tasks()
+        self._scheduler: Scheduler
+        self._pool: Pool
+        self._supervisor: Supervisor
+
+    def bind(self, scheduler: Scheduler, pool: Pool, supervisor: Supervisor) -> None:
+        """Use these."""
+        self._scheduler, self._pool, self._supervisor = scheduler, pool, supervisor
+
+    def attached(self, session: Session) -> None:
+        """See `Events`."""
+        if session.role == AUTHORITY:
+            self._supervisor.attached(session)
+            self._line.attach(session.link)
+            self._scheduler.kick()
+            self._pool.balance()
+        else:
+            self._pool.attached(session)
+
+    def detached(self, session: Session) -> None:
+        """See `Events`. Workers live no longer than the authority that they joined."""
+        _log.info("detached enclave=%s role=%s", session.enclave, session.role)
+        if session.role == AUTHORITY:
+            self._line.detach(session.link)
+            self._supervisor.detached()
+            self._pool.dismiss_all()
+        else:
+            self._pool.detached(session)
+
+    def joined(self, session: Session, joined: enclaves_pb2.Joined) -> None:
+        """See `Events`."""
+        self._pool.joined(session, joined)
+
+    def progress(self, session: Session, progress: enclaves_pb2.Progress) -> None:
+        """See `Events`. Shown at once; stored without anybody waiting for it."""
+        worker = self._pool.find(session)
+        if worker is None or not worker.job:
+            return
+        if self._board.progress(worker.job, progress.lease, progress.percent):
+            lease, percent = progress.lease, min(progress.percent, 100)
+            self._tasks.spawn(self._store_progress(lease, percent))
+            # A replacement for a spare is started only now, when it takes no time from the job's start.
+            self._pool.balance()
+
+    def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
+        """See `Events`."""
+        worker = self._pool.find(session)
+        if worker is not None and worker.job and worker.refusal is None:
+            worker.refusal = ended.refusal
+            self._pool.expect_exit(worker)
+
+    async def commit(self, commit: enclaves_pb2.Commit) -> None:
+        """See `Events`."""
+        await self._store.write(
+            lambda connection: apply_commit(connection, commit), then=self._mirror
+        )
+
+    async def secret(self, name: str) -> enclaves_pb2.Secret:
+        """See `Events`."""
+        wrapped = await self._store.read(lambda connection: read_secret(connection, name))
+        if wrapped is None:
+            raise DocumentNotFound("No secret of this name is stored.")
+        return enclaves_pb2.Secret(name=name, wrapped=wrapped)
+
+    def _mirror(self, effects: Effects) -> None:
+        """A commit is durable: let memory follow, before the authority is told."""
+        self._log.extend(effects.entries, effects.checkpoint)
+        for proposal, attempt in effects.leased:
+            self._demand.leased(proposal, attempt)
+        for record in effects.jobs:
+            self._board.publish(record)
+            self._scheduler.changed(record)
+            if record.ended:
+                self._pool.finished(record.id)
+
+    async def _store_progress(self, lease: str, percent: int) -> None:
+        await self._store.write(lambda c: job_table.set_progress(c, lease, percent))

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One durable step of the authority in the store, and the indexes that are read from its entries.
+
+Everything of a commit goes into one transaction: secrets, documents, entries, checkpoint, indexes,
+and the jobs that the entries speak of. The host indexes what it needs and judges nothing: an entry of
+a kind that it does not use is stored like any other.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from placet.host import job_table
+from placet.host._sql import insert_or_ignore, insert_or_replace
+from placet.host.errors import LogEntryInvalid, LogRange
+from placet.host.job_table import JobRecord
+from placet.host.schema import (
+    ballots,
+    checkpoint,
+    constitutions,
+    documents,
+    entries,
+    jobs,
+    leases,
+    proposals,
+    secrets,
+)
+from placet.proto.v1 import common_pb2, enclaves_pb2
+
+_MAX_ENTRY = 64 * 1024
+# Made once: they are on the way from submit to running.
+_LAST = sa.select(sa.func.max(entries.c.idx))
+_ENTRY = entries.insert()
+_LEASE = leases.insert()
+_ACTIVE_JOB = (
+    jobs.update()
+    .where(jobs.c.id == sa.bindparam("job"), jobs.c.state.in_(job_table.ACTIVE))
+    .returning(*job_table.COLUMNS)
+)
+_STOPS = {"cancel": common_pb2.REASON_STOPPED, "veto": common_pb2.REASON_VETOED}
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a commit changed that memory mirrors."""
+
+    entries: Sequence[bytes]
+    checkpoint: bytes
+    jobs: list[JobRecord] = field(default_factory=list[JobRecord])
+    leased: list[tuple[str, int]] = field(
+        default_factory=list[tuple[str, int]]
+    )  # proposal, attempt
+
+
+def log_size(connection: sa.Connection) -> int:
+    """The number of entries."""
+    last = connection.execute(_LAST).scalar_one()
+    return 0 if last is None else int(last) + 1
+
+
+def apply_commit(connection: sa.Connection, commit: enclaves_pb2.Commit) -> Effects:
+    """Store a commit. Raises `LogRange` unless it follows the last entry, or `LogEntryInvalid`."""
+    size = log_size(connection)
+    if commit.first_index != size:
+        raise LogRange(
+            f"The commit begins at entry {commit.first_index}; the log has {size}.",
+            expected=str(size),
+            actual=str(commit.first_index),
+        )
+    dialect = connection.dialect.name
+    effects = Effects(tuple(commit.entries), commit.checkpoint)
+    for secret in commit.secrets:
+        row = {"name": secret.name, "wrapped": secret.wrapped}
+        connection.execute(insert_or_replace(dialect, secrets, "name", "wrapped"), row)
+    for held in commit.documents:
+        row = {"digest": held.digest, "document": held.document}
+        connection.execute(insert_or_ignore(dialect, documents), row)
+    for index, data in enumerate(commit.entries, start=size):
+        connection.execute(_ENTRY, {"idx": index, "entry": data})
+        _index(connection, index, data, effects)
+    if commit.checkpoint:
+        note = {"id": 1, "note": commit.checkpoint}
+        connection.execute(insert_or_replace(dialect, checkpoint, "id", "note"), note)
+    return effects
+
+
+def _index(connection: sa.Connection, index: int, data: bytes, effects: Effects) -> None:
+    entry = _Entry(index, data)
+    match entry.text("kind"):
+        case "charter":
+            row = {"constitution": entry.text("constitution"), "charter": entry.text("charter")}
+            connection.execute(constitutions.insert().values(idx=index, **row))
+        case "constitution":
+            row = {"constitution": entry.text("constitution"), "charter": ""}
+            connection.execute(constitutions.insert().values(idx=index, **row))
+        case "proposal":
+            new = {"digest": entry.text("proposal"), "idx": index, "ballots": 0}
+            connection.execute(insert_or_ignore(connection.dialect.name, proposals), new)
+        case "ballot":
+            _index_ballot(connection, entry)
+        case "stop":
+            _index_stop(connection, entry, effects)
+        case "lease":
+            _index_lease(connection, entry, effects)
+        case "release":
+            _index_release(connection, entry, effects)
+        case "close":
+            closed = leases.update().where(leases.c.lease == entry.text("lease"))
+            connection.execute(closed.values(state="closed"))
+        case _:
+            pass
+
+
+class _Entry:
+    """An entry's fields, read as far as they are needed."""
+
+    def __init__(self, index: int, data: bytes) -> None:
+        self.index = index
+        try:
+            value: Any = json.loads(data) if len(data) <= _MAX_ENTRY else None
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise LogEntryInvalid(f"Entry {index} is no JSON object of at most {_MAX_ENTRY} bytes.")
+        self._fields: dict[str, Any] = value
+
+    def text(self, name: str) -> str:
+        value = self._fields.get(name)
+        if not isinstance(value, str):
+            raise LogEntryInvalid(f"Entry {self.index} lacks the text {name!r}.", claim=name)
+        return value
+
+    def number(self, name: str) -> int:
+        value = self._fields.get(name)
+        if not isinstance(value, int):
+            raise LogEntryInvalid(f"Entry {self.index} lacks the number {name!r}.", claim=name)
+        return value
+
+
+def _index_ballot(connection: sa.Connection, entry: _Entry) -> None:
+    proposal = entry.text("proposal")
+    row = {"idx": entry.index, "proposal": proposal, "ballot": entry.text("ballot")}
+    connection.execute(ballots.insert().values(row))
+    counted = proposals.update().where(proposals.c.digest == proposal)
+    connection.execute(counted.values(ballots=proposals.c.ballots + 1))
+
+
+def _index_stop(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
+    """End jobs of a stopped proposal that still wait; one that runs is told by the authority."""
+    reason = _STOPS.get(entry.text("action"))
+    if reason is None:
+        return
+    target = entry.text("target")
+    waiting = sa.select(jobs.c.id).where(
+        jobs.c.state == job_table.QUEUED, sa.or_(jobs.c.proposal == target, jobs.c.id == target)
+    )
+    refusal = common_pb2.Refusal(reason=reason, message="The proposal was stopped while it waited.")
+    for job in connection.execute(waiting).scalars().all():
+        effects.jobs.append(job_table.refuse_job(connection, job, refusal))
+
+
+def _index_lease(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
+    lease, job, attempt = entry.text("lease"), entry.text("job"), entry.number("attempt")
+    proposal = entry.text("proposal")
+    row = {"lease": lease, "job": job, "proposal": proposal, "attempt": attempt, "state": "open"}
+    connection.execute(_LEASE, row)
+    effects.leased.append((proposal, attempt))
+    change = {"state": job_table.LEASED, "lease": lease, "attempt": attempt, "progress": 0}
+    _update_job(connection, job, change, effects)
+
+
+def _index_release(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
+    lease, job = entry.text("lease"), entry.text("job")
+    released = leases.update().where(leases.c.lease == lease).values(state="released")
+    connection.execute(released)
+    receipt = entry.text("receipt")
+    change = {"state": job_table.RELEASED, "lease": lease, "receipt": receipt, "progress": 100}
+    _update_job(connection, job, change, effects)
+
+
+def _update_job(
+    connection: sa.Connection, job: str, change: Mapping[str, object], effects: Effects
+) -> None:
+    row = {**change, "job": job, "changed_ms": job_table.now_ms()}
+    # A log may speak of jobs that another host's store held; those are not ours to show.
+    changed = connection.execute(_ACTIVE_JOB, row).mappings().one_or_none()
+    if changed is not None:
+        effects.jobs.append(JobRecord(**changed))
+
+
+def read_entries(connection: sa.Connection, start: int, end: int) -> list[bytes]:
+    """Entries start..end-1."""
+    query = sa.select(entries.c.entry).where(entries.c.idx >= start, entries.c.idx < end)
+    return list(connection.execute(query.order_by(entries.c.idx)).scalars())
+
+
+def read_checkpoint(connection: sa.Connection) -> bytes:
+    """The newest checkpoint; empty before the log is founded."""
+    note = connection.execute(sa.select(checkpoint.c.note)).scalar_one_or_none()
+    return b"" if note is None else note
+
+
+def read_document(connection: sa.Connection, digest: str) -> bytes | None:
+    """The document stored under a digest."""
+    query = sa.select(documents.c.document).where(documents.c.digest == digest)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def read_documents(connection: sa.Connection, digests: Iterable[str]) -> list[bytes]:
+    """The documents of these digests, in their order, without those that are not stored."""
+    found = (read_document(connection, digest) for digest in digests)
+    return [document for document in found if document is not None]
+
+
+def read_secret(connection: sa.Connection, name: str) -> bytes | None:
+    """The wrapped secret of a name."""
+    query = sa.select(secrets.c.wrapped).where(secrets.c.name == name)
+    return connection.execute(query).scalar_one_or_none()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's log: logfmt lines with identifiers, sizes, durations and outcomes, nothing else.
+
+A record's message is already `event key=value ...`; its exception is never formatted, because an
+exception's text may quote what it was about.
+"""
+
+import logging
+import logging.handlers
+import time
+from pathlib import Path
+
+_MAX_BYTES = 16 * 1024 * 1024
+_BACKUPS = 3
+ROOT = "placet"
+
+
+class Logfmt(logging.Formatter):
+    """`ts=... level=... at=... event=...` on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        event = record.getMessage().replace("\n", " ").replace("\r", " ")
+        return (
+            f"ts={moment}.{int(record.msecs):03d}Z level={record.levelname.lower()} "
+            f"at={record.name} event={event}"
+        )
+
+
+def open_log(path: Path) -> logging.Handler:
+    """Begin to log to a file of bounded size; give the handler to `close_log`."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(Logfmt())
+    logger = logging.getLogger(ROOT)
+    logger.addHandler(handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    return handler
+
+
+def close_log(handler: logging.Handler) -> None:
+    """End what `open_log` began."""
+    logging.getLogger(ROOT).removeHandler(handler)
+    handler.close()

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that wait, and which worker gets which: driven by events, in the order of submission.
+
+`kick` gives free workers to jobs that wait; it is called when either appeared. Each attempt is a task
+of its own (`attempt.py`). After a restart the attempts of the former host are closed first, then their
+jobs wait again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from placet.host import job_table
+from placet.host._documents import TicketFacts, read_ticket
+from placet.host.attempt import Attempts, Queued
+from placet.host.authority import AuthorityLine
+from placet.host.board import Board
+from placet.host.demand import Demand
+from placet.host.job_table import JobRecord, NewJob
+from placet.host.pool import Pool, Want
+from placet.host.store import Store
+from placet.host.tasks import Tasks
+from placet.host.worker import Worker
+from placet.proto.limits import KIB
+from placet.proto.v1 import common_pb2
+
+_MAX_KEPT_TICKET = 256 * KIB  # larger tickets are read from the store when their turn comes
+_STOPPED_WAITING = frozenset(job_table.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a submit made durable: the job, whether it is new, and the uses its ticket has consumed."""
+
+    record: JobRecord
+    new: bool
+    leased: int
+
+
+class Scheduler:
+    """See the module. `bind` gives it the pool, which in turn asks it what is wanted."""
+
+    def __init__(self, store: Store, board: Board, line: AuthorityLine, demand: Demand) -> None:
+        self._store = store
+        self._board = board
+        self._line = line
+        self._demand = demand
+        self._queue: dict[str, Queued] = {}
+        self._tasks = Tasks()
+        self._pool: Pool
+        self._attempts: Attempts
+
+    def bind(self, pool: Pool) -> None:
+        """Use this pool."""
+        self._pool = pool
+        self._attempts = Attempts(self._store, self._board, self._line, pool)
+
+    async def submit(self, new: NewJob, facts: TicketFacts, ticket: common_pb2.Ticket) -> JobRecord:
+        """Make a job durable and let it wait; the job that exists if the request was made before.
+
+        The job may be leased while its row is being written: the authority's commit stands behind
+        it in the store's queue, so no lease is ever durable without the job. The caller sees to it
+        that no two calls with one request id run at once.
+        """
+
+        counted = self._demand.knows(new.proposal)
+
+        def insert(connection: sa.Connection) -> Submission:
+            record, made = job_table.insert_job(connection, new)
+            leased = 0 if counted else job_table.leased_jobs(connection, new.proposal)
+            return Submission(record, made, leased)
+
+        def then(submission: Submission) -> None:
+            if submission.new:
+                self._board.publish(submission.record)
+                self._demand.note(facts, submission.leased)
+            if not submission.new or submission.record.ended:
+                self._queue.pop(new.id, None)
+
+        written = self._store.begin(insert, then=then)
+        self._enqueue(Queued(new.id, new.proposal, new.program, _kept(ticket)))
+        self.kick()
+        try:
+            return (await asyncio.shield(written)).record
+        except Exception:
+            self._queue.pop(new.id, None)
+            raise
+
+    def recover(self, connection: sa.Connection) -> Callable[[], None]:
+        """Read what the former host left; call what is returned in the event loop."""
+        records = job_table.active_jobs(connection)
+        leases = job_table.open_leases(connection)
+        tickets = job_table.recent_tickets(connection, self._demand.max_tickets)
+        parsed = [facts for ticket in tickets if (facts := _read(ticket)) is not None]
+        leased = [job_table.leased_jobs(connection, facts.proposal) for facts in parsed]
+
+        def resume() -> None:
+            for facts, count in zip(reversed(parsed), reversed(leased), strict=True):
+                self._demand.note(facts, count)
+            for record in records:
+                self._board.publish(record)
+                if record.state == job_table.QUEUED:
+                    self._enqueue(_waiting(record))
+            active = {r.id for r in records if r.state != job_table.QUEUED}
+            for lease, job in leases:
+                self._tasks.spawn(self._resume(lease, job if job in active else ""))
+            for job in active - {job for _, job in leases}:
+                self._tasks.spawn(self._resume("", job))
+
+        return resume
+
+    def wants(self) -> list[Want]:
+        """What the pool should provide: programs that jobs wait for first, then spares."""
+        if not self._line.attached:
+            return []
+        spares = self._demand.spares(time.time())
+        queued: dict[str, int] = {}
+        for waiting in self._queue.values():
+            queued[waiting.program] = queued.get(waiting.program, 0) + 1
+        return [Want(p, n, spares.get(p, 0)) for p, n in queued.items()] + [
+            Want(p, 0, n) for p, n in spares.items() if p not in queued
+        ]
+
+    def kick(self) -> None:
+        """Give free workers to jobs that wait, and see that there are enough workers."""
+        if self._line.attached:
+            for queued in list(self._queue.values()):
+                worker = self._pool.take(queued.program, queued.job)
+                if worker is not None:
+                    del self._queue[queued.job]
+                    self._tasks.spawn(self._attempt(queued, worker))
+        if self._queue:
+            self._pool.balance()
+
+    def changed(self, record: JobRecord) -> None:
+        """A commit changed a job: one that ended waits no more."""
+        if record.state in _STOPPED_WAITING:
+            self._queue.pop(record.id, None)
+
+    def unavailable(self, program: str, refusal: common_pb2.Refusal) -> None:
+        """No worker can be started for a program: its jobs end."""
+        for queued in [q for q in self._queue.values() if q.program == program]:
+            del self._queue[queued.job]
+            self._tasks.spawn(self._attempts.refuse(queued.job, refusal))
+
+    async def close(self) -> None:
+        """Stop deciding; attempts that run are left to the next host."""
+        await self._tasks.cancel()
+
+    async def _attempt(self, queued: Queued, worker: Worker) -> None:
+        if await self._attempts.run(queued, worker):
+            self._again(queued)
+        self.kick()
+
+    async def _resume(self, lease: str, job: str) -> None:
+        if lease:
+            await self._attempts.close_lease(lease, "lost")
+        if job and await self._attempts.requeue(job):
+            record = self._board.get(job)
+            if record is not None:
+                self._enqueue(_waiting(record))
+        self.kick()
+
+    def _again(self, queued: Queued) -> None:
+        self._queue = {
+            queued.job: replace(queued, tries=queued.tries + 1),
+            **self._queue,
+        }  # it waited its turn already
+
+    def _enqueue(self, queued: Queued) -> None:
+        self._queue[queued.job] = queued
+
+
+def _waiting(record: JobRecord) -> Queued:
+    return Queued(record.id, record.proposal, record.program, None)
+
+
+def _kept(ticket: common_pb2.Ticket) -> common_pb2.Ticket | None:
+    return ticket if ticket.ByteSize() <= _MAX_KEPT_TICKET else None
+
+
+def _read(ticket: bytes) -> TicketFacts | None:
+    """What a stored ticket says; None if this version of governance reads it no more."""
+    try:
+        return read_ticket(common_pb2.Ticket.FromString(ticket))
+    except Exception:  # noqa: BLE001
+        return None

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host as a whole: what it is made of, in which order it starts, and how it ends.
+
+    async with Host(config) as host:
+        print(host.address, host.pin)
+
+Start: hold the state, open log and store, read what the former host left, listen, start enclaves.
+End: take no more jobs, leave attempts, end enclaves, let calls finish, make everything durable.
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from placet.host.authority import AuthorityLine
+from placet.host.blob_files import BlobFiles
+from placet.host.blobs import BlobStore
+from placet.host.board import Board
+from placet.host.config import HostConfig
+from placet.host.demand import Demand
+from placet.host.enclaves import AUTHORITY, WORKER, Enclaves
+from placet.host.hub import Hub
+from placet.host.launcher import Launcher, LaunchOrder, NativeLauncher
+from placet.host.log_view import LogView
+from placet.host.logs import close_log, open_log
+from placet.host.pool import Pool, PoolNeeds
+from placet.host.scheduler import Scheduler
+from placet.host.servicers import (
+    BlobsService,
+    GovernanceService,
+    JobsService,
+    KeysService,
+    LogService,
+)
+from placet.host.services import Health, Services, make_server
+from placet.host.state import open_state, prune_logs
+from placet.host.store import Store
+from placet.host.supervisor import Supervisor
+from placet.host.tls import load_certificate, utc_now
+from placet.host.worker import Worker
+
+_log = logging.getLogger("placet.host")
+
+
+class Host:
+    """A running host between `async with` and its end. A process may run several, each on its state.
+
+    `launcher` starts the enclaves; by default as processes of this machine. Entering raises
+    `StateLocked`, `StateVersion`, OSError, or RuntimeError if the address is taken.
+    """
+
+    def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:
+        self._config = config
+        self._launcher = launcher
+        self._exits = AsyncExitStack()
+        self._port = 0
+
+    @property
+    def address(self) -> str:
+        """ "address:port" that it listens on."""
+        return f"{self._config.listen.rpartition(':')[0]}:{self._port}"
+
+    @property
+    def pin(self) -> str:
+        """ "sha256:<hex>" of the certificate's DER."""
+        return self._certificate.pin
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate in PEM."""
+        return self._certificate.certificate_pem
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exits.aclose()
+
+    async def _start(self) -> None:
+        config = self._config
+        self._exits.enter_context(open_state(config.state))
+        self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
+        prune_logs(config.state / "logs")
+        self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
+        launcher = self._launcher
+        if launcher is None:
+            launcher = await asyncio.to_thread(
+                NativeLauncher.open, config.enclave_python, config.cpu
+            )
+        url = f"sqlite:///{config.state.resolve() / 'placet.db'}"
+        self._store = await asyncio.to_thread(Store.open, url)
+        self._exits.push_async_callback(asyncio.to_thread, self._store.close)
+        self._assemble(launcher)
+        await self._store.read(self._log.load)
+        resume = await self._store.read(self._scheduler.recover)
+        await self._listen()
+        resume()
+        supervisor = asyncio.ensure_future(self._supervisor.run())
+        self._exits.push_async_callback(_cancelled, supervisor)
+        self._exits.push_async_callback(self._drain)
+        _log.info("started address=%s pin=%s", self.address, self.pin)
+
+    def _assemble(self, launcher: Launcher) -> None:
+        config = self._config
+        files = BlobFiles(config.state.resolve() / "blobs")
+        self._blobs = BlobStore(files, max_blob=config.max_blob, max_puts=config.max_puts)
+        self._log, self._board = LogView(), Board(config.max_watchers)
+        self._health = Health()
+        self._line = AuthorityLine(self._health.authority)
+        demand = Demand(config.spares, config.max_programs)
+        self._scheduler = Scheduler(self._store, self._board, self._line, demand)
+        hub = Hub(self._store, self._log, self._board, self._line, demand)
+        self._enclaves = Enclaves(hub)
+        self._pool = Pool(
+            launcher,
+            self._enclaves,
+            self._blobs,
+            PoolNeeds(
+                wants=self._scheduler.wants,
+                order=self._worker_order,
+                ready=self._scheduler.kick,
+                unavailable=self._scheduler.unavailable,
+            ),
+            folder=config.state.resolve() / "tmp",
+            max_workers=config.max_workers,
+        )
+        self._supervisor = Supervisor(launcher, self._enclaves, self._authority_order)
+        self._scheduler.bind(self._pool)
+        hub.bind(self._scheduler, self._pool, self._supervisor)
+
+    async def _listen(self) -> None:
+        config, store, line = self._config, self._store, self._line
+        self._jobs = JobsService(
+            store, self._board, line, self._blobs, self._scheduler, config.max_queue
+        )
+        services = Services(
+            jobs=self._jobs,
+            governance=GovernanceService(store, self._log, line),
+            keys=KeysService(line),
+            blobs=BlobsService(store, self._blobs),
+            log=LogService(store, self._log),
+            enclaves=self._enclaves,
+        )
+        server = make_server(services, self._health, config.max_calls)
+        credentials = grpc.ssl_server_credentials(
+            [(self._certificate.key_pem, self._certificate.certificate_pem)]
+        )
+        self._port = server.add_secure_port(config.listen, credentials)
+        await self._health.start()
+        await server.start()
+        self._exits.push_async_callback(server.stop, config.drain_seconds)
+
+    async def _drain(self) -> None:
+        _log.info("stopping")
+        self._jobs.drain()
+        await self._health.drain()
+        self._board.close()
+        await self._scheduler.close()
+        await self._pool.close()
+
+    def _authority_order(self, token: str) -> LaunchOrder:
+        return LaunchOrder(
+            role=AUTHORITY,
+            token=token,
+            address=self._local,
+            certificate=self._certificate.path.resolve(),
+            origin=self._config.origin,
+            log=self._config.state.resolve() / "logs" / "authority.log",
+        )
+
+    def _worker_order(self, worker: Worker) -> LaunchOrder:
+        return LaunchOrder(
+            role=WORKER,
+            token=worker.token,
+            address=self._local,
+            certificate=self._certificate.path.resolve(),
+            origin=self._config.origin,
+            log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
+            bound_to=worker.program,
+            bundle=worker.folder / "bundle",
+            scratch=worker.folder / "scratch",
+        )
+
+    @property
+    def _local(self) -> str:
+        """Where enclaves of this machine find the host."""
+        return f"127.0.0.1:{self._port}"
+
+
+async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
+    """Run a host until SIGTERM or SIGINT, then end it in order. Prints address and pin."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with Host(config, launcher) as host:
+            print(f"address {host.address}\npin {host.pin}", flush=True)
+            await stop.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

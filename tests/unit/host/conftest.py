@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host with scripted enclaves, and calls to it over real gRPC and TLS."""
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
+    error_details_pb2,
+    status_pb2,
+)
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+from placet.governance.documents import (
+    Ballot,
+    Charter,
+    Header,
+    Job,
+    Output,
+    Proposal,
+    Recipient,
+    Seen,
+    Stop,
+    new_header,
+)
+from placet.governance.envelope import parse_envelope, sign, sign_payload
+from placet.governance.keys import SigningKey
+from placet.governance.log import EMPTY_ROOT
+from placet.host import EnclaveProcess, Host, HostConfig, LaunchOrder, Running, arguments
+from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.v1 import (
+    blobs_pb2,
+    blobs_pb2_grpc,
+    common_pb2,
+    governance_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    log_pb2_grpc,
+)
+from placet.sealing import HPKEPrivateKey
+
+SCRIPT = Path(__file__).parent / "scripted_enclave.py"
+METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
+ORIGIN = "example.org/log"
+DIGEST = "sha256:" + "0" * 64
+
+
+class ScriptedLauncher:
+    """Starts `scripted_enclave.py`, and remembers what it started."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[LaunchOrder, EnclaveProcess]] = []
+
+    async def launch(self, order: LaunchOrder) -> Running:
+        argv = [sys.executable, "-I", str(SCRIPT), *arguments(order)]
+        process = await EnclaveProcess.start(argv, order)
+        self.started.append((order, process))
+        return process
+
+    def running(self, role: str) -> list[EnclaveProcess]:
+        """Those of a role, oldest first."""
+        return [process for order, process in self.started if order.role == role]
+
+
+class Client:
+    """Every service over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.jobs: Any = jobs_pb2_grpc.JobsStub(channel)
+        self.governance: Any = governance_pb2_grpc.GovernanceStub(channel)
+        self.keys: Any = keys_pb2_grpc.KeysStub(channel)
+        self.blobs: Any = blobs_pb2_grpc.BlobsStub(channel)
+        self.log: Any = log_pb2_grpc.LogStub(channel)
+        self.health: Any = health_pb2_grpc.HealthStub(channel)
+
+    async def put(self, data: bytes, blob: str, **header: Any) -> blobs_pb2.BlobInfo:
+        """Put a blob in chunks of 1 MiB."""
+        info: blobs_pb2.BlobInfo = await self.blobs.Put(
+            put_requests(data, blob, **header), metadata=METADATA
+        )
+        return info
+
+    async def submit(
+        self, ticket: common_pb2.Ticket, request_id: bytes | None = None
+    ) -> jobs_pb2.Job:
+        """Submit a job."""
+        request = jobs_pb2.SubmitRequest(
+            ticket=ticket, request_id=os.urandom(16) if request_id is None else request_id
+        )
+        job: jobs_pb2.Job = await self.jobs.Submit(request, metadata=METADATA)
+        return job
+
+    async def watch(self, job: str) -> list[jobs_pb2.Job]:
+        """All that a watch shows until the job has ended."""
+        call = self.jobs.Watch(jobs_pb2.WatchRequest(id=job), metadata=METADATA)
+        return [record async for record in call]
+
+    async def run(self, ticket: common_pb2.Ticket) -> jobs_pb2.Job:
+        """Submit a job and return it once it has ended."""
+        return (await self.watch((await self.submit(ticket)).id))[-1]
+
+    async def until(self, job: str, state: jobs_pb2.JobState.ValueType) -> jobs_pb2.Job:
+        """Watch until a job has reached a state."""
+        call = self.jobs.Watch(jobs_pb2.WatchRequest(id=job), metadata=METADATA)
+        async for record in call:
+            if record.state == state:
+                call.cancel()
+                found: jobs_pb2.Job = record
+                return found
+        raise AssertionError("the job ended before it reached the state")
+
+    async def until_health(self, service: str, *, serving: bool) -> None:
+        """Wait until a service is healthy, or is not."""
+        call = self.health.Watch(health_pb2.HealthCheckRequest(service=service))
+        async for response in call:
+            if (response.status == health_pb2.HealthCheckResponse.SERVING) == serving:
+                call.cancel()
+                return
+
+
+async def put_requests(
+    data: bytes, blob: str, offset: int = 0, **header: Any
+) -> AsyncIterator[blobs_pb2.PutRequest]:
+    """The messages of a put."""
+    fields: dict[str, Any] = {"length": len(data), "sha256": hashlib.sha256(data).digest()}
+    fields |= {"id": blob, "offset": offset, **header}
+    yield blobs_pb2.PutRequest(header=blobs_pb2.PutHeader(**fields))
+    for start in range(offset, len(data), 2**20):
+        yield blobs_pb2.PutRequest(chunk=data[start : start + 2**20])
+
+
+class World:
+    """Documents, keys, and a host on a folder."""
+
+    bundle = b"the bundle of a program"
+    program = "sha256:" + hashlib.sha256(bundle).hexdigest()
+    blob = program.removeprefix("sha256:")[:32]
+    origin = ORIGIN
+    metadata = METADATA
+    script = SCRIPT
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.launcher = ScriptedLauncher()
+        self.key = SigningKey.generate()
+        self.recipient = HPKEPrivateKey.generate("X25519").public.to_text()
+
+    def config(self, **settings: Any) -> HostConfig:
+        """The configuration of a host on the folder."""
+        settings = {"drain_seconds": 1.0, **settings}
+        return HostConfig(self.folder / "state", self.folder / "cpu", ORIGIN, **settings)
+
+    @asynccontextmanager
+    async def host(self, **settings: Any) -> AsyncGenerator[tuple[Host, Client], None]:
+        """A host with scripted enclaves, and a client with the bundle put."""
+        async with (
+            Host(self.config(**settings), self.launcher) as host,
+            self.client(host.address, host.certificate_pem) as client,
+        ):
+            await client.put(self.bundle, self.blob)
+            yield host, client
+
+    @asynccontextmanager
+    async def client(self, address: str, certificate: bytes) -> AsyncGenerator[Client, None]:
+        """A client of a host."""
+        credentials = grpc.ssl_channel_credentials(certificate)
+        async with grpc.aio.secure_channel(address, credentials, options=GRPC_OPTIONS) as channel:
+            yield Client(channel)
+
+    def header(self) -> Header:
+        """A header for the log of the tests."""
+        return new_header(ORIGIN, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
+
+    def ticket(self, act: str, *, attempts: int = 2, uses: int = 5) -> common_pb2.Ticket:
+        """A ticket for a job that does `act`."""
+        job = Job(
+            program=self.program,
+            inputs={},
+            parameters={"act": act},
+            outputs={"out": Output(1024)},
+            recipients=(Recipient("alice", self.recipient),),
+            privacy=None,
+            attempts=attempts,
+            deadline_seconds=60,
+        )
+        now = int(time.time())
+        proposal = Proposal(
+            header=self.header(),
+            constitution=DIGEST,
+            proposer="proposer",
+            action="job",
+            purpose="testing",
+            reason="A test.",
+            not_before=now - 60,
+            not_after=now + 3600,
+            uses=uses,
+            body=job,
+        )
+        return common_pb2.Ticket(proposal=sign(proposal, self.key))
+
+    def ballot(self, ticket: common_pb2.Ticket) -> bytes:
+        """A vote for a ticket's proposal."""
+        ballot = Ballot(
+            header=self.header(),
+            seat="seat",
+            proposal=self.digest(ticket.proposal),
+            constitution=DIGEST,
+            sequence=1,
+            vote="placet",
+            interests="None.",
+            rationale="None.",
+            expires=int(time.time()) + 3600,
+        )
+        return sign(ballot, self.key)
+
+    def veto(self, ticket: common_pb2.Ticket) -> bytes:
+        """A veto of a ticket's proposal."""
+        target = self.digest(ticket.proposal)
+        stop = Stop(header=self.header(), by="seat", action="veto", target=target, reason="No.")
+        return sign(stop, self.key)
+
+    def founding(self) -> tuple[bytes, bytes]:
+        """A constitution, which nobody here reads, and the charter of the log."""
+        constitution = sign_payload(b"{}", "application/vnd.placet.constitution.v1+json", self.key)
+        charter = Charter(header=self.header(), constitution=self.digest(constitution))
+        return constitution, sign(charter, self.key)
+
+    def digest(self, envelope: bytes) -> str:
+        """The digest of a document."""
+        return parse_envelope(envelope).digest
+
+
+def refusal_in(error: grpc.aio.AioRpcError) -> tuple[str, dict[str, str]]:
+    """Reason and details of a refused call, as a client reads them."""
+    trailers: dict[str, Any] = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    assert status.message == error.details()
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.domain == "placet.dev"
+    return info.reason, dict(info.metadata)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A fresh folder, key and launcher."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Runs the body of a test in an event loop, for a minute at most."""
+
+    def run(body: Coroutine[Any, Any, None]) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(60):
+                await body
+
+        asyncio.run(bounded())
+
+    return run
+
+
+@pytest.fixture
+def refused() -> Callable[..., Coroutine[Any, Any, dict[str, str]]]:
+    """Awaits a call that must be refused for a reason; returns the details."""
+
+    async def refused(call: Any, reason: str) -> dict[str, str]:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            if hasattr(call, "__aiter__"):
+                async for _ in call:
+                    pass
+            else:
+                await call
+        found, details = refusal_in(caught.value)
+        assert found == reason
+        return details
+
+    return refused

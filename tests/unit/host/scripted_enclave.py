@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other side of Attach, small and complete: an authority that keeps a real log, a worker that does as told.
+
+Started like an enclave: `python -I scripted_enclave.py authority|worker --host ...`. The authority judges no
+signature and gives no key; log, leases, attempts and the order of writing are real. What a worker does is the
+parameter `act` of the proposal.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.proto.frames import Link
+from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.v1 import (
+    common_pb2,
+    enclaves_pb2,
+    enclaves_pb2_grpc,
+    governance_pb2,
+    jobs_pb2,
+    keys_pb2,
+    log_pb2,
+    log_pb2_grpc,
+)
+
+METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
+K = enclaves_pb2
+
+
+class Refuse(Exception):
+    """A refusal of the authority."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The authority refuses: {reason}.")
+        self.reason = reason
+        self.details = {"rule": "scripted"}
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def payload_of(envelope: bytes) -> tuple[bytes, str]:
+    value = json.loads(envelope)
+    return base64.b64decode(value["payload"]), value["payloadType"].split(".")[2]
+
+
+class Authority:
+    """A log, and the state that its entries are."""
+
+    code = 1  # its stream has ended: it is of no use any more
+
+    def __init__(self, origin: str, channel: grpc.aio.Channel) -> None:
+        self.origin = origin
+        self.channel = channel
+        self.link = Link(self.handle)
+        self.tree = Tree()
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.vetoed: set[str] = set()
+        self.joined: dict[str, str] = {}
+        self.signer: NoteSigner
+        self.lock = asyncio.Lock()
+        self.ready = asyncio.Event()
+
+    async def boot(self) -> None:
+        log: Any = log_pb2_grpc.LogStub(self.channel)
+        async for batch in log.GetEntries(log_pb2.GetEntriesRequest(), metadata=METADATA):
+            for entry in batch.entries:
+                self.apply(entry)
+        secrets = []
+        try:
+            request = enclaves_pb2.FetchSecret(name="log-key")
+            key = await self.link.request(K.KIND_FETCH_SECRET, request)
+            seed = enclaves_pb2.Secret.FromString(key).wrapped
+        except Exception:  # noqa: BLE001
+            seed = os.urandom(32)
+            secrets = [enclaves_pb2.Secret(name="log-key", wrapped=seed)]
+        self.signer = NoteSigner(self.origin, seed)
+        entry = {"kind": "boot", "boot": os.urandom(16).hex(), "identity": "", "evidence": ""}
+        await self.commit(entry, secrets=secrets)
+        self.ready.set()
+
+    def apply(self, data: bytes) -> None:
+        self.tree.append(leaf_hash(data))
+        entry = json.loads(data)
+        match entry["kind"]:
+            case "lease":
+                self.leases[entry["lease"]] = {**entry, "state": "open"}
+            case "release":
+                self.leases[entry["lease"]]["state"] = "released"
+            case "close":
+                self.leases[entry["lease"]]["state"] = "closed"
+            case "stop":
+                self.vetoed.add(entry["target"])
+            case _:
+                pass
+
+    async def commit(
+        self, entry: dict[str, Any], documents: tuple[bytes, ...] = (), secrets: Any = ()
+    ) -> common_pb2.Committed:
+        async with self.lock:
+            data = json.dumps({"at": [int(time.time())] * 2, **entry}).encode()
+            index = self.tree.size
+            tree = Tree([self.tree.leaf(i) for i in range(index)] + [leaf_hash(data)])
+            checkpoint = sign_checkpoint(
+                Checkpoint(self.origin, tree.size, tree.root()), self.signer
+            )
+            held = [
+                enclaves_pb2.StoredDocument(digest=digest_of(payload_of(d)[0]), document=d)
+                for d in documents
+            ]
+            commit = enclaves_pb2.Commit(
+                first_index=index,
+                entries=[data],
+                documents=held,
+                secrets=secrets,
+                checkpoint=checkpoint,
+            )
+            await self.link.request(K.KIND_COMMIT, commit)
+            self.apply(data)
+        digest = held[0].digest if held else ""
+        return common_pb2.Committed(digest=digest, index=index, checkpoint=checkpoint)
+
+    async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
+        await self.ready.wait()
+        name = K.Kind.Name(frame.kind).removeprefix("KIND_").lower()
+        reply: Message = await getattr(self, "on_" + name)(frame)
+        return reply
+
+    async def on_evidence(self, frame: enclaves_pb2.Frame) -> Message:
+        nonce = keys_pb2.EvidenceRequest.FromString(frame.payload).nonce
+        return keys_pb2.EvidenceResponse(identity=b"scripted", evidence=nonce)
+
+    async def on_found(self, frame: enclaves_pb2.Frame) -> Message:
+        request = governance_pb2.FoundRequest.FromString(frame.payload)
+        entry = {
+            "kind": "charter",
+            "constitution": digest_of(payload_of(request.constitution)[0]),
+            "charter": digest_of(payload_of(request.charter)[0]),
+        }
+        return await self.commit(entry, (request.charter, request.constitution))
+
+    async def on_record(self, frame: enclaves_pb2.Frame) -> Message:
+        envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
+        payload, kind = payload_of(envelope)
+        value, digest = json.loads(payload), digest_of(payload)
+        entry: dict[str, Any] = {"kind": kind, kind: digest}
+        if kind == "ballot":
+            entry |= {n: value[n] for n in ("proposal", "seat", "sequence", "vote")}
+        if kind == "stop":
+            entry |= {"action": value["action"], "target": value["target"]}
+            for lease in self.leases.values():
+                if lease["state"] == "open" and lease["proposal"] == value["target"]:
+                    refusal = common_pb2.Refusal(reason=common_pb2.REASON_VETOED, message="no")
+                    stopped = enclaves_pb2.Stopped(lease=lease["lease"], refusal=refusal)
+                    self.link.send(K.KIND_STOPPED, stopped, peer=lease["peer"])
+        return await self.commit(entry, (envelope,))
+
+    async def on_admit(self, frame: enclaves_pb2.Frame) -> Message:
+        ticket = common_pb2.Ticket.FromString(frame.payload)
+        proposal = digest_of(payload_of(ticket.proposal)[0])
+        if proposal in self.vetoed:
+            raise Refuse("VETOED")
+        return enclaves_pb2.Admitted(size=self.tree.size, proposal=proposal)
+
+    async def on_lease(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
+        payload, _ = payload_of(request.ticket.proposal)
+        proposal, value = digest_of(payload), json.loads(payload)
+        if proposal in self.vetoed:
+            raise Refuse("VETOED")
+        if request.worker not in self.joined:
+            raise Refuse("JOIN_UNKNOWN")
+        mine = [lease for lease in self.leases.values() if lease["job"] == request.job]
+        if any(lease["state"] == "open" for lease in mine):
+            raise Refuse("ATTEMPT_OPEN")
+        if len(mine) >= value["body"]["attempts"]:
+            raise Refuse("ATTEMPTS_USED_UP")
+        lease = digest_of(os.urandom(16))
+        entry = {
+            "kind": "lease",
+            "lease": lease,
+            "proposal": proposal,
+            "job": request.job,
+            "attempt": len(mine) + 1,
+            "worker": request.worker,
+            "peer": self.joined.pop(request.worker),
+            "deadline": 0,
+        }
+        committed = await self.commit(entry)
+        package = json.dumps({"lease": lease, "attempt": len(mine) + 1}).encode()
+        return enclaves_pb2.LeasePackage(
+            lease=package, ticket=request.ticket, proof=committed.checkpoint
+        )
+
+    async def on_close(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.CloseAttempt.FromString(frame.payload)
+        lease = self.leases.get(request.lease)
+        if lease is None:
+            raise Refuse("LEASE_UNKNOWN")
+        if lease["state"] != "open":
+            raise Refuse("LEASE_CLOSED")
+        entry = {"kind": "close", "lease": request.lease, "job": lease["job"], "why": request.why}
+        return await self.commit(entry)
+
+    async def on_result(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.ResultKeyRequest.FromString(frame.payload)
+        if request.recipient != "alice":
+            raise Refuse("RECIPIENT_UNKNOWN")
+        return jobs_pb2.ResultResponse(receipt=request.lease.encode())
+
+    async def on_join_hello(self, frame: enclaves_pb2.Frame) -> Message:
+        return enclaves_pb2.JoinOffer(identity=b"authority", nonce=os.urandom(32))
+
+    async def on_join(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.JoinRequest.FromString(frame.payload)
+        worker, bound_to = digest_of(request.identity), request.evidence.decode()
+        await self.commit({"kind": "join", "worker": worker, "bound_to": bound_to})
+        self.joined[worker] = frame.peer
+        lapses = int(time.time()) + 3600
+        return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+
+    async def on_release(self, frame: enclaves_pb2.Frame) -> Message:
+        lease = enclaves_pb2.ReleaseRequest.FromString(frame.payload).release.decode()
+        held = self.leases[lease]
+        if held["state"] != "open" or held["proposal"] in self.vetoed:
+            raise Refuse("LEASE_CLOSED")
+        receipt = digest_of(lease.encode())
+        names = {n: held[n] for n in ("lease", "proposal", "job")}
+        committed = await self.commit({"kind": "release", **names, "receipt": receipt})
+        return enclaves_pb2.Released(index=committed.index)
+
+
+class Worker:
+    """Joins, waits for its lease, does what the proposal's `act` says."""
+
+    code = 75  # its stream has ended before it was done
+
+    def __init__(self, bundle: Path, scratch: Path) -> None:
+        self.bound_to = digest_of(bundle.read_bytes())
+        assert scratch.is_dir()
+        self.link = Link(self.handle)
+        self.stopped = asyncio.Event()
+
+    async def boot(self) -> None:
+        hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
+        await self.link.request(K.KIND_JOIN_HELLO, hello, peer="authority")
+        join = enclaves_pb2.JoinRequest(identity=os.urandom(16), evidence=self.bound_to.encode())
+        await self.link.request(K.KIND_JOIN, join, peer="authority")
+
+    async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
+        if frame.kind == K.KIND_STOPPED:
+            self.stopped.set()
+            return None
+        package = enclaves_pb2.LeasePackage.FromString(frame.payload)
+        value = json.loads(package.lease)
+        proposal = json.loads(payload_of(package.ticket.proposal)[0])
+        self.progress(value["lease"], 0)
+        act, _, argument = proposal["body"]["parameters"]["act"].partition(" ")
+        await getattr(self, "do_" + act)(value["lease"], value["attempt"], argument)
+        return None
+
+    def progress(self, lease: str, percent: int) -> None:
+        self.link.send(K.KIND_PROGRESS, enclaves_pb2.Progress(lease=lease, percent=percent))
+
+    async def do_release(self, lease: str, attempt: int, argument: str) -> None:
+        self.progress(lease, 50)
+        release = enclaves_pb2.ReleaseRequest(release=lease.encode())
+        await self.link.request(K.KIND_RELEASE, release, peer="authority")
+        self.code = 0
+        self.link.close()
+
+    async def do_end(self, lease: str, attempt: int, argument: str) -> None:
+        reason = common_pb2.Reason.Value("REASON_" + argument)
+        refusal = common_pb2.Refusal(reason=reason, message="The program raised.")
+        ended = enclaves_pb2.Ended(lease=lease, refusal=refusal)
+        self.link.send(K.KIND_ENDED, ended)
+        self.code = 70
+        self.link.close()
+
+    async def do_exit(self, lease: str, attempt: int, argument: str) -> None:
+        os._exit(int(argument))
+
+    async def do_die(self, lease: str, attempt: int, argument: str) -> None:
+        if attempt <= int(argument):
+            os.kill(os.getpid(), signal.SIGKILL)
+        await self.do_release(lease, attempt, argument)
+
+    async def do_hang(self, lease: str, attempt: int, argument: str) -> None:
+        """In its first attempt until it is stopped or killed."""
+        if attempt == 1:
+            await self.stopped.wait()
+            await self.do_end(lease, attempt, "VETOED")
+        else:
+            await self.do_release(lease, attempt, argument)
+
+
+def end_with_host() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role")
+    for name in ("host", "cert", "token", "origin", "bundle", "scratch"):
+        parser.add_argument("--" + name)
+    args = parser.parse_args()
+    threading.Thread(target=end_with_host, daemon=True).start()
+    credentials = grpc.ssl_channel_credentials(Path(args.cert).read_bytes())
+    async with grpc.aio.secure_channel(args.host, credentials, options=GRPC_OPTIONS) as channel:
+        enclave = (
+            Authority(args.origin, channel)
+            if args.role == "authority"
+            else Worker(Path(args.bundle), Path(args.scratch))
+        )
+        stub: Any = enclaves_pb2_grpc.EnclavesStub(channel)
+        call = stub.Attach(enclave.link.outgoing(), metadata=METADATA)
+        greeted = asyncio.ensure_future(greet(enclave, args.token, args.role))
+        async for message in call:
+            enclave.link.receive(message)
+        greeted.cancel()
+    os._exit(enclave.code)
+
+
+async def greet(enclave: Authority | Worker, token: str, role: str) -> None:
+    hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, token=token, role=role)
+    await enclave.link.request(K.KIND_HELLO, hello)
+    try:
+        await enclave.boot()
+    except Exception as error:  # noqa: BLE001
+        print(f"boot failed {type(error).__name__} {error}", file=sys.stderr, flush=True)
+        os._exit(78)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may attach, what they may send, and how enclaves are started."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, BinaryIO
+
+import pytest
+
+from placet.host import EnclaveProcess, LaunchOrder, NativeLauncher
+from placet.host._documents import TicketFacts
+from placet.host.demand import Demand
+from placet.proto.frames import Link, LinkClosed
+from placet.proto.limits import WIRE_VERSION
+from placet.proto.refusals import PeerRefused
+from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, jobs_pb2
+
+K = enclaves_pb2
+
+
+@asynccontextmanager
+async def attached(world: Any, client: Any) -> AsyncGenerator[Link, None]:
+    """A link on a stream that has not said hello."""
+
+    async def handle(frame: enclaves_pb2.Frame) -> None:
+        return None
+
+    link = Link(handle)
+    stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
+    call = stub.Attach(link.outgoing(), metadata=world.metadata)
+
+    async def read() -> None:
+        async for message in call:
+            link.receive(message)
+        link.close()
+
+    reader = asyncio.ensure_future(read())
+    try:
+        yield link
+    finally:
+        link.close()
+        await reader
+
+
+def hello(token: str, role: str, version: int = WIRE_VERSION) -> enclaves_pb2.Hello:
+    return enclaves_pb2.Hello(wire_version=version, token=token, role=role)
+
+
+async def denied(link: Link, kind: Any, message: Any, reason: str, peer: str = "") -> None:
+    with pytest.raises(PeerRefused) as caught:
+        await link.request(kind, message, peer=peer)
+    assert caught.value.reason == reason
+
+
+def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (host, client):
+            token = host._enclaves.admit("worker")
+            async with attached(world, client) as link:
+                await denied(link, K.KIND_COMMIT, b"", "FRAME_UNEXPECTED")
+                await denied(link, K.KIND_HELLO, b"\xff", "REQUEST_MALFORMED")
+                await denied(link, K.KIND_HELLO, hello("x", "worker"), "FRAME_UNEXPECTED")
+                await denied(link, K.KIND_HELLO, hello(token, "worker", 9), "WIRE_VERSION")
+                reply = await link.request(K.KIND_HELLO, hello(token, "worker"))
+                welcome = enclaves_pb2.Welcome.FromString(reply)
+                assert welcome.enclave_id
+            async with attached(world, client) as link:  # a token is good once
+                await denied(link, K.KIND_HELLO, hello(token, "worker"), "FRAME_UNEXPECTED")
+            token = host._enclaves.admit("worker")
+            async with attached(world, client) as link:  # a role is what was launched
+                await denied(link, K.KIND_HELLO, hello(token, "authority"), "FRAME_UNEXPECTED")
+
+    run(body())
+
+
+def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (host, client):
+            await client.until_health("placet.v1.Keys", serving=True)
+            async with attached(world, client) as link:
+                token = host._enclaves.admit("worker")
+                await link.request(K.KIND_HELLO, hello(token, "worker"))
+                for kind in (K.KIND_COMMIT, K.KIND_FETCH_SECRET, K.KIND_HELLO, K.KIND_ASSIGN):
+                    await denied(link, kind, b"", "FRAME_UNEXPECTED")
+                for kind in (K.KIND_COMMIT, K.KIND_LEASE, K.KIND_STOPPED, K.KIND_RESULT):
+                    await denied(link, kind, b"", "FRAME_UNEXPECTED", peer="authority")
+                await denied(link, K.KIND_JOIN, b"", "FRAME_UNEXPECTED", peer="0" * 16)
+                # Relayed, there and back.
+                nonce = enclaves_pb2.JoinHello(nonce=b"n" * 32)
+                reply = await link.request(K.KIND_JOIN_HELLO, nonce, peer="authority")
+                assert enclaves_pb2.JoinOffer.FromString(reply).identity == b"authority"
+                # A worker without a job speaks for none.
+                link.send(K.KIND_PROGRESS, enclaves_pb2.Progress(lease="x", percent=9))
+                refusal = common_pb2.Refusal(reason=common_pb2.REASON_INTERNAL)
+                link.send(K.KIND_ENDED, enclaves_pb2.Ended(lease="x", refusal=refusal))
+
+    run(body())
+
+
+def test_strangers_are_few(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            links = [Link(lambda frame: asyncio.sleep(0)) for _ in range(17)]
+            stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
+            calls = [stub.Attach(link.outgoing(), metadata=world.metadata) for link in links]
+            ended = {asyncio.ensure_future(call.code()) for call in calls}
+            done, waiting = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+            assert {task.result().name for task in done} == {"RESOURCE_EXHAUSTED"}
+            for link in links:
+                link.close()
+            await asyncio.wait(waiting)
+
+    run(body())
+
+
+def test_a_program_that_never_starts_fails_its_jobs(world: Any, run: Any) -> None:
+    """A launcher whose workers end at once; its authority is the scripted one."""
+
+    async def body() -> None:
+        launch = world.launcher.launch
+
+        async def refuse(order: LaunchOrder) -> Any:
+            if order.role == "worker":
+                return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+            return await launch(order)
+
+        world.launcher.launch = refuse
+        async with world.host() as (_, client):
+            job = await client.run(world.ticket("release"))
+            assert job.state == jobs_pb2.JOB_STATE_FAILED
+            assert job.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+
+    run(body())
+
+
+class Echo:
+    """A quoting service that answers once and remembers for whom."""
+
+    def __init__(self) -> None:
+        self.served: list[tuple[str, str]] = []
+
+    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.served.append((role, bound_to))
+        while data := reader.read(64):
+            writer.write(data)
+
+
+def order(world: Any, role: str) -> LaunchOrder:
+    return LaunchOrder(
+        role=role,
+        token="t",
+        address="127.0.0.1:1",
+        certificate=world.folder / "cert.pem",
+        origin="o",
+        log=world.folder / "logs" / "x.log",
+        bound_to=world.program,
+        bundle=world.folder / "bundle",
+        scratch=world.folder / "scratch",
+    )
+
+
+def test_a_process_has_the_cpu_on_its_channel_and_little_else(
+    world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        monkeypatch.setenv("PLACET_TEST", "not for enclaves")
+        code = 'printf hi; read -n 2 x; echo "$x ${PLACET_TEST-none}" >&2; cat; exit 3'
+        echo = Echo()
+        argv = ["/bin/bash", "-c", code]
+        process = await EnclaveProcess.start(argv, order(world, "worker"), echo)
+        log = world.folder / "logs" / "x.log"
+        while log.read_text() != "hi none\n":
+            await asyncio.sleep(0.01)
+        process.end()  # `cat` sees the end of its input
+        assert await process.wait() == 3
+        assert echo.served == [("worker", world.program)]
+
+    run(body())
+
+
+def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
+    async def body() -> None:
+        script = world.folder / "python"
+        script.write_text('#!/bin/sh\necho "$@" >&2\n')
+        os.chmod(script, 0o700)
+        launcher = NativeLauncher(str(script), Echo())
+        for role in ("authority", "worker"):
+            assert await (await launcher.launch(order(world, role))).wait() == 0
+        first, second = (world.folder / "logs" / "x.log").read_text().splitlines()
+        cert = world.folder / "cert.pem"
+        start = f"--host 127.0.0.1:1 --cert {cert} --token t"
+        assert first == f"-I -m placet.enclave authority {start} --origin o"
+        rest = f"--bundle {world.folder / 'bundle'} --scratch {world.folder / 'scratch'}"
+        assert second == f"-I -m placet.enclave worker {start} {rest}"
+
+    run(body())
+
+
+def test_spares_follow_the_uses_that_are_left() -> None:
+    demand = Demand(spares=1, max_programs=2)
+    for number, program in enumerate("abcab"):
+        demand.note(TicketFacts(f"p{number}", program, uses=1, not_after=100), leased=0)
+    assert demand.spares(now=99) == {"b": 1, "a": 1}
+    demand.leased("p4", attempt=1)
+    demand.leased("p1", attempt=1)
+    demand.leased("p0", attempt=2)
+    assert demand.spares(now=99) == {"a": 1, "c": 1}
+    assert demand.spares(now=100) == {}
+    for number in range(100):
+        demand.note(TicketFacts(f"q{number}", "z", uses=1, not_after=100), leased=1)
+    assert demand.spares(now=99) == {}
+
+
+def test_a_closed_link_refuses(run: Any) -> None:
+    async def body() -> None:
+        link = Link(lambda frame: asyncio.sleep(0))
+        link.close()
+        with pytest.raises(LinkClosed):
+            await link.request(K.KIND_COMMIT, b"")
+
+    run(body())

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs from submit to their end, on real processes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2
+
+
+def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            job = await client.submit(world.ticket("release"))
+            assert job.state == jobs_pb2.JOB_STATE_QUEUED
+            seen = await client.watch(job.id)
+            assert [record.state for record in seen] == sorted(record.state for record in seen)
+            last = seen[-1]
+            assert last.state == jobs_pb2.JOB_STATE_RELEASED
+            assert (last.progress, last.attempt) == (100, 1)
+            request = jobs_pb2.ResultRequest(id=job.id, recipient="alice")
+            result = await client.jobs.Result(request, metadata=world.metadata)
+            assert result.receipt.startswith(b"sha256:")
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "reason", "attempt"),
+    [
+        ("end PROGRAM_RAISED", "FAILED", "PROGRAM_RAISED", 1),
+        ("end STOPPED", "STOPPED", "STOPPED", 1),
+        ("exit 3", "FAILED", "PROGRAM_EXITED", 1),
+        ("exit 0", "FAILED", "PROGRAM_EXITED", 1),
+        ("exit 86", "FAILED", "PROGRAM_DEADLINE", 1),
+        ("die 1", "RELEASED", "UNSPECIFIED", 2),
+        ("die 9", "FAILED", "ATTEMPTS_USED_UP", 2),
+    ],
+)
+def test_how_an_attempt_ends(
+    world: Any, run: Any, act: str, state: str, reason: str, attempt: int
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            job = await client.run(world.ticket(act))
+            assert jobs_pb2.JobState.Name(job.state) == "JOB_STATE_" + state
+            assert common_pb2.Reason.Name(job.refusal.reason) == "REASON_" + reason
+            assert job.attempt == attempt
+            again = await client.watch(job.id)  # a watch of what has ended shows it and ends
+            assert again == [job]
+
+    run(body())
+
+
+def test_the_same_request_is_the_same_job(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket, request_id = world.ticket("release"), b"r" * 16
+            both = await asyncio.gather(*(client.submit(ticket, request_id) for _ in range(4)))
+            assert len({job.id for job in both}) == 1
+            await client.watch(both[0].id)
+            assert (await client.submit(ticket, request_id)).id == both[0].id
+            assert (await client.submit(ticket)).id != both[0].id
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert len(listed.jobs) == 2
+            request = jobs_pb2.ListJobsRequest(before=listed.jobs[0].id, limit=5)
+            page = await client.jobs.List(request, metadata=world.metadata)
+            assert [job.id for job in page.jobs] == [both[0].id]
+
+    run(body())
+
+
+def test_what_submit_refuses(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_queue=1, max_workers=1) as (_, client):
+            await refused(client.submit(world.ticket("release"), b"short"), "REQUEST_MALFORMED")
+            nonsense = common_pb2.Ticket(proposal=b"no envelope")
+            await refused(client.submit(nonsense), "DOCUMENT_MALFORMED")
+            ticket = world.ticket("hang")
+            world.program = "sha256:" + "1" * 64
+            details = await refused(client.submit(world.ticket("release")), "BLOB_NOT_FOUND")
+            assert "1" * 32 in details["remedy"]
+            first = await client.submit(ticket)
+            await client.until(first.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.submit(ticket)  # the only worker is busy
+            await refused(client.submit(ticket), "QUEUE_FULL")
+            request = jobs_pb2.ResultRequest(id=first.id, recipient="alice")
+            call = client.jobs.Result(request, metadata=world.metadata)
+            await refused(call, "JOB_NOT_FINISHED")
+            missing = jobs_pb2.GetJobRequest(id="0" * 32)
+            await refused(client.jobs.Get(missing, metadata=world.metadata), "JOB_NOT_FOUND")
+
+    run(body())
+
+
+def test_a_veto_ends_what_runs_and_what_waits(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_workers=1) as (_, client):
+            ticket = world.ticket("hang")
+            runs = await client.submit(ticket)
+            await client.until(runs.id, jobs_pb2.JOB_STATE_RUNNING)
+            waits = await client.submit(ticket)
+            cancel = jobs_pb2.CancelRequest(id=runs.id, stop=world.veto(ticket))
+            await client.jobs.Cancel(cancel, metadata=world.metadata)
+            for job in (runs, waits):
+                last = (await client.watch(job.id))[-1]
+                assert last.state == jobs_pb2.JOB_STATE_STOPPED
+                assert last.refusal.reason == common_pb2.REASON_VETOED
+            await refused(client.submit(ticket), "VETOED")
+            await refused(client.jobs.Cancel(cancel, metadata=world.metadata), "JOB_ENDED")
+
+    run(body())
+
+
+def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            job = await client.submit(world.ticket("hang"))
+            await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
+            world.launcher.running("worker")[0].kill()
+            last = (await client.watch(job.id))[-1]
+            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+
+    run(body())
+
+
+def test_a_killed_authority_is_started_again_and_the_job_with_it(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            job = await client.submit(world.ticket("hang"))
+            await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
+            world.launcher.running("authority")[0].kill()
+            last = (await client.watch(job.id))[-1]
+            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+            # A request that comes while there is none waits for the next one.
+            authority = world.launcher.running("authority")[1]
+            authority.kill()
+            await authority.wait()
+            await client.until_health("placet.v1.Keys", serving=False)
+            ticket = world.ticket("release")
+            request = governance_pb2.DocumentRequest(envelope=ticket.proposal)
+            await client.governance.Propose(request, metadata=world.metadata)
+
+    run(body())
+
+
+def test_a_spare_is_kept_warm_and_no_more_than_the_uses_left(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host(spares=2) as (_, client):
+            await client.run(world.ticket("release", uses=1))
+            assert len(world.launcher.running("worker")) == 1
+            await client.run(world.ticket("release", uses=3))
+            orders = [order for order, _ in world.launcher.started if order.role == "worker"]
+            assert {order.bound_to for order in orders} == {world.program}
+            assert 2 <= len(orders) <= 5
+
+    run(body())
+
+
+def test_too_many_watchers_are_refused(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_watchers=1) as (_, client):
+            job = await client.submit(world.ticket("hang"))
+            request = jobs_pb2.WatchRequest(id=job.id)
+            held = client.jobs.Watch(request, metadata=world.metadata)
+            await held.read()
+            await refused(client.jobs.Watch(request, metadata=world.metadata), "QUEUE_FULL")
+
+    run(body())
+
+
+def test_a_proposal_is_watched_before_its_jobs_exist(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.ticket("release")
+            request = jobs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
+            call = client.jobs.Watch(request, metadata=world.metadata)
+            await call.initial_metadata()
+            jobs = [await client.submit(ticket) for _ in range(2)]
+            await client.run(world.ticket("release"))  # another proposal's
+            seen: dict[str, list[int]] = {job.id: [] for job in jobs}
+            while any(jobs_pb2.JOB_STATE_RELEASED not in states for states in seen.values()):
+                record = await call.read()
+                seen[record.id].append(record.state)
+            assert all(states == sorted(states) for states in seen.values())
+            call.cancel()
+            for bad in ({}, {"id": jobs[0].id, "proposal": request.proposal}):
+                both = jobs_pb2.WatchRequest(**bad)
+                call = client.jobs.Watch(both, metadata=world.metadata)
+                await refused(call, "REQUEST_MALFORMED")
+
+    run(body())

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every call passes first, and how refusals leave."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+
+from placet.host._table import TABLE
+from placet.host.logs import Logfmt
+from placet.host.refusals import code_of, status_of
+from placet.proto.limits import MAX_BYTES
+from placet.proto.refusals import INTERNAL_TEXT
+from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, keys_pb2, log_pb2
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == set(common_pb2.Reason.values())
+    assert all(text and code is not grpc.StatusCode.OK for code, text in TABLE.values())
+
+
+def test_a_reason_of_a_later_version_is_internal() -> None:
+    later = common_pb2.Refusal.FromString(b"\x08\xff\x7f\x12\x04text")
+    assert code_of(later.reason) is grpc.StatusCode.INTERNAL
+    assert status_of(later).message == INTERNAL_TEXT
+
+
+@given(
+    message=st.text(max_size=3000),
+    details=st.dictionaries(
+        st.sampled_from(["claim", "expected", "actual", "rule", "remedy"]), st.text(max_size=3000)
+    ),
+)
+def test_a_status_fits_into_the_trailers(message: str, details: dict[str, str]) -> None:
+    refusal = common_pb2.Refusal(
+        reason=common_pb2.REASON_RULE_NOT_MET, message=message, details=details
+    )
+    status = status_of(refusal)
+    assert status.message in (message, TABLE[refusal.reason][1]) or len(status.message) > 100
+    assert status.ByteSize() < 5000
+
+
+@pytest.mark.parametrize("spoken", [(), (("placet-wire", "2"),), (("placet-wire", "1"),) * 2])
+def test_another_version_of_the_wire_is_refused(
+    world: Any, run: Any, refused: Any, spoken: Any
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            request = log_pb2.GetCheckpointRequest()
+            details = await refused(
+                client.log.GetCheckpoint(request, metadata=spoken), "WIRE_VERSION"
+            )
+            assert details["expected"] == "1"
+            entries = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=spoken)
+            await refused(entries, "WIRE_VERSION")
+            health = await client.health.Check(health_pb2.HealthCheckRequest(), metadata=spoken)
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+    run(body())
+
+
+def test_a_message_above_its_bound_is_refused(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            get = jobs_pb2.GetJobRequest(id="x" * MAX_BYTES["placet.v1.GetJobRequest"])
+            details = await refused(
+                client.jobs.Get(get, metadata=world.metadata), "MESSAGE_TOO_LARGE"
+            )
+            assert details["claim"] == "GetJobRequest"
+            chunk = client.put(b"", "ab" * 16, owner="x" * (MAX_BYTES["placet.v1.PutRequest"]))
+            await refused(chunk, "MESSAGE_TOO_LARGE")
+            # Above what gRPC itself takes, gRPC refuses.
+            huge = governance_pb2.DocumentRequest(envelope=bytes(9 * 2**20))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.governance.Propose(huge, metadata=world.metadata)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    run(body())
+
+
+def test_a_fault_shows_nothing_of_itself(
+    world: Any, run: Any, refused: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with world.host() as (host, client):
+            host._store._readers.shutdown()  # every read now raises RuntimeError
+            digest = "sha256:" + "0" * 64
+            request = log_pb2.GetDocumentRequest(digest=digest)
+            call = client.log.GetDocument(request, metadata=world.metadata)
+            assert await refused(call, "INTERNAL") == {}
+
+    run(body())
+    faults = [record.getMessage() for record in caplog.records if "fault" in record.getMessage()]
+    assert len(faults) == 1
+    assert "kind=RuntimeError" in faults[0]
+    assert "shutdown" not in faults[0].partition(" at=")[0]
+
+
+def test_what_the_authority_says_passes_unchanged(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.ticket("release")
+            job = await client.run(ticket)
+            request = jobs_pb2.ResultRequest(id=job.id, recipient="bob")
+            call = client.jobs.Result(request, metadata=world.metadata)
+            details = await refused(call, "RECIPIENT_UNKNOWN")
+            assert details == {"rule": "scripted"}
+            evidence = await client.keys.GetEvidence(
+                keys_pb2.EvidenceRequest(nonce=b"n" * 32), metadata=world.metadata
+            )
+            assert evidence.evidence == b"n" * 32
+
+    run(body())
+
+
+def test_a_log_line_is_one_line_without_its_exception() -> None:
+    error = ValueError("secret")
+    record = logging.LogRecord(
+        "placet.x", logging.ERROR, "f", 1, "fault kind=%s", ("A\nB",), (ValueError, error, None)
+    )
+    line = Logfmt().format(record)
+    assert "\n" not in line
+    assert line.endswith("level=error at=placet.x event=fault kind=A B")
+
+
+def test_the_folder_has_what_it_should_and_keys_are_private(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            await client.run(world.ticket("release"))
+
+    run(body())
+    state: Path = world.folder / "state"
+    assert {path.name for path in state.iterdir()} >= {"placet.db", "blobs", "logs", "tmp", "tls"}
+    assert not list((state / "tmp").iterdir())
+    assert (state / "tls" / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert (state / "logs" / "host.log").read_text().startswith("ts=")
