@@ -6,17 +6,17 @@ standard error is the log. Nothing else is read from or written to the outside b
 """
 
 import argparse
-import asyncio
 import logging
 import os
 import select
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from placet.enclave.errors import EnclaveError, KernelMissing
 
+EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
 _KERNEL_REMEDY = "Install Placet with a C compiler and the Python headers (Debian: gcc python3-dev) and start again."
@@ -34,13 +34,13 @@ def main() -> int:
             from placet.enclave.worker.local import run_local
 
             return run_local(arguments)
+        # asyncio says in full what went wrong in a task that nobody waits for: too much for our log.
+        logging.getLogger("asyncio").disabled = True
         reader, writer = _processor()
         threading.Thread(target=_end_with, args=(reader,), name="processor", daemon=True).start()
         return _run(arguments, reader, writer)
-    except EnclaveError as refusal:
-        # A refusal to start: its text is ours and names no data.
-        print(f"refused reason={refusal.reason} {refusal}", file=sys.stderr, flush=True)
-        return EXIT_REFUSED
+    except BaseException as error:  # noqa: BLE001 - a traceback would be more than our log may say
+        return _report(error)
 
 
 def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> int:
@@ -49,6 +49,8 @@ def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> i
     attester = SimulatedAttester(reader, writer)
     certificate = Path(arguments.cert).read_bytes()
     if arguments.role == "authority":
+        import asyncio
+
         from placet.enclave.authority.main import run_authority
 
         asyncio.run(
@@ -57,14 +59,28 @@ def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> i
         return 0
     from placet.enclave.worker.main import run_worker
 
-    return run_worker(
-        arguments.host,
-        certificate,
-        arguments.token,
-        attester,
-        Path(arguments.bundle),
-        Path(arguments.scratch),
-    )
+    bundle, scratch = Path(arguments.bundle), Path(arguments.scratch)
+    return run_worker(arguments.host, certificate, arguments.token, attester, bundle, scratch)
+
+
+def _report(error: BaseException) -> int:
+    """A line on what kept the enclave from starting, or ended it; a refusal's text is ours and names no data."""
+    if isinstance(error, SystemExit):
+        raise error
+    reason = getattr(error, "reason", None)
+    if isinstance(error, EnclaveError) or isinstance(reason, str):
+        print(f"refused reason={reason} {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    # Of a fault its kind and place, never its text: that may quote what it was about.
+    print(f"fault kind={type(error).__name__} at={_place(error)}", file=sys.stderr)
+    return EXIT_FAULT
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def _harden() -> None:
@@ -99,6 +115,13 @@ def _end_with(reader: BinaryIO) -> None:
     os._exit(EXIT_HOST_GONE)
 
 
+def _leave(code: int) -> NoReturn:
+    """End at once: neither threads that a program left behind nor what it registered for the exit runs any more."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="placet.enclave")
     roles = parser.add_subparsers(dest="role", required=True)
@@ -122,4 +145,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

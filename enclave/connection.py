@@ -6,7 +6,7 @@ host's certificate is taken as the root that the launcher handed over.
 """
 
 import asyncio
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -20,6 +20,9 @@ METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 
 _CERTIFICATE_NAME = "localhost"
 
+if TYPE_CHECKING:
+    Stream = grpc.aio.StreamStreamCall[enclaves_pb2.Frames, enclaves_pb2.Frames]
+
 
 class Connection:
     """A channel to the host with the Attach stream on it. `channel` serves unary calls and bulk bytes as well."""
@@ -30,6 +33,7 @@ class Connection:
         self.channel = grpc.aio.secure_channel(address, credentials, options=options)
         self.link = Link(handle)
         self.enclave_id = ""
+        self.leaving = False  # set by whoever is about to close it
         self._tasks: list[asyncio.Task[None]] = []
 
     async def attach(self, role: str, token: str) -> None:
@@ -54,7 +58,7 @@ class Connection:
 
     async def ended(self) -> None:
         """Return once the stream has ended, from either side."""
-        await self._tasks[1]
+        await asyncio.wait(self._tasks[1:])
 
     async def close(self) -> None:
         """Send what is queued, end the stream, and wait until the host has taken it in."""
@@ -62,7 +66,7 @@ class Connection:
         await asyncio.wait(self._tasks, timeout=5)
         await self.channel.close()
 
-    async def _write(self, call: grpc.aio.StreamStreamCall) -> None:  # type: ignore[type-arg]
+    async def _write(self, call: "Stream") -> None:
         try:
             async for message in self.link.outgoing():
                 await call.write(message)
@@ -70,7 +74,7 @@ class Connection:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             self.link.close()
 
-    async def _read(self, call: grpc.aio.StreamStreamCall) -> None:  # type: ignore[type-arg]
+    async def _read(self, call: "Stream") -> None:
         try:
             async for message in call:
                 self.link.receive(message)
@@ -78,13 +82,3 @@ class Connection:
             pass
         finally:
             self.link.close()
-
-
-def when_ended(connection: Connection, then: Callable[[], None]) -> asyncio.Task[None]:
-    """Call `then` once the connection has ended."""
-
-    async def wait() -> None:
-        await connection.ended()
-        then()
-
-    return asyncio.create_task(wait())

@@ -2,7 +2,8 @@
 """What enclaves refuse besides what governance, sealing and attestation refuse.
 
     EnclaveError
-    ├── KernelMissing, FrameUnexpected, RequestMalformed, HostUnfaithful
+    ├── KernelMissing, FrameUnexpected, RequestMalformed
+    ├── HostUnfaithful, NotStored, OutputNotStored
     ├── LeaseInvalid
     └── ProgramEnded
           ProgramMalformed, ProgramOther, ProgramRaised, ProgramMemory, UndeclaredOutput, OversizedOutput, MissingOutput
@@ -45,6 +46,18 @@ class HostUnfaithful(EnclaveError):
     """The host did not keep, or gave back changed, what it was handed."""
 
     reason = "LOG_PROOF_INVALID"
+
+
+class NotStored(EnclaveError):
+    """The host did not store what has to be durable before anything follows from it."""
+
+    reason = "AUTHORITY_UNAVAILABLE"
+
+
+class OutputNotStored(EnclaveError):
+    """The host did not take in the sealed bytes of an output."""
+
+    reason = "BLOB_INCOMPLETE"
 
 
 class LeaseInvalid(EnclaveError):

@@ -16,7 +16,6 @@ from placet.attestation import (
     verify_evidence,
 )
 from placet.enclave.errors import FrameUnexpected
-from placet.governance.checks import check_nonce
 from placet.governance.codec import Json
 from placet.governance.contexts import evidence_context
 from placet.governance.evaluate import check_log
@@ -33,7 +32,6 @@ class Keys:
         self.hpke = HPKEPrivateKey.generate()
         self.signing = SigningKey.generate()
         boot = secrets.token_hex(16)
-        check_nonce("boot", boot)
         self.identity = Identity(
             role=role,
             log=log,
@@ -60,17 +58,21 @@ class Peer:
 
 
 def verify_peer(
-    role: str, log: str, identity: bytes, evidence: bytes, nonce: bytes, checkpoint: bytes,
-    policy: Json, now: int,
-) -> Peer:  # fmt: skip
-    """Believe a peer of this role, or raise.
+    role: str,
+    log: str,
+    shown: tuple[bytes, bytes],
+    nonce: bytes,
+    checkpoint: bytes,
+    policy: Json,
+    now: int,
+) -> Peer:
+    """Believe a peer of this role by the identity document and the evidence that it has shown, or raise.
 
     1. identity and evidence have their form; 2. the identity is for our log and this role; 3. the evidence is genuine;
     4. it binds the identity to our nonce and context; 5. it satisfies the policy. Which program a worker is bound to is
     judged when it gets a lease.
     """
-    named = Identity.from_bytes(identity)
-    found = Evidence.from_bytes(evidence)
+    named, found = Identity.from_bytes(shown[0]), Evidence.from_bytes(shown[1])
     check_log(named.log, log)
     if named.role != role:
         raise FrameUnexpected(

@@ -20,7 +20,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class BallotAccount:
-    """One seat's standing ballot. `why` says why it does not count towards anything; empty where it does."""
+    """One seat's standing ballot. `why` says why it cannot count as an approval; empty where it can."""
 
     seat: str
     organisation: str

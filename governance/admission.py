@@ -6,12 +6,24 @@ log shall get; an audit calls it again and compares. `admit` judges a ticket ove
 those of its bundle.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placet.governance.account import Times
-from placet.governance.documents import Ballot, Charter, Constitution, Grant, Proposal, Seat, Stop
+from placet.governance.checks import check_distinct
+from placet.governance.codec import malformed
+from placet.governance.documents import (
+    Ballot,
+    Charter,
+    Constitution,
+    Grant,
+    Header,
+    Proposal,
+    Seat,
+    Stop,
+)
 from placet.governance.documents.proposal import Amendment, Job
-from placet.governance.envelope import Signed, parse_envelope, payload_type, verify_signed
+from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.errors import (
     ActionNotSupported,
     AlreadyFounded,
@@ -23,6 +35,7 @@ from placet.governance.errors import (
     OtherConstitution,
     SeatExpired,
     Stopped,
+    TicketRefused,
     TicketUsedUp,
     Vetoed,
     WrongPayloadType,
@@ -32,6 +45,7 @@ from placet.governance.evaluate import (
     Ticket,
     ValidTicket,
     judge,
+    may_stop,
     seat_refusal,
     verify_ballot,
     verify_ballots,
@@ -52,7 +66,7 @@ def judge_charter(
     ledger: Ledger, constitution: bytes, charter: bytes, log: str, times: Times
 ) -> Entry:
     """Entry 0: genesis constitution and charter, each signed by every genesis seat. Raises `DocumentRefused`."""
-    if ledger.state.charter:
+    if ledger.state.charter or ledger.tree.size:
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"
         )
@@ -106,19 +120,20 @@ def judge_proposal(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> Entry:
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
-    if not isinstance(signed.document.body, (Job, Amendment)) or signed.document.action not in (
-        "job",
-        "amend",
-    ):
-        raise ActionNotSupported(
-            f"This version does not carry out {signed.document.action}. It knows job and amend.",
-            claim="action",
-            expected="job or amend",
-            actual=signed.document.action,
-        )
+    _check_action(signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
+
+
+def _check_action(proposal: Proposal) -> None:
+    if proposal.action not in ("job", "amend"):
+        raise ActionNotSupported(
+            f"This version does not carry out {proposal.action}. It knows job and amend.",
+            claim="action",
+            expected="job or amend",
+            actual=proposal.action,
+        )
 
 
 def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
@@ -128,39 +143,66 @@ def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 
 def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
     """The entry of a ballot whose signature has been verified."""
-    in_force = ledger.in_force()
-    ledger.check_header(signed.document.header)
-    known = _known_proposal(ledger, signed.document.proposal)
-    check_in_office(in_force.constitution.seat(signed.document.seat), in_force, times)
-    last = max((b.sequence for b in known.ballots if b.seat == signed.document.seat), default=0)
-    if signed.document.sequence < last or times.at_most > signed.document.expires:
-        raise BallotStale(
-            f"The ballot is expired, or the seat has voted since: its last sequence number is {last}. "
-            "Vote again with a higher one and a later expiry.",
-            claim="sequence",
-            expected=f"at least {last}, expiring after {times.at_most}",
-            actual=f"{signed.document.sequence}, expiring {signed.document.expires}",
+    in_force, ballot = ledger.in_force(), signed.document
+    ledger.check_header(ballot.header)
+    known = _known_proposal(ledger, ballot.proposal)
+    if known.constitution != in_force.digest:
+        raise OtherConstitution(
+            "The proposal is under a constitution that is no longer in force. Propose again.",
+            claim="proposal",
+            expected=in_force.digest,
+            actual=known.constitution,
         )
+    _check_ballot(ballot, [(b.seat, b.sequence) for b in known.ballots], in_force, times)
     ledger.remember(signed)
     return new_entry(
         "ballot",
         times,
         ballot=signed.digest,
-        nonce=signed.document.header.nonce,
-        proposal=signed.document.proposal,
-        seat=signed.document.seat,
-        sequence=signed.document.sequence,
-        vote=signed.document.vote,
+        nonce=ballot.header.nonce,
+        proposal=ballot.proposal,
+        seat=ballot.seat,
+        sequence=ballot.sequence,
+        vote=ballot.vote,
     )
+
+
+def _check_ballot(
+    ballot: Ballot, logged: Sequence[tuple[str, int]], in_force: InForce, times: Times
+) -> None:
+    """Whether a ballot may enter a log that has these seats and numbers. To say no takes less than to say yes."""
+    seat, enables = in_force.constitution.seat(ballot.seat), ballot.vote == "placet"
+    if enables or not may_stop(seat, times):
+        check_in_office(seat, in_force, times)
+    numbers = [number for voted, number in logged if voted == ballot.seat]
+    last = max(numbers, default=0)
+    # A third content of one number would add nothing to the non placet that two of them are.
+    full = ballot.sequence == last and numbers.count(last) > 1
+    now = times.at_most if enables else times.at_least
+    if ballot.sequence < last or full or now > ballot.expires:
+        raise BallotStale(
+            f"The ballot is expired, or the seat has voted since: its last sequence number is {last}. "
+            "Vote again with a higher one and a later expiry.",
+            claim="sequence",
+            expected=f"at least {last + full}, expiring at or after {now}",
+            actual=f"{ballot.sequence}, expiring {ballot.expires}",
+        )
 
 
 def judge_stop(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     """A stop takes one who may: a seat, an owner for what is theirs, a proposer for what they asked."""
     in_force = ledger.in_force()
-    constitution = in_force.constitution
-    signed = verify_signed(envelope, Stop, lambda d: constitution.keys_of(d.by))
+    if inspect(envelope, Stop).action == "withdraw":
+        # An owner whom an amendment has left out since still owns what they granted.
+        signed = ledger.verify_by_principal(envelope, Stop)
+    else:
+        keys_of = in_force.constitution.keys_of
+        signed = verify_signed(envelope, Stop, lambda d: keys_of(d.by))
     ledger.check_header(signed.document.header)
-    _check_power(ledger, signed.document, in_force, times)
+    if signed.document.action == "withdraw":
+        _check_owner(ledger, signed.document)
+    else:
+        _check_power(ledger, signed.document, in_force, times)
     return new_entry(
         "stop",
         times,
@@ -172,35 +214,44 @@ def judge_stop(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     )
 
 
+def _check_owner(ledger: Ledger, stop: Stop) -> None:
+    grant = ledger.state.grants.get(stop.target)
+    if grant is None:
+        raise GrantMissing("The log has no such grant.", claim="target", actual=stop.target)
+    if grant.owner != stop.by:
+        raise _not_permitted(stop, "the grant's owner")
+
+
 def _check_power(ledger: Ledger, stop: Stop, in_force: InForce, times: Times) -> None:
-    """Who may do which stop, and whether its target exists."""
+    """Who may stop what of the council's, and whether it exists."""
     principal = in_force.constitution.principal(stop.by)
-    if isinstance(principal, Seat):
-        check_in_office(principal, in_force, times)
-    seated = isinstance(principal, Seat)
-    if stop.action == "withdraw":
-        if stop.target not in ledger.state.grants:
-            raise _no_grant(stop.target)
-        allowed, who = ledger.state.grants[stop.target].owner == stop.by, "the grant's owner"
-    elif stop.action in ("pause", "veto", "cancel"):
+    if stop.action in ("pause", "veto", "cancel"):
         _known_proposal(ledger, stop.target)
-        proposal = ledger.proposal(stop.target).document
-        allowed, who = seated, "a seat"
-        if stop.action == "cancel":
-            allowed, who = seated or proposal.proposer == stop.by, "a seat or the proposer"
-        elif stop.action == "veto":
-            vetoing = _veto_roles(proposal, in_force)
-            allowed = isinstance(principal, Seat) and principal.role in vetoing
-            who = "a seat with a veto (" + (", ".join(sorted(vetoing)) or "no role has one") + ")"
-    else:
-        allowed, who = seated, "a seat"
-    if not allowed:
-        raise NotPermitted(
-            f"To {stop.action} this takes {who}; {stop.by} is not.",
-            claim="by",
-            expected=who,
-            actual=stop.by,
-        )
+    if stop.action == "cancel" and not isinstance(principal, Seat):
+        if ledger.proposal(stop.target).document.proposer != stop.by:
+            raise _not_permitted(stop, "a seat or the proposer")
+        return
+    if not isinstance(principal, Seat):
+        raise _not_permitted(stop, "a seat")
+    # A revoked seat still says no, but takes no other seat, program or measurement away.
+    if stop.action.startswith("revoke-") or not may_stop(principal, times):
+        check_in_office(principal, in_force, times)
+    if stop.action == "revoke-seat":
+        in_force.constitution.seat(stop.target)
+    if stop.action == "veto":
+        vetoing = _veto_roles(ledger.proposal(stop.target).document, in_force)
+        if principal.role not in vetoing:
+            roles = ", ".join(sorted(vetoing)) or "no role has one"
+            raise _not_permitted(stop, f"a seat with a veto ({roles})")
+
+
+def _not_permitted(stop: Stop, who: str) -> NotPermitted:
+    return NotPermitted(
+        f"To {stop.action} this takes {who}; {stop.by} is not.",
+        claim="by",
+        expected=who,
+        actual=stop.by,
+    )
 
 
 def _veto_roles(proposal: Proposal, in_force: InForce) -> frozenset[str]:
@@ -217,6 +268,10 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, Grant, lambda d: constitution.keys_of(d.owner))
     ledger.check_header(signed.document.header)
+    unlisted = sorted(set(signed.document.object.labels) - set(constitution.labels))
+    if unlisted:
+        listed = ", ".join(constitution.labels)
+        raise malformed("object.labels", f"among the constitution's ({listed})", unlisted[0])
     if times.at_most > signed.document.expires:
         raise GrantExpired(
             "The grant's time is over before it begins.",
@@ -237,7 +292,7 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A ticket that may have a lease now, with what of its bundle the log does not have yet."""
+    """A ticket that may have a lease now, with what of its bundle the log does not have yet, in an order it can enter."""
 
     ticket: ValidTicket
     grants: tuple[str, ...]
@@ -248,27 +303,105 @@ class Admission:
 def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     """Judge a ticket over the ballots of the log together with those of the bundle. Changes nothing.
 
-    Raises what `verify_ticket` raises, and for stops, uses and grants.
+    A ballot that is judged and could not enter the log (its seat has voted since, say) is none of `new_ballots`; what
+    approves always could. Raises what `verify_ticket` raises, and for stops, uses and grants.
     """
     in_force = ledger.in_force()
     proposal = verify_proposal(ticket.proposal, in_force)
-    bundle = verify_ballots(ticket.ballots, proposal, in_force)
     known = ledger.state.proposals.get(proposal.digest)
-    logged = [ledger.ballot(b.digest) for b in known.ballots] if known else []
-    logged_digests = {ballot.digest for ballot in logged}
-    new = [ballot for ballot in bundle if ballot.digest not in logged_digests]
-    if known is None:
-        ledger.check_header(proposal.document.header)
-    for ballot in new:
-        ledger.check_header(ballot.document.header)
-    account = judge(proposal, [*logged, *new], in_force, times)
+    logged = {ballot.digest for ballot in known.ballots} if known else set[str]()
+    bundle = verify_ballots(ticket.ballots, proposal, in_force)
+    new = tuple({b.digest: b for b in bundle if b.digest not in logged}.values())
+    _check_headers(ledger, [] if known else [proposal.document.header], new)
+    ballots = (*standing_ballots(ledger, proposal.digest), *new)
+    valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
+    entering = _entering(new, known, in_force, times)
+    return Admission(valid, grants, known is None, entering)
+
+
+def readmit(ledger: Ledger, proposal: Signed[Proposal], job: str, times: Times) -> Admission:
+    """Judge a ticket over what the log alone has, which is all that an audit will see. Raises as `admit`."""
+    in_force = ledger.in_force()
+    if proposal.document.constitution != in_force.digest:
+        raise OtherConstitution(
+            "The proposal is under a constitution that is no longer in force. Propose again.",
+            claim="proposal",
+            expected=in_force.digest,
+            actual=proposal.document.constitution,
+        )
+    ballots = standing_ballots(ledger, proposal.digest)
+    valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
+    return Admission(valid, grants, False, ())
+
+
+def in_log(ledger: Ledger, admission: Admission) -> bool:
+    """Whether the log has everything of the bundle that could enter it."""
+    known = ledger.state.proposals.get(admission.ticket.proposal.digest)
+    new = {ballot.digest for ballot in admission.new_ballots}
+    return known is not None and new <= {ballot.digest for ballot in known.ballots}
+
+
+def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...]:
+    """Of the ballots that the log has for a proposal those of each seat's highest number; any other decides nothing."""
+    known = ledger.state.proposals.get(proposal)
+    ballots = known.ballots if known else []
+    highest: dict[str, int] = {}
+    for ballot in ballots:
+        highest[ballot.seat] = max(ballot.sequence, highest.get(ballot.seat, 0))
+    return tuple(ledger.ballot(b.digest) for b in ballots if b.sequence == highest[b.seat])
+
+
+def _judge_admission(
+    ledger: Ledger,
+    proposal: Signed[Proposal],
+    ballots: tuple[Signed[Ballot], ...],
+    job: str,
+    times: Times,
+) -> tuple[ValidTicket, tuple[str, ...]]:
+    _check_action(proposal.document)
+    account = judge(proposal, ballots, ledger.in_force(), times)
     if account.refusals:
         raise account.refusals[0]
-    valid = ValidTicket(proposal, (*logged, *new), account)
+    valid = ValidTicket(proposal, ballots, account)
     check_not_stopped(ledger, proposal)
-    check_uses(proposal, known, job)
-    grants = find_grants(ledger, valid, job, times)
-    return Admission(valid, grants, known is None, tuple(new))
+    check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
+    return valid, find_grants(ledger, valid, job, times)
+
+
+def _check_headers(
+    ledger: Ledger, headers: list[Header], ballots: tuple[Signed[Ballot], ...]
+) -> None:
+    """Every document of a bundle is new to the log, and no two of them have one id."""
+    headers = [*headers, *(ballot.document.header for ballot in ballots)]
+    for header in headers:
+        ledger.check_header(header)
+    check_distinct("header.nonce", [header.nonce for header in headers])
+
+
+def _entering(
+    new: tuple[Signed[Ballot], ...], known: ProposalState | None, in_force: InForce, times: Times
+) -> tuple[Signed[Ballot], ...]:
+    """The new ballots that the log can take in, each seat's in the order of its numbers."""
+    logged = [(ballot.seat, ballot.sequence) for ballot in known.ballots] if known else []
+    entering: list[Signed[Ballot]] = []
+    for ballot in sorted(new, key=lambda b: (b.document.seat, b.document.sequence, b.digest)):
+        try:
+            _check_ballot(ballot.document, logged, in_force, times)
+        except TicketRefused:
+            continue
+        logged.append((ballot.document.seat, ballot.document.sequence))
+        entering.append(ballot)
+    return tuple(entering)
+
+
+def check_not_vetoed(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:
+    """Refuse what a seat with a veto has said non placet to since. Raises `Vetoed`."""
+    under = ledger.under(proposal.document.constitution)
+    for refusal in judge(
+        proposal, standing_ballots(ledger, proposal.digest), under, times
+    ).refusals:
+        if isinstance(refusal, Vetoed):
+            raise refusal
 
 
 def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
@@ -307,6 +440,8 @@ def judge_amendment(
 
     What lets it in is the quorum for the proposal; one of its own seats has to have signed it.
     """
+    if in_log(ledger, admission):
+        admission = readmit(ledger, admission.ticket.proposal, "amend", times)
     body = admission.ticket.proposal.document.body
     successor = verify_signed(constitution, Constitution, all_keys)
     current = ledger.in_force()
@@ -345,7 +480,3 @@ def _known_proposal(ledger: Ledger, digest: str) -> ProposalState:
     if known is None:
         raise missing_document(digest)
     return known
-
-
-def _no_grant(digest: str) -> GrantMissing:
-    return GrantMissing("The log has no such grant.", claim="target", actual=digest)

@@ -36,12 +36,12 @@ def check_text(claim: str, value: str, limit: int = MAX_TEXT) -> None:
     """Text for people: line breaks are allowed, other control, bidirectional and private characters are not."""
     if len(value) > limit:
         raise malformed(claim, f"text of at most {limit} characters", f"{len(value)} characters")
-    for character in value:
-        if character == "\n" or character.isprintable():
-            continue
-        raise malformed(
-            claim, "printable text", f"U+{ord(character):04X} {unicodedata.category(character)}"
-        )
+    if value.replace("\n", "").isprintable():
+        return
+    character = next(c for c in value if c != "\n" and not c.isprintable())
+    raise malformed(
+        claim, "printable text", f"U+{ord(character):04X} {unicodedata.category(character)}"
+    )
 
 
 def check_range(claim: str, value: int, low: int, high: int) -> None:

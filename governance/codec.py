@@ -37,13 +37,13 @@ _Decoder = Callable[[Any, str], Any]
 
 def encode(value: Any) -> bytes:
     """The canonical JSON of a dataclass (or of plain JSON values)."""
-    return json.dumps(
-        to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def to_plain(value: Any) -> Any:
     """A dataclass as JSON values."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in cast("tuple[Any, ...]", value)]
     if isinstance(value, dict):
@@ -67,7 +67,7 @@ def parse_object(data: bytes, limit: int = MAX_DOCUMENT) -> Json:
             actual=f"{len(data)} bytes",
         )
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value: object = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         if isinstance(error, _Doubled):
             raise malformed(error.name, "each field once", "the field twice") from None
@@ -97,13 +97,11 @@ def malformed(claim: str, expected: str, actual: str) -> DocumentMalformed:
     )
 
 
-def as_list(value: Any, claim: str) -> list[Any]:
+def as_list(value: object, claim: str) -> list[object]:
     """A JSON value that has to be a list."""
-    kind: type = type(value)
-    if kind is not list:
-        raise malformed(claim, "a list", kind.__name__)
-    items: list[Any] = value
-    return items
+    if not isinstance(value, list):
+        raise malformed(claim, "a list", type(value).__name__)
+    return cast("list[object]", value)
 
 
 class _Doubled(ValueError):
@@ -122,6 +120,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> Json:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=to_plain
+)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 @functools.cache
@@ -160,27 +164,30 @@ def _typed(kind: type, name: str) -> _Decoder:
     return decoder
 
 
-def _foreign_object(value: Any, where: str, depth: int = 1) -> Any:
-    """An object that another component checks: what JSON can say again byte for byte, in bounded depth."""
-    if depth == 1 and type(value) is not dict:
+def _foreign_object(value: Any, where: str) -> Any:
+    if type(value) is not dict:
         raise malformed(where, "an object", type(value).__name__)
+    found = cast("Json", value)
+    _check_foreign(found, where, 1)
+    return found
+
+
+def _check_foreign(value: object, where: str, depth: int) -> None:
+    """What another component checks: no more than what we can write again byte for byte, in bounded depth."""
     if depth > _MAX_DEPTH:
         raise malformed(where, f"nested at most {_MAX_DEPTH} deep", "deeper")
-    kind: type = type(value)
-    if kind is dict:
-        items: Json = value
-        for name, item in items.items():
-            _foreign_object(name, where, depth + 1)
-            _foreign_object(item, f"{where}.{_short(name)}", depth + 1)
-    elif kind is list:
-        for item in as_list(value, where):
-            _foreign_object(item, where, depth + 1)
-    elif kind is str:
+    if isinstance(value, dict):
+        for name, item in cast("Json", value).items():
+            _check_foreign(name, where, depth)
+            _check_foreign(item, f"{where}.{_short(name)}", depth + 1)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            _check_foreign(item, where, depth + 1)
+    elif isinstance(value, str):
         if not value.isprintable():
             raise malformed(where, "printable text", "other text")
-    elif value is not None and kind is not bool:
+    elif value is not None and not isinstance(value, bool):
         _integer(value, where)
-    return value
 
 
 def _integer(value: Any, where: str) -> int:

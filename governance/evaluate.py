@@ -6,9 +6,11 @@ Steps of `evaluate`:
   2. every ballot in the bundle has its form, is for this proposal, constitution and log, signed by its seat
      (a bundle with anything else in it is refused whole: a submitter has no business sending it);
   3. of each seat the highest sequence number stands; one number with two contents stands as non placet;
-  4. a standing ballot does not count where its seat is out of term or revoked, or it has expired;
+  4. a standing ballot does not approve where its seat is out of term or revoked, or it has expired;
+     it vetoes as long as either reading of the time leaves seat and ballot in force, revoked or not:
+     revoking takes one seat, and one seat shall not take away another's veto;
   5. the window is open;
-  6. every rule that applies holds; there is at least one.
+  6. every rule that applies holds; there is at least one, and the constitution lists every label of the data.
 What no paper shows (stops, uses, grants, ballots left out of the bundle) is judged at admission: see admission.py.
 """
 
@@ -151,8 +153,10 @@ def judge(
     ]
     conflicted = {rule.id: _conflicted(rule, document, in_force.constitution) for rule in matching}
     rules = tuple(_rule_account(rule, standing, conflicted[rule.id], document) for rule in matching)
-    refusals = [*_window(document, times), *_vetoes(matching, standing), *_unmet(rules)]
-    if not matching:
+    vetoes = _vetoes(matching, standing, in_force.constitution, times)
+    refusals = [*_window(document, times), *vetoes, *_unmet(rules)]
+    # A label that the constitution does not list, a misspelt one say, would slip through its rules.
+    if not matching or not document.labels.issubset(in_force.constitution.labels):
         refusals.append(_no_rule(document))
     accounts = tuple(account for account, _ in standing)
     return Account(proposal.digest, in_force.digest, times, accounts, rules, tuple(refusals))
@@ -167,14 +171,16 @@ def _standing(ballots: Iterable[Signed[Ballot]]) -> list[tuple[Ballot, str]]:
     for seat in sorted(by_seat):
         highest = max(ballot.sequence for ballot in by_seat[seat].values())
         last = [ballot for ballot in by_seat[seat].values() if ballot.sequence == highest]
-        standing.append((last[0], last[0].vote if len(last) == 1 else "non placet"))
+        vote = last[0].vote if len(last) == 1 else "non placet"
+        # Two contents of one number are one non placet, for as long as the longer of them lasts.
+        standing.append((max(last, key=lambda ballot: ballot.expires), vote))
     return standing
 
 
 def _ballot_account(
     standing: tuple[Ballot, str], in_force: InForce, times: Times
 ) -> tuple[BallotAccount, Ballot]:
-    """Step 4. A ballot that has expired or whose seat is out of term neither approves nor vetoes."""
+    """Step 4, for approvals."""
     ballot, vote = standing
     seat = in_force.constitution.seat(ballot.seat)
     why = seat_refusal(seat, in_force, times)
@@ -192,6 +198,11 @@ def seat_refusal(seat: Seat, in_force: InForce, times: Times) -> str:
     if times.at_most > seat.term_end:
         return "the seat's term has ended"
     return ""
+
+
+def may_stop(seat: Seat, times: Times) -> bool:
+    """Whether a seat may say no: revoked seats too, and both readings of the time lean to it."""
+    return seat.term_start <= times.at_most and times.at_least <= seat.term_end
 
 
 def _conflicted(rule: Rule, proposal: Proposal, constitution: Constitution) -> dict[str, str]:
@@ -283,8 +294,12 @@ def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
 
 
 def _vetoes(
-    rules: list[Rule], standing: list[tuple[BallotAccount, Ballot]]
+    rules: list[Rule],
+    standing: list[tuple[BallotAccount, Ballot]],
+    constitution: Constitution,
+    times: Times,
 ) -> list[GovernanceError]:
+    """Step 4, for vetoes."""
     return [
         Vetoed(
             f"The seat {account.seat} ({account.role}) said non placet, and rule {rule.id} gives its role a veto. "
@@ -295,8 +310,11 @@ def _vetoes(
             rule=rule.id,
         )
         for rule in rules
-        for account, _ in standing
-        if account.role in rule.demand.veto and account.vote == "non placet" and not account.why
+        for account, ballot in standing
+        if account.role in rule.demand.veto
+        and account.vote == "non placet"
+        and may_stop(constitution.seat(account.seat), times)
+        and times.at_least <= ballot.expires
     ]
 
 
@@ -323,9 +341,9 @@ def _unmet(rules: tuple[RuleAccount, ...]) -> list[GovernanceError]:
 
 def _no_rule(proposal: Proposal) -> NoRule:
     return NoRule(
-        "No rule of the constitution covers this action, purpose and data, and what no rule covers is refused. "
-        "Amend the constitution, or propose within it.",
+        "No rule of the constitution covers this action, purpose and data, or it does not list one of the labels; "
+        "what no rule covers is refused. Amend the constitution, or propose within it.",
         claim="rules",
-        expected="a rule that applies",
+        expected="a rule that applies, and listed labels",
         actual=f"action {proposal.action}, purpose {proposal.purpose}, labels {sorted(proposal.labels)}",
     )

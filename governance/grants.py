@@ -3,20 +3,21 @@
 
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
+from placet.governance.documents.constitution import Constitution
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.proposal import Job
 from placet.governance.errors import (
-    GovernanceError,
     GrantExpired,
     GrantForbids,
     GrantMissing,
+    GrantRefused,
     GrantUsedUp,
     GrantWithdrawn,
     PrivacyBudget,
 )
 from placet.governance.evaluate import ValidTicket
 from placet.governance.ledger import Ledger
-from placet.governance.state import GrantState
+from placet.governance.state import GrantState, use_of
 
 
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
@@ -30,10 +31,10 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
     )
 
 
-def check_live(ledger: Ledger, digest: str, job: str, times: Times) -> Grant:
-    """A grant that is not withdrawn, not expired and not used up by other jobs."""
+def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
+    """A grant that is not withdrawn, suspended, expired, or used up by other uses than this (`state.use_of`)."""
     state = ledger.state.grants[digest]
-    grant: Grant = ledger.grant(digest).document
+    grant = ledger.grant(digest).document
     if state.withdrawn:
         raise GrantWithdrawn(
             f"The owner {state.owner} has withdrawn the grant. Only a new grant of theirs can replace it.",
@@ -48,21 +49,48 @@ def check_live(ledger: Ledger, digest: str, job: str, times: Times) -> Grant:
             expected=f"before {grant.expires}",
             actual=str(times.at_most),
         )
-    _check_uses(grant, state, job)
+    _check_not_suspended(ledger, state, grant)
+    _check_uses(grant, state, use)
     return grant
+
+
+def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> None:
+    """The owner agreed to the evidence, the witnesses and the rules of the constitution that they granted under."""
+    if state.constitution == ledger.state.constitution:
+        return
+    labels = frozenset(grant.object.labels)
+    granted_under = _terms(ledger.constitution(state.constitution), labels)
+    if granted_under != _terms(ledger.in_force().constitution, labels):
+        raise GrantForbids(
+            f"The constitution has changed what {state.owner} granted under: evidence, witnesses, or a rule for this data. "
+            "Ask the owner to grant again.",
+            claim="constitution",
+            expected=state.constitution,
+            actual=ledger.state.constitution,
+        )
+
+
+def _terms(constitution: Constitution, labels: frozenset[str]) -> tuple[object, ...]:
+    rules = [
+        (rule.id, rule.when, rule.demand)
+        for rule in sorted(constitution.rules, key=lambda rule: rule.id)
+        if rule.when.labels == "any" or not labels.isdisjoint(rule.when.labels)
+    ]
+    return constitution.evidence, constitution.witnesses, rules
 
 
 def _grant_for(
     ledger: Ledger, ticket: ValidTicket, body: Job, name: str, job: str, times: Times
 ) -> str:
-    wanted = body.inputs[name]
-    refusal: GovernanceError | None = None
+    wanted, use = body.inputs[name], use_of(ticket.proposal.digest, job)
+    refusal: GrantRefused | None = None
     for state in ledger.state.grants.values():
         if state.object != wanted.object.digest or state.owner != wanted.owner:
             continue
         try:
-            _check_permits(check_live(ledger, state.digest, job, times), ticket)
-        except GovernanceError as error:
+            _check_permits(check_live(ledger, state.digest, use, times), ticket)
+        # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
+        except GrantRefused as error:
             refusal = error
         else:
             return state.digest
@@ -120,10 +148,12 @@ def _check_parameters(grant: Grant, body: Job) -> None:
                 raise _forbids(f"parameters.{name}", str(bound.exactly), str(value))
         elif type(value) is not int or not bound.low <= value <= bound.high:
             raise _forbids(f"parameters.{name}", f"{bound.low} to {bound.high}", str(value))
+    for name in sorted(grant.parameters.keys() - body.parameters.keys()):
+        raise _forbids(f"parameters.{name}", "a job that sets it", "no such parameter")
 
 
-def _check_uses(grant: Grant, state: GrantState, job: str) -> None:
-    if grant.uses == "any" or job in state.jobs or len(state.jobs) < int(grant.uses):
+def _check_uses(grant: Grant, state: GrantState, use: str) -> None:
+    if grant.uses == "any" or use in state.jobs or len(state.jobs) < grant.uses:
         return
     raise GrantUsedUp(
         f"The grant of {state.owner} allows {grant.uses} use(s), and all are taken.",

@@ -39,7 +39,7 @@ class PublicKey:
     @property
     def key_id(self) -> str:
         """SHA-256 of the text, in hexadecimal."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return _load(self.text).keyid
 
     def has_signed(self, signature: bytes, message: bytes) -> bool:
         """Whether the signature over the message is this key's."""
@@ -48,6 +48,11 @@ class PublicKey:
         except (UnverifiedSignatureError, VerificationError):
             return False
         return True
+
+    @classmethod
+    def ed25519(cls, raw: bytes) -> "PublicKey":
+        """The key of 32 raw bytes, such as a log's verifier key has."""
+        return cls(f"ed25519:{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}")
 
     @classmethod
     def from_dict(cls, value: object) -> "PublicKey":

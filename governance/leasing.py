@@ -5,19 +5,27 @@ Pure, like admission.py. What only attestation can say comes in as `Appraise`: a
 evidence satisfies a policy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from placet.governance.account import Times
-from placet.governance.admission import Admission, check_not_stopped
+from placet.governance.admission import (
+    Admission,
+    check_not_stopped,
+    check_not_vetoed,
+    in_log,
+    readmit,
+)
+from placet.governance.checks import check_text
 from placet.governance.codec import Json
-from placet.governance.documents import Lease, Release
+from placet.governance.documents import Lease, Proposal, Release
 from placet.governance.documents.proposal import Job
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     AttemptOpen,
     AttemptsUsedUp,
     BoundToMismatch,
+    EntryInvalid,
     JoinLapsed,
     JoinUnknown,
     LeaseClosed,
@@ -29,9 +37,10 @@ from placet.governance.errors import (
     OutputUndeclared,
     Stopped,
 )
+from placet.governance.evaluate import check_log
 from placet.governance.grants import check_live
 from placet.governance.ledger import Ledger, new_entry
-from placet.governance.state import Entry, JoinState, LeaseState
+from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
 
@@ -90,15 +99,18 @@ def judge_lease(
     appraise: Appraise,
     times: Times,
 ) -> Entry:
-    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more."""
+    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
+
+    Once the log has the ticket, it is judged again by the log alone. Append the entry only after the ticket's documents.
+    """
     proposal = admission.ticket.proposal
+    if in_log(ledger, admission):
+        admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.job
     _check_worker(ledger, lease.worker, body.program, times)
     _check_attempt(ledger, proposal.digest, lease.job, body)
-    in_force = ledger.in_force()
-    appraise(lease.worker, in_force.constitution.evidence.worker)
-    for grant in admission.grants:
-        appraise(lease.worker, ledger.grant(grant).document.evidence.worker)
+    _check_terms(ledger, lease, proposal, times)
+    _appraise_all(ledger, lease.worker, admission.grants, appraise)
     return new_entry(
         "lease",
         times,
@@ -113,6 +125,35 @@ def judge_lease(
     )
 
 
+def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times: Times) -> None:
+    """The authority writes the lease itself; whoever audits it finds that it says what it has to."""
+    latest = times.at_most + ledger.in_force().constitution.limits.lease_seconds
+    check_log(lease.header.log, ledger.state.log)
+    ledger.check_seen(lease.header)
+    attempt = next_attempt(ledger, proposal.digest, lease.job)
+    for claim, expected, actual in (
+        ("proposal", proposal.digest, lease.proposal),
+        ("constitution", proposal.document.constitution, lease.constitution),
+        ("boot", ledger.state.boot, lease.boot),
+        ("attempt", str(attempt), str(lease.attempt)),
+        ("deadline", str(min(latest, lease.deadline)), str(lease.deadline)),
+    ):
+        if expected != actual:
+            raise EntryInvalid(
+                f"The lease does not say what it has to: {claim}.",
+                claim=claim,
+                expected=expected,
+                actual=actual,
+            )
+
+
+def _appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: Appraise) -> None:
+    """The worker satisfies the constitution in force, and every owner."""
+    appraise(worker, ledger.in_force().constitution.evidence.worker)
+    for grant in grants:
+        appraise(worker, ledger.grant(grant).document.evidence.worker)
+
+
 def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:
     """The number that the next attempt of a job gets, counted from 1."""
     known = ledger.state.proposals.get(proposal)
@@ -123,7 +164,7 @@ def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times)
     """A lease goes on, if nothing has stopped it in the meantime."""
     lease = check_lease(ledger, digest, times)
     check_goes_on(ledger, lease, times)
-    appraise(lease.worker, ledger.in_force().constitution.evidence.worker)
+    _appraise_all(ledger, lease.worker, lease.grants, appraise)
     deadline = times.at_most + ledger.in_force().constitution.limits.lease_seconds
     return new_entry("renewal", times, lease=digest, deadline=deadline)
 
@@ -133,10 +174,11 @@ def judge_release(
 ) -> Entry:
     """The gate: outputs exactly as proposed, of a lease that still holds and that nothing stops."""
     lease = check_lease(ledger, release.document.lease, times)
+    ledger.check_header(release.document.header)
     if lease.worker != release.document.worker:
         raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
     check_goes_on(ledger, lease, times)
-    appraise(lease.worker, ledger.in_force().constitution.evidence.worker)
+    _appraise_all(ledger, lease.worker, lease.grants, appraise)
     _check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
     return new_entry(
         "release",
@@ -152,6 +194,7 @@ def judge_release(
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
     """An attempt has ended without a release; the job may have another."""
     lease = find_lease(ledger, digest)
+    check_text("why", why, 200)
     if lease.status != "open":
         raise LeaseClosed(
             f"The lease is {lease.status} already.",
@@ -199,9 +242,11 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
     """Nothing stops what the lease is for: proposal, program, grants, measurement."""
-    check_not_stopped(ledger, ledger.proposal(lease.proposal))
+    proposal = ledger.proposal(lease.proposal)
+    check_not_stopped(ledger, proposal)
+    check_not_vetoed(ledger, proposal, times)
     for grant in lease.grants:
-        check_live(ledger, grant, lease.job, times)
+        check_live(ledger, grant, use_of(lease.proposal, lease.job), times)
     _check_measurement(ledger, ledger.state.joins[lease.worker].measurement)
 
 

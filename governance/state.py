@@ -15,6 +15,19 @@ from placet.governance.account import Times
 Entry = dict[str, Any]
 
 
+# A function that returns a literal is several times as fast as calling list[str], and a replay makes very many of them.
+def _no_digests() -> set[str]:
+    return set()
+
+
+def _no_ballots() -> "list[BallotState]":
+    return []
+
+
+def _no_jobs() -> dict[str, list[str]]:
+    return {}
+
+
 @dataclass(slots=True)
 class BallotState:
     """A ballot that the log has."""
@@ -31,8 +44,10 @@ class GrantState:
     digest: str
     object: str
     owner: str
+    constitution: str
     withdrawn: bool = False
-    jobs: set[str] = field(default_factory=lambda: set[str]())
+    # By `use_of`: the host names jobs, and may give two of them the same name.
+    jobs: set[str] = field(default_factory=_no_digests)
 
 
 @dataclass(slots=True)
@@ -71,13 +86,10 @@ class ProposalState:
 
     digest: str
     index: int
-    ballots: list[BallotState] = field(default_factory=lambda: list[BallotState]())
-    jobs: dict[str, list[str]] = field(default_factory=lambda: dict[str, list[str]]())
+    constitution: str
+    ballots: list[BallotState] = field(default_factory=_no_ballots)
+    jobs: dict[str, list[str]] = field(default_factory=_no_jobs)
     stopped: str = ""
-
-
-def _no_digests() -> set[str]:
-    return set()
 
 
 @dataclass(slots=True)
@@ -85,7 +97,7 @@ class State:
     """Everything that the authority knows by its log. Read it freely; change it by `apply` alone."""
 
     size: int = 0
-    times: Times = field(default_factory=lambda: Times(0, 0))
+    at: tuple[int, int] = (0, 0)
     log: str = ""
     charter: str = ""
     constitutions: list[str] = field(default_factory=lambda: list[str]())
@@ -100,16 +112,26 @@ class State:
     revoked_measurements: set[str] = field(default_factory=_no_digests)
 
     @property
+    def times(self) -> Times:
+        """Both readings of the time at the last entry."""
+        return Times(*self.at)
+
+    @property
     def constitution(self) -> str:
         """Digest of the constitution in force; empty before the log is founded."""
         return self.constitutions[-1] if self.constitutions else ""
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry that has been judged."""
-        at = entry["at"]
-        self.times = Times(at[0], at[1])
         _APPLY[entry["kind"]](self, entry)
+        at_least, at_most = entry["at"]
+        self.at = at_least, at_most
         self.size += 1
+
+
+def use_of(proposal: str, job: str) -> str:
+    """What one use of a grant is: a job of a proposal."""
+    return f"{proposal}/{job}"
 
 
 def _charter(state: State, entry: Entry) -> None:
@@ -120,8 +142,8 @@ def _charter(state: State, entry: Entry) -> None:
 
 
 def _constitution(state: State, entry: Entry) -> None:
-    state.constitutions.append(entry["constitution"])
     state.proposals[entry["proposal"]].jobs["amend"] = []
+    state.constitutions.append(entry["constitution"])
     # A worker holds the constitutions it saw when it joined: under a new one it has to join again.
     for join in state.joins.values():
         if not join.lease:
@@ -134,7 +156,8 @@ def _boot(state: State, entry: Entry) -> None:
 
 def _proposal(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    state.proposals[entry["proposal"]] = ProposalState(entry["proposal"], state.size)
+    proposal = ProposalState(entry["proposal"], state.size, state.constitution)
+    state.proposals[proposal.digest] = proposal
 
 
 def _ballot(state: State, entry: Entry) -> None:
@@ -154,13 +177,14 @@ def _stop(state: State, entry: Entry) -> None:
         state.revoked_programs.add(target)
     elif action == "revoke-measurement":
         state.revoked_measurements.add(target)
-    else:
+    elif state.proposals[target].stopped != "veto":
         state.proposals[target].stopped = action
 
 
 def _grant(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    state.grants[entry["grant"]] = GrantState(entry["grant"], entry["object"], entry["owner"])
+    grant = GrantState(entry["grant"], entry["object"], entry["owner"], state.constitution)
+    state.grants[grant.digest] = grant
 
 
 def _join(state: State, entry: Entry) -> None:
@@ -185,7 +209,7 @@ def _lease(state: State, entry: Entry) -> None:
     state.joins[lease.worker].lease = lease.digest
     state.proposals[lease.proposal].jobs.setdefault(lease.job, []).append(lease.digest)
     for grant in lease.grants:
-        state.grants[grant].jobs.add(lease.job)
+        state.grants[grant].jobs.add(use_of(lease.proposal, lease.job))
 
 
 def _renewal(state: State, entry: Entry) -> None:

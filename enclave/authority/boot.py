@@ -8,15 +8,11 @@
 4. Make boot keys. Nothing of an older boot is accepted after the boot entry.
 """
 
-import json
-from collections.abc import AsyncIterator
-
 from placet.attestation import Attester
-from placet.enclave.authority.documents import DocumentCache
+from placet.enclave.authority.documents import DocumentCache, read_entries
 from placet.enclave.authority.journal import Journal
 from placet.enclave.authority.vault import ROOT, Vault
 from placet.enclave.connection import METADATA, Connection
-from placet.enclave.errors import HostUnfaithful
 from placet.governance.ledger import Ledger
 from placet.governance.log import NoteSigner, verify_checkpoint
 from placet.proto.refusals import PeerRefused
@@ -40,30 +36,16 @@ async def open_vault(connection: Connection, attester: Attester) -> Vault:
 
 
 async def replay(connection: Connection, ledger: Ledger, journal: Journal, key: NoteSigner) -> None:
-    """Step 3. Raises `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where the host's copy is not this log."""
+    """Step 3. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where the host's copy is not this log."""
     stub = log_pb2_grpc.LogStub(connection.channel)
     request = log_pb2.GetCheckpointRequest()
     note = (await stub.GetCheckpoint(request, metadata=METADATA)).note
     if not note:
         return
     checkpoint = verify_checkpoint(note, key.verifier_key)
-    async for data in _entries(stub, checkpoint.size):
-        ledger.replay(json.loads(data), data)
-    if ledger.tree.size != checkpoint.size or ledger.tree.root() != checkpoint.root:
-        raise HostUnfaithful(
-            "The entries that the host gave are not those that the checkpoint covers.",
-            claim="root",
-            expected=f"{checkpoint.size} entries, {checkpoint.root.hex()}",
-            actual=f"{ledger.tree.size} entries, {ledger.tree.root().hex()}",
-        )
+    entries = [data async for data in read_entries(connection.channel, 0, checkpoint.size)]
+    ledger.replay_all(entries, checkpoint)
     journal.resume(note)
-
-
-async def _entries(stub: log_pb2_grpc.LogStub, size: int) -> AsyncIterator[bytes]:
-    request = log_pb2.GetEntriesRequest(start=0, end=size)
-    async for batch in stub.GetEntries(request, metadata=METADATA):
-        for data in batch.entries:
-            yield data
 
 
 class Life:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents that entries name: kept by the host, asked for by digest, checked on arrival, held in bounded number."""
+"""What the host keeps for the log: documents by digest and entries by index, each checked on arrival."""
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 
 import grpc.aio
 
 from placet.enclave.connection import METADATA
-from placet.governance.errors import DocumentNotFound
+from placet.enclave.errors import HostUnfaithful
+from placet.governance.envelope import digest_of, parse_envelope
+from placet.governance.errors import DocumentNotFound, GovernanceError
 from placet.governance.ledger import missing_document
+from placet.governance.log import Tree, leaf_hash
 from placet.proto.v1 import log_pb2, log_pb2_grpc
 
 _KEPT = 8192
@@ -21,7 +25,7 @@ class DocumentCache:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     def envelope(self, digest: str) -> bytes:
-        """An envelope that is in memory. Its reader checks the digest."""
+        """An envelope that is in memory."""
         if digest not in self._kept:
             raise missing_document(digest)
         return self._kept[digest]
@@ -33,15 +37,53 @@ class DocumentCache:
             self._kept.popitem(last=False)
 
     async def fetch(self, digest: str) -> None:
-        """Ask the host for a document. Raises `DocumentNotFound` if it has none."""
+        """Ask the host for a document. Raises `DocumentNotFound` if it gives none, or another."""
         request = log_pb2.GetDocumentRequest(digest=digest)
         try:
             response = await self._log.GetDocument(request, metadata=METADATA)
         except grpc.aio.AioRpcError:
             raise missing_document(digest) from None
+        if not _is(response.document, digest):
+            raise missing_document(digest)
         self.keep(digest, response.document)
+
+
+async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> AsyncIterator[bytes]:
+    """At most `end - start` entries as the host has them. Raises `HostUnfaithful` where it has an error instead."""
+    request = log_pb2.GetEntriesRequest(start=start, end=end)
+    left = end - start
+    try:
+        async for batch in log_pb2_grpc.LogStub(channel).GetEntries(request, metadata=METADATA):
+            for data in batch.entries[:left]:
+                yield data
+            left -= len(batch.entries)
+            if left <= 0:
+                return
+    except grpc.aio.AioRpcError as error:
+        raise HostUnfaithful(
+            "The host does not give back the entries of the log.",
+            claim="entries",
+            expected=f"{start} to {end}",
+            actual=error.code().name,
+        ) from None
+
+
+async def read_entry(channel: grpc.aio.Channel, tree: Tree, index: int) -> bytes:
+    """One entry, checked against the tree. Raises `HostUnfaithful`."""
+    async for data in read_entries(channel, index, index + 1):
+        if leaf_hash(data) == tree.leaf(index):
+            return data
+    raise HostUnfaithful("The host does not give back an entry of the log.", claim="entry")
 
 
 def missing_digest(error: DocumentNotFound) -> str:
     """The digest that a `DocumentNotFound` names."""
     return error.details["actual"]
+
+
+def _is(document: bytes, digest: str) -> bool:
+    """Envelopes go by the digest of their payload, all else by its own."""
+    try:
+        return parse_envelope(document).digest == digest
+    except GovernanceError:
+        return digest_of(document) == digest

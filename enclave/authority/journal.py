@@ -1,65 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commit before effect: entries are appended at once, and waited for until a stored checkpoint covers them.
 
-`append` changes the ledger and queues what the host has to store; one task sends it, everything that has gathered in one
-step: wrapped secrets, documents, entries and the checkpoint over them, durable together. An effect (a key leaving, an
-answer) awaits `covered`. With no witness configured the authority's own signature makes a checkpoint acceptable; with
+`append` changes the ledger and queues what the host has to store; one task sends it, as much of what has gathered as one
+step holds: wrapped secrets, documents, entries and the checkpoint over them, durable together. An effect (a key leaving,
+an answer) awaits `covered`. With no witness configured the authority's own signature makes a checkpoint acceptable; with
 witnesses, their quorum has to be gathered where `_commit` now signs alone.
 
-If the host does not store a step, the ledger in memory is ahead of the disk for good: the authority ends, and replays.
+If the host does not store a step, the ledger in memory is ahead of the disk for good: everything that waits is refused,
+nothing is appended any more, and the authority ends. Its next life replays what was stored.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from placet.enclave.errors import NotStored
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, NoteSigner, sign_checkpoint
 from placet.governance.state import Entry
+from placet.proto.limits import MAX_FRAME
 from placet.proto.v1 import enclaves_pb2
 
 Store = Callable[[enclaves_pb2.Commit], Awaitable[object]]
 
+# One entry with all that belongs to it is far smaller than half a frame, so a step is always smaller than a frame.
+_STEP_BYTES = MAX_FRAME // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Covering:
+    """A checkpoint that the host has stored: the signed note, and the number of entries that it covers."""
+
+    size: int
+    note: bytes
+
 
 class Journal:
-    """The writing side of the log. `checkpoint` is the newest one that the host has acknowledged; empty before any."""
+    """The writing side of the log. `covering` is the newest checkpoint that the host has acknowledged."""
 
     def __init__(self, ledger: Ledger, signer: NoteSigner, store: Store) -> None:
-        self.checkpoint = b""
-        self.committed = 0
+        self.covering = Covering(0, b"")
         self._ledger = ledger
         self._signer = signer
         self._store = store
-        self._step = enclaves_pb2.Commit(first_index=0)
+        # One piece an entry: a step with that entry, its documents and its secrets.
+        self._pieces: deque[enclaves_pb2.Commit] = deque()
         self._wake = asyncio.Event()
-        self._waiting: list[tuple[int, asyncio.Future[bytes]]] = []
+        self._waiting: list[tuple[int, asyncio.Future[Covering]]] = []
+        self._broken = False
 
     def resume(self, checkpoint: bytes) -> None:
         """Go on after a replay that ended at this checkpoint."""
-        self.checkpoint, self.committed = checkpoint, self._ledger.tree.size
-        self._step = enclaves_pb2.Commit(first_index=self.committed)
+        self.covering = Covering(self._ledger.tree.size, checkpoint)
 
     def append(
         self,
         entry: Entry,
-        documents: dict[str, bytes] | None = None,
-        secrets: list[enclaves_pb2.Secret] | None = None,
+        documents: Mapping[str, bytes] | None = None,
+        secrets: Sequence[enclaves_pb2.Secret] = (),
     ) -> int:
-        """Append a judged entry; returns its index. Nothing of it is an effect yet."""
+        """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises `NotStored`."""
+        self._check_writing()
         index = self._ledger.tree.size
-        self._step.entries.append(self._ledger.append(entry))
-        for digest, document in (documents or {}).items():
-            self._step.documents.append(
-                enclaves_pb2.StoredDocument(digest=digest, document=document)
+        stored = (documents or {}).items()
+        self._pieces.append(
+            enclaves_pb2.Commit(
+                entries=[self._ledger.append(entry)],
+                documents=[enclaves_pb2.StoredDocument(digest=d, document=b) for d, b in stored],
+                secrets=secrets,
             )
-        self._step.secrets.extend(secrets or ())
+        )
         self._wake.set()
         return index
 
-    async def covered(self, index: int) -> bytes:
-        """Wait until a stored checkpoint covers the entry; returns the checkpoint."""
-        if index < self.committed:
-            return self.checkpoint
-        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async def covered(self, index: int) -> Covering:
+        """Wait until a stored checkpoint covers the entry; returns it. Raises `NotStored`."""
+        if index < self.covering.size:
+            return self.covering
+        self._check_writing()
+        waiter: asyncio.Future[Covering] = asyncio.get_running_loop().create_future()
         self._waiting.append((index, waiter))
         return await waiter
 
@@ -67,24 +87,46 @@ class Journal:
         """Store step after step; returns only by raising what storing raised."""
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._commit()
-        except BaseException as error:
+                while not self._pieces:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._commit(self._step())
+        finally:
+            self._broken = True
             for _, waiter in self._waiting:
                 if not waiter.done():
-                    waiter.set_exception(error if isinstance(error, Exception) else OSError())
-            raise
+                    waiter.set_exception(_not_stored())
 
-    async def _commit(self) -> None:
-        step, size = self._step, self._ledger.tree.size
-        self._step = enclaves_pb2.Commit(first_index=size)
-        checkpoint = Checkpoint(self._signer.verifier_key.name, size, self._ledger.tree.root())
+    def _step(self) -> enclaves_pb2.Commit:
+        """As many entries as one step holds, at least one."""
+        step = enclaves_pb2.Commit(first_index=self.covering.size)
+        size = 0
+        while self._pieces and (not size or size + self._pieces[0].ByteSize() <= _STEP_BYTES):
+            piece = self._pieces.popleft()
+            size += piece.ByteSize()
+            step.MergeFrom(piece)
+        return step
+
+    async def _commit(self, step: enclaves_pb2.Commit) -> None:
+        size = step.first_index + len(step.entries)
+        root = self._ledger.tree.root(size)
+        checkpoint = Checkpoint(self._signer.verifier_key.name, size, root)
         step.checkpoint = sign_checkpoint(checkpoint, self._signer)
         await self._store(step)
-        self.checkpoint, self.committed = step.checkpoint, size
+        self.covering = Covering(size, step.checkpoint)
         ready = [waiter for index, waiter in self._waiting if index < size]
         self._waiting = [(index, waiter) for index, waiter in self._waiting if index >= size]
         for waiter in ready:
             if not waiter.done():
-                waiter.set_result(self.checkpoint)
+                waiter.set_result(self.covering)
+
+    def _check_writing(self) -> None:
+        if self._broken:
+            raise _not_stored()
+
+
+def _not_stored() -> NotStored:
+    return NotStored(
+        "The host did not store a step of the log, so the authority ends. Try again once it is back.",
+        claim="commit",
+    )

@@ -41,8 +41,7 @@ async def run_authority(
         _log.info("ready entries=%d boot=%s", life.ledger.tree.size, keys.identity.boot)
         ended = asyncio.create_task(connection.ended())
         await asyncio.wait([storing, ended], return_when=asyncio.FIRST_COMPLETED)
-        if storing.done():
-            storing.result()
-        storing.cancel()
     finally:
         await connection.close()
+    if storing.done():
+        storing.result()  # raises: that the host did not store is why we end

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed bytes between worker and host: fetched into scratch, sent from memory. All of it is ciphertext."""
+"""Sealed bytes between worker and host: fetched into scratch, sent from there. All of it is ciphertext."""
 
 import hashlib
-import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc.aio
 
 from placet.enclave.connection import METADATA
+from placet.enclave.errors import OutputNotStored
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
 from placet.sealing import ObjectDescriptor, StreamLengthMismatch
@@ -32,20 +32,29 @@ async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: P
         raise _length(descriptor, f"{received} bytes")
 
 
-async def store(channel: grpc.aio.Channel, object_id: str, owner: str, sealed: bytes) -> None:
-    """Put the sealed bytes of an output."""
+async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Path) -> None:
+    """Put the sealed bytes of an output. Raises `OutputNotStored`."""
 
     async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
-        digest = hashlib.sha256(sealed).digest()
-        header = blobs_pb2.PutHeader(
-            id=object_id, length=len(sealed), sha256=digest, offset=0, owner=owner
-        )
-        yield blobs_pb2.PutRequest(header=header)
-        source = io.BytesIO(sealed)
-        while chunk := source.read(MAX_CHUNK):
-            yield blobs_pb2.PutRequest(chunk=chunk)
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").digest()
+            header = blobs_pb2.PutHeader(
+                id=object_id, length=source.tell(), sha256=digest, offset=0, owner=owner
+            )
+            yield blobs_pb2.PutRequest(header=header)
+            source.seek(0)
+            while chunk := source.read(MAX_CHUNK):
+                yield blobs_pb2.PutRequest(chunk=chunk)
 
-    await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
+    try:
+        await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
+    except grpc.aio.AioRpcError as error:
+        raise OutputNotStored(
+            "The host did not take in a sealed output. Submit the job again.",
+            claim="output",
+            expected="OK",
+            actual=error.code().name,
+        ) from None
 
 
 def _length(descriptor: ObjectDescriptor, found: str) -> StreamLengthMismatch:

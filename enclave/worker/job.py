@@ -13,12 +13,14 @@ def main(job):
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
+from placet.enclave import _kernel
 from placet.enclave.errors import MissingOutput, OversizedOutput, UndeclaredOutput
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
+    from numpy.typing import NDArray
 
 Scalar = str | int | bool
 
@@ -31,6 +33,8 @@ class PlainFile(Protocol):
     def read(self, size: int = -1, /) -> bytes | None: ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
 
     def close(self) -> None: ...
 
@@ -52,18 +56,40 @@ class Input:
     def read(self) -> bytearray:
         """The whole plaintext."""
         content = bytearray(self.length)
-        view, done = memoryview(content), 0
         source = self.open()
         try:
-            while done < self.length:
-                done += source.readinto(view[done:]) or 0
+            _fill(source, memoryview(content))
         finally:
             source.close()
         return content
 
-    def array(self) -> NDArray[Any]:
-        """The array of a .npy file; pickled objects are refused."""
-        return cast("NDArray[Any]", np.load(io.BytesIO(self.read()), allow_pickle=False))
+    def array(self) -> "NDArray[Any]":
+        """The array of a .npy file, decrypted straight into place; pickled objects are refused."""
+        # Not at the top of the file: a worker joins sooner without numpy, and loads it while it waits for a lease.
+        import numpy as np
+        from numpy.lib import format as npy
+
+        source = self.open()
+        header = cast("SupportsRead[bytes]", source)
+        try:
+            version = npy.read_magic(header)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError("only versions 1.0 and 2.0 of the .npy format are read")
+            read_header = (
+                npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            )
+            shape, fortran, dtype = read_header(header)
+            size = dtype.itemsize
+            for dimension in shape:
+                size *= dimension
+            if dtype.hasobject or size != self.length - source.tell():
+                raise ValueError("the .npy file holds pickled objects or has another length")
+            flat = np.empty(size, np.uint8)
+            _fill(source, flat.data)
+        finally:
+            source.close()
+        array = flat.view(dtype) if size else np.empty(0, dtype)
+        return array.reshape(shape, order="F" if fortran else "C")
 
 
 class Output(io.RawIOBase):
@@ -82,9 +108,7 @@ class Output(io.RawIOBase):
         view = memoryview(data).cast("B")
         if len(self.content) + len(view) > self._max_bytes:
             raise OversizedOutput(
-                f"The output {self._name} is declared with at most {self._max_bytes} bytes, and the program wrote more.",
-                claim=f"outputs.{self._name}",
-                expected=f"at most {self._max_bytes} bytes",
+                f"The output {self._name} is declared with at most {self._max_bytes} bytes."
             )
         self.content += view
         return len(view)
@@ -106,17 +130,15 @@ class Job:
         self.scratch = scratch
         self._declared = dict(outputs)
         self._outputs: dict[str, Output] = {}
+        self._begun: list[Output] = []
         self._report = report
 
     def output(self, name: str) -> Output:
         """The declared output of this name, empty; asking again starts it anew. Raises `UndeclaredOutput`."""
         if name not in self._declared:
-            raise UndeclaredOutput(
-                "The program asked for an output that the proposal does not declare.",
-                claim="outputs",
-                expected=", ".join(sorted(self._declared)),
-            )
+            raise UndeclaredOutput(f"Only these outputs are declared: {', '.join(self._declared)}.")
         self._outputs[name] = Output(name, self._declared[name])
+        self._begun.append(self._outputs[name])
         return self._outputs[name]
 
     def progress(self, fraction: float) -> None:
@@ -125,11 +147,22 @@ class Job:
 
     def written(self) -> dict[str, bytearray]:
         """Every declared output as it was written. Raises `MissingOutput`."""
-        missing = sorted(set(self._declared) - set(self._outputs))
-        if missing:
+        if self._declared.keys() != self._outputs.keys():
             raise MissingOutput(
-                f"The program did not write {', '.join(missing)}.",
-                claim="outputs",
-                expected=", ".join(sorted(self._declared)),
+                f"Each of these outputs has to be written: {', '.join(self._declared)}."
             )
-        return {name: output.content for name, output in self._outputs.items()}
+        return {name: self._outputs[name].content for name in self._declared}
+
+    def wipe(self) -> None:
+        """Overwrite all that was written, whether it became an output or not."""
+        for output in self._begun:
+            _kernel.wipe(output.content)
+
+
+def _fill(source: PlainFile, view: memoryview) -> None:
+    done = 0
+    while done < len(view):
+        size = source.readinto(view[done:])
+        if not size:
+            raise EOFError("the input ends before its length")
+        done += size

@@ -46,9 +46,8 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     log = Identity.from_bytes(offer.identity).log
     constitutions = verify_constitutions(offer.charter, list(offer.constitutions), log)
     policy = list(constitutions.values())[-1].evidence.authority
-    authority = verify_peer(
-        "authority", log, offer.identity, offer.evidence, nonce, offer.checkpoint, policy, now
-    )
+    shown = (offer.identity, offer.evidence)
+    authority = verify_peer("authority", log, shown, nonce, offer.checkpoint, policy, now)
     keys = Keys("worker", log)
     evidence = keys.evidence(attester, offer.nonce, b"")
     request = enclaves_pb2.JoinRequest(

@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from typing import Self
 
 from placet.enclave.errors import LeaseInvalid
 from placet.enclave.worker.joining import Membership
@@ -22,11 +23,18 @@ from placet.sealing import StreamKey, open_envelope
 
 @dataclass(frozen=True, slots=True)
 class OpenedLease:
-    """A lease that was verified, the proposal it is for, and the opened keys of its inputs."""
+    """A lease that was verified, the proposal it is for, and the keys of its inputs: open within a `with` block."""
 
     lease: Signed[Lease]
     proposal: Signed[Proposal]
     keys: dict[str, StreamKey]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for key in self.keys.values():
+            key.wipe()
 
 
 def open_lease(
@@ -78,10 +86,11 @@ def _second_opinion(
     package: enclaves_pb2.LeasePackage, lease: Lease, member: Membership, now: int
 ) -> Signed[Proposal]:
     """Step 4. Stops, uses and grants are the authority's to judge: they are not on paper."""
-    constitution = member.constitutions.get(lease.constitution)
-    if constitution is None:
-        raise _invalid("constitution", "one that was in force at the join", lease.constitution)
-    in_force = InForce(constitution, lease.constitution, member.log.to_text())
+    # The newest that we hold: whoever joined before an amendment gets no lease after it.
+    newest = list(member.constitutions)[-1]
+    if lease.constitution != newest:
+        raise _invalid("constitution", newest, lease.constitution)
+    in_force = InForce(member.constitutions[newest], newest, member.log.to_text())
     ticket = Ticket(package.ticket.proposal, tuple(package.ticket.ballots))
     valid = verify_ticket(ticket, in_force, Times(now, now))
     if valid.proposal.digest != lease.proposal:

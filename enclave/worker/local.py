@@ -32,11 +32,9 @@ def run_local(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="placet-local-") as scratch:
         report = RisingProgress(lambda percent: print(f"{percent} %", flush=True), progress_clock)
         job = Job(inputs, parameters, outputs, report, Path(scratch))
-        program = Path(scratch) / "program"
-        program.mkdir()
         lay_guard(Path(scratch), target)
         try:
-            bundle.load(program)(job)
+            bundle.load()(job)
             written = job.written()
         except EnclaveError as refusal:
             print(refusal, file=sys.stderr)
@@ -52,7 +50,6 @@ def run_local(arguments: argparse.Namespace) -> int:
 
 def _plain_input(path: Path) -> Input:
     content = path.read_bytes()
-
     return Input(lambda: io.BytesIO(content), len(content), ())
 
 

@@ -5,27 +5,28 @@ Whatever hangs, the kernel's timer ends the process: at the lease's deadline unl
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from placet.attestation import Attester
-from placet.enclave import _kernel
 from placet.enclave.connection import Connection
-from placet.enclave.errors import FrameUnexpected
+from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.worker.attempt import Attempt
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.joining import Membership, join
+from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2
 
-EXIT_RELEASED = 0
-EXIT_ENDED = 70
-EXIT_HOST_GONE = 75
+T = TypeVar("T")
 
 _log = logging.getLogger("placet.worker")
 
@@ -34,36 +35,63 @@ class Worker:
     """One worker: one connection, one membership, one lease."""
 
     def __init__(self, attester: Attester, bundle: Bundle, scratch: Path) -> None:
-        self.attester = attester
-        self.bundle = bundle
-        self.scratch = scratch
-        self.loop = asyncio.new_event_loop()
-        self.assigned: asyncio.Future[enclaves_pb2.LeasePackage] = self.loop.create_future()
-        self.attempt: Attempt | None = None
-        self.connection: Connection
+        self._attester = attester
+        self._bundle = bundle
+        self._scratch = scratch
+        self._loop = asyncio.new_event_loop()
+        self._assigned: asyncio.Future[enclaves_pb2.LeasePackage] = self._loop.create_future()
+        self._attempt: Attempt | None = None
+        self._connection: Connection
+        threading.Thread(target=self._loop.run_forever, name="stream", daemon=True).start()
 
-    async def start(self, address: str, certificate: bytes, token: str) -> Membership:
+    def join(self, address: str, certificate: bytes, token: str) -> Membership:
         """Attach and join."""
-        self.connection = Connection(address, certificate, self._handle)
-        await self.connection.attach("worker", token)
+        return self._call(self._join(address, certificate, token))
+
+    def serve(self, member: Membership) -> int:
+        """Wait for the lease, run the program, release; returns the exit code, or ends the process with it."""
+        package = self._call(self._package())
+        attempt = Attempt(self._connection, self._loop, member, self._bundle, self._scratch)
+        self._attempt = attempt
+        try:
+            attempt.run(package)
+        except BaseException as error:  # noqa: BLE001 - a program's threads can raise KeyboardInterrupt here
+            self._call(end(self._connection, attempt.lease, refusal_of(error)))
+            return EXIT_ENDED
+        self._call(leave(self._connection, EXIT_RELEASED))
+        return EXIT_RELEASED
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _join(self, address: str, certificate: bytes, token: str) -> Membership:
+        self._connection = Connection(address, certificate, self._handle)
+        await self._connection.attach("worker", token)
         self._watch = asyncio.create_task(self._until_gone())
-        return await join(self.connection, self.attester, self.bundle.digest, int(time.time()))
+        return await join(self._connection, self._attester, self._bundle.digest, int(time.time()))
+
+    async def _package(self) -> enclaves_pb2.LeasePackage:
+        return await self._assigned
 
     async def _handle(self, frame: enclaves_pb2.Frame) -> Message | None:
-        if frame.kind == enclaves_pb2.KIND_ASSIGN and not self.assigned.done():
-            self.assigned.set_result(enclaves_pb2.LeasePackage.FromString(frame.payload))
-        elif frame.kind == enclaves_pb2.KIND_STOPPED and self.attempt is not None:
-            stopped = enclaves_pb2.Stopped.FromString(frame.payload)
-            if frame.peer == "authority" and stopped.lease == self.attempt.lease:
-                await self.attempt.end(stopped.refusal)
-        else:
-            raise FrameUnexpected("A worker gets one lease.", claim="kind")
+        try:
+            if frame.kind == enclaves_pb2.KIND_ASSIGN and not self._assigned.done():
+                self._assigned.set_result(enclaves_pb2.LeasePackage.FromString(frame.payload))
+            elif frame.kind == enclaves_pb2.KIND_STOPPED and self._attempt is not None:
+                stopped = enclaves_pb2.Stopped.FromString(frame.payload)
+                # Whoever sent it: the host can end a worker in other ways, and this one takes nothing else.
+                if stopped.lease == self._attempt.lease:
+                    await end(self._connection, stopped.lease, stopped.refusal)
+            else:
+                raise FrameUnexpected("A worker gets one lease.", claim="kind")
+        except DecodeError:
+            raise RequestMalformed("The request is not of its kind.", claim="payload") from None
         return None
 
     async def _until_gone(self) -> None:
         """Nothing is left to do without the host."""
-        await self.connection.ended()
-        if self.attempt is None or not self.attempt.over:
+        await self._connection.ended()
+        if not self._connection.leaving:
             os._exit(EXIT_HOST_GONE)
 
 
@@ -72,25 +100,13 @@ def run_worker(
 ) -> int:
     """Join, wait for the lease, run the program, release; returns the exit code."""
     worker = Worker(attester, Bundle(bundle.read_bytes()), scratch)
-    threading.Thread(target=worker.loop.run_forever, name="stream", daemon=True).start()
+    member = worker.join(address, certificate, token)
+    _log.info("joined worker=%s", member.keys.identity.digest)
+    _preload()
+    return worker.serve(member)
 
-    member = asyncio.run_coroutine_threadsafe(
-        worker.start(address, certificate, token), worker.loop
-    ).result()
-    _log.info("joined worker=%s bound_to=%s", member.keys.identity.digest, worker.bundle.digest)
 
-    async def assigned() -> enclaves_pb2.LeasePackage:
-        return await worker.assigned
-
-    package = asyncio.run_coroutine_threadsafe(assigned(), worker.loop).result()
-    attempt = Attempt(worker.connection, worker.loop, member, worker.bundle, scratch)
-    worker.attempt = attempt
-    try:
-        attempt.run(package)
-    except Exception as error:  # noqa: BLE001 - whatever it was leaves as a refusal
-        attempt.call(attempt.end(refusal_of(error)))
-        return EXIT_ENDED  # not reached: end leaves the process
-    finally:
-        _kernel.exit_cancel()
-    attempt.call(attempt.close())
-    return EXIT_RELEASED
+def _preload() -> None:
+    """What programs use, loaded while there is nothing else to do, and before the guard."""
+    importlib.import_module("ctypes")
+    importlib.import_module("numpy")

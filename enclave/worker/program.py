@@ -1,18 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a program: what it shows before release is a rising whole percentage and one end state of a fixed list."""
 
-import io
 import os
+import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from placet.enclave.errors import ProgramEnded, ProgramMemory, ProgramRaised
+from placet.enclave.errors import (
+    MissingOutput,
+    OversizedOutput,
+    ProgramEnded,
+    ProgramMalformed,
+    ProgramMemory,
+    ProgramRaised,
+    UndeclaredOutput,
+)
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.guard import lay_guard
 from placet.enclave.worker.job import Job
 
 _PROGRESS_SECONDS = 1.0
+
+# The fixed list. What was raised only selects from it: a program can raise these too, with words of its own.
+_ENDS: tuple[tuple[type[BaseException], type[ProgramEnded], str], ...] = (
+    (ProgramMalformed, ProgramMalformed, "The bundle has no function main(job) in main.py."),
+    (
+        UndeclaredOutput,
+        UndeclaredOutput,
+        "The program asked for an output that the proposal does not declare.",
+    ),
+    (
+        OversizedOutput,
+        OversizedOutput,
+        "The program wrote more into an output than the proposal declares.",
+    ),
+    (MissingOutput, MissingOutput, "The program did not write every declared output."),
+    (MemoryError, ProgramMemory, "The program asked for more memory than there is."),
+    (
+        BaseException,
+        ProgramRaised,
+        "The program raised an exception. Try it on a sample with `placet run --local`.",
+    ),
+)
 
 
 class RisingProgress:
@@ -23,40 +52,36 @@ class RisingProgress:
         self._clock = clock
         self._last = 0
         self._sent = clock()
+        self._lock = threading.Lock()
 
     def __call__(self, fraction: float) -> None:
         # Compared before it is converted: infinities and NaN have no whole percentage.
         percent = int(fraction * 100) if 0 <= fraction <= 1 else 0
-        now = self._clock()
-        if percent > self._last and now - self._sent >= _PROGRESS_SECONDS:
-            self._last, self._sent = percent, now
-            self._send(percent)
+        with self._lock:
+            now = self._clock()
+            if percent > self._last and now - self._sent >= _PROGRESS_SECONDS:
+                self._last, self._sent = percent, now
+                self._send(percent)
 
 
-def run_program(bundle: Bundle, job: Job, folder: Path) -> dict[str, bytearray]:
+def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
     """Run the bundle's `main(job)` under the guard; returns its outputs.
 
     Raises `ProgramEnded`: by what went wrong, never with words of the program.
     """
-    folder.mkdir()
     _silence()
     lay_guard(job.scratch)
     try:
-        bundle.load(folder)(job)
+        bundle.load()(job)
         return job.written()
-    except ProgramEnded:
-        raise
-    except MemoryError:
-        raise ProgramMemory("The program asked for more memory than there is.") from None
-    except BaseException:  # noqa: BLE001
-        # Also SystemExit and KeyboardInterrupt: the program does not decide how this process ends.
-        raise ProgramRaised(
-            "The program raised an exception. Try it on a sample with `placet run --local`."
-        ) from None
+    except BaseException as error:  # noqa: BLE001 - also SystemExit: the program does not decide how we end
+        kind, text = next((kind, text) for raised, kind, text in _ENDS if isinstance(error, raised))
+    # Outside the handler, so that the refusal does not carry what the program raised.
+    raise kind(text)
 
 
 def _silence() -> None:
-    """What the program prints goes nowhere."""
+    """What the program prints goes nowhere, and neither does anything of ours from here on."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -66,8 +91,3 @@ def _silence() -> None:
 def progress_clock() -> float:
     """Seconds of a clock that does not go back."""
     return time.monotonic()
-
-
-def content_file(content: bytearray) -> io.BytesIO:
-    """An output as a file to be sealed."""
-    return io.BytesIO(content)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proposal: one thing that the council is asked to let happen, complete in itself."""
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,13 +57,19 @@ class Recipient:
 
     @property
     def hpke(self) -> HPKEPublicKey:
-        return HPKEPublicKey.from_text(self.key)
+        return _hpke(self.key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hpke(text: str) -> HPKEPublicKey:
+    """Recipients come again and again, and loading an ML-KEM key takes as long as checking a signature."""
+    return HPKEPublicKey.from_text(text)
 
 
 def check_hpke(claim: str, text: str) -> None:
     """Refuse what is not the text of an HPKE public key."""
     try:
-        HPKEPublicKey.from_text(text)
+        _hpke(text)
     except KeyRefused as error:
         raise malformed(claim, "an HPKE public key (hpke:...)", str(error)) from None
 

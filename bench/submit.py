@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the call of Submit to RUNNING on a Watch stream already open, over a unary echo on the same TLS server.
+
+RUNNING is set when the worker has verified its lease and opened its inputs' keys. A spare worker has joined and is idle,
+writes are durable, nothing on the path polls. Host, authority and worker are processes of their own, and so is the caller.
+
+    python bench/submit.py
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from hospitals import Council, running_host
+from shares import HOSPITALS, load_shares
+
+from placet.client import Client
+from placet.proto.limits import VERSION_KEY, WIRE_VERSION
+from placet.proto.v1 import common_pb2, jobs_pb2, jobs_pb2_grpc
+
+ROUNDS = int(os.environ.get("R","50"))
+WARM_UP = 3
+ECHOES = 20
+BALLOTS = 5
+METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
+
+
+def run() -> Iterator[dict[str, object]]:
+    """The lines to print."""
+    with tempfile.TemporaryDirectory(prefix="placet-bench-") as temporary:
+        folder = Path(temporary)
+        with running_host(folder) as (address, pin):
+            ticket, proposal = prepare(folder, address, pin)
+            certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
+            log = folder / "host" / "logs" / "host.log"
+            submits, echoes = asyncio.run(measure(address, certificate, ticket, proposal, log))
+    submit, echo = statistics.median(submits), statistics.median(echoes)
+    yield {
+        "name": "submit_to_running_over_echo",
+        "value": round(submit * 1000, 3),
+        "unit": "ms (p50 of 50)",
+        "against": round(echo * 1000, 3),
+        "ratio": round(submit / echo, 2),
+    }
+
+
+def prepare(folder: Path, address: str, pin: str) -> tuple[common_pb2.Ticket, str]:
+    """A council, data of three hospitals, and an approved proposal with a use for every round."""
+    council = Council(folder, uses=ROUNDS + WARM_UP)
+    with council.connect(address, pin) as client:
+        council.found(client)
+        for hospital in HOSPITALS:
+            council.seal_and_grant(client, hospital, load_shares().training[hospital])
+        return approved(council, client)
+
+
+def approved(council: Council, client: Client) -> tuple[common_pb2.Ticket, str]:
+    proposal = council.propose(
+        client, "../bench/nothing", {}, "report", uses=ROUNDS + WARM_UP, reason="To be timed."
+    )
+    council.vote(client, proposal, *council.seats)
+    ticket = client.proposal(proposal).ticket
+    assert len(ticket.ballots) == BALLOTS
+    return common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots), proposal
+
+
+async def measure(
+    address: str, certificate: bytes, ticket: common_pb2.Ticket, proposal: str, log: Path
+) -> tuple[list[float], list[float]]:
+    """Seconds of each submission until RUNNING, and of each echo; rounds of the two interleaved."""
+    credentials = grpc.ssl_channel_credentials(certificate)
+    options = (("grpc.ssl_target_name_override", "localhost"),)
+    async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+        jobs, health = jobs_pb2_grpc.JobsStub(channel), health_pb2_grpc.HealthStub(channel)
+        request = jobs_pb2.WatchRequest(proposal=proposal)
+        states = jobs.Watch(request, metadata=METADATA).__aiter__()
+        submits: list[float] = []
+        echoes: list[float] = []
+        for number in range(ROUNDS + WARM_UP):
+            if number:
+                await spare_ready(log, number)
+            for _ in range(ECHOES):
+                started = time.perf_counter()
+                await health.Check(health_pb2.HealthCheckRequest())
+                echoes.append(time.perf_counter() - started)
+            submits.append(await until_running(jobs, states, ticket))
+        return submits[WARM_UP:], echoes[WARM_UP * ECHOES :]
+
+
+async def until_running(jobs, states, ticket) -> float:  # type: ignore[no-untyped-def]
+    """Submit, and wait for RUNNING; then for the job's end, so that rounds do not overlap."""
+    request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=os.urandom(16))
+    started = time.perf_counter()
+    call = jobs.Submit(request, metadata=METADATA)
+    running = 0.0
+    async for job in states:
+        if job.state == jobs_pb2.JOB_STATE_RUNNING and not running:
+            running = time.perf_counter() - started
+        if job.state >= jobs_pb2.JOB_STATE_RELEASED:
+            assert job.state == jobs_pb2.JOB_STATE_RELEASED, job.refusal.message
+            break
+    await call
+    return running
+
+
+async def spare_ready(log: Path, number: int) -> None:
+    """Wait until the host has said of one worker more than there were jobs that it is ready, then for calm."""
+    while log.read_text().count("event=ready") <= number:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+
+
+if __name__ == "__main__":
+    for line in run():
+        print(json.dumps(line), flush=True)

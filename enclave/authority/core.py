@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every answer of the authority stands on: judge, append, wait until covered.
+
+Between judging and appending nothing is awaited, so no two requests see one state. What a judgement needs and is not in
+memory (documents, wrapped keys) is fetched first, and the judgement is made anew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from placet.attestation import Attester
+from placet.enclave.authority.boot import Life
+from placet.enclave.authority.clock import Clock
+from placet.enclave.authority.documents import missing_digest
+from placet.enclave.authority.journal import Covering
+from placet.enclave.authority.keys import KeyStore
+from placet.enclave.peer import Keys
+from placet.governance import admission
+from placet.governance.account import Times
+from placet.governance.errors import DocumentNotFound
+from placet.governance.evaluate import Ticket
+from placet.governance.ledger import Ledger
+from placet.governance.log import LogProof
+from placet.governance.state import Entry
+from placet.proto.v1 import common_pb2, enclaves_pb2
+
+T = TypeVar("T")
+
+
+class Core:
+    """One life of the authority, its keys of this boot, and the way entries are made."""
+
+    def __init__(self, life: Life, keys: Keys, attester: Attester, clock: Clock) -> None:
+        self.life = life
+        self.keys = keys
+        self.attester = attester
+        self.store = KeyStore(life)
+        self._clock = clock
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.life.ledger
+
+    def now(self) -> Times:
+        """The time by which the next entry is judged: never before the last one's."""
+        return self._clock.times(self.ledger.state.times)
+
+    async def judged(self, judge: Callable[[], T]) -> T:
+        """The judgement, made again for every document that it turned out to need."""
+        fetched: set[str] = set()
+        while True:
+            try:
+                return judge()
+            except DocumentNotFound as error:
+                digest = missing_digest(error)
+                if digest in fetched:
+                    raise
+                fetched.add(digest)
+                await self.life.documents.fetch(digest)
+
+    async def document(self, digest: str) -> bytes:
+        """The envelope of a document that the log names."""
+        return await self.judged(lambda: self.life.documents.envelope(digest))
+
+    def append(
+        self,
+        entry: Entry,
+        documents: Mapping[str, bytes] | None = None,
+        secrets: Sequence[enclaves_pb2.Secret] = (),
+    ) -> int:
+        """Append what has been judged; its documents and wrapped secrets stay at hand."""
+        index = self.life.journal.append(entry, documents, secrets)
+        for digest, document in (documents or {}).items():
+            self.life.documents.keep(digest, document)
+        for secret in secrets:
+            self.store.keep(secret)
+        return index
+
+    def append_unknown(self, admitted: admission.Admission) -> None:
+        """What of a bundle the log does not have yet becomes part of it: the log is what was judged by."""
+        proposal = admitted.ticket.proposal
+        if admitted.new_proposal:
+            entry = admission.enter_proposal(self.ledger, proposal, self.now())
+            self.append(entry, {proposal.digest: proposal.envelope})
+        for ballot in admitted.new_ballots:
+            entry = admission.enter_ballot(self.ledger, ballot, self.now())
+            self.append(entry, {ballot.digest: ballot.envelope})
+
+    async def committed(self, index: int, digest: str) -> common_pb2.Committed:
+        """The answer to whoever sent a document: its entry is covered."""
+        covering = await self.life.journal.covered(index)
+        return common_pb2.Committed(digest=digest, index=index, checkpoint=covering.note)
+
+    def proof(self, index: int, covering: Covering) -> bytes:
+        """The tlog-proof of an entry under a checkpoint that covers it."""
+        hashes = self.ledger.tree.inclusion_proof(index, covering.size)
+        return LogProof(index, hashes, covering.note).to_bytes()
+
+
+def ticket_of(message: common_pb2.Ticket) -> Ticket:
+    """The bundle as governance takes it."""
+    return Ticket(message.proposal, tuple(message.ballots))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people ask of the authority, through the host: evidence, the founding, documents, amendments, keys, admission."""
+
+import os
+
+from google.protobuf.message import Message
+
+from placet.enclave.authority.core import Core, ticket_of
+from placet.enclave.authority.leases import Leases
+from placet.enclave.peer import NONCE_BYTES
+from placet.governance import admission, contexts
+from placet.governance.documents import Grant
+from placet.governance.envelope import digest_of, parse_envelope
+from placet.governance.leasing import judge_boot
+from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
+from placet.sealing import StreamKey, open_envelope
+
+
+class Council:
+    """One method a kind of frame. What may stop a job that runs is passed on to `leases` at once."""
+
+    def __init__(self, core: Core, leases: Leases) -> None:
+        self._core = core
+        self._leases = leases
+
+    async def evidence(self, frame: enclaves_pb2.Frame) -> Message:
+        """Evidence for the nonce of whoever asks, bound to the newest committed checkpoint."""
+        core = self._core
+        request = keys_pb2.EvidenceRequest.FromString(frame.payload)
+        checkpoint = core.life.journal.covering.note
+        evidence = core.keys.evidence(core.attester, request.nonce, checkpoint)
+        return keys_pb2.EvidenceResponse(
+            identity=core.keys.identity.to_bytes(),
+            evidence=evidence.to_bytes(),
+            checkpoint=checkpoint,
+        )
+
+    async def found(self, frame: enclaves_pb2.Frame) -> Message:
+        """Entry 0, and the boot entry of the life that wrote it."""
+        core = self._core
+        request = governance_pb2.FoundRequest.FromString(frame.payload)
+        constitution, charter = request.constitution, request.charter
+        entry = admission.judge_charter(
+            core.ledger, constitution, charter, core.life.log, core.now()
+        )
+        core.append(entry, {entry["constitution"]: constitution, entry["charter"]: charter})
+        return await core.committed(append_boot(core), entry["charter"])
+
+    async def record(self, frame: enclaves_pb2.Frame) -> Message:
+        """A proposal, a ballot or a stop."""
+        core = self._core
+        envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
+        entry = await core.judged(
+            lambda: admission.judge_document(core.ledger, envelope, core.now())
+        )
+        digest = parse_envelope(envelope).digest
+        index = core.append(entry, {digest: envelope})
+        if entry["kind"] != "proposal":
+            self._leases.tell_stopped()
+        return await core.committed(index, digest)
+
+    async def amend(self, frame: enclaves_pb2.Frame) -> Message:
+        """Another constitution."""
+        core = self._core
+        request = governance_pb2.AmendRequest.FromString(frame.payload)
+        ticket, successor = ticket_of(request.ticket), request.constitution
+        admitted = await core.judged(
+            lambda: admission.admit(core.ledger, ticket, "amend", core.now())
+        )
+        # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log then has.
+        admission.judge_amendment(core.ledger, admitted, successor, core.now())
+        core.append_unknown(admitted)
+        entry = admission.judge_amendment(core.ledger, admitted, successor, core.now())
+        index = core.append(entry, {entry["constitution"]: successor})
+        self._leases.tell_stopped()
+        return await core.committed(index, entry["constitution"])
+
+    async def provision(self, frame: enclaves_pb2.Frame) -> Message:
+        """A grant and the key that it is about. Raises `KeyCommitmentMismatch` for another key."""
+        core = self._core
+        request = keys_pb2.ProvisionRequest.FromString(frame.payload)
+        entry = await core.judged(
+            lambda: admission.judge_grant(core.ledger, request.grant, core.now())
+        )
+        digest: str = entry["grant"]
+        grant: Grant = core.ledger.grant(digest).document
+        info = contexts.provision_info(digest)
+        key = StreamKey(open_envelope(request.key_envelope, core.keys.hpke, info))
+        try:
+            key.verify_commitment(grant.object.commitment)
+            secret = core.store.wrap_grant(digest, key)
+        finally:
+            key.wipe()
+        return await core.committed(core.append(entry, {digest: request.grant}, [secret]), digest)
+
+    async def admit(self, frame: enclaves_pb2.Frame) -> Message:
+        """Whether a ticket could have a lease now. Changes nothing."""
+        core = self._core
+        ticket = ticket_of(common_pb2.Ticket.FromString(frame.payload))
+        # No job has the empty name, so this asks for a further use.
+        admitted = await core.judged(lambda: admission.admit(core.ledger, ticket, "", core.now()))
+        digest = admitted.ticket.proposal.digest
+        return enclaves_pb2.Admitted(size=core.ledger.tree.size, proposal=digest)
+
+
+def append_boot(core: Core) -> int:
+    """The entry of this life of the authority."""
+    nonce = os.urandom(NONCE_BYTES)
+    identity = core.keys.identity.to_bytes()
+    evidence = core.keys.evidence(core.attester, nonce, b"").to_bytes()
+    boot = core.keys.identity.boot
+    entry = judge_boot(boot, digest_of(identity), digest_of(evidence), nonce, core.now())
+    return core.append(entry, {digest_of(identity): identity, digest_of(evidence): evidence})

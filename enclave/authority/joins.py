@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joins: worker and authority attest to each other, each to the other's nonce. Nothing on the hot path attests again."""
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from placet.attestation import Policy, verify_appraisal
+from placet.enclave.authority.core import Core
+from placet.enclave.errors import FrameUnexpected
+from placet.enclave.peer import NONCE_BYTES, Peer, verify_peer
+from placet.governance import leasing
+from placet.governance.codec import Json
+from placet.governance.errors import JoinUnknown
+from placet.proto.v1 import enclaves_pb2
+
+_MAX_OFFERS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A worker of this boot, and the enclave id under which the host relays to it."""
+
+    peer: Peer
+    enclave_id: str
+
+
+class Joins:
+    """The workers that have joined since the authority started and may still ask for something."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._nonces: OrderedDict[str, bytes] = OrderedDict()
+        self._joined: dict[str, Joined] = {}
+
+    async def offer(self, frame: enclaves_pb2.Frame) -> Message:
+        """First half: our evidence for the worker's nonce, and our nonce for its evidence."""
+        core = self._core
+        request = enclaves_pb2.JoinHello.FromString(frame.payload)
+        await core.judged(core.ledger.in_force)
+        state = core.ledger.state
+        documents = [await core.document(d) for d in (state.charter, *state.constitutions)]
+        checkpoint = core.life.journal.covering.note
+        evidence = core.keys.evidence(core.attester, request.nonce, checkpoint)
+        return enclaves_pb2.JoinOffer(
+            identity=core.keys.identity.to_bytes(),
+            evidence=evidence.to_bytes(),
+            checkpoint=checkpoint,
+            charter=documents[0],
+            constitutions=documents[1:],
+            nonce=self._new_nonce(frame.peer),
+        )
+
+    async def join(self, frame: enclaves_pb2.Frame) -> Message:
+        """Second half: the worker's evidence is verified and appraised; the log takes it in."""
+        core = self._core
+        request = enclaves_pb2.JoinRequest.FromString(frame.payload)
+        in_force = await core.judged(core.ledger.in_force)
+        nonce = self._nonces.pop(frame.peer, b"")
+        if not nonce:
+            raise FrameUnexpected("A join begins with a hello.", claim="nonce")
+        times = core.now()
+        policy = in_force.constitution.evidence.worker
+        shown = (request.identity, request.evidence)
+        peer = verify_peer("worker", core.life.log, shown, nonce, b"", policy, times.at_most)
+        worker, evidence = peer.identity.digest, peer.evidence.digest
+        entry = leasing.judge_join(core.ledger, worker, peer.claims, evidence, nonce, times)
+        self._forget_done(times.at_most)
+        index = core.append(entry, {worker: request.identity, evidence: request.evidence})
+        self._joined[worker] = Joined(peer, frame.peer)
+        await core.life.journal.covered(index)
+        bound_to, lapses = peer.claims.bound_to, entry["lapses"]
+        return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+
+    def worker(self, worker: str) -> Joined:
+        """A joined worker by the digest of its identity. Raises `JoinUnknown`."""
+        joined = self._joined.get(worker)
+        if joined is None:
+            raise JoinUnknown(
+                "No worker with this identity has joined since the authority started.",
+                claim="worker",
+                actual=worker,
+            )
+        return joined
+
+    def all(self) -> list[tuple[str, Joined]]:
+        """Every joined worker by its digest."""
+        return list(self._joined.items())
+
+    def appraise(self, worker: str, policy: Json) -> None:
+        """Raises unless the worker's evidence satisfies a policy now."""
+        claims, now = self.worker(worker).peer.claims, self._core.now().at_most
+        verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
+
+    def _new_nonce(self, peer: str) -> bytes:
+        self._nonces[peer] = os.urandom(NONCE_BYTES)
+        if len(self._nonces) > _MAX_OFFERS:
+            self._nonces.popitem(last=False)
+        return self._nonces[peer]
+
+    def _forget_done(self, now: int) -> None:
+        """Workers that have had their lease, or whose join has lapsed without one, ask for nothing any more."""
+        state = self._core.ledger.state
+        for worker in list(self._joined):
+            join = state.joins[worker]
+            over = state.leases[join.lease].status != "open" if join.lease else now > join.lapses
+            if over:
+                del self._joined[worker]

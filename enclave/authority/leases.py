@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leases: given once to a joined worker, renewed while nothing stops them, closed when an attempt is over."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from placet.enclave.authority.core import Core, ticket_of
+from placet.enclave.authority.joins import Joins
+from placet.enclave.errors import FrameUnexpected, RequestMalformed
+from placet.governance import contexts, leasing
+from placet.governance.admission import Admission, admit
+from placet.governance.codec import encode
+from placet.governance.documents import Lease, Seen, new_header
+from placet.governance.envelope import digest_of, payload_type, sign_payload
+from placet.governance.errors import DocumentNotFound, GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.state import Entry
+from placet.proto.refusals import refusal_of
+from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.sealing import seal_envelope
+
+# How an attempt can be over, as the host says.
+_WHYS = ("exited", "deadline", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A lease that has been judged, and its entry."""
+
+    lease: Lease
+    payload: bytes
+    entry: Entry
+
+
+class Leases:
+    """The part of the authority that lets workers run."""
+
+    def __init__(self, core: Core, joins: Joins) -> None:
+        self._core = core
+        self._joins = joins
+
+    async def lease(self, frame: enclaves_pb2.Frame) -> Message:
+        """One attempt of an admitted ticket for one joined worker; the keys leave once the entry is covered."""
+        core = self._core
+        request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
+        ticket = ticket_of(request.ticket)
+        while True:
+            admission = await self._admitted(ticket, request.job)
+            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log then has.
+            self._draft(admission, request)
+            core.append_unknown(admission)
+            draft = self._draft(admission, request)
+            if core.store.has_grants(draft.entry["grants"]):
+                break
+            await core.store.fetch_grants(draft.entry["grants"])
+        # Sealed before the use is taken: what cannot be opened costs nobody anything. It leaves when all is covered.
+        keys = self._sealed_keys(admission, draft)
+        envelope = sign_payload(draft.payload, payload_type(Lease), core.keys.signing)
+        index = core.append(draft.entry, {draft.entry["lease"]: envelope})
+        covering = await core.life.journal.covered(index)
+        return enclaves_pb2.LeasePackage(
+            lease=envelope,
+            ticket=common_pb2.Ticket(
+                proposal=admission.ticket.proposal.envelope,
+                ballots=[ballot.envelope for ballot in admission.ticket.ballots],
+            ),
+            entry=encode(draft.entry),
+            proof=core.proof(index, covering),
+            key_envelope=keys,
+            constitution=draft.lease.constitution,
+        )
+
+    async def renew(self, frame: enclaves_pb2.Frame) -> Message:
+        """A lease goes on, unless something has stopped it."""
+        core = self._core
+        request = enclaves_pb2.RenewRequest.FromString(frame.payload)
+        lease = leasing.find_lease(core.ledger, request.lease)
+        if frame.peer != self._joins.worker(lease.worker).enclave_id:
+            raise FrameUnexpected("A lease is renewed by the worker that has it.", claim="lease")
+        times = core.now()
+        entry = await core.judged(
+            lambda: leasing.judge_renewal(core.ledger, lease.digest, self._joins.appraise, times)
+        )
+        await core.life.journal.covered(core.append(entry))
+        deadline = int(entry["deadline"])
+        return enclaves_pb2.Renewed(
+            deadline_ms=deadline * 1000, remaining_ms=(deadline - times.at_most) * 1000
+        )
+
+    async def close(self, frame: enclaves_pb2.Frame) -> Message:
+        """The host says that an attempt is over. It can only take away by that, never give."""
+        core = self._core
+        request = enclaves_pb2.CloseAttempt.FromString(frame.payload)
+        if request.why not in _WHYS:
+            raise RequestMalformed(
+                "An attempt is over in one of a few ways.", claim="why", expected=", ".join(_WHYS)
+            )
+        entry = leasing.judge_close(core.ledger, request.lease, request.why, core.now())
+        return await core.committed(core.append(entry), request.lease)
+
+    def tell_stopped(self) -> None:
+        """Tell every worker whose lease can no longer go on, at once rather than at its renewal."""
+        core, times = self._core, self._core.now()
+        for worker, joined in self._joins.all():
+            lease = core.ledger.state.leases.get(core.ledger.state.joins[worker].lease)
+            if lease is None or lease.status != "open":
+                continue
+            try:
+                leasing.check_goes_on(core.ledger, lease, times)
+            except DocumentNotFound:
+                pass  # nothing is known against it here; its renewal fetches what is missing
+            except GovernanceError as refusal:
+                message = enclaves_pb2.Stopped(lease=lease.digest, refusal=refusal_of(refusal))
+                core.life.connection.link.send(
+                    enclaves_pb2.KIND_STOPPED, message, peer=joined.enclave_id
+                )
+
+    async def _admitted(self, ticket: Ticket, job: str) -> Admission:
+        """The admission with the wrapped keys that it needs at hand; nothing is awaited after it was made."""
+        core = self._core
+        while True:
+            admission = await core.judged(lambda: admit(core.ledger, ticket, job, core.now()))
+            if core.store.has_grants(admission.grants):
+                return admission
+            await core.store.fetch_grants(admission.grants)
+
+    def _draft(self, admission: Admission, request: enclaves_pb2.LeaseRequest) -> _Draft:
+        core, times = self._core, self._core.now()
+        proposal = admission.ticket.proposal
+        size, root = core.ledger.head()
+        lease = Lease(
+            header=new_header(core.life.log, Seen(size, root)),
+            boot=core.keys.identity.boot,
+            proposal=proposal.digest,
+            constitution=proposal.document.constitution,
+            job=request.job,
+            attempt=leasing.next_attempt(core.ledger, proposal.digest, request.job),
+            worker=request.worker,
+            deadline=times.at_most + core.ledger.in_force().constitution.limits.lease_seconds,
+        )
+        payload = encode(lease)
+        entry = leasing.judge_lease(
+            core.ledger, admission, lease, digest_of(payload), self._joins.appraise, times
+        )
+        return _Draft(lease, payload, entry)
+
+    def _sealed_keys(self, admission: Admission, draft: _Draft) -> bytes:
+        """The input keys, by input name, in one envelope to the worker. The grants are those of the entry."""
+        names = sorted(admission.ticket.proposal.document.job.inputs)
+        grants: Sequence[str] = draft.entry["grants"]
+        keys: dict[str, str] = {}
+        for name, grant in zip(names, grants, strict=True):
+            key = self._core.store.open_grant(grant)
+            keys[name] = base64.b64encode(key.to_bytes()).decode()
+            key.wipe()
+        hpke = self._joins.worker(draft.lease.worker).peer.hpke
+        return seal_envelope(
+            json.dumps(keys).encode(), hpke, contexts.lease_info(draft.entry["lease"])
+        )

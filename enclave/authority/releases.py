@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate: what a worker has sealed and stored becomes a result, and its key goes to the recipients of the proposal."""
+
+from google.protobuf.message import Message
+
+from placet.enclave.authority.core import Core
+from placet.enclave.authority.documents import read_entry
+from placet.enclave.authority.joins import Joins
+from placet.governance import contexts, leasing
+from placet.governance.codec import encode
+from placet.governance.documents import Proposal, Receipt, Release, Seen, new_header
+from placet.governance.envelope import Signed, digest_of, sign, verify_signed
+from placet.governance.errors import NotReleased, RecipientUnknown
+from placet.governance.receipts import receipt_for
+from placet.governance.state import Entry
+from placet.proto.v1 import enclaves_pb2, jobs_pb2
+from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope
+
+
+class Releases:
+    """The part of the authority that lets results go."""
+
+    def __init__(self, core: Core, joins: Joins) -> None:
+        self._core = core
+        self._joins = joins
+
+    async def release(self, frame: enclaves_pb2.Frame) -> Message:
+        """Take in a release.
+
+        1. it is signed by a joined worker, and the result key that came with it is the one of every output;
+        2. lease, outputs and all that could stop it are judged, and the receipt is written;
+        3. wrapped key, receipt and entry go into one durable step, and the answer waits for it.
+        """
+        core = self._core
+        request = enclaves_pb2.ReleaseRequest.FromString(frame.payload)
+        release = verify_signed(
+            request.release, Release, lambda d: [self._joins.worker(d.worker).peer.signing]
+        )
+        info = contexts.release_info(release.digest)
+        key = StreamKey(open_envelope(request.key_envelope, core.keys.hpke, info))
+        try:
+            for descriptor in release.document.outputs.values():
+                key.verify_commitment(descriptor.commitment)
+            entry, receipt = await core.judged(lambda: self._judge(release))
+            secret = core.store.wrap_result(release.document.lease, key)
+        finally:
+            key.wipe()
+        envelope = sign(receipt, core.life.log_key)
+        documents = {release.digest: request.release, entry["receipt"]: envelope}
+        index = core.append(entry, documents, [secret])
+        await core.life.journal.covered(index)
+        return enclaves_pb2.Released(receipt=envelope, index=index)
+
+    async def result(self, frame: enclaves_pb2.Frame) -> Message:
+        """The result key, sealed to one recipient of the proposal; may be asked again."""
+        core = self._core
+        request = enclaves_pb2.ResultKeyRequest.FromString(frame.payload)
+        lease = leasing.find_lease(core.ledger, request.lease)
+        if lease.status != "released":
+            raise NotReleased(
+                "Nothing has been released under this lease.", claim="lease", actual=lease.status
+            )
+        covering = await core.life.journal.covered(lease.released_at)
+        proposal = await core.judged(lambda: core.ledger.proposal(lease.proposal))
+        recipient = recipient_key(proposal.document, request.recipient)
+        receipt = await core.document(lease.receipt)
+        entry = await read_entry(core.life.connection.channel, core.ledger.tree, lease.released_at)
+        info = contexts.result_info(lease.receipt, request.recipient)
+        key = await core.store.open_result(lease.digest)
+        try:
+            sealed = seal_envelope(key.to_bytes(), recipient, info)
+        finally:
+            key.wipe()
+        return jobs_pb2.ResultResponse(
+            receipt=receipt,
+            key_envelope=sealed,
+            proof=core.proof(lease.released_at, covering),
+            entry=entry,
+        )
+
+    def _judge(self, release: Signed[Release]) -> tuple[Entry, Receipt]:
+        core, times = self._core, self._core.now()
+        # The weakest kind in the chain: authority and workers are of one kind, as one policy names both.
+        evidence = self._joins.worker(release.document.worker).peer.claims.kind
+        size, root = core.ledger.head()
+        header = new_header(core.life.log, Seen(size, root))
+        receipt = receipt_for(core.ledger, release, evidence, header, times)
+        digest = digest_of(encode(receipt))
+        entry = leasing.judge_release(core.ledger, release, digest, self._joins.appraise, times)
+        return entry, receipt
+
+
+def recipient_key(proposal: Proposal, name: str) -> HPKEPublicKey:
+    """The HPKE key of a recipient that the proposal names. Raises `RecipientUnknown`."""
+    for recipient in proposal.job.recipients:
+        if recipient.id == name:
+            return recipient.hpke
+    names = ", ".join(recipient.id for recipient in proposal.job.recipients)
+    raise RecipientUnknown(
+        f"The proposal names no such recipient. It names {names}.",
+        claim="recipient",
+        expected=names,
+    )

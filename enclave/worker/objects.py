@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sealed objects of an attempt: inputs brought and checked against their roots, outputs sealed and stored.
+
+What touches the disk is ciphertext. The plaintext of an input exists where the program asked for it, that of an output in
+memory until it is sealed.
+"""
+
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc.aio
+
+from placet.enclave.worker import blobs
+from placet.enclave.worker.job import Input
+from placet.governance.documents.proposal import Output
+from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
+from placet.sealing import StreamReader as Reader
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# Runs a coroutine where the stream to the host lives, and waits for it.
+Call = Callable[[Awaitable[None]], None]
+
+
+class Objects:
+    """Between scratch, the host's blobs and the program. Used from the main thread."""
+
+    def __init__(self, channel: grpc.aio.Channel, call: Call, scratch: Path) -> None:
+        self._channel = channel
+        self._call = call
+        self._scratch = scratch
+
+    def bring(self, name: str, descriptor: ObjectDescriptor, key: StreamKey) -> Input:
+        """Fetch the sealed bytes and check them against the descriptor's root, segment by segment.
+
+        They lie on the host's disk, so each segment is checked again when it is opened.
+        """
+        path = self._scratch / f"input-{name}"
+        self._call(blobs.fetch(self._channel, descriptor, path))
+        with path.open("rb", buffering=0) as source:
+            leaves = verify_root(source, descriptor)
+        return Input(
+            lambda: _Opened(path, key, descriptor, leaves), descriptor.length, descriptor.labels
+        )
+
+    def store(
+        self, contents: Mapping[str, bytearray], declared: Mapping[str, Output], owner: str
+    ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
+        """Seal every output at its declared size under one new key, and put it. The caller wipes the key."""
+        key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
+        for name, content in contents.items():
+            path = self._scratch / f"output-{name}"
+            padded = pad(io.BytesIO(content), len(content), declared[name].max_bytes)
+            with path.open("wb") as sink:
+                descriptors[name] = seal_stream(padded, sink, key, kind="result", labels=())
+            self._call(blobs.store(self._channel, descriptors[name].id, owner, path))
+        return key, descriptors
+
+
+class _Opened(io.RawIOBase):
+    """The plaintext of an object in a file; closing it closes the file and wipes the reader's buffers."""
+
+    def __init__(
+        self, path: Path, key: StreamKey, descriptor: ObjectDescriptor, leaves: tuple[bytes, ...]
+    ) -> None:
+        super().__init__()
+        self._sealed = path.open("rb", buffering=0)
+        try:
+            self._reader: Reader = open_stream(self._sealed, key, descriptor, leaf_hashes=leaves)
+        except BaseException:
+            self._sealed.close()
+            raise
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        return self._reader.readinto(buffer)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._reader.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reader.close()
+            self._sealed.close()
+        super().close()

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replaying a log from its first entry: every decision is made again, and has to come out as the log has it.
+
+    report = audit(entries, documents, log, checkpoint, attest=attest)
+
+Steps for each entry:
+  1. it is in its one encoding, and its time is not before the entry's before it;
+  2. the documents that it names are there, have their digests, and are signed by whom they name;
+  3. the judgement that admission.py or leasing.py makes of them, over the ledger as it stood, gives the same bytes;
+  4. it is folded in.
+At the end size and root have to be those of the checkpoint, which the log's key has signed.
+An entry whose documents were not given is folded in without steps 2 and 3, and listed. Whatever does not agree ends the
+audit with `EntryInvalid`, which names the entry. Not shown by any replay: that nothing was done without an entry.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from placet.governance import admission, leasing
+from placet.governance.account import Times
+from placet.governance.codec import Json, encode, parse_object
+from placet.governance.contexts import evidence_context
+from placet.governance.documents import Header, Lease, Receipt, Release
+from placet.governance.envelope import Signed, digest_of, verify_signed
+from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
+from placet.governance.evaluate import check_log
+from placet.governance.keys import PublicKey
+from placet.governance.ledger import Documents, Ledger, missing_document
+from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
+from placet.governance.receipts import receipt_for
+from placet.governance.state import Entry
+
+# What entries hold besides kind and times. Text, but for these.
+_FIELDS = {
+    "charter": "log constitution charter nonce",
+    "constitution": "constitution proposal",
+    "boot": "boot identity evidence nonce",
+    "proposal": "proposal nonce",
+    "ballot": "ballot nonce proposal seat sequence vote",
+    "stop": "stop nonce by action target",
+    "grant": "grant nonce object owner",
+    "join": "worker bound_to measurement evidence nonce lapses",
+    "lease": "lease proposal job attempt worker grants deadline judged",
+    "renewal": "lease deadline",
+    "release": "lease proposal job release receipt",
+    "close": "lease job why",
+}
+_NUMBERS = frozenset({"sequence", "lapses", "attempt", "deadline", "judged"})
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
+
+# The field by which later entries are traced to an enclave.
+_ENCLAVE = {"boot": "boot", "join": "worker"}
+
+# Fields that hold the digest of a document, in the order in which a judgement takes them.
+_NAMED = {
+    "charter": ("constitution", "charter"),
+    "constitution": ("proposal", "constitution"),
+    "boot": ("identity", "evidence"),
+    "proposal": ("proposal",),
+    "ballot": ("ballot",),
+    "stop": ("stop",),
+    "grant": ("grant",),
+    "join": ("worker", "evidence"),
+    "lease": ("lease",),
+    "renewal": (),
+    "release": ("release", "receipt"),
+    "close": (),
+}
+
+
+class Attested(Protocol):
+    """What an identity document and verified, appraised evidence for it say together."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def measurement(self) -> str: ...
+    @property
+    def bound_to(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def log(self) -> str: ...
+    @property
+    def boot(self) -> str: ...
+    @property
+    def signing(self) -> str: ...
+
+
+class Attest(Protocol):
+    """Attestation, which governance does not import.
+
+    It raises unless `evidence` was genuine at `genuine_at` (Unix seconds), binds `identity` to `nonce` and `context`, and
+    satisfies `policy` at `now`. What is bound_to is judged here.
+    """
+
+    def __call__(
+        self,
+        identity: bytes,
+        evidence: bytes,
+        nonce: bytes,
+        context: bytes,
+        policy: Json,
+        *,
+        genuine_at: int,
+        now: int,
+    ) -> Attested: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """An entry that was folded in unjudged, and the digests of the documents that it would have taken."""
+
+    index: int
+    kind: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them."""
+
+    log: str
+    size: int
+    root: str
+    checked: int
+    not_checked: tuple[NotChecked, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry was checked."""
+        return not self.not_checked
+
+
+def audit(
+    entries: Sequence[bytes],
+    documents: Documents,
+    log: VerifierKey,
+    checkpoint: bytes,
+    *,
+    attest: Attest,
+) -> AuditReport:
+    """Judge a whole log again. Raises `EntryInvalid`, or `CheckpointInvalidError` for the checkpoint.
+
+    `documents` gives envelopes, and identities and evidence as they are, by digest; it raises `DocumentNotFound` for
+    what it does not have.
+    """
+    covered = verify_checkpoint(checkpoint, log)
+    replay = _Replay(documents, log, attest)
+    not_checked: list[NotChecked] = []
+    for index, data in enumerate(entries):
+        missing = replay.step(index, data)
+        if missing:
+            kind: str = parse_object(data)["kind"]
+            not_checked.append(NotChecked(index, kind, missing))
+    size, root = replay.ledger.head()
+    if (size, root) != (covered.size, "sha256:" + covered.root.hex()):
+        raise EntryInvalid(
+            "The entries are not those that the checkpoint covers. Fetch both again; if it stays so, report the log.",
+            claim="root",
+            expected=f"{covered.size} entries, sha256:{covered.root.hex()}",
+            actual=f"{size} entries, {root}",
+        )
+    return AuditReport(log.to_text(), size, root, size - len(not_checked), tuple(not_checked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A worker whose join was checked, with what it takes to appraise it again."""
+
+    identity: bytes
+    evidence: bytes
+    nonce: bytes
+    genuine_at: int
+    attested: Attested
+
+
+class _Replay:
+    """The ledger as it stood at each entry, and the keys of enclaves that the entries so far have attested."""
+
+    def __init__(self, documents: Documents, log: VerifierKey, attest: Attest) -> None:
+        self.ledger = Ledger(documents)
+        self._documents = documents
+        self._log = log.to_text()
+        self._log_key = PublicKey.ed25519(log.public_key)
+        self._attest = attest
+        self._context = evidence_context(self._log, b"")
+        # Enclaves whose evidence was not checked, with what it would have taken.
+        self._unattested: dict[str, str] = {}
+        self._boots: dict[str, PublicKey] = {}
+        self._joined: dict[str, _Joined] = {}
+        self._judges: dict[str, Callable[[Entry, Times], Entry]] = {
+            "charter": self._charter,
+            "constitution": self._constitution,
+            "boot": self._boot,
+            "proposal": self._document,
+            "ballot": self._document,
+            "stop": self._document,
+            "grant": self._grant,
+            "join": self._join,
+            "lease": self._lease,
+            "renewal": self._renewal,
+            "release": self._release,
+            "close": self._close,
+        }
+
+    def step(self, index: int, data: bytes) -> tuple[str, ...]:
+        """Check and fold one entry; returns the digests for want of which it was not checked. Raises `EntryInvalid`."""
+        try:
+            entry, times = self._parse(data)
+            missing = self._missing(entry) or self._check(entry, times, data)
+            self._fold(entry, data, missing)
+        except Exception as error:
+            if not hasattr(error, "reason"):
+                raise
+            raise _invalid(index, error) from error
+        return missing
+
+    def _parse(self, data: bytes) -> tuple[Entry, Times]:
+        """Step 1."""
+        entry = parse_object(data, MAX_ENTRY_BYTES)
+        fields = _FIELDS.get(str(entry.get("kind")))
+        if fields is None or not _has_form(entry, fields) or _encoded(entry) != data:
+            raise _differs("an entry of a known kind, in its one encoding", "another one")
+        at_least, at_most = entry["at"]
+        last = self.ledger.state.times.at_most
+        if not at_least <= at_most or at_most < last:
+            raise _differs(f"times that are in order, not before {last}", f"{at_least}, {at_most}")
+        return entry, Times(at_least, at_most)
+
+    def _check(self, entry: Entry, times: Times, data: bytes) -> tuple[str, ...]:
+        """Steps 2 and 3; returns what was missing after all."""
+        try:
+            judged = encode(self._judges[entry["kind"]](entry, times))
+        except DocumentNotFound as error:
+            digest = error.details["actual"]
+            if self._has(digest):
+                raise
+            return (digest,)
+        if judged != data:
+            raise _differs(judged.decode(), data.decode())
+        return ()
+
+    def _fold(self, entry: Entry, data: bytes, missing: tuple[str, ...]) -> None:
+        """Step 4. Only an entry that was not checked can name what the log does not have."""
+        if missing and entry["kind"] in ("boot", "join"):
+            self._unattested[entry[_ENCLAVE[entry["kind"]]]] = missing[0]
+        try:
+            self.ledger.replay(entry, data)
+        except KeyError as error:
+            raise _differs("an entry about what the log has", f"{error.args[0]}") from None
+
+    def _has(self, digest: str) -> bool:
+        try:
+            self._documents.envelope(digest)
+        except DocumentNotFound:
+            return False
+        return True
+
+    def _missing(self, entry: Entry) -> tuple[str, ...]:
+        named = (entry[name] for name in _NAMED[entry["kind"]])
+        return tuple(digest for digest in named if not self._has(digest))
+
+    def _named(self, entry: Entry, name: str) -> bytes:
+        return self._documents.envelope(entry[name])
+
+    def _charter(self, entry: Entry, times: Times) -> Entry:
+        constitution, charter = self._named(entry, "constitution"), self._named(entry, "charter")
+        return admission.judge_charter(self.ledger, constitution, charter, self._log, times)
+
+    def _constitution(self, entry: Entry, times: Times) -> Entry:
+        proposal = self.ledger.proposal(entry["proposal"])
+        admitted = admission.readmit(self.ledger, proposal, "amend", times)
+        successor = self._named(entry, "constitution")
+        return admission.judge_amendment(self.ledger, admitted, successor, times)
+
+    def _document(self, entry: Entry, times: Times) -> Entry:
+        return admission.judge_document(self.ledger, self._named(entry, entry["kind"]), times)
+
+    def _grant(self, entry: Entry, times: Times) -> Entry:
+        return admission.judge_grant(self.ledger, self._named(entry, "grant"), times)
+
+    def _boot(self, entry: Entry, times: Times) -> Entry:
+        policy = self.ledger.in_force().constitution.evidence.authority
+        found = self._enclave(entry, "identity", "authority", policy, times)
+        boot = found.attested.boot
+        if boot in self._boots:
+            raise _differs("a boot that the log does not have", boot)
+        identity, evidence = digest_of(found.identity), digest_of(found.evidence)
+        judged = leasing.judge_boot(boot, identity, evidence, found.nonce, times)
+        self._boots[boot] = PublicKey(found.attested.signing)
+        return judged
+
+    def _join(self, entry: Entry, times: Times) -> Entry:
+        policy = self.ledger.in_force().constitution.evidence.worker
+        found = self._enclave(entry, "worker", "worker", policy, times)
+        worker, evidence = digest_of(found.identity), digest_of(found.evidence)
+        judged = leasing.judge_join(
+            self.ledger, worker, found.attested, evidence, found.nonce, times
+        )
+        self._joined[worker] = found
+        return judged
+
+    def _enclave(self, entry: Entry, name: str, role: str, policy: Json, times: Times) -> _Joined:
+        identity, evidence = self._named(entry, name), self._named(entry, "evidence")
+        nonce, now = bytes.fromhex(entry["nonce"]), times.at_most
+        attested = self._attest(
+            identity, evidence, nonce, self._context, policy, genuine_at=now, now=now
+        )
+        if attested.role != role:
+            raise _differs(f"the identity of a {role}", attested.role)
+        check_log(attested.log, self._log)
+        return _Joined(identity, evidence, nonce, now, attested)
+
+    def _lease(self, entry: Entry, times: Times) -> Entry:
+        boot = self.ledger.state.boot
+        if boot not in self._boots:
+            raise self._not_attested(boot)
+        lease = verify_signed(self._named(entry, "lease"), Lease, lambda _: [self._boots[boot]])
+        proposal = self.ledger.proposal(lease.document.proposal)
+        admitted = admission.readmit(self.ledger, proposal, lease.document.job, times)
+        return leasing.judge_lease(
+            self.ledger, admitted, lease.document, lease.digest, self._appraise(times), times
+        )
+
+    def _renewal(self, entry: Entry, times: Times) -> Entry:
+        return leasing.judge_renewal(self.ledger, entry["lease"], self._appraise(times), times)
+
+    def _release(self, entry: Entry, times: Times) -> Entry:
+        release = verify_signed(
+            self._named(entry, "release"),
+            Release,
+            lambda d: [PublicKey(self._worker(d.worker).attested.signing)],
+        )
+        receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
+        self._check_receipt(receipt, release, times)
+        appraise = self._appraise(times)
+        return leasing.judge_release(self.ledger, release, receipt.digest, appraise, times)
+
+    def _check_receipt(
+        self, receipt: Signed[Receipt], release: Signed[Release], times: Times
+    ) -> None:
+        header: Header = receipt.document.predicate.header
+        check_log(header.log, self._log)
+        self.ledger.check_seen(header)
+        kind = self._worker(release.document.worker).attested.kind
+        if receipt_for(self.ledger, release, kind, header, times) != receipt.document:
+            raise ReceiptInvalid("The receipt does not say what the log says.", claim="receipt")
+
+    def _close(self, entry: Entry, times: Times) -> Entry:
+        return leasing.judge_close(self.ledger, entry["lease"], entry["why"], times)
+
+    def _worker(self, worker: str) -> _Joined:
+        if worker not in self._joined:
+            raise self._not_attested(worker)
+        return self._joined[worker]
+
+    def _not_attested(self, enclave: str) -> Exception:
+        if enclave in self._unattested:
+            return missing_document(self._unattested[enclave])
+        return _differs("an enclave that the log has attested", enclave)
+
+    def _appraise(self, times: Times) -> leasing.Appraise:
+        def appraise(worker: str, policy: Json) -> None:
+            joined = self._worker(worker)
+            self._attest(
+                joined.identity,
+                joined.evidence,
+                joined.nonce,
+                self._context,
+                policy,
+                genuine_at=joined.genuine_at,
+                now=times.at_most,
+            )
+
+        return appraise
+
+
+def _encoded(entry: Entry) -> bytes:
+    try:
+        return encode(entry)
+    except ValueError:  # text that UTF-8 does not have
+        return b""
+
+
+def _has_form(entry: Entry, fields: str) -> bool:
+    """Whether an entry has these fields and no others, each of its type."""
+    if entry.keys() != {"kind", "at", *fields.split()}:
+        return False
+    good = all(_is_typed(name, value) for name, value in entry.items())
+    return good and len(entry["at"]) == 2 and _is_hexadecimal(entry.get("nonce", "00"))
+
+
+def _is_typed(name: str, value: object) -> bool:
+    if isinstance(value, list):
+        item = {"at": int, "grants": str}.get(name)
+        return all(type(found) is item for found in cast("list[object]", value))
+    return type(value) is (int if name in _NUMBERS else str) and name not in ("at", "grants")
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return _HEXADECIMAL.fullmatch(text) is not None
+
+
+def _differs(expected: str, actual: str) -> EntryInvalid:
+    return EntryInvalid(
+        "The judgement comes out otherwise than the log has it.", expected=expected, actual=actual
+    )
+
+
+def _invalid(index: int, error: Exception) -> EntryInvalid:
+    """The refusal of an entry, in the words of what refused it."""
+    details: dict[str, str] = {**getattr(error, "details", {}), "claim": f"entry {index}"}
+    return EntryInvalid(f"Entry {index} is not what the documents give: {error}", **details)

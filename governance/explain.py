@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constitutions, proposals, grants, judgements and refusals as plain sentences that a lawyer can check.
+
+They are made from the very objects that the authority evaluates, so what is shown is what is applied. Each item of a
+list is one line. What an author wrote freely stands apart, after a line that says so, and every line of it begins with
+`| `: it decides nothing, and it cannot pass for a sentence of ours.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+from placet.governance.account import Account, RuleAccount
+from placet.governance.codec import Json
+from placet.governance.documents import Constitution, Grant, Job, Party, Proposal, Rule, Seat
+from placet.governance.documents.constitution import Evidence
+from placet.governance.documents.grant import Exactly
+from placet.governance.documents.proposal import Scalar
+from placet.governance.errors import GovernanceError
+from placet.sealing import HPKEPublicKey, ObjectDescriptor
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+# The last second that a calendar of four-digit years has.
+_LAST_DATE = 253402300799
+
+_CONFLICTS = {
+    "submitter": "The approvals of the proposer's own organisation do not count.",
+    "owner": "The approvals of an organisation that owns data in the job do not count.",
+}
+
+
+def explain_rule(rule: Rule) -> list[str]:
+    """When a rule applies and everything that it demands."""
+    when, demand = rule.when, rule.demand
+    lines = [
+        (
+            f"Rule {rule.id} applies to {_any_of('action', when.actions)}, {_any_of('purpose', when.purposes)}, "
+            f"and {_labels(when.labels)}."
+        ),
+        *_words(f"The title of rule {rule.id}", rule.title),
+        (
+            f"It takes the placet of at least {_count(demand.approvals, 'seat')} "
+            f"from at least {_count(demand.organisations, 'organisation')}."
+        ),
+    ]
+    for role, number in sorted(demand.roles.items()):
+        lines.append(f"At least {_count(number, 'seat')} of the role {role} must be among them.")
+    for role in demand.veto:
+        lines.append(f"The non placet of any one seat of the role {role} stops the ticket.")
+    if not demand.veto:
+        lines.append("No role has a veto under this rule.")
+    lines += [_CONFLICTS[conflict] for conflict in demand.conflicts]
+    if not demand.conflicts:
+        lines.append("No approval is left out for a conflict of interest.")
+    lines.append(
+        "An approval without a written rationale does not count."
+        if demand.rationale
+        else "An approval needs no written rationale."
+    )
+    lines.append(f"A ticket's window is at most {_duration(demand.lifetime_seconds)} long.")
+    lines.append(f"A proposal may ask for at most {_count(demand.uses, 'use')}.")
+    return lines
+
+
+def explain_constitution(constitution: Constitution) -> list[str]:
+    """Who belongs, who votes, by which rules, on which evidence."""
+    predecessor = constitution.predecessor
+    lines = [
+        f"This is version {constitution.version} of the constitution; "
+        + (f"it follows {predecessor}." if predecessor else "it is the first."),
+        *_words("The constitution's name", constitution.name),
+    ]
+    for organisation in constitution.organisations:
+        lines += _words(f"The name of the organisation {organisation.id}", organisation.name)
+    for principal in constitution.principals:
+        lines.append(_principal(principal))
+    lines.append(f"The labels that data may carry are {_listed(constitution.labels)}.")
+    lines.append("Every rule that applies has to hold. What no rule applies to is refused.")
+    for rule in constitution.rules:
+        lines += explain_rule(rule)
+    lines += _evidence("the constitution", constitution.evidence)
+    limits = constitution.limits
+    return [
+        *lines,
+        f"A lease holds for {_duration(limits.lease_seconds)}, unless it is renewed.",
+        f"A worker that has joined must get its lease within {_duration(limits.join_seconds)}.",
+        f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host showed an older log.",
+        f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is what it guards.",
+    ]
+
+
+def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> list[str]:
+    """What is proposed and, where the constitution is given, by which rules it will be judged."""
+    lines = [
+        f"{proposal.proposer} proposes the action {proposal.action} for the purpose {proposal.purpose}.",
+        f"It is for the log {proposal.header.log}, under the constitution {proposal.constitution}.",
+        f"Its author had seen the log at size {proposal.header.seen.size}.",
+        (
+            f"It holds from {_time(proposal.not_before)} to {_time(proposal.not_after)}, "
+            f"for {_count(proposal.uses, 'use')}."
+        ),
+    ]
+    if isinstance(proposal.body, Job):
+        lines += _job(proposal.body)
+    else:
+        lines.append(f"It would put the constitution {proposal.body.constitution} into force.")
+    lines += _words("The reason for the proposal", proposal.reason)
+    if constitution is not None:
+        lines += _applying(proposal, constitution)
+    return lines
+
+
+def explain_account(account: Account) -> list[str]:
+    """What came out of judging a ticket, and why."""
+    verdict = "lets it through" if not account.refusals else "refuses it"
+    lines = [
+        f"The proposal {account.proposal} was judged under the constitution {account.constitution}, which {verdict}.",
+        (
+            f"What opens was judged at {_time(account.times.at_least)}, "
+            f"what closes at {_time(account.times.at_most)}."
+        ),
+    ]
+    for ballot in account.ballots:
+        why = f", which cannot count as an approval: {ballot.why}" if ballot.why else ""
+        lines.append(
+            f"The seat {ballot.seat} ({ballot.role}, {ballot.organisation}) said {ballot.vote}{why}."
+        )
+    for rule in account.rules:
+        lines += _rule_account(rule)
+    for refusal in account.refusals:
+        lines += explain_refusal(refusal.reason, str(refusal), refusal.details)
+    return lines
+
+
+def explain_refusal(reason: str, message: str, details: Mapping[str, str]) -> list[str]:
+    """A refusal, however it reached us: its reason, its own words, and each of its details."""
+    meaning = _meanings().get(reason, "")
+    lines = [f"Refused: {reason}." + (f" {meaning}" if meaning else "")]
+    lines += _apart("What the refusal says", message)
+    for name in ("rule", "claim", "expected", "actual", "remedy"):
+        if details.get(name):
+            lines += _apart(name.capitalize(), details[name])
+    return lines
+
+
+def explain_grant(grant: Grant) -> list[str]:
+    """Under which terms an owner lets the authority use a key."""
+    recoverable = "may" if grant.recoverable else "may not"
+    witnesses = {
+        "demanded": "Only a log with witnesses may use it.",
+        "any": "A log without witnesses may use it too.",
+    }
+    privacy = {
+        "any": "It sets no bound on what the outputs may tell about the data.",
+        "none": "It allows no job that costs privacy, and a job without privacy terms costs without bound.",
+    }
+    return [
+        f"{grant.owner} lets the authority of the log {grant.header.log} use the key of {_object(grant.object)}.",
+        f"It may be used for {_any_of('purpose', grant.purposes)}.",
+        f"It may be used by {_any_of('program', grant.programs)}.",
+        *_bounds(grant),
+        f"The outputs may go to {_any_of('HPKE key', _key_ids(grant.recipients))}.",
+        f"The data may be in one job with data of {_any_of('other owner', grant.combine_with)}.",
+        *_evidence(grant.owner, grant.evidence),
+        witnesses[grant.witnesses],
+        f"Whatever the rules say, it takes the placet of these seats: {_listed(grant.approvals)}.",
+        privacy[grant.privacy],
+        "It may be used any number of times."
+        if grant.uses == "any"
+        else f"It may be used for at most {_count(grant.uses, 'job')}.",
+        f"It holds until {_time(grant.expires)}.",
+        f"The key {recoverable} be recovered by whatever recovery the constitution has.",
+    ]
+
+
+def _principal(principal: Seat | Party) -> str:
+    keys = f"with the keys {_listed(key.text for key in principal.keys)}"
+    if isinstance(principal, Party):
+        return f"{principal.id} of {principal.organisation} has no vote and signs {keys}."
+    return (
+        f"The seat {principal.id} of {principal.organisation} votes in the role {principal.role}, "
+        f"from {_time(principal.term_start)} to {_time(principal.term_end)}, {keys}."
+    )
+
+
+def _job(job: Job) -> list[str]:
+    lines = [f"It would run the program {job.program}."]
+    for name, item in sorted(job.inputs.items()):
+        lines.append(f"The program reads as {name} {_object(item.object)}, owned by {item.owner}.")
+    for name, value in sorted(job.parameters.items()):
+        lines.append(f"The parameter {name} is {_scalar(value)}.")
+    for name, output in sorted(job.outputs.items()):
+        lines.append(f"It writes the output {name}, padded to {_count(output.max_bytes, 'byte')}.")
+    for recipient in job.recipients:
+        lines.append(
+            f"{recipient.id} may open the outputs, with the HPKE key {_key_id(recipient.key)}."
+        )
+    return [
+        *lines,
+        "There are no privacy terms: what the outputs tell about the data has no bound.",
+        (
+            f"A use takes at most {_count(job.attempts, 'attempt')}, "
+            f"and an attempt at most {_duration(job.deadline_seconds)}."
+        ),
+    ]
+
+
+def _applying(proposal: Proposal, constitution: Constitution) -> list[str]:
+    lines: list[str] = []
+    for label in sorted(proposal.labels - set(constitution.labels)):
+        lines.append(f"The constitution does not list the label {label}, so this is refused.")
+    rules = [
+        rule
+        for rule in constitution.rules
+        if rule.when.applies(proposal.action, proposal.purpose, proposal.labels)
+    ]
+    if not rules:
+        return [*lines, "No rule applies to it, so it is refused."]
+    lines.append(f"It has to satisfy {_count(len(rules), 'rule')}.")
+    return lines + [line for rule in rules for line in explain_rule(rule)]
+
+
+def _rule_account(rule: RuleAccount) -> list[str]:
+    lines = [f"Rule {rule.rule} applies.", *_words(f"The title of rule {rule.rule}", rule.title)]
+    for demand in rule.demands:
+        met = "is met" if demand.met else "is not met"
+        by = f" ({', '.join(demand.by)})" if demand.by else ""
+        lines.append(
+            f"Its demand of {demand.required} {demand.demand} {met}: found {demand.found}{by}."
+        )
+    for seat, why in rule.not_counted:
+        lines.append(f"It does not count the seat {seat}: {why}.")
+    return lines
+
+
+def _bounds(grant: Grant) -> list[str]:
+    if grant.parameters == "any":
+        return ["The job's parameters may be any."]
+    if not grant.parameters:
+        return ["The job may have no parameters."]
+    lines = [f"The job's parameters are exactly these: {_listed(sorted(grant.parameters))}."]
+    for name, bound in sorted(grant.parameters.items()):
+        if isinstance(bound, Exactly):
+            lines.append(f"The parameter {name} must be {_scalar(bound.exactly)}.")
+        else:
+            lines.append(f"The parameter {name} must be from {bound.low} to {bound.high}.")
+    return lines
+
+
+def _evidence(whose: str, evidence: Evidence) -> list[str]:
+    return [
+        line
+        for role, policy in (("authority", evidence.authority), ("worker", evidence.worker))
+        for line in _policy(whose, role, policy)
+    ]
+
+
+def _policy(whose: str, role: str, policy: Json) -> list[str]:
+    lines = [f"What {whose} demands of the evidence of the {role}:"]
+    return lines + [f"- {name}: {_json(value)}." for name, value in sorted(policy.items())]
+
+
+def _object(descriptor: ObjectDescriptor) -> str:
+    return (
+        f"the object {descriptor.digest} (kind {descriptor.kind}, labels {_listed(descriptor.labels)}, "
+        f"{_count(descriptor.length, 'byte')})"
+    )
+
+
+def _words(what: str, text: str) -> list[str]:
+    """Free text, apart, as its author's."""
+    if not text.strip():
+        return [f"{what}: its author wrote nothing."]
+    return _apart(f"{what}, in its author's words", text)
+
+
+def _apart(what: str, text: str) -> list[str]:
+    """Text of others: no line of it can be taken for one of ours."""
+    return [f"{what}:", *(f"| {line}" for line in text.split("\n"))]
+
+
+def _any_of(what: str, values: Iterable[str]) -> str:
+    if values == "any":
+        return f"any {what}"
+    listed = list(values)
+    return f"the {what} {' or '.join(listed)}" if listed else f"no {what}"
+
+
+def _labels(labels: Iterable[str]) -> str:
+    return (
+        "data with any label or none"
+        if labels == "any"
+        else f"data with {_any_of('label', labels)}"
+    )
+
+
+def _key_ids(keys: tuple[str, ...] | str) -> tuple[str, ...] | str:
+    return keys if isinstance(keys, str) else tuple(map(_key_id, keys))
+
+
+def _key_id(key: str) -> str:
+    """An HPKE key is too long to compare by eye."""
+    return HPKEPublicKey.from_text(key).key_id
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values) or "none"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _scalar(value: Scalar) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _json(value: object) -> str:
+    if isinstance(value, list):
+        return _listed(_json(item) for item in cast("list[object]", value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _duration(seconds: int) -> str:
+    for size, name in _UNITS:
+        if seconds % size == 0:
+            return _count(seconds // size, name)
+    return _count(seconds, "second")
+
+
+def _time(seconds: int) -> str:
+    if seconds > _LAST_DATE:
+        return f"the Unix second {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _meanings() -> dict[str, str]:
+    """What each reason of governance means: the docstring of its exception."""
+    leaves = (
+        leaf for family in GovernanceError.__subclasses__() for leaf in family.__subclasses__()
+    )
+    return {leaf.reason: (leaf.__doc__ or "").split("\n")[0] for leaf in leaves}

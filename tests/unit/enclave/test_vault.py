@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root secret and what hangs from it."""
+
+import pytest
+
+from placet.attestation import Evidence
+from placet.enclave.authority.vault import Vault
+from placet.sealing import KeyUnwrapRefused
+
+
+class Processor:
+    """An attester whose sealing key is known."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def evidence(self, report_data: bytes) -> Evidence:
+        raise NotImplementedError
+
+    def sealing_key(self) -> bytes:
+        return self._key
+
+
+def test_a_vault_comes_back_from_its_sealed_root() -> None:
+    vault, sealed = Vault.create(Processor(b"a" * 32))
+    again = Vault.open(sealed.wrapped, Processor(b"a" * 32))
+    assert vault.log_key().public == again.log_key().public
+    assert vault.note_signer("o").verifier_key == again.note_signer("o").verifier_key
+    wrapped = vault.wrap("grant/x", b"secret").wrapped
+    assert again.unwrap("grant/x", wrapped) == b"secret"
+    assert b"secret" not in wrapped
+
+
+def test_a_secret_opens_under_its_own_name_and_root_only() -> None:
+    vault, sealed = Vault.create(Processor(b"a" * 32))
+    wrapped = vault.wrap("grant/x", b"secret").wrapped
+    other, _ = Vault.create(Processor(b"a" * 32))
+    for holder, name, data in (
+        (vault, "grant/y", wrapped),
+        (vault, "result/x", wrapped),
+        (vault, "grant/x", wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
+        (vault, "grant/x", b""),
+        (other, "grant/x", wrapped),
+    ):
+        with pytest.raises(KeyUnwrapRefused):
+            holder.unwrap(name, data)
+    with pytest.raises(KeyUnwrapRefused):
+        Vault.open(sealed.wrapped, Processor(b"b" * 32))

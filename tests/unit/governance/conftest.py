@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A council, its log and everything that is signed for it, with real keys that are the same in every run."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import settings
+
+from placet.governance import (
+    Admission,
+    Amendment,
+    Ballot,
+    Charter,
+    Constitution,
+    Demand,
+    Document,
+    Entry,
+    Evidence,
+    Exactly,
+    Grant,
+    Header,
+    InForce,
+    Input,
+    Job,
+    Json,
+    Lease,
+    Ledger,
+    Limits,
+    Organisation,
+    Output,
+    Party,
+    Proposal,
+    Receipt,
+    Recipient,
+    Release,
+    Rule,
+    Seat,
+    Seen,
+    SigningKey,
+    Stop,
+    Ticket,
+    Times,
+    When,
+    admit,
+    digest_of,
+    encode,
+    enter_ballot,
+    enter_proposal,
+    evidence_context,
+    judge_amendment,
+    judge_boot,
+    judge_charter,
+    judge_close,
+    judge_document,
+    judge_grant,
+    judge_join,
+    judge_lease,
+    judge_release,
+    judge_renewal,
+    missing_document,
+    next_attempt,
+    receipt_for,
+    sign,
+    verify_signed,
+)
+from placet.governance.documents.grant import Between
+from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+T0 = 1_800_000_000
+DAY = 86400
+PROGRAM = "sha256:" + "ab" * 32
+MEASUREMENT = "cd" * 32
+
+
+def _key(name: str) -> SigningKey:
+    seed = hashlib.sha256(name.encode()).digest()
+    # One member signs with P-256, so that both kinds of key are met everywhere.
+    if name == "data-b":
+        return SigningKey(ec.derive_private_key(int.from_bytes(seed) >> 8, ec.SECP256R1()))
+    return SigningKey(_private(seed))
+
+
+_RECIPIENT = HPKEPrivateKey.generate("X25519").public.to_text()
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What the council's own little attestation says (`World.attest`)."""
+
+    kind: str
+    measurement: str
+    bound_to: str
+    role: str
+    log: str
+    boot: str
+    signing: str
+
+
+class Refused(Exception):
+    """Refusal of that attestation."""
+
+    reason = "EVIDENCE_INVALID"
+
+
+class World:
+    """A log from nothing, and whoever writes to it. `add` appends what a judge_... function returned."""
+
+    def __init__(self) -> None:
+        self.signer = NoteSigner("council.example/log", bytes(range(32)))
+        self.log = self.signer.verifier_key.to_text()
+        self.log_key = SigningKey(_private(self.signer.to_bytes()))
+        self.store: dict[str, bytes] = {}
+        self.ledger = Ledger(self)
+        self.entries: list[bytes] = []
+        self.times = Times(T0, T0)
+        self.constitution = self.make_constitution()
+        self._nonces = 0
+        self._enclaves: dict[str, SigningKey] = {}
+
+    # What is signed.
+
+    def envelope(self, digest: str) -> bytes:
+        if digest not in self.store:
+            raise missing_document(digest)
+        return self.store[digest]
+
+    def key(self, name: str) -> SigningKey:
+        return _key(name)
+
+    def nonce(self) -> str:
+        self._nonces += 1
+        return hashlib.sha256(b"nonce %d" % self._nonces).hexdigest()[:32]
+
+    def header(self, **changes: Any) -> Header:
+        size, root = self.ledger.head()
+        return replace(Header(self.nonce(), self.log, Seen(size, root)), **changes)
+
+    def make_constitution(self, **changes: Any) -> Constitution:
+        fields: dict[str, Any] = {
+            "nonce": "00" * 16,
+            "version": 1,
+            "predecessor": None,
+            "name": "The council of four",
+            "organisations": tuple(
+                Organisation(f"org-{x}", f"Organisation {x.upper()}") for x in "abcd"
+            ),
+            "seats": tuple(
+                Seat(id_, "org-" + id_[-1], role, keys, T0 - DAY, T0 + 365 * DAY)
+                for id_, role, keys in (
+                    ("chair-a", "chair", (_key("chair-a").public, _key("chair-a/2").public)),
+                    ("data-b", "dpo", (_key("data-b").public,)),
+                    ("ethics-c", "ethics", (_key("ethics-c").public,)),
+                    ("second-a", "chair", (_key("second-a").public,)),
+                )
+            ),
+            "parties": (
+                Party("owner-b", "org-b", (_key("owner-b").public,)),
+                Party("lab", "org-d", (_key("lab").public,)),
+            ),
+            "labels": ("health", "public"),
+            "rules": (HEALTH, AMEND),
+            "evidence": Evidence(_policy("authority"), _policy("worker")),
+            "limits": Limits(lease_seconds=300, join_seconds=3600),
+            "witnesses": "none",
+            "recovery": "none",
+        }
+        return Constitution(**{**fields, **changes})
+
+    @property
+    def digest(self) -> str:
+        return digest_of(encode(self.constitution))
+
+    def in_force(self, constitution: Constitution | None = None) -> InForce:
+        found = constitution or self.constitution
+        return InForce(found, digest_of(encode(found)), self.log)
+
+    def descriptor(
+        self, name: str = "data", labels: tuple[str, ...] = ("health",), length: int = 1000
+    ) -> ObjectDescriptor:
+        h = hashlib.sha256(name.encode()).hexdigest()
+        return ObjectDescriptor(h[:32], "dataset", labels, h, 65536, 1, length, "sha256:" + h)
+
+    def job(self, **changes: Any) -> Job:
+        fields: dict[str, Any] = {
+            "program": PROGRAM,
+            "inputs": {"train": Input(self.descriptor(), "owner-b")},
+            "parameters": {"epochs": 3, "model": "linear"},
+            "outputs": {"weights": Output(5000)},
+            "recipients": (Recipient("lab", _RECIPIENT),),
+            "privacy": None,
+            "attempts": 2,
+            "deadline_seconds": 600,
+        }
+        return Job(**{**fields, **changes})
+
+    def proposal(self, **changes: Any) -> Proposal:
+        fields: dict[str, Any] = {
+            "header": self.header(),
+            "constitution": self.digest,
+            "proposer": "lab",
+            "action": "job",
+            "purpose": "research",
+            "reason": "To learn.",
+            "not_before": T0 - 10,
+            "not_after": T0 + DAY,
+            "uses": 1,
+            "body": self.job(),
+        }
+        return Proposal(**{**fields, **changes})
+
+    def ballot(self, seat: str, proposal: str, vote: str = "placet", **changes: Any) -> Ballot:
+        fields: dict[str, Any] = {
+            "header": self.header(),
+            "seat": seat,
+            "proposal": proposal,
+            "constitution": self.digest,
+            "sequence": 1,
+            "vote": vote,
+            "interests": "none",
+            "rationale": "It is useful.",
+            "expires": T0 + 2 * DAY,
+        }
+        return Ballot(**{**fields, **changes})
+
+    def grant(self, **changes: Any) -> Grant:
+        fields: dict[str, Any] = {
+            "header": self.header(),
+            "owner": "owner-b",
+            "object": self.descriptor(),
+            "purposes": ("research",),
+            "programs": (PROGRAM,),
+            "parameters": {"epochs": Between(1, 10), "model": Exactly("linear")},
+            "recipients": (_RECIPIENT,),
+            "combine_with": (),
+            "evidence": Evidence(_policy("authority"), _policy("worker")),
+            "witnesses": "any",
+            "approvals": ("data-b",),
+            "privacy": "any",
+            "uses": 5,
+            "expires": T0 + 30 * DAY,
+            "recoverable": False,
+        }
+        return Grant(**{**fields, **changes})
+
+    def stop(self, by: str, action: str, target: str, **changes: Any) -> Stop:
+        fields: dict[str, Any] = {"header": self.header(), "by": by, "action": action}
+        fields |= {"target": target, "reason": "Enough.", **changes}
+        return Stop(**fields)
+
+    def signed(self, document: Document, *names: str) -> bytes:
+        return sign(document, *(self.key(name) for name in names))
+
+    def vote(self, *seats: str, proposal: str) -> tuple[bytes, ...]:
+        return tuple(self.signed(self.ballot(seat, proposal), seat) for seat in seats)
+
+    def ticket(
+        self,
+        proposal: Proposal | None = None,
+        seats: tuple[str, ...] = ("chair-a", "data-b", "ethics-c"),
+    ) -> Ticket:
+        proposal = proposal or self.proposal()
+        envelope = self.signed(proposal, proposal.proposer)
+        return Ticket(envelope, self.vote(*seats, proposal=digest_of(encode(proposal))))
+
+    # What is appended.
+
+    def add(self, entry: Entry, *documents: bytes) -> Entry:
+        """Append an entry and keep its documents: envelopes by payload, anything else by itself."""
+        for document in documents:
+            self.store[_digest(document)] = document
+        self.entries.append(self.ledger.append(entry))
+        return entry
+
+    def found(self) -> "World":
+        seats = [seat.id for seat in self.constitution.seats]
+        constitution = self.signed(self.constitution, *seats)
+        charter = self.signed(Charter(self.header(), self.digest), *seats)
+        entry = judge_charter(self.ledger, constitution, charter, self.log, self.times)
+        self.add(entry, constitution, charter)
+        return self
+
+    def boot(self, name: str = "boot 1") -> Entry:
+        claimed, identity, evidence, nonce = self.enclave("authority", name, "")
+        entry = judge_boot(
+            claimed.boot, digest_of(identity), digest_of(evidence), nonce, self.times
+        )
+        return self.add(entry, identity, evidence)
+
+    def join(self, name: str = "worker 1", program: str = PROGRAM) -> str:
+        claimed, identity, evidence, nonce = self.enclave("worker", name, program)
+        worker = digest_of(identity)
+        entry = judge_join(self.ledger, worker, claimed, digest_of(evidence), nonce, self.times)
+        self.add(entry, identity, evidence)
+        return worker
+
+    def record(self, document: Document, *names: str) -> Entry:
+        envelope = self.signed(document, *names)
+        return self.add(judge_document(self.ledger, envelope, self.times), envelope)
+
+    def give(self, **changes: Any) -> Entry:
+        grant = self.grant(**changes)
+        envelope = self.signed(grant, grant.owner)
+        return self.add(judge_grant(self.ledger, envelope, self.times), envelope)
+
+    def enter(self, admission: Admission) -> None:
+        proposal = admission.ticket.proposal
+        if admission.new_proposal:
+            self.add(enter_proposal(self.ledger, proposal, self.times), proposal.envelope)
+        for ballot in admission.new_ballots:
+            self.add(enter_ballot(self.ledger, ballot, self.times), ballot.envelope)
+
+    def amendment(self, successor: Constitution) -> Amendment:
+        return Amendment(digest_of(encode(successor)))
+
+    def forget(self) -> None:
+        """Start again from the log, with no document at hand."""
+        self.ledger = Ledger(self)
+        self.ledger.replay_all(self.entries, self.head())
+
+    def head(self) -> Checkpoint:
+        tree = Tree(map(leaf_hash, self.entries))
+        return Checkpoint(self.signer.verifier_key.name, tree.size, tree.root())
+
+    def amend(self, **changes: Any) -> Entry:
+        """Put a constitution into force that differs in these fields from the one that is."""
+        successor = replace(
+            self.constitution,
+            version=self.constitution.version + 1,
+            predecessor=self.digest,
+            **changes,
+        )
+        envelope = self.signed(successor, "chair-a")
+        body = self.amendment(successor)
+        proposal = self.proposal(proposer="chair-a", action="amend", purpose="order", body=body)
+        ticket = self.ticket(proposal)
+        self.enter(admit(self.ledger, ticket, "amend", self.times))
+        admission = admit(self.ledger, ticket, "amend", self.times)
+        entry = judge_amendment(self.ledger, admission, envelope, self.times)
+        self.constitution = successor
+        return self.add(entry, envelope)
+
+    def admitted(self, ticket: Ticket, job: str = "job-1") -> Admission:
+        """Admit a ticket and enter what of it the log does not have."""
+        admission = admit(self.ledger, ticket, job, self.times)
+        self.enter(admission)
+        return admission
+
+    def lease(self, ticket: Ticket, worker: str, job: str = "job-1", **changes: Any) -> Entry:
+        """Admit a ticket and lease it to a worker, as an authority does."""
+        return self.lease_admitted(self.admitted(ticket, job), worker, job, **changes)
+
+    def lease_admitted(self, admission: Admission, worker: str, job: str, **changes: Any) -> Entry:
+        proposal = admission.ticket.proposal
+        lease = Lease(
+            header=self.header(),
+            boot=self.ledger.state.boot,
+            proposal=proposal.digest,
+            constitution=proposal.document.constitution,
+            job=job,
+            attempt=next_attempt(self.ledger, proposal.digest, job),
+            worker=worker,
+            deadline=self.times.at_most + 300,
+        )
+        lease = replace(lease, **changes)
+        envelope = sign(lease, self._enclaves[self.ledger.state.boot])
+        digest = digest_of(encode(lease))
+        entry = judge_lease(self.ledger, admission, lease, digest, self.appraise, self.times)
+        return self.add(entry, envelope)
+
+    def renew(self, lease: str) -> Entry:
+        return self.add(judge_renewal(self.ledger, lease, self.appraise, self.times))
+
+    def release(
+        self,
+        lease: str,
+        *,
+        worker: str = "",
+        signer: str = "",
+        receipt: Callable[[Receipt], Receipt] = lambda receipt: receipt,
+        **changes: Any,
+    ) -> Entry:
+        """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
+        worker = worker or self.ledger.state.leases[lease].worker
+        output = self.descriptor("weights", (), padded_length(5000))
+        release = replace(Release(self.header(), lease, worker, {"weights": output}), **changes)
+        key = self._enclaves[signer or worker]
+        signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
+        said = receipt(receipt_for(self.ledger, signed, "test", self.header(), self.times))
+        digest = digest_of(encode(said))
+        entry = judge_release(self.ledger, signed, digest, self.appraise, self.times)
+        return self.add(entry, signed.envelope, sign(said, self.log_key))
+
+    def close(self, lease: str, why: str = "lost") -> Entry:
+        return self.add(judge_close(self.ledger, lease, why, self.times))
+
+    def checkpoint(self) -> bytes:
+        return sign_checkpoint(self.head(), self.signer)
+
+    # Attestation: a quote is a signature of "the hardware" over what real evidence would bind.
+
+    def enclave(self, role: str, name: str, bound_to: str) -> tuple[Claimed, bytes, bytes, bytes]:
+        boot, key = hashlib.sha256(name.encode()).hexdigest()[:32], _key(name)
+        nonce = hashlib.sha256(b"nonce for " + name.encode()).digest()
+        fields = {"role": role, "log": self.log, "boot": boot, "signing": key.public.text}
+        identity = encode(fields)
+        self._enclaves[boot] = self._enclaves[digest_of(identity)] = key
+        claims = {"kind": "test", "measurement": MEASUREMENT, "bound_to": bound_to}
+        message = _quoted(identity, nonce, evidence_context(self.log, b""), claims)
+        evidence = encode({**claims, "quote": _key("hardware").sign(message).hex()})
+        return Claimed(**fields, **claims), identity, evidence, nonce
+
+    def attest(
+        self,
+        identity: bytes,
+        evidence: bytes,
+        nonce: bytes,
+        context: bytes,
+        policy: Json,
+        *,
+        genuine_at: int,
+        now: int,
+    ) -> Claimed:
+        claims = json.loads(evidence)
+        quote = bytes.fromhex(claims.pop("quote"))
+        if not _key("hardware").public.has_signed(quote, _quoted(identity, nonce, context, claims)):
+            raise Refused("the quote is not the hardware's")
+        if claims["measurement"] not in policy["measurements"] or now < genuine_at:
+            raise Refused("the measurement is not wanted")
+        return Claimed(**json.loads(identity), **claims)
+
+    def appraise(self, worker: str, policy: Json) -> None:
+        if MEASUREMENT not in policy["measurements"]:
+            raise Refused("the measurement is not wanted")
+
+
+def _private(seed: bytes) -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def _policy(role: str) -> Json:
+    return {"kinds": ["test"], "measurements": [MEASUREMENT], "role": role}
+
+
+def _quoted(identity: bytes, nonce: bytes, context: bytes, claims: Mapping[str, str]) -> bytes:
+    return b"".join((digest_of(identity).encode(), nonce, context, encode(dict(claims))))
+
+
+def _digest(document: bytes) -> str:
+    value = json.loads(document)
+    if "payload" not in value:
+        return digest_of(document)
+    return digest_of(base64.b64decode(value["payload"]))
+
+
+HEALTH = Rule(
+    "health",
+    "Work on health data",
+    When(("job",), ("research",), ("health",)),
+    Demand(
+        approvals=2,
+        organisations=2,
+        roles={"ethics": 1},
+        veto=("dpo",),
+        conflicts=("submitter",),
+        rationale=True,
+        lifetime_seconds=7 * DAY,
+        uses=3,
+    ),
+)
+AMEND = Rule(
+    "amend",
+    "Changing this constitution",
+    When(("amend",), "any", "any"),
+    Demand(
+        approvals=3,
+        organisations=3,
+        roles={},
+        veto=(),
+        conflicts=(),
+        rationale=False,
+        lifetime_seconds=30 * DAY,
+        uses=1,
+    ),
+)
+
+
+@pytest.fixture
+def world() -> World:
+    """A log without a charter."""
+    return World()
+
+
+@pytest.fixture
+def founded() -> World:
+    """A founded log, whose authority has booted."""
+    world = World().found()
+    world.boot()
+    return world
+
+
+@pytest.fixture
+def ready(founded: World) -> World:
+    """A founded log with a grant of owner-b."""
+    founded.give()
+    return founded
