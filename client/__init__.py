@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relying parties' side: an SDK for owners, councils and submitters, and the `placet` command.
+
+    keys = Keys.load(Path("analyst.key"))
+    with Client.at_home(Home.default()) as client:
+        job = client.submit(client.proposal(digest).ticket)
+        client.wait(job.id)
+        client.result(job.id, keys, Path("out"))
+
+Nothing a host says is believed where something better vouches for it: the council's signatures, the log's key, the
+enclave's evidence. Errors are drawn as a tree in `errors.py`.
+"""
+
+from placet.client._grants import Terms
+from placet.client.aio import AsyncClient
+from placet.client.artifacts import (
+    EvidenceFile,
+    ReceiptFile,
+    ticket_from_bytes,
+    ticket_to_bytes,
+)
+from placet.client.bundles import Bundle, build_bundle
+from placet.client.charters import CharterDraft
+from placet.client.errors import (
+    AnswerMalformed,
+    CallTimedOut,
+    ClientError,
+    FileRefused,
+    HostUnreachable,
+    InputRefused,
+    KeyFileRefused,
+    PassphraseWrong,
+    PinMismatch,
+    Refused,
+    SettingMissing,
+    Unreachable,
+    UsageRefused,
+)
+from placet.client.home import Home
+from placet.client.keys import Keys, PublicKeys
+from placet.client.memory import CheckpointMemory
+from placet.client.objects import Progress, SealedObject, open_file, seal_file
+from placet.client.records import (
+    Blob,
+    HostStatus,
+    Job,
+    ProposalItem,
+    ProposalRecord,
+    Recorded,
+    Result,
+)
+from placet.client.sync import Client
+from placet.client.verify import (
+    Council,
+    VerifiedAuthority,
+    VerifiedReceipt,
+    verify_answers,
+    verify_authority,
+    verify_council,
+    verify_receipt,
+)
+
+__all__ = [
+    "AnswerMalformed",
+    "AsyncClient",
+    "Blob",
+    "Bundle",
+    "CallTimedOut",
+    "CharterDraft",
+    "CheckpointMemory",
+    "Client",
+    "ClientError",
+    "Council",
+    "EvidenceFile",
+    "FileRefused",
+    "Home",
+    "HostStatus",
+    "HostUnreachable",
+    "InputRefused",
+    "Job",
+    "KeyFileRefused",
+    "Keys",
+    "PassphraseWrong",
+    "PinMismatch",
+    "Progress",
+    "ProposalItem",
+    "ProposalRecord",
+    "PublicKeys",
+    "ReceiptFile",
+    "Recorded",
+    "Refused",
+    "Result",
+    "SealedObject",
+    "SettingMissing",
+    "Terms",
+    "Unreachable",
+    "UsageRefused",
+    "VerifiedAuthority",
+    "VerifiedReceipt",
+    "build_bundle",
+    "open_file",
+    "seal_file",
+    "ticket_from_bytes",
+    "ticket_to_bytes",
+    "verify_answers",
+    "verify_authority",
+    "verify_council",
+    "verify_receipt",
+]

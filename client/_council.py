@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What members of a council do: propose, vote, stop, amend, and read what was proposed."""
+
+from placet.client._session import Method
+from placet.client._trust import TrustOperations
+from placet.client.keys import Keys
+from placet.client.records import ProposalItem, ProposalRecord, Recorded
+from placet.client.verify import Council
+from placet.governance.account import Account, Times
+from placet.governance.codec import malformed
+from placet.governance.documents import (
+    Amendment,
+    Ballot,
+    Constitution,
+    Job,
+    Proposal,
+    Stop,
+    StopAction,
+    Vote,
+)
+from placet.governance.envelope import inspect, sign
+from placet.governance.evaluate import (
+    Ticket,
+    evaluate,
+    verify_ballots,
+    verify_proposal,
+)
+from placet.proto.v1 import common_pb2, governance_pb2, keys_pb2
+
+BALLOT_LIFETIME = 30 * 86400
+
+RecordMethod = Method[governance_pb2.DocumentRequest, common_pb2.Committed]
+
+
+class CouncilOperations(TrustOperations):
+    """Proposals, ballots, stops, amendments."""
+
+    async def propose(
+        self,
+        keys: Keys,
+        body: Job | Amendment,
+        *,
+        purpose: str,
+        reason: str,
+        not_before: int,
+        not_after: int,
+        uses: int = 1,
+    ) -> Recorded:
+        """Sign a proposal under the constitution in force and record it. Times are Unix seconds.
+
+        The program's bundle has to be put before a job is submitted, not before it is proposed.
+        """
+        council = await self.council()
+        proposal = Proposal(
+            header=await self._session.header(),
+            constitution=council.newest.digest,
+            proposer=keys.id,
+            action="job" if isinstance(body, Job) else "amend",
+            purpose=purpose,
+            reason=reason,
+            not_before=not_before,
+            not_after=not_after,
+            uses=uses,
+            body=body,
+        )
+        envelope = sign(proposal, keys.signing)
+        verify_proposal(envelope, council.in_force)
+        session = self._session
+        return await self._send(session.governance.Propose, envelope)
+
+    async def vote(
+        self,
+        keys: Keys,
+        proposal: str,
+        vote: Vote,
+        *,
+        interests: str = "",
+        rationale: str = "",
+        expires: int | None = None,
+        sequence: int | None = None,
+    ) -> Recorded:
+        """Sign the seat's ballot on a proposal and record it.
+
+        `expires` defaults to 30 days from now; `sequence` to one more than the seat's last ballot that the host shows.
+        """
+        record = await self.proposal(proposal)
+        if sequence is None:
+            own = [b.document.sequence for b in record.ballots if b.document.seat == keys.id]
+            sequence = max(own, default=0) + 1
+        ballot = Ballot(
+            header=await self._session.header(),
+            seat=keys.id,
+            proposal=record.proposal.digest,
+            constitution=record.proposal.document.constitution,
+            sequence=sequence,
+            vote=vote,
+            interests=interests,
+            rationale=rationale,
+            expires=self._session.now() + BALLOT_LIFETIME if expires is None else expires,
+        )
+        envelope = sign(ballot, keys.signing)
+        return await self._send(self._session.governance.Vote, envelope)
+
+    async def stop(
+        self, keys: Keys, action: StopAction, target: str, *, reason: str = ""
+    ) -> Recorded:
+        """Sign a stop and record it; from its entry on the authority lets nothing of it happen.
+
+        pause, veto and cancel take a proposal's digest, withdraw a grant's, the rest a seat, program or measurement.
+        Raises `Unreachable` where it is not known to be recorded: hand it in again until it is.
+        """
+        envelope = await self._sign_stop(keys, action, target, reason)
+        session = self._session
+        if action != "withdraw":
+            return await self._send(session.governance.Stop, envelope)
+        before = session.memory.newest()
+        request = keys_pb2.WithdrawRequest(stop=envelope)
+        committed = await session.ask(session.keys.Withdraw, request)
+        return await self._recorded(committed, envelope, before, committed.index)
+
+    async def amend(self, keys: Keys, proposal: str, constitution: Constitution) -> Recorded:
+        """Put a constitution in force under an approved amend proposal, signed by one of its own seats."""
+        record = await self.proposal(proposal)
+        envelope = sign(constitution, keys.signing)
+        session = self._session
+        before = session.memory.newest()
+        request = governance_pb2.AmendRequest(
+            ticket=ticket_to_wire(record.ticket), constitution=envelope
+        )
+        committed = await session.ask(session.governance.Amend, request)
+        return await self._recorded(committed, envelope, before, committed.index)
+
+    async def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
+        """The newest proposals, newest first, as the host lists them."""
+        session = self._session
+        request = governance_pb2.ListProposalsRequest(limit=limit)
+        answer = await session.ask(session.governance.ListProposals, request)
+        return tuple(ProposalItem(i.digest, i.index, i.ballots) for i in answer.proposals)
+
+    async def proposal(self, digest: str) -> ProposalRecord:
+        """A proposal with the ballots for it; every signature is verified. Raises what `verify_ticket` raises."""
+        session = self._session
+        request = governance_pb2.GetProposalRequest(digest=digest)
+        answer = await session.ask(session.governance.GetProposal, request)
+        ticket = ticket_from_wire(answer.ticket)
+        in_force = (await self.council()).under(inspect(ticket.proposal, Proposal).constitution)
+        proposal = verify_proposal(ticket.proposal, in_force)
+        if proposal.digest != digest:
+            raise malformed("proposal", digest, proposal.digest)
+        ballots = verify_ballots(ticket.ballots, proposal, in_force)
+        return ProposalRecord(proposal, ballots, answer.index)
+
+    async def account(self, ticket: Ticket, council: Council | None = None) -> Account:
+        """The judgement on paper of a ticket now: which rules apply, who counts, what is missing."""
+        council = council or await self.council()
+        in_force = council.under(inspect(ticket.proposal, Proposal).constitution)
+        now = self._session.now()
+        return evaluate(ticket, in_force, Times(now, now))
+
+    async def _sign_stop(self, keys: Keys, action: StopAction, target: str, reason: str) -> bytes:
+        if not self.log:
+            await self.council()
+        header = await self._session.header()
+        return sign(Stop(header, keys.id, action, target, reason), keys.signing)
+
+    async def _send(self, method: RecordMethod, envelope: bytes) -> Recorded:
+        before = self._session.memory.newest()
+        request = governance_pb2.DocumentRequest(envelope=envelope)
+        committed = await self._session.ask(method, request)
+        return await self._recorded(committed, envelope, before, committed.index)
+
+
+def ticket_to_wire(ticket: Ticket) -> common_pb2.Ticket:
+    """A ticket as a message."""
+    return common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
+
+
+def ticket_from_wire(ticket: common_pb2.Ticket) -> Ticket:
+    """A ticket from a message, not verified."""
+    return Ticket(ticket.proposal, tuple(ticket.ballots))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: submit under a ticket, follow, cancel, and open what was released."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from placet.client._calls import translated
+from placet.client._channel import METADATA
+from placet.client._council import ticket_to_wire
+from placet.client._grants import GrantOperations
+from placet.client.errors import AnswerMalformed, HostUnreachable
+from placet.client.keys import Keys
+from placet.client.records import Job, Recorded
+from placet.governance.envelope import parse_envelope
+from placet.governance.evaluate import Ticket
+from placet.proto.v1 import jobs_pb2
+
+REQUEST_ID_BYTES = 16
+_TRIES = 4
+_PAUSE = 0.5
+
+
+class JobOperations(GrantOperations):
+    """Submit, list, watch, cancel."""
+
+    async def submit(self, ticket: Ticket, request_id: bytes | None = None) -> Job:
+        """Submit a job under a ticket; the host has queued it durably when this returns.
+
+        The same `request_id` (16 bytes) for the same proposal gives the same job again, so a call that broke off is
+        repeated here, and may be repeated by the caller.
+        """
+        request = jobs_pb2.SubmitRequest(
+            ticket=ticket_to_wire(ticket), request_id=request_id or os.urandom(REQUEST_ID_BYTES)
+        )
+        expected = parse_envelope(ticket.proposal).digest
+        for tries in range(1, _TRIES + 1):
+            try:
+                job = Job.from_wire(await self._session.ask(self._session.jobs.Submit, request))
+            except HostUnreachable:
+                if tries == _TRIES:
+                    raise
+                await asyncio.sleep(_PAUSE * 2**tries)
+                continue
+            if job.proposal != expected:
+                raise AnswerMalformed("The host answered with a job of another proposal.")
+            return job
+        raise AssertionError("the loop returns or raises")
+
+    async def job(self, id: str) -> Job:
+        """A job as it stands. Raises `Refused` with JOB_NOT_FOUND."""
+        request = jobs_pb2.GetJobRequest(id=id)
+        return Job.from_wire(await self._session.ask(self._session.jobs.Get, request))
+
+    async def jobs(self, limit: int = 100, before: str = "") -> tuple[Job, ...]:
+        """The newest jobs, newest first; `before` is the last id of the page before."""
+        request = jobs_pb2.ListJobsRequest(limit=limit, before=before)
+        answer = await self._session.ask(self._session.jobs.List, request)
+        return tuple(Job.from_wire(job) for job in answer.jobs)
+
+    async def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[Job]:
+        """The job's present state, then each change until it has ended.
+
+        A connection that breaks off, as when the host restarts, is opened again for up to `patience` seconds; the state
+        may then come a second time.
+        """
+        loop = asyncio.get_running_loop()
+        pause, deadline = _PAUSE, loop.time() + patience
+        while True:
+            try:
+                async for job in self._watch(id):
+                    yield job
+                    if job.ended:
+                        return
+                    pause, deadline = _PAUSE, loop.time() + patience
+            except HostUnreachable:
+                if loop.time() + pause > deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 8.0)
+
+    async def wait(self, id: str, *, patience: float = 60.0) -> Job:
+        """The job once it has ended, however it did."""
+        last: Job | None = None
+        async for job in self.watch(id, patience=patience):
+            last = job
+        assert last is not None, "watch ends with a job that has ended"
+        return last
+
+    async def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
+        """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat."""
+        proposal = (await self.job(id)).proposal
+        envelope = await self._sign_stop(keys, "cancel", proposal, reason)
+        session = self._session
+        before = session.memory.newest()
+        committed = await session.ask(
+            session.jobs.Cancel, jobs_pb2.CancelRequest(id=id, stop=envelope)
+        )
+        return await self._recorded(committed, envelope, before, committed.index)
+
+    async def _watch(self, id: str) -> AsyncIterator[Job]:
+        with translated():
+            call = self._session.jobs.Watch(jobs_pb2.WatchRequest(id=id), metadata=METADATA)
+            try:
+                async for job in call:
+                    yield Job.from_wire(job)
+            finally:
+                call.cancel()

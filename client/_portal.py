@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An event loop in a thread of its own, for callers that have none."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_GRACE = 5.0
+
+
+class Portal:
+    """Runs coroutines in its loop. An interrupt of the caller cancels what it waits for, and waits until that has ended."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="placet-client", daemon=True
+        )
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result, or what it raises."""
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("the client has been closed")
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            if future.cancel():  # an interrupt: the work has not ended yet
+                self._settle()
+            raise
+
+    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        """The items of an asynchronous generator, one by one; it is closed when the caller stops."""
+        try:
+            while True:
+                try:
+                    item = self.run(_next(items))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            if hasattr(items, "aclose") and not self._loop.is_closed():
+                self.run(_close(items))
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        if not self._loop.is_closed():
+            self.run(self._loop.shutdown_asyncgens())
+            self.run(self._loop.shutdown_default_executor())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def _settle(self) -> None:
+        asyncio.run_coroutine_threadsafe(_pending(), self._loop).result(_GRACE)
+
+
+async def _next(items: AsyncIterator[T]) -> T:
+    return await anext(items)
+
+
+async def _close(items: Any) -> None:
+    await items.aclose()
+
+
+async def _pending() -> None:
+    """Wait until cancelled tasks have ended."""
+    current = asyncio.current_task()
+    cancelled = [t for t in asyncio.all_tasks() if t is not current and t.cancelling()]
+    if cancelled:
+        await asyncio.wait(cancelled, timeout=_GRACE)

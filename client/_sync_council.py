@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocking form of what councils do; each method does what its namesake in `AsyncClient` says."""
+
+from placet.attestation import Policy
+from placet.client._portal import Portal
+from placet.client.aio import AsyncClient
+from placet.client.artifacts import EvidenceFile
+from placet.client.charters import CharterDraft
+from placet.client.keys import Keys
+from placet.client.records import ProposalItem, ProposalRecord, Recorded
+from placet.client.verify import Council, VerifiedAuthority
+from placet.governance.account import Account
+from placet.governance.audit import AuditReport
+from placet.governance.documents import Amendment, Constitution, Job, StopAction, Vote
+from placet.governance.evaluate import Ticket
+from placet.governance.log import Checkpoint
+
+
+class SyncCouncil:
+    """Log, trust, founding, proposals, ballots and stops."""
+
+    def __init__(self, portal: Portal, core: AsyncClient) -> None:
+        self._portal = portal
+        self._core = core
+
+    @property
+    def address(self) -> str:
+        """Where the host listens."""
+        return self._core.address
+
+    @property
+    def log(self) -> str:
+        """The pinned log; empty before one is known."""
+        return self._core.log
+
+    def checkpoint(self) -> Checkpoint:
+        """See `AsyncClient.checkpoint`."""
+        return self._portal.run(self._core.checkpoint())
+
+    def document(self, digest: str) -> bytes:
+        """See `AsyncClient.document`."""
+        return self._portal.run(self._core.document(digest))
+
+    def entries(self, checkpoint: Checkpoint) -> tuple[bytes, ...]:
+        """See `AsyncClient.entries`."""
+        return self._portal.run(self._core.entries(checkpoint))
+
+    def audit(self) -> AuditReport:
+        """See `AsyncClient.audit`."""
+        return self._portal.run(self._core.audit())
+
+    def council(self) -> Council:
+        """See `AsyncClient.council`."""
+        return self._portal.run(self._core.council())
+
+    def evidence(self) -> EvidenceFile:
+        """See `AsyncClient.evidence`."""
+        return self._portal.run(self._core.evidence())
+
+    def verify_authority(self, policy: Policy | None = None) -> VerifiedAuthority:
+        """See `AsyncClient.verify_authority`."""
+        return self._portal.run(self._core.verify_authority(policy))
+
+    def draft_charter(self, constitution: Constitution) -> CharterDraft:
+        """See `AsyncClient.draft_charter`."""
+        return self._portal.run(self._core.draft_charter(constitution))
+
+    def sign_charter(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
+        """See `AsyncClient.sign_charter`."""
+        return self._portal.run(self._core.sign_charter(draft, keys))
+
+    def found(self, draft: CharterDraft) -> Recorded:
+        """See `AsyncClient.found`."""
+        return self._portal.run(self._core.found(draft))
+
+    def propose(
+        self,
+        keys: Keys,
+        body: Job | Amendment,
+        *,
+        purpose: str,
+        reason: str,
+        not_before: int,
+        not_after: int,
+        uses: int = 1,
+    ) -> Recorded:
+        """See `AsyncClient.propose`."""
+        return self._portal.run(
+            self._core.propose(
+                keys,
+                body,
+                purpose=purpose,
+                reason=reason,
+                not_before=not_before,
+                not_after=not_after,
+                uses=uses,
+            )
+        )
+
+    def vote(
+        self,
+        keys: Keys,
+        proposal: str,
+        vote: Vote,
+        *,
+        interests: str = "",
+        rationale: str = "",
+        expires: int | None = None,
+        sequence: int | None = None,
+    ) -> Recorded:
+        """See `AsyncClient.vote`."""
+        return self._portal.run(
+            self._core.vote(
+                keys,
+                proposal,
+                vote,
+                interests=interests,
+                rationale=rationale,
+                expires=expires,
+                sequence=sequence,
+            )
+        )
+
+    def stop(self, keys: Keys, action: StopAction, target: str, *, reason: str = "") -> Recorded:
+        """See `AsyncClient.stop`."""
+        return self._portal.run(self._core.stop(keys, action, target, reason=reason))
+
+    def amend(self, keys: Keys, proposal: str, constitution: Constitution) -> Recorded:
+        """See `AsyncClient.amend`."""
+        return self._portal.run(self._core.amend(keys, proposal, constitution))
+
+    def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
+        """See `AsyncClient.proposals`."""
+        return self._portal.run(self._core.proposals(limit))
+
+    def proposal(self, digest: str) -> ProposalRecord:
+        """See `AsyncClient.proposal`."""
+        return self._portal.run(self._core.proposal(digest))
+
+    def account(self, ticket: Ticket, council: Council | None = None) -> Account:
+        """See `AsyncClient.account`."""
+        return self._portal.run(self._core.account(ticket, council))

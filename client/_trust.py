@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom a client believes: the council by its signatures, the authority by its evidence. And the founding of both."""
+
+import os
+
+from placet.attestation import NONCE_BYTES, Policy
+from placet.client._log import LogOperations
+from placet.client._session import genesis_header
+from placet.client.artifacts import EvidenceFile
+from placet.client.charters import CharterDraft
+from placet.client.errors import UsageRefused
+from placet.client.keys import Keys
+from placet.client.records import Recorded
+from placet.client.verify import Council, VerifiedAuthority, verify_council
+from placet.governance.codec import parse_object
+from placet.governance.documents import Charter, Constitution
+from placet.governance.envelope import digest_of
+from placet.governance.errors import EntryInvalid, NotPermitted
+from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint
+from placet.proto.v1 import governance_pb2, keys_pb2
+
+
+class TrustOperations(LogOperations):
+    """Evidence, constitution, charter."""
+
+    async def council(self) -> Council:
+        """The charter and all constitutions, verified; the log is pinned if none was.
+
+        1. `verify_council`; 2. the charter's log is the pinned one; 3. the checkpoint extends what was seen; 4. every
+        later constitution has its entry in the log. A host can hold back the newest ones: whoever must know that the
+        last is in force looks at the answer of the authority, or audits.
+        """
+        session = self._session
+        before = session.memory.newest()
+        answer = await session.ask(
+            session.governance.GetConstitution, governance_pb2.GetConstitutionRequest()
+        )
+        if not answer.constitutions:
+            raise EntryInvalid("The host gave no constitution. Ask its operator.")
+        council = verify_council(answer.charter, answer.constitutions)  # 1
+        session.memory.adopt(council.log)  # 2
+        checkpoint = await session.accept(answer.checkpoint, before)  # 3
+        if len(council.constitutions) > 1:
+            await self._check_adopted(council, checkpoint)  # 4
+        return council
+
+    async def evidence(self) -> EvidenceFile:
+        """The authority's evidence for a fresh nonce, not verified."""
+        nonce = os.urandom(NONCE_BYTES)
+        session = self._session
+        answer = await session.ask(session.keys.GetEvidence, keys_pb2.EvidenceRequest(nonce=nonce))
+        return EvidenceFile(answer.identity, answer.evidence, answer.checkpoint, nonce)
+
+    async def verify_authority(self, policy: Policy | None = None) -> VerifiedAuthority:
+        """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the constitution's).
+
+        Raises `AttestationError`, `LogError`, `OtherLog`, or what a call raises.
+        """
+        if policy is None:
+            policy = (await self.council()).policy("authority")
+        before = self._session.memory.newest()
+        answer = await self.evidence()
+        verified = answer.verify(policy, now=self._session.now(), log=self.log)
+        if self.log and answer.checkpoint:
+            await self._session.accept(answer.checkpoint, before)
+        return verified
+
+    async def draft_charter(self, constitution: Constitution) -> CharterDraft:
+        """A charter for the authority that this host runs, once its evidence satisfies the constitution's policy."""
+        policy = Policy.from_dict(constitution.evidence.authority)
+        Policy.from_dict(constitution.evidence.worker)
+        log = (await self.verify_authority(policy)).identity.log
+        digest = digest_of(CharterDraft.payload_of(constitution))
+        return CharterDraft.make(constitution, Charter(genesis_header(log), digest))
+
+    async def sign_charter(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
+        """Check the authority's evidence with a nonce of one's own, then sign; the draft's log is pinned.
+
+        Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the draft's.
+        """
+        constitution, charter = draft.read_constitution(), draft.read_charter()
+        if not any(keys.signing.public in seat.keys for seat in constitution.seats):
+            raise NotPermitted(
+                "Only seats sign a charter, and this key is no seat's. Use the key that the constitution lists.",
+                claim="signature",
+                expected=", ".join(seat.id for seat in constitution.seats),
+                actual=keys.id,
+            )
+        self._session.memory.adopt(charter.header.log)
+        await self.verify_authority(Policy.from_dict(constitution.evidence.authority))
+        return draft.sign(keys.signing)
+
+    async def found(self, draft: CharterDraft) -> Recorded:
+        """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused` where some have not."""
+        if missing := draft.missing():
+            raise UsageRefused(
+                f"These seats have not signed yet: {', '.join(missing)}. Collect their signatures first.",
+                claim="signatures",
+                actual=", ".join(missing),
+            )
+        session = self._session
+        session.memory.adopt(draft.read_charter().header.log)
+        before = session.memory.newest()
+        request = governance_pb2.FoundRequest(
+            constitution=draft.constitution_envelope, charter=draft.charter_envelope
+        )
+        committed = await session.ask(session.governance.Found, request)
+        return await self._recorded(committed, draft.charter_envelope, before, 0)
+
+    async def _check_adopted(self, council: Council, checkpoint: Checkpoint) -> None:
+        entries = [parse_object(entry, MAX_ENTRY_BYTES) for entry in await self.entries(checkpoint)]
+        adopted = [
+            e["constitution"] for e in entries if e.get("kind") in ("charter", "constitution")
+        ]
+        if adopted != [signed.digest for signed in council.constitutions]:
+            raise EntryInvalid(
+                "The constitutions that the host gives are not those that the log says were adopted. Report the host.",
+                claim="constitutions",
+                expected=f"{len(adopted)} adopted",
+                actual=f"{len(council.constitutions)} given",
+            )

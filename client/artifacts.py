@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that hold several artifacts for verification offline: tickets, receipts, evidence.
+
+    ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
+    receipt    {"log": <verifier key>, "receipt": <DSSE>, "entry": <text>, "proof": <text>}
+    evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>, "nonce": <64 hexadecimal digits>}
+
+DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+from placet.attestation import Policy
+from placet.client.errors import FileRefused
+from placet.client.verify import (
+    VerifiedAuthority,
+    VerifiedReceipt,
+    verify_authority,
+    verify_receipt,
+)
+from placet.governance.codec import Json, encode, parse_object
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
+
+MAX_ARTIFACT = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFile:
+    """A receipt with all that is needed to verify it, not verified."""
+
+    log: str
+    receipt: bytes
+    entry: bytes
+    proof: bytes
+
+    def verify(self, log: str) -> VerifiedReceipt:
+        """Verify it for the log that the caller trusts; see `verify_receipt`."""
+        return verify_receipt(self.receipt, self.proof, self.entry, log)
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            {
+                "log": self.log,
+                "receipt": _object(self.receipt),
+                "entry": self.entry.decode(),
+                "proof": self.proof.decode(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises `FileRefused`."""
+        value = _parsed(data, "receipt", {"log": str, "receipt": dict, "entry": str, "proof": str})
+        receipt = encode(value["receipt"])
+        return cls(value["log"], receipt, value["entry"].encode(), value["proof"].encode())
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """What an authority answered to a nonce, not verified."""
+
+    identity: bytes
+    evidence: bytes
+    checkpoint: bytes
+    nonce: bytes
+
+    def verify(self, policy: Policy, *, now: int, log: str = "") -> VerifiedAuthority:
+        """Verify it; see `verify_authority`. Only who chose the nonce knows that the evidence is fresh."""
+        return verify_authority(
+            self.identity,
+            self.evidence,
+            self.checkpoint,
+            nonce=self.nonce,
+            policy=policy,
+            now=now,
+            log=log,
+        )
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            {
+                "identity": base64.b64encode(self.identity).decode(),
+                "evidence": base64.b64encode(self.evidence).decode(),
+                "checkpoint": self.checkpoint.decode(),
+                "nonce": self.nonce.hex(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises `FileRefused`."""
+        names = ("identity", "evidence", "checkpoint", "nonce")
+        value = _parsed(data, "evidence", dict.fromkeys(names, str))
+        try:
+            return cls(
+                base64.b64decode(value["identity"], validate=True),
+                base64.b64decode(value["evidence"], validate=True),
+                value["checkpoint"].encode(),
+                bytes.fromhex(value["nonce"]),
+            )
+        except ValueError:
+            raise _refused("evidence") from None
+
+
+def ticket_to_bytes(ticket: Ticket) -> bytes:
+    """A ticket as a file."""
+    return encode(
+        {"proposal": _object(ticket.proposal), "ballots": [_object(b) for b in ticket.ballots]}
+    )
+
+
+def ticket_from_bytes(data: bytes) -> Ticket:
+    """A ticket from a file, not verified. Raises `FileRefused`."""
+    value = _parsed(data, "ticket", {"proposal": dict, "ballots": list})
+    ballots = cast("list[Any]", value["ballots"])
+    if not all(isinstance(ballot, dict) for ballot in ballots):
+        raise _refused("ticket")
+    return Ticket(encode(value["proposal"]), tuple(encode(ballot) for ballot in ballots))
+
+
+def _parsed(data: bytes, kind: str, fields: dict[str, type]) -> Json:
+    try:
+        value = parse_object(data, MAX_ARTIFACT)
+    except GovernanceError:
+        raise _refused(kind) from None
+    if value.keys() != fields.keys() or not all(
+        isinstance(value[name], type_) for name, type_ in fields.items()
+    ):
+        raise _refused(kind)
+    return value
+
+
+def _object(envelope: bytes) -> Json:
+    return cast("Json", json.loads(envelope))
+
+
+def _refused(kind: str) -> FileRefused:
+    return FileRefused(f"This is not a {kind} file. Name the one that placet wrote.", claim="file")

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `placet` command; one file a group of commands. Exit codes are listed in `_frame.py` and in `placet --help`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from placet.client.cli import (
+    audit,
+    charter,
+    council,
+    explain,
+    jobs,
+    objects,
+    setup,
+    verify,
+)
+from placet.client.cli._frame import choose_home
+
+app = typer.Typer(
+    name="placet",
+    help="Nothing decrypts without the council's placet.",
+    epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 host unreachable, 4 audit with parts not checked.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for group in (setup, objects, council, jobs, audit):
+    app.registered_commands += group.app.registered_commands
+app.add_typer(charter.charter, name="charter")
+app.add_typer(charter.constitution, name="constitution")
+app.add_typer(verify.app, name="verify")
+app.add_typer(explain.app, name="explain")
+
+
+@app.callback()
+def _settings(  # pyright: ignore[reportUnusedFunction]
+    home: Annotated[
+        Path | None, typer.Option(help="The home folder (PLACET_HOME, else ~/.placet).")
+    ] = None,
+) -> None:
+    choose_home(home)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command stands in: one way to fail, one way to show, and the options that many share.
+
+Exit codes:
+  0   done
+  1   refused: by the host, an enclave, or by what this client verified; a job that failed or was stopped
+  2   usage: arguments, files, settings
+  3   the host does not answer, or is not the one that was pinned
+  4   an audit that holds as far as it went, with parts not checked
+  130 interrupted
+"""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from placet.client.errors import ClientError, InputRefused, Unreachable, UsageRefused
+from placet.client.home import Home
+from placet.client.keys import Keys, needs_passphrase
+from placet.client.sync import Client
+from placet.governance.codec import to_plain
+from placet.governance.explain import explain_refusal
+
+P = ParamSpec("P")
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NOT_CHECKED = 4
+EXIT_INTERRUPTED = 130
+
+AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+KeyFile = Annotated[
+    Path, typer.Option("--key", "-k", envvar="PLACET_KEY", help="Your .key file (PLACET_KEY).")
+]
+ActingAs = Annotated[
+    str, typer.Option("--as", help="The seat or party you act for, if not the key's own id.")
+]
+OutFile = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_home: list[Home] = []
+
+
+def choose_home(folder: Path | None) -> None:
+    """Fix the home folder of this invocation."""
+    _home[:] = [Home(folder) if folder is not None else Home.default()]
+
+
+def home() -> Home:
+    """The home folder of this invocation."""
+    return _home[-1] if _home else Home.default()
+
+
+def client() -> Client:
+    """A client of the configured host; use it as a context."""
+    return Client.at_home(home())
+
+
+def load_keys(path: Path, acting_as: str = "") -> Keys:
+    """Keys from a file; an encrypted one takes PLACET_PASSPHRASE, or asks."""
+    passphrase = ""
+    if needs_passphrase(path):
+        passphrase = os.environ.get("PLACET_PASSPHRASE", "") or typer.prompt(
+            f"Passphrase of {path.name}", hide_input=True, err=True
+        )
+    keys = Keys.load(path, passphrase)
+    return keys.acting_as(acting_as) if acting_as else keys
+
+
+def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[..., Any]:
+    """Register a function as a command; what it raises becomes a message and an exit code."""
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except KeyboardInterrupt:
+                say("Interrupted. Run the same command again to go on.")
+                raise typer.Exit(EXIT_INTERRUPTED) from None
+            except BrokenPipeError:
+                _silence()
+            except Exception as error:
+                if not isinstance(getattr(error, "reason", None), str):
+                    raise
+                _refuse(error, as_json=bool(kwargs.get("as_json")))
+
+        app.command(name, **settings)(run)
+        return function
+
+    return register
+
+
+def show(value: Any, as_json: bool, text: Callable[[Console], None]) -> None:
+    """Write a result: as JSON (dataclasses as objects), or by `text` to a console."""
+    if as_json:
+        typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, default=str))
+    else:
+        text(Console(highlight=False))
+
+
+def lines(sentences: Sequence[str]) -> Callable[[Console], None]:
+    """Sentences, one a line, without interpreting anything in them."""
+    return lambda console: console.print("\n".join(map(escape, sentences)), soft_wrap=True)
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str
+) -> Callable[[Console], None]:
+    """A table for people, or a sentence if it has no rows."""
+
+    def draw(console: Console) -> None:
+        if not rows:
+            console.print(empty)
+            return
+        drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            drawn.add_row(*(escape(str(cell)) for cell in row))
+        console.print(drawn)
+
+    return draw
+
+
+def say(text: str) -> None:
+    """A line for people that is no result: on standard error."""
+    typer.echo(text, err=True)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask, unless `yes`. Raises `UsageRefused` where nobody can be asked or the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageRefused(f"{question} Nobody can be asked here: give --yes.")
+    if not typer.confirm(question, err=True):
+        raise UsageRefused("Not confirmed; nothing was sent.")
+
+
+def _refuse(error: Exception, *, as_json: bool) -> NoReturn:
+    reason: str = getattr(error, "reason", "")
+    details: dict[str, str] = getattr(error, "details", {})
+    if as_json:
+        told = {"reason": reason, "message": str(error), "details": details}
+        say(json.dumps({"error": told}, ensure_ascii=False))
+    else:
+        say("\n".join(explain_refusal(reason, str(error), details)))
+    raise typer.Exit(_code(error)) from None
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, Unreachable):
+        return EXIT_UNREACHABLE
+    if isinstance(error, InputRefused):
+        return EXIT_USAGE
+    if isinstance(error, ClientError) and error.reason == "AUTHORITY_UNAVAILABLE":
+        return EXIT_UNREACHABLE
+    return EXIT_REFUSED
+
+
+def _silence() -> NoReturn:
+    """The reader of our output has gone: nothing can be written any more, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(EXIT_REFUSED)

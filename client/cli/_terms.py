@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terms of a grant from flags. Every term has to be given: nothing is unrestricted by being left out."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from placet.client._grants import Terms
+from placet.client._toml import hpke_key
+from placet.client.bundles import build_bundle
+from placet.client.errors import UsageRefused
+from placet.governance.codec import Json, from_plain
+
+ANY = "any"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFlags:
+    """The flags as they were given; None or empty where one was not."""
+
+    purpose: list[str] | None
+    program: list[str] | None
+    parameter: list[str] | None
+    recipient: list[str] | None
+    combine_with: list[str] | None
+    approval: list[str] | None
+    uses: str
+    expires: str
+    privacy: str
+    witnesses: str
+
+
+def terms_from_flags(flags: GrantFlags) -> Terms:
+    """The terms. Raises `UsageRefused` or `DocumentMalformed`."""
+    optional = ("approval",)
+    missing = [
+        "--" + field.name.replace("_", "-")
+        for field in fields(flags)
+        if field.name not in optional and not getattr(flags, field.name)
+    ]
+    if missing:
+        raise UsageRefused(
+            f'Give these too, or "any" where one is not to restrict: {", ".join(missing)}.'
+        )
+    values: Json = {
+        "purposes": _listed(flags.purpose),
+        "programs": _listed([_program(one) for one in flags.program or []]),
+        "parameters": _parameters(flags.parameter or []),
+        "recipients": _listed([hpke_key(one, Path()) for one in flags.recipient or []]),
+        "combine_with": [] if flags.combine_with == [NONE] else _listed(flags.combine_with),
+        "evidence": None,
+        "witnesses": flags.witnesses,
+        "approvals": list(flags.approval or []),
+        "privacy": flags.privacy,
+        "uses": int(flags.uses) if flags.uses.isdecimal() else flags.uses,
+        "expires": parse_time(flags.expires),
+        "recoverable": False,
+    }
+    return from_plain(Terms, values)
+
+
+def parse_time(text: str) -> int:
+    """Unix seconds of an ISO 8601 time with an offset. Raises `UsageRefused`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise UsageRefused(f"{text!r} is no time with date and offset, as 2027-01-31T12:00:00Z.")
+    return int(found.timestamp())
+
+
+def parse_scalar(text: str) -> str | int | bool:
+    """A parameter's value: a whole number, true, false, or else text."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _listed(values: list[str] | None) -> Any:
+    return ANY if values == [ANY] else values
+
+
+def _program(text: str) -> str:
+    return text if text == ANY or text.startswith("sha256:") else build_bundle(Path(text)).digest
+
+
+def _parameters(texts: list[str]) -> Any:
+    if texts == [ANY]:
+        return ANY
+    if texts == [NONE]:
+        return {}
+    found: Json = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise UsageRefused(f"{text!r} is not NAME=VALUE or NAME=LOW..HIGH.")
+        low, dots, high = value.partition("..")
+        if dots and low.removeprefix("-").isdecimal() and high.removeprefix("-").isdecimal():
+            found[name] = {"low": int(low), "high": int(high)}
+        else:
+            found[name] = {"exactly": parse_scalar(value)}
+    return found

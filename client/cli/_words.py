@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small things that commands share: names cut short, times, progress bars, proposals by the start of their digest."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from placet.client._files import read_file, write_file
+from placet.client.artifacts import MAX_ARTIFACT
+from placet.client.errors import UsageRefused
+from placet.client.objects import Progress as Report
+from placet.client.records import Job
+from placet.client.sync import Client
+from placet.governance.codec import Json
+
+_SHORT = 12
+_DIGEST_LENGTH = 71
+
+
+def short(digest: str) -> str:
+    """The start of a digest, enough to tell it from its neighbours and to name it by."""
+    return digest.removeprefix("sha256:")[:_SHORT]
+
+
+def when(seconds: float) -> str:
+    """A time in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def find_proposal(client: Client, text: str) -> str:
+    """The full digest of a proposal named by its digest or the start of it. Raises `UsageRefused`."""
+    wanted = text if text.startswith("sha256:") else "sha256:" + text
+    if len(wanted) == _DIGEST_LENGTH:
+        return wanted
+    found = [p.digest for p in client.proposals(1000) if p.digest.startswith(wanted)]
+    if len(found) != 1:
+        raise UsageRefused(
+            f"{len(found)} proposals begin with {text}. Give more of the digest; `placet proposals --json` lists them.",
+            claim="proposal",
+            actual=text,
+        )
+    return found[0]
+
+
+def read_artifact(path: Path) -> bytes:
+    """The bytes of a document or artifact. Raises `FileRefused`."""
+    return read_file(path, MAX_ARTIFACT)
+
+
+def write_artifact(path: Path, data: bytes) -> None:
+    """Write a document or artifact; a new one takes the place of an old one."""
+    write_file(path, data)
+
+
+def job_json(job: Job) -> Json:
+    """A job with its refusal in words."""
+    refusal = job.refusal
+    return {
+        "id": job.id,
+        "proposal": job.proposal,
+        "state": job.state,
+        "progress": job.progress,
+        "attempt": job.attempt,
+        "submitted": when(job.submitted),
+        "changed": when(job.changed),
+        "refusal": None
+        if refusal is None
+        else {"reason": refusal.reason, "message": str(refusal), "details": refusal.details},
+    }
+
+
+def job_row(job: Job) -> tuple[object, ...]:
+    """A job as a line of a table."""
+    why = job.refusal.reason if job.refusal else ""
+    state = f"{job.state} {job.progress}%" if job.state == "running" else job.state
+    return job.id, short(job.proposal), state, job.attempt, when(job.submitted), why
+
+
+JOB_COLUMNS = ("job", "proposal", "state", "attempt", "submitted", "why")
+
+
+@contextmanager
+def transfer(what: str, quiet: bool) -> Generator[Report | None]:
+    """A progress bar on standard error for a transfer; None where it would disturb."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

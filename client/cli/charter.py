@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Founding a council: charter draft, sign, submit. And its constitution: draft, show, amend."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from placet.client.charters import CharterDraft
+from placet.client.cli._frame import (
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    OutFile,
+    Yes,
+    client,
+    command,
+    confirm,
+    lines,
+    load_keys,
+    say,
+    show,
+)
+from placet.client.cli._words import find_proposal, read_artifact, write_artifact
+from placet.client.drafts import load_constitution
+from placet.governance.codec import decode, encode
+from placet.governance.documents import Constitution
+from placet.governance.envelope import digest_of
+from placet.governance.explain import explain_constitution
+
+charter = typer.Typer(help="Found a council.", no_args_is_help=True)
+constitution = typer.Typer(help="Draft, read and change the constitution.", no_args_is_help=True)
+
+DraftFile = Annotated[Path, typer.Argument(help="The draft of the charter.")]
+
+
+@command(charter, "draft")
+def charter_draft(
+    source: Annotated[Path, typer.Argument(help="constitution.toml, or a drafted constitution.")],
+    out: OutFile = Path("charter.json"),
+    as_json: AsJSON = False,
+) -> None:
+    """Check the authority's evidence, and draft a charter that binds the constitution to its log."""
+    document = read_constitution(source)
+    with client() as connected:
+        draft = connected.draft_charter(document)
+    write_artifact(out, draft.to_bytes())
+    told = [f"Wrote {out}. Each seat signs it: placet charter sign {out} --key SEAT.key"]
+    show(_state(draft, out), as_json, lines(told))
+
+
+@command(charter, "sign")
+def charter_sign(
+    draft_file: DraftFile, key: KeyFile, yes: Yes = False, as_json: AsJSON = False
+) -> None:
+    """Read the constitution, check the authority's evidence with a nonce of your own, and sign."""
+    draft = CharterDraft.from_bytes(read_artifact(draft_file))
+    keys = load_keys(key)
+    if not yes:
+        say("\n".join(explain_constitution(draft.read_constitution())))
+    confirm(f"Sign constitution {digest_of(draft.constitution)} and the charter?", yes)
+    with client() as connected:
+        draft = connected.sign_charter(draft, keys)
+    write_artifact(draft_file, draft.to_bytes())
+    missing = ", ".join(draft.missing()) or "nobody: submit it"
+    show(_state(draft, draft_file), as_json, lines([f"Signed. Still to sign: {missing}."]))
+
+
+@command(charter, "submit")
+def charter_submit(
+    draft_files: Annotated[list[Path], typer.Argument(help="The draft, or its signed copies.")],
+    as_json: AsJSON = False,
+) -> None:
+    """Found the log with a draft that every seat has signed."""
+    drafts = [CharterDraft.from_bytes(read_artifact(path)) for path in draft_files]
+    merged = drafts[0]
+    for draft in drafts[1:]:
+        merged = merged.merge(draft)
+    with client() as connected:
+        recorded = connected.found(merged)
+        log = connected.log
+    value = {"charter": recorded.digest, "index": recorded.index, "log": log}
+    show(value, as_json, lines([f"Founded. The log is {log}.", f"Charter: {recorded.digest}"]))
+
+
+@command(constitution, "draft")
+def constitution_draft(
+    source: Annotated[Path, typer.Argument(help="A TOML file; `placet init` writes a template.")],
+    out: OutFile = Path("constitution.json"),
+    amends: Annotated[
+        bool, typer.Option("--amends", help="It shall follow the constitution in force.")
+    ] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Make the document of a constitution from TOML."""
+    if amends:
+        with client() as connected:
+            current = connected.council().newest
+        document = load_constitution(
+            source, version=current.document.version + 1, predecessor=current.digest
+        )
+    else:
+        document = load_constitution(source)
+    payload = encode(document)
+    write_artifact(out, payload)
+    value = {"constitution": digest_of(payload), "version": document.version, "file": str(out)}
+    told = [f"Wrote {out}: constitution {digest_of(payload)}, version {document.version}."]
+    show(value, as_json, lines(told))
+
+
+@command(constitution, "show")
+def constitution_show(
+    source: Annotated[
+        Path | None, typer.Argument(help="A TOML file or a drafted constitution; else: in force.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Show a constitution in plain sentences."""
+    if source is not None:
+        document = read_constitution(source)
+    else:
+        with client() as connected:
+            document = connected.council().newest.document
+    show(document, as_json, lines(explain_constitution(document)))
+
+
+@command(constitution, "amend")
+def constitution_amend(
+    proposal: Annotated[str, typer.Argument(help="The approved proposal, by its digest.")],
+    source: Annotated[Path, typer.Argument(help="The drafted constitution that it names.")],
+    key: KeyFile,
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Put a constitution in force under an approved proposal; takes the key of one of its seats."""
+    document, keys = read_constitution(source), load_keys(key, acting_as)
+    with client() as connected:
+        recorded = connected.amend(keys, find_proposal(connected, proposal), document)
+    value = {"constitution": recorded.digest, "index": recorded.index}
+    show(value, as_json, lines([f"In force: {recorded.digest} (entry {recorded.index})."]))
+
+
+def read_constitution(path: Path) -> Constitution:
+    """A constitution from TOML or from its document; a document keeps its digest."""
+    if path.suffix == ".toml":
+        return load_constitution(path)
+    return decode(Constitution, read_artifact(path))
+
+
+def _state(draft: CharterDraft, path: Path) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "constitution": digest_of(draft.constitution),
+        "charter": digest_of(draft.charter),
+        "log": draft.read_charter().header.log,
+        "signed_by": sorted(draft.signed_by()),
+        "missing": list(draft.missing()),
+    }

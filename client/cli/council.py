@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What members do: propose, vote, veto, pause, proposals, ticket."""
+
+import time
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.console import Console
+
+from placet.client.artifacts import ticket_to_bytes
+from placet.client.cli._frame import (
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    OutFile,
+    Yes,
+    client,
+    command,
+    confirm,
+    lines,
+    load_keys,
+    say,
+    show,
+    table,
+)
+from placet.client.cli._terms import parse_time
+from placet.client.cli._words import find_proposal, short, transfer, when, write_artifact
+from placet.client.cli.charter import read_constitution
+from placet.client.drafts import JobDraft, load_job
+from placet.client.errors import ClientError, UsageRefused
+from placet.client.keys import Keys
+from placet.client.records import ProposalRecord, Recorded
+from placet.client.sync import Client
+from placet.governance.codec import encode
+from placet.governance.documents import Amendment, StopAction, Vote
+from placet.governance.envelope import digest_of
+from placet.governance.errors import GovernanceError
+from placet.governance.explain import explain_account, explain_proposal
+
+app = typer.Typer()
+
+VOTES: tuple[Vote, ...] = ("placet", "non placet", "abstain", "recuse")
+_LISTED = 20
+
+ProposalName = Annotated[
+    str, typer.Argument(help="The proposal's digest, or enough of its beginning.")
+]
+
+
+@command(app)
+def propose(
+    key: KeyFile,
+    source: Annotated[Path | None, typer.Argument(help="job.toml")] = None,
+    amend: Annotated[
+        Path | None, typer.Option(help="Propose this drafted constitution instead of a job.")
+    ] = None,
+    purpose: Annotated[str, typer.Option(help="With --amend: the purpose.")] = "amendment",
+    reason: Annotated[str, typer.Option(help="With --amend: why, in plain words.")] = "",
+    not_after: Annotated[str, typer.Option(help="With --amend: until when (ISO 8601).")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Propose a job (its program is put to the host) or an amendment to the council."""
+    keys = load_keys(key, acting_as)
+    if (source is None) == (amend is None):
+        raise UsageRefused("Give either a job.toml or --amend CONSTITUTION.")
+    with client() as connected:
+        if amend is not None:
+            body = Amendment(digest_of(encode(read_constitution(amend))))
+            recorded = connected.propose(
+                keys,
+                body,
+                purpose=purpose,
+                reason=reason,
+                not_before=int(time.time()),
+                not_after=parse_time(not_after),
+            )
+        else:
+            recorded = _propose_job(
+                connected, keys, load_job(cast("Path", source), int(time.time())), as_json
+            )
+    told = [f"Proposed: {recorded.digest} (entry {recorded.index})."]
+    show({"proposal": recorded.digest, "index": recorded.index}, as_json, lines(told))
+
+
+def _propose_job(connected: Client, keys: Keys, draft: JobDraft, as_json: bool) -> Recorded:
+    with transfer("putting the program", as_json) as progress:
+        connected.put_blob(
+            draft.bundle.blob, draft.bundle.data, owner=keys.signing.public, progress=progress
+        )
+    return connected.propose(
+        keys,
+        draft.body,
+        purpose=draft.purpose,
+        reason=draft.reason,
+        not_before=draft.not_before,
+        not_after=draft.not_after,
+        uses=draft.uses,
+    )
+
+
+@command(app)
+def vote(
+    proposal: ProposalName,
+    choice: Annotated[str, typer.Argument(metavar="VOTE", help=", ".join(VOTES))],
+    key: KeyFile,
+    rationale: Annotated[str, typer.Option(help="Your reasons; some rules demand them.")] = "",
+    interests: Annotated[str, typer.Option(help="Your conflicts of interest.")] = "",
+    expires: Annotated[str, typer.Option(help="ISO 8601; else in 30 days.")] = "",
+    acting_as: ActingAs = "",
+    yes: Yes = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Sign your seat's ballot on a proposal."""
+    wanted = _vote(choice)
+    keys = load_keys(key, acting_as)
+    with client() as connected:
+        digest = find_proposal(connected, proposal)
+        if not yes:
+            document = connected.proposal(digest).proposal.document
+            rules = connected.council().under(document.constitution).constitution
+            say("\n".join(explain_proposal(document, rules)))
+            confirm(f"Vote {choice} on {digest} as {keys.id}?", yes)
+        recorded = connected.vote(
+            keys,
+            digest,
+            wanted,
+            interests=interests,
+            rationale=rationale,
+            expires=parse_time(expires) if expires else None,
+        )
+    value = {"ballot": recorded.digest, "proposal": digest, "index": recorded.index}
+    show(value, as_json, lines([f"Recorded as entry {recorded.index}: {keys.id} says {choice}."]))
+
+
+def _vote(text: str) -> Vote:
+    for vote in VOTES:
+        if vote == text:
+            return vote
+    raise UsageRefused(f"A vote is one of: {', '.join(VOTES)}.", claim="vote", actual=text)
+
+
+@command(app)
+def veto(
+    proposal: ProposalName,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Veto a proposal, also one whose job runs; takes a seat whose role has a veto."""
+    _stop("veto", proposal, load_keys(key, acting_as), reason, as_json)
+
+
+@command(app)
+def pause(
+    proposal: ProposalName,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Pause a proposal and its jobs; any seat may."""
+    _stop("pause", proposal, load_keys(key, acting_as), reason, as_json)
+
+
+def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:
+    with client() as connected:
+        target = find_proposal(connected, proposal)
+        recorded = connected.stop(keys, action, target, reason=reason)
+    value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
+    told = f"Recorded as entry {recorded.index}: from here on nothing of {short(target)} happens."
+    show(value, as_json, lines([told]))
+
+
+@command(app)
+def proposals(
+    proposal: Annotated[
+        str | None, typer.Argument(help="One proposal in full, by its digest.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = _LISTED,
+    as_json: AsJSON = False,
+) -> None:
+    """List the newest proposals, or show one in plain sentences with what it still needs."""
+    with client() as connected:
+        if proposal is not None:
+            _show_proposal(connected, find_proposal(connected, proposal), as_json)
+            return
+        records = [_read(connected, item.digest) for item in connected.proposals(limit)]
+    known = [record for record in records if isinstance(record, ProposalRecord)]
+    for record in records:
+        if isinstance(record, str):
+            say(record)
+    rows = [_row(record) for record in known]
+    columns = ("proposal", "entry", "action", "purpose", "by", "ballots", "until")
+    show(
+        [
+            {
+                "digest": record.proposal.digest,
+                "index": record.index,
+                "action": record.proposal.document.action,
+                "purpose": record.proposal.document.purpose,
+                "proposer": record.proposal.document.proposer,
+                "ballots": len(record.ballots),
+                "not_after": when(record.proposal.document.not_after),
+            }
+            for record in known
+        ],
+        as_json,
+        table(columns, rows, "No proposals."),
+    )
+
+
+def _read(connected: Client, digest: str) -> ProposalRecord | str:
+    try:
+        return connected.proposal(digest)
+    except (GovernanceError, ClientError) as error:
+        return f"{short(digest)}: {error}"
+
+
+def _row(record: ProposalRecord) -> tuple[object, ...]:
+    document = record.proposal.document
+    return (
+        short(record.proposal.digest),
+        record.index,
+        document.action,
+        document.purpose,
+        document.proposer,
+        len(record.ballots),
+        when(document.not_after),
+    )
+
+
+def _show_proposal(connected: Client, digest: str, as_json: bool) -> None:
+    record = connected.proposal(digest)
+    council = connected.council()
+    account = connected.account(record.ticket, council)
+    document = record.proposal.document
+    rules = council.under(document.constitution).constitution
+    sentences = [*explain_proposal(document, rules), "", *explain_account(account)]
+    value = {
+        "digest": digest,
+        "index": record.index,
+        "proposal": document,
+        "ballots": [{"digest": b.digest, "ballot": b.document} for b in record.ballots],
+        "refusals": [{"reason": r.reason, "message": str(r)} for r in account.refusals],
+    }
+
+    def text(console: Console) -> None:
+        lines(sentences)(console)
+
+    show(value, as_json, text)
+
+
+@command(app)
+def ticket(proposal: ProposalName, out: OutFile, as_json: AsJSON = False) -> None:
+    """Collect a proposal and its ballots into a ticket file."""
+    with client() as connected:
+        record = connected.proposal(find_proposal(connected, proposal))
+    write_artifact(out, ticket_to_bytes(record.ticket))
+    value = {"file": str(out), "proposal": record.proposal.digest, "ballots": len(record.ballots)}
+    show(value, as_json, lines([f"Wrote {out}: {len(record.ballots)} ballot(s)."]))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""explain: rules, constitutions, proposals and refusals as sentences that a lawyer can check."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from placet.client.artifacts import ticket_from_bytes
+from placet.client.cli._frame import AsJSON, client, command, lines, show
+from placet.client.cli._words import find_proposal, read_artifact
+from placet.client.cli.charter import read_constitution
+from placet.client.errors import UsageRefused
+from placet.governance.documents import Constitution, Proposal
+from placet.governance.envelope import inspect
+from placet.governance.explain import (
+    explain_constitution,
+    explain_proposal,
+    explain_refusal,
+    explain_rule,
+)
+
+app = typer.Typer(help="Say it in plain sentences.", no_args_is_help=True)
+
+Source = Annotated[
+    Path | None,
+    typer.Option("--constitution", help="A TOML file or drafted document; else: in force."),
+]
+
+
+@command(app)
+def rule(
+    id: Annotated[str, typer.Argument(help="The rule's id.")],
+    source: Source = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Explain one rule."""
+    rules = {rule.id: rule for rule in _constitution(source).rules}
+    if id not in rules:
+        raise UsageRefused(f"There is no rule {id!r}. There are: {', '.join(rules)}.")
+    _explain(explain_rule(rules[id]), as_json)
+
+
+@command(app)
+def constitution(source: Source = None, as_json: AsJSON = False) -> None:
+    """Explain a constitution."""
+    _explain(explain_constitution(_constitution(source)), as_json)
+
+
+@command(app)
+def proposal(
+    name: Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its digest, or a ticket file.")],
+    as_json: AsJSON = False,
+) -> None:
+    """Explain a proposal; from a ticket file nothing is verified and no host is asked."""
+    if Path(name).is_file():
+        bundle = ticket_from_bytes(read_artifact(Path(name)))
+        _explain(explain_proposal(inspect(bundle.proposal, Proposal), None), as_json)
+        return
+    with client() as connected:
+        document = connected.proposal(find_proposal(connected, name)).proposal.document
+        rules = connected.council().under(document.constitution).constitution
+    _explain(explain_proposal(document, rules), as_json)
+
+
+@command(app)
+def refusal(
+    file: Annotated[
+        Path | None, typer.Argument(help="What a command wrote with --json; else standard input.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Explain a refusal that a command wrote with --json."""
+    text = read_artifact(file).decode(errors="replace") if file else sys.stdin.read()
+    try:
+        value: Any = json.loads(text)
+        told: Any = value.get("error") or value.get("refusal") or value
+        details = {str(k): str(v) for k, v in cast("dict[Any, Any]", told["details"]).items()}
+        sentences = explain_refusal(str(told["reason"]), str(told["message"]), details)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise UsageRefused("This is no refusal. Give what a command wrote with --json.") from None
+    _explain(sentences, as_json)
+
+
+def _constitution(source: Path | None) -> Constitution:
+    if source is not None:
+        return read_constitution(source)
+    with client() as connected:
+        return connected.council().newest.document
+
+
+def _explain(sentences: list[str], as_json: bool) -> None:
+    show({"sentences": sentences}, as_json, lines(sentences))

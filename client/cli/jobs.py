@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: submit, jobs, watch, cancel, result, and run --local."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from placet.client.artifacts import ticket_from_bytes
+from placet.client.bundles import build_bundle
+from placet.client.cli._frame import (
+    EXIT_REFUSED,
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    client,
+    command,
+    lines,
+    load_keys,
+    say,
+    show,
+    table,
+)
+from placet.client.cli._terms import parse_scalar
+from placet.client.cli._words import (
+    JOB_COLUMNS,
+    find_proposal,
+    job_json,
+    job_row,
+    read_artifact,
+    transfer,
+)
+from placet.client.errors import UsageRefused
+from placet.client.records import Job
+from placet.client.sync import Client
+from placet.governance.explain import explain_refusal
+
+app = typer.Typer()
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+
+
+@command(app)
+def submit(
+    ticket: Annotated[str, typer.Argument(help="A ticket file, or a proposal's digest.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Submit a job under a ticket."""
+    path = Path(ticket)
+    with client() as connected:
+        if path.is_file():
+            bundle = ticket_from_bytes(read_artifact(path))
+        else:
+            bundle = connected.proposal(find_proposal(connected, ticket)).ticket
+        job = connected.submit(bundle)
+        if watch:
+            say(f"Submitted {job.id}.")
+            job = _follow(connected, job.id, as_json)
+    _tell(job, as_json)
+
+
+@command(app)
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    as_json: AsJSON = False,
+) -> None:
+    """List the newest jobs."""
+    with client() as connected:
+        found = connected.jobs(limit)
+    rows = [job_row(job) for job in found]
+    show([job_json(job) for job in found], as_json, table(JOB_COLUMNS, rows, "No jobs."))
+
+
+@command(app)
+def watch(id: JobId, as_json: AsJSON = False) -> None:
+    """Follow a job until it has ended; exits with 1 if it failed or was stopped."""
+    with client() as connected:
+        job = _follow(connected, id, as_json)
+    _tell(job, as_json)
+
+
+@command(app)
+def cancel(
+    id: JobId,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Cancel a job's proposal: takes its proposer or a seat."""
+    with client() as connected:
+        recorded = connected.cancel(load_keys(key, acting_as), id, reason=reason)
+    value = {"stop": recorded.digest, "index": recorded.index}
+    show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
+
+
+@command(app)
+def result(
+    id: JobId,
+    key: KeyFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write into.")],
+    recipient: Annotated[
+        str, typer.Option(help="Your name in the proposal, if not the key's id.")
+    ] = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Fetch what a job released: verify the receipt, then fetch, verify and open the outputs."""
+    keys = load_keys(key)
+    with client() as connected, transfer("fetching", as_json) as progress:
+        found = connected.result(id, keys, out, recipient=recipient or None, progress=progress)
+    said = found.receipt.receipt.predicate
+    value = {
+        "receipt": found.receipt.digest,
+        "receipt_file": str(found.receipt_file),
+        "marks": list(said.marks),
+        "outputs": {name: str(path) for name, path in found.outputs.items()},
+    }
+    told = [
+        f"Receipt {found.receipt.digest} (entry {said.entry}), {' '.join(said.marks) or 'no marks'}.",
+        *(f"Wrote {path}." for path in found.outputs.values()),
+    ]
+    show(value, as_json, lines(told))
+
+
+@command(app)
+def run(
+    program: Annotated[Path, typer.Argument(help="A folder with main.py, or one file.")],
+    local: Annotated[bool, typer.Option("--local", help="Here, without any protection.")] = False,
+    input: Annotated[list[str] | None, typer.Option(help="NAME=PATH, in the clear.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE")] = None,
+    output: Annotated[list[str] | None, typer.Option(help="NAME=MAX_BYTES")] = None,
+    output_dir: Annotated[Path, typer.Option(help="Where outputs are written.")] = Path("out"),
+) -> None:
+    """Try a program here as a worker would run it, on data in the clear, with no council."""
+    if not local:
+        raise UsageRefused("Only --local runs without a council. To run under one: placet propose.")
+    bundle = build_bundle(program)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="placet-") as folder:
+        path = Path(folder, "bundle.tar")
+        path.write_bytes(bundle.data)
+        arguments = [sys.executable, "-I", "-m", "placet.enclave", "local", "--bundle", str(path)]
+        for one in input or []:
+            arguments += ["--input", one]
+        for one in parameter or []:
+            arguments += ["--parameter", _as_json(one)]
+        for one in output or []:
+            arguments += ["--output", one]
+        arguments += ["--output-dir", str(output_dir)]
+        code = subprocess.run(arguments, check=False).returncode
+    if code:
+        say(f"The program did not end well (exit code {code}); the lines above say why.")
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _as_json(text: str) -> str:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise UsageRefused(f"{text!r} is not NAME=VALUE.")
+    return f"{name}={json.dumps(parse_scalar(value))}"
+
+
+def _follow(connected: Client, id: str, as_json: bool) -> Job:
+    """Watch with a bar on a terminal, with a line a change elsewhere, and with a JSON line a change for --json."""
+    console = Console(stderr=True)
+    if console.is_terminal and not as_json:
+        return _follow_bar(connected, id, console)
+    last: Job | None = None
+    for last in connected.watch(id):
+        if as_json:
+            say(json.dumps(job_json(last)))
+        else:
+            say(f"{last.id} {last.state} {last.progress}% attempt {last.attempt}")
+    assert last is not None, "watch ends with a job that has ended"
+    return last
+
+
+def _follow_bar(connected: Client, id: str, console: Console) -> Job:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    last: Job | None = None
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(id, total=100)
+        for last in connected.watch(id):
+            bar.update(task, completed=last.progress, description=last.state)
+    assert last is not None, "watch ends with a job that has ended"
+    return last
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    show(job_json(job), as_json, table(JOB_COLUMNS, [job_row(job)], ""))
+    if job.refusal is not None:
+        if not as_json:
+            say(
+                "\n".join(
+                    explain_refusal(job.refusal.reason, str(job.refusal), job.refusal.details)
+                )
+            )
+        raise typer.Exit(EXIT_REFUSED)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What owners do: seal, open, put, grant, provision, withdraw, delete."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from placet.client.cli._frame import (
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    OutFile,
+    client,
+    command,
+    lines,
+    load_keys,
+    show,
+)
+from placet.client.cli._terms import GrantFlags, terms_from_flags
+from placet.client.cli._words import read_artifact, transfer, write_artifact
+from placet.client.drafts import GrantDraft, load_grant
+from placet.client.errors import UsageRefused
+from placet.client.keys import PublicKeys
+from placet.client.objects import SealedObject, open_file, seal_file
+from placet.governance.documents import Grant
+from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.explain import explain_grant
+
+app = typer.Typer()
+
+ObjectFile = Annotated[Path, typer.Option("--object", help="The .object.json that seal wrote.")]
+
+
+@command(app)
+def seal(
+    source: Annotated[Path, typer.Argument(help="The file to seal.")],
+    owner: Annotated[Path, typer.Option(help="Your .pub.json: to whom the key is sealed.")],
+    label: Annotated[list[str] | None, typer.Option(help="A data label (repeatable).")] = None,
+    kind: Annotated[str, typer.Option(help="What it is: dataset, model, ...")] = "dataset",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="SOURCE.sealed")] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Seal a file at home: FILE.sealed to put, FILE.object.json with its descriptor and key."""
+    sealed_path = out or source.with_name(source.name + ".sealed")
+    object_path = sealed_path.with_name(sealed_path.name.removesuffix(".sealed") + ".object.json")
+    recipient = PublicKeys.load(owner).hpke
+    with transfer("sealing", as_json) as progress:
+        made = seal_file(
+            source, sealed_path, recipient, kind=kind, labels=tuple(label or ()), progress=progress
+        )
+    write_artifact(object_path, made.to_bytes())
+    value = {
+        "sealed": str(sealed_path),
+        "object": str(object_path),
+        "digest": made.descriptor.digest,
+        "descriptor": made.descriptor.to_dict(),
+    }
+    told = [f"Wrote {sealed_path} and {object_path}: object {made.descriptor.digest}."]
+    show(value, as_json, lines(told))
+
+
+@command(app, "open")
+def open_command(
+    source: Annotated[Path, typer.Argument(help="The sealed file.")],
+    object_file: ObjectFile,
+    key: KeyFile,
+    out: OutFile,
+    as_json: AsJSON = False,
+) -> None:
+    """Verify and open a file that was sealed to you."""
+    made, keys = SealedObject.load(object_file), load_keys(key)
+    with transfer("opening", as_json) as progress:
+        open_file(source, out, made, keys.hpke, progress)
+    show({"file": str(out), "bytes": made.descriptor.length}, as_json, lines([f"Wrote {out}."]))
+
+
+@command(app)
+def put(
+    source: Annotated[Path, typer.Argument(help="The sealed file.")],
+    object_file: ObjectFile,
+    owner: Annotated[
+        Path | None, typer.Option(help="The .pub.json of who may delete it; else nobody may.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Put a sealed file to the host; after an interruption it goes on where it stopped."""
+    id = SealedObject.load(object_file).descriptor.id
+    deleter = PublicKeys.load(owner).signing if owner else None
+    with client() as connected, transfer("putting", as_json) as progress:
+        blob = connected.put_blob(id, source, owner=deleter, progress=progress)
+    show(blob, as_json, lines([f"The host has all {blob.length} bytes of {id}."]))
+
+
+@command(app)
+def grant(
+    key: KeyFile,
+    out: OutFile,
+    source: Annotated[Path | None, typer.Argument(help="grant.toml, in place of flags.")] = None,
+    object_file: Annotated[Path | None, typer.Option("--object", help="The .object.json.")] = None,
+    purpose: Annotated[list[str] | None, typer.Option(help='A purpose, or "any".')] = None,
+    program: Annotated[list[str] | None, typer.Option(help='Digest, folder, or "any".')] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help='NAME=VALUE, NAME=LOW..HIGH, "none" or "any".')
+    ] = None,
+    recipient: Annotated[list[str] | None, typer.Option(help='.pub.json, key, or "any".')] = None,
+    combine_with: Annotated[
+        list[str] | None, typer.Option(help='An owner, "none" or "any".')
+    ] = None,
+    uses: Annotated[str, typer.Option(help='How many jobs, or "any".')] = "",
+    expires: Annotated[str, typer.Option(help="ISO 8601, as 2027-01-31T12:00:00Z.")] = "",
+    privacy: Annotated[str, typer.Option(help='"any" or "none".')] = "",
+    witnesses: Annotated[str, typer.Option(help='"any" or "demanded".')] = "",
+    approval: Annotated[list[str] | None, typer.Option(help="A seat that must approve.")] = None,
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Sign a grant for the use of an object, from a TOML file or from flags; nothing is sent."""
+    if source is not None:
+        draft = load_grant(source)
+    elif object_file is not None:
+        flags = GrantFlags(
+            purpose, program, parameter, recipient, combine_with, approval,
+            uses, expires, privacy, witnesses,
+        )  # fmt: skip
+        terms = terms_from_flags(flags)
+        draft = GrantDraft(SealedObject.load(object_file), terms)
+    else:
+        raise UsageRefused("Give a grant.toml, or --object and the other terms as flags.")
+    with client() as connected:
+        envelope = connected.grant(load_keys(key, acting_as), draft.object.descriptor, draft.terms)
+    write_artifact(out, envelope)
+    document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
+    told = [f"Wrote {out}: grant {digest}.", *explain_grant(document)]
+    show({"file": str(out), "grant": digest, "terms": document}, as_json, lines(told))
+
+
+@command(app)
+def provision(
+    grant_file: Annotated[Path, typer.Argument(help="The signed grant.")],
+    object_file: ObjectFile,
+    key: KeyFile,
+    as_json: AsJSON = False,
+) -> None:
+    """Check the authority's evidence under the grant's policy, and give it the object's key."""
+    keys = load_keys(key)
+    secret = SealedObject.load(object_file).open_key(keys.hpke)
+    with client() as connected:
+        recorded = connected.provision(keys, read_artifact(grant_file), secret)
+    secret.wipe()
+    value = {"grant": recorded.digest, "index": recorded.index}
+    show(value, as_json, lines([f"Provisioned: grant {recorded.digest}, entry {recorded.index}."]))
+
+
+@command(app)
+def withdraw(
+    grant_digest: Annotated[str, typer.Argument(metavar="GRANT", help="Digest, or the file.")],
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why, for the council.")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Withdraw a grant, for ever and at once, also for jobs that run."""
+    path = Path(grant_digest)
+    digest = parse_envelope(read_artifact(path)).digest if path.is_file() else grant_digest
+    with client() as connected:
+        recorded = connected.stop(load_keys(key, acting_as), "withdraw", digest, reason=reason)
+    told = f"Withdrawn: the log has it as entry {recorded.index}.."
+    show({"stop": recorded.digest, "index": recorded.index}, as_json, lines([told]))
+
+
+@command(app)
+def delete(
+    object_id: Annotated[str, typer.Argument(help="The object's id, or its .object.json.")],
+    key: KeyFile,
+    as_json: AsJSON = False,
+) -> None:
+    """Have the host forget the sealed bytes of an object that was put with your key as owner."""
+    path = Path(object_id)
+    id = SealedObject.load(path).descriptor.id if path.is_file() else object_id
+    with client() as connected:
+        connected.delete_blob(id, load_keys(key))
+    show({"deleted": id}, as_json, lines([f"The host says that {id} is deleted."]))

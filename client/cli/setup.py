@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Setting up: init, keygen, measure, host, status."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from placet.attestation import SIMULATION_SIGNER, measure
+from placet.client._channel import fetch_certificate, pin_of
+from placet.client._files import write_file
+from placet.client.cli._frame import (
+    AsJSON,
+    Yes,
+    client,
+    command,
+    confirm,
+    home,
+    lines,
+    say,
+    show,
+    table,
+)
+from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
+from placet.client.errors import SettingMissing
+from placet.client.keys import Keys, needs_passphrase, public_path
+from placet.client.templates import constitution_template, grant_template, job_template
+
+app = typer.Typer()
+
+ROLES = ("authority", "worker")
+
+
+@command(app)
+def init(
+    host: Annotated[str, typer.Option(help="Where the host listens: address:port.")] = "",
+    pin: Annotated[str, typer.Option(help="The pin that the host prints when it starts.")] = "",
+    templates: Annotated[
+        Path | None, typer.Option(help="Write constitution.toml, grant.toml and job.toml there.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Make a home folder for one council: its host, and commented templates."""
+    if host:
+        found = pin or pin_of(fetch_certificate(host))
+        if not pin:
+            confirm(f"The host at {host} shows the certificate {found}. Is it the operator's?", yes)
+        home().configure(host, found)
+        say(f"Wrote {home().config}.")
+    if templates is not None:
+        _write_templates(templates)
+    if not host and templates is None:
+        raise SettingMissing(
+            "Say what to set up: --host ADDRESS:PORT, --templates FOLDER, or both."
+        )
+
+
+def _write_templates(folder: Path) -> None:
+    authority, worker = (measure(role) for role in ROLES)
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "constitution.toml": constitution_template(authority, worker, SIMULATION_SIGNER),
+        "grant.toml": grant_template(),
+        "job.toml": job_template(),
+    }
+    for name, text in contents.items():
+        path = folder / name
+        if path.exists():
+            say(f"{path} is there already, and stays as it is.")
+            continue
+        write_file(path, text.encode())
+        say(f"Wrote {path}.")
+
+
+@command(app)
+def keygen(
+    id: Annotated[str, typer.Argument(help="Your seat's or party's id in the constitution.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The key file (ID.key).")] = None,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for a passphrase and encrypt the key file.")
+    ] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Make a signing key and an HPKE key: ID.key to keep, ID.pub.json to give to others."""
+    path = out or Path(f"{id}.key")
+    secret = os.environ.get("PLACET_PASSPHRASE", "")
+    if passphrase and not secret:
+        secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    keys = Keys.generate(id)
+    public = keys.save(path, secret if passphrase else "")
+    value = {
+        "id": id,
+        "key_file": str(path),
+        "public_file": str(public),
+        "encrypted": needs_passphrase(path),
+        "signing": keys.public.signing.text,
+        "hpke": keys.public.hpke.to_text(),
+    }
+    told = [f"Wrote {path} (keep it) and {public_path(path)} (give it to the council)."]
+    show(value, as_json, lines(told))
+
+
+@command(app, "measure")
+def measure_command(as_json: AsJSON = False) -> None:
+    """Print the measurements of the Placet installed here, for the constitution."""
+    found = {role: measure(role) for role in ROLES}
+    show(found, as_json, table(("role", "measurement"), list(found.items()), ""))
+
+
+@command(
+    app,
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
+)
+def host(context: typer.Context) -> None:
+    """Start a host in the foreground; takes what `python -m placet.host` takes (--help lists it)."""
+    if importlib.util.find_spec("sqlalchemy") is None:
+        raise SettingMissing(
+            "The host's packages are not installed. Run: pip install 'placet[host]'"
+        )
+    arguments = [sys.executable, "-m", "placet.host", *context.args]
+    os.execv(sys.executable, arguments)  # signals reach the host itself
+
+
+@command(app)
+def status(as_json: AsJSON = False) -> None:
+    """Show host, log, evidence, and the newest jobs."""
+    with client() as connected:
+        found = connected.status()
+    value = {
+        "host": found.address,
+        "log": found.log,
+        "size": found.size,
+        "constitution": found.constitution,
+        "evidence": found.evidence,
+        "marks": list(found.marks),
+        "jobs": [job_json(job) for job in found.jobs],
+    }
+    rows = [
+        ("host", found.address),
+        ("log", found.log or "not founded"),
+        ("entries", found.size),
+        ("constitution", short(found.constitution) or "none"),
+        ("evidence", found.evidence),
+        ("marks", " ".join(found.marks)),
+    ]
+
+    def text(console: Console) -> None:
+        table(("", ""), rows, "")(console)
+        table(JOB_COLUMNS, [job_row(job) for job in found.jobs], "No jobs.")(console)
+
+    show(value, as_json, text)
+
+
+@command(app)
+def pin(host: Annotated[str, typer.Argument(help="address:port")], as_json: AsJSON = False) -> None:
+    """Print the pin of the certificate that a host shows; compare it with what its operator says."""
+    found = pin_of(fetch_certificate(host))
+    show({"host": host, "pin": found}, as_json, lines([found]))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verifying artifacts offline: verify receipt, ticket, evidence. And auditing a whole log."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from placet.attestation import Policy
+from placet.client.artifacts import EvidenceFile, ReceiptFile, ticket_from_bytes
+from placet.client.cli._frame import (
+    EXIT_REFUSED,
+    AsJSON,
+    command,
+    home,
+    lines,
+    show,
+)
+from placet.client.cli._terms import parse_time
+from placet.client.cli._words import read_artifact
+from placet.client.cli.charter import read_constitution
+from placet.client.errors import UsageRefused
+from placet.governance.account import Times
+from placet.governance.codec import encode
+from placet.governance.documents import Constitution, Proposal
+from placet.governance.envelope import digest_of, inspect
+from placet.governance.evaluate import InForce, evaluate
+from placet.governance.explain import explain_account
+
+app = typer.Typer(help="Verify artifacts offline.", no_args_is_help=True)
+
+LogText = Annotated[str, typer.Option("--log", help="The log's key; else the home folder's.")]
+At = Annotated[str, typer.Option("--at", help="Judge at this time (ISO 8601); else now.")]
+ConstitutionFile = Annotated[
+    Path, typer.Option("--constitution", help="The constitution to judge by (drafted document).")
+]
+
+
+@command(app)
+def receipt(
+    file: Annotated[Path, typer.Argument(help="receipt.json, as `placet result` writes it.")],
+    log: LogText = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Verify a receipt: signed by the log's key, in the log, and what the entry there names."""
+    verified = ReceiptFile.from_bytes(read_artifact(file)).verify(_log(log))
+    said = verified.receipt.predicate
+    told = [
+        f"Receipt {verified.digest} holds: entry {said.entry} of the log {said.header.log}.",
+        f"Marks: {' '.join(said.marks) or 'none'}. Evidence: {said.evidence}.",
+        f"Proposal {said.proposal}, program {said.program}, approved by {', '.join(said.approved_by)}.",
+        *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
+    ]
+    show({"digest": verified.digest, "receipt": verified.receipt}, as_json, lines(told))
+
+
+@command(app)
+def ticket(
+    file: Annotated[Path, typer.Argument(help="A ticket file.")],
+    constitution: ConstitutionFile,
+    log: LogText = "",
+    at: At = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Judge a ticket on paper: signatures, seats, rules, window; not stops, uses or grants."""
+    bundle = ticket_from_bytes(read_artifact(file))
+    document = read_constitution(constitution)
+    in_force = InForce(document, _digest_under(document, bundle.proposal), _log(log))
+    now = _time(at)
+    account = evaluate(bundle, in_force, Times(now, now))
+    value = {
+        "proposal": account.proposal,
+        "valid": not account.refusals,
+        "ballots": account.ballots,
+        "rules": account.rules,
+        "refusals": [{"reason": r.reason, "message": str(r)} for r in account.refusals],
+    }
+    show(value, as_json, lines(explain_account(account)))
+    if account.refusals:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@command(app)
+def evidence(
+    file: Annotated[Path, typer.Argument(help="An evidence file.")],
+    constitution: ConstitutionFile,
+    log: LogText = "",
+    at: At = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Verify an authority's evidence under a constitution; only who chose its nonce knows that it is fresh."""
+    policy = Policy.from_dict(read_constitution(constitution).evidence.authority)
+    found = EvidenceFile.from_bytes(read_artifact(file))
+    verified = found.verify(policy, now=_time(at), log=log or home().memory().log)
+    claims = verified.claims
+    value = {
+        "log": verified.identity.log,
+        "kind": claims.kind,
+        "measurement": claims.measurement,
+        "tcb_status": claims.tcb_status,
+        "simulated": verified.simulated,
+    }
+    told = [
+        f"The evidence holds: an authority of the log {verified.identity.log}.",
+        f"Kind {claims.kind}, measurement {claims.measurement}, {claims.tcb_status}.",
+    ]
+    if verified.simulated:
+        told.append("SIMULATED: no hardware vouches for it.")
+    show(value, as_json, lines(told))
+
+
+def _digest_under(document: Constitution, proposal: bytes) -> str:
+    """A constitution's digest; the TOML form has none of its own, so it is refused where the digest matters."""
+    digest = digest_of(encode(document))
+    named = inspect(proposal, Proposal).constitution
+    if digest != named:
+        raise UsageRefused(
+            "The ticket is under another constitution. Name the drafted document (.json) that it names.",
+            claim="constitution",
+            expected=named,
+            actual=digest,
+        )
+    return digest
+
+
+def _log(given: str) -> str:
+    log = given or home().memory().log
+    if not log:
+        raise UsageRefused("No log is known here. Give --log, as the charter names it.")
+    return log
+
+
+def _time(text: str) -> int:
+    return parse_time(text) if text else int(time.time())

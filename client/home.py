@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The home folder of a client: which host, its certificate's pin, and what was seen of the log.
+
+    config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
+    log.json      the pinned log and the newest checkpoint seen (memory.py)
+
+One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
+"""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from placet.client._files import read_file, write_file
+from placet.client.errors import FileRefused, SettingMissing
+from placet.client.memory import CheckpointMemory
+
+_MAX_CONFIG = 64 * 1024
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+_PIN = re.compile(r"sha256:[0-9a-f]{64}")
+
+_CONFIG = """\
+# Where the council's host listens.
+host = "{host}"
+# SHA-256 of the host's TLS certificate (DER). `placet status` fails if another certificate answers.
+pin = "{pin}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A home folder; nothing is read before it is asked for."""
+
+    folder: Path
+
+    @classmethod
+    def default(cls) -> "Home":
+        """`$PLACET_HOME`, or `~/.placet`."""
+        return cls(Path(os.environ.get("PLACET_HOME") or Path.home() / ".placet"))
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
+    def configure(self, host: str, pin: str) -> None:
+        """Write the configuration. Raises `FileRefused` for an address or pin that is none."""
+        _check(host, pin, self.config)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(self.config, _CONFIG.format(host=host, pin=pin).encode())
+
+    def host(self) -> tuple[str, str]:
+        """Address and pin of the host. Raises `SettingMissing` or `FileRefused`."""
+        if not self.config.exists():
+            raise SettingMissing(
+                f"No host is configured in {self.folder}. Run: placet init --host ADDRESS:PORT --pin PIN",
+                claim=str(self.config),
+            )
+        try:
+            values = tomllib.loads(read_file(self.config, _MAX_CONFIG).decode())
+            host, pin = str(values["host"]), str(values["pin"])
+        except (ValueError, KeyError):
+            raise FileRefused(
+                f"{self.config} must have host and pin. Run: placet init --host ADDRESS:PORT --pin PIN"
+            ) from None
+        _check(host, pin, self.config)
+        return host, pin
+
+    def memory(self) -> CheckpointMemory:
+        """What was seen of the log."""
+        return CheckpointMemory(self.folder / "log.json")
+
+
+def _check(host: str, pin: str, where: Path) -> None:
+    if not _ADDRESS.fullmatch(host):
+        raise FileRefused(f'In {where} the host must be "address:port", not {host!r}.')
+    if not _PIN.fullmatch(pin):
+        raise FileRefused(
+            f'In {where} the pin must be "sha256:" and 64 hexadecimal digits; the host prints its pin when it starts.'
+        )

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for programs without an event loop: the same core, run in a background thread.
+
+    with Client.at_home(Home.default()) as client:
+        job = client.submit(ticket)
+        for state in client.watch(job.id):
+            ...
+
+Progress callbacks are called from that thread. Each method does what its namesake in `AsyncClient` says.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from placet.client._grants import Terms
+from placet.client._portal import Portal
+from placet.client._sync_council import SyncCouncil
+from placet.client.aio import AsyncClient
+from placet.client.artifacts import ReceiptFile
+from placet.client.home import Home
+from placet.client.keys import Keys
+from placet.client.memory import CheckpointMemory
+from placet.client.objects import Progress
+from placet.client.records import Blob, HostStatus, Job, Recorded, Result
+from placet.client.verify import VerifiedReceipt
+from placet.governance.evaluate import Ticket
+from placet.governance.keys import PublicKey
+from placet.sealing import ObjectDescriptor, StreamKey
+
+
+class Client(SyncCouncil):
+    """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a context."""
+
+    @classmethod
+    def connect(cls, address: str, pin: str, *, memory: CheckpointMemory | None = None) -> Self:
+        """See `AsyncClient.connect`."""
+        portal = Portal()
+        try:
+            return cls(portal, portal.run(AsyncClient.connect(address, pin, memory=memory)))
+        except BaseException:
+            portal.close()
+            raise
+
+    @classmethod
+    def at_home(cls, home: Home) -> Self:
+        """See `AsyncClient.at_home`."""
+        address, pin = home.host()
+        return cls.connect(address, pin, memory=home.memory())
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        try:
+            self._portal.run(self._core.close())
+        finally:
+            self._portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def status(self, limit: int = 10) -> HostStatus:
+        """See `AsyncClient.status`."""
+        return self._portal.run(self._core.status(limit))
+
+    def put_blob(
+        self,
+        id: str,
+        source: Path | bytes,
+        *,
+        owner: PublicKey | None = None,
+        progress: Progress | None = None,
+    ) -> Blob:
+        """See `AsyncClient.put_blob`."""
+        return self._portal.run(self._core.put_blob(id, source, owner=owner, progress=progress))
+
+    def stat_blob(self, id: str) -> Blob:
+        """See `AsyncClient.stat_blob`."""
+        return self._portal.run(self._core.stat_blob(id))
+
+    def get_blob(
+        self, id: str, sink: Path, *, length: int | None = None, progress: Progress | None = None
+    ) -> Path:
+        """See `AsyncClient.get_blob`."""
+        return self._portal.run(self._core.get_blob(id, sink, length=length, progress=progress))
+
+    def delete_blob(self, id: str, keys: Keys) -> None:
+        """See `AsyncClient.delete_blob`."""
+        self._portal.run(self._core.delete_blob(id, keys))
+
+    def grant(self, keys: Keys, object: ObjectDescriptor, terms: Terms) -> bytes:
+        """See `AsyncClient.grant`."""
+        return self._portal.run(self._core.grant(keys, object, terms))
+
+    def provision(self, keys: Keys, grant: bytes, key: StreamKey) -> Recorded:
+        """See `AsyncClient.provision`."""
+        return self._portal.run(self._core.provision(keys, grant, key))
+
+    def submit(self, ticket: Ticket, request_id: bytes | None = None) -> Job:
+        """See `AsyncClient.submit`."""
+        return self._portal.run(self._core.submit(ticket, request_id))
+
+    def job(self, id: str) -> Job:
+        """See `AsyncClient.job`."""
+        return self._portal.run(self._core.job(id))
+
+    def jobs(self, limit: int = 100, before: str = "") -> tuple[Job, ...]:
+        """See `AsyncClient.jobs`."""
+        return self._portal.run(self._core.jobs(limit, before))
+
+    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[Job]:
+        """See `AsyncClient.watch`."""
+        return self._portal.iterate(self._core.watch(id, patience=patience))
+
+    def wait(self, id: str, *, patience: float = 60.0) -> Job:
+        """See `AsyncClient.wait`."""
+        return self._portal.run(self._core.wait(id, patience=patience))
+
+    def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
+        """See `AsyncClient.cancel`."""
+        return self._portal.run(self._core.cancel(keys, id, reason=reason))
+
+    def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
+        """See `AsyncClient.receipt`."""
+        return self._portal.run(self._core.receipt(id, recipient))
+
+    def result(
+        self,
+        id: str,
+        keys: Keys,
+        folder: Path,
+        *,
+        recipient: str | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """See `AsyncClient.result`."""
+        return self._portal.run(
+            self._core.result(id, keys, folder, recipient=recipient, progress=progress)
+        )

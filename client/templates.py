@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commented templates that `placet init` writes. Each is a complete file; what has to be replaced is in capitals."""
+
+from string import Template
+
+# The signer of every simulated enclave (placet.attestation.SIMULATION_SIGNER) is filled in, and the measurements of the
+# Placet that is installed here.
+_CONSTITUTION = Template("""\
+# A council's constitution. Every field is needed; what is to be unrestricted says "any".
+# Times are ISO 8601 with an offset. Keys are texts (ed25519:..., p256:...) or the .pub.json files of `placet keygen`.
+name = "EXAMPLE COUNCIL"
+# The labels that data may carry; rules refer to them.
+labels = ["health"]
+# Neither witnesses nor recovery are built into this version.
+witnesses = "none"
+recovery = "none"
+
+[[organisations]]
+id = "hospital-a"
+name = "Hospital A"
+
+[[organisations]]
+id = "hospital-b"
+name = "Hospital B"
+
+# Seats vote. Several keys may act for a seat; it has one vote.
+[[seats]]
+id = "alice"
+organisation = "hospital-a"
+role = "member"
+keys = ["alice.pub.json"]
+term_start = 2026-01-01T00:00:00Z
+term_end = 2036-01-01T00:00:00Z
+
+[[seats]]
+id = "bob"
+organisation = "hospital-b"
+role = "data-protection"
+keys = ["bob.pub.json"]
+term_start = 2026-01-01T00:00:00Z
+term_end = 2036-01-01T00:00:00Z
+
+# Parties own data or submit jobs, and do not vote.
+[[parties]]
+id = "analyst"
+organisation = "hospital-a"
+keys = ["analyst.pub.json"]
+
+# Every rule that applies must hold; where none applies, all is refused.
+[[rules]]
+id = "research"
+title = "Research on health data"
+[rules.when]
+actions = ["job"]
+purposes = ["research"]
+labels = ["health"]
+[rules.demand]
+approvals = 2               # seats that say placet
+organisations = 2           # distinct organisations among them
+roles = { data-protection = 1 }  # how many of a role must be among them
+veto = ["data-protection"]  # roles of which any one seat stops it
+conflicts = []              # whose organisation's approval does not count: "submitter", "owner"
+rationale = false           # whether each ballot has to give its reasons
+lifetime_seconds = 2592000  # longest window of a ticket
+uses = 10                   # the most that a proposal may ask for
+
+[[rules]]
+id = "amend"
+title = "Changes of this constitution"
+[rules.when]
+actions = ["amend"]
+purposes = "any"
+labels = "any"
+[rules.demand]
+approvals = 2
+organisations = 2
+roles = {}
+veto = []
+conflicts = []
+rationale = false
+lifetime_seconds = 2592000
+uses = 1
+
+# Which enclaves are wanted, by role. `placet measure` prints the measurements of what is installed.
+[evidence.authority]
+kinds = ["simulation"]      # on real data: ["sgx"]
+measurements = ["$authority"]
+signers = ["$signer"]
+platforms = "any"
+tcb_statuses = ["UpToDate"]
+advisories = "none"
+min_svn = "any"
+min_tcb_evaluation = "any"
+max_collateral_age_seconds = 2592000
+
+[evidence.worker]
+kinds = ["simulation"]
+measurements = ["$worker"]
+signers = ["$signer"]
+platforms = "any"
+tcb_statuses = ["UpToDate"]
+advisories = "none"
+min_svn = "any"
+min_tcb_evaluation = "any"
+max_collateral_age_seconds = 2592000
+
+[limits]
+lease_seconds = 300         # how long a job goes on before the authority has to say again that it may
+join_seconds = 3600         # how long a worker may wait for its lease
+""")
+
+_JOB = """\
+# A job that the council is asked to let run: `placet propose job.toml`.
+# A folder with main.py, which has `def main(job)`; or one Python file. Its bytes are pinned by the proposal.
+program = "program"
+purpose = "research"
+reason = \"\"\"
+WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
+\"\"\"
+# From when and until when it may run: not_before (else: now) and not_after, or:
+valid_for_seconds = 604800
+# How many jobs may be submitted under it, how often each may be tried again, and how long each may take.
+uses = 1
+attempts = 2
+deadline_seconds = 3600
+
+# What it opens: the .object.json that `placet seal` wrote, and the principal whose grant it takes.
+[inputs.train]
+object = "train.object.json"
+owner = "hospital-a"
+
+# Text, whole numbers, true and false.
+[parameters]
+epochs = 5
+
+# What it has to write. Outputs are padded to this size, so that their length tells nothing.
+[outputs.model]
+max_bytes = 1048576
+
+# Who may open the outputs: a name, and an HPKE key as text or in a .pub.json file.
+[[recipients]]
+id = "analyst"
+key = "analyst.pub.json"
+"""
+
+_GRANT = """\
+# Under which terms the authority may use the key of one object: `placet grant grant.toml`.
+# Every field is a bound, or the word "any".
+object = "train.object.json"
+purposes = ["research"]
+# Digests of bundles, or folders and files to take the digest of.
+programs = ["program"]
+# Who may get outputs: HPKE keys as text or in .pub.json files.
+recipients = ["analyst.pub.json"]
+# Principals whose data may be in the same job; an empty list allows nobody's, "any" everybody's.
+combine_with = "any"
+witnesses = "any"            # or "demanded"
+approvals = []               # seats that must have said placet, whatever the rules say
+privacy = "any"              # or "none": no job without privacy terms
+uses = 3
+expires = 2027-12-31T00:00:00Z
+recoverable = false
+# "constitution": the evidence policies in force when the grant is signed; or tables as in constitution.toml.
+evidence = "constitution"
+
+# For each parameter its value or its range; a job may have no other. Or above the tables: parameters = "any".
+[parameters]
+epochs = { low = 1, high = 50 }
+"""
+
+
+def constitution_template(authority: str, worker: str, signer: str) -> str:
+    """constitution.toml with these measurements (hexadecimal)."""
+    return _CONSTITUTION.substitute(authority=authority, worker=worker, signer=signer)
+
+
+def job_template() -> str:
+    """job.toml."""
+    return _JOB
+
+
+def grant_template() -> str:
+    """grant.toml."""
+    return _GRANT

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a relying party verifies, offline and without a host: councils, evidence, receipts.
+
+Each `verify_...` raises, or returns what it has verified. Time and nonce come from the caller.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from placet.attestation import (
+    Claims,
+    Evidence,
+    Identity,
+    IdentityMalformedError,
+    Policy,
+    verify_appraisal,
+    verify_binding,
+    verify_evidence,
+)
+from placet.governance.codec import parse_object
+from placet.governance.contexts import evidence_context
+from placet.governance.documents import Charter, Constitution, Proposal, Receipt
+from placet.governance.envelope import Signed, verify_signed
+from placet.governance.errors import (
+    NotSuccessor,
+    OtherConstitution,
+    OtherLog,
+    ReceiptInvalid,
+)
+from placet.governance.evaluate import InForce
+from placet.governance.keys import PublicKey
+from placet.governance.ledger import all_keys, verify_every_seat
+from placet.governance.log import (
+    Checkpoint,
+    LogProof,
+    VerifierKey,
+    leaf_hash,
+    verify_checkpoint,
+    verify_proof,
+)
+from placet.sealing import padded_length
+
+_MAX_ENTRY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Council:
+    """A charter and the constitutions of its log, oldest first; made by `verify_council`."""
+
+    log: str
+    charter: Signed[Charter]
+    constitutions: tuple[Signed[Constitution], ...]
+
+    @property
+    def newest(self) -> Signed[Constitution]:
+        """The last constitution."""
+        return self.constitutions[-1]
+
+    @property
+    def in_force(self) -> InForce:
+        """The last constitution as the context in which documents are verified."""
+        return InForce(self.newest.document, self.newest.digest, self.log)
+
+    def under(self, digest: str) -> InForce:
+        """The constitution of this digest. Raises `OtherConstitution`."""
+        for signed in self.constitutions:
+            if signed.digest == digest:
+                return InForce(signed.document, signed.digest, self.log)
+        raise OtherConstitution(
+            "The document is under a constitution that this log never had.",
+            claim="constitution",
+            actual=digest,
+        )
+
+    def policy(self, role: str) -> Policy:
+        """The evidence policy of the last constitution for "authority" or "worker"."""
+        evidence = self.newest.document.evidence
+        return Policy.from_dict(evidence.authority if role == "authority" else evidence.worker)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAuthority:
+    """An authority whose evidence was verified to a nonce and satisfied a policy."""
+
+    identity: Identity
+    claims: Claims
+    checkpoint: Checkpoint | None  # None before the log is founded
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no hardware vouches for it."""
+        return self.claims.kind == "simulation"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """A receipt whose signature, place in the log and entry were verified."""
+
+    receipt: Receipt
+    digest: str
+    checkpoint: Checkpoint
+
+
+def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> Council:
+    """Verify founding and succession by their signatures.
+
+    1. The genesis constitution and the charter are signed by every genesis seat, and the charter names it.
+    2. Each later constitution names its predecessor, has the next version, and is signed by a seat of its own.
+    That a later one was adopted is shown only by its entry in the log: the caller MUST look for it there.
+    """
+    genesis = verify_signed(constitutions[0], Constitution, all_keys)
+    verify_every_seat(constitutions[0], genesis.document)
+    signed = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
+    verify_every_seat(charter, genesis.document)
+    if signed.document.constitution != genesis.digest:
+        raise OtherConstitution(
+            "The charter names another genesis constitution. Get both from the council.",
+            claim="constitution",
+            expected=signed.document.constitution,
+            actual=genesis.digest,
+        )
+    chain = [genesis]
+    for envelope in constitutions[1:]:
+        chain.append(_successor(envelope, chain[-1]))
+    return Council(signed.document.header.log, signed, tuple(chain))
+
+
+def _successor(envelope: bytes, before: Signed[Constitution]) -> Signed[Constitution]:
+    signed = verify_signed(envelope, Constitution, all_keys)
+    expected = (before.digest, before.document.version + 1)
+    if (signed.document.predecessor, signed.document.version) != expected:
+        raise NotSuccessor(
+            "A constitution in the chain does not follow the one before it.",
+            claim="predecessor",
+            expected=before.digest,
+            actual=signed.document.predecessor or "none",
+        )
+    return signed
+
+
+def verify_authority(
+    identity: bytes,
+    evidence: bytes,
+    checkpoint: bytes,
+    *,
+    nonce: bytes,
+    policy: Policy,
+    now: int,
+    log: str = "",
+) -> VerifiedAuthority:
+    """Verify that an authority that the policy wants answered to this nonce, for this log.
+
+    1. The identity is an authority's, of the log asked for (any log if `log` is empty: before it is founded).
+    2. The checkpoint, if there is one, is signed by that log's key.
+    3. The evidence is genuine.
+    4. It binds identity, nonce, log and checkpoint.
+    5. It satisfies the policy.
+    That the checkpoint extends what was seen before is for the caller.
+    """
+    found = Identity.from_bytes(identity)  # 1
+    if found.role != "authority":
+        raise IdentityMalformedError(
+            "The identity is not an authority's.", claim="role", actual=found.role
+        )
+    if log and found.log != log:
+        raise OtherLog(
+            "The authority is of another log. Check that this is your council's host.",
+            claim="log",
+            expected=log,
+            actual=found.log,
+        )
+    key = VerifierKey.from_text(found.log)
+    verified = verify_checkpoint(checkpoint, key) if checkpoint else None  # 2
+    claims = verify_evidence(Evidence.from_bytes(evidence), now=now)  # 3
+    verify_binding(claims, found, nonce, evidence_context(found.log, checkpoint))  # 4
+    verify_appraisal(claims, policy, now=now, bound_to=None)  # 5
+    return VerifiedAuthority(found, claims, verified)
+
+
+def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> VerifiedReceipt:
+    """Verify a receipt with its log entry and proof.
+
+    1. It is signed by the key of `log` (a verifier key's text), and names that log.
+    2. The entry is in the log, at the place that the receipt names.
+    3. The entry is the release of this receipt, lease, proposal and job.
+    """
+    key = VerifierKey.from_text(log)
+    signer = log_signing_key(key)
+    signed = verify_signed(receipt, Receipt, lambda _: [signer])  # 1
+    said = signed.document.predicate
+    if said.header.log != log:
+        raise _invalid("log", log, said.header.log)
+    checkpoint = verify_proof(proof, leaf_hash(entry), key)  # 2
+    index = LogProof.from_bytes(proof).index
+    if index != said.entry:
+        raise _invalid("entry", str(said.entry), str(index))
+    recorded = parse_object(entry, _MAX_ENTRY)  # 3
+    expected = {
+        "kind": "release",
+        "receipt": signed.digest,
+        "lease": said.lease,
+        "proposal": said.proposal,
+        "job": said.job,
+    }
+    for name, value in expected.items():
+        if recorded.get(name) != value:
+            raise _invalid(f"entry.{name}", value, str(recorded.get(name)))
+    return VerifiedReceipt(signed.document, signed.digest, checkpoint)
+
+
+def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> VerifiedReceipt:
+    """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients."""
+    said, body = receipt.receipt.predicate, proposal.document.job
+    sizes = {name: padded_length(output.max_bytes) for name, output in body.outputs.items()}
+    checks: tuple[tuple[str, object, object], ...] = (
+        ("proposal", proposal.digest, said.proposal),
+        ("constitution", proposal.document.constitution, said.constitution),
+        ("purpose", proposal.document.purpose, said.purpose),
+        ("program", body.program, said.program),
+        ("parameters", _exact(body.parameters), _exact(said.parameters)),
+        ("inputs", {name: i.object.digest for name, i in body.inputs.items()}, said.inputs),
+        ("outputs", sizes, {name: d.length for name, d in said.outputs.items()}),
+        ("recipients", sorted(r.id for r in body.recipients), sorted(said.recipients)),
+    )
+    for claim, expected, actual in checks:
+        if expected != actual:
+            raise _invalid(claim, str(expected), str(actual))
+    return receipt
+
+
+def log_signing_key(key: VerifierKey) -> PublicKey:
+    """The log's key as documents are verified with it: the same 32 bytes in the text form of governance."""
+    return PublicKey.ed25519(key.public_key)
+
+
+def _exact(parameters: dict[str, str | int | bool]) -> str:
+    """As JSON, where true and 1 differ."""
+    return json.dumps(parameters, sort_keys=True)
+
+
+def _invalid(claim: str, expected: str, actual: str) -> ReceiptInvalid:
+    return ReceiptInvalid(
+        f"The receipt does not hold: {claim} should be {expected[:200]}, and is {actual[:200]}. Do not rely on it, and fetch it again.",
+        claim=claim,
+        expected=expected,
+        actual=actual,
+    )

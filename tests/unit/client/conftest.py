@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fake host of fake_host.py, served over real gRPC and TLS; a council; and people with keys."""
+
+import importlib.util
+import inspect
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO, NoReturn, cast
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]
+
+from placet.attestation import (
+    SIMULATION_SIGNER,
+    SimulatedAttester,
+    SimulatedQuotingService,
+)
+from placet.client import Client, Home, Keys
+from placet.client._channel import pin_of
+from placet.client._portal import Portal
+from placet.governance.documents import (
+    Constitution,
+    Demand,
+    Evidence,
+    Job,
+    Limits,
+    Organisation,
+    Output,
+    Party,
+    Recipient,
+    Rule,
+    Seat,
+    When,
+)
+from placet.governance.errors import GovernanceError
+from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
+from placet.proto.refusals import reason_name, refusal_of
+from placet.proto.v1 import (
+    blobs_pb2_grpc,
+    governance_pb2_grpc,
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    log_pb2_grpc,
+)
+
+DAY = 86400
+
+# Test folders are no packages, so a module beside this one is loaded by its path.
+_spec = importlib.util.spec_from_file_location(
+    "placet_tests_fake_host", Path(__file__).with_name("fake_host.py")
+)
+assert _spec is not None and _spec.loader is not None
+fake = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake)
+REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing)
+
+
+def policy(role: str) -> dict[str, Any]:
+    """What the council wants of an enclave."""
+    return {
+        "kinds": ["simulation"],
+        "measurements": [fake.MEASUREMENTS[role]],
+        "signers": [SIMULATION_SIGNER],
+        "platforms": "any",
+        "tcb_statuses": ["UpToDate"],
+        "advisories": "none",
+        "min_svn": "any",
+        "min_tcb_evaluation": "any",
+        "max_collateral_age_seconds": 2592000,
+    }
+
+
+class Late:
+    """The methods of a host as gRPC calls them, looked up at each call: a test may have put another in their place."""
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                async for answer in getattr(self._host, name)(request, context):
+                    yield answer
+            except REFUSALS as error:
+                await leave(context, error)
+
+        async def unary(request: Any, context: Any) -> Any:
+            assert (VERSION_KEY, "1") in [tuple(pair) for pair in context.invocation_metadata()]
+            try:
+                return await getattr(self._host, name)(request, context)
+            except REFUSALS as error:
+                await leave(context, error)
+
+        return stream if inspect.isasyncgenfunction(getattr(self._host, name)) else unary
+
+
+async def leave(context: Any, error: Exception) -> NoReturn:
+    """Let a refusal leave as google.rpc.Status, as the host does."""
+    refusal = refusal_of(error)
+    info = error_details_pb2.ErrorInfo(
+        reason=reason_name(refusal.reason), domain="placet.dev", metadata=dict(refusal.details)
+    )
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    status = status_pb2.Status(code=9, message=str(error), details=[packed])
+    trailer = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error), trailer)
+    raise AssertionError
+
+
+def start_server(host: Any, key_pem: bytes, certificate_pem: bytes) -> Any:
+    """Serve it on a free port; returns the server and its address. Runs in an event loop."""
+
+    async def start() -> tuple[grpc.aio.Server, str]:
+        server = grpc.aio.server(options=GRPC_OPTIONS)
+        services = cast("Any", Late(host))
+        jobs = SimpleNamespace(
+            **{
+                name: getattr(services, name)
+                for name in ("Submit", "List", "Watch", "Cancel", "Result")
+            },
+            Get=services.get_job,
+        )
+        blobs_pb2_grpc.add_BlobsServicer_to_server(services, server)
+        governance_pb2_grpc.add_GovernanceServicer_to_server(services, server)
+        jobs_pb2_grpc.add_JobsServicer_to_server(cast("Any", jobs), server)
+        keys_pb2_grpc.add_KeysServicer_to_server(services, server)
+        log_pb2_grpc.add_LogServicer_to_server(services, server)
+        credentials = grpc.ssl_server_credentials([(key_pem, certificate_pem)])
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        await server.start()
+        return server, f"127.0.0.1:{port}"
+
+    return start()
+
+
+def make_certificate() -> tuple[bytes, bytes]:
+    """A self-signed certificate for localhost: key and certificate in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {os.urandom(4).hex()}")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return key_pem, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture
+def attester() -> Iterator[SimulatedAttester]:
+    """The authority's attester on a simulated machine."""
+    service = SimulatedQuotingService(os.urandom(32), measurer=fake.MEASUREMENTS.__getitem__)
+    with ExitStack() as stack:
+        ends: list[BinaryIO] = []
+        for _ in range(2):
+            read, write = os.pipe()
+            for end in (os.fdopen(read, "rb"), os.fdopen(write, "wb")):
+                stack.callback(end.close)
+                ends.append(cast("BinaryIO", end))
+        requests, to_service, answers, to_enclave = ends
+        thread = threading.Thread(
+            target=service.serve, args=("authority", "", requests, to_enclave)
+        )
+        thread.start()
+        stack.callback(thread.join, timeout=30)
+        stack.callback(to_service.close)
+        yield SimulatedAttester(answers, to_service)
+
+
+@pytest.fixture
+def host(attester: SimulatedAttester) -> Any:
+    """The host that `served` serves."""
+    return fake.FakeHost(attester)
+
+
+@pytest.fixture
+def served(host: Any) -> Iterator[tuple[str, str]]:
+    """Address and pin of the host, served in a thread."""
+    key_pem, certificate_pem = make_certificate()
+    portal = Portal()
+    server, address = portal.run(start_server(host, key_pem, certificate_pem))
+    yield address, pin_of(certificate_pem.decode())
+    portal.run(server.stop(0))
+    portal.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, served: tuple[str, str]) -> Home:
+    """A home folder configured for the host."""
+    found = Home(tmp_path / "home")
+    found.configure(*served)
+    return found
+
+
+@pytest.fixture
+def client(home: Home) -> Iterator[Client]:
+    """A client of that home."""
+    with Client.at_home(home) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def people() -> dict[str, Keys]:
+    """Keys by principal."""
+    return {id: Keys.generate(id) for id in ("alice", "bob", "analyst", "owner")}
+
+
+@pytest.fixture
+def constitution(people: dict[str, Keys]) -> Constitution:
+    """Two seats of two organisations, an owner and an analyst; a job takes both seats."""
+    start, end = int(time.time()) - DAY, int(time.time()) + 365 * DAY
+    seats = tuple(
+        Seat(id, organisation, role, (people[id].signing.public,), start, end)
+        for id, organisation, role in (("alice", "north", "member"), ("bob", "south", "guardian"))
+    )
+    parties = tuple(Party(id, "north", (people[id].signing.public,)) for id in ("analyst", "owner"))
+    demand = Demand(2, 2, {"guardian": 1}, ("guardian",), (), False, 30 * DAY, 10)
+    return Constitution(
+        nonce="01" * 16,
+        version=1,
+        predecessor=None,
+        name="Test council",
+        organisations=(Organisation("north", "North"), Organisation("south", "South")),
+        seats=seats,
+        parties=parties,
+        labels=("health",),
+        rules=(Rule("all", "Everything", When("any", "any", "any"), demand),),
+        evidence=Evidence(policy("authority"), policy("worker")),
+        limits=Limits(60, 600),
+        witnesses="none",
+        recovery="none",
+    )
+
+
+@pytest.fixture
+def founded(client: Client, constitution: Constitution, people: dict[str, Keys]) -> Client:
+    """The client, once the council has been founded with it."""
+    draft = client.draft_charter(constitution)
+    for seat in ("alice", "bob"):
+        draft = client.sign_charter(draft, people[seat])
+    client.found(draft)
+    return client
+
+
+@pytest.fixture
+def job(people: dict[str, Keys]) -> Job:
+    """A job without inputs for the analyst."""
+    return Job(
+        program="sha256:" + "ab" * 32,
+        inputs={},
+        parameters={"epochs": 5, "shuffle": True},
+        outputs={"model": Output(2_000_000), "report": Output(100)},
+        recipients=(Recipient("analyst", people["analyst"].hpke.public.to_text()),),
+        privacy=None,
+        attempts=1,
+        deadline_seconds=60,
+    )
+
+
+@pytest.fixture
+def propose(founded: Client, people: dict[str, Keys], job: Job) -> Callable[[], str]:
+    """Propose the job; returns the proposal's digest."""
+
+    def run() -> str:
+        now = int(time.time())
+        return founded.propose(
+            people["analyst"],
+            job,
+            purpose="research",
+            reason="To learn.",
+            not_before=now - 10,
+            not_after=now + DAY,
+            uses=3,
+        ).digest
+
+    return run
+
+
+@pytest.fixture
+def released(
+    founded: Client, host: Any, people: dict[str, Keys], propose: Callable[[], str]
+) -> str:
+    """The id of a job that was approved, submitted and released."""
+    digest = propose()
+    for seat in ("alice", "bob"):
+        founded.vote(people[seat], digest, "placet")
+    submitted = founded.submit(founded.proposal(digest).ticket)
+    recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
+    contents = {"model": bytes(range(256)) * 5000, "report": b"fine"}
+    host.release(submitted.id, recipient, contents)
+    return submitted.id

@@ -1,0 +1,469 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host in memory: it judges with governance, attests with a simulated machine, and can be made to fail or lie.
+
+conftest.py loads this file by its path and serves it over real gRPC and TLS.
+"""
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from placet.attestation import (
+    Identity,
+    SimulatedAttester,
+    report_data,
+)
+from placet.governance.account import Times
+from placet.governance.admission import (
+    admit,
+    judge_amendment,
+    judge_charter,
+    judge_document,
+    judge_grant,
+)
+from placet.governance.codec import encode
+from placet.governance.contexts import evidence_context, provision_info, result_info
+from placet.governance.documents import (
+    Predicate,
+    Receipt,
+    Recipient,
+    Seen,
+    new_header,
+)
+from placet.governance.envelope import digest_of, parse_envelope, sign
+from placet.governance.errors import (
+    DocumentNotFound,
+    KeyRejected,
+    NotFounded,
+    NotReleased,
+)
+from placet.governance.evaluate import Ticket
+from placet.governance.keys import SigningKey
+from placet.governance.leasing import judge_boot
+from placet.governance.ledger import Ledger, missing_document
+from placet.governance.log import (
+    Checkpoint,
+    LogProof,
+    NoteSigner,
+    leaf_hash,
+    sign_checkpoint,
+)
+from placet.governance.state import Entry
+from placet.proto.v1 import (
+    blobs_pb2,
+    common_pb2,
+    governance_pb2,
+    jobs_pb2,
+    keys_pb2,
+    log_pb2,
+)
+from placet.sealing import (
+    HPKEPrivateKey,
+    ObjectDescriptor,
+    StreamKey,
+    open_envelope,
+    pad,
+    seal_envelope,
+    seal_stream,
+)
+
+MEASUREMENTS = {"authority": "aa" * 32, "worker": "bb" * 32}
+PART = 1 << 20
+DAY = 86400
+
+
+class BlobMissing(Exception):
+    """What a host says of an id that it does not know."""
+
+    reason = "BLOB_NOT_FOUND"
+    details: ClassVar[dict[str, str]] = {}
+
+
+class FakeHost:
+    """Host and authority in one, and all their services. The first attributes make it fail or lie."""
+
+    def __init__(self, attester: SimulatedAttester) -> None:
+        self.break_puts_after = -1  # bytes of a put after which the connection breaks off, once
+        self.break_gets_after = -1
+        self.break_watches = 0
+        self.shown_note: bytes | None = None  # a checkpoint to show in place of the newest
+        self.withheld: set[str] = set()  # documents not given out
+        self.calls: list[str] = []
+        self.signer = NoteSigner("council.example/log", bytes(range(32)))
+        self.log = self.signer.verifier_key.to_text()
+        self.log_key = SigningKey(Ed25519PrivateKey.from_private_bytes(self.signer.to_bytes()))
+        self.hpke = HPKEPrivateKey.generate("X25519")
+        boot_key = SigningKey.generate().public.text
+        self.identity = Identity(
+            "authority", self.log, "ab" * 16, self.hpke.public.to_text(), boot_key
+        )
+        self.attester = attester
+        self.documents: dict[str, bytes] = {}
+        self.ledger = Ledger(self)
+        self.entries: list[bytes] = []
+        self.provisioned: dict[str, bytes] = {}
+        self.blobs: dict[str, tuple[int, bytearray]] = {}
+        self.jobs: dict[str, jobs_pb2.Job] = {}
+        self.requests: dict[bytes, str] = {}
+        self.results: dict[str, jobs_pb2.ResultResponse] = {}
+
+    # The log.
+
+    def envelope(self, digest: str) -> bytes:
+        """Documents of the ledger."""
+        if digest not in self.documents:
+            raise missing_document(digest)
+        return self.documents[digest]
+
+    def times(self) -> Times:
+        now = max(int(time.time()), self.ledger.state.times.at_most)
+        return Times(now, now)
+
+    def append(self, entry: Entry, documents: dict[str, bytes]) -> common_pb2.Committed:
+        self.documents.update(documents)
+        self.entries.append(self.ledger.append(entry))
+        digest = next(iter(documents), "")
+        return common_pb2.Committed(
+            digest=digest, index=len(self.entries) - 1, checkpoint=self.note()
+        )
+
+    def append_unjudged(self, entry: Entry) -> None:
+        data = encode(entry)
+        self.entries.append(data)
+        self.ledger.tree.append(leaf_hash(data))
+        self.ledger.state.size += 1
+
+    def note(self, size: int | None = None) -> bytes:
+        """The checkpoint of a size, now by default; empty before the log is founded."""
+        if not self.entries:
+            return b""
+        tree = self.ledger.tree
+        size = tree.size if size is None else size
+        checkpoint = Checkpoint(self.signer.verifier_key.name, size, tree.root(size))
+        return sign_checkpoint(checkpoint, self.signer)
+
+    def _newest(self) -> bytes:
+        return self.note() if self.shown_note is None else self.shown_note
+
+    async def GetCheckpoint(self, request: Any, context: Any) -> log_pb2.CheckpointResponse:
+        return log_pb2.CheckpointResponse(note=self._newest())
+
+    async def GetEntries(
+        self, request: log_pb2.GetEntriesRequest, context: Any
+    ) -> AsyncIterator[log_pb2.EntriesResponse]:
+        for entry in self.entries[request.start : request.end or None]:
+            yield log_pb2.EntriesResponse(entries=[entry])
+
+    async def GetDocument(
+        self, request: log_pb2.GetDocumentRequest, context: Any
+    ) -> log_pb2.DocumentResponse:
+        wanted = "" if request.digest in self.withheld else request.digest
+        return log_pb2.DocumentResponse(document=self.envelope(wanted))
+
+    async def GetTile(self, request: Any, context: Any) -> log_pb2.TileResponse:
+        raise NotImplementedError
+
+    async def GetInclusionProof(
+        self, request: log_pb2.InclusionProofRequest, context: Any
+    ) -> log_pb2.ProofResponse:
+        proof = self.ledger.tree.inclusion_proof(request.index, request.size)
+        return log_pb2.ProofResponse(hashes=proof)
+
+    async def GetConsistencyProof(
+        self, request: log_pb2.ConsistencyProofRequest, context: Any
+    ) -> log_pb2.ProofResponse:
+        proof = self.ledger.tree.consistency_proof(request.old_size, request.new_size)
+        return log_pb2.ProofResponse(hashes=proof)
+
+    # The council.
+
+    async def Found(
+        self, request: governance_pb2.FoundRequest, context: Any
+    ) -> common_pb2.Committed:
+        entry = judge_charter(
+            self.ledger, request.constitution, request.charter, self.log, self.times()
+        )
+        self.append(
+            entry,
+            {entry["charter"]: request.charter, entry["constitution"]: request.constitution},
+        )
+        nonce = os.urandom(32)
+        identity = self.identity.to_bytes()
+        data = report_data(self.identity.digest, nonce, evidence_context(self.log, b""))
+        evidence = self.attester.evidence(data).to_bytes()
+        boot = judge_boot(
+            self.identity.boot, digest_of(identity), digest_of(evidence), nonce, self.times()
+        )
+        given = {digest_of(identity): identity, digest_of(evidence): evidence}
+        committed = self.append(boot, given)
+        committed.digest = entry["charter"]
+        return committed
+
+    async def _record(self, envelope: bytes, context: Any) -> common_pb2.Committed:
+        entry = judge_document(self.ledger, envelope, self.times())
+        return self.append(entry, {parse_envelope(envelope).digest: envelope})
+
+    async def Propose(
+        self, request: governance_pb2.DocumentRequest, context: Any
+    ) -> common_pb2.Committed:
+        return await self._record(request.envelope, context)
+
+    async def Vote(
+        self, request: governance_pb2.DocumentRequest, context: Any
+    ) -> common_pb2.Committed:
+        return await self._record(request.envelope, context)
+
+    async def Stop(
+        self, request: governance_pb2.DocumentRequest, context: Any
+    ) -> common_pb2.Committed:
+        return await self._record(request.envelope, context)
+
+    async def Withdraw(
+        self, request: keys_pb2.WithdrawRequest, context: Any
+    ) -> common_pb2.Committed:
+        return await self._record(request.stop, context)
+
+    async def Cancel(self, request: jobs_pb2.CancelRequest, context: Any) -> common_pb2.Committed:
+        return await self._record(request.stop, context)
+
+    async def Amend(
+        self, request: governance_pb2.AmendRequest, context: Any
+    ) -> common_pb2.Committed:
+        ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
+        admitted = admit(self.ledger, ticket, "amend", self.times())
+        entry = judge_amendment(self.ledger, admitted, request.constitution, self.times())
+        return self.append(entry, {entry["constitution"]: request.constitution})
+
+    async def GetConstitution(
+        self, request: Any, context: Any
+    ) -> governance_pb2.ConstitutionResponse:
+        self.calls.append("GetConstitution")
+        state = self.ledger.state
+        if not state.charter:
+            raise NotFounded("The log has no charter yet. Found it first: placet charter.")
+        return governance_pb2.ConstitutionResponse(
+            charter=self.documents[state.charter],
+            constitutions=[self.documents[digest] for digest in state.constitutions],
+            checkpoint=self._newest(),
+        )
+
+    async def ListProposals(
+        self, request: governance_pb2.ListProposalsRequest, context: Any
+    ) -> governance_pb2.ListProposalsResponse:
+        found = [
+            governance_pb2.ListProposalsResponse.Item(
+                digest=p.digest, index=p.index, ballots=len(p.ballots)
+            )
+            for p in reversed(self.ledger.state.proposals.values())
+        ]
+        return governance_pb2.ListProposalsResponse(proposals=found[: request.limit or 100])
+
+    async def GetProposal(
+        self, request: governance_pb2.GetProposalRequest, context: Any
+    ) -> governance_pb2.ProposalResponse:
+        known = self.ledger.state.proposals.get(request.digest)
+        if known is None:
+            raise DocumentNotFound("No such proposal.", claim="digest", actual=request.digest)
+        ballots = [self.documents[ballot.digest] for ballot in known.ballots]
+        ticket = common_pb2.Ticket(proposal=self.documents[known.digest], ballots=ballots)
+        return governance_pb2.ProposalResponse(ticket=ticket, index=known.index)
+
+    # Keys.
+
+    async def GetEvidence(
+        self, request: keys_pb2.EvidenceRequest, context: Any
+    ) -> keys_pb2.EvidenceResponse:
+        checkpoint = self._newest()
+        bound = evidence_context(self.log, checkpoint)
+        data = report_data(self.identity.digest, request.nonce, bound)
+        return keys_pb2.EvidenceResponse(
+            identity=self.identity.to_bytes(),
+            evidence=self.attester.evidence(data).to_bytes(),
+            checkpoint=checkpoint,
+        )
+
+    async def Provision(
+        self, request: keys_pb2.ProvisionRequest, context: Any
+    ) -> common_pb2.Committed:
+        entry = judge_grant(self.ledger, request.grant, self.times())
+        info = provision_info(entry["grant"])
+        key = open_envelope(request.key_envelope, self.hpke, info)
+        if len(key) != 32:
+            raise KeyRejected("No key.")
+        self.provisioned[entry["grant"]] = key
+        return self.append(entry, {entry["grant"]: request.grant})
+
+    # Blobs.
+
+    async def Put(
+        self, request_iterator: AsyncIterator[blobs_pb2.PutRequest], context: Any
+    ) -> blobs_pb2.BlobInfo:
+        header = (await anext(request_iterator)).header
+        self.calls.append(f"Put {header.offset}")
+        length, data = self.blobs.setdefault(header.id, (header.length, bytearray()))
+        del data[header.offset :]
+        async for request in request_iterator:
+            data += request.chunk
+            if 0 <= self.break_puts_after <= len(data):
+                self.break_puts_after = -1
+                del data[len(data) // PART * PART :]  # what is durable are whole parts
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
+        if len(data) == length and hashlib.sha256(data).digest() != header.sha256:
+            await context.abort(grpc.StatusCode.INTERNAL, "digest")
+        return self._info(header.id)
+
+    def _info(self, id: str) -> blobs_pb2.BlobInfo:
+        length, data = self.blobs[id]
+        return blobs_pb2.BlobInfo(
+            id=id, length=length, received=len(data), complete=len(data) == length
+        )
+
+    async def Stat(self, request: blobs_pb2.StatRequest, context: Any) -> blobs_pb2.BlobInfo:
+        if request.id not in self.blobs:
+            raise BlobMissing("No blob has this id. Put it first.")
+        return self._info(request.id)
+
+    async def Get(
+        self, request: blobs_pb2.GetBlobRequest, context: Any
+    ) -> AsyncIterator[blobs_pb2.BlobChunk]:
+        self.calls.append(f"Get {request.offset}")
+        data = bytes(self.blobs[request.id][1])
+        end = request.offset + request.length if request.length else len(data)
+        for start in range(request.offset, end, PART // 2):
+            if 0 <= self.break_gets_after <= start:
+                self.break_gets_after = -1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
+            yield blobs_pb2.BlobChunk(data=data[start : min(start + PART // 2, end)])
+
+    async def Delete(
+        self, request: blobs_pb2.DeleteBlobRequest, context: Any
+    ) -> blobs_pb2.DeleteBlobResponse:
+        self.blobs.pop(request.id, None)
+        return blobs_pb2.DeleteBlobResponse()
+
+    # Jobs.
+
+    async def Submit(self, request: jobs_pb2.SubmitRequest, context: Any) -> jobs_pb2.Job:
+        ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
+        admission = admit(self.ledger, ticket, "job-new", self.times())
+        id = self.requests.setdefault(request.request_id, f"job-{len(self.jobs) + 1}")
+        job = jobs_pb2.Job(
+            id=id,
+            proposal=admission.ticket.proposal.digest,
+            state=jobs_pb2.JOB_STATE_QUEUED,
+            submitted_ms=1_800_000_000_000,
+            changed_ms=1_800_000_000_000,
+        )
+        return self.jobs.setdefault(id, job)
+
+    async def List(
+        self, request: jobs_pb2.ListJobsRequest, context: Any
+    ) -> jobs_pb2.ListJobsResponse:
+        return jobs_pb2.ListJobsResponse(jobs=reversed(list(self.jobs.values())))
+
+    async def get_job(self, request: jobs_pb2.GetJobRequest, context: Any) -> jobs_pb2.Job:
+        if request.id not in self.jobs:
+            raise JobMissing("No job has this id.")
+        return self.jobs[request.id]
+
+    async def Watch(
+        self, request: jobs_pb2.WatchRequest, context: Any
+    ) -> AsyncIterator[jobs_pb2.Job]:
+        job = self.jobs[request.id]
+        yield job
+        if self.break_watches:
+            self.break_watches -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
+        job.state = jobs_pb2.JOB_STATE_RUNNING
+        job.progress = 50
+        yield job
+        job.state = jobs_pb2.JOB_STATE_RELEASED
+        job.progress = 100
+        yield job
+
+    async def Result(
+        self, request: jobs_pb2.ResultRequest, context: Any
+    ) -> jobs_pb2.ResultResponse:
+        if request.id not in self.results:
+            raise NotReleased("Nothing has been released for this job.")
+        return self.results[request.id]
+
+    def release(self, job: str, recipient: Recipient, contents: dict[str, bytes]) -> None:
+        """Release outputs for a job as the authority does, without a worker's lease."""
+        proposal_digest = self.jobs[job].proposal
+        proposal = self.ledger.proposal(proposal_digest).document
+        key = StreamKey.generate()
+        outputs = {
+            name: self._output(content, proposal.job.outputs[name].max_bytes, key)
+            for name, content in contents.items()
+        }
+        size, root = self.ledger.head()
+        receipt = Receipt.about(
+            Predicate(
+                header=new_header(self.log, Seen(size, root)),
+                proposal=proposal_digest,
+                constitution=proposal.constitution,
+                job=job,
+                attempt=1,
+                lease="sha256:" + "11" * 32,
+                worker="sha256:" + "22" * 32,
+                program=proposal.job.program,
+                purpose=proposal.purpose,
+                parameters=proposal.job.parameters,
+                inputs={n: i.object.digest for n, i in proposal.job.inputs.items()},
+                outputs=outputs,
+                recipients=tuple(r.id for r in proposal.job.recipients),
+                approved_by=("alice", "bob"),
+                evidence="simulation",
+                privacy="unbounded: the job has no privacy terms",
+                marks=("SIMULATED", "UNWITNESSED"),
+                entry=size,
+                judged_at=size,
+                released=int(time.time()),
+            )
+        )
+        envelope = sign(receipt, self.log_key)
+        digest = parse_envelope(envelope).digest
+        said = receipt.predicate
+        now = self.times()
+        self.append_unjudged(
+            {
+                "kind": "release",
+                "at": [now.at_least, now.at_most],
+                "lease": said.lease,
+                "proposal": proposal_digest,
+                "job": job,
+                "release": "sha256:" + "33" * 32,
+                "receipt": digest,
+            }
+        )
+        proof = LogProof(size, self.ledger.tree.inclusion_proof(size, size + 1), self.note())
+        self.results[job] = jobs_pb2.ResultResponse(
+            receipt=envelope,
+            entry=self.entries[size],
+            proof=proof.to_bytes(),
+            key_envelope=seal_envelope(
+                key.to_bytes(), recipient.hpke, result_info(digest, recipient.id)
+            ),
+        )
+
+    def _output(self, content: bytes, max_bytes: int, key: StreamKey) -> ObjectDescriptor:
+        sealed = io.BytesIO()
+        padded = pad(io.BytesIO(content), len(content), max_bytes)
+        descriptor = seal_stream(padded, sealed, key, kind="output", labels=())
+        data = bytearray(sealed.getvalue())
+        self.blobs[descriptor.id] = (len(data), data)
+        return descriptor
+
+
+class JobMissing(Exception):
+    """What a host says of a job that it does not know."""
+
+    reason = "JOB_NOT_FOUND"
+    details: ClassVar[dict[str, str]] = {}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A constitution that follows another is believed only once the log shows that it was adopted."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from placet.client import CharterDraft, Client, Keys, verify_council
+from placet.governance.documents import Amendment, Constitution
+from placet.governance.envelope import digest_of, sign
+from placet.governance.errors import EntryInvalid, NotSuccessor, SignatureInvalid
+
+DAY = 86400
+
+
+@pytest.fixture
+def successor(founded: Client, constitution: Constitution) -> Constitution:
+    """A second version."""
+    predecessor = founded.council().newest.digest
+    return replace(constitution, nonce="02" * 16, version=2, predecessor=predecessor, name="Second")
+
+
+def test_an_amendment_comes_into_force(
+    founded: Client, successor: Constitution, people: dict[str, Keys]
+) -> None:
+    digest = digest_of(CharterDraft.payload_of(successor))
+    now = int(time.time())
+    proposal = founded.propose(
+        people["alice"],
+        Amendment(digest),
+        purpose="amendment",
+        reason="Better.",
+        not_before=now - 10,
+        not_after=now + DAY,
+    ).digest
+    for seat in ("alice", "bob"):
+        founded.vote(people[seat], proposal, "placet")
+    recorded = founded.amend(people["alice"], proposal, successor)
+    assert recorded.digest == digest
+    council = founded.council()
+    assert council.newest.document == successor
+    assert council.under(council.constitutions[0].digest).constitution.version == 1
+    assert founded.proposal(proposal).proposal.document.action == "amend"
+
+
+def test_a_constitution_that_was_not_adopted_is_refused(
+    founded: Client, successor: Constitution, people: dict[str, Keys], host: Any
+) -> None:
+    envelope = sign(successor, people["alice"].signing)
+    digest = digest_of(CharterDraft.payload_of(successor))
+    host.documents[digest] = envelope
+    host.ledger.state.constitutions.append(digest)
+    with pytest.raises(EntryInvalid, match="adopted"):
+        founded.council()
+
+
+def test_a_chain_is_verified_offline(
+    founded: Client, successor: Constitution, people: dict[str, Keys]
+) -> None:
+    council = founded.council()
+    charter, genesis = council.charter.envelope, council.newest.envelope
+    good = sign(successor, people["alice"].signing)
+    assert verify_council(charter, [genesis, good]).newest.document == successor
+    with pytest.raises(SignatureInvalid):
+        verify_council(charter, [genesis, sign(successor, people["analyst"].signing)])
+    other = replace(successor, predecessor="sha256:" + "00" * 32)
+    with pytest.raises(NotSuccessor):
+        verify_council(charter, [genesis, sign(other, people["alice"].signing)])
+    with pytest.raises(SignatureInvalid):
+        verify_council(
+            charter,
+            [sign(replace(successor, version=1, predecessor=None), people["alice"].signing)],
+        )

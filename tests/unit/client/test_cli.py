@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: a council's whole day, exit codes, JSON, and help for every command."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from placet.attestation import SIMULATION_SIGNER, measure
+from placet.client import Client, Home, Keys
+from placet.client.cli import app
+from placet.client.templates import constitution_template
+from placet.governance.codec import encode
+from placet.governance.documents import Recipient
+
+Run = Callable[..., Any]
+
+COMMANDS = [
+    "init",
+    "keygen",
+    "measure",
+    "host",
+    "status",
+    "pin",
+    "seal",
+    "open",
+    "put",
+    "grant",
+    "provision",
+    "withdraw",
+    "delete",
+    "propose",
+    "vote",
+    "veto",
+    "pause",
+    "proposals",
+    "ticket",
+    "submit",
+    "jobs",
+    "watch",
+    "cancel",
+    "result",
+    "run",
+    "audit",
+    "charter",
+    "constitution",
+    "verify",
+    "explain",
+]
+GROUPS = {
+    "charter": ("draft", "sign", "submit"),
+    "constitution": ("draft", "show", "amend"),
+    "verify": ("receipt", "ticket", "evidence"),
+    "explain": ("rule", "constitution", "proposal", "refusal"),
+}
+
+
+@pytest.fixture
+def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it wrote."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def line(*arguments: str, code: int = 0, text: bool = False, **settings: Any) -> Any:
+        given = ["--home", str(home.folder), *arguments, *([] if text else ["--json"])]
+        result = CliRunner().invoke(app, given, **settings)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        if text:
+            return result.output
+        written = result.stdout or result.stderr
+        return json.loads(written.strip() if written.startswith(("{", "[")) else "null")
+
+    return line
+
+
+@pytest.fixture
+def folder(tmp_path: Path, people: dict[str, Keys]) -> Path:
+    """Key files, and a constitution that names them."""
+    for id, keys in people.items():
+        keys.save(tmp_path / f"{id}.key")
+    template = constitution_template("aa" * 32, "bb" * 32, SIMULATION_SIGNER)
+    parties = (
+        '\n[[parties]]\nid = "owner"\norganisation = "hospital-b"\nkeys = ["owner.pub.json"]\n'
+    )
+    text = template.replace("# Every rule that applies", parties + "\n# Every rule that applies")
+    (tmp_path / "constitution.toml").write_text(text)
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "main.py").write_text("def main(job):\n    pass\n")
+    return tmp_path
+
+
+@pytest.fixture
+def council(run: Run, folder: Path) -> str:
+    """A council founded by commands; returns its log."""
+    run("charter", "draft", "constitution.toml", "-o", "charter.json")
+    for seat in ("alice", "bob"):
+        run("charter", "sign", "charter.json", "--key", f"{seat}.key", "--yes")
+    return str(run("charter", "submit", "charter.json")["log"])
+
+
+JOB = """
+program = "program"
+purpose = "research"
+reason = "To learn."
+valid_for_seconds = 3600
+uses = 2
+deadline_seconds = 60
+[inputs.rows]
+object = "rows.object.json"
+owner = "owner"
+[outputs.model]
+max_bytes = 1000
+[[recipients]]
+id = "analyst"
+key = "analyst.pub.json"
+"""
+
+
+@pytest.fixture
+def proposal(run: Run, council: str, folder: Path) -> str:
+    """A proposal over an object that was sealed, put, granted and provisioned; by commands."""
+    (folder / "rows").write_bytes(bytes(100_000))
+    (folder / "job.toml").write_text(JOB)
+    run("seal", "rows", "--owner", "owner.pub.json", "--label", "health", "-o", "rows.sealed")
+    run("put", "rows.sealed", "--object", "rows.object.json", "--owner", "owner.pub.json")
+    terms = "--purpose research --program program --parameter any --recipient analyst.pub.json"
+    more = (
+        "--combine-with none --uses 2 --expires 2099-01-01T00:00:00Z --privacy any --witnesses any"
+    )
+    flags = [*terms.split(), *more.split()]
+    key = ["--key", "owner.key"]
+    run("grant", "--object", "rows.object.json", *flags, *key, "-o", "rows.grant.json")
+    run("provision", "rows.grant.json", "--object", "rows.object.json", *key)
+    return str(run("propose", "job.toml", "--key", "analyst.key")["proposal"])
+
+
+@pytest.fixture
+def approved(run: Run, proposal: str) -> str:
+    """The same, with the votes of both seats; by the start of its digest."""
+    for seat in ("alice", "bob"):
+        run("vote", proposal[7:19], "placet", "--key", f"{seat}.key", "--yes")
+    return proposal
+
+
+def test_from_ticket_to_result(
+    run: Run, approved: str, council: str, host: Any, people: dict[str, Keys], folder: Path
+) -> None:
+    listed = run("proposals")
+    assert [(p["digest"], p["ballots"]) for p in listed] == [(approved, 2)]
+    shown = run("proposals", approved, text=True)
+    assert "To learn." in shown
+    assert run("ticket", approved, "-o", "ticket.json")["ballots"] == 2
+    assert run("audit")["complete"] is True
+    job = run("submit", "ticket.json")
+    assert job["state"] == "queued"
+    recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
+    host.release(job["id"], recipient, {"model": b"weights"})
+    assert run("watch", job["id"])["state"] == "released"
+    assert [j["id"] for j in run("jobs")] == [job["id"]]
+    result = run("result", job["id"], "--key", "analyst.key", "-o", "out")
+    assert (folder / "out" / "model").read_bytes() == b"weights"
+    assert result["marks"] == ["SIMULATED", "UNWITNESSED"]
+    verified = run("verify", "receipt", "out/receipt.json")
+    assert verified["digest"] == result["receipt"]
+    assert "SIMULATED" in run("verify", "receipt", "out/receipt.json", "--log", council, text=True)
+
+
+def test_verify_ticket_offline(run: Run, approved: str, client: Client, folder: Path) -> None:
+    run("ticket", approved, "-o", "ticket.json")
+    payload = client.council().newest
+    (folder / "c.json").write_bytes(encode(payload.document))
+    good = ["verify", "ticket", "ticket.json", "--constitution", "c.json"]
+    assert run(*good)["valid"] is True
+    late = run(*good, "--at", "2090-01-01T00:00:00Z", code=1)
+    assert {r["reason"] for r in late["refusals"]} >= {"TICKET_EXPIRED"}
+    refused = run("verify", "ticket", "ticket.json", "--constitution", "constitution.toml", code=2)
+    assert refused["error"]["reason"] == "USAGE"
+
+
+def test_verify_evidence_offline(run: Run, council: str, client: Client, folder: Path) -> None:
+    (folder / "evidence.json").write_bytes(client.evidence().to_bytes())
+    found = run("verify", "evidence", "evidence.json", "--constitution", "constitution.toml")
+    assert (found["kind"], found["simulated"], found["log"]) == ("simulation", True, council)
+
+
+def test_stops(run: Run, approved: str, folder: Path) -> None:
+    refused = run("veto", approved, "--key", "alice.key", code=1)
+    assert refused["error"]["reason"] == "NOT_PERMITTED"
+    assert run("pause", approved, "--key", "alice.key", "--reason", "Wait.")["action"] == "pause"
+    assert run("withdraw", "rows.grant.json", "--key", "owner.key")["index"] > 0
+    run("ticket", approved, "-o", "ticket.json")
+    refused = run("submit", "ticket.json", code=1)
+    assert refused["error"]["reason"] == "STOPPED"
+    (folder / "refusal.json").write_text(json.dumps(refused))
+    assert "STOPPED" in run("explain", "refusal", "refusal.json", text=True)
+
+
+def test_an_audit_with_parts_not_checked_exits_with_4(
+    run: Run, approved: str, host: Any, client: Client
+) -> None:
+    host.withheld.add(client.proposal(approved).ballots[0].digest)
+    assert run("audit", code=4)["complete"] is False
+
+
+def test_explanations(run: Run, approved: str, folder: Path) -> None:
+    assert "amend" in run("explain", "rule", "amend", text=True)
+    assert run("explain", "rule", "none", code=2)["error"]["reason"] == "USAGE"
+    local = run("explain", "constitution", "--constitution", "constitution.toml")
+    assert local["sentences"] == run("explain", "constitution")["sentences"]
+    assert run("explain", "proposal", approved)["sentences"]
+    run("ticket", approved, "-o", "ticket.json")
+    assert run("explain", "proposal", "ticket.json")["sentences"]
+    assert run("constitution", "show")["name"] == "EXAMPLE COUNCIL"
+
+
+def test_seal_and_open(run: Run, folder: Path) -> None:
+    (folder / "rows").write_bytes(b"some rows")
+    made = run("seal", "rows", "--owner", "owner.pub.json", "--label", "health")
+    assert made["sealed"] == "rows.sealed"
+    arguments = ["open", "rows.sealed", "--object", made["object"], "-o", "back"]
+    assert run(*arguments, "--key", "owner.key")["bytes"] == 9
+    assert (folder / "back").read_bytes() == b"some rows"
+    assert (folder / "back").stat().st_mode & 0o777 == 0o600
+    refused = run(*arguments, "--key", "alice.key", code=1)
+    assert refused["error"]["reason"].startswith("ENVELOPE")
+
+
+def test_keygen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("keygen", "carol")
+    assert made["encrypted"] is False
+    assert (tmp_path / "carol.key").stat().st_mode & 0o777 == 0o600
+    assert run("keygen", "carol", code=2)["error"]["reason"] == "KEY_FILE_REFUSED"
+    text = run("keygen", "dave", "--passphrase", text=True, input="secret\nsecret\n")
+    assert "secret" not in text.replace("Passphrase", "")
+    assert Keys.load(tmp_path / "dave.key", "secret").id == "dave"
+    monkeypatch.setenv("PLACET_PASSPHRASE", "other")
+    assert run("keygen", "erin", "--passphrase")["encrypted"] is True
+
+
+def test_init(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> None:
+    output = run("init", "--host", served[0], "--yes", "--templates", "t", text=True)
+    assert served[1] not in output  # it is in the file; --yes asks nothing
+    assert home.host() == served
+    text = (tmp_path / "t" / "constitution.toml").read_text()
+    assert measure("authority") in text and measure("worker") in text
+    (tmp_path / "t" / "job.toml").write_text("mine")
+    run("init", "--templates", "t", text=True)
+    assert (tmp_path / "t" / "job.toml").read_text() == "mine"
+    run("init", code=2, text=True)
+    run("init", "--host", served[0], code=2, text=True)  # nobody to ask
+
+
+def test_measure_and_pin_and_status(run: Run, served: tuple[str, str], council: str) -> None:
+    assert run("measure") == {role: measure(role) for role in ("authority", "worker")}
+    assert run("pin", served[0])["pin"] == served[1]
+    status = run("status")
+    assert (status["log"], status["marks"]) == (council, ["SIMULATED", "UNWITNESSED"])
+    assert "UNWITNESSED" in run("status", text=True)
+
+
+def test_a_host_that_does_not_answer_exits_with_3(run: Run, home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        home.configure(f"127.0.0.1:{taken.getsockname()[1]}", "sha256:" + "00" * 32)
+        assert run("status", code=3)["error"]["reason"] == "HOST_UNREACHABLE"
+        assert "HOST_UNREACHABLE" in run("jobs", code=3, text=True)
+
+
+def test_a_host_with_another_certificate_exits_with_3(
+    run: Run, home: Home, served: tuple[str, str]
+) -> None:
+    home.configure(served[0], "sha256:" + "00" * 32)
+    assert run("status", code=3)["error"]["reason"] == "HOST_PIN_MISMATCH"
+
+
+def test_no_host_configured_exits_with_2(run: Run, home: Home) -> None:
+    home.config.unlink()
+    assert run("status", code=2)["error"]["reason"] == "SETTING_MISSING"
+
+
+def test_usage_exits_with_2(run: Run, folder: Path) -> None:
+    run("vote", code=2, text=True)
+    run("nonsense", code=2, text=True)
+    run("run", "program", code=2, text=True)
+    refused = run("vote", "sha256:" + "0" * 64, "yes", "--key", "alice.key", code=2)
+    assert refused["error"]["details"]["actual"] == "yes"
+    missing = run("grant", "--object", "x", "--key", "owner.key", "-o", "g", code=2)
+    assert "--purpose" in missing["error"]["message"]
+
+
+def test_a_program_runs_locally(run: Run, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = """
+def main(job):
+    with job.output("copy") as output:
+        output.write(job.inputs["rows"].read() * job.parameters["times"])
+"""
+    (folder / "program" / "main.py").write_text(program)
+    (folder / "rows").write_bytes(b"ab")
+    line = ["run", "--local", "program", "--input", "rows=rows", "--output-dir", "out"]
+    run(*line, "--parameter", "times=2", "--output", "copy=10", text=True)
+    assert (folder / "out" / "copy").read_bytes() == b"abab"
+    run(*line, "--parameter", "times=2", code=1, text=True)
+    assert "outputs are declared" in capfd.readouterr().err
+
+
+def test_an_ambiguous_start_of_a_digest_is_refused(run: Run, approved: str, folder: Path) -> None:
+    refused = run("vote", "0000ffff", "placet", "--key", "alice.key", "--yes", code=2)
+    assert "0 proposals" in refused["error"]["message"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    if name == "host":
+        return
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    for sub in GROUPS.get(name, ()):
+        assert sub in result.output
+        inner = CliRunner().invoke(app, [name, sub, "--help"])
+        assert inner.exit_code == 0
+
+
+def test_every_command_is_listed_here() -> None:
+    listed = {str(command.name or "") for command in app.registered_commands}
+    unnamed = {
+        command.callback.__name__.replace("_", "-")
+        for command in app.registered_commands
+        if command.name is None and command.callback is not None
+    }
+    groups = {str(group.name) for group in app.registered_groups}
+    assert (listed | unnamed | groups) - {""} == set(COMMANDS)
+
+
+def test_help_tells_the_exit_codes() -> None:
+    output = CliRunner().invoke(app, ["--help"]).output
+    assert "3 host unreachable" in " ".join(output.split())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs and results: receipts are verified before anything is opened, and offline again afterwards."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from placet.client import Client, Keys, ReceiptFile, Refused, verify_receipt
+from placet.governance.documents import Recipient
+from placet.governance.envelope import sign_payload
+from placet.governance.errors import ReceiptInvalid, SignatureInvalid
+from placet.governance.log import NoteSigner, ProofInvalidError
+from placet.proto.v1 import jobs_pb2
+from placet.sealing import EnvelopeRefused, ObjectRootMismatch
+
+
+def test_a_result_is_verified_and_opened(
+    founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    result = founded.result(
+        released,
+        people["analyst"],
+        tmp_path / "out",
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert result.outputs["model"].read_bytes() == bytes(range(256)) * 5000
+    assert result.outputs["report"].read_bytes() == b"fine"
+    assert result.receipt.receipt.predicate.marks == ("SIMULATED", "UNWITNESSED")
+    assert told[-1][0] == told[-1][1]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "model",
+        "receipt.json",
+        "report",
+    ]
+    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.log)
+    assert offline.digest == result.receipt.digest
+
+
+def test_only_the_recipient_opens_it(
+    founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    with pytest.raises(EnvelopeRefused):
+        founded.result(released, people["alice"], tmp_path, recipient="analyst")
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_other_bytes_than_the_receipt_names_are_not_opened(
+    founded: Client, released: str, people: dict[str, Keys], host: Any, tmp_path: Path
+) -> None:
+    _, data = max(host.blobs.values(), key=lambda blob: blob[0])
+    data[len(data) // 2] ^= 1
+    with pytest.raises(ObjectRootMismatch):
+        founded.result(released, people["analyst"], tmp_path / "out")
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_nothing_released_is_a_refusal(
+    founded: Client, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    with pytest.raises(Refused) as refused:
+        founded.result("job-9", people["analyst"], tmp_path)
+    assert refused.value.reason == "NOT_RELEASED"
+
+
+def test_the_receipt_of_another_job_is_refused(
+    founded: Client, released: str, people: dict[str, Keys], host: Any, tmp_path: Path
+) -> None:
+    host.results["job-9"] = host.results[released]
+    with pytest.raises(ReceiptInvalid, match="another job"):
+        founded.result("job-9", people["analyst"], tmp_path)
+
+
+def test_a_receipt_verifies_offline_in_every_part(
+    founded: Client, released: str, host: Any
+) -> None:
+    answer: jobs_pb2.ResultResponse = host.results[released]
+    good = (answer.receipt, answer.proof, answer.entry, founded.log)
+    verified = verify_receipt(*good)
+    assert verified.receipt.predicate.job == released
+    payload = b"{}"
+    forged = sign_payload(payload, "application/vnd.in-toto+json", Keys.generate("m").signing)
+    with pytest.raises(Exception, match="field"):
+        verify_receipt(forged, *good[1:])
+    other = NoteSigner.generate("council.example/log").verifier_key.to_text()
+    with pytest.raises(SignatureInvalid):
+        verify_receipt(*good[:3], other)
+    with pytest.raises(ProofInvalidError):
+        verify_receipt(good[0], good[1], good[2] + b" ", good[3])
+    with pytest.raises(ProofInvalidError):
+        verify_receipt(good[0], good[1], host.entries[0], good[3])
+
+
+def test_an_entry_that_is_not_this_release_is_refused(
+    founded: Client, released: str, people: dict[str, Keys], host: Any
+) -> None:
+    first = host.results[released]
+    recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
+    host.release(released, recipient, {"model": b"x", "report": b"y"})
+    second = host.results[released]
+    with pytest.raises(ReceiptInvalid):
+        verify_receipt(first.receipt, second.proof, second.entry, founded.log)
+
+
+def test_a_job_is_followed_through_a_broken_connection(
+    founded: Client, released: str, host: Any
+) -> None:
+    host.break_watches = 1
+    states = [(job.state, job.progress) for job in founded.watch(released)]
+    assert states[0] == ("queued", 0)
+    assert states[-2:] == [("running", 50), ("released", 100)]
+    assert founded.wait(released).ended
+
+
+def test_the_same_request_is_the_same_job(
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys]
+) -> None:
+    digest = propose()
+    with pytest.raises(Refused) as refused:
+        founded.submit(founded.proposal(digest).ticket)
+    assert refused.value.reason == "RULE_NOT_MET"
+    for seat in ("alice", "bob"):
+        founded.vote(people[seat], digest, "placet")
+    ticket = founded.proposal(digest).ticket
+    first = founded.submit(ticket, b"r" * 16)
+    assert founded.submit(ticket, b"r" * 16).id == first.id
+    assert founded.submit(ticket).id != first.id
+    assert [job.id for job in founded.jobs()] == ["job-2", "job-1"]
+    with pytest.raises(Refused) as refused:
+        founded.job("job-7")
+    assert refused.value.reason == "JOB_NOT_FOUND"
