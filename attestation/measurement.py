@@ -11,6 +11,7 @@ installed (placet/enclave/...), so a checkout and a wheel of it have one measure
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,18 +56,20 @@ def measure_folders(role: str, components: Mapping[str, Iterable[Path]]) -> str:
 
 def _folders(component: str) -> list[Path]:
     spec = find_spec(f"placet.{component}")
-    locations = spec.submodule_search_locations if spec else None
-    if not locations:
+    locations = [Path(one) for one in (spec.submodule_search_locations if spec else None) or ()]
+    # The path of a component without __init__.py may name import hooks beside folders: an editable install has one.
+    folders = [location for location in locations if location.is_dir()]
+    if not folders:
         raise MeasurementError(
             f"placet.{component} is not installed.", remedy="install the complete package"
         )
-    return [Path(location) for location in locations]
+    return folders
 
 
 def _collect(prefix: str, folder: Path, files: dict[str, Path]) -> None:
     for path in _walk(folder):
         name = f"{prefix}/{path.relative_to(folder).as_posix()}"
-        if not (name.endswith(_CODE) or name == LOCK_FILE):
+        if not (name.endswith(_CODE) or name == LOCK_FILE) or _other_python(name):
             continue
         if name in files:
             raise MeasurementError(f"{name} is installed twice.", remedy="install it once")
@@ -81,6 +84,11 @@ def _walk(folder: Path) -> Iterator[Path]:
             if Path(parent, name).is_symlink():
                 raise MeasurementError(f"The folder {name} is a link; code must be in place.")
         yield from (Path(parent, name) for name in names)
+
+
+def _other_python(name: str) -> bool:
+    """A module compiled for another interpreter, which this one does not import."""
+    return name.endswith(".so") and not name.endswith(tuple(EXTENSION_SUFFIXES))
 
 
 def _entry(path: Path) -> bytes:

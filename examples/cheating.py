@@ -120,7 +120,8 @@ def used_up(attacks: Attacks, used: str) -> None:
 def changed_program(attacks: Attacks) -> None:
     """The approved proposal, with the digest of another program, which is there, written into it."""
     bundle = build_bundle(HERE / "attacks" / "slow")
-    attacks.client.put_blob(bundle.blob, bundle.data)
+    owner = attacks.council.analyst.signing.public
+    attacks.client.put_blob(bundle.blob, bundle.data, owner=owner)
     proposal = attacks.training()
     attacks.council.vote(attacks.client, proposal, "north", "south", "privacy")
     ticket = attacks.client.proposal(proposal).ticket
@@ -144,11 +145,9 @@ def second_identity(attacks: Attacks) -> None:
 def flipped(attacks: Attacks) -> None:
     """The host's operator changes one byte of what it keeps for Hospital South."""
     object_id = attacks.council.objects["south"].descriptor.id
-    part = next(
-        path
-        for path in (attacks.council.folder / "host" / "blobs").rglob("*")
-        if path.is_file() and object_id in str(path) and path.stat().st_size > 40_000
-    )
+    blobs = (attacks.council.folder / "host" / "blobs").rglob("*")
+    kept = [path for path in blobs if path.is_file() and object_id in str(path)]
+    part = max(kept, key=lambda path: path.stat().st_size)
     before = part.read_bytes()
     part.write_bytes(before[:1000] + bytes([before[1000] ^ 1]) + before[1001:])
     proposal = attacks.training()

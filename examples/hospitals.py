@@ -55,8 +55,9 @@ def running_host(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[st
 class Council:
     """Everybody's keys and homes in one place, which in real life they never are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, uses: int = 3) -> None:
         self.folder = folder
+        self.uses = uses  # the most that a proposal may ask for
         self.seats = {name: Keys.generate(name) for name in (*HOSPITALS, "privacy", "patients")}
         # One seat, two keys: a laptop and a phone, say. It has one vote all the same.
         self.phone = Keys.generate("north")
@@ -138,7 +139,7 @@ class Council:
             conflicts=("submitter",),
             rationale=True,
             lifetime_seconds=7 * 86400,
-            uses=3,
+            uses=self.uses,
         )
         return Rule(
             "health-research",

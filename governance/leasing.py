@@ -44,6 +44,10 @@ from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
 
+# Times are whole seconds: an attempt that takes exactly its time must not be refused for the rounding.
+_SECOND = 1
+
+
 class Claimed(Protocol):
     """What a join keeps of the claims of verified evidence."""
 
@@ -241,8 +245,16 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 
 
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
-    """Nothing stops what the lease is for: proposal, program, grants, measurement."""
+    """Nothing stops what the lease is for: proposal, program, grants, measurement, the job's own time."""
     proposal = ledger.proposal(lease.proposal)
+    ends = lease.started + proposal.document.job.deadline_seconds + _SECOND
+    if times.at_most > ends:
+        raise LeaseExpired(
+            "The time that the proposal gives an attempt is over.",
+            claim="deadline_seconds",
+            expected=f"at or before {ends}",
+            actual=str(times.at_most),
+        )
     check_not_stopped(ledger, proposal)
     check_not_vetoed(ledger, proposal, times)
     for grant in lease.grants:

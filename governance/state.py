@@ -75,6 +75,7 @@ class LeaseState:
     grants: tuple[str, ...]
     deadline: int
     judged: int
+    started: int
     status: str = "open"
     receipt: str = ""
     released_at: int = 0
@@ -204,6 +205,7 @@ def _lease(state: State, entry: Entry) -> None:
         tuple(entry["grants"]),
         entry["deadline"],
         entry["judged"],
+        entry["at"][1],
     )
     state.leases[lease.digest] = lease
     state.joins[lease.worker].lease = lease.digest

@@ -5,12 +5,13 @@ import os
 
 from google.protobuf.message import Message
 
+from placet.attestation import Policy
 from placet.enclave.authority.core import Core, ticket_of
 from placet.enclave.authority.leases import Leases
 from placet.enclave.peer import NONCE_BYTES
 from placet.governance import admission, contexts
-from placet.governance.documents import Grant
-from placet.governance.envelope import digest_of, parse_envelope
+from placet.governance.documents import Constitution, Grant
+from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.leasing import judge_boot
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
 from placet.sealing import StreamKey, open_envelope
@@ -43,6 +44,7 @@ class Council:
         entry = admission.judge_charter(
             core.ledger, constitution, charter, core.life.log, core.now()
         )
+        _check_policies(constitution)
         core.append(entry, {entry["constitution"]: constitution, entry["charter"]: charter})
         return await core.committed(append_boot(core), entry["charter"])
 
@@ -69,6 +71,7 @@ class Council:
         )
         # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log then has.
         admission.judge_amendment(core.ledger, admitted, successor, core.now())
+        _check_policies(successor)
         core.append_unknown(admitted)
         entry = admission.judge_amendment(core.ledger, admitted, successor, core.now())
         index = core.append(entry, {entry["constitution"]: successor})
@@ -101,6 +104,13 @@ class Council:
         admitted = await core.judged(lambda: admission.admit(core.ledger, ticket, "", core.now()))
         digest = admitted.ticket.proposal.digest
         return enclaves_pb2.Admitted(size=core.ledger.tree.size, proposal=digest)
+
+
+def _check_policies(constitution: bytes) -> None:
+    """A constitution whose evidence policies nobody could read would let no worker in. Raises `PolicyMalformedError`."""
+    evidence = inspect(constitution, Constitution).evidence
+    for policy in (evidence.authority, evidence.worker):
+        Policy.from_dict(policy)
 
 
 def append_boot(core: Core) -> int:

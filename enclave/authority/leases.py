@@ -47,6 +47,10 @@ class Leases:
         """One attempt of an admitted ticket for one joined worker; the keys leave once the entry is covered."""
         core = self._core
         request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
+        # The host asks for any worker, an enclave for itself. Neither is believed: what decides is the ticket, and what the
+        # hardware said that the worker was launched for.
+        if frame.peer and frame.peer != self._joins.worker(request.worker).enclave_id:
+            raise FrameUnexpected("An enclave asks for a lease of its own.", claim="worker")
         ticket = ticket_of(request.ticket)
         while True:
             admission = await self._admitted(ticket, request.job)

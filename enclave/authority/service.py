@@ -29,13 +29,13 @@ class Authority:
         leases, releases = Leases(self.core, joins), Releases(self.core, joins)
         council = Council(self.core, leases)
         self._host: dict[int, Answer] = {
+            pb.KIND_LEASE: leases.lease,
             pb.KIND_EVIDENCE: council.evidence,
             pb.KIND_FOUND: council.found,
             pb.KIND_RECORD: council.record,
             pb.KIND_AMEND: council.amend,
             pb.KIND_PROVISION: council.provision,
             pb.KIND_ADMIT: council.admit,
-            pb.KIND_LEASE: leases.lease,
             pb.KIND_CLOSE: leases.close,
             pb.KIND_RESULT: releases.result,
         }
@@ -45,6 +45,7 @@ class Authority:
             pb.KIND_JOIN: joins.join,
             pb.KIND_RENEW: leases.renew,
             pb.KIND_RELEASE: releases.release,
+            pb.KIND_LEASE: leases.lease,
         }
 
     async def start(self) -> None:

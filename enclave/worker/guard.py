@@ -140,7 +140,10 @@ def _refuse_to_spawn() -> None:
 
 
 def _module_folders() -> tuple[str, ...]:
-    """Where Python and its packages lie, links resolved."""
+    """Where Python and its packages lie, links resolved; our own may lie in a checkout, beside them."""
     paths = sysconfig.get_paths()
     found = [paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *sys.path]
+    for name, module in list(sys.modules.items()):
+        if name.startswith("placet.") and name.count(".") == 1:
+            found += getattr(module, "__path__", ())
     return tuple({os.path.realpath(path) for path in found if path and os.path.isdir(path)})

