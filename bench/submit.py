@@ -14,8 +14,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -30,7 +31,7 @@ from placet.client import Client
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import common_pb2, jobs_pb2, jobs_pb2_grpc
 
-ROUNDS = int(os.environ.get("R","50"))
+ROUNDS = 50
 WARM_UP = 3
 ECHOES = 20
 BALLOTS = 5
@@ -83,7 +84,8 @@ async def measure(
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
-        jobs, health = jobs_pb2_grpc.JobsStub(channel), health_pb2_grpc.HealthStub(channel)
+        jobs = jobs_pb2_grpc.JobsStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         request = jobs_pb2.WatchRequest(proposal=proposal)
         states = jobs.Watch(request, metadata=METADATA).__aiter__()
         submits: list[float] = []
@@ -99,7 +101,11 @@ async def measure(
         return submits[WARM_UP:], echoes[WARM_UP * ECHOES :]
 
 
-async def until_running(jobs, states, ticket) -> float:  # type: ignore[no-untyped-def]
+async def until_running(
+    jobs: "jobs_pb2_grpc.JobsAsyncStub",
+    states: AsyncIterator[jobs_pb2.Job],
+    ticket: common_pb2.Ticket,
+) -> float:
     """Submit, and wait for RUNNING; then for the job's end, so that rounds do not overlap."""
     request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=os.urandom(16))
     started = time.perf_counter()

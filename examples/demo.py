@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, cast
 
 from cheating import cheat, cheat_with_the_log, snapshot
 from hospitals import HERE, Council, running_host
 from rich.console import Console
 from rich.table import Table
-from safetensors.numpy import load_file
+from safetensors import numpy as safetensors
 from shares import HOSPITALS, Rows, Shares, accuracy, load_shares
 
 from placet.client import Client, ReceiptFile, Result
@@ -115,7 +116,7 @@ def show(shares: Shares, council: Council, result: Result) -> None:
             str(len(rows)),
             f"{_alone(council, name, shares.judging):.1%}",
         )
-    model = load_file(result.outputs["model"])
+    model = load_model(result.outputs["model"])
     total = sum(len(rows) for rows in shares.training.values())
     table.add_row("the three together", str(total), f"{accuracy(model, shares.judging):.1%}")
     console.print(table)
@@ -150,7 +151,13 @@ def _alone(council: Council, hospital: str, judging: Rows) -> float:
         command += [f"--parameter={name}={value}" for name, value in PARAMETERS.items()]
         command += ["--output", "model=65536", "--output-dir", out]
         subprocess.run(command, check=True, capture_output=True)
-        return accuracy(load_file(Path(out, "model")), judging)
+        return accuracy(load_model(Path(out, "model")), judging)
+
+
+def load_model(path: Path) -> dict[str, Any]:
+    """The arrays of a safetensors file by name."""
+    arrays: dict[str, Any] = cast("Any", safetensors).load_file(path)
+    return arrays
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer
+from sklearn import datasets  # pyright: ignore[reportMissingTypeStubs]
 
 HOSPITALS = ("north", "south", "west")
 Rows = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Shares:
 
 def load_shares() -> Shares:
     """The same split every time: by tumour size with some noise, a quarter of each share kept aside."""
-    data: Any = load_breast_cancer()
+    data = cast("Any", datasets).load_breast_cancer()
     rows = np.hstack([data.data, data.target[:, None].astype(np.float64)])
     random = np.random.default_rng(3)
     order = np.argsort(rows[:, 0] + random.normal(0, 1.5, len(rows)))

@@ -43,7 +43,6 @@ from placet.governance.ledger import Ledger, new_entry
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
-
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the rounding.
 _SECOND = 1
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc.aio
-from grpc_health.v1 import (  # type: ignore[import-untyped]
+from grpc_health.v1 import (
     health,
     health_pb2,
     health_pb2_grpc,

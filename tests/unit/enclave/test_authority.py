@@ -231,13 +231,15 @@ def test_a_refused_lease_leaves_no_entry(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_only_the_host_asks_for_leases_and_results(scene: Any, kit: Any) -> None:
+def test_who_may_ask_for_what(scene: Any, kit: Any) -> None:
     async def story(stage: Any) -> None:
         _, member, ticket = await ready(stage, kit)
         request = lease_request(ticket, member)
-        # An enclave may ask for a lease of its own, never for another's.
-        for kind in (enclaves_pb2.KIND_LEASE, enclaves_pb2.KIND_RESULT, enclaves_pb2.KIND_RECORD):
+        for kind in (enclaves_pb2.KIND_RESULT, enclaves_pb2.KIND_RECORD):
             assert await refused(stage.host.ask(kind, request, peer="w1")) == "FRAME_UNEXPECTED"
+        # An enclave may ask for a lease of its own, never for another's.
+        asked = stage.host.ask(enclaves_pb2.KIND_LEASE, request, peer="w9")
+        assert await refused(asked) == "FRAME_UNEXPECTED"
         for kind in (enclaves_pb2.KIND_JOIN, enclaves_pb2.KIND_RELEASE, enclaves_pb2.KIND_RENEW):
             assert await refused(stage.host.ask(kind, request)) == "FRAME_UNEXPECTED"
         garbage = stage.host.ask(enclaves_pb2.KIND_LEASE, b"\xff\xff\xff")

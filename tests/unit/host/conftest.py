@@ -18,7 +18,7 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     error_details_pb2,
     status_pb2,
 )
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from placet.governance.documents import (
     Ballot,

@@ -84,7 +84,7 @@ def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
                 await link.request(K.KIND_HELLO, hello(token, "worker"))
                 for kind in (K.KIND_COMMIT, K.KIND_FETCH_SECRET, K.KIND_HELLO, K.KIND_ASSIGN):
                     await denied(link, kind, b"", "FRAME_UNEXPECTED")
-                for kind in (K.KIND_COMMIT, K.KIND_LEASE, K.KIND_STOPPED, K.KIND_RESULT):
+                for kind in (K.KIND_COMMIT, K.KIND_STOPPED, K.KIND_RESULT):
                     await denied(link, kind, b"", "FRAME_UNEXPECTED", peer="authority")
                 await denied(link, K.KIND_JOIN, b"", "FRAME_UNEXPECTED", peer="0" * 16)
                 # Relayed, there and back.
