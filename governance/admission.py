@@ -44,11 +44,11 @@ from placet.governance.evaluate import (
     InForce,
     Ticket,
     ValidTicket,
+    check_ballots,
     judge,
     may_stop,
     seat_refusal,
     verify_ballot,
-    verify_ballots,
     verify_proposal,
 )
 from placet.governance.grants import find_grants
@@ -307,10 +307,10 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     approves always could. Raises what `verify_ticket` raises, and for stops, uses and grants.
     """
     in_force = ledger.in_force()
-    proposal = verify_proposal(ticket.proposal, in_force)
+    proposal = ledger.open_proposal(ticket.proposal)
     known = ledger.state.proposals.get(proposal.digest)
     logged = {ballot.digest for ballot in known.ballots} if known else set[str]()
-    bundle = verify_ballots(ticket.ballots, proposal, in_force)
+    bundle = check_ballots(tuple(map(ledger.open_ballot, ticket.ballots)), proposal)
     new = tuple({b.digest: b for b in bundle if b.digest not in logged}.values())
     _check_headers(ledger, [] if known else [proposal.document.header], new)
     ballots = (*standing_ballots(ledger, proposal.digest), *new)

@@ -87,6 +87,12 @@ def from_plain(cls: type[T], value: Any, where: str = "") -> T:
     return cast("T", _decoder(cast("Hashable", cls))(value, where))
 
 
+def prepare(*classes: type) -> None:
+    """Make the decoders of these classes now, so that the first document does not wait for them."""
+    for cls in classes:
+        _decoder(cls)
+
+
 def malformed(claim: str, expected: str, actual: str) -> DocumentMalformed:
     """The refusal of one field."""
     return DocumentMalformed(

@@ -103,6 +103,13 @@ def verify_ballots(
 ) -> tuple[Signed[Ballot], ...]:
     """Step 2. Raises `DocumentRefused` or `SeatUnknown`."""
     ballots = tuple(verify_ballot(envelope, in_force) for envelope in envelopes)
+    return check_ballots(ballots, proposal)
+
+
+def check_ballots(
+    ballots: tuple[Signed[Ballot], ...], proposal: Signed[Proposal]
+) -> tuple[Signed[Ballot], ...]:
+    """Ballots that are all for this proposal. Raises `DocumentMalformed`."""
     for ballot in ballots:
         if ballot.document.proposal != proposal.digest:
             raise malformed("ballot.proposal", proposal.digest, ballot.document.proposal)

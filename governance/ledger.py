@@ -57,7 +57,7 @@ class Ledger:
         self.state = State()
         self.tree = Tree()
         self._documents = documents
-        self._loaded: OrderedDict[tuple[str, str], object] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, str | bytes], object] = OrderedDict()
 
     def append(self, entry: Entry) -> bytes:
         """Add an entry that has been judged; returns its bytes. Raises `EntryInvalid` for one that no log can hold."""
@@ -140,6 +140,16 @@ class Ledger:
 
         return self._once("grant", digest, load)
 
+    def open_proposal(self, envelope: bytes) -> Signed[Proposal]:
+        """A proposal as it came, verified under the constitution in force; the same bytes are verified once."""
+        in_force = self.in_force()
+        return self._once(in_force.digest, envelope, lambda: verify_proposal(envelope, in_force))
+
+    def open_ballot(self, envelope: bytes) -> Signed[Ballot]:
+        """A ballot as it came, likewise."""
+        in_force = self.in_force()
+        return self._once(in_force.digest, envelope, lambda: verify_ballot(envelope, in_force))
+
     def remember(self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant]) -> None:
         """Keep a document that has just been verified, so that it need not be loaded and verified again."""
         self._keep((signed.document.KIND, signed.digest), signed)
@@ -200,14 +210,14 @@ class Ledger:
         """The constitution that a document of this log names, as the context to verify it in."""
         return self.under(inspect(self._envelope(digest), cls).constitution)
 
-    def _once(self, kind: str, digest: str, load: Callable[[], T]) -> T:
-        key = (kind, digest)
+    def _once(self, kind: str, name: str | bytes, load: Callable[[], T]) -> T:
+        key = (kind, name)
         if key not in self._loaded:
             self._keep(key, load())
         # What is kept under a kind is what its loader, or `remember`, put there.
         return cast("T", self._loaded[key])
 
-    def _keep(self, key: tuple[str, str], value: object) -> None:
+    def _keep(self, key: tuple[str, str | bytes], value: object) -> None:
         self._loaded[key] = value
         if len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)

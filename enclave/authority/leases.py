@@ -12,7 +12,7 @@ from placet.enclave.authority.core import Core, ticket_of
 from placet.enclave.authority.joins import Joins
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.governance import contexts, leasing
-from placet.governance.admission import Admission, admit
+from placet.governance.admission import Admission, admit, in_log
 from placet.governance.codec import encode
 from placet.governance.documents import Lease, Seen, new_header
 from placet.governance.envelope import digest_of, payload_type, sign_payload
@@ -54,10 +54,11 @@ class Leases:
         ticket = ticket_of(request.ticket)
         while True:
             admission = await self._admitted(ticket, request.job)
-            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log then has.
-            self._draft(admission, request)
-            core.append_unknown(admission)
             draft = self._draft(admission, request)
+            if not in_log(core.ledger, admission):
+                # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
+                core.append_unknown(admission)
+                draft = self._draft(admission, request)
             if core.store.has_grants(draft.entry["grants"]):
                 break
             await core.store.fetch_grants(draft.entry["grants"])

@@ -10,15 +10,21 @@ from typing import Self
 from placet.enclave.errors import LeaseInvalid
 from placet.enclave.worker.joining import Membership
 from placet.governance.account import Times
-from placet.governance.codec import parse_object
+from placet.governance.codec import parse_object, prepare
 from placet.governance.contexts import lease_info
-from placet.governance.documents import Lease, Proposal
-from placet.governance.envelope import Signed, verify_signed
+from placet.governance.documents import Ballot, Lease, Proposal
+from placet.governance.envelope import (
+    Signed,
+    parse_envelope,
+    sign_payload,
+    verified_signers,
+    verify_signed,
+)
 from placet.governance.errors import LeaseExpired
 from placet.governance.evaluate import InForce, Ticket, check_log, verify_ticket
 from placet.governance.log import leaf_hash, verify_proof
 from placet.proto.v1 import enclaves_pb2
-from placet.sealing import StreamKey, open_envelope
+from placet.sealing import StreamKey, open_envelope, seal_envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,15 @@ def open_lease(
     if proposal.document.job.program != program:
         raise _invalid("program", program, proposal.document.job.program)
     return OpenedLease(lease, proposal, _open_keys(package, lease.digest, proposal, member))
+
+
+def rehearse(member: Membership) -> None:
+    """Do once, on what is our own, what a lease will need: a worker has one lease, and first uses are slow."""
+    prepare(Lease, Proposal, Ballot)
+    signed = sign_payload(b"{}", "rehearsal", member.keys.signing)
+    verified_signers(parse_envelope(signed), [member.keys.signing.public])
+    sealed = seal_envelope(bytes(32), member.keys.hpke.public, b"rehearsal")
+    open_envelope(sealed, member.keys.hpke, b"rehearsal")
 
 
 def _check_names(lease: Lease, member: Membership, now: int) -> None:

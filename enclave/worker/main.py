@@ -22,6 +22,7 @@ from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.worker.attempt import Attempt
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.joining import Membership, join
+from placet.enclave.worker.lease import rehearse
 from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2
@@ -103,6 +104,7 @@ def run_worker(
     member = worker.join(address, certificate, token)
     _log.info("joined worker=%s", member.keys.identity.digest)
     _preload()
+    rehearse(member)
     return worker.serve(member)
 
 
