@@ -214,6 +214,13 @@ class World:
                     raise
                 time.sleep(0.02)
 
+    def until(self, holds: Callable[[], bool], patience: float = 10.0) -> None:
+        """Look again and again until something holds."""
+        deadline = time.monotonic() + patience
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def enclaves(self, role: str) -> list[int]:
         """Process ids of the host's enclaves of a role, oldest first."""
         found: list[int] = []
