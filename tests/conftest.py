@@ -458,6 +458,8 @@ class World:
         assert (job.state, job.refusal and job.refusal.reason) == (state, reason)
         assert job.refusal is not None
         self.check_refusal(job.refusal, reason)
+        # The attempt is closed behind the job's end.
+        self.until(lambda: self.entries_of(job.id)[-1:] == ["close"])
         self.refused(
             lambda: self.client.result(job.id, self.analyst, self.folder / "never"), "NOT_RELEASED"
         )

@@ -57,8 +57,10 @@ def test_during_watch(world: Any, ticket: Any) -> None:
         world.stubs.jobs.Watch(proposal, metadata=world.metadata).cancel()
     call = world.stubs.jobs.Watch(proposal, metadata=world.metadata)
     call.initial_metadata()
-    assert world.client.submit(ticket).id == next(call).id
+    job = world.client.submit(ticket)
+    assert job.id == next(call).id
     call.cancel()
+    assert world.client.wait(job.id).state == "released"
 
 
 @pytest.mark.parametrize("sent", [0, 1, 7, 8, 9, 17])

@@ -211,7 +211,7 @@ def test_another_payload_type(doors: Doors, door: str, kind: str) -> None:
     call = lambda: doors.send(door, envelope)
     refusal = doors.world.refused(call, "PAYLOAD_TYPE", "claim", "expected", "actual")
     assert str(refusal).isprintable()
-    assert "vnd.placet" in refusal.details["expected"]  # type: ignore[attr-defined]
+    assert "vnd.placet" in refusal.details["expected"]
 
 
 @pytest.mark.parametrize("door", DOORS)

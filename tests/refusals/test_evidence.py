@@ -59,7 +59,7 @@ def test_a_nonce_that_is_missing_or_has_another_size(world: Any, size: int) -> N
     world.refused(call, "EVIDENCE_NONCE", "claim", "expected", "actual")
 
 
-def quote(change: Callable[[bytearray], None]) -> Callable[[EvidenceFile], EvidenceFile]:
+def quote(change: Callable[[bytearray], object]) -> Callable[[EvidenceFile], EvidenceFile]:
     """The same evidence around another quote."""
 
     def changed(shown: EvidenceFile) -> EvidenceFile:

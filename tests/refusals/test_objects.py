@@ -116,7 +116,7 @@ def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case
         folder = tmp_path / "result"
         refusal = world.refusal_of(lambda: world.client.result(ended.id, world.analyst, folder))
     # The host's own word where it has fewer bytes than asked for; ours where it has other ones.
-    found = refusal.reason  # type: ignore[attr-defined]
+    found = refusal.reason
     assert found in (reason, "BLOB_NOT_FOUND", "BLOB_OFFSET"), refusal
     assert not (folder / "out").exists()
 

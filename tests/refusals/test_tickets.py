@@ -110,12 +110,17 @@ def test_too_few_votes(scene: Scene, what: str, found: str) -> None:
     proposal = world.propose(scene.job)
     envelope = world.client.proposal(proposal).ticket.proposal
     ada = sign(world.ballot("ada", proposal), world.seats["ada"].signing)
-    other: dict[str, Any] = {
+    cases: dict[str, dict[str, Any]] = {
         "a ballot of a former seat": {"seat": "former"},
         "an expired ballot": {"seat": "ben", "expires": int(time.time()) - 10},
         "an abstention": {"seat": "ben", "vote": "abstain"},
-    }.get(what, {})
-    bundle = {"no ballot": (), "one ballot": (ada,), "one ballot twice": (ada, ada)}.get(what)
+    }
+    other = cases.get(what, {})
+    bundle: tuple[bytes, ...] | None = {
+        "no ballot": (),
+        "one ballot": (ada,),
+        "one ballot twice": (ada, ada),
+    }.get(what)
     if bundle is None:
         bundle = (ada, scene.ballot(**other, proposal=proposal))
     call = scene.submit(Ticket(envelope, bundle))
