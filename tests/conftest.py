@@ -120,7 +120,7 @@ def _refusal_of(call: Callable[[], Any]) -> Exception:
 
 def _from_wire(error: Any) -> Refused:
     """Reason, message and details of a refused call, as any client reads them."""
-    trailers = dict(error.trailing_metadata() or ())
+    trailers: dict[str, Any] = dict(error.trailing_metadata() or ())
     assert "grpc-status-details-bin" in trailers, error
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info = error_details_pb2.ErrorInfo()
@@ -404,16 +404,15 @@ class World:
 
     def draft(self, job: Job, **changed: Any) -> Proposal:
         """A proposal that nobody has signed yet."""
-        fields = {**self.window(), "constitution": self.client.council().newest.digest, **changed}
-        return Proposal(
-            **{
-                "header": self.header(),
-                "proposer": "analyst",
-                "action": "job",
-                "body": job,
-                **fields,
-            }
-        )
+        fields: dict[str, Any] = {
+            **self.window(),
+            "header": self.header(),
+            "constitution": self.client.council().newest.digest,
+            "proposer": "analyst",
+            "action": "job",
+            "body": job,
+        }
+        return Proposal(**{**fields, **changed})
 
     # What is so, and what was refused.
 
