@@ -28,7 +28,9 @@ def console_blocks() -> list[list[str]]:
 
 
 def bash(command: str, folder: Path, timeout: int) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    # Nothing of the `make test` that may have started us: neither its flags nor its variables.
+    given = ("MAKE", "MFLAGS", "ARGS", "STATE", "PYTHON")
+    environment = {name: v for name, v in os.environ.items() if not name.startswith(given)}
     ran = subprocess.run(
         ["bash", "-euc", command],
         cwd=folder,
