@@ -275,8 +275,9 @@ def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_be
     lives: list[Any] = []
 
     def remembered(*given: Any) -> Authority:
-        lives.append(Authority(*given))
-        return lives[-1]
+        authority = Authority(*given)
+        lives.append(authority)
+        return authority
 
     monkeypatch.setattr(main, "Authority", remembered)
 
