@@ -93,7 +93,8 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
             except BrokenPipeError:
                 _silence()
             except Exception as error:
-                if not isinstance(getattr(error, "reason", None), str):
+                # Python's own UnicodeError has a `reason`, but no `details`.
+                if not (hasattr(error, "reason") and hasattr(error, "details")):
                     raise
                 _refuse(error, as_json=bool(kwargs.get("as_json")))
 
