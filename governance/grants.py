@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the owners' grants allow a job: each input needs one live grant of its owner that permits all of it."""
 
+from collections.abc import Callable
+
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
@@ -18,6 +20,9 @@ from placet.governance.errors import (
 from placet.governance.evaluate import ValidTicket
 from placet.governance.ledger import Ledger
 from placet.governance.state import GrantState, use_of
+from placet.sealing import HPKEPublicKey
+
+_MAX_SHOWN = 300  # characters of a value in a sentence
 
 
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
@@ -109,7 +114,9 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
     body = proposal.job
     _check_listed("purposes", grant.purposes, [proposal.purpose])
     _check_listed("programs", grant.programs, [body.program])
-    _check_listed("recipients", grant.recipients, [recipient.key for recipient in body.recipients])
+    _check_listed(
+        "recipients", grant.recipients, [recipient.key for recipient in body.recipients], _key_id
+    )
     others = sorted(proposal.owners - {grant.owner})
     _check_listed("combine_with", grant.combine_with, others)
     _check_parameters(grant, body)
@@ -128,12 +135,22 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
         )
 
 
-def _check_listed(claim: str, allowed: tuple[str, ...] | str, wanted: list[str]) -> None:
+def _check_listed(
+    claim: str,
+    allowed: tuple[str, ...] | str,
+    wanted: list[str],
+    show: Callable[[str], str] = str,
+) -> None:
     if isinstance(allowed, str):
         return
     for value in wanted:
         if value not in allowed:
-            raise _forbids(claim, " or ".join(allowed) or "nobody", value)
+            raise _forbids(claim, " or ".join(map(show, allowed)) or "nobody", show(value))
+
+
+def _key_id(key: str) -> str:
+    """A key's text would fill a message alone, and two of them begin alike."""
+    return HPKEPublicKey.from_text(key).key_id
 
 
 def _check_parameters(grant: Grant, body: Job) -> None:
@@ -165,9 +182,14 @@ def _check_uses(grant: Grant, state: GrantState, use: str) -> None:
 
 def _forbids(claim: str, expected: str, actual: str) -> GrantForbids:
     return GrantForbids(
-        f"The owner's grant allows {expected} as {claim}, and the proposal has {actual}. "
+        f"The owner's grant allows {_brief(expected)} as {claim}, and the proposal has {_brief(actual)}. "
         "Propose within the grant, or ask the owner for a wider one.",
         claim=claim,
         expected=expected,
         actual=actual,
     )
+
+
+def _brief(text: str) -> str:
+    """For a sentence; the details have it all."""
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from placet.host import job_table
 from placet.host.authority import AuthorityLine
 from placet.host.board import Board
+from placet.host.errors import JobNotFound
+from placet.host.job_table import JobRecord
 from placet.host.pool import Pool
 from placet.host.store import Store
 from placet.host.worker import Worker
@@ -79,8 +81,8 @@ class Attempts:
             code = await asyncio.shield(worker.exited)
             end = _end_of(worker, code)
             _log.info("attempt-ended job=%s code=%s why=%s", queued.job, code, end.why)
-        record = self._board.get(queued.job)
-        if record is None:  # it was released, or stopped on the way
+        record = self._board.get(queued.job) or await self._written(queued.job)
+        if record is None or record.ended:  # it was released, or stopped on the way
             for lease in await self._store.read(lambda c: job_table.open_leases_of(c, queued.job)):
                 await self.close_lease(lease, end.why)
             return False
@@ -121,6 +123,13 @@ class Attempts:
                     return
             await asyncio.sleep(_RETRY_SECONDS)
             await self._line.ready()
+
+    async def _written(self, job: str) -> JobRecord | None:
+        """The job behind everything that the store was given: a lease may be refused before its job is durable."""
+        try:
+            return await self._store.write(lambda connection: job_table.get_job(connection, job))
+        except JobNotFound:
+            return None
 
     async def _lease(self, queued: Queued, worker: Worker) -> End | None:
         """Step 1 and the beginning of step 2; None once the worker has the lease."""

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 to host, authority and workers: nothing acknowledged is lost, and nothing has its effect twice.
+
+After every kill the same four things hold (`Promises.check`): the log extends the one that was seen; every document that was
+acknowledged is in it; every job that was acknowledged is there under its request id, and ends; no job has two releases, and
+no ticket more uses than it allows. An audit judges everything again at the end.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from typing import Any
+
+import grpc
+import pytest
+
+from placet.client.errors import ClientError
+from placet.governance.envelope import parse_envelope
+from placet.governance.evaluate import Ticket
+from placet.proto.v1 import common_pb2, jobs_pb2
+
+SLOW = """
+import time
+
+
+def main(job):
+    time.sleep(job.parameters["ms"] / 1000)
+    with job.output("out") as sink:
+        sink.write(b"done")
+"""
+USES = 12
+
+
+class Promises:
+    """What a host has acknowledged, and whether it still holds."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+        self.data = world.data(b"rows" * 1000)
+        self.program = world.bundle(SLOW).digest
+        self.jobs: dict[bytes, tuple[Ticket, str]] = {}  # by request id
+        self.ended: dict[str, Any] = {}
+        self.documents: list[str] = []
+        self.outputs: dict[str, bytes] = {}
+
+    def ticket(self, ms: int, **changed: int) -> Ticket:
+        """An approved ticket for a program that takes so long."""
+        job = self.world.job(self.program, {"data": self.data}, parameters={"ms": ms})
+        ticket: Ticket = self.world.ticket(job, **{"uses": USES, **changed})
+        documents = (ticket.proposal, *ticket.ballots)
+        self.documents += [parse_envelope(envelope).digest for envelope in documents]
+        return ticket
+
+    def submit(self, ticket: Ticket) -> str:
+        """A job that was acknowledged."""
+        request_id = os.urandom(16)
+        job = self.world.client.submit(ticket, request_id).id
+        self.jobs[request_id] = ticket, job
+        return str(job)
+
+    def until(self, job: str, *states: str) -> None:
+        """Watch until a job is in one of the states; it has not ended."""
+        watching = self.world.client.watch(job)
+        with contextlib.closing(watching):
+            for record in watching:
+                if record.state in states:
+                    return
+                assert not record.ended, record
+
+    def check(self) -> None:
+        """All promises; waits until every job has ended."""
+        client = self.world.client
+        for request_id, (ticket, job) in self.jobs.items():
+            assert client.submit(ticket, request_id).id == job
+            ended = client.wait(job)
+            assert ended.state == "released", ended
+            if job in self.ended:
+                assert ended == self.ended[job]
+            self.ended[job] = ended
+            if job not in self.outputs:
+                self.outputs[job] = self.world.output(job)
+            assert self.outputs[job] == b"done"
+        entries = self.world.entries()  # which the memory of checkpoints has checked
+        there = {entry.get("proposal") for entry in entries} | {e.get("ballot") for e in entries}
+        assert set(self.documents) <= there
+        released = Counter(entry["job"] for entry in entries if entry["kind"] == "release")
+        assert released == Counter({job: 1 for _, job in self.jobs.values()})
+        leased = {(e["proposal"], e["job"]) for e in entries if e["kind"] == "lease"}
+        uses = Counter(proposal for proposal, _ in leased)
+        for ticket, count in Counter(ticket for ticket, _ in self.jobs.values()).items():
+            assert uses[parse_envelope(ticket.proposal).digest] == count
+
+    def restart(self) -> None:
+        """Kill the host and begin again on the same folder."""
+        self.world.kill()
+        self.world.start()
+
+
+@pytest.fixture(scope="module")
+def promises(world: Any) -> Promises:
+    return Promises(world)
+
+
+@pytest.mark.parametrize("state", ["queued", "leased", "running", "released"])
+def test_the_host_is_killed_while_a_job_is(promises: Promises, state: str) -> None:
+    world = promises.world
+    ticket = promises.ticket(300)
+    job = promises.submit(ticket)
+    if state != "queued":
+        promises.until(job, state, *(["running"] if state == "leased" else []))
+    attempts = world.client.job(job).attempt
+    promises.restart()
+    promises.check()
+    if state == "released":
+        assert world.client.job(job).attempt == attempts == 1
+        assert world.entries_of(job) == ["lease", "release"]
+    if state == "running":
+        assert world.entries_of(job) == ["lease", "close", "lease", "release"]
+
+
+def test_the_host_is_killed_twice_over_one_job(promises: Promises) -> None:
+    job = promises.submit(promises.ticket(400))
+    for _ in range(2):
+        promises.until(job, "running")
+        promises.restart()
+    promises.check()
+    assert promises.world.entries_of(job) == ["lease", "close"] * 2 + ["lease", "release"]
+
+
+def test_attempts_are_counted_over_kills(promises: Promises) -> None:
+    """The authority remembers what the host forgets: the proposal allows no further attempt."""
+    world = promises.world
+    job = world.job(promises.program, {"data": promises.data}, parameters={"ms": 800}, attempts=1)
+    submitted = world.client.submit(world.ticket(job)).id
+    promises.until(submitted, "running")
+    promises.restart()
+    ended = world.client.wait(submitted)
+    assert ended.state == "failed"
+    world.check_refusal(ended.refusal, "ATTEMPTS_USED_UP", "claim", "expected", "actual")
+    assert world.entries_of(submitted) == ["lease", "close"]
+
+
+@pytest.mark.parametrize("role", ["worker", "authority"])
+@pytest.mark.parametrize("state", ["leased", "running"])
+def test_an_enclave_is_killed_while_a_job_is(promises: Promises, role: str, state: str) -> None:
+    world = promises.world
+    job = promises.submit(promises.ticket(400, uses=1))
+    promises.until(job, state, "running")
+    for pid in world.enclaves(role):
+        os.kill(pid, signal.SIGKILL)
+    promises.check()
+    assert world.entries_of(job)[-3:] == ["close", "lease", "release"]
+
+
+def test_the_authority_is_killed_while_documents_come_in(promises: Promises) -> None:
+    """A document that was acknowledged is in the log; one that was not may be handed in again."""
+    world = promises.world
+    proposal = world.propose(world.job(promises.program, {"data": promises.data}))
+    promises.documents.append(proposal)
+    for number in range(6):
+        if number % 4 == 2:
+            [authority] = world.enclaves("authority")
+            os.kill(authority, signal.SIGKILL)
+        sequence = number + 1
+
+        def vote(sequence: int = sequence) -> str:
+            return str(
+                world.client.vote(world.seats["ada"], proposal, "abstain", sequence=sequence).digest
+            )
+
+        promises.documents.append(world.until_answered(vote))
+    promises.check()
+
+
+def test_the_host_is_killed_while_documents_come_in(promises: Promises) -> None:
+    world = promises.world
+    source = random.Random(4)
+    for _ in range(2):
+        proposal = world.propose(world.job(promises.program, {"data": promises.data}))
+        promises.documents.append(proposal)
+        stop = time.monotonic() + source.uniform(0.005, 0.05)
+        acknowledged = 0
+        while time.monotonic() < stop:
+            vote = world.client.vote(world.seats["ben"], proposal, "abstain")
+            promises.documents.append(vote.digest)
+            acknowledged += 1
+        promises.restart()
+        record = world.client.proposal(proposal)
+        assert len(record.ballots) >= acknowledged
+    promises.check()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_host_is_killed_at_any_time(promises: Promises, seed: int) -> None:
+    """Jobs are submitted, and the host is killed at a moment that nobody chose; each job has three attempts."""
+    source = random.Random(seed)
+    ticket = promises.ticket(source.choice([0, 50, 200]))
+    for _ in range(3):
+        promises.submit(ticket)
+    # Not for luck: whatever moment it hits, the same has to hold.
+    time.sleep(source.uniform(0, 0.6))
+    promises.restart()
+    if seed % 2:
+        promises.submit(ticket)
+        time.sleep(source.uniform(0, 0.3))
+        promises.restart()
+    promises.check()
+
+
+def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
+    """The host dies while it answers: the same request is one job, whether it was durable or not."""
+    world = promises.world
+    ticket = promises.ticket(0)
+    source = random.Random(9)
+    for _ in range(3):
+        request = jobs_pb2.SubmitRequest(
+            ticket=common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots),
+            request_id=os.urandom(16),
+        )
+        call = world.stubs.jobs.Submit.future(request, metadata=world.metadata)
+        time.sleep(source.uniform(0, 0.015))  # whatever moment it hits, the same has to hold
+        world.process.kill()
+        answered = ""
+        with contextlib.suppress(grpc.RpcError):
+            answered = call.result(timeout=10).id
+        world.kill()
+        world.start()
+        again = world.client.submit(ticket, request.request_id)
+        assert answered in ("", again.id)
+        promises.jobs[request.request_id] = ticket, again.id
+    promises.check()
+
+
+def test_a_put_goes_on_after_the_host_was_killed(promises: Promises) -> None:
+    world = promises.world
+    path = world.folder / "large"
+    path.write_bytes(os.urandom(40 * 2**20))
+    blob, source = os.urandom(16).hex(), random.Random(7)
+    for _ in range(2):
+
+        def kill(done: int, _total: int, at: int = source.randrange(2**20, 36 * 2**20)) -> None:
+            if done > at:
+                world.process.kill()
+
+        with pytest.raises(ClientError):
+            world.client.put_blob(blob, path, progress=kill)
+        world.kill()
+        world.start()
+    got = world.client.put_blob(blob, path)
+    assert got.complete
+    fetched = world.client.get_blob(blob, world.folder / "fetched")
+    assert fetched.read_bytes() == path.read_bytes()
+
+
+def test_the_founding_is_whole_or_not_at_all(new_world: Any) -> None:
+    world = new_world().start(founding=False)
+    draft = world.client.draft_charter(world.constitution())
+    for keys in world.seats.values():
+        draft = world.client.sign_charter(draft, keys)
+    world.client.found(draft)
+    world.kill()
+    world.start()
+    assert [entry["kind"] for entry in world.entries()] == ["charter", "boot", "boot"]
+    world.stop()
+
+
+def test_no_enclave_outlives_its_host(promises: Promises) -> None:
+    world = promises.world
+    promises.until(promises.submit(promises.ticket(500)), "running")
+    pids = world.enclaves("worker") + world.enclaves("authority")
+    assert len(pids) >= 2
+    world.kill()
+    deadline = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{pid}/fd") and _lives(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    world.start()
+    promises.check()
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_at_the_end_an_audit_finds_nothing(promises: Promises) -> None:
+    promises.check()
+    assert promises.world.client.audit().complete
+    assert "commit-failed" not in promises.world.host_log()
