@@ -43,6 +43,7 @@ from placet.governance.evaluate import (
     ValidTicket,
     check_ballots,
     judge,
+    judge_ticket,
     may_stop,
     seat_refusal,
     verify_ballot,
@@ -344,10 +345,7 @@ def _judge_admission(
     times: Times,
 ) -> tuple[ValidTicket, tuple[str, ...]]:
     _check_action(proposal.document)
-    account = judge(proposal, ballots, ledger.in_force(), times)
-    if account.refusals:
-        raise account.refusals[0]
-    valid = ValidTicket(proposal, ballots, account)
+    valid = judge_ticket(proposal, ballots, ledger.in_force(), times)
     check_not_stopped(ledger, proposal)
     check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
     return valid, find_grants(ledger, valid, job, times)
