@@ -86,8 +86,9 @@ class Attempts:
                 await self.close_lease(lease, end.why)
             return False
         if end.refusal is not None:
-            await self.refuse(queued.job, end.refusal)
+            # Who is told that the job has ended finds its attempt closed.
             await self.close_lease(record.lease, end.why)
+            await self.refuse(queued.job, end.refusal)
             return False
         await self.close_lease(record.lease, end.why)
         return await self.requeue(queued.job)
