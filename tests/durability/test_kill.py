@@ -7,20 +7,22 @@ no ticket more uses than it allows. An audit judges everything again at the end.
 """
 
 import contextlib
+import hashlib
 import os
 import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from placet.client.errors import ClientError
 from placet.governance.envelope import parse_envelope
 from placet.governance.evaluate import Ticket
-from placet.proto.v1 import common_pb2, jobs_pb2
+from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2
 
 SLOW = """
 import time
@@ -237,16 +239,22 @@ def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
 def test_a_put_goes_on_after_the_host_was_killed(promises: Promises) -> None:
     world = promises.world
     path = world.folder / "large"
-    path.write_bytes(os.urandom(40 * 2**20))
-    blob, source = os.urandom(16).hex(), random.Random(7)
-    for _ in range(2):
+    data = os.urandom(40 * 2**20)
+    path.write_bytes(data)
+    blob, sha256 = os.urandom(16).hex(), hashlib.sha256(data).digest()
+    for killed_at in (9, 30):
 
-        def kill(done: int, _total: int, at: int = source.randrange(2**20, 36 * 2**20)) -> None:
-            if done > at:
-                world.process.kill()
+        def requests(killed_at: int = killed_at) -> Iterator[blobs_pb2.PutRequest]:
+            header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
+            yield blobs_pb2.PutRequest(header=header)
+            for number in range(40):
+                if number == killed_at:
+                    world.process.kill()
+                chunk = data[number * 2**20 : (number + 1) * 2**20]
+                yield blobs_pb2.PutRequest(chunk=chunk)
 
-        with pytest.raises(ClientError):
-            world.client.put_blob(blob, path, progress=kill)
+        with pytest.raises(grpc.RpcError):
+            world.stubs.blobs.Put(requests(), metadata=world.metadata)
         world.kill()
         world.start()
     got = world.client.put_blob(blob, path)
@@ -274,7 +282,7 @@ def test_no_enclave_outlives_its_host(promises: Promises) -> None:
     assert len(pids) >= 2
     world.kill()
     deadline = time.monotonic() + 5
-    while any(os.path.exists(f"/proc/{pid}/fd") and _lives(pid) for pid in pids):
+    while any(_lives(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     world.start()
@@ -283,7 +291,7 @@ def test_no_enclave_outlives_its_host(promises: Promises) -> None:
 
 def _lives(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from placet.governance.documents import Output
+
 CLIMB = """
 import asyncio
 import json
@@ -140,8 +142,6 @@ def data(world: Any) -> Any:
 @pytest.fixture(scope="module")
 def answers(world: Any, data: Any) -> Any:
     """What the authority and the host told the program; the log has its lease and its release, and no more."""
-    from placet.governance.documents import Output
-
     outputs = {"out": Output(16_000)}
     job = world.job(world.bundle(SPEAK).digest, {"data": data}, outputs=outputs)
     ended = world.client.wait(world.client.submit(world.ticket(job, uses=1 + 1)).id)
