@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -41,6 +42,7 @@ from placet.governance import (
     Times,
     When,
     admit,
+    audit,
     digest_of,
     encode,
     enter_ballot,
@@ -81,6 +83,7 @@ def run() -> Iterator[dict[str, object]]:
     council = Council()
     yield _admission(council)
     yield _replay(council.signer)
+    yield _audit(council)
     yield _disk()
 
 
@@ -97,12 +100,14 @@ class Council:
         self.digest = digest_of(encode(self.constitution))
         self.seen = Seen(0, "sha256:" + Tree().root().hex())
 
-    def found(self, ledger: Ledger, store: dict[str, bytes]) -> None:
+    def found(self, ledger: Ledger, store: dict[str, bytes]) -> bytes:
+        """Entry 0."""
         constitution = sign(self.constitution, *self.keys)
         charter = sign(Charter(new_header(self.log, self.seen), self.digest), *self.keys)
         times = Times(NOW, NOW)
-        ledger.append(judge_charter(ledger, constitution, charter, self.log, times))
         store[self.digest] = constitution
+        store[parse_envelope(charter).digest] = charter
+        return ledger.append(judge_charter(ledger, constitution, charter, self.log, times))
 
     def ticket(self) -> Ticket:
         proposal = Proposal(
@@ -207,7 +212,8 @@ class Authority:
         self._store = store
         self._documents: dict[str, bytes] = {}
         self.ledger = Ledger(self)
-        council.found(self.ledger, self._documents)
+        self.entries = [council.found(self.ledger, self._documents)]
+        self.note = b""
 
     def envelope(self, digest: str) -> bytes:
         if digest not in self._documents:
@@ -226,8 +232,10 @@ class Authority:
             documents[ballot.digest] = ballot.envelope
         name = self._council.signer.verifier_key.name
         checkpoint = Checkpoint(name, ledger.tree.size, ledger.tree.root())
-        note = sign_checkpoint(checkpoint, self._council.signer)
-        self._store.write(first, entries, documents, note)
+        self.note = sign_checkpoint(checkpoint, self._council.signer)
+        self._store.write(first, entries, documents, self.note)
+        self.entries += entries
+        self._documents.update(documents)
         if len(admission.new_ballots) != SEATS:
             raise AssertionError("every ballot is new")
 
@@ -287,6 +295,37 @@ def _replay(signer: NoteSigner) -> dict[str, object]:
     )
     ratio = _ratio(seconds["bare"], seconds["ours"])
     return _line("replay_over_parse", value, "entries/s", against, ratio)
+
+
+def _audit(council: Council) -> dict[str, object]:
+    """A whole log judged again, every signature checked, over the same log replayed as at a restart."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        store = Store(Path(folder))
+        authority = Authority(council, store)
+        for _ in range(TICKETS):
+            authority.admit(council.ticket())
+        store.close()
+    entries, key = authority.entries, council.signer.verifier_key
+
+    def ours() -> None:
+        report = audit.audit(entries, authority, key, authority.note, attest=_no_enclaves)
+        if report.checked != len(entries):
+            raise AssertionError("every entry is checked")
+
+    def bare() -> None:
+        ledger = Ledger(_NoDocuments())
+        ledger.replay_all(entries, verify_checkpoint(authority.note, key))
+
+    seconds = _interleaved({"ours": ours, "bare": bare})
+    value, against = (
+        round(len(entries) / statistics.median(seconds[name])) for name in ("ours", "bare")
+    )
+    ratio = _ratio(seconds["bare"], seconds["ours"])
+    return _line("audit_over_replay", value, "entries/s", against, ratio)
+
+
+def _no_enclaves(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("the log has no boot and no join")
 
 
 class _NoDocuments:

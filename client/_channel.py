@@ -12,7 +12,7 @@ import ssl
 import grpc
 import grpc.aio
 
-from placet.client.errors import HostUnreachable, PinMismatch
+from placet.client.errors import HostUnreachable, PinMismatch, UsageRefused
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -39,8 +39,10 @@ async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
 
 
 def fetch_certificate(address: str) -> str:
-    """The certificate (PEM) that is shown at "address:port", believed by nobody yet. Raises `HostUnreachable`."""
+    """The certificate (PEM) that is shown at "address:port", believed by nobody yet. Raises `HostUnreachable` or `UsageRefused`."""
     host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageRefused(f'{address!r} is no address of a host. Give "address:port".')
     try:
         return ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=_FETCH_TIMEOUT)
     except (OSError, ValueError, OverflowError) as error:

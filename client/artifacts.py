@@ -139,4 +139,7 @@ def _object(envelope: bytes) -> Json:
 
 
 def _refused(kind: str) -> FileRefused:
-    return FileRefused(f"This is not a {kind} file. Name the one that placet wrote.", claim="file")
+    article = "an" if kind[0] in "aeiou" else "a"
+    return FileRefused(
+        f"This is not {article} {kind} file. Name the one that placet wrote.", claim="file"
+    )

@@ -122,6 +122,19 @@ def open_file(
                 plain.write(data)
 
 
+def check_sealed(source: Path, descriptor: ObjectDescriptor) -> None:
+    """Make sure that a file holds the sealed bytes of an object, before any of it leaves. Raises `FileRefused`."""
+    try:
+        with _reading(source) as file:
+            verify_root(file, descriptor)
+    except SealingError:
+        raise FileRefused(
+            f"{source} does not hold the sealed bytes of this object, and nothing of it was sent. "
+            "Name the .sealed file that seal wrote.",
+            claim=str(source),
+        ) from None
+
+
 class Counted(io.RawIOBase):
     """A readable file that reports how far it was read."""
 

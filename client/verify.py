@@ -23,14 +23,13 @@ from placet.governance.contexts import evidence_context
 from placet.governance.documents import Charter, Constitution, Proposal, Receipt
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
-    NotSuccessor,
     OtherConstitution,
     OtherLog,
     ReceiptInvalid,
 )
 from placet.governance.evaluate import InForce
+from placet.governance.founding import verify_succession
 from placet.governance.keys import PublicKey
-from placet.governance.ledger import all_keys, verify_every_seat
 from placet.governance.log import (
     Checkpoint,
     LogProof,
@@ -109,34 +108,8 @@ def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> Council:
     2. Each later constitution names its predecessor, has the next version, and is signed by a seat of its own.
     That a later one was adopted is shown only by its entry in the log: the caller MUST look for it there.
     """
-    genesis = verify_signed(constitutions[0], Constitution, all_keys)
-    verify_every_seat(constitutions[0], genesis.document)
-    signed = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
-    verify_every_seat(charter, genesis.document)
-    if signed.document.constitution != genesis.digest:
-        raise OtherConstitution(
-            "The charter names another genesis constitution. Get both from the council.",
-            claim="constitution",
-            expected=signed.document.constitution,
-            actual=genesis.digest,
-        )
-    chain = [genesis]
-    for envelope in constitutions[1:]:
-        chain.append(_successor(envelope, chain[-1]))
-    return Council(signed.document.header.log, signed, tuple(chain))
-
-
-def _successor(envelope: bytes, before: Signed[Constitution]) -> Signed[Constitution]:
-    signed = verify_signed(envelope, Constitution, all_keys)
-    expected = (before.digest, before.document.version + 1)
-    if (signed.document.predecessor, signed.document.version) != expected:
-        raise NotSuccessor(
-            "A constitution in the chain does not follow the one before it.",
-            claim="predecessor",
-            expected=before.digest,
-            actual=signed.document.predecessor or "none",
-        )
-    return signed
+    founding, chain = verify_succession(charter, constitutions)
+    return Council(founding.log, founding.charter, chain)
 
 
 def verify_authority(

@@ -67,8 +67,11 @@ def _report(error: BaseException) -> int:
     """A line on what kept the enclave from starting, or ended it; a refusal's text is ours and names no data."""
     if isinstance(error, SystemExit):
         raise error
-    reason = getattr(error, "reason", None)
-    if isinstance(error, EnclaveError) or isinstance(reason, str):
+    from placet.proto.refusals import reason_name, refusal_of
+
+    # Exceptions of Python's own have a `reason` too, and texts that quote: only names of the wire count.
+    reason = reason_name(refusal_of(error).reason)
+    if isinstance(error, EnclaveError) or reason != "INTERNAL":
         print(f"refused reason={reason} {error}", file=sys.stderr)
         return EXIT_REFUSED
     # Of a fault its kind and place, never its text: that may quote what it was about.

@@ -30,8 +30,8 @@ class Shares:
 
 def load_shares() -> Shares:
     """The same split every time: by tumour size with some noise, a quarter of each share kept aside."""
-    data = cast("Any", datasets).load_breast_cancer()
-    rows = np.hstack([data.data, data.target[:, None].astype(np.float64)])
+    data: Any = cast("Any", datasets).load_breast_cancer()
+    rows = np.hstack([data.data, data.target[:, None]], dtype=np.float64)
     random = np.random.default_rng(3)
     order = np.argsort(rows[:, 0] + random.normal(0, 1.5, len(rows)))
     training: dict[str, Rows] = {}
@@ -48,7 +48,8 @@ def accuracy(model: Mapping[str, Any], rows: Rows) -> float:
     """How often a model of examples/breast_cancer is right about rows; its scaling is part of it."""
     scaled = (rows[:, :-1] - model["mean"]) / model["scale"]
     score = np.hstack([scaled, np.ones((len(rows), 1))]) @ model["weights"]
-    return float(np.mean((score > 0) == rows[:, -1]))
+    right: Rows = (score > 0) == rows[:, -1]
+    return float(right.mean())
 
 
 def main() -> None:

@@ -14,8 +14,6 @@ from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
-    Charter,
-    Constitution,
     Grant,
     Header,
     Proposal,
@@ -31,7 +29,6 @@ from placet.governance.errors import (
     GrantExpired,
     GrantMissing,
     NotPermitted,
-    NotSuccessor,
     OtherConstitution,
     SeatExpired,
     Stopped,
@@ -46,18 +43,18 @@ from placet.governance.evaluate import (
     ValidTicket,
     check_ballots,
     judge,
+    judge_ticket,
     may_stop,
     seat_refusal,
     verify_ballot,
     verify_proposal,
 )
+from placet.governance.founding import verify_founding, verify_successor
 from placet.governance.grants import find_grants
 from placet.governance.ledger import (
     Ledger,
-    all_keys,
     missing_document,
     new_entry,
-    verify_every_seat,
 )
 from placet.governance.state import Entry, ProposalState
 
@@ -70,27 +67,16 @@ def judge_charter(
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"
         )
-    genesis = verify_signed(constitution, Constitution, all_keys)
-    if genesis.document.predecessor is not None:
-        raise NotSuccessor("The first constitution has no predecessor; this one names one.")
-    verify_every_seat(constitution, genesis.document)
-    signed = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
-    verify_every_seat(charter, genesis.document)
-    if signed.document.constitution != genesis.digest:
-        raise OtherConstitution(
-            "The charter names another constitution than the one that came with it.",
-            claim="constitution",
-            expected=genesis.digest,
-            actual=signed.document.constitution,
-        )
-    ledger.check_header(signed.document.header, log)
+    founding = verify_founding(constitution, charter)
+    header = founding.charter.document.header
+    ledger.check_header(header, log)
     return new_entry(
         "charter",
         times,
         log=log,
-        constitution=genesis.digest,
-        charter=signed.digest,
-        nonce=signed.document.header.nonce,
+        constitution=founding.constitution.digest,
+        charter=founding.charter.digest,
+        nonce=header.nonce,
     )
 
 
@@ -359,10 +345,7 @@ def _judge_admission(
     times: Times,
 ) -> tuple[ValidTicket, tuple[str, ...]]:
     _check_action(proposal.document)
-    account = judge(proposal, ballots, ledger.in_force(), times)
-    if account.refusals:
-        raise account.refusals[0]
-    valid = ValidTicket(proposal, ballots, account)
+    valid = judge_ticket(proposal, ballots, ledger.in_force(), times)
     check_not_stopped(ledger, proposal)
     check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
     return valid, find_grants(ledger, valid, job, times)
@@ -443,21 +426,13 @@ def judge_amendment(
     if in_log(ledger, admission):
         admission = readmit(ledger, admission.ticket.proposal, "amend", times)
     body = admission.ticket.proposal.document.body
-    successor = verify_signed(constitution, Constitution, all_keys)
     current = ledger.in_force()
+    successor = verify_successor(constitution, current.digest, current.constitution)
     if not isinstance(body, Amendment) or body.constitution != successor.digest:
         raise OtherConstitution(
             "The proposal names another constitution than the one that came with it.",
             claim="body.constitution",
             expected=successor.digest,
-        )
-    following = (current.digest, current.constitution.version + 1)
-    if (successor.document.predecessor, successor.document.version) != following:
-        raise NotSuccessor(
-            "The constitution does not follow the one in force.",
-            claim="predecessor",
-            expected=f"version {following[1]} after {current.digest}",
-            actual=f"version {successor.document.version} after {successor.document.predecessor}",
         )
     digest = admission.ticket.proposal.digest
     return new_entry("constitution", times, constitution=successor.digest, proposal=digest)

@@ -76,6 +76,16 @@ def verify_ticket(ticket: Ticket, in_force: InForce, times: Times) -> ValidTicke
     """Judge a ticket on paper and return it verified. Raises the account's first refusal."""
     proposal = verify_proposal(ticket.proposal, in_force)
     ballots = verify_ballots(ticket.ballots, proposal, in_force)
+    return judge_ticket(proposal, ballots, in_force, times)
+
+
+def judge_ticket(
+    proposal: Signed[Proposal],
+    ballots: tuple[Signed[Ballot], ...],
+    in_force: InForce,
+    times: Times,
+) -> ValidTicket:
+    """The ticket of documents that have been verified. Raises the account's first refusal."""
     account = judge(proposal, ballots, in_force, times)
     if account.refusals:
         raise account.refusals[0]

@@ -19,6 +19,7 @@ from placet.governance.admission import (
 from placet.governance.checks import check_text
 from placet.governance.codec import Json
 from placet.governance.documents import Lease, Proposal, Release
+from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.proposal import Job
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
@@ -328,6 +329,12 @@ def _check_outputs(body: Job, release: Release) -> None:
                 claim="outputs",
                 expected=", ".join(sorted(body.outputs)),
                 actual=name,
+            )
+        if (descriptor.kind, descriptor.labels) != (RESULT_KIND, ()):
+            raise OutputUndeclared(
+                f"The output {name} is described as something else than a result without labels.",
+                claim=f"outputs.{name}",
+                expected=f"kind {RESULT_KIND}, no labels",
             )
         expected = padded_length(body.outputs[name].max_bytes)
         if descriptor.length != expected:

@@ -5,6 +5,7 @@ Nothing here decides whether a job may run: that is the authority's. Only the de
 the host's own affair, so only there a signature is checked.
 """
 
+import functools
 from dataclasses import dataclass
 
 from placet.governance.documents import Charter, Delete, Proposal
@@ -31,8 +32,13 @@ class TicketFacts:
 
 def read_ticket(ticket: common_pb2.Ticket) -> TicketFacts:
     """What a ticket asks for. Raises governance's typed refusals if it is no proposal of a job."""
-    proposal = inspect(ticket.proposal, Proposal)
-    digest = parse_envelope(ticket.proposal).digest
+    return _read_proposal(ticket.proposal)
+
+
+@functools.lru_cache(maxsize=64)  # a ticket of many uses is submitted as often
+def _read_proposal(envelope: bytes) -> TicketFacts:
+    proposal = inspect(envelope, Proposal)
+    digest = parse_envelope(envelope).digest
     return TicketFacts(digest, proposal.job.program, proposal.uses, proposal.not_after)
 
 

@@ -74,9 +74,8 @@ class Attempts:
         self._line = line
         self._pool = pool
 
-    async def run(self, queued: Queued, worker: Worker) -> bool:
-        """Run an attempt to its end; True if the job waits again."""
-        end = await self._lease(queued, worker)
+    async def finish(self, queued: Queued, worker: Worker, end: End | None) -> bool:
+        """Steps 2 to 4 for what `lease` returned; True if the job waits again."""
         if end is None:
             code = await asyncio.shield(worker.exited)
             end = _end_of(worker, code)
@@ -87,11 +86,31 @@ class Attempts:
                 await self.close_lease(lease, end.why)
             return False
         if end.refusal is not None:
-            await self.refuse(queued.job, end.refusal)
+            # Who is told that the job has ended finds its attempt closed.
             await self.close_lease(record.lease, end.why)
+            await self.refuse(queued.job, end.refusal)
             return False
         await self.close_lease(record.lease, end.why)
         return await self.requeue(queued.job)
+
+    async def lease(self, queued: Queued, worker: Worker) -> End | None:
+        """Step 1 and the beginning of step 2; None once the worker has the lease."""
+        ticket = queued.ticket or pb.Ticket.FromString(
+            await self._store.read(lambda c: job_table.ticket_of(c, queued.job))
+        )
+        request = enclaves_pb2.LeaseRequest(ticket=ticket, worker=worker.identity, job=queued.job)
+        try:
+            package = await self._line.request(
+                enclaves_pb2.KIND_LEASE, request, enclaves_pb2.LeasePackage
+            )
+        except Exception as error:  # noqa: BLE001
+            return self._lease_refused(queued, worker, error)
+        try:
+            assert worker.session is not None  # it has joined
+            worker.session.link.send(enclaves_pb2.KIND_ASSIGN, package)
+        except LinkClosed:
+            pass  # its exit is on the way
+        return None
 
     async def refuse(self, job: str, refusal: pb.Refusal) -> None:
         """End a job with a refusal, unless it has ended."""
@@ -130,25 +149,6 @@ class Attempts:
             return await self._store.write(lambda connection: job_table.get_job(connection, job))
         except JobNotFound:
             return None
-
-    async def _lease(self, queued: Queued, worker: Worker) -> End | None:
-        """Step 1 and the beginning of step 2; None once the worker has the lease."""
-        ticket = queued.ticket or pb.Ticket.FromString(
-            await self._store.read(lambda c: job_table.ticket_of(c, queued.job))
-        )
-        request = enclaves_pb2.LeaseRequest(ticket=ticket, worker=worker.identity, job=queued.job)
-        try:
-            package = await self._line.request(
-                enclaves_pb2.KIND_LEASE, request, enclaves_pb2.LeasePackage
-            )
-        except Exception as error:  # noqa: BLE001
-            return self._lease_refused(queued, worker, error)
-        try:
-            assert worker.session is not None  # it has joined
-            worker.session.link.send(enclaves_pb2.KIND_ASSIGN, package)
-        except LinkClosed:
-            pass  # its exit is on the way
-        return None
 
     def _lease_refused(self, queued: Queued, worker: Worker, error: Exception) -> End:
         refusal = refusal_of(error)

@@ -4,12 +4,14 @@
 from dataclasses import dataclass
 
 from placet.host._documents import TicketFacts
+from placet.proto.v1 import common_pb2
 
 
 @dataclass(slots=True)
 class _Known:
     facts: TicketFacts
     leased: int  # jobs that have had a lease: uses consumed
+    ticket: common_pb2.Ticket | None = None
 
 
 class Demand:
@@ -25,10 +27,11 @@ class Demand:
         """How many tickets are remembered."""
         return 4 * self._max_programs
 
-    def note(self, facts: TicketFacts, leased: int) -> None:
+    def note(self, facts: TicketFacts, leased: int, ticket: common_pb2.Ticket | None) -> None:
         """A ticket was admitted; `leased` of its uses are consumed, unless they are counted here."""
-        known = self._tickets.pop(facts.proposal, None)
-        self._tickets[facts.proposal] = known or _Known(facts, leased)
+        known = self._tickets.pop(facts.proposal, None) or _Known(facts, leased)
+        known.ticket = ticket
+        self._tickets[facts.proposal] = known
         while len(self._tickets) > self.max_tickets:
             del self._tickets[next(iter(self._tickets))]
 
@@ -41,6 +44,13 @@ class Demand:
         known = self._tickets.get(proposal)
         if known is not None and attempt == 1:
             known.leased += 1
+
+    def expected(self, program: str) -> common_pb2.Ticket | None:
+        """The ticket that a worker of this program will most likely serve: the newest."""
+        for known in reversed(self._tickets.values()):
+            if known.facts.program == program:
+                return known.ticket
+        return None
 
     def spares(self, now: float) -> dict[str, int]:
         """How many spares each program is worth, the newest ticket's program first."""

@@ -4,8 +4,8 @@
     HostError
     ├── RequestMalformed, MessageTooLarge, WireVersion, QueueFull
     ├── AuthorityUnavailable, WorkerUnavailable, FrameUnexpected
-    ├── NotFounded, DocumentMalformed, DocumentNotFound, DocumentReplayed, PayloadType,
-    │   SignatureInvalid, NotPermitted
+    ├── NotFounded, DocumentMalformed, DocumentNotFound, DocumentReplayed, SignatureInvalid,
+    │   NotPermitted
     ├── LogRange, LogEntryInvalid
     ├── BlobError: BlobNotFound, BlobIncomplete, BlobConflict, BlobOffset, BlobDigest, BlobTooLarge
     └── JobNotFound, JobNotFinished, JobEnded, NotReleased
@@ -103,12 +103,6 @@ class DocumentReplayed(HostError):
     """The document has had its effect already."""
 
     reason = "DOCUMENT_REPLAYED"
-
-
-class PayloadType(HostError):
-    """The document is of another kind than the call takes."""
-
-    reason = "PAYLOAD_TYPE"
 
 
 class SignatureInvalid(HostError):

@@ -73,8 +73,6 @@ class Hub:
         if self._board.progress(worker.job, progress.lease, progress.percent):
             lease, percent = progress.lease, min(progress.percent, 100)
             self._tasks.spawn(self._store_progress(lease, percent))
-            # A replacement for a spare is started only now, when it takes no time from the job's start.
-            self._pool.balance()
 
     def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
         """See `Events`."""
@@ -86,7 +84,8 @@ class Hub:
     async def commit(self, commit: enclaves_pb2.Commit) -> None:
         """See `Events`."""
         await self._store.write(
-            lambda connection: apply_commit(connection, commit), then=self._mirror
+            lambda connection: apply_commit(connection, commit, self._scheduler.starting),
+            then=self._mirror,
         )
 
     async def secret(self, name: str) -> enclaves_pb2.Secret:
@@ -109,3 +108,5 @@ class Hub:
 
     async def _store_progress(self, lease: str, percent: int) -> None:
         await self._store.write(lambda c: job_table.set_progress(c, lease, percent))
+        # A replacement for a spare is started only now, when it takes no time from the job's start.
+        self._pool.balance()

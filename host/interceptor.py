@@ -18,6 +18,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from placet.host.errors import MessageTooLarge, WireVersion
+from placet.host.logs import place_of
 from placet.host.refusals import abort
 from placet.proto.limits import MAX_BYTES, VERSION_KEY, WIRE_VERSION, within_bound
 from placet.proto.refusals import refusal_of
@@ -131,13 +132,5 @@ async def _leave(context: Context, error: Exception, method: str) -> None:
         raise error
     refusal = refusal_of(error)
     if refusal.reason == common_pb2.REASON_INTERNAL:
-        _log.error("fault method=%s kind=%s at=%s", method, type(error).__name__, _place(error))
+        _log.error("fault method=%s kind=%s at=%s", method, type(error).__name__, place_of(error))
     await abort(context, error)
-
-
-def _place(error: BaseException) -> str:
-    """File name and line of the innermost frame."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

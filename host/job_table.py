@@ -4,14 +4,13 @@
 A job that has ended never changes again: every update says from which states it may go.
 """
 
-import functools
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from placet.host._sql import insert_or_ignore
+from placet.host._sql import Prepared, insert_or_ignore
 from placet.host.errors import JobNotFound
 from placet.host.schema import jobs, leases
 from placet.proto.v1 import common_pb2, jobs_pb2
@@ -81,9 +80,9 @@ class NewJob:
     ticket: bytes
 
 
-# All of a `JobRecord`.
+# All of a `JobRecord`, in its order.
 COLUMNS = [column for column in jobs.c if column.name not in ("request_id", "ticket")]
-_QUEUED_ROW = {
+_QUEUED_ROW: Mapping[str, object] = {
     "state": QUEUED,
     "progress": 0,
     "attempt": 0,
@@ -93,9 +92,13 @@ _QUEUED_ROW = {
 }
 # Made once: they are on the way from submit to running.
 _BY_ID = sa.select(*COLUMNS).where(jobs.c.id == sa.bindparam("id"))
-_BY_REQUEST = sa.select(*COLUMNS).where(
-    jobs.c.request_id == sa.bindparam("request_id"), jobs.c.proposal == sa.bindparam("proposal")
+_BY_REQUEST = Prepared(
+    lambda _: sa.select(*COLUMNS).where(
+        jobs.c.request_id == sa.bindparam("request_id"),
+        jobs.c.proposal == sa.bindparam("proposal"),
+    )
 )
+_INSERT = Prepared(lambda dialect: insert_or_ignore(dialect, jobs).returning(*COLUMNS))
 
 
 def now_ms() -> int:
@@ -103,29 +106,24 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def insert_job(connection: sa.Connection, new: NewJob) -> tuple[JobRecord, bool]:
-    """The job of this request id and proposal, and whether it was made now."""
+def insert_job(
+    connection: sa.Connection, new: NewJob, change: Mapping[str, object] = _QUEUED_ROW
+) -> tuple[JobRecord, bool]:
+    """The job of this request id and proposal, and whether it was made now, with this change of state."""
     now = now_ms()
-    row = {**asdict(new), **_QUEUED_ROW, "submitted_ms": now, "changed_ms": now}
-    insert = _insert(connection.dialect.name)
-    made = connection.execute(insert, row).mappings().one_or_none()
-    if made is not None:
-        return JobRecord(**made), True
+    row = {**asdict(new), **_QUEUED_ROW, **change, "submitted_ms": now, "changed_ms": now}
+    for made in _INSERT.run(connection, row):
+        return JobRecord(*made), True
     held = find_request(connection, new.request_id, new.proposal)
     assert held is not None  # nothing else keeps a row from being inserted
     return held, False
 
 
-@functools.cache
-def _insert(dialect: str) -> sa.Executable:
-    return insert_or_ignore(dialect, jobs).returning(*COLUMNS)
-
-
 def find_request(connection: sa.Connection, request_id: bytes, proposal: str) -> JobRecord | None:
     """The job that an earlier call with this request id made, if any."""
     names = {"request_id": request_id, "proposal": proposal}
-    row = connection.execute(_BY_REQUEST, names).mappings().one_or_none()
-    return None if row is None else JobRecord(**row)
+    rows = _BY_REQUEST.run(connection, names)
+    return JobRecord(*rows[0]) if rows else None
 
 
 def get_job(connection: sa.Connection, job: str) -> JobRecord:

@@ -9,14 +9,15 @@ a kind that it does not use is stored like any other.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from placet.host import job_table
-from placet.host._sql import insert_or_ignore, insert_or_replace
+from placet.host._sql import Prepared, insert_or_ignore, insert_or_replace
 from placet.host.errors import LogEntryInvalid, LogRange
-from placet.host.job_table import JobRecord
+from placet.host.job_table import JobRecord, NewJob
 from placet.host.schema import (
     ballots,
     checkpoint,
@@ -32,23 +33,33 @@ from placet.proto.v1 import common_pb2, enclaves_pb2
 
 _MAX_ENTRY = 64 * 1024
 # Made once: they are on the way from submit to running.
-_LAST = sa.select(sa.func.max(entries.c.idx))
-_ENTRY = entries.insert()
-_LEASE = leases.insert()
-_ACTIVE_JOB = (
-    jobs.update()
-    .where(jobs.c.id == sa.bindparam("job"), jobs.c.state.in_(job_table.ACTIVE))
-    .returning(*job_table.COLUMNS)
+_LAST = Prepared(lambda _: sa.select(sa.func.max(entries.c.idx)))
+_ENTRY = Prepared(lambda _: entries.insert())
+_LEASE = Prepared(lambda _: leases.insert())
+_SECRET = Prepared(lambda dialect: insert_or_replace(dialect, secrets, "name", "wrapped"))
+_DOCUMENT = Prepared(lambda dialect: insert_or_ignore(dialect, documents))
+_CHECKPOINT = Prepared(lambda dialect: insert_or_replace(dialect, checkpoint, "id", "note"))
+_ACTIVE_JOB = Prepared(
+    lambda _: (
+        jobs.update()
+        .where(
+            jobs.c.id == sa.bindparam("job"),
+            sa.or_(*(jobs.c.state == state for state in job_table.ACTIVE)),
+        )
+        .returning(*job_table.COLUMNS)
+    )
 )
+_NOBODY: Mapping[str, NewJob] = MappingProxyType({})
 _STOPS = {"cancel": common_pb2.REASON_STOPPED, "veto": common_pb2.REASON_VETOED}
 
 
 @dataclass(slots=True)
 class Effects:
-    """What a commit changed that memory mirrors."""
+    """What a commit changed that memory mirrors, and what it needs to know for that."""
 
     entries: Sequence[bytes]
     checkpoint: bytes
+    starting: Mapping[str, NewJob]  # jobs that may have no row yet, by id
     jobs: list[JobRecord] = field(default_factory=list[JobRecord])
     leased: list[tuple[str, int]] = field(
         default_factory=list[tuple[str, int]]
@@ -57,12 +68,19 @@ class Effects:
 
 def log_size(connection: sa.Connection) -> int:
     """The number of entries."""
-    last = connection.execute(_LAST).scalar_one()
+    last = _LAST.run(connection, {})[0][0]
     return 0 if last is None else int(last) + 1
 
 
-def apply_commit(connection: sa.Connection, commit: enclaves_pb2.Commit) -> Effects:
-    """Store a commit. Raises `LogRange` unless it follows the last entry, or `LogEntryInvalid`."""
+def apply_commit(
+    connection: sa.Connection,
+    commit: enclaves_pb2.Commit,
+    starting: Mapping[str, NewJob] = _NOBODY,
+) -> Effects:
+    """Store a commit; jobs in `starting` get their row with their lease.
+
+    Raises `LogRange` unless it follows the last entry, or `LogEntryInvalid`.
+    """
     size = log_size(connection)
     if commit.first_index != size:
         raise LogRange(
@@ -70,20 +88,16 @@ def apply_commit(connection: sa.Connection, commit: enclaves_pb2.Commit) -> Effe
             expected=str(size),
             actual=str(commit.first_index),
         )
-    dialect = connection.dialect.name
-    effects = Effects(tuple(commit.entries), commit.checkpoint)
+    effects = Effects(tuple(commit.entries), commit.checkpoint, starting)
     for secret in commit.secrets:
-        row = {"name": secret.name, "wrapped": secret.wrapped}
-        connection.execute(insert_or_replace(dialect, secrets, "name", "wrapped"), row)
+        _SECRET.run(connection, {"name": secret.name, "wrapped": secret.wrapped})
     for held in commit.documents:
-        row = {"digest": held.digest, "document": held.document}
-        connection.execute(insert_or_ignore(dialect, documents), row)
+        _DOCUMENT.run(connection, {"digest": held.digest, "document": held.document})
     for index, data in enumerate(commit.entries, start=size):
-        connection.execute(_ENTRY, {"idx": index, "entry": data})
+        _ENTRY.run(connection, {"idx": index, "entry": data})
         _index(connection, index, data, effects)
     if commit.checkpoint:
-        note = {"id": 1, "note": commit.checkpoint}
-        connection.execute(insert_or_replace(dialect, checkpoint, "id", "note"), note)
+        _CHECKPOINT.run(connection, {"id": 1, "note": commit.checkpoint})
     return effects
 
 
@@ -166,9 +180,15 @@ def _index_lease(connection: sa.Connection, entry: _Entry, effects: Effects) -> 
     lease, job, attempt = entry.text("lease"), entry.text("job"), entry.number("attempt")
     proposal = entry.text("proposal")
     row = {"lease": lease, "job": job, "proposal": proposal, "attempt": attempt, "state": "open"}
-    connection.execute(_LEASE, row)
+    _LEASE.run(connection, row)
     effects.leased.append((proposal, attempt))
     change = {"state": job_table.LEASED, "lease": lease, "attempt": attempt, "progress": 0}
+    new = effects.starting.get(job)
+    if new is not None:
+        record, made = job_table.insert_job(connection, new, change)
+        if made:
+            effects.jobs.append(record)
+            return
     _update_job(connection, job, change, effects)
 
 
@@ -186,9 +206,7 @@ def _update_job(
 ) -> None:
     row = {**change, "job": job, "changed_ms": job_table.now_ms()}
     # A log may speak of jobs that another host's store held; those are not ours to show.
-    changed = connection.execute(_ACTIVE_JOB, row).mappings().one_or_none()
-    if changed is not None:
-        effects.jobs.append(JobRecord(**changed))
+    effects.jobs.extend(JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row))
 
 
 def read_entries(connection: sa.Connection, start: int, end: int) -> list[bytes]:

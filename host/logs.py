@@ -27,6 +27,14 @@ class Logfmt(logging.Formatter):
         )
 
 
+def place_of(error: BaseException) -> str:
+    """File and line of the innermost frame: of a fault its kind and place are logged, never its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
 def open_log(path: Path) -> logging.Handler:
     """Begin to log to a file of bounded size; give the handler to `close_log`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

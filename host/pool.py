@@ -46,12 +46,14 @@ class PoolNeeds:
     """What the pool asks of the rest of the host.
 
     `wants` in order of importance, empty while no authority is attached; `order` makes a launch
-    order; `ready` is called when a worker became free; `unavailable` when none can be started for
+    order; `expected` names the ticket that a worker of a program will most likely get a lease for, so
+    that it can read it while it is idle; `ready` is called when a worker became free; `unavailable` when none can be started for
     a program.
     """
 
     wants: Callable[[], list[Want]]
     order: Callable[[Worker], LaunchOrder]
+    expected: Callable[[str], common_pb2.Ticket | None]
     ready: Callable[[], None]
     unavailable: Callable[[str, common_pb2.Refusal], None]
 
@@ -161,6 +163,9 @@ class Pool:
         )
         self._backoff.joined(worker.program)
         _log.info("ready enclave=%s program=%s", session.enclave, worker.program)
+        expected = self._needs.expected(worker.program)
+        if expected is not None and not session.link.closed:
+            session.link.send(enclaves_pb2.KIND_EXPECT, expected)
         self._needs.ready()
 
     def balance(self) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that wait, and which worker gets which: driven by events, in the order of submission.
 
-`kick` gives free workers to jobs that wait; it is called when either appeared. Each attempt is a task
-of its own (`attempt.py`). After a restart the attempts of the former host are closed first, then their
-jobs wait again.
+A job for which a spare is free is leased at once (`start`); any other waits (`submit`). `kick` gives
+free workers to jobs that wait; it is called when either appeared. Each attempt is a task of its own
+(`attempt.py`). After a restart the attempts of the former host are closed first, then their jobs wait
+again.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 
 from placet.host import job_table
 from placet.host._documents import TicketFacts, read_ticket
-from placet.host.attempt import Attempts, Queued
+from placet.host.attempt import Attempts, End, Queued
 from placet.host.authority import AuthorityLine
 from placet.host.board import Board
 from placet.host.demand import Demand
@@ -25,6 +26,7 @@ from placet.host.store import Store
 from placet.host.tasks import Tasks
 from placet.host.worker import Worker
 from placet.proto.limits import KIB
+from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2
 
 _MAX_KEPT_TICKET = 256 * KIB  # larger tickets are read from the store when their turn comes
@@ -49,6 +51,8 @@ class Scheduler:
         self._line = line
         self._demand = demand
         self._queue: dict[str, Queued] = {}
+        # Jobs being started, which have no row yet: the store's writer makes it with the lease's entry.
+        self.starting: dict[str, NewJob] = {}
         self._tasks = Tasks()
         self._pool: Pool
         self._attempts: Attempts
@@ -58,6 +62,46 @@ class Scheduler:
         self._pool = pool
         self._attempts = Attempts(self._store, self._board, self._line, pool)
 
+    async def start(
+        self, new: NewJob, facts: TicketFacts, ticket: common_pb2.Ticket
+    ) -> JobRecord | None:
+        """Lease a job at once, if a worker is free and no other job waits for it; None if not.
+
+        LEASE judges all that ADMIT does. The row is written in the transaction of the lease's entry,
+        so neither is ever durable without the other, and a refusal about the job (`PeerRefused`)
+        leaves no trace of it. A lease that failed for other reasons leaves a job that waits.
+        """
+        kept = _kept(ticket)
+        waiting = any(queued.program == new.program for queued in self._queue.values())
+        if (
+            kept is None
+            or waiting
+            or not self._line.attached
+            or not self._demand.knows(new.proposal)
+        ):
+            return None
+        worker = self._pool.take(new.program, new.id)
+        if worker is None:
+            return None
+        self._demand.note(facts, 0, kept)
+        queued = Queued(new.id, new.proposal, new.program, kept)
+        self.starting[new.id] = new
+        try:
+            end = await self._attempts.lease(queued, worker)
+            record = self._board.get(new.id)
+            if record is None:
+                if end is not None and end.refusal is not None:
+                    raise PeerRefused(end.refusal)
+                record = await self._store.write(
+                    lambda connection: job_table.insert_job(connection, new)[0],
+                    then=self._board.publish,
+                )
+        finally:
+            del self.starting[new.id]
+            self.kick()
+        self._tasks.spawn(self._finish(queued, worker, end))
+        return record
+
     async def submit(self, new: NewJob, facts: TicketFacts, ticket: common_pb2.Ticket) -> JobRecord:
         """Make a job durable and let it wait; the job that exists if the request was made before.
 
@@ -66,7 +110,7 @@ class Scheduler:
         that no two calls with one request id run at once.
         """
 
-        counted = self._demand.knows(new.proposal)
+        counted, kept = self._demand.knows(new.proposal), _kept(ticket)
 
         def insert(connection: sa.Connection) -> Submission:
             record, made = job_table.insert_job(connection, new)
@@ -76,12 +120,12 @@ class Scheduler:
         def then(submission: Submission) -> None:
             if submission.new:
                 self._board.publish(submission.record)
-                self._demand.note(facts, submission.leased)
+                self._demand.note(facts, submission.leased, kept)
             if not submission.new or submission.record.ended:
                 self._queue.pop(new.id, None)
 
         written = self._store.begin(insert, then=then)
-        self._enqueue(Queued(new.id, new.proposal, new.program, _kept(ticket)))
+        self._enqueue(Queued(new.id, new.proposal, new.program, kept))
         self.kick()
         try:
             return (await asyncio.shield(written)).record
@@ -99,7 +143,7 @@ class Scheduler:
 
         def resume() -> None:
             for facts, count in zip(reversed(parsed), reversed(leased), strict=True):
-                self._demand.note(facts, count)
+                self._demand.note(facts, count, None)
             for record in records:
                 self._board.publish(record)
                 if record.state == job_table.QUEUED:
@@ -151,7 +195,10 @@ class Scheduler:
         await self._tasks.cancel()
 
     async def _attempt(self, queued: Queued, worker: Worker) -> None:
-        if await self._attempts.run(queued, worker):
+        await self._finish(queued, worker, await self._attempts.lease(queued, worker))
+
+    async def _finish(self, queued: Queued, worker: Worker, end: End | None) -> None:
+        if await self._attempts.finish(queued, worker, end):
             self._again(queued)
         self.kick()
 

@@ -133,6 +133,7 @@ class Host:
             PoolNeeds(
                 wants=self._scheduler.wants,
                 order=self._worker_order,
+                expected=demand.expected,
                 ready=self._scheduler.kick,
                 unavailable=self._scheduler.unavailable,
             ),

@@ -4,6 +4,7 @@
     store = Store.open("sqlite:////path/placet.db")
     record = await store.write(lambda connection: insert_job(connection, ...))
     rows = await store.read(lambda connection: list_jobs(connection, ...))
+    job = store.peek(lambda connection: find_request(connection, ...))
     store.close()
 
 Rules: changes are made in the order in which `write` was called. What waits while a commit runs is
@@ -53,6 +54,7 @@ class Store:
         self._engine = engine
         self._queue: SimpleQueue[_Change | None] = SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="placet-read")
+        self._peeking = engine.connect()
         self._closed = False
         self._writer = threading.Thread(target=self._write_all, name="placet-write")
         self._writer.start()
@@ -92,6 +94,13 @@ class Store:
         """The result of a query, over everything that was durable when it began."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
 
+    def peek(self, query: Callable[[sa.Connection], T]) -> T:
+        """As `read`, in the event loop: for one row by an index, which takes less than a thread's turn.
+
+        Readers never wait for the writer (SQLite's WAL). The query sees all that is durable: nothing is begun.
+        """
+        return query(self._peeking)
+
     def close(self) -> None:
         """Make every change that waits durable, then close. Blocks; call it from a thread."""
         if not self._closed:
@@ -99,6 +108,7 @@ class Store:
             self._queue.put(None)
             self._writer.join()
             self._readers.shutdown()
+            self._peeking.close()
             self._engine.dispose()
 
     def _query(self, query: Callable[[sa.Connection], T]) -> T:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from placet.host.logs import place_of
+
 _log = logging.getLogger("placet.host.tasks")
 
 
@@ -36,9 +38,4 @@ class Tasks:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # Its kind and where it arose, never its text: that may quote what it was about.
-            trace = error.__traceback__
-            while trace is not None and trace.tb_next is not None:
-                trace = trace.tb_next
-            place = "?" if trace is None else f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
-            _log.error("fault kind=%s at=%s", type(error).__name__, place)
+            _log.error("fault kind=%s at=%s", type(error).__name__, place_of(error))

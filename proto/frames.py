@@ -18,10 +18,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import ClassVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from placet.proto.limits import MAX_COALESCED, MAX_FRAME
-from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.refusals import INTERNAL_TEXT, PeerRefused, refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
 Handler = Callable[[enclaves_pb2.Frame], Awaitable[Message | bytes | None]]
@@ -156,7 +156,7 @@ class Link:
         if waiter is None or waiter.done():
             return
         if frame.kind == enclaves_pb2.KIND_REFUSAL:
-            waiter.set_exception(PeerRefused(common_pb2.Refusal.FromString(frame.payload)))
+            waiter.set_exception(PeerRefused(_refusal_in(frame)))
         else:
             waiter.set_result(frame.payload)
 
@@ -178,6 +178,14 @@ class Link:
 
 def _payload(message: Message | bytes) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+def _refusal_in(frame: enclaves_pb2.Frame) -> common_pb2.Refusal:
+    """The refusal that a frame carries; one of our own where it carries something else."""
+    try:
+        return common_pb2.Refusal.FromString(frame.payload)
+    except DecodeError:
+        return common_pb2.Refusal(reason=common_pb2.REASON_INTERNAL, message=INTERNAL_TEXT)
 
 
 def _where(error: BaseException) -> str:

@@ -86,12 +86,15 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
             try:
                 function(*args, **kwargs)
             except KeyboardInterrupt:
-                say("Interrupted. Run the same command again to go on.")
+                say(
+                    "Interrupted. What was sent stays sent; `placet status` shows how things stand."
+                )
                 raise typer.Exit(EXIT_INTERRUPTED) from None
             except BrokenPipeError:
                 _silence()
             except Exception as error:
-                if not isinstance(getattr(error, "reason", None), str):
+                # Python's own UnicodeError has a `reason`, but no `details`.
+                if not (hasattr(error, "reason") and hasattr(error, "details")):
                     raise
                 _refuse(error, as_json=bool(kwargs.get("as_json")))
 
@@ -123,7 +126,9 @@ def table(
         if not rows:
             console.print(empty)
             return
-        drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        drawn = Table(
+            *columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns)
+        )
         for row in rows:
             drawn.add_row(*(escape(str(cell)) for cell in row))
         console.print(drawn)
@@ -153,8 +158,17 @@ def _refuse(error: Exception, *, as_json: bool) -> NoReturn:
         told = {"reason": reason, "message": str(error), "details": details}
         say(json.dumps({"error": told}, ensure_ascii=False))
     else:
-        say("\n".join(explain_refusal(reason, str(error), details)))
+        say("\n".join(_sentences(error, reason, details)))
     raise typer.Exit(_code(error)) from None
+
+
+def _sentences(error: Exception, reason: str, details: dict[str, str]) -> list[str]:
+    """A refusal in full; what this client found before anybody refused in one sentence, which says it all."""
+    if not isinstance(error, InputRefused | Unreachable):
+        return explain_refusal(reason, str(error), details)
+    told = str(error)
+    compared = [name for name in ("expected", "actual") if details.get(name, told) not in told]
+    return [f"{reason}: {told}", *(f"  {name}: {details[name]}" for name in compared)]
 
 
 def _code(error: Exception) -> int:

@@ -23,6 +23,7 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._words import find_proposal, read_artifact, write_artifact
 from placet.client.drafts import load_constitution
+from placet.client.errors import UsageRefused
 from placet.governance.codec import decode, encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of
@@ -42,6 +43,7 @@ def charter_draft(
 ) -> None:
     """Check the authority's evidence, and draft a charter that binds the constitution to its log."""
     document = read_constitution(source)
+    _keep_signed(out)
     with client() as connected:
         draft = connected.draft_charter(document)
     write_artifact(out, draft.to_bytes())
@@ -145,6 +147,17 @@ def read_constitution(path: Path) -> Constitution:
     if path.suffix == ".toml":
         return load_constitution(path)
     return decode(Constitution, read_artifact(path))
+
+
+def _keep_signed(path: Path) -> None:
+    """Raises `UsageRefused` where a draft lies that seats have signed."""
+    if not path.exists():
+        return
+    signed = CharterDraft.from_bytes(read_artifact(path)).signed_by()
+    if signed:
+        raise UsageRefused(
+            f"{path} is a draft that {', '.join(sorted(signed))} signed. Name another file with --out."
+        )
 
 
 def _state(draft: CharterDraft, path: Path) -> dict[str, object]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What members do: propose, vote, veto, pause, proposals, ticket."""
+"""What members do: propose, vote, veto, pause, revoke, proposals, ticket."""
 
 import time
 from pathlib import Path
@@ -40,6 +40,7 @@ from placet.governance.explain import explain_account, explain_proposal
 
 app = typer.Typer()
 
+REVOCABLE = ("seat", "program", "measurement")
 VOTES: tuple[Vote, ...] = ("placet", "non placet", "abstain", "recuse")
 _LISTED = 20
 
@@ -161,8 +162,31 @@ def pause(
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Pause a proposal and its jobs; any seat may."""
+    """Pause a proposal and its jobs, for good as long as resuming is not built; any seat may."""
     _stop("pause", proposal, load_keys(key, acting_as), reason, as_json)
+
+
+@command(app)
+def revoke(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=", ".join(REVOCABLE))],
+    target: Annotated[str, typer.Argument(help="A seat's id, a program's digest, a measurement.")],
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    acting_as: ActingAs = "",
+    yes: Yes = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Revoke a seat, a program or a measurement, at once and for good; any seat may."""
+    if what not in REVOCABLE:
+        raise UsageRefused(
+            f"What can be revoked: {', '.join(REVOCABLE)}.", claim="what", actual=what
+        )
+    keys, action = load_keys(key, acting_as), cast("StopAction", f"revoke-{what}")
+    confirm(f"Revoke the {what} {target}? Nothing takes it back.", yes)
+    with client() as connected:
+        recorded = connected.stop(keys, action, target, reason=reason)
+    value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
+    show(value, as_json, lines([f"Recorded as entry {recorded.index}: {what} {target} revoked."]))
 
 
 def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:

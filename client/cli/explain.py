@@ -2,6 +2,7 @@
 """explain: rules, constitutions, proposals and refusals as sentences that a lawyer can check."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -67,21 +68,39 @@ def proposal(
 
 @command(app)
 def refusal(
-    file: Annotated[
-        Path | None, typer.Argument(help="What a command wrote with --json; else standard input.")
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REASON|FILE",
+            help="A reason as RULE_NOT_MET, or what a command wrote with --json; else standard input.",
+        ),
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Explain a refusal that a command wrote with --json."""
-    text = read_artifact(file).decode(errors="replace") if file else sys.stdin.read()
+    """Explain a refusal that a command wrote with --json (to standard error: 2> FILE), or its reason alone."""
+    if source and re.fullmatch(r"[A-Z_]+", source) and not Path(source).exists():
+        _explain([_meaning(source)], as_json)
+        return
+    text = read_artifact(Path(source)).decode(errors="replace") if source else sys.stdin.read()
     try:
         value: Any = json.loads(text)
         told: Any = value.get("error") or value.get("refusal") or value
         details = {str(k): str(v) for k, v in cast("dict[Any, Any]", told["details"]).items()}
         sentences = explain_refusal(str(told["reason"]), str(told["message"]), details)
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise UsageRefused("This is no refusal. Give what a command wrote with --json.") from None
+        raise UsageRefused(
+            "This is no refusal. Give what a command wrote with --json; it writes refusals to standard error (2> FILE)."
+        ) from None
     _explain(sentences, as_json)
+
+
+def _meaning(reason: str) -> str:
+    sentence = explain_refusal(reason, "", {})[0]
+    if sentence.endswith(f" {reason}."):
+        raise UsageRefused(
+            f"No more is known of {reason} than its name. Give what the command wrote with --json."
+        )
+    return sentence
 
 
 def _constitution(source: Path | None) -> Constitution:

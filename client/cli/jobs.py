@@ -36,7 +36,7 @@ from placet.client.cli._words import (
     read_artifact,
     transfer,
 )
-from placet.client.errors import UsageRefused
+from placet.client.errors import FileRefused, UsageRefused
 from placet.client.records import Job
 from placet.client.sync import Client
 from placet.governance.explain import explain_refusal
@@ -61,7 +61,9 @@ def submit(
             bundle = connected.proposal(find_proposal(connected, ticket)).ticket
         job = connected.submit(bundle)
         if watch:
-            say(f"Submitted {job.id}.")
+            say(
+                f"Submitted {job.id}. Should this be interrupted, go on with: placet watch {job.id}"
+            )
             job = _follow(connected, job.id, as_json)
     _tell(job, as_json)
 
@@ -148,11 +150,11 @@ def run(
         path.write_bytes(bundle.data)
         arguments = [sys.executable, "-I", "-m", "placet.enclave", "local", "--bundle", str(path)]
         for one in input or []:
-            arguments += ["--input", one]
+            arguments += ["--input", _as_input(one)]
         for one in parameter or []:
             arguments += ["--parameter", _as_json(one)]
         for one in output or []:
-            arguments += ["--output", one]
+            arguments += ["--output", _as_output(one)]
         arguments += ["--output-dir", str(output_dir)]
         code = subprocess.run(arguments, check=False).returncode
     if code:
@@ -160,10 +162,29 @@ def run(
         raise typer.Exit(EXIT_REFUSED)
 
 
+def _as_input(text: str) -> str:
+    _, path = _pair(text, "PATH")
+    if not Path(path).is_file():
+        raise FileRefused(f"Cannot read {path}: there is no such file. Check the path.", claim=path)
+    return text
+
+
+def _as_output(text: str) -> str:
+    _, size = _pair(text, "MAX_BYTES")
+    if not size.isdecimal():
+        raise UsageRefused(f"{text!r} is not NAME=MAX_BYTES with a number of bytes.")
+    return text
+
+
+def _pair(text: str, value: str) -> tuple[str, str]:
+    name, sign, rest = text.partition("=")
+    if not sign or not name:
+        raise UsageRefused(f"{text!r} is not NAME={value}.")
+    return name, rest
+
+
 def _as_json(text: str) -> str:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise UsageRefused(f"{text!r} is not NAME=VALUE.")
+    name, value = _pair(text, "VALUE")
     return f"{name}={json.dumps(parse_scalar(value))}"
 
 

@@ -22,7 +22,7 @@ from placet.client.cli._words import read_artifact, transfer, write_artifact
 from placet.client.drafts import GrantDraft, load_grant
 from placet.client.errors import UsageRefused
 from placet.client.keys import PublicKeys
-from placet.client.objects import SealedObject, open_file, seal_file
+from placet.client.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.explain import explain_grant
@@ -84,8 +84,10 @@ def put(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Put a sealed file to the host; after an interruption it goes on where it stopped."""
-    id = SealedObject.load(object_file).descriptor.id
+    """Put a sealed file to the host, after a check that it is one; what was interrupted goes on where it stopped."""
+    descriptor = SealedObject.load(object_file).descriptor
+    id = descriptor.id
+    check_sealed(source, descriptor)
     deleter = PublicKeys.load(owner).signing if owner else None
     with client() as connected, transfer("putting", as_json) as progress:
         blob = connected.put_blob(id, source, owner=deleter, progress=progress)
@@ -165,7 +167,7 @@ def withdraw(
     digest = parse_envelope(read_artifact(path)).digest if path.is_file() else grant_digest
     with client() as connected:
         recorded = connected.stop(load_keys(key, acting_as), "withdraw", digest, reason=reason)
-    told = f"Withdrawn: the log has it as entry {recorded.index}.."
+    told = f"Withdrawn: the log has it as entry {recorded.index}."
     show({"stop": recorded.digest, "index": recorded.index}, as_json, lines([told]))
 
 

@@ -26,9 +26,10 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
-from placet.client.errors import SettingMissing
+from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.keys import Keys, needs_passphrase, public_path
 from placet.client.templates import constitution_template, grant_template, job_template
+from placet.governance.errors import DocumentMalformed
 
 app = typer.Typer()
 
@@ -90,7 +91,7 @@ def keygen(
     secret = os.environ.get("PLACET_PASSPHRASE", "")
     if passphrase and not secret:
         secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
-    keys = Keys.generate(id)
+    keys = _generate(id)
     public = keys.save(path, secret if passphrase else "")
     value = {
         "id": id,
@@ -102,6 +103,15 @@ def keygen(
     }
     told = [f"Wrote {path} (keep it) and {public_path(path)} (give it to the council)."]
     show(value, as_json, lines(told))
+
+
+def _generate(id: str) -> Keys:
+    try:
+        return Keys.generate(id)
+    except DocumentMalformed as error:
+        raise UsageRefused(
+            f"{id!r} is no id. Choose {error.details['expected']}.", claim="id"
+        ) from None
 
 
 @command(app, "measure")
@@ -130,10 +140,18 @@ def host(context: typer.Context) -> None:
 
 
 @command(app)
-def status(as_json: AsJSON = False) -> None:
+def status(
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="Write the evidence, for a nonce of ours, for `placet verify evidence`."),
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
     """Show host, log, evidence, and the newest jobs."""
     with client() as connected:
         found = connected.status()
+        if evidence is not None:
+            write_file(evidence, connected.evidence().to_bytes())
     value = {
         "host": found.address,
         "log": found.log,

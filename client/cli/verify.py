@@ -27,13 +27,18 @@ from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
 from placet.governance.explain import explain_account
+from placet.governance.log import LogError, VerifierKey
 
 app = typer.Typer(help="Verify artifacts offline.", no_args_is_help=True)
 
 LogText = Annotated[str, typer.Option("--log", help="The log's key; else the home folder's.")]
 At = Annotated[str, typer.Option("--at", help="Judge at this time (ISO 8601); else now.")]
 ConstitutionFile = Annotated[
-    Path, typer.Option("--constitution", help="The constitution to judge by (drafted document).")
+    Path,
+    typer.Option(
+        "--constitution",
+        help="The constitution to judge by: drafted document, or what `constitution show --json` wrote.",
+    ),
 ]
 
 
@@ -57,7 +62,7 @@ def receipt(
 
 @command(app)
 def ticket(
-    file: Annotated[Path, typer.Argument(help="A ticket file.")],
+    file: Annotated[Path, typer.Argument(help="What `placet ticket --out FILE` wrote.")],
     constitution: ConstitutionFile,
     log: LogText = "",
     at: At = "",
@@ -83,7 +88,7 @@ def ticket(
 
 @command(app)
 def evidence(
-    file: Annotated[Path, typer.Argument(help="An evidence file.")],
+    file: Annotated[Path, typer.Argument(help="What `placet status --evidence FILE` wrote.")],
     constitution: ConstitutionFile,
     log: LogText = "",
     at: At = "",
@@ -128,7 +133,13 @@ def _log(given: str) -> str:
     log = given or home().memory().log
     if not log:
         raise UsageRefused("No log is known here. Give --log, as the charter names it.")
-    return log
+    try:
+        return VerifierKey.from_text(log).to_text()
+    except LogError:
+        raise UsageRefused(
+            f"{log!r} is no key of a log. Give <origin>+<key id>+<key>, as `placet status` shows it.",
+            claim="log",
+        ) from None
 
 
 def _time(text: str) -> int:

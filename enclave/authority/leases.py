@@ -86,14 +86,16 @@ class Leases:
         lease = leasing.find_lease(core.ledger, request.lease)
         if frame.peer != self._joins.worker(lease.worker).enclave_id:
             raise FrameUnexpected("A lease is renewed by the worker that has it.", claim="lease")
-        times = core.now()
+        # The time is read anew with every judgement: others may have appended while a document was fetched.
         entry = await core.judged(
-            lambda: leasing.judge_renewal(core.ledger, lease.digest, self._joins.appraise, times)
+            lambda: leasing.judge_renewal(
+                core.ledger, lease.digest, self._joins.appraise, core.now()
+            )
         )
         await core.life.journal.covered(core.append(entry))
-        deadline = int(entry["deadline"])
+        (_, at_most), deadline = entry["at"], int(entry["deadline"])
         return enclaves_pb2.Renewed(
-            deadline_ms=deadline * 1000, remaining_ms=(deadline - times.at_most) * 1000
+            deadline_ms=deadline * 1000, remaining_ms=(deadline - at_most) * 1000
         )
 
     async def close(self, frame: enclaves_pb2.Frame) -> Message:

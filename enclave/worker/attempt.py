@@ -11,7 +11,7 @@ from placet.enclave.connection import Connection
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.job import Job
 from placet.enclave.worker.joining import Membership
-from placet.enclave.worker.lease import OpenedLease, open_lease
+from placet.enclave.worker.lease import OpenedLease, ReadTicket, open_lease
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import RisingProgress, progress_clock, run_program
 from placet.enclave.worker.renewing import Renewing
@@ -42,11 +42,12 @@ class Attempt:
         self._bundle = bundle
         self._scratch = scratch
 
-    def run(self, package: enclaves_pb2.LeasePackage) -> None:
+    def run(self, package: enclaves_pb2.LeasePackage, expected: ReadTicket | None) -> None:
         """From the lease to the release; raises what ended it before. Keys and outputs are wiped either way."""
         # Named before it is believed, so that a refusal says which lease it refuses.
         self.lease = parse_envelope(package.lease).digest
-        with open_lease(package, self._member, self._bundle.digest, int(time.time())) as opened:
+        program, now = self._bundle.digest, int(time.time())
+        with open_lease(package, self._member, program, now, expected) as opened:
             ends = progress_clock() + opened.proposal.document.job.deadline_seconds
             remaining = opened.lease.document.deadline - time.time()
             renewing = Renewing(self._connection, self.lease, ends)

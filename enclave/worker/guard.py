@@ -2,8 +2,8 @@
 """The guard: an audit hook that refuses a program the network, other processes, and files beyond its own.
 
 Defence in depth, not a sandbox: native code, `os._exit`, and descriptors that the enclave itself has open are beyond it
-(docs/threat-model.md). It is laid on before the program's first line and cannot be taken off by ordinary means: what the
-hook needs is bound when it is made, so that no module's name can be changed under it.
+(docs/threat-model.md). It is laid on before the program's first line. What the hook needs is bound when it is made, so that
+no module's name can be changed under it; a hostile program can take it away all the same, from inside its own process.
 
 Why paths are judged as they are. An event of `open` does not tell the folder that a relative name is relative to, so a
 relative name must be right for every folder that could be meant: folders are opened below scratch only, links cannot be

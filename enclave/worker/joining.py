@@ -4,7 +4,6 @@
 What the worker holds afterwards is the log it belongs to, the constitutions of that log, and the authority's boot key.
 """
 
-import itertools
 import os
 from dataclasses import dataclass
 
@@ -12,11 +11,9 @@ from placet.attestation import Attester, Identity
 from placet.enclave.connection import Connection
 from placet.enclave.errors import LeaseInvalid, ProgramOther
 from placet.enclave.peer import NONCE_BYTES, Keys, Peer, verify_peer
-from placet.governance.documents import Charter, Constitution
-from placet.governance.envelope import verify_signed
-from placet.governance.errors import NotSuccessor, OtherConstitution
+from placet.governance.documents import Constitution
 from placet.governance.evaluate import check_log
-from placet.governance.ledger import all_keys, verify_every_seat
+from placet.governance.founding import verify_succession
 from placet.governance.log import VerifierKey
 from placet.proto.v1 import enclaves_pb2
 
@@ -44,7 +41,10 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
         await connection.link.request(enclaves_pb2.KIND_JOIN_HELLO, hello, peer="authority")
     )
     log = Identity.from_bytes(offer.identity).log
-    constitutions = verify_constitutions(offer.charter, list(offer.constitutions), log)
+    founding, chain = verify_succession(offer.charter, offer.constitutions)
+    check_log(founding.log, log)
+    # That the later ones were adopted is the log's to show; here the authority that we attest vouches for it.
+    constitutions = {signed.digest: signed.document for signed in chain}
     policy = list(constitutions.values())[-1].evidence.authority
     shown = (offer.identity, offer.evidence)
     authority = verify_peer("authority", log, shown, nonce, offer.checkpoint, policy, now)
@@ -66,36 +66,3 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     if joined.worker != keys.identity.digest:
         raise LeaseInvalid("The authority's answer is about another worker.", claim="worker")
     return Membership(keys, authority, VerifierKey.from_text(log), constitutions)
-
-
-def verify_constitutions(
-    charter: bytes, envelopes: list[bytes], log: str
-) -> dict[str, Constitution]:
-    """The constitutions of a log by digest, oldest first, each the successor of the one before; the charter binds the first.
-
-    That a later one was adopted by its quorum is the log's to show; here the attested authority vouches for it.
-    """
-    if not envelopes:
-        raise OtherConstitution("There is no constitution.", claim="constitutions")
-    signed = [verify_signed(envelope, Constitution, all_keys) for envelope in envelopes]
-    genesis = signed[0]
-    verify_every_seat(envelopes[0], genesis.document)
-    chartered = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
-    verify_every_seat(charter, genesis.document)
-    check_log(chartered.document.header.log, log)
-    if chartered.document.constitution != genesis.digest:
-        raise OtherConstitution(
-            "The charter names another constitution.",
-            claim="constitution",
-            expected=chartered.document.constitution,
-            actual=genesis.digest,
-        )
-    for before, after in itertools.pairwise(signed):
-        if after.document.predecessor != before.digest:
-            raise NotSuccessor(
-                "A constitution does not follow the one before.",
-                claim="predecessor",
-                expected=before.digest,
-                actual=str(after.document.predecessor),
-            )
-    return {each.digest: each.document for each in signed}

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Believing a lease: everything is verified before a key is opened, and the ticket is judged here a second time."""
+"""Believing a lease: everything is verified before a key is opened, and the ticket is judged here a second time.
+
+Whose signatures a ticket has depends on its bytes alone, so the one that the host expects is read while the worker is idle
+(`read_ticket`). Whether it is valid is judged when the lease is here; a lease for another ticket has that one read first.
+"""
 
 import base64
 import binascii
@@ -21,9 +25,16 @@ from placet.governance.envelope import (
     verify_signed,
 )
 from placet.governance.errors import LeaseExpired
-from placet.governance.evaluate import InForce, Ticket, check_log, verify_ticket
+from placet.governance.evaluate import (
+    InForce,
+    Ticket,
+    check_log,
+    judge_ticket,
+    verify_ballots,
+    verify_proposal,
+)
 from placet.governance.log import leaf_hash, verify_proof
-from placet.proto.v1 import enclaves_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2
 from placet.sealing import StreamKey, open_envelope, seal_envelope
 
 
@@ -43,10 +54,30 @@ class OpenedLease:
             key.wipe()
 
 
+@dataclass(frozen=True, slots=True)
+class ReadTicket:
+    """A ticket, and its documents, verified under the newest constitution that the worker holds."""
+
+    ticket: Ticket
+    proposal: Signed[Proposal]
+    ballots: tuple[Signed[Ballot], ...]
+
+
+def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
+    """Verify the documents of a ticket. Raises `DocumentRefused` or `SeatUnknown`."""
+    ticket, in_force = _ticket(message), _in_force(member)
+    proposal = verify_proposal(ticket.proposal, in_force)
+    return ReadTicket(ticket, proposal, verify_ballots(ticket.ballots, proposal, in_force))
+
+
 def open_lease(
-    package: enclaves_pb2.LeasePackage, member: Membership, program: str, now: int
+    package: enclaves_pb2.LeasePackage,
+    member: Membership,
+    program: str,
+    now: int,
+    expected: ReadTicket | None = None,
 ) -> OpenedLease:
-    """Verify a lease and open its keys.
+    """Verify a lease and open its keys. `expected` saves reading its ticket, if it is the one.
 
     1. the lease is signed by the boot key of the authority that we joined, for this boot, this log, and us;
     2. its deadline has not passed;
@@ -58,7 +89,7 @@ def open_lease(
     lease = verify_signed(package.lease, Lease, lambda _: [member.authority.signing])
     _check_names(lease.document, member, now)
     _check_logged(package, lease.digest, member)
-    proposal = _second_opinion(package, lease.document, member, now)
+    proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
     if proposal.document.job.program != program:
         raise _invalid("program", program, proposal.document.job.program)
     return OpenedLease(lease, proposal, _open_keys(package, lease.digest, proposal, member))
@@ -98,19 +129,32 @@ def _check_logged(package: enclaves_pb2.LeasePackage, digest: str, member: Membe
 
 
 def _second_opinion(
-    package: enclaves_pb2.LeasePackage, lease: Lease, member: Membership, now: int
+    ticket: common_pb2.Ticket,
+    lease: Lease,
+    member: Membership,
+    now: int,
+    read: ReadTicket | None,
 ) -> Signed[Proposal]:
     """Step 4. Stops, uses and grants are the authority's to judge: they are not on paper."""
-    # The newest that we hold: whoever joined before an amendment gets no lease after it.
-    newest = list(member.constitutions)[-1]
-    if lease.constitution != newest:
-        raise _invalid("constitution", newest, lease.constitution)
-    in_force = InForce(member.constitutions[newest], newest, member.log.to_text())
-    ticket = Ticket(package.ticket.proposal, tuple(package.ticket.ballots))
-    valid = verify_ticket(ticket, in_force, Times(now, now))
+    in_force = _in_force(member)
+    if lease.constitution != in_force.digest:
+        raise _invalid("constitution", in_force.digest, lease.constitution)
+    if read is None or read.ticket != _ticket(ticket):
+        read = read_ticket(ticket, member)
+    valid = judge_ticket(read.proposal, read.ballots, in_force, Times(now, now))
     if valid.proposal.digest != lease.proposal:
         raise _invalid("proposal", lease.proposal, valid.proposal.digest)
     return valid.proposal
+
+
+def _in_force(member: Membership) -> InForce:
+    """The newest constitution that we hold: whoever joined before an amendment gets no lease after it."""
+    newest = list(member.constitutions)[-1]
+    return InForce(member.constitutions[newest], newest, member.log.to_text())
+
+
+def _ticket(message: common_pb2.Ticket) -> Ticket:
+    return Ticket(message.proposal, tuple(message.ballots))
 
 
 def _open_keys(

@@ -22,10 +22,10 @@ from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.worker.attempt import Attempt
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.joining import Membership, join
-from placet.enclave.worker.lease import rehearse
+from placet.enclave.worker.lease import ReadTicket, read_ticket, rehearse
 from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
 from placet.proto.refusals import refusal_of
-from placet.proto.v1 import enclaves_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Worker:
         self._scratch = scratch
         self._loop = asyncio.new_event_loop()
         self._assigned: asyncio.Future[enclaves_pb2.LeasePackage] = self._loop.create_future()
+        self._joined: asyncio.Future[Membership] = self._loop.create_future()
+        self._expected: ReadTicket | None = None
         self._attempt: Attempt | None = None
         self._connection: Connection
         threading.Thread(target=self._loop.run_forever, name="stream", daemon=True).start()
@@ -55,7 +57,7 @@ class Worker:
         attempt = Attempt(self._connection, self._loop, member, self._bundle, self._scratch)
         self._attempt = attempt
         try:
-            attempt.run(package)
+            attempt.run(package, self._expected)
         except BaseException as error:  # noqa: BLE001 - a program's threads can raise KeyboardInterrupt here
             self._call(end(self._connection, attempt.lease, refusal_of(error)))
             return EXIT_ENDED
@@ -69,7 +71,10 @@ class Worker:
         self._connection = Connection(address, certificate, self._handle)
         await self._connection.attach("worker", token)
         self._watch = asyncio.create_task(self._until_gone())
-        return await join(self._connection, self._attester, self._bundle.digest, int(time.time()))
+        program, now = self._bundle.digest, int(time.time())
+        member = await join(self._connection, self._attester, program, now)
+        self._joined.set_result(member)
+        return member
 
     async def _package(self) -> enclaves_pb2.LeasePackage:
         return await self._assigned
@@ -78,6 +83,9 @@ class Worker:
         try:
             if frame.kind == enclaves_pb2.KIND_ASSIGN and not self._assigned.done():
                 self._assigned.set_result(enclaves_pb2.LeasePackage.FromString(frame.payload))
+            elif frame.kind == enclaves_pb2.KIND_EXPECT:
+                ticket = common_pb2.Ticket.FromString(frame.payload)
+                self._expected = read_ticket(ticket, await self._joined)
             elif frame.kind == enclaves_pb2.KIND_STOPPED and self._attempt is not None:
                 stopped = enclaves_pb2.Stopped.FromString(frame.payload)
                 # Whoever sent it: the host can end a worker in other ways, and this one takes nothing else.

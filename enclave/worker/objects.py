@@ -14,6 +14,7 @@ import grpc.aio
 
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
+from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.proposal import Output
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
 from placet.sealing import StreamReader as Reader
@@ -55,7 +56,7 @@ class Objects:
             path = self._scratch / f"output-{name}"
             padded = pad(io.BytesIO(content), len(content), declared[name].max_bytes)
             with path.open("wb") as sink:
-                descriptors[name] = seal_stream(padded, sink, key, kind="result", labels=())
+                descriptors[name] = seal_stream(padded, sink, key, kind=RESULT_KIND, labels=())
             self._call(blobs.store(self._channel, descriptors[name].id, owner, path))
         return key, descriptors
 

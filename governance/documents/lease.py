@@ -37,6 +37,10 @@ class Lease:
         check_range("deadline", self.deadline, 1, 2**41)
 
 
+# What every output's descriptor says it is; it has no labels. Free words there would be read by everybody.
+RESULT_KIND = "result"
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """The worker's request to release what it has sealed and stored. Signed by its joined key."""

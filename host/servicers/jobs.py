@@ -63,36 +63,41 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         self._judging = 0
         self._draining = False
         self._requests: dict[bytes, asyncio.Event] = {}  # under way; set when done
+        self._under_way: set[asyncio.Future[JobRecord]] = set()
 
     def drain(self) -> None:
         """Take no more jobs."""
         self._draining = True
 
     async def Submit(self, request: jobs_pb2.SubmitRequest, context: Context) -> jobs_pb2.Job:
-        """Steps: form, the same request again, room, the bundle, the authority's word, the queue."""
+        """Steps: form, the same request again, room; then a free worker at once, or else the queue.
+
+        What was begun is finished, though the caller may leave: it finds it by the same request.
+        """
         if self._draining:
             raise AuthorityUnavailable("The host is shutting down. Try again later.")
         if len(request.request_id) != _REQUEST_ID_BYTES:
             raise RequestMalformed("request_id must have 16 bytes.", claim="request_id")
         facts = read_ticket(request.ticket)
-        async with self._alone(request.request_id + facts.proposal.encode()):
-            return (await self._judge(request, facts)).to_proto()
+        work = asyncio.ensure_future(self._submit(request, facts))
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return (await asyncio.shield(work)).to_proto()
 
-    async def _judge(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
-        # The authority is asked at once; its word does not matter to a request that was made before.
-        self._judging += 1
-        admitted = asyncio.ensure_future(self._admit(request, facts))
-        try:
-            known = await self._store.read(
+    async def _submit(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
+        async with self._alone(request.request_id + facts.proposal.encode()):
+            known = self._store.peek(
                 lambda c: job_table.find_request(c, request.request_id, facts.proposal)
             )
             if known is not None:
                 return self._board.get(known.id) or known
-            await admitted
-            return await self._enqueue(request, facts)
-        finally:
-            self._judging -= 1
-            await _settled(admitted)
+            self._judging += 1
+            try:
+                if self._board.waiting + self._judging > self._max_queue:
+                    raise QueueFull(f"{self._max_queue} jobs wait already. Try again later.")
+                return await self._make(request, facts)
+            finally:
+                self._judging -= 1
 
     async def Get(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         """The job as it is now."""
@@ -168,14 +173,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             del self._requests[key]
             done.set()
 
-    async def _admit(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> None:
-        if self._board.waiting + self._judging > self._max_queue:
-            raise QueueFull(f"{self._max_queue} jobs wait already. Try again later.")
-        await self._check_bundle(facts.bundle)
-        kind = enclaves_pb2.KIND_ADMIT
-        await self._line.request(kind, request.ticket, enclaves_pb2.Admitted)
-
-    async def _enqueue(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
+    async def _make(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
         new = NewJob(
             id=secrets.token_hex(16),
             request_id=request.request_id,
@@ -183,6 +181,11 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             program=facts.program,
             ticket=request.ticket.SerializeToString(),
         )
+        started = await self._scheduler.start(new, facts, request.ticket)
+        if started is not None:
+            return started
+        await self._check_bundle(facts.bundle)
+        await self._line.request(enclaves_pb2.KIND_ADMIT, request.ticket, enclaves_pb2.Admitted)
         return await self._scheduler.submit(new, facts, request.ticket)
 
     async def _check_bundle(self, bundle: str) -> None:
@@ -201,11 +204,3 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
 
     async def _stored(self, job: str) -> JobRecord:
         return await self._store.read(lambda connection: job_table.get_job(connection, job))
-
-
-async def _settled(task: asyncio.Future[None]) -> None:
-    """End a task that may still run, and take its exception if nobody did."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()

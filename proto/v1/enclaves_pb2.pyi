@@ -77,6 +77,8 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """Host to worker.
     LeasePackage, no reply: the worker answers with PROGRESS or ENDED
     """
+    KIND_EXPECT: _Kind.ValueType  # 62
+    """Ticket, no reply: the next lease may be for it, so read it while there is time"""
     KIND_STOPPED: _Kind.ValueType  # 61
     """Authority to worker, relayed.
     Stopped, no reply
@@ -134,6 +136,8 @@ KIND_ASSIGN: Kind.ValueType  # 60
 """Host to worker.
 LeasePackage, no reply: the worker answers with PROGRESS or ENDED
 """
+KIND_EXPECT: Kind.ValueType  # 62
+"""Ticket, no reply: the next lease may be for it, so read it while there is time"""
 KIND_STOPPED: Kind.ValueType  # 61
 """Authority to worker, relayed.
 Stopped, no reply

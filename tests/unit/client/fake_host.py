@@ -456,7 +456,7 @@ class FakeHost:
     def _output(self, content: bytes, max_bytes: int, key: StreamKey) -> ObjectDescriptor:
         sealed = io.BytesIO()
         padded = pad(io.BytesIO(content), len(content), max_bytes)
-        descriptor = seal_stream(padded, sealed, key, kind="output", labels=())
+        descriptor = seal_stream(padded, sealed, key, kind="result", labels=())
         data = bytearray(sealed.getvalue())
         self.blobs[descriptor.id] = (len(data), data)
         return descriptor

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from placet.attestation import SIMULATION_SIGNER, measure
 from placet.client import Client, Home, Keys
 from placet.client.cli import app
+from placet.client.errors import Refused
+from placet.client.objects import SealedObject
 from placet.client.templates import constitution_template
 from placet.governance.codec import encode
 from placet.governance.documents import Recipient
@@ -37,6 +39,7 @@ COMMANDS = [
     "vote",
     "veto",
     "pause",
+    "revoke",
     "proposals",
     "ticket",
     "submit",
@@ -171,6 +174,7 @@ def test_from_ticket_to_result(
     verified = run("verify", "receipt", "out/receipt.json")
     assert verified["digest"] == result["receipt"]
     assert "SIMULATED" in run("verify", "receipt", "out/receipt.json", "--log", council, text=True)
+    run("verify", "receipt", "out/receipt.json", "--log", "no-key", code=2)
 
 
 def test_verify_ticket_offline(run: Run, approved: str, client: Client, folder: Path) -> None:
@@ -185,8 +189,8 @@ def test_verify_ticket_offline(run: Run, approved: str, client: Client, folder: 
     assert refused["error"]["reason"] == "USAGE"
 
 
-def test_verify_evidence_offline(run: Run, council: str, client: Client, folder: Path) -> None:
-    (folder / "evidence.json").write_bytes(client.evidence().to_bytes())
+def test_verify_evidence_offline(run: Run, council: str) -> None:
+    run("status", "--evidence", "evidence.json")
     found = run("verify", "evidence", "evidence.json", "--constitution", "constitution.toml")
     assert (found["kind"], found["simulated"], found["log"]) == ("simulation", True, council)
 
@@ -201,6 +205,40 @@ def test_stops(run: Run, approved: str, folder: Path) -> None:
     assert refused["error"]["reason"] == "STOPPED"
     (folder / "refusal.json").write_text(json.dumps(refused))
     assert "STOPPED" in run("explain", "refusal", "refusal.json", text=True)
+    assert "demands more" in run("explain", "refusal", "RULE_NOT_MET", text=True)
+    assert run("explain", "refusal", "NONSENSE", code=2)["error"]["reason"] == "USAGE"
+    (folder / "empty.json").touch()
+    assert "2> FILE" in run("explain", "refusal", "empty.json", code=2)["error"]["message"]
+
+
+def test_revoking_a_seat(run: Run, council: str) -> None:
+    line = ["revoke", "seat", "bob", "--key", "alice.key"]
+    assert run(*line, code=2)["error"]["reason"] == "USAGE"  # nobody to ask
+    assert run(*line, "--yes")["action"] == "revoke-seat"
+    refused = run("revoke", "member", "bob", "--key", "alice.key", "--yes", code=2)
+    assert refused["error"]["details"]["actual"] == "member"
+
+
+def test_what_is_not_sealed_is_not_put(
+    run: Run, council: str, folder: Path, client: Client
+) -> None:
+    (folder / "rows").write_bytes(b"some rows")
+    made = run("seal", "rows", "--owner", "owner.pub.json")
+    refused = run("put", "rows", "--object", made["object"], code=2)
+    assert refused["error"]["reason"] == "FILE_REFUSED"
+    id = SealedObject.load(folder / made["object"]).descriptor.id
+    with pytest.raises(Refused, match="blob"):
+        client.stat_blob(id)
+
+
+def test_a_signed_draft_is_not_overwritten(run: Run, folder: Path) -> None:
+    draft = ["charter", "draft", "constitution.toml", "-o", "charter.json"]
+    run(*draft)
+    run(*draft)
+    run("charter", "sign", "charter.json", "--key", "alice.key", "--yes")
+    signed = (folder / "charter.json").read_bytes()
+    assert "alice" in run(*draft, code=2)["error"]["message"]
+    assert (folder / "charter.json").read_bytes() == signed
 
 
 def test_an_audit_with_parts_not_checked_exits_with_4(
@@ -238,6 +276,7 @@ def test_keygen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert made["encrypted"] is False
     assert (tmp_path / "carol.key").stat().st_mode & 0o777 == 0o600
     assert run("keygen", "carol", code=2)["error"]["reason"] == "KEY_FILE_REFUSED"
+    assert run("keygen", "../carol", code=2)["error"]["reason"] == "USAGE"
     text = run("keygen", "dave", "--passphrase", text=True, input="secret\nsecret\n")
     assert "secret" not in text.replace("Passphrase", "")
     assert Keys.load(tmp_path / "dave.key", "secret").id == "dave"
@@ -261,6 +300,7 @@ def test_init(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> 
 def test_measure_and_pin_and_status(run: Run, served: tuple[str, str], council: str) -> None:
     assert run("measure") == {role: measure(role) for role in ("authority", "worker")}
     assert run("pin", served[0])["pin"] == served[1]
+    assert run("pin", "nowhere", code=2)["error"]["reason"] == "USAGE"
     status = run("status")
     assert (status["log"], status["marks"]) == (council, ["SIMULATED", "UNWITNESSED"])
     assert "UNWITNESSED" in run("status", text=True)
@@ -309,6 +349,9 @@ def main(job):
     assert (folder / "out" / "copy").read_bytes() == b"abab"
     run(*line, "--parameter", "times=2", code=1, text=True)
     assert "outputs are declared" in capfd.readouterr().err
+    for wrong in (["--input", "rows"], ["--input", "rows=none"], ["--output", "copy=x"]):
+        run("run", "--local", "program", *wrong, code=2, text=True)
+    assert "fault" not in capfd.readouterr().err
 
 
 def test_an_ambiguous_start_of_a_digest_is_refused(run: Run, approved: str, folder: Path) -> None:

@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
+from placet.enclave.authority import main
+from placet.enclave.authority.clock import Clock
+from placet.enclave.authority.service import Authority
 from placet.enclave.errors import NotStored
 from placet.enclave.peer import Keys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
 from placet.governance.documents import Lease, Release, new_header
 from placet.governance.envelope import inspect, parse_envelope, sign
+from placet.governance.ledger import new_entry
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2
 from placet.sealing import (
@@ -261,6 +265,44 @@ def test_renewals_are_for_the_worker_that_has_the_lease(scene: Any, kit: Any) ->
         unknown = enclaves_pb2.RenewRequest(lease=OTHER)
         asked = stage.host.ask(enclaves_pb2.KIND_RENEW, unknown, peer="w1")
         assert await refused(asked) == "LEASE_UNKNOWN"
+
+    scene(story)
+
+
+def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_between(
+    scene: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives: list[Any] = []
+
+    def remembered(*given: Any) -> Authority:
+        authority = Authority(*given)
+        lives.append(authority)
+        return authority
+
+    monkeypatch.setattr(main, "Authority", remembered)
+
+    async def story(stage: Any) -> None:
+        _, member, ticket = await ready(stage, kit)
+        package = await lease(stage, ticket, member)
+        lease_digest = parse_envelope(package.lease).digest
+        core = lives[-1].core
+        seconds = [time.time()]
+        core._clock = Clock(lambda: seconds[0])
+        core.life.documents._kept.clear()
+        core.ledger._loaded.clear()
+        fetch = core.life.documents.fetch
+
+        async def slow(digest: str) -> None:
+            await fetch(digest)
+            seconds[0] += 1
+            times = core.now()
+            core.append(new_entry("renewal", times, lease=lease_digest, deadline=times.at_most + 9))
+
+        core.life.documents.fetch = slow
+        request = enclaves_pb2.RenewRequest(lease=lease_digest)
+        await stage.host.ask(enclaves_pb2.KIND_RENEW, request, peer="w1")
+        times = [json.loads(entry)["at"][1] for entry in stage.host.entries]
+        assert seconds[0] > times[0] and times == sorted(times)
 
     scene(story)
 

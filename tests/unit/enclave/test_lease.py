@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from placet.enclave.errors import LeaseInvalid
 from placet.enclave.peer import Keys, Peer
 from placet.enclave.worker.joining import Membership
-from placet.enclave.worker.lease import OpenedLease, open_lease
+from placet.enclave.worker.lease import OpenedLease, open_lease, read_ticket
 from placet.governance.codec import encode
 from placet.governance.contexts import lease_info
 from placet.governance.documents import Lease, Seen, new_header
@@ -112,6 +113,17 @@ def reason(world: World, package: enclaves_pb2.LeasePackage, **options: Any) -> 
     with pytest.raises(Exception) as error:
         world.open(package, **options)
     return str(getattr(error.value, "reason", repr(error.value)))
+
+
+def test_a_ticket_read_before_saves_reading_it_and_decides_nothing(world: World) -> None:
+    read, now = read_ticket(world.ticket, world.member), int(time.time())
+    other = world.council.ticket(PROGRAM, {"data": world.sealed.descriptor})
+    for expected in (read, read_ticket(other, world.member)):
+        with open_lease(world.package(), world.member, PROGRAM, now, expected) as opened:
+            assert opened.proposal.envelope == world.ticket.proposal
+    assert reason(world, world.package(ticket=other)) == "LEASE_INVALID"
+    with pytest.raises(LeaseInvalid):
+        open_lease(world.package(ticket=other), world.member, PROGRAM, now, read)
 
 
 def test_a_good_lease_opens_and_its_keys_are_wiped_afterwards(world: World) -> None:

@@ -186,10 +186,14 @@ class World:
         return InForce(found, digest_of(encode(found)), self.log)
 
     def descriptor(
-        self, name: str = "data", labels: tuple[str, ...] = ("health",), length: int = 1000
+        self,
+        name: str = "data",
+        labels: tuple[str, ...] = ("health",),
+        length: int = 1000,
+        kind: str = "dataset",
     ) -> ObjectDescriptor:
         h = hashlib.sha256(name.encode()).hexdigest()
-        return ObjectDescriptor(h[:32], "dataset", labels, h, 65536, 1, length, "sha256:" + h)
+        return ObjectDescriptor(h[:32], kind, labels, h, 65536, 1, length, "sha256:" + h)
 
     def job(self, **changes: Any) -> Job:
         fields: dict[str, Any] = {
@@ -392,7 +396,7 @@ class World:
     ) -> Entry:
         """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
         worker = worker or self.ledger.state.leases[lease].worker
-        output = self.descriptor("weights", (), padded_length(5000))
+        output = self.descriptor("weights", (), padded_length(5000), "result")
         release = replace(Release(self.header(), lease, worker, {"weights": output}), **changes)
         key = self._enclaves[signer or worker]
         signed = verify_signed(sign(release, key), Release, lambda _: [key.public])

@@ -208,17 +208,19 @@ def test_measurements_are_those_in_force_now(logged: Any) -> None:
 
 def test_a_release_has_exactly_the_outputs_proposed(logged: Any) -> None:
     digest = lease(logged)
-    good = logged.descriptor("weights", (), padded_length(5000))
+    good = logged.descriptor("weights", (), padded_length(5000), "result")
     for reason, outputs in (
         ("OUTPUT_MISSING", {}),
         ("OUTPUT_UNDECLARED", {"weights": good, "notes": good}),
+        ("OUTPUT_UNDECLARED", {"weights": replace(good, kind="what-rows-say")}),
+        ("OUTPUT_UNDECLARED", {"weights": replace(good, labels=("what-rows-say",))}),
         (
             "OUTPUT_TOO_LARGE",
-            {"weights": logged.descriptor("weights", (), padded_length(5000) + 1)},
+            {"weights": logged.descriptor("weights", (), padded_length(5000) + 1, "result")},
         ),
         (
             "OUTPUT_TOO_LARGE",
-            {"weights": logged.descriptor("weights", (), padded_length(5000) - 1)},
+            {"weights": logged.descriptor("weights", (), padded_length(5000) - 1, "result")},
         ),
     ):
         refused(reason, partial(logged.release, digest, outputs=outputs), logged)

@@ -266,6 +266,8 @@ class Worker:
         if frame.kind == K.KIND_STOPPED:
             self.stopped.set()
             return None
+        if frame.kind == K.KIND_EXPECT:
+            return None
         package = enclaves_pb2.LeasePackage.FromString(frame.payload)
         value = json.loads(package.lease)
         proposal = json.loads(payload_of(package.ticket.proposal)[0])

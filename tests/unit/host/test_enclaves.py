@@ -201,7 +201,7 @@ def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
 def test_spares_follow_the_uses_that_are_left() -> None:
     demand = Demand(spares=1, max_programs=2)
     for number, program in enumerate("abcab"):
-        demand.note(TicketFacts(f"p{number}", program, uses=1, not_after=100), leased=0)
+        demand.note(TicketFacts(f"p{number}", program, uses=1, not_after=100), 0, None)
     assert demand.spares(now=99) == {"b": 1, "a": 1}
     demand.leased("p4", attempt=1)
     demand.leased("p1", attempt=1)
@@ -209,7 +209,7 @@ def test_spares_follow_the_uses_that_are_left() -> None:
     assert demand.spares(now=99) == {"a": 1, "c": 1}
     assert demand.spares(now=100) == {}
     for number in range(100):
-        demand.note(TicketFacts(f"q{number}", "z", uses=1, not_after=100), leased=1)
+        demand.note(TicketFacts(f"q{number}", "z", uses=1, not_after=100), 1, None)
     assert demand.spares(now=99) == {}
 
 

@@ -2,11 +2,13 @@
 """Jobs from submit to their end, on real processes."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2
+from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, log_pb2
 
 
 def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
@@ -154,6 +156,72 @@ def test_a_spare_is_kept_warm_and_no_more_than_the_uses_left(world: Any, run: An
             orders = [order for order, _ in world.launcher.started if order.role == "worker"]
             assert {order.bound_to for order in orders} == {world.program}
             assert 2 <= len(orders) <= 5
+
+    run(body())
+
+
+async def until_joined(client: Any, world: Any, count: int) -> list[bytes]:
+    """The log's entries once so many workers have joined."""
+    while True:
+        call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+        entries = [entry async for batch in call for entry in batch.entries]
+        if sum(b'"join"' in entry for entry in entries) >= count:
+            return entries
+        await asyncio.sleep(0.01)
+
+
+def test_a_free_worker_has_the_job_at_once_and_a_refused_one_never_was(
+    world: Any, run: Any, refused: Any
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket, request_id = world.ticket("release"), b"r" * 16
+            await client.run(ticket)
+            await until_joined(client, world, 2)
+            both = await asyncio.gather(*(client.submit(ticket, request_id) for _ in range(2)))
+            assert both[0].id == both[1].id
+            assert all(job.state >= jobs_pb2.JOB_STATE_LEASED for job in both)
+            await client.watch(both[0].id)
+            await until_joined(client, world, 3)
+            stop = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
+            await client.governance.Stop(stop, metadata=world.metadata)
+            entries = await until_joined(client, world, 3)
+            request = jobs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
+            call = client.jobs.Watch(request, metadata=world.metadata)
+            await call.initial_metadata()
+            await refused(client.submit(ticket), "VETOED")
+            assert await until_joined(client, world, 3) == entries
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert len(listed.jobs) == 2
+            other = await client.run(world.ticket("release"))  # by the worker that was given back
+            assert other.state == jobs_pb2.JOB_STATE_RELEASED
+            call.cancel()
+            assert [record async for record in cancelled(call)] == []
+
+    run(body())
+
+
+async def cancelled(call: Any) -> AsyncIterator[jobs_pb2.Job]:
+    """What a cancelled stream had still to say."""
+    with contextlib.suppress(asyncio.CancelledError):
+        async for record in call:
+            yield record
+
+
+def test_a_caller_that_leaves_finds_its_job_again(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket, request_id = world.ticket("release"), b"r" * 16
+            await client.run(ticket)
+            await until_joined(client, world, 2)
+            request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=request_id)
+            leaving = client.jobs.Submit(request, metadata=world.metadata)
+            await leaving.wait_for_connection()
+            leaving.cancel()
+            job = await client.submit(ticket, request_id)
+            assert (await client.watch(job.id))[-1].state == jobs_pb2.JOB_STATE_RELEASED
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert len(listed.jobs) == 2
 
     run(body())
 

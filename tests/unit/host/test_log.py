@@ -21,7 +21,7 @@ from placet.governance.log import (
 )
 from placet.governance.log.note import NoteSigner
 from placet.host.errors import LogEntryInvalid, LogRange
-from placet.host.job_table import NewJob, get_job, insert_job, open_leases, refuse_job
+from placet.host.job_table import NewJob, find_request, get_job, insert_job, open_leases, refuse_job
 from placet.host.log_table import (
     apply_commit,
     log_size,
@@ -54,14 +54,13 @@ def commit_of(first: int, *entries: dict[str, Any]) -> enclaves_pb2.Commit:
 
 
 def test_a_commit_is_whole_or_not_at_all(connection: sa.Connection) -> None:
-    apply_commit(connection, commit_of(0, {"kind": "boot"}, {"kind": "unknown to hosts"}))
-    connection.commit()
+    with connection.begin():
+        apply_commit(connection, commit_of(0, {"kind": "boot"}, {"kind": "unknown to hosts"}))
     for bad in (b"", b"[]", b"{", b'{"kind": 1}', b'{"kind": "lease"}', b"[" * 5000):
         commit = commit_of(2, {"kind": "proposal", "proposal": "p"})
         commit.entries.append(bad)
-        with pytest.raises(LogEntryInvalid):
+        with pytest.raises(LogEntryInvalid), connection.begin():
             apply_commit(connection, commit)
-        connection.rollback()
     for first in (0, 1, 3):
         with pytest.raises(LogRange) as caught:
             apply_commit(connection, commit_of(first, {"kind": "boot"}))
@@ -90,6 +89,26 @@ def test_entries_move_a_job_and_an_ended_one_stays(connection: sa.Connection) ->
     apply_commit(connection, commit_of(2, {**lease, "lease": "l2", "attempt": 2}))
     record = get_job(connection, "j")
     assert (record.state, record.lease, record.receipt) == (jobs_pb2.JOB_STATE_RELEASED, "l", "r")
+
+
+def test_a_job_that_is_being_started_gets_its_row_with_its_lease(
+    connection: sa.Connection,
+) -> None:
+    starting = {
+        job: NewJob(id=job, request_id=job.encode(), proposal="p", program="q", ticket=b"t")
+        for job in ("j", "k")
+    }
+    lease = {"kind": "lease", "lease": "l", "proposal": "p", "job": "j", "attempt": 1}
+    effects = apply_commit(connection, commit_of(0, lease), starting)
+    assert [(r.id, r.state, r.lease, r.attempt) for r in effects.jobs] == [
+        ("j", jobs_pb2.JOB_STATE_LEASED, "l", 1)
+    ]
+    assert find_request(connection, b"j", "p") == effects.jobs[0]
+    assert find_request(connection, b"k", "p") is None
+    # One that waits again before its start was over has its row by then.
+    insert_job(connection, starting["k"])
+    effects = apply_commit(connection, commit_of(1, {**lease, "lease": "m", "job": "k"}), starting)
+    assert [(r.id, r.lease) for r in effects.jobs] == [("k", "m")]
 
 
 def key_of(world: Any) -> VerifierKey:

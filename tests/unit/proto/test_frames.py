@@ -132,6 +132,20 @@ def test_the_text_of_an_unknown_exception_goes_nowhere(caplog: pytest.LogCapture
     assert "4711" not in caplog.text
 
 
+def test_a_refusal_that_is_none_is_internal() -> None:
+    async def work() -> None:
+        link = Link(echo)
+        waiting = asyncio.ensure_future(link.request(KIND, b""))
+        await asyncio.sleep(0)
+        garbage = pb.Frame(reply_to=1, kind=pb.KIND_REFUSAL, payload=b"\xff\xff")
+        link.receive(pb.Frames(frames=[garbage]))
+        with pytest.raises(PeerRefused) as caught:
+            await waiting
+        assert caught.value.reason == "INTERNAL"
+
+    run(work)
+
+
 def test_no_reply_in_time_is_an_error_and_a_later_one_is_dropped() -> None:
     async def work() -> None:
         async with Wire(echo, silent) as wire:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Founding and succession: which constitutions belong to a log, by their signatures alone.
+
+The charter binds the genesis constitution to the log; both are signed by every genesis seat. Each later constitution names
+its predecessor, has the next version, and is signed by a seat of its own. That it was adopted by the quorum, only its
+entry in the log shows: whoever has the log has to look for it there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from placet.governance.documents import Charter, Constitution
+from placet.governance.envelope import Signed, verify_signed
+from placet.governance.errors import NotSuccessor, OtherConstitution
+from placet.governance.ledger import all_keys, verify_every_seat
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """A genesis constitution and the charter that binds it to a log, verified."""
+
+    constitution: Signed[Constitution]
+    charter: Signed[Charter]
+
+    @property
+    def log(self) -> str:
+        """The log's verifier key, as the charter names it."""
+        return self.charter.document.header.log
+
+
+def verify_founding(constitution: bytes, charter: bytes) -> Founding:
+    """Raises `DocumentRefused` unless both are signed by every genesis seat, and the charter names the constitution."""
+    genesis = verify_signed(constitution, Constitution, all_keys)
+    if genesis.document.predecessor is not None:
+        raise NotSuccessor(
+            "The first constitution has no predecessor; this one names one.",
+            claim="predecessor",
+            expected="none",
+            actual=genesis.document.predecessor,
+        )
+    verify_every_seat(constitution, genesis.document)
+    signed = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
+    verify_every_seat(charter, genesis.document)
+    if signed.document.constitution != genesis.digest:
+        raise OtherConstitution(
+            "The charter names another constitution than the one that came with it.",
+            claim="constitution",
+            expected=genesis.digest,
+            actual=signed.document.constitution,
+        )
+    return Founding(genesis, signed)
+
+
+def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Signed[Constitution]:
+    """A constitution that follows `before`, whose digest is `digest`. Raises `DocumentRefused`."""
+    signed = verify_signed(envelope, Constitution, all_keys)
+    found = (signed.document.predecessor, signed.document.version)
+    if found != (digest, before.version + 1):
+        raise NotSuccessor(
+            "The constitution does not follow the one before it.",
+            claim="predecessor",
+            expected=f"version {before.version + 1} after {digest}",
+            actual=f"version {found[1]} after {found[0]}",
+        )
+    return signed
+
+
+def verify_succession(
+    charter: bytes, constitutions: Sequence[bytes]
+) -> tuple[Founding, tuple[Signed[Constitution], ...]]:
+    """The founding, and every constitution from the genesis one on, oldest first. Raises `DocumentRefused`."""
+    if not constitutions:
+        raise OtherConstitution(
+            "There is no constitution.",
+            claim="constitutions",
+            expected="at least one",
+            actual="none",
+        )
+    founding = verify_founding(constitutions[0], charter)
+    chain = [founding.constitution]
+    for envelope in constitutions[1:]:
+        chain.append(verify_successor(envelope, chain[-1].digest, chain[-1].document))
+    return founding, tuple(chain)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of the README runs, and so does its Python."""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from placet.client import Home
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+sys.path.insert(0, str(ROOT / "examples"))
+
+from hospitals import Council, running_host
+from shares import HOSPITALS, load_shares
+
+
+def console_blocks() -> list[list[str]]:
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    return [re.findall(r"^\$ (.*)$", block, re.MULTILINE) for block in blocks]
+
+
+def bash(command: str, folder: Path, timeout: int) -> str:
+    # Nothing of the `make test` that may have started us: neither its flags nor its variables.
+    given = ("MAKE", "MFLAGS", "ARGS", "STATE", "PYTHON")
+    environment = {name: v for name, v in os.environ.items() if not name.startswith(given)}
+    ran = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env={**environment, "VENV": sys.prefix},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert ran.returncode == 0, f"$ {command}\n{ran.stdout[-3000:]}"
+    return ran.stdout
+
+
+def test_the_readme_has_the_blocks_that_are_tested_here() -> None:
+    first, second = console_blocks()
+    assert first == ["make demo"]
+    assert [command.split()[0] for command in second] == ["python3", "venv/bin/placet"]
+
+
+def test_the_first_command_shows_what_the_readme_says() -> None:
+    shown = bash(console_blocks()[0][0], ROOT, 150)
+    for line in re.findall(r"^[│ ].*%.*│$", README, re.MULTILINE):
+        assert line in shown
+    assert shown.rstrip().endswith("demo: ok")
+
+
+@pytest.mark.timeout(240)
+def test_installing_as_the_readme_says(tmp_path: Path) -> None:
+    left_out = shutil.ignore_patterns(".git", ".venv", "build", "*.so", "__pycache__", ".*cache")
+    copy = tmp_path / "placet"
+    shutil.copytree(ROOT, copy, ignore=left_out)
+    commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[1]]
+    shown = bash("\n".join(commands), copy, 220)
+    assert "Nothing decrypts without the council's placet." in shown
+
+
+def test_the_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.setenv("PLACET_HOME", str(tmp_path / "home"))
+    council = Council(tmp_path)
+    with running_host(tmp_path) as (address, pin), council.connect(address, pin) as client:
+        council.found(client)
+        shares = load_shares().training
+        for hospital in HOSPITALS:
+            council.seal_and_grant(client, hospital, shares[hospital])
+        parameters = {"steps": 10, "learning_rate_percent": 30}
+        digest = council.propose(client, "breast_cancer", parameters, "model")
+        council.vote(client, digest, "north", "south", "privacy")
+        Home.default().configure(address, pin)
+        names = {"digest": digest, "keys": council.analyst, "folder": tmp_path / "result"}
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own page
+    assert "released 100" in shown.getvalue()
+    assert (tmp_path / "result" / "model").stat().st_size > 0
