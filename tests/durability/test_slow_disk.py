@@ -13,9 +13,9 @@ def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
     """The host asks for the lease while it writes the job; the refusal ends the job all the same."""
     wanted = Evidence(world.policy("authority"), world.policy("worker", measurements=("ab" * 32,)))
     job = world.job(world.bundle(world.copy).digest, {"data": world.data(evidence=wanted)})
-    ticket = world.ticket(job, uses=9)
-    first = world.client.wait(world.client.submit(ticket).id)  # from here on a worker is warm
+    first = world.client.wait(world.client.submit(world.ticket(job, uses=9)).id)
     assert first.refusal.reason == "APPRAISAL_REFUSED"
+    ticket = world.ticket(job)  # a worker of its program is warm, and the host has not seen it yet
     submitted: list[Any] = []
     call = threading.Thread(target=lambda: submitted.append(world.client.submit(ticket)))
     with contextlib.closing(
