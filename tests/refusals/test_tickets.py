@@ -170,7 +170,8 @@ def test_a_ticket_used_once_too_often(scene: Scene) -> None:
 def test_a_use_that_was_queued_first_is_the_last(scene: Scene) -> None:
     """Admission changes nothing, so several may be let in; the lease is what takes the use."""
     world = scene.world
-    ticket = world.ticket(scene.job, uses=1)
+    program = world.bundle(world.copy + "# no worker is warm for it\n").digest
+    ticket = world.ticket(world.job(program, {"data": scene.data}), uses=1)
     jobs = [world.client.submit(ticket) for _ in range(2)]
     ended = sorted((world.client.wait(job.id) for job in jobs), key=lambda job: job.state)
     assert [job.state for job in ended] == ["failed", "released"]
