@@ -9,6 +9,7 @@ ends when its stdin does, so none outlives its host.
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -127,6 +128,10 @@ class EnclaveProcess:
             self._process.kill()
 
     def _wait(self) -> None:
+        # Before it is reaped, so that its process group is still its own: whatever native code forked goes with it.
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
         _close(self._process.stdin)
         if self._service is None:

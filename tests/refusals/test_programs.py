@@ -114,3 +114,29 @@ def test_the_next_program_runs(world: Any, data: Any) -> None:
     job = world.client.wait(world.client.submit(ticket).id)
     assert world.output(job.id) == (SECRET * 1000)[:100]
     assert os.getpgid(world.process.pid)
+
+
+def orphans(folder: Path, host: int) -> list[int]:
+    """Processes with a command line of this host's enclaves that are not the host's own children."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command, status = (path / "cmdline").read_bytes(), (path / "stat").read_text()
+        except OSError:
+            continue  # it ended meanwhile
+        state, parent = status.rpartition(")")[2].split()[:2]
+        enclave = b"placet.enclave" in command and str(folder).encode() in command
+        if enclave and parent != str(host) and state != "Z":
+            found.append(int(path.name))
+    return found
+
+
+def test_what_native_code_forks_ends_with_its_worker(world: Any, attempt: Try) -> None:
+    """The guard does not see a fork that native code makes; the process group does."""
+    body = "__import__('ctypes').CDLL(None).fork() or time.sleep(3600); raise ValueError"
+    host = world.process.pid
+    attempt(body, "PROGRAM_RAISED")
+    deadline = time.monotonic() + 10
+    while orphans(world.folder, host) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert orphans(world.folder, host) == []
