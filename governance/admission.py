@@ -284,6 +284,8 @@ class Admission:
     grants: tuple[str, ...]
     new_proposal: bool
     new_ballots: tuple[Signed[Ballot], ...]
+    # Set where it was judged over the log alone: the size of the log then, the job, and the times.
+    over_log: tuple[int, str, Times] | None = None
 
 
 def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
@@ -302,7 +304,9 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     ballots = (*standing_ballots(ledger, proposal.digest), *new)
     valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
     entering = _entering(new, known, in_force, times)
-    return Admission(valid, grants, known is None, entering)
+    # A bundle that brings nothing new was judged over what the log alone has.
+    over_log = None if new or known is None else (ledger.tree.size, job, times)
+    return Admission(valid, grants, known is None, entering, over_log)
 
 
 def readmit(ledger: Ledger, proposal: Signed[Proposal], job: str, times: Times) -> Admission:

@@ -105,10 +105,11 @@ def judge_lease(
 ) -> Entry:
     """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
 
-    Once the log has the ticket, it is judged again by the log alone. Append the entry only after the ticket's documents.
+    Once the log has the ticket, it is judged again by the log alone, unless it was just that, of this log, for this job,
+    at these times. Append the entry only after the ticket's documents.
     """
     proposal = admission.ticket.proposal
-    if in_log(ledger, admission):
+    if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.job
     _check_worker(ledger, lease.worker, body.program, times)
