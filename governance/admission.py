@@ -20,7 +20,7 @@ from placet.governance.documents import (
     Seat,
     Stop,
 )
-from placet.governance.documents.proposal import Amendment, Job
+from placet.governance.documents.proposal import Amendment
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.errors import (
     ActionNotSupported,
@@ -113,11 +113,11 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
 
 
 def _check_action(proposal: Proposal) -> None:
-    if proposal.action not in ("job", "amend"):
+    if proposal.action not in ("job", "federate", "amend"):
         raise ActionNotSupported(
-            f"This version does not carry out {proposal.action}. It knows job and amend.",
+            f"This version does not carry out {proposal.action}. It knows job, federate and amend.",
             claim="action",
-            expected="job or amend",
+            expected="job, federate or amend",
             actual=proposal.action,
         )
 
@@ -404,7 +404,7 @@ def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
             actual=action,
         )
     body = proposal.document.body
-    if isinstance(body, Job) and body.program in ledger.state.revoked_programs:
+    if not isinstance(body, Amendment) and body.program in ledger.state.revoked_programs:
         raise Stopped("A seat has revoked this program.", claim="program", actual=body.program)
 
 

@@ -15,9 +15,11 @@ from placet.governance.account import Account, RuleAccount
 from placet.governance.codec import Json
 from placet.governance.documents import Constitution, Grant, Job, Party, Proposal, Rule, Seat
 from placet.governance.documents.constitution import Evidence
+from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.proposal import Scalar
+from placet.governance.documents.work import Scalar
 from placet.governance.errors import GovernanceError
+from placet.governance.explain_federation import explain_federation
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
@@ -103,6 +105,8 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
     ]
     if isinstance(proposal.body, Job):
         lines += _job(proposal.body)
+    elif isinstance(proposal.body, Federate):
+        lines += explain_federation(proposal.body)
     else:
         lines.append(f"It would put the constitution {proposal.body.constitution} into force.")
     lines += _words("The reason for the proposal", proposal.reason)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
+from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.proposal import Job
+from placet.governance.documents.proposal import Amendment
+from placet.governance.documents.work import Work
 from placet.governance.errors import (
     GrantExpired,
     GrantForbids,
@@ -28,7 +30,7 @@ _MAX_SHOWN = 300  # characters of a value in a sentence
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
     """One grant an input, by input name. Raises `GrantRefused` for the first input that has none."""
     proposal = ticket.proposal.document
-    if not isinstance(proposal.body, Job):
+    if isinstance(proposal.body, Amendment):
         return ()
     return tuple(
         _grant_for(ledger, ticket, proposal.body, name, job, times)
@@ -85,7 +87,7 @@ def _terms(constitution: Constitution, labels: frozenset[str]) -> tuple[object, 
 
 
 def _grant_for(
-    ledger: Ledger, ticket: ValidTicket, body: Job, name: str, job: str, times: Times
+    ledger: Ledger, ticket: ValidTicket, body: Work, name: str, job: str, times: Times
 ) -> str:
     wanted, use = body.inputs[name], use_of(ticket.proposal.digest, job)
     refusal: GrantRefused | None = None
@@ -111,12 +113,10 @@ def _grant_for(
 def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
     """Each bound of the grant in turn. Raises `GrantForbids` or `PrivacyBudget`."""
     proposal: Proposal = ticket.proposal.document
-    body = proposal.job
+    body = proposal.work
     _check_listed("purposes", grant.purposes, [proposal.purpose])
     _check_listed("programs", grant.programs, [body.program])
-    _check_listed(
-        "recipients", grant.recipients, [recipient.key for recipient in body.recipients], _key_id
-    )
+    _check_recipients(grant, proposal)
     others = sorted(proposal.owners - {grant.owner})
     _check_listed("combine_with", grant.combine_with, others)
     _check_parameters(grant, body)
@@ -148,12 +148,20 @@ def _check_listed(
             raise _forbids(claim, " or ".join(map(show, allowed)) or "nobody", show(value))
 
 
+def _check_recipients(grant: Grant, proposal: Proposal) -> None:
+    """A federation's models go to keys that its clients choose as they ask: no list can name them."""
+    if isinstance(proposal.body, Federate) and grant.recipients != "any":
+        raise _forbids("recipients", "the keys that it lists", "whatever keys the roster asks with")
+    keys = [recipient.key for recipient in proposal.work.recipients]
+    _check_listed("recipients", grant.recipients, keys, _key_id)
+
+
 def _key_id(key: str) -> str:
     """A key's text would fill a message alone, and two of them begin alike."""
     return HPKEPublicKey.from_text(key).key_id
 
 
-def _check_parameters(grant: Grant, body: Job) -> None:
+def _check_parameters(grant: Grant, body: Work) -> None:
     if isinstance(grant.parameters, str):
         return
     for name, value in body.parameters.items():

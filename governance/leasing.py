@@ -20,7 +20,7 @@ from placet.governance.checks import check_text
 from placet.governance.codec import Json
 from placet.governance.documents import Lease, Proposal, Release
 from placet.governance.documents.lease import RESULT_KIND
-from placet.governance.documents.proposal import Job
+from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     AttemptOpen,
@@ -38,7 +38,7 @@ from placet.governance.errors import (
     OutputUndeclared,
     Stopped,
 )
-from placet.governance.evaluate import check_log
+from placet.governance.evaluate import bound_digest, check_log
 from placet.governance.grants import check_live
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
@@ -111,8 +111,8 @@ def judge_lease(
     proposal = admission.ticket.proposal
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
         admission = readmit(ledger, proposal, lease.job, times)
-    body = proposal.document.job
-    _check_worker(ledger, lease.worker, body.program, times)
+    body = proposal.document.work
+    _check_worker(ledger, lease.worker, bound_digest(proposal), times)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
@@ -184,7 +184,7 @@ def judge_release(
         raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
     check_goes_on(ledger, lease, times)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
-    _check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
+    _check_outputs(ledger.proposal(lease.proposal).document.work, release.document)
     return new_entry(
         "release",
         times,
@@ -248,7 +248,7 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
     """Nothing stops what the lease is for: proposal, program, grants, measurement, the job's own time."""
     proposal = ledger.proposal(lease.proposal)
-    ends = lease.started + proposal.document.job.deadline_seconds + _SECOND
+    ends = lease.started + proposal.document.work.deadline_seconds + _SECOND
     if times.at_most > ends:
         raise LeaseExpired(
             "The time that the proposal gives an attempt is over.",
@@ -304,7 +304,7 @@ def _check_measurement(ledger: Ledger, measurement: str) -> None:
         )
 
 
-def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Job) -> None:
+def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Work) -> None:
     known = ledger.state.proposals.get(proposal)
     leases = [ledger.state.leases[digest] for digest in known.jobs.get(job, [])] if known else []
     if any(lease.status == "released" for lease in leases):
@@ -322,7 +322,7 @@ def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Job) -> None:
         )
 
 
-def _check_outputs(body: Job, release: Release) -> None:
+def _check_outputs(body: Work, release: Release) -> None:
     for name, descriptor in release.outputs.items():
         if name not in body.outputs:
             raise OutputUndeclared(

@@ -17,7 +17,7 @@ def receipt_for(
     """The statement about a release that is about to be appended. `evidence` is the weakest kind in the chain."""
     lease = find_lease(ledger, release.document.lease)
     proposal = ledger.proposal(lease.proposal)
-    job = proposal.document.job
+    job = proposal.document.work
     marks: tuple[Mark, ...] = ("UNWITNESSED",)
     if evidence == "simulation":
         marks = ("SIMULATED", *marks)

@@ -14,8 +14,8 @@ from placet.governance.checks import (
 from placet.governance.codec import malformed
 from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.header import Header
-from placet.governance.documents.proposal import Scalar, check_hpke
 from placet.governance.documents.rule import Anything
+from placet.governance.documents.work import Scalar, check_hpke
 from placet.sealing import ObjectDescriptor
 
 

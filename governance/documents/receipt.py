@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from placet.governance.checks import check_digest, check_identifier, check_range
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
-from placet.governance.documents.proposal import Scalar
+from placet.governance.documents.work import Scalar
 from placet.sealing import ObjectDescriptor
 
 Mark = Literal["SIMULATED", "UNWITNESSED"]
