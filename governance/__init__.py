@@ -5,6 +5,7 @@
     evaluate      a ticket on paper                             account, explain: what came out, in words
     admission     what people bring into the log                grants, leasing: what the authority does on it
     state         what the log folds to                         ledger: state, tree and documents together
+    privacy       what releases cost, and budgets               gaussian: the exact trade-off of the Gaussian mechanism
     audit         the whole log judged again                    log/: Merkle tree, checkpoints, proofs
 
 The names below are the public ones. Two functions are named as their modules are, and are imported from these:
@@ -59,12 +60,17 @@ from placet.governance.contexts import (
     secret_info,
 )
 from placet.governance.documents import (
+    UNBOUNDED,
     Action,
     Amendment,
     Ballot,
     Between,
+    Budget,
+    Charged,
     Charter,
     Constitution,
+    Cost,
+    Declared,
     Delete,
     Demand,
     Evidence,
@@ -187,6 +193,7 @@ from placet.governance.explain import (
     explain_rule,
 )
 from placet.governance.grants import (
+    charges_of,
     check_live,
     find_grants,
 )
@@ -217,6 +224,13 @@ from placet.governance.ledger import (
     principal_of,
     verify_every_seat,
 )
+from placet.governance.privacy import (
+    check_budget,
+    describe_cost,
+    epsilon_at,
+    gaussian_cost,
+    is_within,
+)
 from placet.governance.receipts import (
     receipt_for,
 )
@@ -227,6 +241,7 @@ from placet.governance.state import (
     GrantState,
     JoinState,
     LeaseState,
+    PrivacyState,
     ProposalState,
     State,
     use_of,
@@ -236,6 +251,7 @@ __all__ = [
     "ENTRY_KINDS",
     "MAX_BALLOTS",
     "MAX_DOCUMENT",
+    "UNBOUNDED",
     "Account",
     "Action",
     "ActionNotSupported",
@@ -254,10 +270,14 @@ __all__ = [
     "BallotState",
     "Between",
     "BoundToMismatch",
+    "Budget",
+    "Charged",
     "Charter",
     "Claimed",
     "Constitution",
     "ConstitutionInvalid",
+    "Cost",
+    "Declared",
     "Delete",
     "Demand",
     "DemandAccount",
@@ -315,6 +335,7 @@ __all__ = [
     "Party",
     "Predicate",
     "PrivacyBudget",
+    "PrivacyState",
     "Proposal",
     "ProposalState",
     "PublicKey",
@@ -356,6 +377,8 @@ __all__ = [
     "add_signature",
     "admit",
     "all_keys",
+    "charges_of",
+    "check_budget",
     "check_goes_on",
     "check_in_office",
     "check_lease",
@@ -365,10 +388,12 @@ __all__ = [
     "check_not_vetoed",
     "check_uses",
     "decode",
+    "describe_cost",
     "digest_of",
     "encode",
     "enter_ballot",
     "enter_proposal",
+    "epsilon_at",
     "evidence_context",
     "explain_account",
     "explain_constitution",
@@ -378,8 +403,10 @@ __all__ = [
     "explain_rule",
     "find_grants",
     "find_lease",
+    "gaussian_cost",
     "in_log",
     "inspect",
+    "is_within",
     "judge",
     "judge_amendment",
     "judge_ballot",

@@ -22,15 +22,20 @@ from placet.governance import admission, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.contexts import evidence_context
-from placet.governance.documents import Header, Lease, Receipt, Release
+from placet.governance.documents import Cost, Header, Lease, Receipt, Release
 from placet.governance.envelope import Signed, digest_of, verify_signed
-from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
+from placet.governance.errors import (
+    DocumentMalformed,
+    DocumentNotFound,
+    EntryInvalid,
+    ReceiptInvalid,
+)
 from placet.governance.evaluate import check_log
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
 from placet.governance.receipts import receipt_for
-from placet.governance.state import Entry
+from placet.governance.state import Entry, PrivacyState
 
 # What entries hold besides kind and times. Text, but for these.
 _FIELDS = {
@@ -42,12 +47,13 @@ _FIELDS = {
     "stop": "stop nonce by action target",
     "grant": "grant nonce object owner",
     "join": "worker bound_to measurement evidence nonce lapses",
-    "lease": "lease proposal job attempt worker grants deadline judged",
+    "lease": "lease proposal job attempt worker grants deadline judged charges",
     "renewal": "lease deadline",
     "release": "lease proposal job release receipt",
     "close": "lease job why",
 }
 _NUMBERS = frozenset({"sequence", "lapses", "attempt", "deadline", "judged"})
+_LISTS = {"at": int, "grants": str}
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 
 # The field by which later entries are traced to an enclave.
@@ -120,13 +126,17 @@ class NotChecked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them."""
+    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them.
+
+    privacy: what each data owner has been charged, by all entries.
+    """
 
     log: str
     size: int
     root: str
     checked: int
     not_checked: tuple[NotChecked, ...]
+    privacy: dict[str, PrivacyState]
 
     @property
     def complete(self) -> bool:
@@ -163,7 +173,8 @@ def audit(
             expected=f"{covered.size} entries, sha256:{covered.root.hex()}",
             actual=f"{size} entries, {root}",
         )
-    return AuditReport(log.to_text(), size, root, size - len(not_checked), tuple(not_checked))
+    checked, privacy = size - len(not_checked), replay.ledger.state.privacy
+    return AuditReport(log.to_text(), size, root, checked, tuple(not_checked), privacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,10 +405,22 @@ def _has_form(entry: Entry, fields: str) -> bool:
 
 
 def _is_typed(name: str, value: object) -> bool:
-    if isinstance(value, list):
-        item = {"at": int, "grants": str}.get(name)
-        return all(type(found) is item for found in cast("list[object]", value))
-    return type(value) is (int if name in _NUMBERS else str) and name not in ("at", "grants")
+    if name in _LISTS:
+        return isinstance(value, list) and all(
+            type(found) is _LISTS[name] for found in cast("list[object]", value)
+        )
+    if name == "charges":
+        return isinstance(value, dict) and _are_costs(cast("Json", value))
+    return type(value) is (int if name in _NUMBERS else str)
+
+
+def _are_costs(charges: Json) -> bool:
+    try:
+        for cost in charges.values():
+            Cost.from_dict(cost)
+    except DocumentMalformed:
+        return False
+    return True
 
 
 def _is_hexadecimal(text: str) -> bool:

@@ -3,7 +3,7 @@
 
 from placet.governance.account import Times
 from placet.governance.admission import standing_ballots
-from placet.governance.documents import Header, Predicate, Proposal, Receipt, Release
+from placet.governance.documents import Charged, Header, Predicate, Proposal, Receipt, Release
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge
@@ -38,7 +38,7 @@ def receipt_for(
             recipients=tuple(recipient.id for recipient in job.recipients),
             approved_by=_approving(ledger, proposal, times),
             evidence=evidence,
-            privacy="unbounded: the job has no privacy terms",
+            privacy=Charged(lease.charges, declared=job.privacy is not None),
             marks=marks,
             entry=ledger.tree.size,
             judged_at=lease.judged,

@@ -49,6 +49,7 @@ COMMANDS = [
     "result",
     "run",
     "audit",
+    "privacy",
     "charter",
     "constitution",
     "verify",
