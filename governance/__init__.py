@@ -186,7 +186,9 @@ from placet.governance.evaluate import (
 )
 from placet.governance.explain import (
     explain_account,
+    explain_charged,
     explain_constitution,
+    explain_cost,
     explain_grant,
     explain_proposal,
     explain_refusal,
@@ -396,7 +398,9 @@ __all__ = [
     "epsilon_at",
     "evidence_context",
     "explain_account",
+    "explain_charged",
     "explain_constitution",
+    "explain_cost",
     "explain_grant",
     "explain_proposal",
     "explain_refusal",

@@ -59,14 +59,20 @@ def epsilon_at(cost: Cost, delta: Fraction | float) -> float:
 
     What was declared adds to the Gaussian part by basic composition, delta and epsilon each.
     """
-    left = Fraction(delta) - Fraction(cost.delta, _DELTA)
+    epsilon = _epsilon(cost, Fraction(delta))
+    nearest = float(epsilon)
+    return nearest if Decimal(nearest) >= epsilon else math.nextafter(nearest, math.inf)
+
+
+def _epsilon(cost: Cost, delta: Fraction) -> Decimal:
+    left = delta - Fraction(cost.delta, _DELTA)
     if not cost.bounded or left < 0 or (cost.gaussian and left == 0):
-        return math.inf
-    declared = _ratio(Fraction(cost.epsilon, _EPSILON), ROUND_CEILING)
+        return Decimal("Infinity")
+    declared = Decimal(f"{cost.epsilon}e-{EPSILON_DIGITS}")
     squared = Decimal(f"{cost.gaussian}e-{EPSILON_DIGITS}")
-    gaussian = epsilon_of(squared, _ratio(left, ROUND_FLOOR))
-    total = Context(prec=50, rounding=ROUND_CEILING).add(declared, gaussian)
-    return math.nextafter(float(total), math.inf) if total else 0.0
+    floor = Context(prec=50, rounding=ROUND_FLOOR)
+    gaussian = epsilon_of(squared, floor.divide(Decimal(left.numerator), Decimal(left.denominator)))
+    return Context(prec=50, rounding=ROUND_CEILING).add(declared, gaussian)
 
 
 def is_within(cost: Cost, budget: Budget) -> bool:
@@ -96,18 +102,11 @@ def check_budget(owner: str, budget: Budget, charged: Cost, cost: Cost) -> None:
 
 
 def describe_cost(cost: Cost, delta: str) -> str:
-    """A cost in words, at a delta: `epsilon 1.234`, rounded up to four digits."""
+    """A cost in words, at a delta as text: `epsilon 1.234`, rounded up to four digits."""
     if not cost.bounded:
         return "without bound"
-    epsilon = epsilon_at(cost, Fraction(delta))
-    if math.isinf(epsilon):
-        return "more than that delta"
-    rounded = Context(prec=4, rounding=ROUND_CEILING).create_decimal(epsilon).normalize()
+    epsilon = _epsilon(cost, Fraction(delta))
+    if epsilon.is_infinite():
+        return f"without bound at delta {delta}"
+    rounded = Context(prec=4, rounding=ROUND_CEILING).plus(epsilon).normalize()
     return f"epsilon {rounded:f}"
-
-
-def _ratio(value: Fraction, rounding: str) -> Decimal:
-    """A fraction as a decimal, rounded as told."""
-    return Context(prec=50, rounding=rounding).divide(
-        Decimal(value.numerator), Decimal(value.denominator)
-    )

@@ -191,7 +191,7 @@ def test_a_budget_is_held_to_its_last_unit() -> None:
     with pytest.raises(PrivacyBudget) as refusal:
         check_budget("owner", budget, almost + unit, unit)
     assert refusal.value.details["expected"] == "epsilon at most 1 at delta 1e-6"
-    assert refusal.value.details["actual"] == "epsilon 1.001 (so far epsilon 1.001)"
+    assert refusal.value.details["actual"] == "epsilon 1.001 (so far epsilon 1)"
     assert not is_within(Cost(delta=10**9 + 1), budget)
     assert not is_within(UNBOUNDED, Budget("1000000", "0.999999999999999"))
 
