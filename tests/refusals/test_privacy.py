@@ -36,7 +36,8 @@ class Scene:
         """What an auditor finds, who has made every decision again."""
         report = self.world.client.audit()
         assert report.complete
-        return report.privacy.get("owner", PrivacyState())
+        found: PrivacyState = report.privacy.get("owner", PrivacyState())
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,8 @@ from placet.governance import (
 )
 from placet.governance.documents.privacy import decimal_text
 
+mp: Any = mpmath  # it says nothing of its types
+
 CLIP = 10**6
 RATIOS = (0.5, 1, 4, 20)
 ROUNDS = (1, 15, 200)
@@ -82,7 +84,7 @@ def test_epsilon_is_below_that_of_renyi_accounting(ratio: float, rounds: int, de
 @pytest.mark.parametrize("delta", [1e-10, 1e-6, 1e-2])
 def test_a_discrete_gaussian_is_charged_what_it_costs(clip: int, sigma: int, delta: float) -> None:
     """Their sum over the integers themselves: what is charged covers it, and hardly more."""
-    loss = privacy_loss_mechanism.DiscreteGaussianPrivacyLoss(
+    loss: Any = privacy_loss_mechanism.DiscreteGaussianPrivacyLoss(
         float(sigma), sensitivity=clip, truncation_bound=14 * sigma
     )
     epsilon = epsilon_at(gaussian_cost(clip, sigma), delta)
@@ -92,9 +94,9 @@ def test_a_discrete_gaussian_is_charged_what_it_costs(clip: int, sigma: int, del
 
 def exact_delta(squared: Any, epsilon: Any) -> Any:
     """Balle and Wang's formula as it stands, with digits enough for what it cancels."""
-    m = mpmath.sqrt(squared)
-    tail: Callable[[Any], Any] = lambda x: mpmath.erfc(x / mpmath.sqrt(2)) / 2
-    return tail(epsilon / m - m / 2) - mpmath.exp(epsilon) * tail(epsilon / m + m / 2)
+    m = mp.sqrt(squared)
+    tail: Callable[[Any], Any] = lambda x: mp.erfc(x / mp.sqrt(2)) / 2
+    return tail(epsilon / m - m / 2) - mp.exp(epsilon) * tail(epsilon / m + m / 2)
 
 
 @pytest.mark.parametrize("parameter", [1e-4, 1e-3, 0.1, 1, 5.9, 12.1, 50])
@@ -102,11 +104,11 @@ def exact_delta(squared: Any, epsilon: Any) -> Any:
 def test_epsilon_is_rounded_up_and_by_little(parameter: float, delta: float) -> None:
     gaussian = math.ceil(parameter**2 * 1e9)
     epsilon = epsilon_at(Cost(gaussian), delta)
-    with mpmath.workdps(80):
-        squared, wanted = mpmath.mpf(gaussian) / 10**9, mpmath.mpf(delta)
-        assert exact_delta(squared, mpmath.mpf(epsilon)) <= wanted
+    with mp.workdps(80):
+        squared, wanted = mp.mpf(gaussian) / 10**9, mp.mpf(delta)
+        assert exact_delta(squared, mp.mpf(epsilon)) <= wanted
         if epsilon:
-            assert exact_delta(squared, mpmath.mpf(epsilon) * (1 - 1e-11) - 1e-14) > wanted
+            assert exact_delta(squared, mp.mpf(epsilon) * (1 - 1e-11) - 1e-14) > wanted
 
 
 @given(
@@ -115,9 +117,9 @@ def test_epsilon_is_rounded_up_and_by_little(parameter: float, delta: float) -> 
 def test_a_budget_is_kept_to_by_the_exact_delta(gaussian: int, epsilon: int, delta: int) -> None:
     """Whatever the parameter, from 3e-5 to 100, nothing is let through or refused for a rounding."""
     cost = Cost(gaussian)
-    with mpmath.workdps(2000 if gaussian > 10**12 else 400):
-        exact = exact_delta(mpmath.mpf(gaussian) / 10**9, mpmath.mpf(epsilon) / 10**9)
-        bound = mpmath.mpf(delta) / 10**15
+    with mp.workdps(2000 if gaussian > 10**12 else 400):
+        exact = exact_delta(mp.mpf(gaussian) / 10**9, mp.mpf(epsilon) / 10**9)
+        bound = mp.mpf(delta) / 10**15
         assert is_within(cost, _budget(epsilon, delta)) == (exact <= bound)
 
 

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -174,7 +175,7 @@ def test_a_job_without_terms_is_for_grants_without_bounds(bounded: Any) -> None:
 def test_a_grant_of_none_lets_nothing_through_that_costs(founded: Any) -> None:
     founded.give(privacy="none")
     for terms in (ONE, None):
-        refused("PRIVACY_BUDGET", lambda terms=terms: lease(founded, ticket(founded, terms), "j"))
+        refused("PRIVACY_BUDGET", partial(lease, founded, ticket(founded, terms), "job-1"))
 
 
 def test_a_job_without_inputs_is_charged_to_nobody(bounded: Any) -> None:
@@ -218,14 +219,16 @@ STEPS = st.lists(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
-def test_a_replay_and_an_audit_give_the_same_ledger(founded: Any, steps: list[Any]) -> None:
+def test_a_replay_and_an_audit_give_the_same_ledger(
+    founded: Any, steps: list[tuple[str, int]]
+) -> None:
     """Whatever is leased, released and closed: nothing beyond the budget, and every judge has the same sums."""
-    world = type(founded)().found()
+    world = founded.__class__().found()
     world.boot()
     world.give(privacy=Budget("2", "1e-6"))
     terms = [Declared("0.7", "1e-7"), Declared("0.4", "0")]
     tickets = [ticket(world, one) for one in terms]
-    expected = PrivacyState()
+    expected = PrivacyState(Cost(), dict[str, Cost]())
     for step, number in steps:
         leases = list(expected.reserved)
         if step == "lease":
