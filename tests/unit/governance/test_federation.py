@@ -607,7 +607,7 @@ def private(world: Any) -> Federation:
     return Federation(world, noise="1", largest_weight=1)
 
 
-def _charged(federation: Federation, client: str) -> Cost:
+def _charged(federation: Federation, client: str) -> Any:
     return federation.ledger.state.charged(client)
 
 
