@@ -100,7 +100,7 @@ def verify_lease(
     _check_logged(package, lease.digest, member)
     proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
     if bound_digest(proposal) != bound_to:
-        raise leaselease_invalid("program", bound_to, bound_digest(proposal))
+        raise lease_invalid("program", bound_to, bound_digest(proposal))
     return VerifiedLease(lease, proposal)
 
 
