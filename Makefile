@@ -119,6 +119,12 @@ generate: build/codegen/.locked
 	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
 	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
 
+# The peers pin much that Placet does not, so they have a venv of their own; numpy and the plots are theirs too.
+build/peers/.locked: requirements/peers.txt | need
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/bin/python $(PIP) install --no-deps --require-hashes -r requirements/peers.txt
+	touch $@
+
 build/lock/.locked: requirements/lock.txt | need
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
@@ -132,5 +138,6 @@ lock: build/lock/.locked ## resolve the locks again, to the newest versions that
 	$(COMPILE) pyproject.toml --extra host --group dev -o requirements/dev.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
+	$(COMPILE) --group peers -o requirements/peers.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["enclave"], sep="\n")' \
 	  | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt
