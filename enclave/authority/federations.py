@@ -16,17 +16,18 @@ from placet.governance.admission import Admission, admit, in_log, readmit
 from placet.governance.codec import encode
 from placet.governance.contexts import model_info
 from placet.governance.documents import ModelRequest, Update
-from placet.governance.envelope import Signed, digest_of, parse_envelope
+from placet.governance.envelope import Signed, digest_of
 from placet.governance.errors import UpdateMalformed
 from placet.governance.federation import (
     judge_cohort,
     judge_update,
     logged_update,
+    next_job,
     open_entries,
     verify_model_request,
 )
 from placet.governance.federation_state import LoggedUpdate
-from placet.governance.rounds import find_federation, next_round, round_job
+from placet.governance.rounds import find_federation, round_job
 from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey
@@ -120,22 +121,20 @@ class Federations:
 
     def _admission(self, request: enclaves_pb2.OpenRound) -> Admission:
         """By the ticket, if one came; else by what the log has, which is all that a later round needs."""
-        core = self._core
-        state = core.ledger.state
+        ledger, now = self._core.ledger, self._core.now()
         if not request.HasField("ticket"):
-            federation = find_federation(state, request.federation).proposal
-            job = round_job(federation, next_round(state, federation))
-            return readmit(core.ledger, core.ledger.proposal(federation), job, core.now())
-        digest = parse_envelope(request.ticket.proposal).digest
-        if request.federation not in ("", digest):
+            proposal = ledger.proposal(find_federation(ledger.state, request.federation).proposal)
+            return readmit(ledger, proposal, next_job(ledger, proposal), now)
+        ticket = ticket_of(request.ticket)
+        proposal = ledger.open_proposal(ticket.proposal)
+        if request.federation not in ("", proposal.digest):
             raise RequestMalformed(
                 "The ticket is for another federation than the one named.",
                 claim="federation",
-                expected=digest,
+                expected=proposal.digest,
                 actual=request.federation,
             )
-        job = round_job(digest, next_round(state, digest))
-        return admit(core.ledger, ticket_of(request.ticket), job, core.now())
+        return admit(ledger, ticket, next_job(ledger, proposal), now)
 
     def _judge_update(
         self, request: federations_pb2.UpdateRequest

@@ -90,14 +90,10 @@ class Releases:
         core, times = self._core, self._core.now()
         lease = leasing.find_lease(core.ledger, release.document.lease)
         work = core.ledger.proposal(lease.proposal).document.work
-        if not isinstance(work, Federate):
-            receipt = self._receipt(release, times)
-            digest = digest_of(encode(receipt))
-            entry = leasing.judge_release(core.ledger, release, digest, self._joins.appraise, times)
-            return entry, receipt
         receipt = self._receipt(release, times) if release.document.outputs else None
         digest = digest_of(encode(receipt)) if receipt else ""
-        return judge_aggregate(core.ledger, release, digest, self._joins.appraise, times), receipt
+        judge = judge_aggregate if isinstance(work, Federate) else leasing.judge_release
+        return judge(core.ledger, release, digest, self._joins.appraise, times), receipt
 
     def _receipt(self, release: Signed[Release], times: Times) -> Receipt:
         core = self._core

@@ -52,7 +52,9 @@ def round_keys(core: Core, proposal: Signed[Proposal], grants: Sequence[str]) ->
     key = core.store.open_round(proposal.digest, current.number)
     principal = core.ledger.in_force().constitution.principal
     updates = tuple(
-        _update_key(update, open_update(update, box, key, terms), principal(update.client).organisation)
+        _update_key(
+            update, open_update(update, box, key, terms), principal(update.client).organisation
+        )
         for update, box in zip(logged, sealed, strict=True)
     )
     return RoundKeys(base, updates)

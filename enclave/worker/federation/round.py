@@ -106,12 +106,12 @@ class RoundWork:
             result = aggregate_by(terms, updates, noise=self._noise, threads=_threads())
         except CohortTooSmall as refusal:
             return Outcome({}, _named(refusal.left, missing))
-        self._opened.callback(_kernel.wipe, result.sums)
+        self._opened.callback(_kernel.wipe, result.sums.data)
         report(_AGGREGATED)
         model = self._base(objects, terms)
         clip, rate = float(terms.clipping_bound), float(Fraction(terms.rate))
         finish(result.sums, result.divisor, clip=clip, rate=rate, base=model, out=model)
-        return Outcome({MODEL: model}, _named(result.left, missing))
+        return Outcome({MODEL: model.data}, _named(result.left, missing))
 
     def _bring(
         self, objects: Objects, terms: Federate, report: Report
@@ -151,7 +151,7 @@ class RoundWork:
         elements, base = terms.layout.elements, self._keys.base
         if base is None:
             model = np.zeros(elements, np.float32)
-            self._opened.callback(_kernel.wipe, model)
+            self._opened.callback(_kernel.wipe, model.data)
             return model
         content, start = self._read(objects, base, elements * np.dtype(np.float32).itemsize)
         return np.frombuffer(content, np.float32, offset=start)
