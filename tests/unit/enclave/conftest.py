@@ -475,6 +475,7 @@ class MemoryHost(
         self.progress: dict[str, list[int]] = {}  # by lease
         self.ended: dict[str, common_pb2.Refusal] = {}  # by lease
         self.blobs: dict[str, bytes] = {}
+        self.on_get: Callable[[Any, Any], Awaitable[None]] | None = None
         self.address = ""
         self.certificate = b""
 
@@ -555,6 +556,8 @@ class MemoryHost(
         return log_pb2.DocumentResponse(document=self.documents[request.digest])
 
     async def Get(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if self.on_get is not None:
+            await self.on_get(request, context)
         if request.id not in self.blobs:
             await context.abort(grpc.StatusCode.NOT_FOUND, "")
         data = self.blobs[request.id]

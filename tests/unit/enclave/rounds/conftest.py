@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federation of seven clients of six organisations, with an authority in this process and workers in theirs."""
+"""A federation of eight clients of six organisations, with an authority in this process and workers in theirs."""
 
 import asyncio
 import io
@@ -56,8 +56,17 @@ from placet.sealing import (
 )
 
 T = TypeVar("T")
-# dia and eli are of one organisation.
-ORGANISATIONS = {"ana": "o0", "ben": "o1", "cem": "o2", "dia": "o3", "eli": "o3", "fay": "o4"}
+# dia and eli are of one organisation, gus and hal of another.
+ORGANISATIONS = {
+    "ana": "o0",
+    "ben": "o1",
+    "cem": "o2",
+    "dia": "o3",
+    "eli": "o3",
+    "fay": "o4",
+    "gus": "o5",
+    "hal": "o5",
+}
 LAYOUT = Layout((Tensor("w", (100, 50)), Tensor("b", (30,))), "float32", 16384)
 ELEMENTS = LAYOUT.elements
 SECONDS = 120
@@ -327,6 +336,7 @@ class WorkerProcess:
 
     def __init__(self, federation: Federation, folder: Path, name: str) -> None:
         self.name, self._host = name, federation.host
+        self.lease, self.code = "", -1  # once it had one, and has ended
         self.scratch = folder / name
         self.scratch.mkdir()
         for file, content in (
@@ -378,10 +388,24 @@ class WorkerProcess:
         return {cast("str", e["worker"]) for e in entries if e["kind"] == "join"}
 
 
+async def run_round(
+    federation: Federation, folder: Path, number: int, name: str = ""
+) -> WorkerProcess:
+    """Have a closed round aggregated by a worker, and wait until that has ended."""
+    worker = WorkerProcess(federation, folder, name or f"worker-{number}")
+    identity = await worker.joined()
+    package = await federation.lease(identity, number)
+    worker.lease = parse_envelope(package.lease).digest
+    worker.assign(package)
+    worker.code = await worker.exit()
+    return worker
+
+
 class Kit:
     """What tests take from here."""
 
     Federation, Sent, WorkerProcess = Federation, Sent, WorkerProcess
+    run_round = staticmethod(run_round)
     vector = staticmethod(vector)
     organisations, layout, outsider = ORGANISATIONS, LAYOUT, OUTSIDER
 
@@ -416,3 +440,21 @@ def federations(kit: Any) -> Any:
     )
     council.digest = digest_of(encode(council.constitution))
     return council
+
+
+@pytest.fixture
+def play(scene: Any, federations: Any) -> Any:
+    """Plays a story with a federation whose first round is open."""
+
+    def run(story: Any, initial: Any = None, **terms: Any) -> None:
+        async def staged(stage: Any) -> None:
+            if initial:
+                await stage.provision(initial)
+                stage.host.blobs[initial.descriptor.id] = initial.data
+            federation = Federation(stage, initial, **terms)
+            await federation.open()
+            await story(stage, federation)
+
+        scene(staged, federations)
+
+    return run

@@ -4,11 +4,9 @@
 import asyncio
 import base64
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from placet.governance import contexts
 from placet.governance.codec import parse_object
@@ -19,25 +17,7 @@ from placet.governance.rounds import round_job
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey
 
-Story = Callable[[Any, Any], Coroutine[Any, Any, None]]
 Play = Callable[..., None]
-
-
-@pytest.fixture
-def play(scene: Any, rounds: Any, federations: Any) -> Play:
-    """Plays a story with a federation whose first round is open."""
-
-    def run(story: Story, initial: Any = None, **terms: Any) -> None:
-        async def staged(stage: Any) -> None:
-            if initial:
-                await stage.provision(initial)
-            federation = rounds.Federation(stage, initial, **terms)
-            await federation.open()
-            await story(stage, federation)
-
-        scene(staged, federations)
-
-    return run
 
 
 def verified(federation: Any, index: int, entry: bytes, proof: bytes) -> dict[str, Any]:
