@@ -50,7 +50,7 @@ def test_a_round_from_its_opening_to_its_model(play: Play, rounds: Any) -> None:
             assert (key.object, key.commitment) == (made.object, made.commitment)
             assert (float.fromhex(key.norm), float.fromhex(key.scale), key.weight) == (0.1, 1.0, 7)
             assert key.organisation == rounds.organisations[key.client]
-        assert made.key.to_bytes().hex() not in repr(keys)
+        assert keys.updates[0].key not in repr(keys)
 
         released = await federation.release("w1", member, package)
         assert federation.entries("aggregate")[0]["left"] == {}
@@ -168,12 +168,12 @@ def _changed(field: str, value: Any) -> Callable[[Any, Any], dict[str, Any]]:
     return change
 
 
-def _info(*changed: Any) -> Callable[[Any, Any], dict[str, Any]]:
+def _info(*changed: str | int) -> Callable[[Any, Any], dict[str, Any]]:
     """Sealed for another federation, round, client or stream."""
 
     def change(federation: Any, sent: Any) -> dict[str, Any]:
         own = (federation.digest, 1, "ana", sent.object)
-        parts = [other or mine for other, mine in zip(changed, own, strict=True)]
+        parts: list[Any] = [other or mine for other, mine in zip(changed, own, strict=True)]
         return {"info": contexts.update_info(*parts)}
 
     return change
@@ -421,7 +421,7 @@ def test_everything_survives_a_restart_between_any_two_steps(
 
 def test_a_host_that_lost_or_changed_what_it_keeps_gets_no_lease(play: Play, rounds: Any) -> None:
     async def story(stage: Any, federation: Any) -> None:
-        requests = {}
+        requests = dict[str, federations_pb2.UpdateRequest]()
         for client in federation.terms.roster:
             requests[client] = federation.request(client, rounds.Sent.of(rounds.vector(1)))
             await federation.post(requests[client])
