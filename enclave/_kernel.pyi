@@ -70,7 +70,14 @@ class Cohort:
         """
 
     def select(
-        self, windows: Sequence[Buffer], first: int, count: int, low: int, high: int, sums: Buffer, /
+        self,
+        windows: Sequence[Buffer],
+        first: int,
+        count: int,
+        low: int,
+        high: int,
+        sums: Buffer,
+        /,
     ) -> None:
         """Set `sums` to the sum of the order statistics low .. high - 1 of q over the clients.
 

@@ -36,6 +36,7 @@ static inline size_t placet_encoding_bytes(placet_encoding encoding) {
 typedef struct {
     _Alignas(64) uint64_t square_lanes[8];
     _Alignas(64) uint32_t nonfinite_lanes[16];
+    const uint8_t *ahead;    /* as many bytes that will be read next, to be fetched into the cache meanwhile */
     const uint8_t *plain;    /* one segment's coordinates, aligned to 64, PLACET_PAD_BYTES of zeros behind */
     float multiplier;        /* finite, >= 0 */
     int32_t weight;          /* >= 1 */

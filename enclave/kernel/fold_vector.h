@@ -48,6 +48,14 @@ TARGET static void flush(const placet_tile *tile) {
     }
 }
 
+/* Memory waits less for the processor if the next segments arrive while these are folded. */
+INLINE void fetch(const uint8_t *from, size_t bytes) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < bytes; i += 64) {
+        __builtin_prefetch(from + i, 0, 2);
+    }
+}
+
 /* Adds a block of every client to sums. */
 INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool weighted, size_t at, int64_t *sums) {
     lanes_i totals[BLOCK];
@@ -64,6 +72,7 @@ INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool we
         const lanes_i weight = i_all(member->weight);
         lanes_q squares = q_load(member->square_lanes);
         lanes_b seen = b_load(member->nonfinite_lanes);
+        fetch(member->ahead + at * placet_encoding_bytes(encoding), STEP * placet_encoding_bytes(encoding));
 #pragma GCC unroll 8
         for (int b = 0; b < BLOCK; b++) {
             const lanes_i q = i_quantise(f_load(encoding, x + b * LANES * placet_encoding_bytes(encoding)), multiplier, &seen);
@@ -136,6 +145,7 @@ INLINE void quantise_rows_of(const placet_tile *tile, placet_encoding encoding, 
         int32_t *row = tile->scratch + c * vectors * LANES;
         lanes_q squares = q_load(member->square_lanes);
         lanes_b seen = b_load(member->nonfinite_lanes);
+        fetch(member->ahead + at * placet_encoding_bytes(encoding), vectors * LANES * placet_encoding_bytes(encoding));
         for (size_t v = 0; v < vectors; v++) {
             const lanes_i q = i_quantise(f_load(encoding, x + v * LANES * placet_encoding_bytes(encoding)), multiplier, &seen);
             squares = q_dot(squares, q, q);
@@ -157,21 +167,37 @@ static inline size_t vectors_within(size_t bytes, size_t rows, size_t most) {
     return fit < 1 ? 1 : fit > most ? most : fit;
 }
 
-TARGET static void run_network(const placet_network *network, int32_t *scratch, size_t vectors) {
-    const size_t width = vectors * LANES;
+INLINE void compare_rows(int32_t *upper, int32_t *lower, uint8_t keep, size_t vectors) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < vectors; v++) {
+        const lanes_i a = i_load(upper + v * LANES), b = i_load(lower + v * LANES);
+        if (keep & PLACET_KEEP_UPPER) {
+            i_store(upper + v * LANES, i_min(a, b));
+        }
+        if (keep & PLACET_KEEP_LOWER) {
+            i_store(lower + v * LANES, i_max(a, b));
+        }
+    }
+}
+
+INLINE void run_comparators(const placet_network *network, int32_t *scratch, size_t vectors) {
     for (size_t i = 0; i < network->length; i++) {
         const placet_comparator comparator = network->comparators[i];
-        int32_t *upper = scratch + comparator.upper * width;
-        int32_t *lower = scratch + comparator.lower * width;
-        for (size_t v = 0; v < width; v += LANES) {
-            const lanes_i a = i_load(upper + v), b = i_load(lower + v);
-            if (comparator.keep & PLACET_KEEP_UPPER) {
-                i_store(upper + v, i_min(a, b));
-            }
-            if (comparator.keep & PLACET_KEEP_LOWER) {
-                i_store(lower + v, i_max(a, b));
-            }
+        int32_t *upper = scratch + comparator.upper * vectors * LANES;
+        int32_t *lower = scratch + comparator.lower * vectors * LANES;
+        switch (comparator.keep) {
+        case PLACET_KEEP_BOTH: compare_rows(upper, lower, PLACET_KEEP_BOTH, vectors); break;
+        case PLACET_KEEP_UPPER: compare_rows(upper, lower, PLACET_KEEP_UPPER, vectors); break;
+        default: compare_rows(upper, lower, PLACET_KEEP_LOWER, vectors); break;
         }
+    }
+}
+
+TARGET static void run_network(const placet_network *network, int32_t *scratch, size_t vectors) {
+    if (vectors == BLOCK) {
+        run_comparators(network, scratch, BLOCK);
+    } else {
+        run_comparators(network, scratch, vectors);
     }
 }
 
