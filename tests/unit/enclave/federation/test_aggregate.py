@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums are exact and bit-identical, however the work is split; each rule gives what Python's integers give."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placet.enclave.errors import AggregationCancelled, CohortTooSmall
@@ -109,7 +110,11 @@ def test_threads_order_and_segments_do_not_show(make_clients: Any, rule: Rule) -
         assert aggregate(others, shape, rule, smallest=1).sums.tobytes() == first.sums.tobytes()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # it only makes clients
+)
 @given(data=st.data())
 def test_any_values_are_added_exactly(
     make_clients: Any, reference: Any, data: st.DataObject
@@ -145,8 +150,6 @@ def test_files_give_what_memory_gives(make_clients: Any, tmp_path: Path) -> None
         path = tmp_path / str(number)
         path.write_bytes(bytes(update.source.window(0, memoryview(bytes(SEVERAL.sealed_bytes)))))
         sources.append(FileSource(path))
-    from dataclasses import replace
-
     files = [replace(u, source=s) for u, s in zip(updates, sources, strict=True)]
     in_files = aggregate(files, SEVERAL, Mean(), smallest=1, threads=2)
     assert in_files.sums.tobytes() == aggregate(updates, SEVERAL, Mean(), smallest=1).sums.tobytes()
@@ -218,7 +221,7 @@ def test_weights_out_of_range_are_refused(make_clients: Any, weight: int) -> Non
 
 
 def test_weights_that_could_overflow_together_are_refused(make_clients: Any) -> None:
-    """The bound is checked before a byte is read: 40 clients with the largest weight are within it, 4096 are not."""
+    """32 clients with the largest weight are within the bound, 33 are not."""
     client = make_clients(1, Shape(1, "float32", 16384))[0]
     updates = [client.update(client=str(n), weight=2**31 - 1) for n in range(33)]
     with pytest.raises(ValueError, match="overflow 64 bits"):
