@@ -84,7 +84,7 @@ def vector(seed: int, norm: float = 1.0) -> Vector:
 class Sent:
     """An update as its client makes it: values in a sealed stream, and what is said of them."""
 
-    def __init__(self, plain: bytes, norm: float) -> None:
+    def __init__(self, plain: bytes, norm: float, scale: float = 1.0) -> None:
         self.key, sink = StreamKey.generate(), io.BytesIO()
         descriptor = seal_stream(
             io.BytesIO(plain),
@@ -96,13 +96,19 @@ class Sent:
         )
         self.object, self.commitment = descriptor.id, descriptor.commitment
         self.stream = bytearray(sink.getvalue())
-        self.inner = SealedUpdate(self.key.to_bytes(), norm, 1.0, 1)
+        self.inner = SealedUpdate(self.key.to_bytes(), norm, scale, 1)
 
     @classmethod
     def of(cls, values: Vector, norm: float | None = None) -> "Sent":
         """These values, with the norm that they have unless another is declared."""
         found = float(np.linalg.norm(values.astype(np.float64))) if norm is None else norm
         return cls(values.astype("<f4").tobytes(), found)
+
+    @classmethod
+    def of_int8(cls, steps: NDArray[np.int8], scale: float) -> "Sent":
+        """Values that are so many steps of this scale."""
+        norm = float(np.linalg.norm(steps.astype(np.float64))) * scale
+        return cls(steps.tobytes(), norm, scale)
 
 
 class Federation:
@@ -191,7 +197,7 @@ class Federation:
             "federation": self.digest,
             "round": self.opened["round"],
             "client": client,
-            "layout": LAYOUT.digest,
+            "layout": self.terms.layout.digest,
             "object": sent.object,
             "commitment": sent.commitment,
             "sealed": digest_of(box),
@@ -334,13 +340,15 @@ def _terms(initial: Any) -> dict[str, Any]:
 class WorkerProcess:
     """An aggregator as a host launches it: a process of its own, with a simulated processor at its pipes."""
 
-    def __init__(self, federation: Federation, folder: Path, name: str) -> None:
+    def __init__(
+        self, federation: Federation, folder: Path, name: str, terms: bytes | None = None
+    ) -> None:
         self.name, self._host = name, federation.host
         self.lease, self.code = "", -1  # once it had one, and has ended
         self.scratch = folder / name
         self.scratch.mkdir()
         for file, content in (
-            ("terms", parse_envelope(federation.proposal).payload),
+            ("terms", parse_envelope(federation.proposal).payload if terms is None else terms),
             ("cert", self._host.certificate),
         ):
             (folder / f"{name}.{file}").write_bytes(content)

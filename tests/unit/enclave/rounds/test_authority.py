@@ -14,6 +14,7 @@ from placet.governance.documents import Receipt
 from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
 from placet.governance.rounds import round_job
+from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey
 
@@ -153,6 +154,59 @@ def test_the_same_update_again_gets_the_same_receipt_and_another_is_a_duplicate(
         made = federation.request("ana", rounds.Sent.of(rounds.vector(2)), header=replayed)
         assert await rounds.refused(federation.post(made)) == "DOCUMENT_REPLAYED"
         assert len(stage.host.entries) == size
+
+    play(story)
+
+
+def test_an_update_is_in_the_log_once_however_often_it_is_sent_at_once(
+    play: Play, rounds: Any
+) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        await stage.end()
+        await stage.boot()  # so that each of them has to wait for what is not at hand
+        request = federation.request("ana", rounds.Sent.of(rounds.vector(1)))
+        found = await asyncio.gather(*(federation.post(request) for _ in range(5)))
+        assert len({receipt.index for receipt in found}) == 1
+        others = [federation.request("ben", rounds.Sent.of(rounds.vector(n))) for n in range(5)]
+        answers = await asyncio.gather(*map(federation.post, others), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, PeerRefused)]
+        assert [refusal.reason for refusal in refused] == ["UPDATE_DUPLICATE"] * 4
+        assert len(federation.entries("update")) == 2
+
+    play(story)
+
+
+def test_no_receipt_is_given_before_the_update_is_durable(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def hold(commit: enclaves_pb2.Commit) -> None:
+            reached.set()
+            await gate.wait()
+
+        request = federation.request("ana", rounds.Sent.of(rounds.vector(1)))
+        stage.host.on_commit = hold
+        first = asyncio.create_task(federation.post(request))
+        await reached.wait()
+        again = asyncio.create_task(federation.post(request))
+        await asyncio.wait([first, again], timeout=0.05)
+        assert not first.done()
+        assert not again.done()
+        gate.set()
+        assert (await first).index == (await again).index
+
+    play(story)
+
+
+def test_a_worker_of_another_federation_gets_no_lease(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        other = rounds.Federation(stage, None, clip="2")
+        await other.open()
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        member = await other.joined("w1")
+        work = federation.lease(member.keys.identity.digest, 1)
+        assert await rounds.refused(work) == "BOUND_TO_MISMATCH"
 
     play(story)
 
