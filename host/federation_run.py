@@ -74,7 +74,7 @@ class FederationRun:
         finally:
             self._needs.scheduler.forget(self._id)
             if not self.begun.done():
-                self._refuse_begin(AuthorityUnavailable("The host is shutting down. Start again."))
+                self._refuse_begin(AuthorityUnavailable("The start was interrupted. Ask again."))
 
     async def _enter(self) -> bool:
         """Make it durable. One that failed or was stopped goes on if the authority, asked again, lets it; else False."""

@@ -4,7 +4,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from placet.host.errors import LogEntryInvalid
 from placet.host.job_table import JobRecord, NewJob
@@ -56,6 +56,8 @@ class Entry:
     def table(self, name: str) -> dict[str, str]:
         """A field that is a table of texts."""
         value = self._fields.get(name)
-        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        table = cast("dict[str, object]", value) if isinstance(value, dict) else {"": None}
+        texts = {key: text for key, text in table.items() if isinstance(text, str)}
+        if len(texts) != len(table):
             raise LogEntryInvalid(f"Entry {self.index} lacks the table {name!r}.", claim=name)
-        return value
+        return texts
