@@ -14,6 +14,7 @@ from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
+    Federate,
     Grant,
     Header,
     Proposal,
@@ -26,6 +27,7 @@ from placet.governance.errors import (
     ActionNotSupported,
     AlreadyFounded,
     BallotStale,
+    CohortTooSmall,
     GrantExpired,
     GrantMissing,
     NotPermitted,
@@ -107,6 +109,7 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
     _check_action(signed.document)
+    check_roster(ledger, signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
@@ -119,6 +122,21 @@ def _check_action(proposal: Proposal) -> None:
             claim="action",
             expected="job, federate or amend",
             actual=proposal.action,
+        )
+
+
+def check_roster(ledger: Ledger, proposal: Proposal) -> None:
+    """Everybody on a federation's roster is a principal, and they are of enough organisations. Raises `CohortTooSmall`."""
+    if not isinstance(proposal.body, Federate):
+        return
+    constitution = ledger.in_force().constitution
+    found = len({constitution.principal(c).organisation for c in proposal.body.roster})
+    if found < proposal.body.smallest_cohort:
+        raise CohortTooSmall(
+            "The roster is of fewer organisations than a round needs.",
+            claim="smallest_cohort",
+            expected=f"at most {found}",
+            actual=str(proposal.body.smallest_cohort),
         )
 
 

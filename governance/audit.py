@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from placet.governance import admission, leasing
+from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Header, Lease, Receipt, Release
+from placet.governance.documents.work import check_hpke
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
 from placet.governance.evaluate import check_log
@@ -46,8 +47,17 @@ _FIELDS = {
     "renewal": "lease deadline",
     "release": "lease proposal job release receipt",
     "close": "lease job why",
+    "open": "proposal round key closes",
+    "update": "update nonce proposal round client",
+    "cohort": "proposal round standing counted",
+    "aggregate": "lease proposal job round release receipt left until",
+    "lift": "proposal client round",
 }
-_NUMBERS = frozenset({"sequence", "lapses", "attempt", "deadline", "judged"})
+_NUMBERS = frozenset(
+    {"sequence", "lapses", "attempt", "deadline", "judged", "round", "closes", "until"}
+)
+_LISTS = {"at": int, "grants": str, "counted": str}
+_TABLES = {"left": str}
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 
 # The field by which later entries are traced to an enclave.
@@ -67,6 +77,11 @@ _NAMED = {
     "renewal": (),
     "release": ("release", "receipt"),
     "close": (),
+    "open": (),
+    "update": ("update",),
+    "cohort": (),
+    "aggregate": ("release", "receipt"),
+    "lift": (),
 }
 
 
@@ -204,6 +219,11 @@ class _Replay:
             "renewal": self._renewal,
             "release": self._release,
             "close": self._close,
+            "open": self._open,
+            "update": self._update,
+            "cohort": self._cohort,
+            "aggregate": self._aggregate,
+            "lift": self._lift,
         }
 
     def step(self, index: int, data: bytes) -> tuple[str, ...]:
@@ -261,7 +281,8 @@ class _Replay:
 
     def _missing(self, entry: Entry) -> tuple[str, ...]:
         named = (entry[name] for name in _NAMED[entry["kind"]])
-        return tuple(digest for digest in named if not self._has(digest))
+        # A round that released nothing has no receipt.
+        return tuple(digest for digest in named if digest and not self._has(digest))
 
     def _named(self, entry: Entry, name: str) -> bytes:
         return self._documents.envelope(entry[name])
@@ -329,25 +350,49 @@ class _Replay:
         return leasing.judge_renewal(self.ledger, entry["lease"], self._appraise(times), times)
 
     def _release(self, entry: Entry, times: Times) -> Entry:
-        release = verify_signed(
+        release, receipt = self._released(entry), self._receipt(entry, times)
+        appraise = self._appraise(times)
+        return leasing.judge_release(self.ledger, release, receipt, appraise, times)
+
+    def _released(self, entry: Entry) -> Signed[Release]:
+        return verify_signed(
             self._named(entry, "release"),
             Release,
             lambda d: [PublicKey(self._worker(d.worker).attested.signing)],
         )
-        receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
-        self._check_receipt(receipt, release, times)
-        appraise = self._appraise(times)
-        return leasing.judge_release(self.ledger, release, receipt.digest, appraise, times)
 
-    def _check_receipt(
-        self, receipt: Signed[Receipt], release: Signed[Release], times: Times
-    ) -> None:
+    def _receipt(self, entry: Entry, times: Times) -> str:
+        """The digest of the receipt, once it has turned out to say what it has to; "" where an entry names none."""
+        if not entry["receipt"]:
+            return ""
+        release = self._released(entry)
+        receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
         header: Header = receipt.document.predicate.header
         check_log(header.log, self._log)
         self.ledger.check_seen(header)
         kind = self._worker(release.document.worker).attested.kind
         if receipt_for(self.ledger, release, kind, header, times) != receipt.document:
             raise ReceiptInvalid("The receipt does not say what the log says.", claim="receipt")
+        return receipt.digest
+
+    def _open(self, entry: Entry, times: Times) -> Entry:
+        proposal = self.ledger.proposal(entry["proposal"])
+        check_hpke("key", entry["key"])
+        return federation.judge_open(self.ledger, proposal, entry["key"], times)
+
+    def _update(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_update(self.ledger, self._named(entry, "update"), times)[1]
+
+    def _cohort(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_cohort(self.ledger, entry["proposal"], entry["round"], times)
+
+    def _aggregate(self, entry: Entry, times: Times) -> Entry:
+        release, receipt = self._released(entry), self._receipt(entry, times)
+        appraise = self._appraise(times)
+        return federation.judge_aggregate(self.ledger, release, receipt, appraise, times)
+
+    def _lift(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_lift(self.ledger, entry["proposal"], entry["client"], times)
 
     def _close(self, entry: Entry, times: Times) -> Entry:
         return leasing.judge_close(self.ledger, entry["lease"], entry["why"], times)
@@ -395,9 +440,13 @@ def _has_form(entry: Entry, fields: str) -> bool:
 
 def _is_typed(name: str, value: object) -> bool:
     if isinstance(value, list):
-        item = {"at": int, "grants": str}.get(name)
+        item = _LISTS.get(name)
         return all(type(found) is item for found in cast("list[object]", value))
-    return type(value) is (int if name in _NUMBERS else str) and name not in ("at", "grants")
+    if isinstance(value, dict):
+        item = _TABLES.get(name)
+        return all(type(found) is item for found in cast("Json", value).values())
+    plain = name not in _LISTS and name not in _TABLES
+    return plain and type(value) is (int if name in _NUMBERS else str)
 
 
 def _is_hexadecimal(text: str) -> bool:

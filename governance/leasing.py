@@ -41,6 +41,7 @@ from placet.governance.errors import (
 from placet.governance.evaluate import bound_digest, check_log
 from placet.governance.grants import check_live
 from placet.governance.ledger import Ledger, new_entry
+from placet.governance.rounds import check_closed
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
@@ -113,6 +114,7 @@ def judge_lease(
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.work
     _check_worker(ledger, lease.worker, bound_digest(proposal), times)
+    check_closed(ledger.state, proposal, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
@@ -178,13 +180,10 @@ def judge_release(
     ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
 ) -> Entry:
     """The gate: outputs exactly as proposed, of a lease that still holds and that nothing stops."""
-    lease = check_lease(ledger, release.document.lease, times)
-    ledger.check_header(release.document.header)
-    if lease.worker != release.document.worker:
-        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
-    check_goes_on(ledger, lease, times)
-    _appraise_all(ledger, lease.worker, lease.grants, appraise)
-    _check_outputs(ledger.proposal(lease.proposal).document.work, release.document)
+    lease = check_release(ledger, release, appraise, times)
+    check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
+    if release.document.left:
+        raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
     return new_entry(
         "release",
         times,
@@ -194,6 +193,19 @@ def judge_release(
         release=release.digest,
         receipt=receipt,
     )
+
+
+def check_release(
+    ledger: Ledger, release: Signed[Release], appraise: Appraise, times: Times
+) -> LeaseState:
+    """A release of a lease that still holds and that nothing stops, by the worker that has it."""
+    lease = check_lease(ledger, release.document.lease, times)
+    ledger.check_header(release.document.header)
+    if lease.worker != release.document.worker:
+        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
+    check_goes_on(ledger, lease, times)
+    _appraise_all(ledger, lease.worker, lease.grants, appraise)
+    return lease
 
 
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
@@ -322,7 +334,8 @@ def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Work) -> None:
         )
 
 
-def _check_outputs(body: Work, release: Release) -> None:
+def check_outputs(body: Work, release: Release) -> None:
+    """Every declared output and no other, each padded to its declared size and described as a result."""
     for name, descriptor in release.outputs.items():
         if name not in body.outputs:
             raise OutputUndeclared(

@@ -3,7 +3,15 @@
 
 from placet.governance.account import Times
 from placet.governance.admission import standing_ballots
-from placet.governance.documents import Header, Predicate, Proposal, Receipt, Release
+from placet.governance.documents import (
+    Federate,
+    Header,
+    Predicate,
+    Proposal,
+    Receipt,
+    Release,
+    Work,
+)
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge
@@ -35,7 +43,7 @@ def receipt_for(
             parameters=job.parameters,
             inputs={name: value.object.digest for name, value in job.inputs.items()},
             outputs=release.document.outputs,
-            recipients=tuple(recipient.id for recipient in job.recipients),
+            recipients=_recipients(job),
             approved_by=_approving(ledger, proposal, times),
             evidence=evidence,
             privacy="unbounded: the job has no privacy terms",
@@ -45,6 +53,13 @@ def receipt_for(
             released=times.at_most,
         )
     )
+
+
+def _recipients(work: Work) -> tuple[str, ...]:
+    """Who may have what is released: a federation's model is for its roster."""
+    if isinstance(work, Federate):
+        return work.roster
+    return tuple(recipient.id for recipient in work.recipients)
 
 
 def _approving(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> tuple[str, ...]:

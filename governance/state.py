@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from placet.governance import federation_state
 from placet.governance.account import Times
+from placet.governance.federation_state import FederationState
 
 Entry = dict[str, Any]
 
@@ -108,6 +110,9 @@ class State:
     grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
     joins: dict[str, JoinState] = field(default_factory=lambda: dict[str, JoinState]())
     leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    federations: dict[str, FederationState] = field(
+        default_factory=lambda: dict[str, FederationState]()
+    )
     revoked_seats: set[str] = field(default_factory=_no_digests)
     revoked_programs: set[str] = field(default_factory=_no_digests)
     revoked_measurements: set[str] = field(default_factory=_no_digests)
@@ -241,6 +246,7 @@ _APPLY: dict[str, Callable[[State, Entry], None]] = {
     "renewal": _renewal,
     "release": _release,
     "close": _close,
+    **federation_state.APPLY,
 }
 
 ENTRY_KINDS = frozenset(_APPLY)

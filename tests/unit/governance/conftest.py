@@ -397,7 +397,7 @@ class World:
         """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
         worker = worker or self.ledger.state.leases[lease].worker
         output = self.descriptor("weights", (), padded_length(5000), "result")
-        release = replace(Release(self.header(), lease, worker, {"weights": output}), **changes)
+        release = replace(Release(self.header(), lease, worker, {"weights": output}, {}), **changes)
         key = self._enclaves[signer or worker]
         signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
         said = receipt(receipt_for(self.ledger, signed, "test", self.header(), self.times))
