@@ -21,6 +21,7 @@ from placet.attestation import (
 from placet.governance.codec import parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Charter, Constitution, Proposal, Receipt
+from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     OtherConstitution,
@@ -156,7 +157,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
 
     1. It is signed by the key of `log` (a verifier key's text), and names that log.
     2. The entry is in the log, at the place that the receipt names.
-    3. The entry is the release of this receipt, lease, proposal and job.
+    3. The entry is the release of this receipt, lease, proposal and job; for a federation the aggregate of its round.
     """
     key = VerifierKey.from_text(log)
     signer = log_signing_key(key)
@@ -170,7 +171,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
         raise _invalid("entry", str(said.entry), str(index))
     recorded = parse_object(entry, _MAX_ENTRY)  # 3
     expected = {
-        "kind": "release",
+        "kind": "aggregate" if said.program == FEDERATED_AVERAGE else "release",
         "receipt": signed.digest,
         "lease": said.lease,
         "proposal": said.proposal,
@@ -184,7 +185,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
 
 def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> VerifiedReceipt:
     """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients."""
-    said, body = receipt.receipt.predicate, proposal.document.job
+    said, body = receipt.receipt.predicate, proposal.document.work
     sizes = {name: padded_length(output.max_bytes) for name, output in body.outputs.items()}
     checks: tuple[tuple[str, object, object], ...] = (
         ("proposal", proposal.digest, said.proposal),

@@ -9,6 +9,7 @@ not sent, and `to_torch` leaves them as they are at home. Floating buffers (`run
 and are aggregated as weights are.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,7 @@ def layout_of_file(
     shapes: dict[str, tuple[int, ...]] = {}
     try:
         with _safetensors().safe_open(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118 - no mapping
+            for name in list(file.keys()):
                 part = file.get_slice(name)
                 if part.get_dtype() in _FLOATING:
                     shapes[name] = tuple(part.get_shape())
@@ -108,8 +109,7 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
 
     Tensors of `like` that do not float are passed on as they are. Raises `StateRefused` where names or shapes differ.
     """
-    import torch  # noqa: PLC0415 - optional  # pyright: ignore
-
+    torch: Any = importlib.import_module("torch")
     floating = {name: tensor for name, tensor in like.items() if tensor.is_floating_point()}
     shapes = {name: tuple(tensor.shape) for name, tensor in floating.items()}
     if shapes != {name: array.shape for name, array in state.items()}:
@@ -120,7 +120,7 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
         )
     made: dict[str, Any] = dict(like)
     for name, tensor in floating.items():
-        array: Any = torch.from_numpy(state[name].copy())  # pyright: ignore
+        array: Any = torch.from_numpy(state[name].copy())
         made[name] = array.to(dtype=tensor.dtype, device=tensor.device)
     return made
 
@@ -142,13 +142,12 @@ def _layout(
 
 def _safetensors() -> Any:
     try:
-        import safetensors  # noqa: PLC0415 - optional
-        import safetensors.numpy  # noqa: PLC0415
+        importlib.import_module("safetensors.numpy")
+        return importlib.import_module("safetensors")
     except ImportError:
         raise SettingMissing(
             "safetensors is not installed. Install it (pip install safetensors), or use .npz files."
         ) from None
-    return safetensors
 
 
 def _unreadable(path: Path, error: Exception) -> FileRefused:

@@ -83,7 +83,9 @@ def clip(vector: Vector, bound: float) -> Vector:
     return vector
 
 
-def add_noise(vector: Vector, deviation: float, generator: np.random.Generator | None = None) -> Vector:
+def add_noise(
+    vector: Vector, deviation: float, generator: np.random.Generator | None = None
+) -> Vector:
     """Add Gaussian noise of this standard deviation to each coordinate, in place; returns the vector.
 
     This is the client's own affair: no ledger knows of it, and no budget is charged or saved. The noise is continuous and
