@@ -16,7 +16,8 @@ leaves at all. The parts are here too, for who wants to do it in another way:
     vectors     a state as one vector, and back         encoding    clipping, encodings, the norm that is declared
     updates     sealing, and keeping until it is in     receipts    proof that the log has an update
     rounds      waiting, fetching, sending              models      a round's model, verified
-    adapters    PyTorch and files                       status      what the host tells
+    adapters    PyTorch and files                       drafts      what the council is asked for, as TOML
+    status      what the host tells
 """
 
 from placet.client.federated.adapters import (
@@ -29,6 +30,7 @@ from placet.client.federated.adapters import (
     to_safetensors,
     to_torch,
 )
+from placet.client.federated.drafts import FederationDraft, load_federation
 from placet.client.federated.encoding import (
     Encoded,
     add_noise,
@@ -49,6 +51,7 @@ __all__ = [
     "AsyncRound",
     "Bound",
     "Encoded",
+    "FederationDraft",
     "FederationStatus",
     "Member",
     "Model",
@@ -68,6 +71,7 @@ __all__ = [
     "from_torch",
     "layout_of",
     "layout_of_file",
+    "load_federation",
     "load_state",
     "make_update",
     "norm_above",

@@ -7,7 +7,7 @@ by its name.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ def flatten(state: Mapping[str, NDArray[Any]], layout: Layout) -> Vector:
     Raises `StateRefused` for an array that is missing, unknown, of another type or shape, or not finite.
     """
     names = [tensor.name for tensor in layout.tensors]
-    if state.keys() != set(names):
-        missing, unknown = sorted(set(names) - state.keys()), sorted(state.keys() - set(names))
+    if set(state) != set(names):
+        missing, unknown = sorted(set(names) - set(state)), sorted(set(state) - set(names))
         raise StateRefused(
             "The state must have exactly the arrays of the layout. "
             f"Missing: {_listed(missing)}; not in the layout: {_listed(unknown)}.",
@@ -51,9 +51,9 @@ def unflatten(vector: Vector, layout: Layout) -> State:
     return state
 
 
-def _check(tensor: Tensor, array: object) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        found = str(array.dtype) if isinstance(array, np.ndarray) else type(array).__name__  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+def _check(tensor: Tensor, array: NDArray[Any]) -> None:
+    found = str(getattr(array, "dtype", type(array).__name__))
+    if not isinstance(cast("object", array), np.ndarray) or found != "float32":
         raise _refused(
             tensor, "an array of float32", found, "Convert it: array.astype(numpy.float32)."
         )
