@@ -218,6 +218,7 @@ from placet.governance.federation import (
     judge_open,
     judge_update,
     logged_update,
+    next_job,
     open_entries,
     verify_model_request,
 )
@@ -473,6 +474,7 @@ __all__ = [
     "new_entry",
     "new_header",
     "next_attempt",
+    "next_job",
     "next_round",
     "open_entries",
     "parse_envelope",

@@ -54,6 +54,11 @@ LEFT_REASONS = frozenset(
 )
 
 
+def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
+    """The job for which a ticket has to be admitted so that its next round opens. Raises `FederationRefused`."""
+    return round_job(proposal.digest, _next_round(ledger, proposal))
+
+
 def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -> tuple[Entry, ...]:
     """The entries by which the next round of an admitted ticket opens: who may take part again, then the round.
 
@@ -61,8 +66,7 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
     """
     proposal = admission.ticket.proposal
     if in_log(ledger, admission):
-        job = round_job(proposal.digest, next_round(ledger.state, proposal.digest))
-        readmit(ledger, proposal, job, times)
+        readmit(ledger, proposal, next_job(ledger, proposal), times)
     opened = _judge_open(ledger, proposal, key, times)
     due = _due(ledger.state.federations.get(proposal.digest))
     return *(judge_lift(ledger, proposal.digest, client, times) for client in due), opened
@@ -85,6 +89,17 @@ def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Time
 
 
 def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
+    return new_entry(
+        "open",
+        times,
+        proposal=proposal.digest,
+        round=_next_round(ledger, proposal),
+        key=key,
+        closes=times.at_most + proposal.document.federate.round_seconds,
+    )
+
+
+def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
     terms = proposal.document.federate
     federation = ledger.state.federations.get(proposal.digest)
     if federation is not None:
@@ -97,14 +112,7 @@ def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Tim
             expected=f"at most {terms.rounds}",
             actual=str(number),
         )
-    return new_entry(
-        "open",
-        times,
-        proposal=proposal.digest,
-        round=number,
-        key=key,
-        closes=times.at_most + terms.round_seconds,
-    )
+    return number
 
 
 def check_over(state: State, federation: FederationState, terms: Federate) -> None:

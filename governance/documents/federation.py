@@ -103,6 +103,8 @@ class Layout:
 class Mean:
     """The mean, weighted by the numbers that clients declare, up to the ticket's bound."""
 
+    FEWEST: ClassVar[int] = 2  # a mean of one is that one's update
+
     rule: Literal["mean"]
 
 
@@ -110,12 +112,16 @@ class Mean:
 class Median:
     """The coordinate-wise median (Yin et al. 2018); of an even number the middle between the two in the middle."""
 
+    FEWEST: ClassVar[int] = 3
+
     rule: Literal["median"]
 
 
 @dataclass(frozen=True, slots=True)
 class TrimmedMean:
     """The coordinate-wise mean without the `trimmed_percent` largest and as many smallest values (Yin et al. 2018)."""
+
+    FEWEST: ClassVar[int] = 3
 
     rule: Literal["trimmed-mean"]
     trimmed_percent: int
@@ -190,6 +196,7 @@ class Federate:
         check_range("federate.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
         check_decimal("federate.clip", self.clip, "1e-9", "1e9")
         check_decimal("federate.rate", self.rate, "1e-6", "1e3")
+        self._check_model()
         self._check_noise()
         self._check_rule()
         if len(self.roster) * self.largest_weight * CLIP_UNITS >= _SUM_BOUND:
@@ -240,6 +247,12 @@ class Federate:
         # Fewer than two would release one organisation's update as it is.
         check_range("federate.smallest_cohort", self.smallest_cohort, 2, len(self.roster))
 
+    def _check_model(self) -> None:
+        expected = self.layout.elements * _MODEL_BYTES
+        if self.model is not None and self.model.object.length != expected:
+            found = f"{self.model.object.length} bytes"
+            raise malformed("federate.model", f"the layout's {expected} bytes of float32", found)
+
     def _check_noise(self) -> None:
         if self.noise is None:
             return
@@ -249,9 +262,7 @@ class Federate:
             raise malformed("federate.rule", expected, "another rule or weight")
 
     def _check_rule(self) -> None:
-        fewest = {Mean: 2, Median: 3, TrimmedMean: 3}.get(type(self.rule), 0)
-        if isinstance(self.rule, Krum):
-            fewest = self.rule.smallest
+        fewest = self.rule.smallest if isinstance(self.rule, Krum) else self.rule.FEWEST
         if self.smallest_cohort < fewest:
             expected = f"at least {fewest} for the rule {self.rule.rule}"
             raise malformed("federate.smallest_cohort", expected, str(self.smallest_cohort))

@@ -92,8 +92,7 @@ class Proposal:
         check_text("reason", self.reason)
         check_window("window", self.not_before, self.not_after)
         check_range("uses", self.uses, 1, 1_000_000)
-        expected = {"amend": Amendment, "federate": Federate}.get(self.action, Job)
-        if not isinstance(self.body, expected):
+        if type(self.body) is not {"amend": Amendment, "federate": Federate}.get(self.action, Job):
             raise malformed("body", f"what the action {self.action} takes", "another action's")
         if isinstance(self.body, Federate) and self.uses != self.body.rounds:
             raise malformed("uses", f"{self.body.rounds}, one a round", str(self.uses))

@@ -424,6 +424,10 @@ class World:
         evidence = encode({**claims, "quote": _key("hardware").sign(message).hex()})
         return Claimed(**fields, **claims), identity, evidence, nonce
 
+    def enclave_key(self, enclave: str) -> SigningKey:
+        """The key of a worker by its digest, or of a boot."""
+        return self._enclaves[enclave]
+
     def attest(
         self,
         identity: bytes,
