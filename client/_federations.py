@@ -2,7 +2,7 @@
 """Federations: start under a ticket, follow, fetch a round's model; `federation` is for who takes part.
 
 Steps of `model`:
-  1. a request signed by the client, with the key that the model's key shall be sealed to;
+  1. a request signed by the client, with a fresh key that the model's key shall be sealed to;
   2. verify receipt, entry and proof; the proof's checkpoint extends all that were seen;
   3. the receipt is that of the round asked for, and answers the proposal;
   4. open the model's key, which is bound to the digest of the request;
@@ -26,12 +26,13 @@ from placet.client.federated.receipts import UpdateReceipt, VerifiedUpdate
 from placet.client.federated.rounds import AsyncFederation
 from placet.client.federated.status import FederationStatus
 from placet.client.federated.updates import Bound, Pending
+from placet.client.federated.vectors import Vector
 from placet.client.keys import Keys
 from placet.client.objects import Progress
 from placet.client.verify import VerifiedReceipt, verify_answers
 from placet.governance.account import Times
 from placet.governance.contexts import model_info
-from placet.governance.documents import Header, ModelRequest, Proposal
+from placet.governance.documents import Federate, Header, ModelRequest, Proposal
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, parse_envelope, sign
 from placet.governance.errors import NotOnRoster, ReceiptInvalid
@@ -40,7 +41,7 @@ from placet.governance.keys import PublicKey
 from placet.governance.log import LogProof
 from placet.governance.rounds import round_job
 from placet.proto.v1 import federations_pb2
-from placet.sealing import StreamKey, open_envelope
+from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 _PAUSE = 0.5
 
@@ -134,35 +135,47 @@ class FederationOperations(ResultOperations):
         terms, session = proposal.document.federate, self._session
         if round == 0 and terms.model is None:
             return zeros(terms)
-        header = await session.header()
-        key_text = keys.hpke.public.to_text()
-        request = sign(
-            ModelRequest(header, proposal.digest, round, keys.id, key_text), keys.signing
+        fresh = HPKEPrivateKey.generate()
+        asked = ModelRequest(
+            await session.header(), proposal.digest, round, keys.id, fresh.public.to_text()
         )
+        request = sign(asked, keys.signing)
         before = session.memory.newest()
-        answer = await session.ask(
-            session.federations.Model, federations_pb2.ModelRequest(request=request)
-        )  # 1
+        wire = federations_pb2.ModelRequest(request=request)
+        answer = await session.ask(session.federations.Model, wire)  # 1
         verified, file = None, None
         if round:
             file = ReceiptFile(self.log, answer.receipt, answer.entry, answer.proof)
             verified = _verify_round(file.verify(self.log), proposal, round)  # 2, 3
             await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)
-            descriptor = verified.receipt.predicate.outputs[MODEL]
-        else:
-            assert terms.model is not None, "zeros was returned"
-            descriptor = terms.model.object
         info = model_info(parse_envelope(request).digest)
-        key = StreamKey.from_bytes(open_envelope(answer.key_envelope, keys.hpke, info))  # 4
+        key = StreamKey.from_bytes(open_envelope(answer.key_envelope, fresh, info))  # 4
+        try:
+            vector = await self._vector(terms, verified, key, progress)  # 5
+        finally:
+            key.wipe()
+        return Model(round, terms.layout, vector, verified, file)
+
+    async def _vector(
+        self,
+        terms: Federate,
+        receipt: VerifiedReceipt | None,
+        key: StreamKey,
+        progress: Progress | None,
+    ) -> Vector:
+        """The opened model that a receipt is about, or the initial one."""
+        if receipt is None:
+            assert terms.model is not None, "without one it starts from zeros"
+            descriptor = terms.model.object
+        else:
+            descriptor = receipt.receipt.predicate.outputs[MODEL]
+        length, padded = descriptor.sealed_length, receipt is not None
         with tempfile.TemporaryDirectory(prefix="placet-") as folder:  # of sealed bytes
             sealed = Path(folder, "sealed")
-            length = descriptor.sealed_length
             await self.get_blob(descriptor.id, sealed, length=length, progress=progress)
-            vector = await asyncio.to_thread(
-                open_model, sealed, descriptor, key, terms.layout, padded=bool(round)
-            )  # 5
-        key.wipe()
-        return Model(round, terms.layout, vector, verified, file)
+            return await asyncio.to_thread(
+                open_model, sealed, descriptor, key, terms.layout, padded=padded
+            )
 
     async def send_update(
         self, pending: Pending, owner: PublicKey, progress: Progress | None = None

@@ -70,7 +70,7 @@ def save_state(path: Path, state: State) -> None:
     """Write a state into a .safetensors or .npz file. Raises `FileRefused` or `SettingMissing`."""
     try:
         if path.suffix == ".npz":
-            np.savez(path, allow_pickle=False, **cast("dict[str, Any]", state))
+            np.savez(path, **cast("dict[str, Any]", state))
         else:
             path.write_bytes(to_safetensors(state))
     except OSError as error:
@@ -91,7 +91,7 @@ def from_safetensors(data: bytes) -> State:
 
 def to_safetensors(state: State) -> bytes:
     """A state as a file's bytes. Raises `SettingMissing` without safetensors."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
     return bytes(_safetensors().numpy.save(arrays))
 
 
