@@ -3,7 +3,7 @@
 
 Steps of `model`:
   1. a request signed by the client, with a fresh key that the model's key shall be sealed to;
-  2. verify receipt, entry and proof; the proof's checkpoint extends all that were seen;
+  2. verify receipt, entry and proof; the proof's checkpoint, old or new, is of the one log that was seen;
   3. the receipt is that of the round asked for, and answers the proposal;
   4. open the model's key, which is bound to the digest of the request;
   5. fetch the sealed bytes, verify their root, open.
@@ -140,14 +140,13 @@ class FederationOperations(ResultOperations):
             await session.header(), proposal.digest, round, keys.id, fresh.public.to_text()
         )
         request = sign(asked, keys.signing)
-        before = session.memory.newest()
         wire = federations_pb2.ModelRequest(request=request)
         answer = await session.ask(session.federations.Model, wire)  # 1
         verified, file = None, None
         if round:
             file = ReceiptFile(self.log, answer.receipt, answer.entry, answer.proof)
             verified = _verify_round(file.verify(self.log), proposal, round)  # 2, 3
-            await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)
+            await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
         info = model_info(parse_envelope(request).digest)
         key = StreamKey.from_bytes(open_envelope(answer.key_envelope, fresh, info))  # 4
         try:
@@ -169,13 +168,11 @@ class FederationOperations(ResultOperations):
             descriptor = terms.model.object
         else:
             descriptor = receipt.receipt.predicate.outputs[MODEL]
-        length, padded = descriptor.sealed_length, receipt is not None
+        length = descriptor.sealed_length
         with tempfile.TemporaryDirectory(prefix="placet-") as folder:  # of sealed bytes
             sealed = Path(folder, "sealed")
             await self.get_blob(descriptor.id, sealed, length=length, progress=progress)
-            return await asyncio.to_thread(
-                open_model, sealed, descriptor, key, terms.layout, padded=padded
-            )
+            return await asyncio.to_thread(open_model, sealed, descriptor, key, terms.layout)
 
     async def send_update(
         self, pending: Pending, owner: PublicKey, progress: Progress | None = None
@@ -186,12 +183,11 @@ class FederationOperations(ResultOperations):
         """
         session = self._session
         await self.put_blob(pending.update.object, pending.stream, owner=owner, progress=progress)
-        before = session.memory.newest()
         request = federations_pb2.UpdateRequest(update=pending.document, sealed=pending.sealed)
         answer = await session.ask(session.federations.Update, request)
         receipt = UpdateReceipt(self.log, pending.document, answer.entry, answer.proof)
         verified = receipt.verify(self.log)
-        await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)
+        await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
         return verified
 
     async def new_header(self) -> Header:

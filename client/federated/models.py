@@ -11,7 +11,14 @@ from placet.client.errors import StateRefused
 from placet.client.federated.vectors import State, Vector, unflatten
 from placet.client.verify import VerifiedReceipt
 from placet.governance.documents import Federate, Layout
-from placet.sealing import ObjectDescriptor, StreamKey, open_stream, unpad_into, verify_root
+from placet.sealing import (
+    ObjectDescriptor,
+    StreamKey,
+    open_stream,
+    padded_length,
+    unpad_into,
+    verify_root,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +50,23 @@ def zeros(terms: Federate) -> Model:
 
 
 def open_model(
-    sealed: Path, descriptor: ObjectDescriptor, key: StreamKey, layout: Layout, *, padded: bool
+    sealed: Path, descriptor: ObjectDescriptor, key: StreamKey, layout: Layout
 ) -> Vector:
     """Verify and open a model's sealed bytes: float32, shape (layout.elements,). Raises `SealingError` or `StateRefused`.
 
-    What a round releases is padded as every output is; an initial model is the bare vector.
+    What a round releases is padded as every output is; an initial model may be the bare vector.
     """
     vector = np.zeros(layout.elements, np.float32)
     view = vector.view(np.uint8).data
     with sealed.open("rb") as source:
         leaves = verify_root(source, descriptor)
         with open_stream(source, key, descriptor, leaf_hashes=leaves) as reader:
-            sink = _Into(view)
-            if padded:
-                size = unpad_into(reader, sink, descriptor.length)
+            if descriptor.length == len(view):
+                size = reader.readinto(view)
+            elif descriptor.length == padded_length(len(view)):
+                size = unpad_into(reader, _Into(view), descriptor.length)
             else:
-                size = reader.readinto(view) if descriptor.length == len(view) else 0
+                size = descriptor.length
     if size != len(view):
         raise StateRefused(
             "The model has not the length of the federation's layout. Report it to the council.",
