@@ -20,6 +20,7 @@ from placet.client.keys import Keys
 from placet.client.objects import Progress
 from placet.governance.documents import Federate
 from placet.governance.evaluate import Ticket
+from placet.governance.state import PrivacyState
 
 
 class Round:
@@ -85,6 +86,10 @@ class Federation:
     def receive(self, round: int | None = None) -> Model:
         """See `AsyncFederation.receive`."""
         return self._portal.run(self._core.receive(round))
+
+    def charged(self) -> PrivacyState:
+        """See `AsyncFederation.charged`."""
+        return self._portal.run(self._core.charged())
 
 
 class SyncFederations(SyncCouncil):

@@ -34,6 +34,7 @@ from placet.governance.documents import Federate, Header, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.errors import ClientQuarantined, Stopped
 from placet.governance.federation_state import FederationState, Quarantine
+from placet.governance.state import PrivacyState
 
 if TYPE_CHECKING:
     from placet.client._federations import FederationOperations
@@ -123,6 +124,14 @@ class AsyncFederation:
             federation = state.federations.get(self.id)
             round = max(federation.models, default=0) if federation else 0
         return await self._operations.round_model(self.proposal, self.keys, round)
+
+    async def charged(self) -> PrivacyState:
+        """What the log has charged this client's privacy ledger, for everything and not for this federation alone.
+
+        `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
+        """
+        state = await self._operations.replay(self._replay)
+        return state.privacy.get(self.keys.id) or PrivacyState()
 
     def _awaits(self, federation: FederationState, last: int) -> bool:
         """Whether the client may send to the newest round, and has not, nor been given it as the `last` one."""

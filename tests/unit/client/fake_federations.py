@@ -16,7 +16,7 @@ import numpy as np
 from placet.client.federated import decode
 from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
-from placet.governance.documents import Predicate, Receipt, Seen, Update, new_header
+from placet.governance.documents import UNBOUNDED, Charged, Predicate, Receipt, Seen, Update, new_header
 from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.errors import NotReleased
@@ -184,7 +184,7 @@ class FakeFederations:
                       evidence=evidence, nonce=os.urandom(32).hex(), lapses=times.at_most + 600),
             new_entry("lease", times, lease=lease, proposal=self.id, job=job, attempt=1,
                       worker=worker, grants=[], deadline=times.at_most + 60,
-                      judged=self._host.ledger.tree.size),
+                      judged=self._host.ledger.tree.size, charges={}),
         )  # fmt: skip
         for entry in entries:
             self._host.append(entry, {})
@@ -214,10 +214,10 @@ class FakeFederations:
                 parameters={},
                 inputs={name: i.object.digest for name, i in self.terms.inputs.items()},
                 outputs={"model": descriptor},
-                recipients=(),
+                recipients=self.terms.roster,
                 approved_by=("alice", "bob"),
                 evidence="simulation",
-                privacy="unbounded",
+                privacy=Charged({u: UNBOUNDED for u in self.state.current.updates}, False),
                 marks=("SIMULATED", "UNWITNESSED"),
                 entry=size,
                 judged_at=size,

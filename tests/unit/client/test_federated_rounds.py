@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from placet.client import AsyncClient, Client, Home, Keys, Refused, seal_file
-from placet.client.errors import ClientError, HostUnreachable, StateRefused, UsageRefused
+from placet.client.errors import ClientError, StateRefused, UsageRefused
 from placet.client.federated import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
@@ -211,15 +211,15 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     home: Home, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     id = start()
-    host.federations.lost_answers = 99
+    host.federations.forged = {"proof": b"lost"}
     with Client.at_home(home) as dying:
         round = next(dying.federation(id, people["alice"]).rounds())
-        with pytest.raises(HostUnreachable):
+        with pytest.raises(LogError):
             round.send(moved(round.model(), 0.5))
     kept = sorted(path.name for path in home.outbox.iterdir())
     assert len(kept) == 2 and all((home.outbox / name).stat().st_mode & 0o77 == 0 for name in kept)
     assert np.full(4, 0.5, np.float32).tobytes() not in (home.outbox / kept[1]).read_bytes()
-    host.federations.lost_answers = 0
+    host.federations.forged = {}
     first = host.federations.state.current.updates["alice"]
     with Client.at_home(home) as again:
         # The log has it already; the receipt is still to be had.
@@ -253,10 +253,10 @@ def test_what_was_sealed_for_another_round_is_never_sent(
     rounds = alice.rounds()
     late = next(rounds)
     state = late.model()
-    fake.lost_answers = 99
-    with pytest.raises(HostUnreachable):
+    fake.forged = {"proof": b"lost"}
+    with pytest.raises(LogError):
         late.send(state)
-    fake.lost_answers = 0
+    fake.forged = {}
     for other in others:
         other.send(other.model())
     assert fake.close() == "closed"
