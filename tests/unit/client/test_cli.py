@@ -52,12 +52,16 @@ COMMANDS = [
     "privacy",
     "charter",
     "constitution",
+    "federation",
+    "federate",
     "verify",
     "explain",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
+    "federation": ("start", "show", "watch", "model", "vector"),
+    "federate": ("join",),
     "verify": ("receipt", "ticket", "evidence"),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }
