@@ -87,7 +87,9 @@ def aggregate(
         _kernel.wipe(sums)
         raise
     divisor = folded.divisor if noise is None else len(updates)
-    return Aggregate(sums, divisor, _names(clients), _names(folded.chosen), dict(sorted(left.items())))
+    return Aggregate(
+        sums, divisor, _names(clients), _names(folded.chosen), dict(sorted(left.items()))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,9 @@ def _check_terms(
         if not isinstance(rule, Mean) or largest != 1:
             raise ValueError("noise is for the mean with weights of 1: its scale is made for that")
         if noise.elements != shape.elements:
-            raise ValueError(f"the noise has {noise.elements} elements, the updates {shape.elements}")
+            raise ValueError(
+                f"the noise has {noise.elements} elements, the updates {shape.elements}"
+            )
 
 
 def _check_cohort(

@@ -74,7 +74,9 @@ class Krum:
 
     def __post_init__(self) -> None:
         if self.byzantine < 0 or self.selected < 1:
-            raise ValueError("Krum selects at least one client and expects no negative number of bad ones")
+            raise ValueError(
+                "Krum selects at least one client and expects no negative number of bad ones"
+            )
 
     @property
     def least(self) -> int:

@@ -53,7 +53,9 @@ class Shape:
         if self.encoding not in ENCODING_BYTES:
             raise ValueError(f"the encoding must be one of {', '.join(ENCODING_BYTES)}")
         if self.segment_bytes not in SEGMENT_SIZES:
-            raise ValueError(f"segments have a power of two from {SEGMENT_SIZES[0]} to {SEGMENT_SIZES[-1]} bytes")
+            raise ValueError(
+                f"segments have a power of two from {SEGMENT_SIZES[0]} to {SEGMENT_SIZES[-1]} bytes"
+            )
 
     @property
     def plain_bytes(self) -> int:
@@ -155,7 +157,9 @@ class Opened:
     prefix: bytes
 
 
-def open_updates(updates: tuple[Update, ...], shape: Shape) -> tuple[list[Opened], dict[str, Fault]]:
+def open_updates(
+    updates: tuple[Update, ...], shape: Shape
+) -> tuple[list[Opened], dict[str, Fault]]:
     """Check lengths and open headers. What is wrong with a stream is its client's `Fault`."""
     opened, left = list[Opened](), dict[str, Fault]()
     for update in updates:

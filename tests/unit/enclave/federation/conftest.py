@@ -29,7 +29,9 @@ def encode(values: NDArray[Any], encoding: str) -> tuple[bytes, NDArray[np.float
     return encoded.tobytes(), encoded.astype("<f4")
 
 
-def seal(plain: bytes, header: bytes, key: StreamKey, object_id: str, segment_bytes: int) -> bytearray:
+def seal(
+    plain: bytes, header: bytes, key: StreamKey, object_id: str, segment_bytes: int
+) -> bytearray:
     """A sealed stream under a header of the caller's choice, so that two can have the same."""
     derived, prefix = open_header(header, key, object_id)
     cipher, sealed, start = AESGCM(derived), bytearray(header), 0
@@ -58,7 +60,9 @@ class Client:
     clip: float = CLIP
     key: StreamKey = field(default_factory=StreamKey.generate)
     object_id: str = field(default_factory=lambda: os.urandom(16).hex())
-    header: bytes = field(default_factory=lambda: bytes([HEADER_BYTES]) + os.urandom(HEADER_BYTES - 1))
+    header: bytes = field(
+        default_factory=lambda: bytes([HEADER_BYTES]) + os.urandom(HEADER_BYTES - 1)
+    )
 
     @property
     def declared(self) -> float:

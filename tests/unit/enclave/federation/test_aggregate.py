@@ -88,7 +88,9 @@ def test_krum_is_exact_and_leaves_the_outlier_out(
     assert result.divisor == selected
 
 
-@pytest.mark.parametrize("rule", [Mean(), Median(), Trimmed(1), Krum(2, 1)], ids=lambda r: type(r).__name__)
+@pytest.mark.parametrize(
+    "rule", [Mean(), Median(), Trimmed(1), Krum(2, 1)], ids=lambda r: type(r).__name__
+)
 def test_threads_order_and_segments_do_not_show(make_clients: Any, rule: Rule) -> None:
     clients = make_clients(6, SEVERAL)
     updates = [client.update() for client in clients]
@@ -97,7 +99,11 @@ def test_threads_order_and_segments_do_not_show(make_clients: Any, rule: Rule) -
         for order in (updates, updates[::-1], updates[2:] + updates[:2]):
             again = aggregate(order, SEVERAL, rule, smallest=1, threads=threads)
             assert again.sums.tobytes() == first.sums.tobytes()
-            assert (again.kept, again.chosen, again.divisor) == (first.kept, first.chosen, first.divisor)
+            assert (again.kept, again.chosen, again.divisor) == (
+                first.kept,
+                first.chosen,
+                first.divisor,
+            )
     for segment_bytes in (32768, 1 << 20):
         shape = Shape(SEVERAL.elements, "float32", segment_bytes)
         others = [c.update() for c in make_clients(6, shape)]
@@ -110,9 +116,13 @@ def test_threads_order_and_segments_do_not_show(make_clients: Any, rule: Rule) -
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # it only makes clients
 )
 @given(data=st.data())
-def test_any_values_are_added_exactly(make_clients: Any, reference: Any, data: st.DataObject) -> None:
+def test_any_values_are_added_exactly(
+    make_clients: Any, reference: Any, data: st.DataObject
+) -> None:
     """Whoever is left counts with exactly its integers; who is not, with nothing."""
-    shape = Shape(data.draw(st.integers(1, 6)), data.draw(st.sampled_from(["float32", "float16"])), 16384)
+    shape = Shape(
+        data.draw(st.integers(1, 6)), data.draw(st.sampled_from(["float32", "float16"])), 16384
+    )
     clients = make_clients(4, shape)
     extremes = st.sampled_from([0.0, -0.0, 1e-45, 1.0, -2.5, 3e38, float("inf"), float("nan")])
     values = data.draw(st.lists(extremes, min_size=shape.elements, max_size=shape.elements))

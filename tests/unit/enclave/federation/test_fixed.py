@@ -44,7 +44,9 @@ def test_who_declares_the_true_norm_is_never_over_the_clip(
 
 
 @given(positive, positive, st.integers(1, 2**24))
-def test_whose_product_rounds_up_is_not_over_either(clip: float, norm: float, elements: int) -> None:
+def test_whose_product_rounds_up_is_not_over_either(
+    clip: float, norm: float, elements: int
+) -> None:
     """Equal elements whose product is rounded up by as much as can be: half a unit in the last place."""
     factor = multiplier(clip, norm)
     true = Fraction(norm) / Fraction(math.isqrt(elements * 2**120), 2**60)
@@ -71,7 +73,14 @@ def test_too_large_a_norm_shrinks_its_author_only() -> None:
 
 @pytest.mark.parametrize(
     ("clip", "norm", "scale"),
-    [(0.0, 1.0, 1.0), (-1.0, 1.0, 1.0), (1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (math.nan, 1.0, 1.0), (1.0, math.inf, 1.0)],
+    [
+        (0.0, 1.0, 1.0),
+        (-1.0, 1.0, 1.0),
+        (1.0, -1.0, 1.0),
+        (1.0, 1.0, 0.0),
+        (math.nan, 1.0, 1.0),
+        (1.0, math.inf, 1.0),
+    ],
 )
 def test_terms_that_cannot_be_are_refused(clip: float, norm: float, scale: float) -> None:
     with pytest.raises(ValueError):
@@ -119,7 +128,9 @@ def test_the_way_back_is_within_a_few_roundings_of_the_truth(
     for start, total, value in zip(base.tolist(), sums.tolist(), out.tolist(), strict=True):
         step = Fraction(rate) * Fraction(clip) * total / LIMIT / divisor
         exact = Fraction(start) + step
-        slack = abs(exact) / 2**24 + (abs(step) + abs(Fraction(start))) / 2**50 + Fraction(1, 2**149)
+        slack = (
+            abs(exact) / 2**24 + (abs(step) + abs(Fraction(start))) / 2**50 + Fraction(1, 2**149)
+        )
         assert abs(Fraction(value) - exact) <= slack
 
 
