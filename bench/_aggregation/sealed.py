@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from placet.enclave.worker.federation import (
+    Aggregate,
     Krum,
     Mean,
     MemorySource,
@@ -149,7 +150,7 @@ class Round:
         """Sealed updates to a new float32 model."""
         start = time.perf_counter()
         result = aggregate(self.updates, self.shape, rule, threads=threads, smallest=2)
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+        self._finish(result, threads)
         return time.perf_counter() - start, self._head()
 
     def sums(self, rule: Rule, threads: int) -> Pass:
@@ -157,7 +158,7 @@ class Round:
         start = time.perf_counter()
         result = aggregate(self.updates, self.shape, rule, threads=threads, smallest=2)
         seconds = time.perf_counter() - start
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+        self._finish(result, threads)
         return seconds, self._head()
 
     def private(self, threads: int, *, drawing: bool) -> Pass:
@@ -171,7 +172,7 @@ class Round:
             result = aggregate(
                 updates, self.shape, Mean(), threads=threads, smallest=2, noise=noise
             )
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+        self._finish(result, threads)
         return time.perf_counter() - start, self._head()
 
     def trimmed(self) -> Rule:
@@ -237,6 +238,17 @@ class Round:
         start = time.perf_counter()
         _on_threads(_sum_up, tasks)
         return time.perf_counter() - start, []
+
+    def _finish(self, result: Aggregate, threads: int) -> None:
+        finish(
+            result.sums,
+            result.divisor,
+            clip=self.clip,
+            rate=1.0,
+            base=None,
+            out=self.out,
+            threads=threads,
+        )
 
     def _head(self) -> list[float]:
         return self.out[:SAMPLE].tolist()
