@@ -251,7 +251,7 @@ class Round:
         )
 
     def _head(self) -> list[float]:
-        return self.out[:SAMPLE].tolist()
+        return [float(value) for value in self.out[:SAMPLE]]
 
 
 def _segments(sealed: memoryview, prefix: bytes, shape: Shape) -> list[Segment]:

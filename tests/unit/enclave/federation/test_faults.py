@@ -2,6 +2,7 @@
 """Each bad input: that client alone leaves, with its reason, and the rest is what it would be without it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +146,8 @@ def test_who_is_bad_leaves_alone(make_clients: Any, rule: Rule, case: str) -> No
 def test_several_who_are_bad_leave_for_their_own_reasons(make_clients: Any) -> None:
     clients = make_clients(4, SHAPE)
     honest = [client.update() for client in clients]
-    bad, expected = [], {}
-    for case, (make, fault) in BAD.items():
-        update = make(clients[0])
-        bad.append(
-            type(update)(**{f: getattr(update, f) for f in update.__slots__} | {"client": case})
-        )
-        expected[case] = fault
+    bad = [replace(make(clients[0]), client=case) for case, (make, _) in BAD.items()]
+    expected = {case: fault for case, (_, fault) in BAD.items()}
     result = aggregate([*bad, *honest], SHAPE, Mean(), smallest=4, threads=2)
     assert result.left == expected
     assert result.sums.tobytes() == aggregate(honest, SHAPE, Mean(), smallest=1).sums.tobytes()
