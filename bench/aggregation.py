@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from _aggregation.inputs import bad_inputs
+from _aggregation.limit import ciphers
 from _aggregation.memory import peaks, print_peak
 from _aggregation.peers import Peers
 from _aggregation.sealed import Pass, Round, clip_for, weights_for
@@ -101,9 +102,17 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
     rates = {
         name: [sealed.bytes / second / 1e9 for second in taken] for name, taken in seconds.items()
     }
+    cipher = {"ipsec-mb": "ipsec_mb", "openssl": "evp"}[_kernel.AEAD]
+    more = [
+        *MORE,
+        *(
+            Ratio(f"mean_{t}t_over_kernel_cipher_{t}t", f"sums_{t}t", f"{cipher}_{t}t")
+            for t in (1, 2)
+        ),
+    ]
     for name, rate in rates.items():
         yield _figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
-    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in MORE)]:
+    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in more)]:
         ours, against = rates[ratio.ours], rates[ratio.against]
         yield _figure(
             f"{ratio.name}{suffix}",
@@ -124,6 +133,10 @@ def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
         "preallocated_1t": sealed.preallocated,
     }
     for threads in (1, 2):
+        for name, cipher in ciphers().items():
+            tasks[f"{name}_{threads}t"] = lambda cipher=cipher, threads=threads: (
+                sealed.kernel_cipher(cipher, threads)
+            )
         tasks |= {
             f"{name}_{threads}t": task
             for name, task in {

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from _aggregation.limit import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
@@ -86,6 +87,7 @@ class Round:
         self.files: list[io.BytesIO] = []
         self.sealed: list[memoryview] = []
         self.descriptors: list[ObjectDescriptor] = []
+        self.keys: list[tuple[bytes, bytes]] = []
         self.ciphers: list[tuple[AESGCM, list[Segment]]] = []
         self.heads = np.empty((clients, min(SAMPLE, elements)))
         self.norms = np.empty(clients)
@@ -123,6 +125,7 @@ class Round:
             )
         )
         derived, prefix = open_header(bytes(sealed[:HEADER_BYTES]), key, descriptor.id)
+        self.keys.append((derived, prefix))
         self.ciphers.append((AESGCM(derived), _segments(sealed, prefix, self.shape)))
 
     @property
@@ -230,6 +233,15 @@ class Round:
         tasks = [self.ciphers[thread::threads] for thread in range(threads)]
         start = time.perf_counter()
         _on_threads(_decrypt, tasks)
+        return time.perf_counter() - start, []
+
+    def kernel_cipher(self, cipher: Cipher, threads: int) -> Pass:
+        """The same by one of the libraries that the kernel can use, in one call a thread."""
+        tasks = [
+            (self.keys[thread::threads], self.sealed[thread::threads]) for thread in range(threads)
+        ]
+        start = time.perf_counter()
+        _on_threads(lambda task: cipher.open(*task, self.shape.segment_bytes), tasks)
         return time.perf_counter() - start, []
 
     def read(self, threads: int) -> Pass:
