@@ -137,7 +137,9 @@ def test_the_host_is_killed_twice_over_one_job(promises: Promises) -> None:
 def test_attempts_are_counted_over_kills(promises: Promises) -> None:
     """The authority remembers what the host forgets: the proposal allows no further attempt."""
     world = promises.world
-    job = world.job(promises.program, {"data": promises.data}, parameters={"ms": LONG_MS}, attempts=1)
+    job = world.job(
+        promises.program, {"data": promises.data}, parameters={"ms": LONG_MS}, attempts=1
+    )
     submitted = world.client.submit(world.ticket(job)).id
     promises.until(submitted, "running")
     promises.restart()
