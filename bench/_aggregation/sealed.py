@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -237,11 +238,13 @@ class Round:
 
     def kernel_cipher(self, cipher: Cipher, threads: int) -> Pass:
         """The same by one of the libraries that the kernel can use, in one call a thread."""
+        size = self.shape.segment_bytes
         tasks = [
-            (self.keys[thread::threads], self.sealed[thread::threads]) for thread in range(threads)
+            partial(cipher.open, self.keys[thread::threads], self.sealed[thread::threads], size)
+            for thread in range(threads)
         ]
         start = time.perf_counter()
-        _on_threads(lambda task: cipher.open(*task, self.shape.segment_bytes), tasks)
+        _on_threads(_call, tasks)
         return time.perf_counter() - start, []
 
     def read(self, threads: int) -> Pass:
@@ -292,6 +295,10 @@ def _decrypt(ciphers: Sequence[tuple[AESGCM, list[Segment]]]) -> None:
 def _sum_up(streams: Sequence[memoryview]) -> None:
     for sealed in streams:
         np.frombuffer(sealed[: len(sealed) // 8 * 8], np.int64).sum()
+
+
+def _call(task: Callable[[], None]) -> None:
+    task()
 
 
 def _on_threads(work: Callable[[Any], None], tasks: Sequence[Any]) -> None:
