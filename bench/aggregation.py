@@ -18,11 +18,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from _aggregation.inputs import bad_inputs
-from _aggregation.memory import peaks, print_peak
+from _aggregation.limit import ciphers
+from _aggregation.memory import peaks, print_peak, with_peak
 from _aggregation.peers import Peers
 from _aggregation.sealed import Pass, Round, clip_for, weights_for
 
@@ -58,6 +60,7 @@ FLOORS = (
 MORE = (
     Ratio("mean_finished_1t_over_aes", "mean_1t", "aes_1t"),
     Ratio("mean_2t_over_aes_2t", "sums_2t", "aes_2t"),
+    Ratio("mean_1t_over_by_segment", "mean_1t", "by_segment_1t"),
     Ratio("mean_1t_over_preallocated", "mean_1t", "preallocated_1t"),
     Ratio("mean_1t_over_nvflare", "mean_1t", "nvflare_mean"),
     Ratio("mean_2t_over_nvflare", "mean_2t", "nvflare_mean"),
@@ -65,7 +68,14 @@ MORE = (
     Ratio("krum_over_flower", "krum_1t", "flower_krum"),
     Ratio("krum_2t_over_1t", "krum_2t", "krum_1t"),
 )
-PEERS = ("flower_mean", "flower_dp", "flower_median", "flower_trimmed", "flower_krum", "nvflare_mean")
+PEERS = (
+    "flower_mean",
+    "flower_dp",
+    "flower_median",
+    "flower_trimmed",
+    "flower_krum",
+    "nvflare_mean",
+)
 
 
 def run(options: argparse.Namespace) -> Iterator[Figure]:
@@ -83,15 +93,27 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
 def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) -> Iterator[Figure]:
     sealed = Round(clients, elements)
     peers.ask(
-        "load", clients=clients, elements=elements, weights=weights_for(clients), clip=clip_for(elements)
+        "load",
+        clients=clients,
+        elements=elements,
+        weights=weights_for(clients),
+        clip=clip_for(elements),
     )
     seconds, memory = _interleaved(_tasks(sealed), peers, sealed, passes)
     rates = {
         name: [sealed.bytes / second / 1e9 for second in taken] for name, taken in seconds.items()
     }
+    cipher = {"ipsec-mb": "ipsec_mb", "openssl": "evp"}[_kernel.AEAD]
+    more = [
+        *MORE,
+        *(
+            Ratio(f"mean_{t}t_over_kernel_cipher_{t}t", f"sums_{t}t", f"{cipher}_{t}t")
+            for t in (1, 2)
+        ),
+    ]
     for name, rate in rates.items():
         yield _figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
-    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in MORE)]:
+    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in more)]:
         ours, against = rates[ratio.ours], rates[ratio.against]
         yield _figure(
             f"{ratio.name}{suffix}",
@@ -102,36 +124,40 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
             **({"floor": floor} if floor and not suffix else {}),
         )
     for name, peak in memory.items():
-        yield _figure(f"{name}_peak_mb{suffix}", peak / 1e6, "MB", None, None)
+        if not name.startswith(("read", "aes", "evp", "ipsec")):
+            yield _figure(f"{name}_peak_mb{suffix}", peak / 1e6, "MB", None, None)
 
 
 def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
     tasks: dict[str, Callable[[], Pass]] = {
         "naive_1t": sealed.naive,
+        "by_segment_1t": sealed.by_segment,
         "preallocated_1t": sealed.preallocated,
     }
+    ciphers_here = ciphers()
     for threads in (1, 2):
-        tasks |= {
-            f"{name}_{threads}t": task
-            for name, task in {
-                "read": lambda threads=threads: sealed.read(threads),
-                "aes": lambda threads=threads: sealed.aes(threads),
-                "sums": lambda threads=threads: sealed.sums(Mean(), threads),
-                "mean": lambda threads=threads: sealed.ours(Mean(), threads),
-                "private": lambda threads=threads: sealed.private(threads, drawing=False),
-                "private_drawing": lambda threads=threads: sealed.private(threads, drawing=True),
-                "median": lambda threads=threads: sealed.ours(Median(), threads),
-                "trimmed": lambda threads=threads: sealed.ours(sealed.trimmed(), threads),
-                "krum": lambda threads=threads: sealed.ours(sealed.krum(), threads),
-            }.items()
+        on_threads = {
+            name: partial(sealed.kernel_cipher, cipher, threads)
+            for name, cipher in ciphers_here.items()
+        } | {
+            "read": partial(sealed.read, threads),
+            "aes": partial(sealed.aes, threads),
+            "sums": partial(sealed.sums, Mean(), threads),
+            "mean": partial(sealed.ours, Mean(), threads),
+            "private": partial(sealed.private, threads, drawing=False),
+            "private_drawing": partial(sealed.private, threads, drawing=True),
+            "median": partial(sealed.ours, Median(), threads),
+            "trimmed": partial(sealed.ours, sealed.trimmed(), threads),
+            "krum": partial(sealed.ours, sealed.krum(), threads),
         }
+        tasks |= {f"{name}_{threads}t": task for name, task in on_threads.items()}
     return tasks
 
 
 def _interleaved(
     tasks: dict[str, Callable[[], Pass]], peers: Peers, sealed: Round, passes: int
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Seconds of each pass of each task, and the peers' peak memory. The first turn warms up and checks the results."""
+    """Seconds of each pass of each task, and its peak memory in bytes; the first turn warms up and checks the results."""
     names = [*tasks, *PEERS]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, int] = {}
@@ -139,11 +165,11 @@ def _interleaved(
         # Nobody always comes first.
         for name in names if turn % 2 else reversed(names):
             if name in tasks:
-                taken, sample = tasks[name]()
+                (taken, sample), peak = with_peak(tasks[name])
             else:
                 answer = peers.ask("run", task=name)
-                taken, sample = answer["seconds"], answer["sample"]
-                memory[name] = answer["peak"]
+                taken, sample, peak = answer["seconds"], answer["sample"], answer["peak"]
+            memory[name] = max(memory.get(name, 0), peak)
             if turn:
                 seconds[name].append(taken)
             else:
@@ -156,9 +182,9 @@ def _check(name: str, sample: list[float], sealed: Round) -> None:
     """Raise `SystemExit` unless the result is what it should be: a benchmark of wrong results is worth nothing."""
     peer = name.startswith(("flower", "nvflare"))
     rule = name.split("_")[1 if peer else 0]
-    plain = peer or rule in ("naive", "preallocated")
+    plain = peer or rule in ("naive", "by", "preallocated")
     expected = sealed.expected(
-        "mean" if rule in ("sums", "naive", "preallocated") else rule, clipped=not plain
+        "mean" if rule in ("sums", "naive", "by", "preallocated") else rule, clipped=not plain
     )
     if expected is not None and not np.allclose(sample, expected, rtol=1e-3, atol=1e-6):
         raise SystemExit(f"{name} gave another result than it should; its speed says nothing")
@@ -186,9 +212,13 @@ def _figure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--passes", type=int, default=PASSES)
-    parser.add_argument("--shapes", default=SHAPES, help="clients x elements, the first being the main one")
+    parser.add_argument(
+        "--shapes", default=SHAPES, help="clients x elements, the first being the main one"
+    )
     parser.add_argument("--skip-memory", action="store_true")
     parser.add_argument("--out", type=Path, help="write the lines here too")
     parser.add_argument("--peak", help=argparse.SUPPRESS)

@@ -4,14 +4,16 @@
 Idle is what is resident when all is imported and the files are open. The new model is part of the peak.
 """
 
+import ctypes
 import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +30,8 @@ from placet.enclave.worker.federation import (
     multiplier,
 )
 from placet.sealing import StreamKey, seal_stream
+
+Result = TypeVar("Result")
 
 CLIENTS = 100
 ELEMENTS = 10_000_000
@@ -69,7 +73,7 @@ def _sealed(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _peak_of_child(rule: str, clients: list[dict[str, str]]) -> int:
-    command = [sys.executable, Path(__file__).parents[1] / "aggregation.py", "--peak", rule]
+    command = [sys.executable, str(Path(__file__).parents[1] / "aggregation.py"), "--peak", rule]
     result = subprocess.run(
         command, input=json.dumps(clients), check=True, capture_output=True, text=True
     )
@@ -91,15 +95,27 @@ def print_peak(rule: str) -> None:
         )
         for number, client in enumerate(json.load(sys.stdin))
     ]
-    # Linux: the peak begins anew from what is resident now.
-    Path("/proc/self/clear_refs").write_text("5")
-    idle = _status("VmRSS")
+    idle = _forget_peak()
     result = aggregate(updates, shape, RULES[rule], threads=2, smallest=2)
     out = np.empty(ELEMENTS, np.float32)
     finish(result.sums, result.divisor, clip=CLIP, rate=1.0, base=None, out=out)
     peak = _status("VmHWM")
     assert len(result.kept) == CLIENTS and np.isfinite(out).all()
     os.write(1, f"{peak - idle}\n".encode())
+
+
+def with_peak(task: Callable[[], Result]) -> tuple[Result, int]:
+    """Run `task` in this process; return its result and its peak in bytes above what was resident before."""
+    idle = _forget_peak()
+    result = task()
+    return result, _status("VmHWM") - idle
+
+
+def _forget_peak() -> int:
+    """Give back what nobody uses, let the peak begin anew, and return what is resident (Linux, glibc)."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
 
 
 def _status(field: str) -> int:
