@@ -272,6 +272,7 @@ def test_noise_of_the_right_scale_is_added_and_who_left_counts_as_zero(
         assert federation.terms.sigma == CLIP_UNITS // 2
         assert abs(float(np.std(noise)) / sigma - 1) < 0.06  # six standard errors
         assert abs(float(np.mean(noise))) < 6 * sigma / np.sqrt(noise.size)
+        assert federation.audit().complete
 
     play(story, noise="0.5", largest_weight=1)
 
