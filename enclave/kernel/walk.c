@@ -43,8 +43,8 @@ uint64_t placet_window_bytes(const placet_cohort *cohort, uint64_t first, uint64
 static size_t stride(const placet_cohort *cohort) { return cohort->segment_bytes + PLACET_PAD_BYTES; }
 
 static size_t group_size(const placet_cohort *cohort) {
-    const uint64_t fit = smaller(CACHE_BYTES / cohort->segment_bytes, PLACET_GROUP);
-    return (size_t)smaller(fit, cohort->clients);
+    const uint64_t fit = CACHE_BYTES / cohort->segment_bytes;
+    return (size_t)smaller(fit == 0 ? 1 : smaller(fit, PLACET_GROUP), cohort->clients);
 }
 
 static void release_rows(placet_cohort *cohort) {
