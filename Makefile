@@ -18,7 +18,8 @@ STATE ?=
 
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
-BENCHES ?= $(filter-out bench/_%,$(wildcard bench/*.py))
+# The aggregation's has a target of its own, because it installs the peers.
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py,$(wildcard bench/*.py))
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -26,9 +27,9 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo test check bench fix clean proto lock sanitize generate need
+.PHONY: help setup demo test check bench bench-aggregation fix clean proto lock sanitize generate need
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z]+: .*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: setup ## the whole story on this machine, simulated (STATE=folder keeps its files)
 	$(BIN)/python examples/demo.py $(if $(STATE),--state '$(STATE)') $(ARGS)
@@ -47,6 +48,11 @@ check: setup build/typing/placet generate ## format, lint, layers, types, and st
 
 bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
+
+# One thread is claimed, so numpy gets one; ours takes as many as it is told.
+bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (ARGS='--passes 3')
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python bench/aggregation.py --out build/aggregation.jsonl $(ARGS)
+	build/peers/bin/python bench/peers/plot.py build/aggregation.jsonl build/aggregation.png
 
 fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from _aggregation.inputs import bad_inputs
+from _aggregation.limit import ciphers
 from _aggregation.memory import peaks, print_peak
 from _aggregation.peers import Peers
 from _aggregation.sealed import Pass, Round, clip_for, weights_for
@@ -58,6 +59,7 @@ FLOORS = (
 MORE = (
     Ratio("mean_finished_1t_over_aes", "mean_1t", "aes_1t"),
     Ratio("mean_2t_over_aes_2t", "sums_2t", "aes_2t"),
+    Ratio("mean_1t_over_by_segment", "mean_1t", "by_segment_1t"),
     Ratio("mean_1t_over_preallocated", "mean_1t", "preallocated_1t"),
     Ratio("mean_1t_over_nvflare", "mean_1t", "nvflare_mean"),
     Ratio("mean_2t_over_nvflare", "mean_2t", "nvflare_mean"),
@@ -65,7 +67,14 @@ MORE = (
     Ratio("krum_over_flower", "krum_1t", "flower_krum"),
     Ratio("krum_2t_over_1t", "krum_2t", "krum_1t"),
 )
-PEERS = ("flower_mean", "flower_dp", "flower_median", "flower_trimmed", "flower_krum", "nvflare_mean")
+PEERS = (
+    "flower_mean",
+    "flower_dp",
+    "flower_median",
+    "flower_trimmed",
+    "flower_krum",
+    "nvflare_mean",
+)
 
 
 def run(options: argparse.Namespace) -> Iterator[Figure]:
@@ -83,15 +92,27 @@ def run(options: argparse.Namespace) -> Iterator[Figure]:
 def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) -> Iterator[Figure]:
     sealed = Round(clients, elements)
     peers.ask(
-        "load", clients=clients, elements=elements, weights=weights_for(clients), clip=clip_for(elements)
+        "load",
+        clients=clients,
+        elements=elements,
+        weights=weights_for(clients),
+        clip=clip_for(elements),
     )
     seconds, memory = _interleaved(_tasks(sealed), peers, sealed, passes)
     rates = {
         name: [sealed.bytes / second / 1e9 for second in taken] for name, taken in seconds.items()
     }
+    cipher = {"ipsec-mb": "ipsec_mb", "openssl": "evp"}[_kernel.AEAD]
+    more = [
+        *MORE,
+        *(
+            Ratio(f"mean_{t}t_over_kernel_cipher_{t}t", f"sums_{t}t", f"{cipher}_{t}t")
+            for t in (1, 2)
+        ),
+    ]
     for name, rate in rates.items():
         yield _figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
-    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in MORE)]:
+    for ratio, floor in [*FLOORS, *((ratio, None) for ratio in more)]:
         ours, against = rates[ratio.ours], rates[ratio.against]
         yield _figure(
             f"{ratio.name}{suffix}",
@@ -108,9 +129,14 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
 def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
     tasks: dict[str, Callable[[], Pass]] = {
         "naive_1t": sealed.naive,
+        "by_segment_1t": sealed.by_segment,
         "preallocated_1t": sealed.preallocated,
     }
     for threads in (1, 2):
+        for name, cipher in ciphers().items():
+            tasks[f"{name}_{threads}t"] = lambda cipher=cipher, threads=threads: (
+                sealed.kernel_cipher(cipher, threads)
+            )
         tasks |= {
             f"{name}_{threads}t": task
             for name, task in {
@@ -156,9 +182,9 @@ def _check(name: str, sample: list[float], sealed: Round) -> None:
     """Raise `SystemExit` unless the result is what it should be: a benchmark of wrong results is worth nothing."""
     peer = name.startswith(("flower", "nvflare"))
     rule = name.split("_")[1 if peer else 0]
-    plain = peer or rule in ("naive", "preallocated")
+    plain = peer or rule in ("naive", "by", "preallocated")
     expected = sealed.expected(
-        "mean" if rule in ("sums", "naive", "preallocated") else rule, clipped=not plain
+        "mean" if rule in ("sums", "naive", "by", "preallocated") else rule, clipped=not plain
     )
     if expected is not None and not np.allclose(sample, expected, rtol=1e-3, atol=1e-6):
         raise SystemExit(f"{name} gave another result than it should; its speed says nothing")
@@ -186,9 +212,13 @@ def _figure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--passes", type=int, default=PASSES)
-    parser.add_argument("--shapes", default=SHAPES, help="clients x elements, the first being the main one")
+    parser.add_argument(
+        "--shapes", default=SHAPES, help="clients x elements, the first being the main one"
+    )
     parser.add_argument("--skip-memory", action="store_true")
     parser.add_argument("--out", type=Path, help="write the lines here too")
     parser.add_argument("--peak", help=argparse.SUPPRESS)

@@ -69,7 +69,7 @@ def _sealed(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _peak_of_child(rule: str, clients: list[dict[str, str]]) -> int:
-    command = [sys.executable, Path(__file__).parents[1] / "aggregation.py", "--peak", rule]
+    command = [sys.executable, str(Path(__file__).parents[1] / "aggregation.py"), "--peak", rule]
     result = subprocess.run(
         command, input=json.dumps(clients), check=True, capture_output=True, text=True
     )

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / "build" / "peers" / "bin" / "python"
@@ -34,7 +34,7 @@ class Peers:
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError("the peers' process ended; what it wrote last says why")
-        return json.loads(answer)
+        return cast(dict[str, Any], json.loads(answer))
 
     def __enter__(self) -> Self:
         return self

@@ -13,10 +13,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from _aggregation.limit import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from placet.enclave.worker.federation import (
+    Aggregate,
     Krum,
     Mean,
     MemorySource,
@@ -30,7 +32,14 @@ from placet.enclave.worker.federation import (
     multiplier,
     noise_sigma,
 )
-from placet.sealing import HEADER_BYTES, StreamKey, open_header, seal_stream
+from placet.sealing import (
+    HEADER_BYTES,
+    ObjectDescriptor,
+    StreamKey,
+    open_header,
+    open_stream,
+    seal_stream,
+)
 
 Floats = NDArray[np.float32]
 Pass = tuple[float, list[float]]
@@ -75,7 +84,10 @@ class Round:
         self.shape = Shape(elements, "float32", segment_bytes)
         self.clip = clip_for(elements)
         self.updates: list[Update] = []
+        self.files: list[io.BytesIO] = []
         self.sealed: list[memoryview] = []
+        self.descriptors: list[ObjectDescriptor] = []
+        self.keys: list[tuple[bytes, bytes]] = []
         self.ciphers: list[tuple[AESGCM, list[Segment]]] = []
         self.heads = np.empty((clients, min(SAMPLE, elements)))
         self.norms = np.empty(clients)
@@ -90,10 +102,17 @@ class Round:
         norm = self.norms[client] = float(np.sqrt(np.dot(values, values.astype(np.float64))))
         key, sink = StreamKey.generate(), io.BytesIO()
         descriptor = seal_stream(
-            io.BytesIO(values.data), sink, key, kind="bench", labels=(), segment_size=self.shape.segment_bytes
+            io.BytesIO(values.data),
+            sink,
+            key,
+            kind="bench",
+            labels=(),
+            segment_size=self.shape.segment_bytes,
         )
         sealed = sink.getbuffer()
+        self.files.append(sink)
         self.sealed.append(sealed)
+        self.descriptors.append(descriptor)
         self.updates.append(
             Update(
                 client=f"client-{client:04}",
@@ -106,6 +125,7 @@ class Round:
             )
         )
         derived, prefix = open_header(bytes(sealed[:HEADER_BYTES]), key, descriptor.id)
+        self.keys.append((derived, prefix))
         self.ciphers.append((AESGCM(derived), _segments(sealed, prefix, self.shape)))
 
     @property
@@ -133,7 +153,7 @@ class Round:
         """Sealed updates to a new float32 model."""
         start = time.perf_counter()
         result = aggregate(self.updates, self.shape, rule, threads=threads, smallest=2)
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+        self._finish(result, threads)
         return time.perf_counter() - start, self._head()
 
     def sums(self, rule: Rule, threads: int) -> Pass:
@@ -141,7 +161,7 @@ class Round:
         start = time.perf_counter()
         result = aggregate(self.updates, self.shape, rule, threads=threads, smallest=2)
         seconds = time.perf_counter() - start
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+        self._finish(result, threads)
         return seconds, self._head()
 
     def private(self, threads: int, *, drawing: bool) -> Pass:
@@ -152,8 +172,10 @@ class Round:
             noise.wait()
             if not drawing:
                 start = time.perf_counter()
-            result = aggregate(updates, self.shape, Mean(), threads=threads, smallest=2, noise=noise)
-        finish(result.sums, result.divisor, clip=self.clip, rate=1.0, base=None, out=self.out)
+            result = aggregate(
+                updates, self.shape, Mean(), threads=threads, smallest=2, noise=noise
+            )
+        self._finish(result, threads)
         return time.perf_counter() - start, self._head()
 
     def trimmed(self) -> Rule:
@@ -165,18 +187,32 @@ class Round:
     # What a user would write, and the limits.
 
     def naive(self) -> Pass:
-        """Decrypt, frombuffer, multiply, add."""
+        """Decrypt, frombuffer, multiply, add: one update after the other."""
+        start = time.perf_counter()
+        total = np.zeros(self.shape.elements, np.float32)
+        for file, descriptor, update in zip(
+            self.files, self.descriptors, self.updates, strict=True
+        ):
+            with open_stream(file, update.key, descriptor, leaf_hashes=None) as reader:
+                total += np.float32(update.weight) * np.frombuffer(reader.read(), np.float32)
+        total /= np.float32(sum(update.weight for update in self.updates))
+        return time.perf_counter() - start, total[:SAMPLE].tolist()
+
+    def by_segment(self) -> Pass:
+        """The same segment by segment, so that what is decrypted is still in the cache when it is added."""
         start = time.perf_counter()
         total = np.zeros(self.shape.elements, np.float32)
         for (cipher, segments), update in zip(self.ciphers, self.updates, strict=True):
             for segment in segments:
-                values = np.frombuffer(cipher.decrypt(segment.nonce, segment.sealed, None), np.float32)
+                values = np.frombuffer(
+                    cipher.decrypt(segment.nonce, segment.sealed, None), np.float32
+                )
                 total[segment.start : segment.stop] += np.float32(update.weight) * values
         total /= np.float32(sum(update.weight for update in self.updates))
         return time.perf_counter() - start, total[:SAMPLE].tolist()
 
     def preallocated(self) -> Pass:
-        """The same by someone who knows what allocation costs: two buffers, used again and again."""
+        """The same again by someone who knows what allocation costs: two buffers, used again and again."""
         start = time.perf_counter()
         total = np.zeros(self.shape.elements, np.float32)
         scaled = np.empty(self.shape.segment_bytes // 4, np.float32)
@@ -199,6 +235,15 @@ class Round:
         _on_threads(_decrypt, tasks)
         return time.perf_counter() - start, []
 
+    def kernel_cipher(self, cipher: Cipher, threads: int) -> Pass:
+        """The same by one of the libraries that the kernel can use, in one call a thread."""
+        tasks = [
+            (self.keys[thread::threads], self.sealed[thread::threads]) for thread in range(threads)
+        ]
+        start = time.perf_counter()
+        _on_threads(lambda task: cipher.open(*task, self.shape.segment_bytes), tasks)
+        return time.perf_counter() - start, []
+
     def read(self, threads: int) -> Pass:
         """Nothing but reading the sealed bytes."""
         tasks = [self.sealed[thread::threads] for thread in range(threads)]
@@ -206,8 +251,19 @@ class Round:
         _on_threads(_sum_up, tasks)
         return time.perf_counter() - start, []
 
+    def _finish(self, result: Aggregate, threads: int) -> None:
+        finish(
+            result.sums,
+            result.divisor,
+            clip=self.clip,
+            rate=1.0,
+            base=None,
+            out=self.out,
+            threads=threads,
+        )
+
     def _head(self) -> list[float]:
-        return self.out[:SAMPLE].tolist()
+        return [float(value) for value in self.out[:SAMPLE]]
 
 
 def _segments(sealed: memoryview, prefix: bytes, shape: Shape) -> list[Segment]:
@@ -228,7 +284,9 @@ def _decrypt(ciphers: Sequence[tuple[AESGCM, list[Segment]]]) -> None:
     for cipher, segments in ciphers:
         decrypt_into = cipher.decrypt_into
         for segment in segments:
-            decrypt_into(segment.nonce, segment.sealed, None, plain[: len(segment.sealed) - TAG_BYTES])
+            decrypt_into(
+                segment.nonce, segment.sealed, None, plain[: len(segment.sealed) - TAG_BYTES]
+            )
 
 
 def _sum_up(streams: Sequence[memoryview]) -> None:
@@ -242,4 +300,3 @@ def _on_threads(work: Callable[[Any], None], tasks: Sequence[Any]) -> None:
         return
     with ThreadPoolExecutor(len(tasks)) as pool:
         list(pool.map(work, tasks))
-

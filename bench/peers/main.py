@@ -68,7 +68,8 @@ class Round:
             {name: Array(layer) for name, layer in layers(values).items()} for values in updates
         ]
         self.nvflare_updates = [
-            {name: in_place(array) for name, array in update.items()} for update in self.flower_updates
+            {name: in_place(array) for name, array in update.items()}
+            for update in self.flower_updates
         ]
         self.weights = weights
         self.clip = clip
@@ -78,7 +79,12 @@ class Round:
         request = Message(RecordDict(), dst_node_id=1, message_type="train")
         return [
             Message(
-                RecordDict({"arrays": ArrayRecord(arrays), "metrics": MetricRecord({"num-examples": weight})}),
+                RecordDict(
+                    {
+                        "arrays": ArrayRecord(arrays),
+                        "metrics": MetricRecord({"num-examples": weight}),
+                    }
+                ),
                 reply_to=request,
             )
             for arrays, weight in zip(self.flower_updates, self.weights, strict=True)
@@ -103,7 +109,9 @@ class Round:
     def nvflare(self):
         helper = WeightedAggregationHelper()
         start = time.perf_counter()
-        for client, (update, weight) in enumerate(zip(self.nvflare_updates, self.weights, strict=True)):
+        for client, (update, weight) in enumerate(
+            zip(self.nvflare_updates, self.weights, strict=True)
+        ):
             helper.add(update, weight, f"client-{client}", 1)
         result = helper.get_result()
         return time.perf_counter() - start, result["layer-0"]
@@ -171,10 +179,17 @@ def bad(case):
     values, weight = BAD[case]
     current = Round([*HONEST, values], [1, 1, 1, 1, weight], 10.0)
     result = {}
-    for name in ("flower_mean", "flower_dp", "flower_median", "flower_trimmed", "flower_krum", "nvflare_mean"):
+    for name in (
+        "flower_mean",
+        "flower_dp",
+        "flower_median",
+        "flower_trimmed",
+        "flower_krum",
+        "nvflare_mean",
+    ):
         try:
             result[name] = described(tasks(current)[name]()[1])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  what it is, is the result
             result[name] = f"the round ends: {type(error).__name__}"
     return result
 
@@ -186,7 +201,11 @@ def described(model):
         return "the model is infinite"
     # The honest clients' values are from 0.1 to 0.4, noise not counted.
     mean = float(model.mean(dtype=np.float64))
-    return f"accepted: the model is about {mean:.3g}" if math.isfinite(mean) else "the model is infinite"
+    return (
+        f"accepted: the model is about {mean:.3g}"
+        if math.isfinite(mean)
+        else "the model is infinite"
+    )
 
 
 def main():

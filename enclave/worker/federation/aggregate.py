@@ -84,7 +84,7 @@ def aggregate(
         if noise is not None:
             noise.add_to(sums)
     except BaseException:
-        _kernel.wipe(sums)
+        _kernel.wipe(sums.data)
         raise
     divisor = folded.divisor if noise is None else len(updates)
     return Aggregate(
@@ -141,7 +141,7 @@ def _gram(
 
     def gram(cohort: _kernel.Cohort, windows: Sequence[Buffer], first: int, count: int) -> None:
         part = np.zeros_like(products)
-        cohort.gram(windows, first, count, part)
+        cohort.gram(windows, first, count, part.data)
         with lock:
             np.add(products, part, out=products)
 
@@ -149,11 +149,9 @@ def _gram(
     return products.tolist(), lost
 
 
-def _part(
-    sums: "NDArray[np.int64]", cohort: _kernel.Cohort, first: int, count: int
-) -> "NDArray[np.int64]":
+def _part(sums: "NDArray[np.int64]", cohort: _kernel.Cohort, first: int, count: int) -> memoryview:
     start, stop = cohort.elements_of(first, count)
-    return sums[start:stop]
+    return sums[start:stop].data
 
 
 def _names(clients: Sequence[Opened]) -> tuple[str, ...]:

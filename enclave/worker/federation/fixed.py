@@ -6,6 +6,7 @@ A real vector of L2 norm `clip` becomes an integer vector of norm LIMIT. Everyth
 
 import math
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -25,8 +26,8 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # their sum stays below 2^63.
 _LARGEST_SUM = 1 << 62
 _LARGEST_SIGMA = 1 << 40
-# As much as fits in a core's cache beside its conversions.
-_CHUNK = 1 << 14
+# Elements at a time: as float64 they fit in a core's second-level cache.
+_CHUNK = 1 << 16
 
 
 def multiplier(clip: float, declared_norm: float, scale: float = 1.0) -> float:
@@ -92,22 +93,28 @@ def finish(
     rate: float,
     base: "NDArray[np.float32] | None",
     out: "NDArray[np.float32]",
+    threads: int = 1,
 ) -> None:
     """Write out = base + rate * (clip / LIMIT) * sums / divisor, in float64, rounded to float32 once.
 
     `sums`, `base` and `out` have the shape (elements,); without `base` it is zero; `base` may be `out`. What is beyond
-    the range of float32 becomes its largest value. Each element goes through the same three IEEE operations, so the
-    result is the same on every machine. Memory is two chunks, whatever the size.
+    the range of float32 becomes its largest value. Each element goes through the same IEEE operations, so the result is
+    the same on every machine and any number of threads. Memory is a chunk a thread, whatever the size.
     """
     if sums.shape != out.shape or (base is not None and base.shape != out.shape):
         raise ValueError("sums, base and out must have the same shape")
     factor = rate * (clip / LIMIT) / divisor
-    wide = np.empty(_CHUNK, np.float64)
-    for start in range(0, len(out), _CHUNK):
-        part = slice(start, min(start + _CHUNK, len(out)))
-        values = wide[: part.stop - start]
-        np.multiply(sums[part], factor, out=values)
-        if base is not None:
-            np.add(values, base[part], out=values)
-        np.clip(values, -_LARGEST_FLOAT32, _LARGEST_FLOAT32, out=values)
-        out[part] = values
+
+    def run(first: int) -> None:
+        wide = np.empty(min(_CHUNK, len(out)), np.float64)
+        for start in range(first * _CHUNK, len(out), threads * _CHUNK):
+            part = slice(start, min(start + _CHUNK, len(out)))
+            values = wide[: part.stop - start]
+            np.multiply(sums[part], factor, out=values)
+            if base is not None:
+                np.add(values, base[part], out=values)
+            np.clip(values, -_LARGEST_FLOAT32, _LARGEST_FLOAT32, out=values)
+            out[part] = values
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, range(threads)))

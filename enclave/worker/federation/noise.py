@@ -72,7 +72,7 @@ class Noise:
         """Stop drawing, and wipe what was drawn."""
         self._closed.set()
         wait(self._drawn)
-        _kernel.wipe(self._values)
+        _kernel.wipe(self._values.data)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +87,7 @@ class Noise:
         try:
             while done < len(out) and not self._closed.is_set():
                 stream.update_into(zeros[kept:], random[kept:])
-                written, consumed = _kernel.discrete_gaussian(random, self.sigma, out[done:])
+                written, consumed = _kernel.discrete_gaussian(random, self.sigma, out[done:].data)
                 done += written
                 # What was too short for one more sample begins the next block.
                 kept = _BLOCK_BYTES - consumed

@@ -119,7 +119,7 @@ def make_clients() -> MakeClients:
                 values = np.clip(values * 30, -127, 127)
             else:
                 values *= np.float32(CLIP * (0.5 + number % 3) / norm)
-            more = {"scale": 0.01, **terms} if shape.encoding == "int8" else terms
+            more: dict[str, Any] = {"scale": 0.01, **terms} if shape.encoding == "int8" else terms
             clients.append(Client(shape, values, name=f"client-{number:03}", **more))
         return clients
 

@@ -209,9 +209,9 @@ def test_terms_that_cannot_be_are_refused(make_clients: Any) -> None:
         aggregate([updates[0], updates[0]], SMALL, Mean(), smallest=1)
     with pytest.raises(ValueError, match="at least 1"):
         aggregate(updates, SMALL, Mean(), smallest=0)
-    for shape in ({"elements": 0}, {"encoding": "float64"}, {"segment_bytes": 1000}):
+    for shape in ((0, "float32", 16384), (1, "float64", 16384), (1, "float32", 1000)):
         with pytest.raises(ValueError):
-            Shape(**{"elements": 1, "encoding": "float32", **shape})
+            Shape(*shape)
 
 
 @pytest.mark.parametrize("weight", [0, -1, 2**31, 10**18])

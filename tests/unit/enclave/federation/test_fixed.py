@@ -134,15 +134,15 @@ def test_the_way_back_is_within_a_few_roundings_of_the_truth(
         assert abs(Fraction(value) - exact) <= slack
 
 
-def test_the_way_back_does_not_depend_on_chunks_and_may_be_in_place() -> None:
-    sums = np.random.default_rng(3).integers(-(2**50), 2**50, 40_000)
-    base = np.random.default_rng(4).standard_normal(40_000).astype(np.float32)
+def test_the_way_back_does_not_depend_on_chunks_or_threads_and_may_be_in_place() -> None:
+    sums = np.random.default_rng(3).integers(-(2**50), 2**50, 200_001)
+    base = np.random.default_rng(4).standard_normal(200_001).astype(np.float32)
     whole, parts = np.empty_like(base), np.empty_like(base)
     finish(sums, 7, clip=1.5, rate=0.5, base=base, out=whole)
-    for start in range(0, 40_000, 999):
-        part = slice(start, start + 999)
+    for start in range(0, 200_001, 9999):
+        part = slice(start, start + 9999)
         finish(sums[part], 7, clip=1.5, rate=0.5, base=base[part], out=parts[part])
-    finish(sums, 7, clip=1.5, rate=0.5, base=base, out=base)
+    finish(sums, 7, clip=1.5, rate=0.5, base=base, out=base, threads=3)
     assert whole.tobytes() == parts.tobytes() == base.tobytes()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each rule keeps, and which clients Krum selects."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from placet.enclave.worker.federation import Krum, Mean, Median, Trimmed
 
 
-def gram(points: list[tuple[int, ...]]) -> list[list[int]]:
+def gram(points: Sequence[tuple[int, ...]]) -> list[list[int]]:
     return [[sum(x * y for x, y in zip(a, b, strict=True)) for b in points] for a in points]
 
 
