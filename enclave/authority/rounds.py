@@ -15,7 +15,7 @@ from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, inspect
 from placet.governance.federation_state import FederationState
 from placet.governance.leasing import find_lease
-from placet.governance.rounds import SealedUpdate, find_federation
+from placet.governance.rounds import SealedUpdate, find_federation, round_job
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
@@ -66,10 +66,13 @@ def retired_by_close(core: Core, lease: str) -> list[enclaves_pb2.Secret]:
     federation = core.ledger.state.federations.get(known.proposal)
     if federation is None:
         return []
-    attempts = core.ledger.proposal(known.proposal).document.federate.attempts
-    if known.attempt < attempts:
+    terms, number = (
+        core.ledger.proposal(known.proposal).document.federate,
+        federation.current.number,
+    )
+    if known.attempt < terms.attempts or known.job != round_job(known.proposal, number):
         return []
-    return [core.store.retire_round(known.proposal, federation.current.number)]
+    return [core.store.retire_round(known.proposal, number)]
 
 
 def _update_key(update: Update, found: SealedUpdate, organisation: str) -> UpdateKey:

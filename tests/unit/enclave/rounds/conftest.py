@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from placet.client.auditing import GivenDocuments, attest
 from placet.enclave.round_keys import RoundKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
+from placet.governance.audit import audit
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
     Federate,
@@ -39,6 +41,7 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
+from placet.governance.log import VerifierKey
 from placet.governance.rounds import SealedUpdate, round_job
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2
@@ -150,6 +153,12 @@ class Federation:
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """Every entry of a kind."""
         return [e for e in map(parse_object, self.host.entries) if e["kind"] == kind]
+
+    def audit(self) -> Any:
+        """What an auditor finds who judges all of the log again."""
+        host, log = self.host, VerifierKey.from_text(self.council.log)
+        documents = GivenDocuments(host.documents)
+        return audit(host.entries, documents, log, host.checkpoint, attest=attest)
 
     # What the host asks for.
 

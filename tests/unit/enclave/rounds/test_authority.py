@@ -240,6 +240,10 @@ _REFUSED: dict[str, tuple[str, Callable[[Any, Any], dict[str, Any]]]] = {
     "another federation": ("FEDERATION_NOT_FOUND", lambda f, s: {"federation": _ELSEWHERE}),
     "another round": ("ROUND_NOT_OPEN", lambda f, s: {"round": 2}),
     "another layout": ("UPDATE_MALFORMED", lambda f, s: {"layout": _ELSEWHERE}),
+    "a bound that no model without noise is within": (
+        "PRIVACY_BUDGET",
+        lambda f, s: {"epsilon": "100", "delta": "1e-6"},
+    ),
     "no weight": ("UPDATE_MALFORMED", _changed("weight", 0)),
     "too much weight": ("UPDATE_MALFORMED", _changed("weight", 1001)),
     "the most weight there is": ("UPDATE_MALFORMED", _changed("weight", 2**32 - 1)),
@@ -312,6 +316,7 @@ def test_a_client_that_left_sits_out_and_is_let_in_again(play: Play, rounds: Any
         await federation.open()
         assert [e["client"] for e in federation.entries("lift")] == ["ana"]
         await federation.send("ana", rounds.Sent.of(rounds.vector(1)))
+        assert federation.audit().complete
 
     play(story)
 
@@ -332,6 +337,7 @@ def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play, rounds
         assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
         await federation.open()
         assert federation.opened["round"] == 2
+        assert federation.audit().complete
 
     play(story, round_seconds=1)
 
@@ -369,6 +375,7 @@ def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play, rou
         assert stage.host.secrets[name] != wrapped
         await federation.open()
         assert federation.opened["round"] == 2
+        assert federation.audit().complete
 
     play(story)
 
@@ -469,6 +476,7 @@ def test_everything_survives_a_restart_between_any_two_steps(
             await federation.open(ticket=False)
         assert [e["round"] for e in federation.entries("aggregate")] == [1, 2]
         assert len(federation.entries("update")) == 2 * len(clients)
+        assert federation.audit().complete
 
     play(story, initial)
 

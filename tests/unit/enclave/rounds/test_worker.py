@@ -166,7 +166,8 @@ def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Pa
     async def story(stage: Any, federation: Any) -> None:
         values = dict[str, Any]()
         for number, client in enumerate(federation.terms.roster):
-            draw = np.random.default_rng(number).integers(-128, 128, rounds.layout.elements)
+            random = np.random.default_rng(number)
+            draw: NDArray[np.int64] = random.integers(-128, 128, rounds.layout.elements)
             scale = float(np.float32(1e-4 * (number + 1) / 8))
             values[client] = draw * scale
             await federation.send(client, rounds.Sent.of_int8(draw.astype(np.int8), scale))
@@ -271,6 +272,7 @@ def test_noise_of_the_right_scale_is_added_and_who_left_counts_as_zero(
         assert federation.terms.sigma == CLIP_UNITS // 2
         assert abs(float(np.std(noise)) / sigma - 1) < 0.06  # six standard errors
         assert abs(float(np.mean(noise))) < 6 * sigma / np.sqrt(noise.size)
+        assert federation.audit().complete
 
     play(story, noise="0.5", largest_weight=1)
 
