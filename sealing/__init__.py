@@ -47,13 +47,14 @@ from placet.sealing.errors import (
 )
 
 __all__ = [
+    "HEADER_BYTES",
+    "SEGMENT_SIZES",
     "DescriptorMalformed",
     "EnvelopeForged",
     "EnvelopeKeyMismatch",
     "EnvelopeMalformed",
     "EnvelopeRefused",
     "EnvelopeSuiteUnsupported",
-    "HEADER_BYTES",
     "HPKEPrivateKey",
     "HPKEPublicKey",
     "KeyCommitmentMismatch",
@@ -63,7 +64,6 @@ __all__ = [
     "ObjectDescriptor",
     "ObjectRootMismatch",
     "ReadableSource",
-    "SEGMENT_SIZES",
     "SealingError",
     "SeekableSource",
     "SegmentForged",
