@@ -5,6 +5,7 @@
     evaluate      a ticket on paper                             account, explain: what came out, in words
     admission     what people bring into the log                grants, leasing: what the authority does on it
     state         what the log folds to                         ledger: state, tree and documents together
+    privacy       what releases cost, and budgets               gaussian: the exact trade-off of the Gaussian mechanism
     audit         the whole log judged again                    log/: Merkle tree, checkpoints, proofs
 
 The names below are the public ones. Two functions are named as their modules are, and are imported from these:
@@ -61,12 +62,17 @@ from placet.governance.contexts import (
     update_info,
 )
 from placet.governance.documents import (
+    UNBOUNDED,
     Action,
     Amendment,
     Ballot,
     Between,
+    Budget,
+    Charged,
     Charter,
     Constitution,
+    Cost,
+    Declared,
     Delete,
     Demand,
     Evidence,
@@ -204,7 +210,9 @@ from placet.governance.evaluate import (
 )
 from placet.governance.explain import (
     explain_account,
+    explain_charged,
     explain_constitution,
+    explain_cost,
     explain_grant,
     explain_proposal,
     explain_refusal,
@@ -223,6 +231,7 @@ from placet.governance.federation import (
     verify_model_request,
 )
 from placet.governance.grants import (
+    charges_of,
     check_live,
     find_grants,
 )
@@ -253,6 +262,13 @@ from placet.governance.ledger import (
     principal_of,
     verify_every_seat,
 )
+from placet.governance.privacy import (
+    check_budget,
+    describe_cost,
+    epsilon_at,
+    gaussian_cost,
+    is_within,
+)
 from placet.governance.receipts import (
     receipt_for,
 )
@@ -269,6 +285,7 @@ from placet.governance.state import (
     GrantState,
     JoinState,
     LeaseState,
+    PrivacyState,
     ProposalState,
     State,
     use_of,
@@ -279,6 +296,7 @@ __all__ = [
     "LEFT_REASONS",
     "MAX_BALLOTS",
     "MAX_DOCUMENT",
+    "UNBOUNDED",
     "Account",
     "Action",
     "ActionNotSupported",
@@ -297,12 +315,16 @@ __all__ = [
     "BallotState",
     "Between",
     "BoundToMismatch",
+    "Budget",
+    "Charged",
     "Charter",
     "Claimed",
     "ClientQuarantined",
     "CohortTooSmall",
     "Constitution",
     "ConstitutionInvalid",
+    "Cost",
+    "Declared",
     "Delete",
     "Demand",
     "DemandAccount",
@@ -371,6 +393,7 @@ __all__ = [
     "Party",
     "Predicate",
     "PrivacyBudget",
+    "PrivacyState",
     "Proposal",
     "ProposalState",
     "PublicKey",
@@ -422,6 +445,8 @@ __all__ = [
     "admit",
     "all_keys",
     "bound_digest",
+    "charges_of",
+    "check_budget",
     "check_goes_on",
     "check_in_office",
     "check_lease",
@@ -431,13 +456,17 @@ __all__ = [
     "check_not_vetoed",
     "check_uses",
     "decode",
+    "describe_cost",
     "digest_of",
     "encode",
     "enter_ballot",
     "enter_proposal",
+    "epsilon_at",
     "evidence_context",
     "explain_account",
+    "explain_charged",
     "explain_constitution",
+    "explain_cost",
     "explain_grant",
     "explain_proposal",
     "explain_refusal",
@@ -445,8 +474,10 @@ __all__ = [
     "find_federation",
     "find_grants",
     "find_lease",
+    "gaussian_cost",
     "in_log",
     "inspect",
+    "is_within",
     "judge",
     "judge_aggregate",
     "judge_amendment",

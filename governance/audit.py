@@ -13,10 +13,9 @@ An entry whose documents were not given is folded in without steps 2 and 3, and 
 audit with `EntryInvalid`, which names the entry. Not shown by any replay: that nothing was done without an entry.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
@@ -24,6 +23,7 @@ from placet.governance.codec import Json, encode, parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Header, Lease, Receipt, Release
 from placet.governance.documents.work import check_hpke
+from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
 from placet.governance.evaluate import check_log
@@ -31,34 +31,7 @@ from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
 from placet.governance.receipts import receipt_for
-from placet.governance.state import Entry
-
-# What entries hold besides kind and times. Text, but for these.
-_FIELDS = {
-    "charter": "log constitution charter nonce",
-    "constitution": "constitution proposal",
-    "boot": "boot identity evidence nonce",
-    "proposal": "proposal nonce",
-    "ballot": "ballot nonce proposal seat sequence vote",
-    "stop": "stop nonce by action target",
-    "grant": "grant nonce object owner",
-    "join": "worker bound_to measurement evidence nonce lapses",
-    "lease": "lease proposal job attempt worker grants deadline judged",
-    "renewal": "lease deadline",
-    "release": "lease proposal job release receipt",
-    "close": "lease job why",
-    "open": "proposal round key closes",
-    "update": "update nonce proposal round client",
-    "cohort": "proposal round standing counted",
-    "aggregate": "lease proposal job round release receipt left until",
-    "lift": "proposal client round",
-}
-_NUMBERS = frozenset(
-    {"sequence", "lapses", "attempt", "deadline", "judged", "round", "closes", "until"}
-)
-_LISTS = {"at": int, "grants": str, "counted": str}
-_TABLES = {"left": str}
-_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
+from placet.governance.state import Entry, PrivacyState
 
 # The field by which later entries are traced to an enclave.
 _ENCLAVE = {"boot": "boot", "join": "worker"}
@@ -135,13 +108,17 @@ class NotChecked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them."""
+    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them.
+
+    privacy: what each data owner has been charged, by all entries.
+    """
 
     log: str
     size: int
     root: str
     checked: int
     not_checked: tuple[NotChecked, ...]
+    privacy: dict[str, PrivacyState]
 
     @property
     def complete(self) -> bool:
@@ -178,7 +155,8 @@ def audit(
             expected=f"{covered.size} entries, sha256:{covered.root.hex()}",
             actual=f"{size} entries, {root}",
         )
-    return AuditReport(log.to_text(), size, root, size - len(not_checked), tuple(not_checked))
+    checked, privacy = size - len(not_checked), replay.ledger.state.privacy
+    return AuditReport(log.to_text(), size, root, checked, tuple(not_checked), privacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +219,7 @@ class _Replay:
     def _parse(self, data: bytes) -> tuple[Entry, Times]:
         """Step 1."""
         entry = parse_object(data, MAX_ENTRY_BYTES)
-        fields = _FIELDS.get(str(entry.get("kind")))
-        if fields is None or not _has_form(entry, fields) or _encoded(entry) != data:
+        if not has_form(entry) or _encoded(entry) != data:
             raise _differs("an entry of a known kind, in its one encoding", "another one")
         at_least, at_most = entry["at"]
         last = self.ledger.state.times.at_most
@@ -428,29 +405,6 @@ def _encoded(entry: Entry) -> bytes:
         return encode(entry)
     except ValueError:  # text that UTF-8 does not have
         return b""
-
-
-def _has_form(entry: Entry, fields: str) -> bool:
-    """Whether an entry has these fields and no others, each of its type."""
-    if entry.keys() != {"kind", "at", *fields.split()}:
-        return False
-    good = all(_is_typed(name, value) for name, value in entry.items())
-    return good and len(entry["at"]) == 2 and _is_hexadecimal(entry.get("nonce", "00"))
-
-
-def _is_typed(name: str, value: object) -> bool:
-    if isinstance(value, list):
-        item = _LISTS.get(name)
-        return all(type(found) is item for found in cast("list[object]", value))
-    if isinstance(value, dict):
-        item = _TABLES.get(name)
-        return all(type(found) is item for found in cast("Json", value).values())
-    plain = name not in _LISTS and name not in _TABLES
-    return plain and type(value) is (int if name in _NUMBERS else str)
-
-
-def _is_hexadecimal(text: str) -> bool:
-    return _HEXADECIMAL.fullmatch(text) is not None
 
 
 def _differs(expected: str, actual: str) -> EntryInvalid:

@@ -19,7 +19,16 @@ from placet.governance.admission import (
     in_log,
     readmit,
 )
-from placet.governance.documents import Federate, ModelRequest, Proposal, Release, Update
+from placet.governance.documents import (
+    UNBOUNDED,
+    Cost,
+    Federate,
+    ModelRequest,
+    Proposal,
+    Release,
+    Update,
+)
+from placet.governance.documents.federation import CLIP_UNITS
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
 from placet.governance.errors import (
     ClientQuarantined,
@@ -38,6 +47,7 @@ from placet.governance.evaluate import check_log
 from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
 from placet.governance.leasing import Appraise, check_outputs, check_release
 from placet.governance.ledger import Ledger, new_entry
+from placet.governance.privacy import check_budget, gaussian_cost
 from placet.governance.rounds import find_federation, next_round, round_job
 from placet.governance.state import Entry, State
 
@@ -188,6 +198,10 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
             expected=terms.layout.digest,
             actual=update.layout,
         )
+    cost = release_cost(terms)
+    if update.budget is not None:
+        charged = ledger.state.charged(update.client)
+        check_budget(update.client, update.budget, charged, cost)
     entry = new_entry(
         "update",
         times,
@@ -196,8 +210,14 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
         proposal=update.federation,
         round=update.round,
         client=update.client,
+        charge=cost.to_dict(),
     )
     return signed, entry
+
+
+def release_cost(terms: Federate) -> Cost:
+    """What the release of a round's model costs a client whose update counts."""
+    return gaussian_cost(CLIP_UNITS, terms.sigma) if terms.sigma else UNBOUNDED
 
 
 def _check_roster(terms: Federate, client: str) -> None:

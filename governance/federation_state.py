@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from placet.governance.documents.privacy import Cost
+
 if TYPE_CHECKING:
     from placet.governance.state import State
 
@@ -17,10 +19,11 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoggedUpdate:
-    """An update that the log has, by its digest, and the index of its entry."""
+    """An update that the log has, by its digest, the index of its entry, and what its client is charged for the round."""
 
     digest: str
     index: int
+    charge: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +70,49 @@ def _open(state: "State", entry: Entry) -> None:
     if federation.rounds and federation.current.status == "closed":
         # All its attempts are used up.
         federation.current.status = "void"
+        _settle(state, federation.current, spent=False)
     opened = RoundState(entry["round"], entry["key"], entry["closes"], state.size)
     federation.rounds.append(opened)
 
 
 def _update(state: "State", entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    update = LoggedUpdate(entry["update"], state.size)
+    update = LoggedUpdate(entry["update"], state.size, Cost.from_dict(entry["charge"]))
     state.federations[entry["proposal"]].current.updates[entry["client"]] = update
+    state.ledger_of(entry["client"]).reserved[update.digest] = update.charge
 
 
 def _cohort(state: "State", entry: Entry) -> None:
-    state.federations[entry["proposal"]].current.status = entry["standing"]
+    current = state.federations[entry["proposal"]].current
+    current.status = entry["standing"]
+    if current.status == "void":
+        _settle(state, current, spent=False)
 
 
 def _aggregate(state: "State", entry: Entry) -> None:
     lease, federation = state.leases[entry["lease"]], state.federations[entry["proposal"]]
     lease.status, lease.receipt = "released", entry["receipt"]
     lease.released_at = state.size
+    state.settle(lease, spent=bool(entry["receipt"]))
     for client, reason in entry["left"].items():
         federation.quarantined[client] = Quarantine(reason, entry["until"])
     federation.current.status = "released" if entry["receipt"] else "void"
+    _settle(state, federation.current, spent=bool(entry["receipt"]))
     if entry["receipt"]:
         federation.model = federation.models[entry["round"]] = lease.digest
 
 
 def _lift(state: "State", entry: Entry) -> None:
     del state.federations[entry["proposal"]].quarantined[entry["client"]]
+
+
+def _settle(state: "State", over: RoundState, *, spent: bool) -> None:
+    """A round is over: what its updates have reserved is spent, or given back."""
+    for client, update in over.updates.items():
+        ledger = state.ledger_of(client)
+        reserved = ledger.reserved.pop(update.digest)
+        if spent:
+            ledger.spent += reserved
 
 
 APPLY: dict[str, Callable[["State", Entry], None]] = {

@@ -8,7 +8,8 @@ from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
 from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.proposal import Amendment
+from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost
+from placet.governance.documents.proposal import Amendment, Job
 from placet.governance.documents.work import Work
 from placet.governance.errors import (
     GrantExpired,
@@ -21,6 +22,7 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import ValidTicket
 from placet.governance.ledger import Ledger
+from placet.governance.privacy import check_budget
 from placet.governance.state import GrantState, use_of
 from placet.sealing import HPKEPublicKey
 
@@ -36,6 +38,17 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
         _grant_for(ledger, ticket, proposal.body, name, job, times)
         for name in sorted(proposal.body.inputs)
     )
+
+
+def charges_of(proposal: Proposal) -> dict[str, Cost]:
+    """What a lease reserves of the ledger of each owner of an input: by the proposal's terms alone, and nothing that a worker
+    says. What a federation costs its clients is reserved by their updates.
+    """
+    if isinstance(proposal.body, Amendment):
+        return {}
+    terms = proposal.body.privacy if isinstance(proposal.body, Job) else None
+    owners = sorted({given.owner for given in proposal.body.inputs.values()})
+    return dict.fromkeys(owners, terms.cost if terms else UNBOUNDED)
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
@@ -95,7 +108,9 @@ def _grant_for(
         if state.object != wanted.object.digest or state.owner != wanted.owner:
             continue
         try:
-            _check_permits(check_live(ledger, state.digest, use, times), ticket)
+            grant = check_live(ledger, state.digest, use, times)
+            _check_permits(grant, ticket)
+            _check_privacy(ledger, grant, charges_of(ticket.proposal.document)[grant.owner])
         # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
         except GrantRefused as error:
             refusal = error
@@ -111,7 +126,7 @@ def _grant_for(
 
 
 def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
-    """Each bound of the grant in turn. Raises `GrantForbids` or `PrivacyBudget`."""
+    """Each bound of the grant on the proposal by itself, in turn. Raises `GrantForbids`."""
     proposal: Proposal = ticket.proposal.document
     body = proposal.work
     _check_listed("purposes", grant.purposes, [proposal.purpose])
@@ -126,12 +141,18 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
             raise _forbids("approvals", f"the approval of {seat}", "without it")
     if grant.witnesses == "demanded":
         raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")
-    if grant.privacy == "none":
+
+
+def _check_privacy(ledger: Ledger, grant: Grant, cost: Cost) -> None:
+    """The bound on the owner's whole ledger, whatever has been charged to it and under which grants."""
+    if isinstance(grant.privacy, Budget):
+        check_budget(grant.owner, grant.privacy, ledger.state.charged(grant.owner), cost)
+    elif grant.privacy == "none" and cost != Cost():
         raise PrivacyBudget(
-            "A job without privacy terms costs without bound, and the grant allows no cost.",
+            f"The grant of {grant.owner} allows no job that costs privacy, and one without privacy terms costs without bound.",
             claim="privacy",
             expected="none",
-            actual="unbounded",
+            actual="declared" if cost.bounded else "unbounded",
         )
 
 

@@ -17,7 +17,7 @@ from placet.governance.admission import (
     readmit,
 )
 from placet.governance.checks import check_text
-from placet.governance.codec import Json
+from placet.governance.codec import Json, to_plain
 from placet.governance.documents import Lease, Proposal, Release
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.work import Work
@@ -39,7 +39,7 @@ from placet.governance.errors import (
     Stopped,
 )
 from placet.governance.evaluate import bound_digest, check_log
-from placet.governance.grants import check_live
+from placet.governance.grants import charges_of, check_live
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.rounds import check_closed
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
@@ -106,6 +106,8 @@ def judge_lease(
 ) -> Entry:
     """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
 
+    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives it back.
+
     Once the log has the ticket, it is judged again by the log alone, unless it was just that, of this log, for this job,
     at these times. Append the entry only after the ticket's documents.
     """
@@ -129,6 +131,7 @@ def judge_lease(
         grants=list(admission.grants),
         deadline=lease.deadline,
         judged=ledger.tree.size,
+        charges=to_plain(charges_of(proposal.document)),
     )
 
 

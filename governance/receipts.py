@@ -4,8 +4,11 @@
 from placet.governance.account import Times
 from placet.governance.admission import standing_ballots
 from placet.governance.documents import (
+    Charged,
+    Cost,
     Federate,
     Header,
+    Job,
     Predicate,
     Proposal,
     Receipt,
@@ -17,6 +20,8 @@ from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge
 from placet.governance.leasing import find_lease
 from placet.governance.ledger import Ledger
+from placet.governance.rounds import find_federation
+from placet.governance.state import LeaseState
 
 
 def receipt_for(
@@ -46,13 +51,24 @@ def receipt_for(
             recipients=_recipients(job),
             approved_by=_approving(ledger, proposal, times),
             evidence=evidence,
-            privacy="unbounded: the job has no privacy terms",
+            privacy=_charged(ledger, lease, job),
             marks=marks,
             entry=ledger.tree.size,
             judged_at=lease.judged,
             released=times.at_most,
         )
     )
+
+
+def _charged(ledger: Ledger, lease: LeaseState, work: Work) -> Charged:
+    """What the release costs: the owners of inputs, and the clients whose updates counted."""
+    if not isinstance(work, Federate):
+        return Charged(lease.charges, declared=isinstance(work, Job) and work.privacy is not None)
+    updates = find_federation(ledger.state, lease.proposal).current.updates
+    clients = {client: update.charge for client, update in updates.items()}
+    # Who owns the initial model and sends updates as well has it all in one ledger.
+    both = {owner: cost + clients.get(owner, Cost()) for owner, cost in lease.charges.items()}
+    return Charged({**clients, **both}, declared=False)
 
 
 def _recipients(work: Work) -> tuple[str, ...]:

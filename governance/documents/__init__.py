@@ -25,19 +25,25 @@ from placet.governance.documents.federation import (
 from placet.governance.documents.grant import Between, Exactly, Grant
 from placet.governance.documents.header import Header, Seen, new_header
 from placet.governance.documents.lease import Lease, Release
+from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost, Declared
 from placet.governance.documents.proposal import Amendment, Job, Proposal
-from placet.governance.documents.receipt import Predicate, Receipt, Subject
+from placet.governance.documents.receipt import Charged, Predicate, Receipt, Subject
 from placet.governance.documents.rule import Action, Demand, Rule, When
 from placet.governance.documents.stop import Delete, Stop, StopAction
 from placet.governance.documents.work import Input, Output, Recipient, Scalar, Work
 
 __all__ = [
+    "UNBOUNDED",
     "Action",
     "Amendment",
     "Ballot",
     "Between",
+    "Budget",
+    "Charged",
     "Charter",
     "Constitution",
+    "Cost",
+    "Declared",
     "Delete",
     "Demand",
     "Evidence",

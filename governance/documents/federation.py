@@ -22,6 +22,7 @@ from placet.governance.checks import (
 )
 from placet.governance.codec import encode, malformed
 from placet.governance.documents.header import Header
+from placet.governance.documents.privacy import Budget
 from placet.governance.documents.work import (
     MAX_ATTEMPTS,
     Input,
@@ -37,7 +38,8 @@ MODEL = "model"  # the name of its one input, and of its one output
 
 # A coordinate is aggregated as an integer from -CLIP_UNITS to CLIP_UNITS; CLIP_UNITS stands for the clipping bound.
 CLIP_UNITS = 2**26
-MAX_ROSTER = 512
+# Whoever counts is listed in one entry of the log, and an entry has 64 KiB.
+MAX_ROSTER = 256
 MAX_ELEMENTS = 2**32
 _SUM_BOUND = 2**62
 
@@ -303,11 +305,13 @@ class Update:
         check_identifier("update.client", self.client)
         check_nonce("update.object", self.object)
         check_digest("update.commitment", "sha256:" + self.commitment)
-        if (self.epsilon == "any") != (self.delta == "any"):
-            raise malformed("update.delta", 'a bound where epsilon is one, or "any"', "the other")
-        if self.epsilon != "any":
-            check_decimal("update.epsilon", self.epsilon, "1e-6", "1e6")
-            check_decimal("update.delta", self.delta, "1e-15", "0.1")
+        if (self.epsilon, self.delta) != ("any", "any"):
+            Budget(self.epsilon, self.delta)
+
+    @property
+    def budget(self) -> Budget | None:
+        """The bound of the client's ledger; None where there is none."""
+        return None if self.epsilon == "any" else Budget(self.epsilon, self.delta)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from placet.governance.checks import (
 from placet.governance.codec import malformed
 from placet.governance.documents.federation import Federate
 from placet.governance.documents.header import Header
+from placet.governance.documents.privacy import Declared
 from placet.governance.documents.rule import Action
 from placet.governance.documents.work import (
     MAX_ATTEMPTS,
@@ -27,14 +28,17 @@ from placet.governance.documents.work import (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a proposal of action "job" asks for. `program` is the digest of the bundle; privacy terms come later: none."""
+    """What a proposal of action "job" asks for. `program` is the digest of the bundle.
+
+    privacy: what the program's author declares that a use costs; None: nothing is claimed, and it costs without bound.
+    """
 
     program: str
     inputs: dict[str, Input]
     parameters: dict[str, Scalar]
     outputs: dict[str, Output]
     recipients: tuple[Recipient, ...]
-    privacy: None
+    privacy: Declared | None
     attempts: int
     deadline_seconds: int
 

@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.governance import (
+    UNBOUNDED,
+    Cost,
     Entry,
     Federate,
     GovernanceError,
@@ -25,6 +28,7 @@ from placet.governance import (
     ModelRequest,
     Party,
     Proposal,
+    Receipt,
     Release,
     Rule,
     SealedUpdate,
@@ -38,7 +42,10 @@ from placet.governance import (
     audit,
     digest_of,
     encode,
+    epsilon_at,
     find_federation,
+    gaussian_cost,
+    inspect,
     judge_aggregate,
     judge_cohort,
     judge_lift,
@@ -239,11 +246,11 @@ def test_terms_that_contradict_themselves_are_refused(changes: dict[str, Any]) -
 
 
 def test_sums_cannot_overflow_at_the_largest_terms_that_are_let_through() -> None:
-    roster = tuple(f"c{n}" for n in range(512))
+    roster = tuple(f"c{n}" for n in range(256))
     largest = 2**31 - 1
     with pytest.raises(GovernanceError):
-        terms(roster=roster, largest_weight=2**27)
-    found = terms(roster=roster, largest_weight=2**27 - 1)
+        terms(roster=roster, largest_weight=2**28)
+    found = terms(roster=roster, largest_weight=2**28 - 1)
     assert len(found.roster) * found.largest_weight * CLIP_UNITS < 2**62
     assert len(CLIENTS) * largest * CLIP_UNITS < 2**62
     assert terms(largest_weight=largest)
@@ -590,6 +597,98 @@ def test_int8_brings_its_scale() -> None:
     int8 = terms(layout=replace(LAYOUT, encoding="int8"))
     sealed = SealedUpdate(bytes(32), 1.0, 0.5, 1)
     assert SealedUpdate.unpack(sealed.pack(), int8) == sealed
+
+
+# Privacy.
+
+
+@pytest.fixture
+def private(world: Any) -> Federation:
+    return Federation(world, noise="1", largest_weight=1)
+
+
+def _charged(federation: Federation, client: str) -> Any:
+    return federation.ledger.state.charged(client)
+
+
+ONE = gaussian_cost(CLIP_UNITS, CLIP_UNITS)
+
+
+def test_each_client_that_counts_is_charged_for_each_model(private: Federation) -> None:
+    for number in (1, 2):
+        private.round("ana-a", "cem-b")
+        for client in ("ana-a", "cem-b"):
+            assert private.ledger.state.privacy[client].spent == sum([ONE] * number, Cost())
+            assert not private.ledger.state.privacy[client].reserved
+    assert _charged(private, "dia-c") == Cost()
+    _audited(private)
+
+
+def test_a_round_without_a_model_costs_nothing(private: Federation) -> None:
+    private.open()
+    private.send("ana-a")
+    assert _charged(private, "ana-a") == ONE
+    private.later(601)
+    assert private.close()["standing"] == "void"
+    assert _charged(private, "ana-a") == Cost()
+    private.open()
+    private.send("ana-a")
+    private.send("cem-b")
+    private.later(601)
+    private.close()
+    lease = private.lease()
+    left = {"cem-b": "VALUES_NOT_FINITE"}
+    private.aggregate(lease, left, released=False)
+    assert _charged(private, "ana-a") == _charged(private, "cem-b") == Cost()
+    _audited(private)
+
+
+def test_a_round_out_of_attempts_costs_nothing_once_the_next_opens(private: Federation) -> None:
+    private.open()
+    private.send("ana-a")
+    private.send("cem-b")
+    private.later(601)
+    private.close()
+    for _ in range(2):
+        private.world.close(private.lease()["lease"])
+        assert _charged(private, "ana-a") == ONE
+    private.open()
+    assert _charged(private, "ana-a") == Cost()
+    _audited(private)
+
+
+def test_a_client_s_bound_is_on_its_whole_ledger(private: Federation) -> None:
+    bound = {
+        "epsilon": f"{epsilon_at(ONE + ONE, Fraction(1, 10**6)) + 1e-6:.6f}".rstrip("0"),
+        "delta": "1e-6",
+    }
+    for number in (1, 2):
+        private.open()
+        assert private.state.current.number == number
+        private.send("ana-a", **bound)
+        private.send("cem-b")
+        private.later(601)
+        private.close()
+        private.aggregate(private.lease())
+    private.open()
+    error = refused("PRIVACY_BUDGET", lambda: private.send("ana-a", **bound))
+    assert "ana-a" in str(error)
+    private.send("ana-a")  # who sets no bound
+    _audited(private)
+
+
+def test_without_noise_a_bound_refuses(federation: Federation) -> None:
+    federation.open()
+    refused("PRIVACY_BUDGET", lambda: federation.send("ana-a", epsilon="1000", delta="0.1"))
+    federation.send("ana-a")
+    assert _charged(federation, "ana-a") == UNBOUNDED
+
+
+def test_a_receipt_says_what_was_charged(private: Federation) -> None:
+    private.round("ana-a", "cem-b")
+    lease = private.ledger.state.leases[private.state.model]
+    said = inspect(private.world.store[lease.receipt], Receipt).predicate.privacy
+    assert (said.charges, said.declared) == ({"ana-a": ONE, "cem-b": ONE}, False)
 
 
 # Restart, and audit.
