@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from placet.host import job_table
 from placet.host._sql import insert_or_ignore
+from placet.host.errors import LogEntryInvalid
 from placet.host.federation_record import RUNNING, STOPPED, Standing
 from placet.host.job_table import FAILED, RELEASED
 from placet.host.log_entry import Effects, Entry
@@ -23,7 +24,7 @@ def index(connection: sa.Connection, kind: str, entry: Entry, effects: Effects) 
         case "update":
             _index_update(connection, entry)
         case "cohort":
-            _change_round(connection, entry, {"standing": Standing(entry.text("standing"))})
+            _change_round(connection, entry, {"standing": _standing_of(entry)})
         case "aggregate":
             _index_aggregate(connection, entry, effects)
         case "lift":
@@ -43,6 +44,15 @@ def stop(
     change = {"state": STOPPED, "refusal": refusal.SerializeToString()}
     if connection.execute(federations.update().where(running).values(change)).rowcount:
         effects.federations.add(target)
+
+
+def _standing_of(entry: Entry) -> Standing:
+    try:
+        return Standing(entry.text("standing"))
+    except ValueError:
+        raise LogEntryInvalid(
+            f"Entry {entry.index} has another standing.", claim="standing"
+        ) from None
 
 
 def _index_open(connection: sa.Connection, entry: Entry) -> None:

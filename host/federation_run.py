@@ -24,10 +24,11 @@ from google.protobuf.message import Message
 
 from placet.governance.rounds import round_job
 from placet.host import federation_table, job_table
-from placet.host._documents import TicketFacts
+from placet.host._documents import TicketFacts, payload_of
 from placet.host.attempt import LINE_REASONS, RETRY_SECONDS
 from placet.host.authority import AuthorityLine
-from placet.host.errors import AuthorityUnavailable
+from placet.host.blobs import BlobStore
+from placet.host.errors import AuthorityUnavailable, HostError
 from placet.host.federation_board import FederationBoard
 from placet.host.federation_record import FederationRecord, RoundRecord, Standing
 from placet.host.job_table import JobRecord, NewJob
@@ -48,6 +49,7 @@ class RunNeeds:
 
     store: Store
     board: FederationBoard
+    blobs: BlobStore
     line: AuthorityLine
     scheduler: Scheduler
 
@@ -77,7 +79,15 @@ class FederationRun:
                 self._refuse_begin(AuthorityUnavailable("The start was interrupted. Ask again."))
 
     async def _enter(self) -> bool:
-        """Make it durable. One that failed or was stopped goes on if the authority, asked again, lets it; else False."""
+        """Keep what its workers are launched with, then make it durable; False if that is refused.
+
+        One that failed or was stopped goes on if the authority, asked again, lets it.
+        """
+        try:
+            await self._needs.blobs.keep(self._facts.bundle, payload_of(self._ticket))
+        except HostError as error:
+            self._refuse_begin(error)
+            return False
         ticket = self._ticket.SerializeToString()
         await self._write(lambda c: federation_table.insert_federation(c, self._facts, ticket))
         record = (await self._needs.board.get(self._id)).record

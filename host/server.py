@@ -132,7 +132,7 @@ class Host:
         self._scheduler = Scheduler(self._store, self._board, self._line, demand)
         self._rounds = FederationBoard(self._store, self._board, config.max_watchers)
         self._federations = Federations(
-            RunNeeds(self._store, self._rounds, self._line, self._scheduler),
+            RunNeeds(self._store, self._rounds, self._blobs, self._line, self._scheduler),
             config.max_federations,
         )
         hub = Hub(self._store, self._log, self._board, self._rounds, self._line, demand)

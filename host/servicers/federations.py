@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Federations: starting and following them, updates in, models out."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
 
-from placet.host._documents import TicketFacts, payload_of, read_ticket, read_update
+from placet.host._documents import read_ticket, read_update
 from placet.host.authority import AuthorityLine
 from placet.host.blobs import BlobStore
 from placet.host.errors import (
     AuthorityUnavailable,
-    BlobConflict,
     BlobIncomplete,
     BlobNotFound,
     RequestMalformed,
@@ -21,8 +19,7 @@ from placet.host.errors import (
 )
 from placet.host.federation_board import FederationBoard
 from placet.host.federations import Federations
-from placet.proto.limits import MAX_CHUNK
-from placet.proto.v1 import blobs_pb2, common_pb2, enclaves_pb2, federations_pb2_grpc
+from placet.proto.v1 import enclaves_pb2, federations_pb2_grpc
 from placet.proto.v1 import federations_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -49,14 +46,13 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         self._draining = True
 
     async def Start(self, request: pb.StartRequest, context: Context) -> pb.Federation:
-        """What its workers are launched with is kept first, then the first round is opened."""
+        """The same federation again is as it stands."""
         if self._draining:
             raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
         if facts.terms is None:
             text = "The ticket is for a job, not for a federation. Submit it with Jobs.Submit."
             raise RequestMalformed(text, claim="action", expected="federate", actual="job")
-        await self._keep_bundle(facts, request.ticket)
         await self._federations.start(facts, request.ticket)
         return (await self._board.get(facts.proposal)).message
 
@@ -84,20 +80,6 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         """To the authority."""
         return await self._line.request(enclaves_pb2.KIND_MODEL, request, pb.ModelResponse)
 
-    async def _keep_bundle(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
-        payload = payload_of(ticket)
-        sha256 = hashlib.sha256(payload).digest()
-        header = blobs_pb2.PutHeader(id=facts.bundle, length=len(payload), sha256=sha256)
-        try:
-            await self._blobs.put(header, _chunks(payload))
-        except BlobConflict:
-            raise BlobConflict(
-                "Another blob lies where the proposal has to be kept.",
-                claim="proposal",
-                actual=facts.bundle,
-                remedy="Have its owner or the operator delete that blob, then start again.",
-            ) from None
-
     async def _check_stream(self, blob: str, expected: int) -> None:
         remedy = f"Put the sealed vector as blob {blob}, then send the update again."
         try:
@@ -116,8 +98,3 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         if not info.complete:
             text = "The update's stream was not received whole."
             raise BlobIncomplete(text, claim="object", actual=blob, remedy=remedy)
-
-
-async def _chunks(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), MAX_CHUNK):
-        yield data[start : start + MAX_CHUNK]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federations whose host or authority is killed, at every step of a round: nothing is done twice, nothing is lost."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from placet.proto.v1 import federations_pb2, jobs_pb2, log_pb2
+
+CLIENTS = ("ada", "ben", "cleo")
+
+
+async def read_log(client: Any, world: Any) -> list[dict[str, Any]]:
+    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+    return [json.loads(entry) async for batch in call for entry in batch.entries]
+
+
+async def send(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
+    await client.until_round(world.digest(ticket.proposal), number)
+    for name in who:
+        await client.send(world.update(ticket, number, name))
+
+
+async def open_only(client: Any, world: Any, ticket: Any) -> None:
+    """Nobody has sent."""
+
+
+async def one_sent(client: Any, world: Any, ticket: Any) -> None:
+    await send(client, world, ticket, 1, CLIENTS[:1])
+
+
+async def all_sent(client: Any, world: Any, ticket: Any) -> None:
+    """Killed about when the round closes."""
+    await send(client, world, ticket, 1)
+
+
+async def aggregating(client: Any, world: Any, ticket: Any) -> None:
+    await send(client, world, ticket, 1)
+    await client.until_aggregating(world.digest(ticket.proposal))
+
+
+async def released(client: Any, world: Any, ticket: Any) -> None:
+    """Killed about when the next round opens."""
+    await send(client, world, ticket, 1)
+    async for shown in client.follow(world.digest(ticket.proposal)):
+        if shown.model_round == 1:
+            return
+
+
+@pytest.mark.parametrize("step", [open_only, one_sent, all_sent, aggregating, released])
+def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any) -> None:
+    async def body() -> None:
+        acts = "hang; release" if step is aggregating else "release"
+        ticket = world.federation(acts, rounds=2)
+        async with world.process() as (process, client):
+            started = await client.start(ticket)
+            await step(client, world, ticket)
+            process.kill()
+        async with world.process() as (_, client):
+            now = await client.federations.Get(
+                federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata
+            )
+            if now.round == 1 and now.state == federations_pb2.FEDERATION_STATE_OPEN:
+                missing = [m.client for m in now.members if not m.updated]
+                await send(client, world, ticket, 1, missing)
+            await send(client, world, ticket, 2)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)] * 2
+            log = await read_log(client, world)
+            for kind in ("open", "cohort", "aggregate"):
+                assert [e["round"] for e in log if e["kind"] == kind] == [1, 2]
+            assert len([e for e in log if e["kind"] == "update"]) == 6
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert len(listed.jobs) == 2
+
+    run(body())
+
+
+def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> None:
+    async def body() -> None:
+        ticket = world.federation("release", round_seconds=1)
+        async with world.host() as (_, client):
+            started = await client.start(ticket)
+            await send(client, world, ticket, 1, CLIENTS[:2])
+        async with world.host() as (_, client):
+            ended = await client.ended(started.id)
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 2)]
+
+    run(body())
+
+
+def test_an_ended_federation_stays_as_it_ended(world: Any, run: Any) -> None:
+    async def body() -> None:
+        ticket = world.federation("release")
+        async with world.host() as (_, client):
+            await client.start(ticket)
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+        async with world.host() as (_, client):
+            assert await client.start(ticket) == ended
+
+    run(body())
+
+
+def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any) -> None:
+    """The authority dies behind the entries of `open` and of `cohort`, before it answers."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("lose")
+            await asyncio.gather(client.start(ticket), client.start(ticket))
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            log = await read_log(client, world)
+            counts = [
+                len([e for e in log if e["kind"] == kind])
+                for kind in ("boot", "open", "cohort", "aggregate")
+            ]
+            assert counts == [3, 1, 1, 1]
+
+    run(body())
+
+
+def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("hang")
+            await client.start(ticket)
+            await aggregating(client, world, ticket)
+            for worker in world.launcher.running("worker"):
+                worker.kill()
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)]
+            log = await read_log(client, world)
+            assert [e["attempt"] for e in log if e["kind"] == "lease"] == [1, 2]
+
+    run(body())
