@@ -16,7 +16,15 @@ import numpy as np
 from placet.client.federated import decode
 from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
-from placet.governance.documents import UNBOUNDED, Charged, Predicate, Receipt, Seen, Update, new_header
+from placet.governance.documents import (
+    UNBOUNDED,
+    Charged,
+    Predicate,
+    Receipt,
+    Seen,
+    Update,
+    new_header,
+)
 from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.errors import NotReleased
