@@ -17,7 +17,6 @@ from placet.client.federated import decode
 from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
 from placet.governance.documents import (
-    UNBOUNDED,
     Charged,
     Predicate,
     Receipt,
@@ -225,7 +224,9 @@ class FakeFederations:
                 recipients=self.terms.roster,
                 approved_by=("alice", "bob"),
                 evidence="simulation",
-                privacy=Charged({u: UNBOUNDED for u in self.state.current.updates}, False),
+                privacy=Charged(
+                    {c: u.charge for c, u in self.state.current.updates.items()}, False
+                ),
                 marks=("SIMULATED", "UNWITNESSED"),
                 entry=size,
                 judged_at=size,
