@@ -16,7 +16,14 @@ import numpy as np
 from placet.client.federated import decode
 from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
-from placet.governance.documents import UNBOUNDED, Charged, Predicate, Receipt, Seen, Update, new_header
+from placet.governance.documents import (
+    Charged,
+    Predicate,
+    Receipt,
+    Seen,
+    Update,
+    new_header,
+)
 from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.errors import NotReleased
@@ -217,7 +224,9 @@ class FakeFederations:
                 recipients=self.terms.roster,
                 approved_by=("alice", "bob"),
                 evidence="simulation",
-                privacy=Charged({u: UNBOUNDED for u in self.state.current.updates}, False),
+                privacy=Charged(
+                    {c: u.charge for c, u in self.state.current.updates.items()}, False
+                ),
                 marks=("SIMULATED", "UNWITNESSED"),
                 entry=size,
                 judged_at=size,

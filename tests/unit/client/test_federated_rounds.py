@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from placet.client import AsyncClient, Client, Home, Keys, Refused, seal_file
+from placet.client import AsyncClient, Client, Home, Keys, Refused, Terms, seal_file
 from placet.client.errors import ClientError, StateRefused, UsageRefused
 from placet.client.federated import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
@@ -32,6 +33,7 @@ from placet.governance.errors import (
     Stopped,
 )
 from placet.governance.log import LogError
+from placet.governance.privacy import epsilon_at
 from placet.proto.v1 import common_pb2
 
 LAYOUT = Layout((Tensor("w", (5, 4)), Tensor("b", (4,))), "float32", 16384)
@@ -150,12 +152,25 @@ def test_other_encodings_arrive(
 
 
 def test_a_bound_on_the_ledger_goes_with_each_update(
-    founded: Client, start: Start, people: dict[str, Keys]
+    founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
-    federation = founded.federation(start(), people["alice"], bound=Bound("3", "1e-6"))
-    round = next(federation.rounds())
-    update = round.send(round.model()).update
-    assert (update.epsilon, update.delta) == ("3", "1e-6")
+    id, fake = start(noise="1", largest_weight=1), host.federations
+    alice = founded.federation(id, people["alice"], bound=Bound("6", "1e-6"))
+    rounds = [
+        alice.rounds(),
+        *(founded.federation(id, people[name]).rounds() for name in ("bob", "owner")),
+    ]
+    sent = [round.send(round.model()).update for round in map(next, rounds)]
+    assert [(u.epsilon, u.delta) for u in sent] == [("6", "1e-6"), ("any", "any"), ("any", "any")]
+    fake.close()
+    fake.aggregate()
+    assert 4 < epsilon_at(alice.charged().spent, Fraction("1e-6")) < 6
+    fake.open()
+    round = next(rounds[0])
+    with pytest.raises(Refused) as refused:
+        round.send(round.model())
+    assert refused.value.reason == "PRIVACY_BUDGET"
+    assert not round.pending
 
 
 @pytest.mark.parametrize(
@@ -459,9 +474,31 @@ def test_the_first_round_starts_from_the_initial_model(
     )  # fmt: skip
     founded.put_blob(made.descriptor.id, tmp_path / "model.sealed")
     host.federations.initial = made.open_key(owner.hpke)
+    given = Input(made.descriptor, "owner")
     with pytest.raises(ClientError) as refused:
-        start(model=Input(made.descriptor, "owner"))
+        start(model=given)
     assert refused.value.reason == "GRANT_MISSING"  # the owner's consent is needed, as for data
+    terms = Terms(
+        purposes=("research",),
+        programs="any",
+        parameters="any",
+        recipients="any",
+        combine_with="any",
+        evidence=None,
+        witnesses="any",
+        approvals=(),
+        privacy="any",
+        uses="any",
+        expires=int(time.time()) + 86400,
+        recoverable=False,
+    )
+    grant = founded.grant(owner, made.descriptor, terms)
+    founded.provision(owner, grant, made.open_key(owner.hpke))
+    round = next(founded.federation(start(model=given), people["alice"]).rounds())
+    state = round.model()
+    assert flatten(state, LAYOUT).tolist() == vector.tolist()
+    values, _, _ = host.federations.opened(round.send(moved(state, 0.5)).digest, 1)
+    assert np.allclose(values, 2 / np.sqrt(24))  # the difference to it, clipped
 
 
 def test_it_works_in_an_event_loop(
