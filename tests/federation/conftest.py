@@ -4,23 +4,17 @@
 By hand, because a test has to be able to send what the client library would not.
 """
 
-import hashlib
 import io
-import os
 import struct
-import threading
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from placet.client import Keys
-from placet.client.errors import Refused
 from placet.governance.contexts import model_info, update_info
 from placet.governance.documents import (
     Federate,
@@ -35,7 +29,7 @@ from placet.governance.documents import (
     Update,
     When,
 )
-from placet.governance.envelope import digest_of, inspect, sign
+from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.rounds import round_job
 from placet.proto.v1 import common_pb2, federations_pb2, federations_pb2_grpc
 from placet.sealing import (
@@ -68,8 +62,6 @@ class Made:
     @property
     def digest(self) -> str:
         """The update document's."""
-        from placet.governance.envelope import parse_envelope
-
         return parse_envelope(self.request.update).digest
 
 
@@ -150,21 +142,21 @@ class Federation:
     def world(self) -> Any:
         return self.council.world
 
-    def start(self) -> federations_pb2.Federation:
+    def start(self) -> Any:
         """Start it; again: as it stands."""
         ticket = self.world.client.proposal(self.id).ticket
         wire = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
         request = federations_pb2.StartRequest(ticket=wire)
         return self.council.stub.Start(request, metadata=self.world.metadata)
 
-    def get(self) -> federations_pb2.Federation:
+    def get(self) -> Any:
         """As the host tells it."""
         request = federations_pb2.GetFederationRequest(id=self.id)
         return self.council.stub.Get(request, metadata=self.world.metadata)
 
     def until(
         self, holds: Callable[[federations_pb2.Federation], bool], patience: float = 60.0
-    ) -> federations_pb2.Federation:
+    ) -> Any:
         """Watch until something holds."""
         request = federations_pb2.GetFederationRequest(id=self.id)
         call = self.council.stub.Watch(request, metadata=self.world.metadata, timeout=patience)
@@ -176,12 +168,22 @@ class Federation:
             call.cancel()
         raise AssertionError(self.get())
 
-    def until_round(self, number: int) -> federations_pb2.Federation:
+    def until_round(self, number: int) -> Any:
         """Until a round is open."""
         opened = federations_pb2.FEDERATION_STATE_OPEN
         return self.until(lambda f: f.round == number and f.state == opened)
 
-    def until_over(self, number: int) -> federations_pb2.RoundOutcome:
+    def until_state(self, state: str) -> Any:
+        """Until it is in a state, by its name."""
+        number = federations_pb2.FederationState.Value("FEDERATION_STATE_" + state)
+        return self.until(lambda f: f.state == number)
+
+    def until_aggregating(self) -> Any:
+        """Until a round is closed, or over already."""
+        number = federations_pb2.FEDERATION_STATE_AGGREGATING
+        return self.until(lambda f: f.state == number or bool(f.outcomes))
+
+    def until_over(self, number: int) -> Any:
         """Until a round is over; its outcome."""
         record = self.until(lambda f: len(f.outcomes) >= number)
         return record.outcomes[number - 1]
@@ -194,7 +196,7 @@ class Federation:
             if entry["kind"] in kinds and entry.get("proposal") == self.id
         ]
 
-    def kinds_of_round(self, number: int) -> list[str]:
+    def kinds_of_round(self, number: int) -> Any:
         """What happened with the job of a round."""
         return self.world.entries_of(round_job(self.id, number))
 
@@ -245,7 +247,7 @@ class Federation:
             "epsilon": "any",
             "delta": "any",
         }
-        keys = self.council.clients.get(signer or client, self.world.analyst)
+        keys: Keys = self.council.clients.get(signer or client) or self.world.analyst
         update = sign(Update(**{**fields, **changes}), keys.signing)
         request = federations_pb2.UpdateRequest(update=update, sealed=envelope)
         return Made(request, descriptor.id, corrupt(bytearray(sink.getvalue())), keys)
@@ -255,17 +257,17 @@ class Federation:
         owner = made.signer.public.signing
         self.world.client.put_blob(made.object_id, made.stream, owner=owner)
 
-    def hand_in(self, made: Made) -> federations_pb2.UpdateReceipt:
+    def hand_in(self, made: Made) -> Any:
         """The document; its stream is there."""
         return self.council.stub.Update(made.request, metadata=self.world.metadata)
 
-    def send(self, client: str, vector: Vector, **changes: Any) -> federations_pb2.UpdateReceipt:
+    def send(self, client: str, vector: Vector, **changes: Any) -> Any:
         """An update, stream and document."""
         made = self.make(client, vector, **changes)
         self.put(made)
         return self.hand_in(made)
 
-    def refused(self, call: Callable[[], Any], reason: str) -> Refused:
+    def refused(self, call: Callable[[], Any], reason: str) -> Any:
         """The call is refused for this reason, and nothing of it is in the log."""
         before = self.entries("update")
         refusal = self.world.refusal_of(call)
@@ -281,8 +283,6 @@ class Federation:
         request = ModelRequest(self.world.header(), self.id, number, client, key.public.to_text())
         signed = sign(request, self.council.clients[signer or client].signing)
         wire = federations_pb2.ModelRequest(request=signed)
-        from placet.governance.envelope import parse_envelope
-
         answer = self.council.stub.Model(wire, metadata=self.world.metadata)
         return answer, key, parse_envelope(signed).digest
 
@@ -327,16 +327,3 @@ def make_vector() -> Callable[..., Vector]:
 @pytest.fixture
 def mean_of() -> Callable[..., Vector]:
     return mean
-
-
-__all__ = [
-    "Council",
-    "Federation",
-    "Generator",
-    "Made",
-    "grpc",
-    "hashlib",
-    "os",
-    "threading",
-    "time",
-]

@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.proto.v1 import federations_pb2
-
 CLIENTS = ("ana", "bea", "cem", "dia", "eli")
-AGGREGATING = federations_pb2.FEDERATION_STATE_AGGREGATING
 
 
 def _vector(seed: int) -> Any:
@@ -78,7 +75,7 @@ def test_killed_while_a_round_is_aggregated(council: Any, reference: Any, who: s
     federation = council.federation(rounds=1)
     for number, client in enumerate(CLIENTS):
         federation.send(client, _vector(number))
-    federation.until(lambda f: f.state == AGGREGATING or bool(f.outcomes))
+    federation.until_aggregating()
     if who == "host":
         council.restart()
     else:

@@ -238,7 +238,7 @@ def test_what_was_stopped_goes_no_further(council: Any) -> None:
     federation = council.federation(rounds=2, round_seconds=3600)
     federation.send("ana", _vector(1))
     council.world.client.stop(council.world.seats["ada"], "pause", federation.id, reason="Wait.")
-    record = federation.until(lambda f: f.state == federations_pb2.FEDERATION_STATE_STOPPED)
+    record = federation.until_state("STOPPED")
     assert record.refusal.message
     federation.refused(partial(federation.send, "bea", _vector(2)), "STOPPED")
 
