@@ -69,9 +69,10 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	rm -rf build/sanitize && mkdir -p build/sanitize/placet
 	ln -s $(addprefix $(CURDIR)/,$(filter-out enclave,$(COMPONENTS))) build/sanitize/placet/
 	cp -r enclave build/sanitize/placet/ && rm -f build/sanitize/placet/enclave/*.so
-	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -Wall -Wextra -fvisibility=hidden \
+	aead=$$(echo '#include <intel-ipsec-mb.h>' | $${CC:-cc} -E -x c - >/dev/null 2>&1 && echo '-DPLACET_WITH_IPSEC_MB -lIPSec_MB' || echo -lcrypto); \
+	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -ffp-contract=off -Wall -Wextra -fvisibility=hidden \
 	  -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c \
+	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $$aead \
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
@@ -93,6 +94,8 @@ need:
 	  || { echo 'There is no C compiler. Install one (Debian: gcc libc6-dev), or name it in CC.' >&2; exit 1; }
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
 	  || { echo 'Python.h is missing for $(PYTHON). Install the headers (Debian: python3-dev).' >&2; exit 1; }
+	@printf '#include <openssl/opensslv.h>\n#if OPENSSL_VERSION_MAJOR < 3\n#error old\n#endif\n' | $${CC:-cc} -E -x c - >/dev/null 2>&1 \
+	  || { echo 'The headers of OpenSSL 3 are missing. Install them (Debian: libssl-dev; and libipsec-mb-dev, for speed, on x86-64).' >&2; exit 1; }
 
 $(VENV)/.locked: requirements/dev.txt | need
 	$(PYTHON) -m venv --clear $(VENV)

@@ -20,6 +20,7 @@
 #define BLOCK 4
 #define SQUARE 4
 #define EXPONENT UINT32_C(0x7f800000)
+#define SIGN UINT32_C(0x80000000)
 
 typedef float lanes_f;
 typedef int32_t lanes_i;
@@ -58,13 +59,19 @@ static inline lanes_f f_load(placet_encoding encoding, const uint8_t *at) {
     }
 }
 
+/* By the sign of the difference, which cannot overflow here, and not by ?:, which may become a branch. */
+static inline lanes_i i_negative(lanes_i x) { return x >> 31; }
+static inline lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) { return (a & mask) | (b & ~mask); }
+static inline lanes_i i_min(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), a, b); }
+static inline lanes_i i_max(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), b, a); }
+
+/* Magnitudes of floats have the order of their bits; infinity and NaN come last. */
 static inline lanes_i i_quantise(lanes_f x, lanes_f m, lanes_b *seen) {
     const uint32_t nonfinite = (uint32_t)-(int32_t)((as_bits(x) & EXPONENT) == EXPONENT);
-    float y = x * m;
-    y = y < (float)PLACET_LIMIT ? y : (float)PLACET_LIMIT; /* NaN too, so that the conversion is defined */
-    y = y > (float)-PLACET_LIMIT ? y : (float)-PLACET_LIMIT;
+    const uint32_t product = as_bits(x * m);
+    const int32_t magnitude = i_min((int32_t)(product & ~SIGN), (int32_t)as_bits(PLACET_LIMIT));
     *seen |= nonfinite;
-    return (int32_t)y & (int32_t)~nonfinite;
+    return (int32_t)as_float((uint32_t)magnitude | (product & SIGN)) & (int32_t)~nonfinite;
 }
 
 static inline lanes_f f_all(float x) { return x; }
@@ -74,12 +81,7 @@ static inline lanes_i i_load(const int32_t *p) { return *p; }
 static inline void i_store(int32_t *p, lanes_i x) { *p = x; }
 static inline lanes_i i_add(lanes_i a, lanes_i b) { return a + b; }
 static inline lanes_i i_sub(lanes_i a, lanes_i b) { return a - b; }
-static inline lanes_i i_negative(lanes_i x) { return x >> 31; }
 static inline lanes_i i_half(lanes_i x) { return x >> 1; }
-static inline lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) { return (a & mask) | (b & ~mask); }
-/* By the sign of the difference, which cannot overflow here, and not by ?:, which may become a branch. */
-static inline lanes_i i_min(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), a, b); }
-static inline lanes_i i_max(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), b, a); }
 static inline void i_sum_into(int64_t *sums, lanes_i x) { *sums = (int64_t)((uint64_t)*sums + (uint64_t)x); }
 static inline lanes_q q_zero(void) { return 0; }
 static inline lanes_q q_load(const uint64_t *p) { return *p; }
