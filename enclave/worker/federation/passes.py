@@ -128,11 +128,11 @@ class _Reading:
         try:
             window = client.update.source.window(start, room)
         except (EOFError, OSError):
-            fault = Fault.STREAM_LENGTH
+            fault = Fault.LENGTH
         else:
             if self._sameness is None or self._sameness.holds(client.update.client, start, window):
                 return window
-            fault = Fault.SEGMENT_FORGED
+            fault = Fault.CHANGED
         self._faults[client.update.client] = fault
         room[:] = bytes(len(room))
         return room
@@ -149,7 +149,7 @@ class _Reading:
             elif state & _kernel.FORGED:
                 lost[name] = Fault.SEGMENT_FORGED
             elif state & _kernel.NONFINITE:
-                lost[name] = Fault.VALUES_NOT_FINITE
+                lost[name] = Fault.NONFINITE
             elif square > _kernel.LIMIT**2:
                 lost[name] = Fault.NORM_EXCEEDED
         return lost

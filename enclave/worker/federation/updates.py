@@ -30,15 +30,14 @@ MAX_WEIGHT = (1 << 31) - 1
 
 
 class Fault(StrEnum):
-    """Why a client's update does not count: names of placet.v1.Reason."""
+    """Why a client's update does not count."""
 
-    STREAM_LENGTH = "STREAM_LENGTH"  # the sealed bytes are too few, too many, or cannot be read
-    STREAM_HEADER_MALFORMED = "STREAM_HEADER_MALFORMED"  # they do not begin with a header
-    SEGMENT_FORGED = (
-        "SEGMENT_FORGED"  # a segment does not open at its place, or is not the one that was judged
-    )
-    VALUES_NOT_FINITE = "VALUES_NOT_FINITE"  # an element is NaN or infinite
+    LENGTH = "LENGTH"  # the sealed bytes are too few, too many, or cannot be read
+    HEADER = "HEADER"  # they do not begin with a header
+    SEGMENT_FORGED = "SEGMENT_FORGED"  # a segment does not open under the key at its place
+    NONFINITE = "NONFINITE"  # an element is NaN or infinite
     NORM_EXCEEDED = "NORM_EXCEEDED"  # the integers are beyond the clip, whatever norm was declared
+    CHANGED = "CHANGED"  # other bytes were shown on a second reading that must be of the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +179,10 @@ def open_updates(
 def _open(update: Update, shape: Shape) -> Opened | Fault:
     try:
         if update.source.length() != shape.sealed_bytes:
-            return Fault.STREAM_LENGTH
+            return Fault.LENGTH
         header = bytes(update.source.window(0, memoryview(bytearray(HEADER_BYTES))))
         return Opened(update, *open_header(header, update.key, update.object_id))
     except (EOFError, OSError):
-        return Fault.STREAM_LENGTH
+        return Fault.LENGTH
     except StreamHeaderMalformed:
-        return Fault.STREAM_HEADER_MALFORMED
+        return Fault.HEADER

@@ -174,10 +174,10 @@ def test_who_leaves_may_make_the_cohort_too_small(make_clients: Any) -> None:
     clients = make_clients(3, SMALL)
     bad = type(clients[0])(SMALL, np.full(1000, np.nan, np.float32), name="bad", norm=1.0)
     updates = [client.update() for client in [*clients, bad]]
-    assert aggregate(updates, SMALL, Mean(), smallest=3).left == {"bad": Fault.VALUES_NOT_FINITE}
+    assert aggregate(updates, SMALL, Mean(), smallest=3).left == {"bad": Fault.NONFINITE}
     with pytest.raises(CohortTooSmall) as caught:
         aggregate(updates, SMALL, Mean(), smallest=4)
-    assert caught.value.left == {"bad": Fault.VALUES_NOT_FINITE}
+    assert caught.value.left == {"bad": Fault.NONFINITE}
     assert caught.value.reason == "COHORT_TOO_SMALL"
 
 

@@ -92,7 +92,7 @@ def test_with_noise_who_leaves_counts_as_zeros(make_clients: Any) -> None:
     updates = [client.update() for client in [*clients, bad]]
     with Noise(SHAPE.elements, noise_sigma(Fraction(1))) as noise:
         result = aggregate(updates, SHAPE, Mean(), smallest=1, noise=noise)
-    assert (result.divisor, result.left) == (5, {"bad": Fault.VALUES_NOT_FINITE})
+    assert (result.divisor, result.left) == (5, {"bad": Fault.NONFINITE})
 
 
 def test_noise_is_for_the_mean_with_weights_of_one(make_clients: Any) -> None:
