@@ -26,7 +26,7 @@ Fold = Callable[[_kernel.Cohort, Sequence[Buffer], int, int], None]
 Verdict = tuple[list[int], list[int]]  # squares and states, one a client
 
 # Ciphertext of all clients that one thread holds at a time: many segments a call, and still in the last-level cache.
-_ROOM_BYTES = 16 << 20
+_ROOM_BYTES = 8 << 20
 # Windows a thread takes at least, so that none of them waits long for the last.
 _WINDOWS_A_THREAD = 8
 

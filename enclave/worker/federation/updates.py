@@ -7,6 +7,7 @@ a header is its client's fault: a reason, never an exception that ends the round
 
 import math
 import os
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -91,17 +92,21 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        # Seeking and reading are two calls: preadv would be one, but Gramine does not have it.
+        self._lock = threading.Lock()
 
     def length(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
     def window(self, start: int, room: memoryview) -> Buffer:
         done = 0
-        while done < len(room):
-            count = os.preadv(self._file.fileno(), [room[done:]], start + done)
-            if not count:
-                raise EOFError("the file ends before the stream does")
-            done += count
+        with self._lock:
+            self._file.seek(start)
+            while done < len(room):
+                count = self._file.readinto(room[done:])
+                if not count:
+                    raise EOFError("the file ends before the stream does")
+                done += count
         return room
 
     def close(self) -> None:
