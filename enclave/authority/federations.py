@@ -122,7 +122,7 @@ class Federations:
     def _admission(self, request: enclaves_pb2.OpenRound) -> Admission:
         """By the ticket, if one came; else by what the log has, which is all that a later round needs."""
         ledger, now = self._core.ledger, self._core.now()
-        if not request.HasField("ticket"):
+        if not request.ticket.proposal:
             proposal = ledger.proposal(find_federation(ledger.state, request.federation).proposal)
             return readmit(ledger, proposal, next_job(ledger, proposal), now)
         ticket = ticket_of(request.ticket)

@@ -41,7 +41,7 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
-from placet.governance.log import VerifierKey
+from placet.governance.log import VerifierKey, leaf_hash, verify_proof
 from placet.governance.rounds import SealedUpdate, round_job
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2
@@ -159,6 +159,12 @@ class Federation:
         host, log = self.host, VerifierKey.from_text(self.council.log)
         documents = GivenDocuments(host.documents)
         return audit(host.entries, documents, log, host.checkpoint, attest=attest)
+
+    def verified(self, index: int, entry: bytes, proof: bytes) -> dict[str, Any]:
+        """An entry that is shown to be in the log."""
+        verify_proof(proof, leaf_hash(entry), VerifierKey.from_text(self.council.log))
+        assert self.host.entries[index] == entry
+        return parse_object(entry)
 
     # What the host asks for.
 

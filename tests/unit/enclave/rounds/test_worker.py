@@ -167,10 +167,10 @@ def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Pa
         values = dict[str, Any]()
         for number, client in enumerate(federation.terms.roster):
             random = np.random.default_rng(number)
-            draw: NDArray[np.int64] = random.integers(-128, 128, rounds.layout.elements)
+            draw = random.integers(-128, 128, rounds.layout.elements, np.int8)
             scale = float(np.float32(1e-4 * (number + 1) / 8))
-            values[client] = draw * scale
-            await federation.send(client, rounds.Sent.of_int8(draw.astype(np.int8), scale))
+            values[client] = draw.astype(np.float64) * scale
+            await federation.send(client, rounds.Sent.of_int8(draw, scale))
         await federation.close(1)
         await rounds.run_round(federation, tmp_path, 1)
         assert federation.entries("aggregate")[0]["left"] == {}
