@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One federation that runs: from how the log has it to the next thing that is asked for, until it has ended.
 
-1. No round yet, or the newest is over: OPEN_ROUND. FEDERATION_ENDED: it is finished.
+1. No round yet, or the newest is over: OPEN_ROUND. It was the last one: the federation is finished.
 2. The newest round is open: once everybody who may has sent, or its time is over, CLOSE_ROUND.
 3. It is closed: its job is made durable and scheduled, and its end awaited. Released, or void for want of
    organisations: the log says so (1). Its attempts are used up: the next round is opened all the same (1).
@@ -30,8 +30,8 @@ from placet.host.authority import AuthorityLine
 from placet.host.blobs import BlobStore
 from placet.host.errors import AuthorityUnavailable, HostError
 from placet.host.federation_board import FederationBoard
-from placet.host.federation_record import FederationRecord, RoundRecord, Standing
-from placet.host.job_table import JobRecord, NewJob
+from placet.host.federation_record import FAILED, FederationRecord, RoundRecord, Standing
+from placet.host.job_table import NewJob
 from placet.host.scheduler import Scheduler
 from placet.host.store import Store
 from placet.proto.refusals import PeerRefused, refusal_of
@@ -81,7 +81,7 @@ class FederationRun:
     async def _enter(self) -> bool:
         """Keep what its workers are launched with, then make it durable; False if that is refused.
 
-        One that failed or was stopped goes on if the authority, asked again, lets it.
+        One that failed goes on unless the authority, asked again, has no round of it.
         """
         try:
             await self._needs.blobs.keep(self._facts.bundle, payload_of(self._ticket))
@@ -91,7 +91,7 @@ class FederationRun:
         ticket = self._ticket.SerializeToString()
         await self._write(lambda c: federation_table.insert_federation(c, self._facts, ticket))
         record = (await self._needs.board.get(self._id)).record
-        if not record.refusal:
+        if record.state != FAILED:
             return True
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is not None and refusal.reason != pb.REASON_ROUND_OPEN:
@@ -110,24 +110,26 @@ class FederationRun:
         if record.ended:
             return True
         if current is None or current.over:
-            return await self._open(current, wake)
+            return await self._open(record, wake)
         await self._expect(current)
         if current.standing == Standing.OPEN:
             return await self._close(record, current, wake)
-        return await self._aggregate(record.job, current, wake)
+        return await self._aggregate(record, current, wake)
 
-    async def _open(self, current: RoundRecord | None, wake: asyncio.Event) -> bool:
+    async def _open(self, record: FederationRecord, wake: asyncio.Event) -> bool:
+        if record.current is not None and record.current.number >= record.rounds:
+            return await self._end(None)
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is None:
             return False
         if refusal.reason == pb.REASON_ROUND_OPEN:
             await _wait(wake, _AGAIN_SECONDS)
             return False
-        if current is None:
+        if record.current is None:
             await self._write(lambda c: federation_table.drop_federation(c, self._id))
             self._refuse_begin(PeerRefused(refusal))
             return True
-        return await self._end(None if refusal.reason == pb.REASON_FEDERATION_ENDED else refusal)
+        return await self._end(refusal)
 
     async def _close(
         self, record: FederationRecord, current: RoundRecord, wake: asyncio.Event
@@ -146,8 +148,9 @@ class FederationRun:
         return await self._end(refusal)
 
     async def _aggregate(
-        self, job: JobRecord | None, current: RoundRecord, wake: asyncio.Event
+        self, record: FederationRecord, current: RoundRecord, wake: asyncio.Event
     ) -> bool:
+        job = record.job
         if job is None:
             new = _job_of(self._facts, current.number)
             await self._needs.scheduler.submit(new, self._facts, self._ticket)
@@ -157,7 +160,7 @@ class FederationRun:
             return False
         refusal = pb.Refusal.FromString(job.refusal)
         if refusal.reason == pb.REASON_ATTEMPTS_USED_UP:
-            return await self._open(current, wake)
+            return await self._open(record, wake)
         return await self._end(refusal)
 
     async def _ask(

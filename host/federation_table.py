@@ -60,8 +60,8 @@ def end_federation(
 
 
 def resume_federation(connection: sa.Connection, federation: str) -> None:
-    """Let one that failed or was stopped run again. A round that is still to be aggregated gets a new job for the old."""
-    ended = sa.and_(federations.c.id == federation, federations.c.state.in_((FAILED, STOPPED)))
+    """Let one that failed run again. A round that is still to be aggregated gets a new job for the old."""
+    ended = sa.and_(federations.c.id == federation, federations.c.state == FAILED)
     connection.execute(federations.update().where(ended).values(state=RUNNING, refusal=b""))
     record = get_federation(connection, federation)
     if record.current is not None and record.current.standing == Standing.CLOSED:

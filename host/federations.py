@@ -28,7 +28,7 @@ class Federations:
     async def start(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
         """Run a federation, and return once it has a round; nothing changes if it runs or is finished.
 
-        One that failed or was stopped goes on, if the authority lets it. Raises the authority's
+        One that failed goes on; one that was stopped stays so. Raises the authority's
         refusal, `QueueFull`, or `AuthorityUnavailable`: then it begins once there is an authority.
         """
         run = self._runs.get(facts.proposal)

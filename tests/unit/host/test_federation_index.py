@@ -19,7 +19,7 @@ from placet.host.federation_table import (
     resume_federation,
     running_federations,
 )
-from placet.host.job_table import NewJob, get_job, insert_job, open_leases, ticket_of
+from placet.host.job_table import NewJob, get_job, insert_job, open_leases, refuse_job, ticket_of
 from placet.host.log_entry import Effects
 from placet.host.log_table import apply_commit, log_size
 from placet.host.schema import metadata
@@ -163,8 +163,11 @@ def test_a_stop_ends_it_and_another_proposals_does_not(connection: sa.Connection
 
 def test_what_goes_on_gets_a_new_job_for_a_round_that_is_closed(connection: sa.Connection) -> None:
     insert_job(connection, ROUND_JOB)
-    store(connection, OPEN, cohort("closed"), {"kind": "stop", "action": "veto", "target": P})
-    assert get_job(connection, JOB).state == jobs_pb2.JOB_STATE_STOPPED
+    store(connection, OPEN, cohort("closed"))
+    refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
+    refuse_job(connection, JOB, refusal)
+    end_federation(connection, P, refusal)
+    assert get_federation(connection, P).state == federations_pb2.FEDERATION_STATE_FAILED
     resume_federation(connection, P)
     record = get_federation(connection, P)
     assert (record.ended, record.job) == (False, None)

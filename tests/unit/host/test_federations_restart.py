@@ -5,8 +5,10 @@ import asyncio
 import json
 from typing import Any
 
+import grpc.aio
 import pytest
 
+from placet.host import EnclaveProcess, LaunchOrder
 from placet.proto.v1 import federations_pb2, jobs_pb2, log_pb2
 
 CLIENTS = ("ada", "ben", "cleo")
@@ -90,6 +92,44 @@ def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> 
             assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 2)]
 
     run(body())
+
+
+@pytest.mark.parametrize("acts", ["release", "refuse TICKET_EXPIRED"])
+def test_a_start_that_nobody_answered_is_made_or_refused_by_the_next_host(
+    world: Any, run: Any, acts: str
+) -> None:
+    async def body() -> None:
+        ticket, launch = world.federation(acts), world.launcher.launch
+
+        async def nothing(order: LaunchOrder) -> Any:
+            return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+
+        world.launcher.launch = nothing
+        async with world.host() as (_, client):
+            start = asyncio.ensure_future(client.start(ticket))
+            get = federations_pb2.GetFederationRequest(id=world.digest(ticket.proposal))
+            while not await known(client.federations.Get(get, metadata=world.metadata)):
+                await asyncio.sleep(0.05)
+        await asyncio.wait([start])
+        assert start.cancelled()  # its channel has gone with the host
+        world.launcher.launch = launch
+        async with world.host() as (_, client):
+            if acts == "release":
+                assert (await client.until_round(get.id, 1)).members
+            else:
+                while await known(client.federations.Get(get, metadata=world.metadata)):
+                    await asyncio.sleep(0.05)
+
+    run(body())
+
+
+async def known(call: Any) -> bool:
+    """Whether the host has the federation that is asked for."""
+    try:
+        return bool(await call)
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        return False
 
 
 def test_an_ended_federation_stays_as_it_ended(world: Any, run: Any) -> None:
