@@ -98,8 +98,11 @@ class AsyncFederation:
         refusal that says why (without `told` it is logged), and the wait goes on until the suspension is lifted.
         Raises `Stopped` or `Refused` where the federation was stopped or failed, and what reading the log raises.
         """
-        last, suspended = 0, 0
+        last, suspended, looked = 0, 0, ("", 0)
         async for said in self._operations.watch_federation(self.id, patience=patience):
+            if (said.state, said.round) == looked:
+                continue  # another client's update, or some progress
+            looked = said.state, said.round
             state = await self._operations.replay(self._replay)
             if stopped := state.proposals[self.id].stopped:
                 raise _stopped(self.id, stopped)
