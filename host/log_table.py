@@ -112,10 +112,13 @@ def _index_ballot(connection: sa.Connection, entry: Entry) -> None:
 
 def _index_stop(connection: sa.Connection, entry: Entry, effects: Effects) -> None:
     """End what of a stopped proposal still waits; a job that runs is told by the authority."""
-    reason = _STOPS.get(entry.text("action"))
+    action, target = entry.text("action"), entry.text("target")
+    if action == "pause":
+        # No round of it opens any more; a job that waits is refused when its turn comes.
+        federation_index.stop(connection, target, common_pb2.REASON_STOPPED, effects)
+    reason = _STOPS.get(action)
     if reason is None:
         return
-    target = entry.text("target")
     waiting = sa.select(jobs.c.id).where(
         jobs.c.state == job_table.QUEUED, sa.or_(jobs.c.proposal == target, jobs.c.id == target)
     )
