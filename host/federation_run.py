@@ -32,6 +32,7 @@ from placet.host.errors import AuthorityUnavailable, HostError
 from placet.host.federation_board import FederationBoard
 from placet.host.federation_record import FAILED, FederationRecord, RoundRecord, Standing
 from placet.host.job_table import NewJob
+from placet.host.logs import place_of
 from placet.host.scheduler import Scheduler
 from placet.host.store import Store
 from placet.proto.refusals import PeerRefused, refusal_of
@@ -71,7 +72,7 @@ class FederationRun:
         try:
             with self._needs.board.follow(self._id) as wake:
                 if await self._enter():
-                    while not await self._step(wake):
+                    while not await self._try_step(wake):
                         pass
         finally:
             self._needs.scheduler.forget(self._id)
@@ -99,6 +100,15 @@ class FederationRun:
             return False
         await self._write(lambda c: federation_table.resume_federation(c, self._id))
         return True
+
+    async def _try_step(self, wake: asyncio.Event) -> bool:
+        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried again."""
+        try:
+            return await self._step(wake)
+        except Exception as error:  # noqa: BLE001
+            _log.error("fault kind=%s at=%s", type(error).__name__, place_of(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
+            return False
 
     async def _step(self, wake: asyncio.Event) -> bool:
         """Do, or wait for, what comes next; True at the end."""

@@ -179,3 +179,27 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
             assert [e["attempt"] for e in log if e["kind"] == "lease"] == [1, 2]
 
     run(body())
+
+
+def test_a_full_disk_is_tried_again(world: Any, run: Any) -> None:
+    """The first time that the round's job is to be stored, it cannot be."""
+
+    async def body() -> None:
+        async with world.host() as (host, client):
+            ticket = world.federation("release")
+            await client.start(ticket)
+            submit, failed = host._scheduler.submit, list[str]()
+
+            async def full_once(*arguments: Any) -> Any:
+                if not failed:
+                    failed.append("once")
+                    raise OSError("No space left on device")
+                return await submit(*arguments)
+
+            host._scheduler.submit = full_once
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert failed == ["once"]
+
+    run(body())
