@@ -6,13 +6,12 @@ Roth and Su 2019), which composes without loss. Amounts are whole numbers of sma
 every judge gets the same sum.
 """
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from placet.governance.checks import check_range
+from placet.governance.checks import check_decimal, check_range
 from placet.governance.codec import as_list, malformed
 
 # One unit of epsilon and of a squared Gaussian parameter, and one of delta, are 10 to the minus these.
@@ -22,7 +21,6 @@ DELTA_DIGITS = 15
 MAX_AMOUNT = 2**53
 
 _MAX_EPSILON = 1_000_000 * 10**EPSILON_DIGITS
-_DECIMAL = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,15})?(?:e-[0-9]{1,2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +118,9 @@ def _in_units(text: str, digits: int) -> int:
 
 def _units(claim: str, text: str, digits: int, low: int, high: int) -> None:
     """Refuse what is not a decimal in its one form, of at most this many places, from `low` to `high` units."""
-    expected = (
-        f"a decimal from {decimal_text(low, digits)} to {decimal_text(high, digits)} "
-        f"of at most {digits} places, as 0.5 or 1e-6"
-    )
-    if not _DECIMAL.fullmatch(text):
-        raise malformed(claim, expected, "other text")
-    units = Fraction(text) * 10**digits
-    if units.denominator != 1 or not low <= units <= high:
-        raise malformed(claim, expected, text)
+    value = check_decimal(claim, text, decimal_text(low, digits), decimal_text(high, digits))
+    units = value * 10**digits
+    if units.denominator != 1:
+        raise malformed(claim, f"of at most {digits} places", text)
     if decimal_text(int(units), digits) != text:
         raise malformed(claim, f"written as {decimal_text(int(units), digits)}", text)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from placet.governance import (
     UNBOUNDED,
+    Budget,
     Cost,
     Entry,
     Federate,
@@ -691,6 +692,20 @@ def test_a_receipt_says_what_was_charged(private: Federation) -> None:
     assert (said.charges, said.declared) == ({"ana-a": ONE, "cem-b": ONE}, False)
 
 
+def test_the_owner_of_the_first_model_is_charged_without_bound(world: Any) -> None:
+    """Noise hides updates; the model that they are added to is nowhere hidden."""
+    model = world.descriptor("model", length=15 * 4)
+    given = Input(model, "owner-b")
+    federation = Federation(world, noise="1", largest_weight=1, model=given)
+    wide = dict.fromkeys(("parameters", "programs", "recipients", "combine_with"), "any")
+    world.give(object=model, privacy=Budget("1000000", "0.5"), **wide)
+    refused("PRIVACY_BUDGET", federation.open)
+    world.give(object=model, **wide)
+    federation.round("ana-a", "cem-b")
+    assert (_charged(federation, "owner-b"), _charged(federation, "ana-a")) == (UNBOUNDED, ONE)
+    _audited(federation)
+
+
 # Restart, and audit.
 
 
@@ -712,6 +727,9 @@ def test_replay_gives_the_same_state(federation: Federation) -> None:
         ("open", "key", "hpke:none"),
         ("update", "client", "ben-a"),
         ("update", "round", 2),
+        ("update", "charge", [0, 0, 0]),
+        ("update", "charge", "none"),
+        ("lease", "charges", {"ana-a": [0, 0, 0]}),
         ("cohort", "standing", "void"),
         ("cohort", "counted", []),
         ("aggregate", "left", {"ana-a": "NORM_EXCEEDED"}),
@@ -751,6 +769,7 @@ def _audited(federation: Federation) -> None:
     )
     assert report.complete
     assert report.size == len(world.entries)
+    assert report.privacy == world.ledger.state.privacy
 
 
 def test_a_round_s_job_has_one_name() -> None:
