@@ -27,12 +27,15 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo test check bench bench-aggregation fix clean proto lock sanitize generate need
+.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: setup ## the whole story on this machine, simulated (STATE=folder keeps its files)
 	$(BIN)/python examples/demo.py $(if $(STATE),--state '$(STATE)') $(ARGS)
+
+demo-federation: setup ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
+	$(BIN)/python examples/federation.py $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 test: setup ## all tests
 	$(BIN)/pytest $(ARGS)

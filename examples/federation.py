@@ -234,13 +234,16 @@ def check(told: tuple[Story, ...]) -> None:
         "every round released a model": all(
             len(story.accuracies) == story.terms.rounds for story in told
         ),
-        "honest training gets somewhere": last[honest.title] > 0.9,
-        "a median withstands a lie better than a mean": last[median.title]
-        > last[mean.title] + 0.05,
-        "noise leaves something to learn": last[private.title] > 0.6,
         "epsilon is spent, and bounded": private.epsilon == sorted(private.epsilon)
         and 0 < private.epsilon[-1] < 100,
     }
+    if honest.terms.rounds >= TERMS.rounds:
+        margin = last[median.title] - last[mean.title]
+        holds |= {
+            "honest training gets somewhere": last[honest.title] > 0.9,
+            "a median withstands a lie better than a mean": margin > 0.05,
+            "noise leaves something to learn": last[private.title] > 0.6,
+        }
     if failed := [what for what, holds_so in holds.items() if not holds_so]:
         raise SystemExit(f"demo-federation: failed: {'; '.join(failed)}")
 

@@ -76,7 +76,13 @@ def join(
     with client() as connected:
         id = find_proposal(connected, name)
         federation = connected.federation(id, keys, bound=Bound(epsilon, delta))
-        told = _stop if once else _suspended
+
+        def told(refusal: ClientQuarantined) -> None:
+            if once:
+                raise refusal
+            value = {"state": "suspended", "why": refusal.details["actual"]}
+            say(json.dumps(value) if as_json else f"{refusal.reason}: {refusal} Waiting.")
+
         for round in federation.rounds(told=told):
             update = _take_part(federation, round, function, weight, noise, as_json)
             if update is not None:
@@ -117,11 +123,17 @@ def _take_part(
     as_json: bool,
 ) -> VerifiedUpdate | None:
     """One round: what was sealed before a crash is sent, else a new update. None where the round was over first."""
-    total = federation.terms.rounds
-    say(f"Round {round.number}/{total}: open until {when(round.closes)}.")
+
+    def tell(state: str, text: str, **more: object) -> None:
+        value = {"round": round.number, "state": state, **more}
+        where = f"Round {round.number}/{federation.terms.rounds}"
+        say(json.dumps(value) if as_json else f"{where}: {text}")
+
+    until = when(round.closes)
+    tell("open", f"open until {until}.", closes=until)
     try:
         if round.pending:
-            say(f"Round {round.number}/{total}: an update was sealed before; sending that one.")
+            tell("resumed", "an update was sealed before; sending that one.")
             with transfer("sending", as_json) as progress:
                 update = round.resume(progress=progress)
         else:
@@ -132,14 +144,10 @@ def _take_part(
     except Refused as refused:
         if refused.reason not in _LATE:
             raise
-        say(f"Round {round.number}/{total}: not sent ({refused.reason}). {refused}")
+        tell("late", f"not sent ({refused.reason}). {refused}", why=refused.reason)
         return None
-    line = {"round": round.number, "update": update.digest, "entry": update.index}
-    say(
-        json.dumps(line)
-        if as_json
-        else f"Round {round.number}/{total}: sent, entry {update.index} of the log."
-    )
+    entry = update.index
+    tell("sent", f"sent, entry {entry} of the log.", update=update.digest, entry=entry)
     return update
 
 
@@ -153,11 +161,3 @@ def _keep(folder: Path | None, number: int, update: VerifiedUpdate) -> None:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_artifact(folder / f"round-{number}.update.json", update.file.to_bytes())
-
-
-def _suspended(refusal: ClientQuarantined) -> None:
-    say(f"{refusal.reason}: {refusal} Waiting.")
-
-
-def _stop(refusal: ClientQuarantined) -> None:
-    raise refusal

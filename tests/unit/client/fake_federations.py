@@ -7,6 +7,7 @@ conftest.py loads this file by its path. Leases are not judged: what a worker wo
 import asyncio
 import io
 import os
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -71,8 +72,10 @@ class FakeFederations:
         self._sealed: dict[str, bytes] = {}
         self._ticket: Ticket
         self._models: dict[int, tuple[StreamKey, federations_pb2.ModelResponse]] = {}
+        self.arrived = threading.Event()  # set when an update has come in
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._values: dict[int, Any] = {}
         self.initial: StreamKey | None = None
         self.id = ""
 
@@ -175,8 +178,6 @@ class FakeFederations:
             return np.zeros(self.terms.layout.elements)
         return self._values[number].copy()
 
-    _values: dict[int, Any]
-
     def proof(self, index: int) -> bytes:
         """Proof of an entry under the newest checkpoint."""
         tree = self._host.ledger.tree
@@ -247,7 +248,6 @@ class FakeFederations:
         self, request: federations_pb2.StartRequest, context: Any
     ) -> federations_pb2.Federation:
         self._ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
-        self._values = {}
         self.id = parse_envelope(request.ticket.proposal).digest
         if self.id not in self._host.ledger.state.federations:
             self.open()
@@ -279,6 +279,7 @@ class FakeFederations:
             assert digest_of(request.sealed) == update.sealed
             self._sealed[signed.digest] = request.sealed
             self._host.append(entry, {signed.digest: request.update})
+            self.arrived.set()
         if self.lost_answers:
             self.lost_answers -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
