@@ -2,9 +2,14 @@
 """What the enclave needs below Python: folding sealed updates, noise, wiping, a deadline, hardening."""
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
+from numpy import int64
+from numpy.typing import NDArray
 from typing_extensions import Buffer
+
+# To type checkers an array is no Buffer before Python 3.12.
+_Integers: TypeAlias = Buffer | NDArray[int64]
 
 LIMIT: Final[int]
 """The largest magnitude of a quantised coordinate: 2**26."""
@@ -63,7 +68,7 @@ class Cohort:
     def elements_of(self, first: int, count: int, /) -> tuple[int, int]:
         """The coordinates [start, stop) that segments first .. first + count - 1 hold."""
 
-    def add(self, windows: Sequence[Buffer], first: int, count: int, sums: Buffer, /) -> None:
+    def add(self, windows: Sequence[Buffer], first: int, count: int, sums: _Integers, /) -> None:
         """Add weight * q over the clients to `sums`, modulo 2**64.
 
         `sums` is int64, one for each coordinate of `elements_of(first, count)`.
@@ -76,7 +81,7 @@ class Cohort:
         count: int,
         low: int,
         high: int,
-        sums: Buffer,
+        sums: _Integers,
         /,
     ) -> None:
         """Set `sums` to the sum of the order statistics low .. high - 1 of q over the clients.
@@ -86,7 +91,9 @@ class Cohort:
         Needs memory for a segment of every client, which is kept for the next call.
         """
 
-    def gram(self, windows: Sequence[Buffer], first: int, count: int, products: Buffer, /) -> None:
+    def gram(
+        self, windows: Sequence[Buffer], first: int, count: int, products: _Integers, /
+    ) -> None:
         """Add the sum of q_a * q_b over the coordinates to products[a, b], modulo 2**64, for all a and b.
 
         `products` is int64, clients x clients, row by row; both triangles are written. Weights do not
@@ -102,7 +109,7 @@ class Cohort:
     def wipe(self) -> None:
         """Wipe keys and plaintext; ValueError from every later call but this one."""
 
-def discrete_gaussian(random: Buffer, sigma: int, out: Buffer, /) -> tuple[int, int]:
+def discrete_gaussian(random: Buffer, sigma: int, out: _Integers, /) -> tuple[int, int]:
     """Fill `out`, int64, with exact samples of the discrete Gaussian N_Z(0, sigma**2).
 
     `random` is at most 2**24 uniform bytes; 1 <= sigma < 2**40. Returns the number of samples written

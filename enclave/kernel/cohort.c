@@ -130,20 +130,27 @@ static int read_clients(placet_cohort *cohort, PyObject *keys, PyObject *multipl
     return 0;
 }
 
-static PyObject *make(PyTypeObject *type, const placet_cohort *numbers, PyObject *keys, PyObject *multipliers,
-                      PyObject *weights) {
+/* `given` are the tuples of keys, multipliers and weights. */
+static PyObject *make(PyTypeObject *type, placet_cohort numbers, PyObject *const given[3]) {
+    const Py_ssize_t clients = PyTuple_GET_SIZE(given[0]);
+    if (PyTuple_GET_SIZE(given[1]) != clients || PyTuple_GET_SIZE(given[2]) != clients) {
+        PyErr_SetString(PyExc_ValueError, "keys, multipliers and weights must have one item for each client");
+        return NULL;
+    }
     CohortObject *self = (CohortObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
-    self->cohort = *numbers;
+    numbers.clients = (size_t)clients;
+    numbers.segments = placet_segments(numbers.elements, numbers.encoding, numbers.segment_bytes);
+    self->cohort = numbers;
     atomic_flag_clear(&self->busy);
-    if (placet_cohort_allocate(&self->cohort) < 0) {
+    self->usable = placet_cohort_allocate(&self->cohort) == 0;
+    if (!self->usable) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
-    self->usable = true;
-    if (read_clients(&self->cohort, keys, multipliers, weights) < 0) {
+    if (read_clients(&self->cohort, given[0], given[1], given[2]) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -169,26 +176,16 @@ static PyObject *cohort_new(PyTypeObject *type, PyObject *args, PyObject *named)
         read_implementation(PyType_GetModuleState(type), implementation, &numbers.fold) < 0) {
         return NULL;
     }
-    for (int i = 0; i < 3; i++) {
+    bool whole = true;
+    for (int i = 0; whole && i < 3; i++) {
         taken[i] = PySequence_Tuple(given[i]);
-        if (taken[i] == NULL) {
-            goto done;
-        }
+        whole = taken[i] != NULL;
     }
-    const Py_ssize_t clients = PyTuple_GET_SIZE(taken[0]);
-    if (check_sizes(clients, elements, segment_bytes, numbers.encoding) < 0) {
-        goto done;
+    if (whole && check_sizes(PyTuple_GET_SIZE(taken[0]), elements, segment_bytes, numbers.encoding) == 0) {
+        numbers.elements = (uint64_t)elements;
+        numbers.segment_bytes = (size_t)segment_bytes;
+        result = make(type, numbers, taken);
     }
-    if (PyTuple_GET_SIZE(taken[1]) != clients || PyTuple_GET_SIZE(taken[2]) != clients) {
-        PyErr_SetString(PyExc_ValueError, "keys, multipliers and weights must have one item for each client");
-        goto done;
-    }
-    numbers.clients = (size_t)clients;
-    numbers.elements = (uint64_t)elements;
-    numbers.segment_bytes = (size_t)segment_bytes;
-    numbers.segments = placet_segments(numbers.elements, numbers.encoding, numbers.segment_bytes);
-    result = make(type, &numbers, taken[0], taken[1], taken[2]);
-done:
     for (int i = 0; i < 3; i++) {
         Py_XDECREF(taken[i]);
     }
@@ -345,7 +342,6 @@ static PyObject *elements_of_locked(CohortObject *self, PyObject *args) {
     return Py_BuildValue("(KK)", start, stop);
 }
 
-/* high * 2^64 + low */
 static PyObject *integer(placet_u128 value) {
     uint8_t bytes[16];
     memcpy(bytes, &value, sizeof bytes); /* the machine is little-endian: portable.c says so */

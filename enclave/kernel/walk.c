@@ -131,28 +131,28 @@ typedef struct {
     placet_cohort *cohort;
     const uint8_t *const *windows;
     uint64_t first, end; /* segments */
-} walk;
+} range;
 
-static const uint8_t *sealed_at(const walk *walk, size_t client, uint64_t segment) {
-    return walk->windows[client] + (segment - walk->first) * walk->cohort->segment_bytes;
+static const uint8_t *sealed_at(const range *range, size_t client, uint64_t segment) {
+    return range->windows[client] + (segment - range->first) * range->cohort->segment_bytes;
 }
 
 /* What is opened when these `count` clients are done: the clients behind them, or the first ones' next segment. */
-static const uint8_t *next_read(const walk *walk, uint64_t segment, size_t client, size_t count, size_t i) {
-    if (client + count + i < walk->cohort->clients) {
-        return sealed_at(walk, client + count + i, segment);
+static const uint8_t *next_read(const range *range, uint64_t segment, size_t client, size_t count, size_t i) {
+    if (client + count + i < range->cohort->clients) {
+        return sealed_at(range, client + count + i, segment);
     }
-    return segment + 1 < walk->end ? sealed_at(walk, i, segment + 1) : sealed_at(walk, client + i, segment);
+    return segment + 1 < range->end ? sealed_at(range, i, segment + 1) : sealed_at(range, client + i, segment);
 }
 
 /* Opens one segment of `count` clients, and describes it as a tile. */
-static placet_tile open_tile(const walk *walk, uint64_t segment, size_t client, size_t count) {
-    placet_cohort *cohort = walk->cohort;
+static placet_tile open_tile(const range *range, uint64_t segment, size_t client, size_t count) {
+    placet_cohort *cohort = range->cohort;
     for (size_t i = 0; i < count; i++) {
         uint8_t *row = cohort->plain + i * stride(cohort);
-        open_segment(cohort, client + i, segment, sealed_at(walk, client + i, segment), row);
+        open_segment(cohort, client + i, segment, sealed_at(range, client + i, segment), row);
         cohort->members[client + i].plain = row;
-        cohort->members[client + i].ahead = next_read(walk, segment, client, count, i);
+        cohort->members[client + i].ahead = next_read(range, segment, client, count, i);
     }
     const uint64_t elements = placet_first_element(cohort, segment + 1) - placet_first_element(cohort, segment);
     return (placet_tile){.members = cohort->members + client,
@@ -171,16 +171,16 @@ static void enter(fenv_t *saved) {
 static void leave(const fenv_t *saved) { fesetenv(saved); }
 
 void placet_cohort_add(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first, uint64_t count, int64_t *sums) {
-    const walk walk = {cohort, windows, first, first + count};
+    const range range = {cohort, windows, first, first + count};
     const uint64_t origin = placet_first_element(cohort, first);
     const size_t group = group_size(cohort);
     fenv_t saved;
     enter(&saved);
-    for (uint64_t segment = first; segment < walk.end; segment++) {
+    for (uint64_t segment = first; segment < range.end; segment++) {
         int64_t *part = sums + (placet_first_element(cohort, segment) - origin);
         for (size_t client = 0; client < cohort->clients; client += group) {
             const size_t size = (size_t)smaller(group, cohort->clients - client);
-            const placet_tile tile = open_tile(&walk, segment, client, size);
+            const placet_tile tile = open_tile(&range, segment, client, size);
             cohort->fold->add(&tile, cohort->weighted, part);
         }
     }
@@ -192,12 +192,12 @@ int placet_cohort_select(placet_cohort *cohort, const uint8_t *const *windows, u
     if (all_rows(cohort) < 0) {
         return -1;
     }
-    const walk walk = {cohort, windows, first, first + count};
+    const range range = {cohort, windows, first, first + count};
     const uint64_t origin = placet_first_element(cohort, first);
     fenv_t saved;
     enter(&saved);
-    for (uint64_t segment = first; segment < walk.end; segment++) {
-        const placet_tile tile = open_tile(&walk, segment, 0, cohort->clients);
+    for (uint64_t segment = first; segment < range.end; segment++) {
+        const placet_tile tile = open_tile(&range, segment, 0, cohort->clients);
         cohort->fold->select(&tile, network, sums + (placet_first_element(cohort, segment) - origin));
     }
     leave(&saved);
@@ -209,11 +209,11 @@ int placet_cohort_gram(placet_cohort *cohort, const uint8_t *const *windows, uin
     if (all_rows(cohort) < 0) {
         return -1;
     }
-    const walk walk = {cohort, windows, first, first + count};
+    const range range = {cohort, windows, first, first + count};
     fenv_t saved;
     enter(&saved);
-    for (uint64_t segment = first; segment < walk.end; segment++) {
-        const placet_tile tile = open_tile(&walk, segment, 0, cohort->clients);
+    for (uint64_t segment = first; segment < range.end; segment++) {
+        const placet_tile tile = open_tile(&range, segment, 0, cohort->clients);
         cohort->fold->gram(&tile, products);
     }
     leave(&saved);
