@@ -170,8 +170,8 @@ class Round:
         updates = [replace(update, weight=1) for update in self.updates]
         start = time.perf_counter()
         with Noise(self.shape.elements, noise_sigma(NOISE_MULTIPLIER), threads=threads) as noise:
-            noise.wait()
             if not drawing:
+                noise.wait()
                 start = time.perf_counter()
             result = aggregate(
                 updates, self.shape, Mean(), threads=threads, smallest=2, noise=noise

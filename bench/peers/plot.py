@@ -10,7 +10,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 GROUPS = {
-    "limits of the machine": ("read_1t", "read_2t", "aes_1t", "aes_2t"),
+    "limits of the machine": (
+        "read_1t",
+        "read_2t",
+        "aes_1t",
+        "aes_2t",
+        "ipsec_mb_1t",
+        "ipsec_mb_2t",
+        "evp_1t",
+        "evp_2t",
+    ),
     "mean": (
         "mean_1t",
         "mean_2t",
