@@ -85,7 +85,7 @@ class Attempts:
         if end is None:
             code = await asyncio.shield(worker.exited)
             end = _end_of(worker, code)
-            reason = pb.Reason.Name(end.refusal.reason) if end.refusal else ""
+            reason = pb.Reason.Name(worker.refusal.reason) if worker.refusal else ""
             text = "attempt-ended job=%s code=%s why=%s reason=%s"
             _log.info(text, queued.job, code, end.why, reason)
             if queued.is_round and not (end.refusal and end.refusal.reason in job_table.STOPPING):
