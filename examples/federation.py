@@ -14,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from digits import network
 from digits.clinics import CLIENTS, Clinics, initial
 from digits.shares import Share, load_shares
 from hospitals import running_host
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -115,7 +117,11 @@ def train(state: network.State, share: Share, number: int) -> network.State:
 
 def lie(state: network.State, trained: network.State) -> network.State:
     """The opposite of what training found, and far too much of it: as far as the clip lets it."""
-    return {name: state[name] - np.float32(1000) * (trained[name] - state[name]) for name in state}
+    far = np.float32(1000)
+    return {
+        name: (array - far * (trained[name] - array)).astype(np.float32)
+        for name, array in state.items()
+    }
 
 
 def tell(story: Story, number: int) -> None:
@@ -207,12 +213,8 @@ def show(told: tuple[Story, ...]) -> None:
 
 def plot(told: tuple[Story, ...], path: Path) -> None:
     """Accuracy by round, as PNG."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes: Any = cast("Any", figure).add_subplot()
     for story in told:
         numbers = range(1, len(story.accuracies) + 1)
         axes.plot(numbers, story.accuracies, marker="o", label=story.title)
@@ -222,7 +224,7 @@ def plot(told: tuple[Story, ...], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    cast("Any", figure).savefig(path, dpi=120)
     console.print(f"\n   wrote {path}")
 
 

@@ -49,14 +49,15 @@ def train(
 
 def accuracy(state: State, images: Array, labels: NDArray[Any]) -> float:
     """How often the network is right."""
-    hidden = np.maximum(images @ state["w1"] + state["b1"], 0)
+    hidden: Array = np.maximum(images @ state["w1"] + state["b1"], 0)
     found = (hidden @ state["w2"] + state["b2"]).argmax(axis=1)
     return float((found == labels).mean())
 
 
 def _softmax(scores: Array) -> Array:
     raised: Array = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    shares: Array = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> Array:

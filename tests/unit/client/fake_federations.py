@@ -54,7 +54,12 @@ from placet.sealing import (
     seal_stream,
 )
 
-PHASES = {"open": 1, "closed": 2, "released": 2, "void": 2}
+PHASES = {
+    "open": federations_pb2.FEDERATION_STATE_OPEN,
+    "closed": federations_pb2.FEDERATION_STATE_AGGREGATING,
+    "released": federations_pb2.FEDERATION_STATE_AGGREGATING,
+    "void": federations_pb2.FEDERATION_STATE_AGGREGATING,
+}
 
 
 class FakeFederations:
@@ -286,8 +291,8 @@ class FakeFederations:
         index = known.index if known else len(self._host.entries) - 1
         return federations_pb2.UpdateReceipt(
             index=index,
-            entry=self.forged.get("entry", self._host.entries[index]),
-            proof=self.forged.get("proof", self.proof(index)),
+            entry=self.forged.get("entry") or self._host.entries[index],
+            proof=self.forged.get("proof") or self.proof(index),
         )
 
     async def Model(
@@ -309,14 +314,14 @@ class FakeFederations:
 
     def told(self) -> federations_pb2.Federation:
         """How it stands."""
-        current, phase = self.state.current, 3
+        current, phase = self.state.current, federations_pb2.FEDERATION_STATE_FINISHED
         if not self.ended:
             phase = PHASES[current.status]
         elif self.refusal is not None:
-            phase = 4
+            phase = federations_pb2.FEDERATION_STATE_FAILED
         told = federations_pb2.Federation(
             id=self.id,
-            state=federations_pb2.FederationState.Name(phase),
+            state=phase,
             round=current.number,
             rounds=self.terms.rounds,
             closes=current.closes,

@@ -62,7 +62,7 @@ GROUPS = {
     "constitution": ("draft", "show", "amend"),
     "federation": ("start", "show", "watch", "model", "vector"),
     "federate": ("join",),
-    "verify": ("receipt", "ticket", "evidence"),
+    "verify": ("receipt", "update", "ticket", "evidence"),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }
 

@@ -94,6 +94,9 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
         assert told["rounds"] == [1]
     kept = UpdateReceipt.from_bytes((tmp_path / "alice-receipts/round-1.update.json").read_bytes())
     assert kept.verify(host.log).update.client == "alice"
+    verified = run("verify", "update", "alice-receipts/round-1.update.json")
+    assert verified["update"]["round"] == 1
+    run("verify", "update", "charter.json", code=2)
     shown = run("federation", "show", federation)
     assert [m["updated"] for m in shown["members"]] == [True] * 3
     assert "3 of 3 update(s)" in run("federation", "show", federation, text=True)
