@@ -10,7 +10,7 @@ from placet.client.keys import Keys
 from placet.client.records import Recorded
 from placet.governance.checks import check_listed
 from placet.governance.contexts import provision_info
-from placet.governance.documents import Between, Evidence, Exactly, Grant
+from placet.governance.documents import Between, Budget, Evidence, Exactly, Grant
 from placet.governance.documents.rule import Anything
 from placet.governance.envelope import sign, verify_signed
 from placet.proto.v1 import keys_pb2
@@ -29,7 +29,7 @@ class Terms:
     evidence: Evidence | None
     witnesses: Literal["demanded", "any"]
     approvals: tuple[str, ...]
-    privacy: Literal["any", "none"]
+    privacy: Budget | Literal["any", "none"]
     uses: int | Anything
     expires: int
     recoverable: bool

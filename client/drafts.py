@@ -144,7 +144,7 @@ def _job(values: Json, path: Path, bundle: Bundle) -> Job:
             "parameters": take(values, path, "parameters", dict, {}),
             "outputs": take(values, path, "outputs", dict),
             "recipients": recipients,
-            "privacy": None,
+            "privacy": take(values, path, "privacy", dict, None),
             "attempts": take(values, path, "attempts", int, 1),
             "deadline_seconds": take(values, path, "deadline_seconds", int),
         },

@@ -123,6 +123,9 @@ valid_for_seconds = 604800
 uses = 1
 attempts = 2
 deadline_seconds = 3600
+# What a use costs each owner, if the program's author vouches for it. Without, it costs without bound, and only grants that
+# say privacy = "any" let it through.
+# privacy = { epsilon = "0.5", delta = "1e-7" }
 
 # What it opens: the .object.json that `placet seal` wrote, and the principal whose grant it takes.
 [inputs.train]
@@ -156,7 +159,9 @@ recipients = ["analyst.pub.json"]
 combine_with = "any"
 witnesses = "any"            # or "demanded"
 approvals = []               # seats that must have said placet, whatever the rules say
-privacy = "any"              # or "none": no job without privacy terms
+# What all jobs on any of your data may come to, this one included: "any"; "none" for no job that costs privacy; or
+# { epsilon = "3", delta = "1e-6" }, which lets no job through without privacy terms.
+privacy = "any"
 uses = 3
 expires = 2027-12-31T00:00:00Z
 recoverable = false

@@ -20,7 +20,7 @@ from placet.attestation import (
 )
 from placet.governance.codec import parse_object
 from placet.governance.contexts import evidence_context
-from placet.governance.documents import Charter, Constitution, Proposal, Receipt
+from placet.governance.documents import Charged, Charter, Constitution, Proposal, Receipt
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     OtherConstitution,
@@ -29,6 +29,7 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import InForce
 from placet.governance.founding import verify_succession
+from placet.governance.grants import charges_of
 from placet.governance.keys import PublicKey
 from placet.governance.log import (
     Checkpoint,
@@ -183,7 +184,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
 
 
 def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> VerifiedReceipt:
-    """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients."""
+    """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients, cost."""
     said, body = receipt.receipt.predicate, proposal.document.job
     sizes = {name: padded_length(output.max_bytes) for name, output in body.outputs.items()}
     checks: tuple[tuple[str, object, object], ...] = (
@@ -195,6 +196,7 @@ def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> Veri
         ("inputs", {name: i.object.digest for name, i in body.inputs.items()}, said.inputs),
         ("outputs", sizes, {name: d.length for name, d in said.outputs.items()}),
         ("recipients", sorted(r.id for r in body.recipients), sorted(said.recipients)),
+        ("privacy", Charged(charges_of(proposal.document), body.privacy is not None), said.privacy),
     )
     for claim, expected, actual in checks:
         if expected != actual:

@@ -24,7 +24,7 @@ from shares import HOSPITALS, Rows, Shares, accuracy, load_shares
 
 from placet.client import Client, ReceiptFile, Result
 from placet.governance.documents import Proposal
-from placet.governance.explain import explain_proposal, explain_rule
+from placet.governance.explain import explain_charged, explain_proposal, explain_rule
 
 console = Console(highlight=False, width=110)
 PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
@@ -129,7 +129,9 @@ def check(client: Client, result: Result) -> None:
     console.print(
         f"   receipt verified: approved by {', '.join(said.approved_by)}; evidence {said.evidence}"
     )
-    console.print(f"   {' '.join(said.marks)}; privacy {said.privacy}")
+    console.print(f"   {' '.join(said.marks)}")
+    for sentence in explain_charged(said.privacy):
+        console.print(f"   {sentence}")
     report = client.audit()
     console.print(
         f"   log replayed: {report.checked} entries judged again, root {report.root[:23]}…"

@@ -14,18 +14,20 @@ from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
+    Federate,
     Grant,
     Header,
     Proposal,
     Seat,
     Stop,
 )
-from placet.governance.documents.proposal import Amendment, Job
+from placet.governance.documents.proposal import Amendment
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.errors import (
     ActionNotSupported,
     AlreadyFounded,
     BallotStale,
+    CohortTooSmall,
     GrantExpired,
     GrantMissing,
     NotPermitted,
@@ -107,18 +109,34 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
     _check_action(signed.document)
+    check_roster(ledger, signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
 
 
 def _check_action(proposal: Proposal) -> None:
-    if proposal.action not in ("job", "amend"):
+    if proposal.action not in ("job", "federate", "amend"):
         raise ActionNotSupported(
-            f"This version does not carry out {proposal.action}. It knows job and amend.",
+            f"This version does not carry out {proposal.action}. It knows job, federate and amend.",
             claim="action",
-            expected="job or amend",
+            expected="job, federate or amend",
             actual=proposal.action,
+        )
+
+
+def check_roster(ledger: Ledger, proposal: Proposal) -> None:
+    """Everybody on a federation's roster is a principal, and they are of enough organisations. Raises `CohortTooSmall`."""
+    if not isinstance(proposal.body, Federate):
+        return
+    constitution = ledger.in_force().constitution
+    found = len({constitution.principal(c).organisation for c in proposal.body.roster})
+    if found < proposal.body.smallest_cohort:
+        raise CohortTooSmall(
+            "The roster is of fewer organisations than a round needs.",
+            claim="smallest_cohort",
+            expected=f"at most {found}",
+            actual=str(proposal.body.smallest_cohort),
         )
 
 
@@ -404,7 +422,7 @@ def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
             actual=action,
         )
     body = proposal.document.body
-    if isinstance(body, Job) and body.program in ledger.state.revoked_programs:
+    if not isinstance(body, Amendment) and body.program in ledger.state.revoked_programs:
         raise Stopped("A seat has revoked this program.", claim="program", actual=body.program)
 
 

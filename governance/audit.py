@@ -13,16 +13,17 @@ An entry whose documents were not given is folded in without steps 2 and 3, and 
 audit with `EntryInvalid`, which names the entry. Not shown by any replay: that nothing was done without an entry.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
-from placet.governance import admission, leasing
+from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Header, Lease, Receipt, Release
+from placet.governance.documents.work import check_hpke
+from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
 from placet.governance.evaluate import check_log
@@ -30,25 +31,7 @@ from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
 from placet.governance.receipts import receipt_for
-from placet.governance.state import Entry
-
-# What entries hold besides kind and times. Text, but for these.
-_FIELDS = {
-    "charter": "log constitution charter nonce",
-    "constitution": "constitution proposal",
-    "boot": "boot identity evidence nonce",
-    "proposal": "proposal nonce",
-    "ballot": "ballot nonce proposal seat sequence vote",
-    "stop": "stop nonce by action target",
-    "grant": "grant nonce object owner",
-    "join": "worker bound_to measurement evidence nonce lapses",
-    "lease": "lease proposal job attempt worker grants deadline judged",
-    "renewal": "lease deadline",
-    "release": "lease proposal job release receipt",
-    "close": "lease job why",
-}
-_NUMBERS = frozenset({"sequence", "lapses", "attempt", "deadline", "judged"})
-_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
+from placet.governance.state import Entry, PrivacyState
 
 # The field by which later entries are traced to an enclave.
 _ENCLAVE = {"boot": "boot", "join": "worker"}
@@ -67,6 +50,11 @@ _NAMED = {
     "renewal": (),
     "release": ("release", "receipt"),
     "close": (),
+    "open": (),
+    "update": ("update",),
+    "cohort": (),
+    "aggregate": ("release", "receipt"),
+    "lift": (),
 }
 
 
@@ -120,13 +108,17 @@ class NotChecked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them."""
+    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them.
+
+    privacy: what each data owner has been charged, by all entries.
+    """
 
     log: str
     size: int
     root: str
     checked: int
     not_checked: tuple[NotChecked, ...]
+    privacy: dict[str, PrivacyState]
 
     @property
     def complete(self) -> bool:
@@ -163,7 +155,8 @@ def audit(
             expected=f"{covered.size} entries, sha256:{covered.root.hex()}",
             actual=f"{size} entries, {root}",
         )
-    return AuditReport(log.to_text(), size, root, size - len(not_checked), tuple(not_checked))
+    checked, privacy = size - len(not_checked), replay.ledger.state.privacy
+    return AuditReport(log.to_text(), size, root, checked, tuple(not_checked), privacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +197,11 @@ class _Replay:
             "renewal": self._renewal,
             "release": self._release,
             "close": self._close,
+            "open": self._open,
+            "update": self._update,
+            "cohort": self._cohort,
+            "aggregate": self._aggregate,
+            "lift": self._lift,
         }
 
     def step(self, index: int, data: bytes) -> tuple[str, ...]:
@@ -221,8 +219,7 @@ class _Replay:
     def _parse(self, data: bytes) -> tuple[Entry, Times]:
         """Step 1."""
         entry = parse_object(data, MAX_ENTRY_BYTES)
-        fields = _FIELDS.get(str(entry.get("kind")))
-        if fields is None or not _has_form(entry, fields) or _encoded(entry) != data:
+        if not has_form(entry) or _encoded(entry) != data:
             raise _differs("an entry of a known kind, in its one encoding", "another one")
         at_least, at_most = entry["at"]
         last = self.ledger.state.times.at_most
@@ -261,7 +258,8 @@ class _Replay:
 
     def _missing(self, entry: Entry) -> tuple[str, ...]:
         named = (entry[name] for name in _NAMED[entry["kind"]])
-        return tuple(digest for digest in named if not self._has(digest))
+        # A round that released nothing has no receipt.
+        return tuple(digest for digest in named if digest and not self._has(digest))
 
     def _named(self, entry: Entry, name: str) -> bytes:
         return self._documents.envelope(entry[name])
@@ -329,25 +327,49 @@ class _Replay:
         return leasing.judge_renewal(self.ledger, entry["lease"], self._appraise(times), times)
 
     def _release(self, entry: Entry, times: Times) -> Entry:
-        release = verify_signed(
+        release, receipt = self._released(entry), self._receipt(entry, times)
+        appraise = self._appraise(times)
+        return leasing.judge_release(self.ledger, release, receipt, appraise, times)
+
+    def _released(self, entry: Entry) -> Signed[Release]:
+        return verify_signed(
             self._named(entry, "release"),
             Release,
             lambda d: [PublicKey(self._worker(d.worker).attested.signing)],
         )
-        receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
-        self._check_receipt(receipt, release, times)
-        appraise = self._appraise(times)
-        return leasing.judge_release(self.ledger, release, receipt.digest, appraise, times)
 
-    def _check_receipt(
-        self, receipt: Signed[Receipt], release: Signed[Release], times: Times
-    ) -> None:
+    def _receipt(self, entry: Entry, times: Times) -> str:
+        """The digest of the receipt, once it has turned out to say what it has to; "" where an entry names none."""
+        if not entry["receipt"]:
+            return ""
+        release = self._released(entry)
+        receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
         header: Header = receipt.document.predicate.header
         check_log(header.log, self._log)
         self.ledger.check_seen(header)
         kind = self._worker(release.document.worker).attested.kind
         if receipt_for(self.ledger, release, kind, header, times) != receipt.document:
             raise ReceiptInvalid("The receipt does not say what the log says.", claim="receipt")
+        return receipt.digest
+
+    def _open(self, entry: Entry, times: Times) -> Entry:
+        proposal = self.ledger.proposal(entry["proposal"])
+        check_hpke("key", entry["key"])
+        return federation.judge_open(self.ledger, proposal, entry["key"], times)
+
+    def _update(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_update(self.ledger, self._named(entry, "update"), times)[1]
+
+    def _cohort(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_cohort(self.ledger, entry["proposal"], entry["round"], times)
+
+    def _aggregate(self, entry: Entry, times: Times) -> Entry:
+        release, receipt = self._released(entry), self._receipt(entry, times)
+        appraise = self._appraise(times)
+        return federation.judge_aggregate(self.ledger, release, receipt, appraise, times)
+
+    def _lift(self, entry: Entry, times: Times) -> Entry:
+        return federation.judge_lift(self.ledger, entry["proposal"], entry["client"], times)
 
     def _close(self, entry: Entry, times: Times) -> Entry:
         return leasing.judge_close(self.ledger, entry["lease"], entry["why"], times)
@@ -383,25 +405,6 @@ def _encoded(entry: Entry) -> bytes:
         return encode(entry)
     except ValueError:  # text that UTF-8 does not have
         return b""
-
-
-def _has_form(entry: Entry, fields: str) -> bool:
-    """Whether an entry has these fields and no others, each of its type."""
-    if entry.keys() != {"kind", "at", *fields.split()}:
-        return False
-    good = all(_is_typed(name, value) for name, value in entry.items())
-    return good and len(entry["at"]) == 2 and _is_hexadecimal(entry.get("nonce", "00"))
-
-
-def _is_typed(name: str, value: object) -> bool:
-    if isinstance(value, list):
-        item = {"at": int, "grants": str}.get(name)
-        return all(type(found) is item for found in cast("list[object]", value))
-    return type(value) is (int if name in _NUMBERS else str) and name not in ("at", "grants")
-
-
-def _is_hexadecimal(text: str) -> bool:
-    return _HEXADECIMAL.fullmatch(text) is not None
 
 
 def _differs(expected: str, actual: str) -> EntryInvalid:

@@ -4,12 +4,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from placet.governance.codec import malformed
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e-?[1-9][0-9]?)?")
 
 MAX_TEXT = 4000
 
@@ -48,6 +50,19 @@ def check_range(claim: str, value: int, low: int, high: int) -> None:
     """An integer from `low` to `high`, both included."""
     if not low <= value <= high:
         raise malformed(claim, f"from {low} to {high}", str(value))
+
+
+def check_decimal(claim: str, text: str, low: str, high: str) -> Fraction:
+    """A number as decimal text ("8", "0.5", "1e-6"), from `low` to `high`, both included; returns it exactly.
+
+    Text, because a document holds no floating-point numbers: two readers could take them for different ones.
+    """
+    if not _DECIMAL.fullmatch(text):
+        raise malformed(claim, 'a decimal number as text ("0.5", "1e-6")', "other text")
+    value = Fraction(text)
+    if not Fraction(low) <= value <= Fraction(high):
+        raise malformed(claim, f"from {low} to {high}", text)
+    return value
 
 
 def check_window(claim: str, start: int, end: int) -> None:

@@ -24,6 +24,17 @@ def result_info(receipt: str, recipient: str) -> bytes:
     return context("placet/result/v1", receipt.encode(), recipient.encode())
 
 
+def update_info(federation: str, round: int, client: str, object_id: str) -> bytes:
+    """HPKE info of what a client seals to a round key: for which round of what, from whom, with which stream."""
+    parts = (federation, str(round), client, object_id)
+    return context("placet/update/v1", *(part.encode() for part in parts))
+
+
+def model_info(request: str) -> bytes:
+    """HPKE info of a model key on its way to a client: the digest of the request that asked for it."""
+    return context("placet/model/v1", request.encode())
+
+
 def evidence_context(log: str, checkpoint: bytes) -> bytes:
     """What evidence is bound to besides identity and nonce: the log, and its newest committed checkpoint (a note)."""
     return context("placet/evidence/v1", log.encode(), checkpoint)

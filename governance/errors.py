@@ -19,6 +19,10 @@
     │     LeaseExpired, LeasePresentedTwice, LeaseClosed, AttemptOpen,
     │     AttemptsUsedUp, OutputUndeclared, OutputTooLarge, OutputMissing,
     │     RecipientUnknown, NotReleased, ReceiptInvalid
+    └── FederationRefused
+          FederationNotFound, RoundNotOpen, RoundOpen, FederationEnded,
+          NotOnRoster, ClientQuarantined, UpdateDuplicate, UpdateMalformed,
+          CohortTooSmall, ModelNotReleased
 
 Each leaf has a `reason`, the name that travels on the wire, and `details` with some of the keys claim, expected,
 actual, rule, remedy. Messages never quote the contents of data, keys or rationales.
@@ -345,3 +349,67 @@ class ReceiptInvalid(LeaseRefused):
     """A receipt that does not verify."""
 
     reason = "RECEIPT_INVALID"
+
+
+class FederationRefused(GovernanceError):
+    """A round does not take, or give, what was asked of it."""
+
+
+class FederationNotFound(FederationRefused):
+    """No federation of this proposal was started."""
+
+    reason = "FEDERATION_NOT_FOUND"
+
+
+class RoundNotOpen(FederationRefused):
+    """The round named takes in no updates: it is over, or not yet open."""
+
+    reason = "ROUND_NOT_OPEN"
+
+
+class RoundOpen(FederationRefused):
+    """The round is not over: updates may still come, or it is being aggregated."""
+
+    reason = "ROUND_OPEN"
+
+
+class FederationEnded(FederationRefused):
+    """All rounds are over."""
+
+    reason = "FEDERATION_ENDED"
+
+
+class NotOnRoster(FederationRefused):
+    """The proposal's roster does not name this client."""
+
+    reason = "NOT_ON_ROSTER"
+
+
+class ClientQuarantined(FederationRefused):
+    """An earlier update of the client broke the terms, and it sits out some rounds."""
+
+    reason = "CLIENT_QUARANTINED"
+
+
+class UpdateDuplicate(FederationRefused):
+    """The client has another update in this round; the first one counts."""
+
+    reason = "UPDATE_DUPLICATE"
+
+
+class UpdateMalformed(FederationRefused):
+    """What was sealed to the round key is not what the update and the terms say."""
+
+    reason = "UPDATE_MALFORMED"
+
+
+class CohortTooSmall(FederationRefused):
+    """Fewer organisations' updates count than the terms demand; nothing is released."""
+
+    reason = "COHORT_TOO_SMALL"
+
+
+class ModelNotReleased(FederationRefused):
+    """No model of this round was released."""
+
+    reason = "MODEL_NOT_RELEASED"

@@ -25,7 +25,7 @@ from placet.governance.account import (
     Times,
 )
 from placet.governance.codec import malformed
-from placet.governance.documents import Ballot, Constitution, Proposal, Rule, Seat
+from placet.governance.documents import Ballot, Constitution, Job, Proposal, Rule, Seat
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     GovernanceError,
@@ -145,6 +145,12 @@ def check_log(named: str, log: str) -> None:
             expected=log,
             actual=named,
         )
+
+
+def bound_digest(proposal: Signed[Proposal]) -> str:
+    """What a worker has to be launched for: a job's program; a federation's own terms, since the program is built in."""
+    body = proposal.document.body
+    return body.program if isinstance(body, Job) else proposal.digest
 
 
 def _check_constitution(named: str, in_force: InForce) -> None:

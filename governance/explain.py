@@ -13,11 +13,26 @@ from typing import cast
 
 from placet.governance.account import Account, RuleAccount
 from placet.governance.codec import Json
-from placet.governance.documents import Constitution, Grant, Job, Party, Proposal, Rule, Seat
+from placet.governance.documents import (
+    Budget,
+    Charged,
+    Constitution,
+    Cost,
+    Declared,
+    Grant,
+    Job,
+    Party,
+    Proposal,
+    Rule,
+    Seat,
+)
 from placet.governance.documents.constitution import Evidence
+from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.proposal import Scalar
+from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
+from placet.governance.documents.work import Scalar
 from placet.governance.errors import GovernanceError
+from placet.governance.explain_federation import explain_federation
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
@@ -103,6 +118,8 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
     ]
     if isinstance(proposal.body, Job):
         lines += _job(proposal.body)
+    elif isinstance(proposal.body, Federate):
+        lines += explain_federation(proposal.body)
     else:
         lines.append(f"It would put the constitution {proposal.body.constitution} into force.")
     lines += _words("The reason for the proposal", proposal.reason)
@@ -151,10 +168,6 @@ def explain_grant(grant: Grant) -> list[str]:
         "demanded": "Only a log with witnesses may use it.",
         "any": "A log without witnesses may use it too.",
     }
-    privacy = {
-        "any": "It sets no bound on what the outputs may tell about the data.",
-        "none": "It allows no job that costs privacy, and a job without privacy terms costs without bound.",
-    }
     return [
         f"{grant.owner} lets the authority of the log {grant.header.log} use the key of {_object(grant.object)}.",
         f"It may be used for {_any_of('purpose', grant.purposes)}.",
@@ -165,13 +178,38 @@ def explain_grant(grant: Grant) -> list[str]:
         *_evidence(grant.owner, grant.evidence),
         witnesses[grant.witnesses],
         f"Whatever the rules say, it takes the placet of these seats: {_listed(grant.approvals)}.",
-        privacy[grant.privacy],
+        *_budget(grant),
         "It may be used any number of times."
         if grant.uses == "any"
         else f"It may be used for at most {_count(grant.uses, 'job')}.",
         f"It holds until {_time(grant.expires)}.",
         f"The key {recoverable} be recovered by whatever recovery the constitution has.",
     ]
+
+
+def explain_charged(charged: Charged) -> list[str]:
+    """What a release cost each owner, and by whose word."""
+    if not charged.charges:
+        return ["No data owner was charged any privacy."]
+    word = ", by the word of the program's author, which nobody has checked" * charged.declared
+    return [
+        f"{owner} was charged {explain_cost(cost)}{word}."
+        for owner, cost in sorted(charged.charges.items())
+    ]
+
+
+def explain_cost(cost: Cost) -> str:
+    """What a cost is made of."""
+    if not cost.bounded:
+        return "a loss of privacy without bound"
+    parts: list[str] = []
+    if cost.gaussian:
+        squared = decimal_text(cost.gaussian, EPSILON_DIGITS)
+        parts.append(f"Gaussian noise of squared parameter {squared}")
+    if cost.epsilon or cost.delta:
+        epsilon = decimal_text(cost.epsilon, EPSILON_DIGITS)
+        parts.append(f"epsilon {epsilon} and delta {decimal_text(cost.delta, DELTA_DIGITS)}")
+    return " and ".join(parts) or "nothing"
 
 
 def _principal(principal: Seat | Party) -> str:
@@ -198,12 +236,36 @@ def _job(job: Job) -> list[str]:
         )
     return [
         *lines,
-        "There are no privacy terms: what the outputs tell about the data has no bound.",
+        *_privacy_terms(job.privacy),
         (
             f"A use takes at most {_count(job.attempts, 'attempt')}, "
             f"and an attempt at most {_duration(job.deadline_seconds)}."
         ),
     ]
+
+
+def _privacy_terms(terms: Declared | None) -> list[str]:
+    if terms is None:
+        return ["There are no privacy terms: what the outputs tell about the data has no bound."]
+    return [
+        f"Each use is charged epsilon {terms.epsilon} and delta {terms.delta} to every owner of data in it.",
+        "That is what the author of the program declares it costs: nothing but the program itself makes it true.",
+    ]
+
+
+def _budget(grant: Grant) -> list[str]:
+    if isinstance(grant.privacy, Budget):
+        bound = f"epsilon {grant.privacy.epsilon} at delta {grant.privacy.delta}"
+        return [
+            f"It lets a job through only while all that {grant.owner} is charged, the job with it, stays within {bound}.",
+            "That counts every job on any data of this owner, under whatever grants, since the log began.",
+            "A job without privacy terms costs without bound, and so is never let through.",
+        ]
+    if grant.privacy == "none":
+        return [
+            "It allows no job that costs privacy, and a job without privacy terms costs without bound."
+        ]
+    return ["It sets no bound on what the outputs may tell about the data."]
 
 
 def _applying(proposal: Proposal, constitution: Constitution) -> list[str]:

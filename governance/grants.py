@@ -6,8 +6,11 @@ from collections.abc import Callable
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
+from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.proposal import Job
+from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost
+from placet.governance.documents.proposal import Amendment, Job
+from placet.governance.documents.work import Work
 from placet.governance.errors import (
     GrantExpired,
     GrantForbids,
@@ -19,6 +22,7 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import ValidTicket
 from placet.governance.ledger import Ledger
+from placet.governance.privacy import check_budget
 from placet.governance.state import GrantState, use_of
 from placet.sealing import HPKEPublicKey
 
@@ -28,12 +32,23 @@ _MAX_SHOWN = 300  # characters of a value in a sentence
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
     """One grant an input, by input name. Raises `GrantRefused` for the first input that has none."""
     proposal = ticket.proposal.document
-    if not isinstance(proposal.body, Job):
+    if isinstance(proposal.body, Amendment):
         return ()
     return tuple(
         _grant_for(ledger, ticket, proposal.body, name, job, times)
         for name in sorted(proposal.body.inputs)
     )
+
+
+def charges_of(proposal: Proposal) -> dict[str, Cost]:
+    """What a lease reserves of the ledger of each owner of an input: by the proposal's terms alone, and nothing that a worker
+    says. What a federation costs its clients is reserved by their updates.
+    """
+    if isinstance(proposal.body, Amendment):
+        return {}
+    terms = proposal.body.privacy if isinstance(proposal.body, Job) else None
+    owners = sorted({given.owner for given in proposal.body.inputs.values()})
+    return dict.fromkeys(owners, terms.cost if terms else UNBOUNDED)
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
@@ -85,7 +100,7 @@ def _terms(constitution: Constitution, labels: frozenset[str]) -> tuple[object, 
 
 
 def _grant_for(
-    ledger: Ledger, ticket: ValidTicket, body: Job, name: str, job: str, times: Times
+    ledger: Ledger, ticket: ValidTicket, body: Work, name: str, job: str, times: Times
 ) -> str:
     wanted, use = body.inputs[name], use_of(ticket.proposal.digest, job)
     refusal: GrantRefused | None = None
@@ -93,7 +108,9 @@ def _grant_for(
         if state.object != wanted.object.digest or state.owner != wanted.owner:
             continue
         try:
-            _check_permits(check_live(ledger, state.digest, use, times), ticket)
+            grant = check_live(ledger, state.digest, use, times)
+            _check_permits(grant, ticket)
+            _check_privacy(ledger, grant, charges_of(ticket.proposal.document)[grant.owner])
         # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
         except GrantRefused as error:
             refusal = error
@@ -109,14 +126,12 @@ def _grant_for(
 
 
 def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
-    """Each bound of the grant in turn. Raises `GrantForbids` or `PrivacyBudget`."""
+    """Each bound of the grant on the proposal by itself, in turn. Raises `GrantForbids`."""
     proposal: Proposal = ticket.proposal.document
-    body = proposal.job
+    body = proposal.work
     _check_listed("purposes", grant.purposes, [proposal.purpose])
     _check_listed("programs", grant.programs, [body.program])
-    _check_listed(
-        "recipients", grant.recipients, [recipient.key for recipient in body.recipients], _key_id
-    )
+    _check_recipients(grant, proposal)
     others = sorted(proposal.owners - {grant.owner})
     _check_listed("combine_with", grant.combine_with, others)
     _check_parameters(grant, body)
@@ -126,12 +141,18 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
             raise _forbids("approvals", f"the approval of {seat}", "without it")
     if grant.witnesses == "demanded":
         raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")
-    if grant.privacy == "none":
+
+
+def _check_privacy(ledger: Ledger, grant: Grant, cost: Cost) -> None:
+    """The bound on the owner's whole ledger, whatever has been charged to it and under which grants."""
+    if isinstance(grant.privacy, Budget):
+        check_budget(grant.owner, grant.privacy, ledger.state.charged(grant.owner), cost)
+    elif grant.privacy == "none" and cost != Cost():
         raise PrivacyBudget(
-            "A job without privacy terms costs without bound, and the grant allows no cost.",
+            f"The grant of {grant.owner} allows no job that costs privacy, and one without privacy terms costs without bound.",
             claim="privacy",
             expected="none",
-            actual="unbounded",
+            actual="declared" if cost.bounded else "unbounded",
         )
 
 
@@ -148,12 +169,20 @@ def _check_listed(
             raise _forbids(claim, " or ".join(map(show, allowed)) or "nobody", show(value))
 
 
+def _check_recipients(grant: Grant, proposal: Proposal) -> None:
+    """A federation's models go to keys that its clients choose as they ask: no list can name them."""
+    if isinstance(proposal.body, Federate) and grant.recipients != "any":
+        raise _forbids("recipients", "the keys that it lists", "whatever keys the roster asks with")
+    keys = [recipient.key for recipient in proposal.work.recipients]
+    _check_listed("recipients", grant.recipients, keys, _key_id)
+
+
 def _key_id(key: str) -> str:
     """A key's text would fill a message alone, and two of them begin alike."""
     return HPKEPublicKey.from_text(key).key_id
 
 
-def _check_parameters(grant: Grant, body: Job) -> None:
+def _check_parameters(grant: Grant, body: Work) -> None:
     if isinstance(grant.parameters, str):
         return
     for name, value in body.parameters.items():

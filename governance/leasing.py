@@ -17,10 +17,10 @@ from placet.governance.admission import (
     readmit,
 )
 from placet.governance.checks import check_text
-from placet.governance.codec import Json
+from placet.governance.codec import Json, to_plain
 from placet.governance.documents import Lease, Proposal, Release
 from placet.governance.documents.lease import RESULT_KIND
-from placet.governance.documents.proposal import Job
+from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     AttemptOpen,
@@ -38,9 +38,10 @@ from placet.governance.errors import (
     OutputUndeclared,
     Stopped,
 )
-from placet.governance.evaluate import check_log
-from placet.governance.grants import check_live
+from placet.governance.evaluate import bound_digest, check_log
+from placet.governance.grants import charges_of, check_live
 from placet.governance.ledger import Ledger, new_entry
+from placet.governance.rounds import check_closed
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
@@ -105,14 +106,17 @@ def judge_lease(
 ) -> Entry:
     """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
 
+    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives it back.
+
     Once the log has the ticket, it is judged again by the log alone, unless it was just that, of this log, for this job,
     at these times. Append the entry only after the ticket's documents.
     """
     proposal = admission.ticket.proposal
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
         admission = readmit(ledger, proposal, lease.job, times)
-    body = proposal.document.job
-    _check_worker(ledger, lease.worker, body.program, times)
+    body = proposal.document.work
+    _check_worker(ledger, lease.worker, bound_digest(proposal), times)
+    check_closed(ledger.state, proposal, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
@@ -127,6 +131,7 @@ def judge_lease(
         grants=list(admission.grants),
         deadline=lease.deadline,
         judged=ledger.tree.size,
+        charges=to_plain(charges_of(proposal.document)),
     )
 
 
@@ -178,13 +183,10 @@ def judge_release(
     ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
 ) -> Entry:
     """The gate: outputs exactly as proposed, of a lease that still holds and that nothing stops."""
-    lease = check_lease(ledger, release.document.lease, times)
-    ledger.check_header(release.document.header)
-    if lease.worker != release.document.worker:
-        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
-    check_goes_on(ledger, lease, times)
-    _appraise_all(ledger, lease.worker, lease.grants, appraise)
-    _check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
+    lease = check_release(ledger, release, appraise, times)
+    check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
+    if release.document.left:
+        raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
     return new_entry(
         "release",
         times,
@@ -194,6 +196,19 @@ def judge_release(
         release=release.digest,
         receipt=receipt,
     )
+
+
+def check_release(
+    ledger: Ledger, release: Signed[Release], appraise: Appraise, times: Times
+) -> LeaseState:
+    """A release of a lease that still holds and that nothing stops, by the worker that has it."""
+    lease = check_lease(ledger, release.document.lease, times)
+    ledger.check_header(release.document.header)
+    if lease.worker != release.document.worker:
+        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
+    check_goes_on(ledger, lease, times)
+    _appraise_all(ledger, lease.worker, lease.grants, appraise)
+    return lease
 
 
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
@@ -248,7 +263,7 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
     """Nothing stops what the lease is for: proposal, program, grants, measurement, the job's own time."""
     proposal = ledger.proposal(lease.proposal)
-    ends = lease.started + proposal.document.job.deadline_seconds + _SECOND
+    ends = lease.started + proposal.document.work.deadline_seconds + _SECOND
     if times.at_most > ends:
         raise LeaseExpired(
             "The time that the proposal gives an attempt is over.",
@@ -304,7 +319,7 @@ def _check_measurement(ledger: Ledger, measurement: str) -> None:
         )
 
 
-def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Job) -> None:
+def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Work) -> None:
     known = ledger.state.proposals.get(proposal)
     leases = [ledger.state.leases[digest] for digest in known.jobs.get(job, [])] if known else []
     if any(lease.status == "released" for lease in leases):
@@ -322,7 +337,8 @@ def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Job) -> None:
         )
 
 
-def _check_outputs(body: Job, release: Release) -> None:
+def check_outputs(body: Work, release: Release) -> None:
+    """Every declared output and no other, each padded to its declared size and described as a result."""
     for name, descriptor in release.outputs.items():
         if name not in body.outputs:
             raise OutputUndeclared(

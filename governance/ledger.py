@@ -14,7 +14,15 @@ from typing import Any, Protocol, TypeVar, cast
 from placet.governance.account import Times
 from placet.governance.checks import check_nonce
 from placet.governance.codec import encode
-from placet.governance.documents import Ballot, Constitution, Grant, Header, Proposal, Stop
+from placet.governance.documents import (
+    Ballot,
+    Constitution,
+    Grant,
+    Header,
+    Proposal,
+    Stop,
+    Update,
+)
 from placet.governance.envelope import (
     Signed,
     inspect,
@@ -40,7 +48,7 @@ _KEPT = 4096
 _BATCH = 512
 
 T = TypeVar("T")
-Authored = TypeVar("Authored", Proposal, Ballot, Grant, Stop)
+Authored = TypeVar("Authored", Proposal, Ballot, Grant, Stop, Update)
 UnderConstitution = type[Proposal] | type[Ballot]
 
 
@@ -140,6 +148,12 @@ class Ledger:
 
         return self._once("grant", digest, load)
 
+    def update(self, digest: str) -> Signed[Update]:
+        """A client's update that the caller has found in this log, signed by its client under some constitution of it."""
+        return self._once(
+            "update", digest, lambda: self.verify_by_principal(self._envelope(digest), Update)
+        )
+
     def open_proposal(self, envelope: bytes) -> Signed[Proposal]:
         """A proposal as it came, verified under the constitution in force; the same bytes are verified once."""
         in_force = self.in_force()
@@ -150,7 +164,9 @@ class Ledger:
         in_force = self.in_force()
         return self._once(in_force.digest, envelope, lambda: verify_ballot(envelope, in_force))
 
-    def remember(self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant]) -> None:
+    def remember(
+        self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant] | Signed[Update]
+    ) -> None:
         """Keep a document that has just been verified, so that it need not be loaded and verified again."""
         self._keep((signed.document.KIND, signed.digest), signed)
 
@@ -229,7 +245,7 @@ def _signed_under(
     return verify_signed(envelope, cls, lambda d: constitution.keys_of(principal_of(d)))
 
 
-def principal_of(document: Proposal | Ballot | Grant | Stop) -> str:
+def principal_of(document: Proposal | Ballot | Grant | Stop | Update) -> str:
     """The principal that a document names as its author."""
     match document:
         case Proposal():
@@ -240,6 +256,8 @@ def principal_of(document: Proposal | Ballot | Grant | Stop) -> str:
             return document.owner
         case Stop():
             return document.by
+        case Update():
+            return document.client
 
 
 def _check_named(digest: str, named: Container[str]) -> None:

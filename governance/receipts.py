@@ -3,12 +3,25 @@
 
 from placet.governance.account import Times
 from placet.governance.admission import standing_ballots
-from placet.governance.documents import Header, Predicate, Proposal, Receipt, Release
+from placet.governance.documents import (
+    Charged,
+    Cost,
+    Federate,
+    Header,
+    Job,
+    Predicate,
+    Proposal,
+    Receipt,
+    Release,
+    Work,
+)
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge
 from placet.governance.leasing import find_lease
 from placet.governance.ledger import Ledger
+from placet.governance.rounds import find_federation
+from placet.governance.state import LeaseState
 
 
 def receipt_for(
@@ -17,7 +30,7 @@ def receipt_for(
     """The statement about a release that is about to be appended. `evidence` is the weakest kind in the chain."""
     lease = find_lease(ledger, release.document.lease)
     proposal = ledger.proposal(lease.proposal)
-    job = proposal.document.job
+    job = proposal.document.work
     marks: tuple[Mark, ...] = ("UNWITNESSED",)
     if evidence == "simulation":
         marks = ("SIMULATED", *marks)
@@ -35,16 +48,34 @@ def receipt_for(
             parameters=job.parameters,
             inputs={name: value.object.digest for name, value in job.inputs.items()},
             outputs=release.document.outputs,
-            recipients=tuple(recipient.id for recipient in job.recipients),
+            recipients=_recipients(job),
             approved_by=_approving(ledger, proposal, times),
             evidence=evidence,
-            privacy="unbounded: the job has no privacy terms",
+            privacy=_charged(ledger, lease, job),
             marks=marks,
             entry=ledger.tree.size,
             judged_at=lease.judged,
             released=times.at_most,
         )
     )
+
+
+def _charged(ledger: Ledger, lease: LeaseState, work: Work) -> Charged:
+    """What the release costs: the owners of inputs, and the clients whose updates counted."""
+    if not isinstance(work, Federate):
+        return Charged(lease.charges, declared=isinstance(work, Job) and work.privacy is not None)
+    updates = find_federation(ledger.state, lease.proposal).current.updates
+    clients = {client: update.charge for client, update in updates.items()}
+    # Who owns the initial model and sends updates as well has it all in one ledger.
+    both = {owner: cost + clients.get(owner, Cost()) for owner, cost in lease.charges.items()}
+    return Charged({**clients, **both}, declared=False)
+
+
+def _recipients(work: Work) -> tuple[str, ...]:
+    """Who may have what is released: a federation's model is for its roster."""
+    if isinstance(work, Federate):
+        return work.roster
+    return tuple(recipient.id for recipient in work.recipients)
 
 
 def _approving(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> tuple[str, ...]:

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from placet.governance import federation_state
 from placet.governance.account import Times
+from placet.governance.documents.privacy import Cost
+from placet.governance.federation_state import FederationState
 
 Entry = dict[str, Any]
 
@@ -22,6 +25,10 @@ def _no_digests() -> set[str]:
 
 def _no_ballots() -> "list[BallotState]":
     return []
+
+
+def _no_costs() -> dict[str, Cost]:
+    return {}
 
 
 def _no_jobs() -> dict[str, list[str]]:
@@ -76,6 +83,7 @@ class LeaseState:
     deadline: int
     judged: int
     started: int
+    charges: dict[str, Cost]
     status: str = "open"
     receipt: str = ""
     released_at: int = 0
@@ -94,6 +102,19 @@ class ProposalState:
 
 
 @dataclass(slots=True)
+class PrivacyState:
+    """What a data owner has been charged: spent by releases, reserved by leases that are open, by their digests."""
+
+    spent: Cost = field(default_factory=Cost)
+    reserved: dict[str, Cost] = field(default_factory=_no_costs)
+
+    @property
+    def charged(self) -> Cost:
+        """Both together, which is what a budget is held against."""
+        return sum(self.reserved.values(), self.spent)
+
+
+@dataclass(slots=True)
 class State:
     """Everything that the authority knows by its log. Read it freely; change it by `apply` alone."""
 
@@ -108,6 +129,10 @@ class State:
     grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
     joins: dict[str, JoinState] = field(default_factory=lambda: dict[str, JoinState]())
     leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    federations: dict[str, FederationState] = field(
+        default_factory=lambda: dict[str, FederationState]()
+    )
+    privacy: dict[str, PrivacyState] = field(default_factory=lambda: dict[str, PrivacyState]())
     revoked_seats: set[str] = field(default_factory=_no_digests)
     revoked_programs: set[str] = field(default_factory=_no_digests)
     revoked_measurements: set[str] = field(default_factory=_no_digests)
@@ -121,6 +146,22 @@ class State:
     def constitution(self) -> str:
         """Digest of the constitution in force; empty before the log is founded."""
         return self.constitutions[-1] if self.constitutions else ""
+
+    def ledger_of(self, owner: str) -> PrivacyState:
+        """An owner's ledger, begun where there is none."""
+        return self.privacy.setdefault(owner, PrivacyState())
+
+    def settle(self, lease: LeaseState, *, spent: bool) -> None:
+        """A lease is over: what it has reserved is spent, or given back."""
+        for owner in lease.charges:
+            ledger = self.privacy[owner]
+            reserved = ledger.reserved.pop(lease.digest)
+            if spent:
+                ledger.spent += reserved
+
+    def charged(self, owner: str) -> Cost:
+        """What an owner has been charged until now."""
+        return self.privacy[owner].charged if owner in self.privacy else Cost()
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry that has been judged."""
@@ -206,12 +247,15 @@ def _lease(state: State, entry: Entry) -> None:
         entry["deadline"],
         entry["judged"],
         entry["at"][1],
+        {owner: Cost.from_dict(cost) for owner, cost in entry["charges"].items()},
     )
     state.leases[lease.digest] = lease
     state.joins[lease.worker].lease = lease.digest
     state.proposals[lease.proposal].jobs.setdefault(lease.job, []).append(lease.digest)
     for grant in lease.grants:
         state.grants[grant].jobs.add(use_of(lease.proposal, lease.job))
+    for owner, cost in lease.charges.items():
+        state.ledger_of(owner).reserved[lease.digest] = cost
 
 
 def _renewal(state: State, entry: Entry) -> None:
@@ -222,10 +266,13 @@ def _release(state: State, entry: Entry) -> None:
     lease = state.leases[entry["lease"]]
     lease.status, lease.receipt = "released", entry["receipt"]
     lease.released_at = state.size
+    state.settle(lease, spent=True)
 
 
 def _close(state: State, entry: Entry) -> None:
-    state.leases[entry["lease"]].status = "closed"
+    lease = state.leases[entry["lease"]]
+    lease.status = "closed"
+    state.settle(lease, spent=False)
 
 
 _APPLY: dict[str, Callable[[State, Entry], None]] = {
@@ -241,6 +288,7 @@ _APPLY: dict[str, Callable[[State, Entry], None]] = {
     "renewal": _renewal,
     "release": _release,
     "close": _close,
+    **federation_state.APPLY,
 }
 
 ENTRY_KINDS = frozenset(_APPLY)

@@ -197,4 +197,35 @@ TABLE: Final[dict[pb.Reason.ValueType, tuple[grpc.StatusCode, str]]] = {
     pb.REASON_PROGRAM_DEADLINE: (Code.DEADLINE_EXCEEDED, "The program reached its deadline."),
     pb.REASON_PROGRAM_MEMORY: (Code.RESOURCE_EXHAUSTED, "The program ran out of memory."),
     pb.REASON_KERNEL_MISSING: (Code.FAILED_PRECONDITION, "The enclave lacks its compiled kernel."),
+    pb.REASON_FEDERATION_NOT_FOUND: (Code.NOT_FOUND, "No federation of this id was started."),
+    pb.REASON_ROUND_NOT_OPEN: (Code.FAILED_PRECONDITION, "This round takes in no updates."),
+    pb.REASON_ROUND_OPEN: (Code.FAILED_PRECONDITION, "The round is not over."),
+    pb.REASON_FEDERATION_ENDED: (Code.FAILED_PRECONDITION, "The federation has ended."),
+    pb.REASON_NOT_ON_ROSTER: (Code.PERMISSION_DENIED, "The client is not on the roster."),
+    pb.REASON_CLIENT_QUARANTINED: (
+        Code.PERMISSION_DENIED,
+        "The client sits out after an update that broke the terms.",
+    ),
+    pb.REASON_UPDATE_DUPLICATE: (
+        Code.ALREADY_EXISTS,
+        "The client has another update in this round.",
+    ),
+    pb.REASON_UPDATE_MALFORMED: (
+        Code.INVALID_ARGUMENT,
+        "What came with the update is not what it has to be.",
+    ),
+    pb.REASON_COHORT_TOO_SMALL: (
+        Code.FAILED_PRECONDITION,
+        "Too few organisations' updates count; nothing is released.",
+    ),
+    pb.REASON_VALUES_NOT_FINITE: (
+        Code.INVALID_ARGUMENT,
+        "The update holds values that are not finite.",
+    ),
+    pb.REASON_NORM_EXCEEDED: (Code.INVALID_ARGUMENT, "The update is longer than the clip."),
+    pb.REASON_UPDATE_NOT_FETCHED: (
+        Code.FAILED_PRECONDITION,
+        "The update's stream is missing or has another length.",
+    ),
+    pb.REASON_MODEL_NOT_RELEASED: (Code.NOT_FOUND, "No model of this round was released."),
 }

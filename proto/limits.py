@@ -76,6 +76,13 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.ProofResponse": 16 * KIB,
     "placet.v1.GetTileRequest": _SMALL,
     "placet.v1.TileResponse": MAX_WIRE,
+    "placet.v1.StartRequest": MAX_TICKET + _SMALL,
+    "placet.v1.GetFederationRequest": _SMALL,
+    "placet.v1.Federation": MAX_WIRE,
+    "placet.v1.UpdateRequest": MAX_DOCUMENT + _SMALL,
+    "placet.v1.UpdateReceipt": 256 * KIB,
+    "placet.v1.ModelRequest": MAX_DOCUMENT + _SMALL,
+    "placet.v1.ModelResponse": 1 * MIB,
     "placet.v1.Frames": MAX_WIRE,
 }
 

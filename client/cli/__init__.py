@@ -13,6 +13,7 @@ from placet.client.cli import (
     explain,
     jobs,
     objects,
+    privacy,
     setup,
     verify,
 )
@@ -25,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for group in (setup, objects, council, jobs, audit):
+for group in (setup, objects, council, jobs, audit, privacy):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")

@@ -53,7 +53,7 @@ def terms_from_flags(flags: GrantFlags) -> Terms:
         "evidence": None,
         "witnesses": flags.witnesses,
         "approvals": list(flags.approval or []),
-        "privacy": flags.privacy,
+        "privacy": _privacy(flags.privacy),
         "uses": int(flags.uses) if flags.uses.isdecimal() else flags.uses,
         "expires": parse_time(flags.expires),
         "recoverable": False,
@@ -81,6 +81,12 @@ def parse_scalar(text: str) -> str | int | bool:
 
 def _listed(values: list[str] | None) -> Any:
     return ANY if values == [ANY] else values
+
+
+def _privacy(text: str) -> Any:
+    """A budget as EPSILON,DELTA; or a word."""
+    epsilon, comma, delta = text.partition(",")
+    return {"epsilon": epsilon, "delta": delta} if comma else text
 
 
 def _program(text: str) -> str:

@@ -39,7 +39,7 @@ from placet.client.cli._words import (
 from placet.client.errors import FileRefused, UsageRefused
 from placet.client.records import Job
 from placet.client.sync import Client
-from placet.governance.explain import explain_refusal
+from placet.governance.explain import explain_charged, explain_refusal
 
 app = typer.Typer()
 
@@ -122,10 +122,12 @@ def result(
         "receipt": found.receipt.digest,
         "receipt_file": str(found.receipt_file),
         "marks": list(said.marks),
+        "privacy": said.privacy,
         "outputs": {name: str(path) for name, path in found.outputs.items()},
     }
     told = [
         f"Receipt {found.receipt.digest} (entry {said.entry}), {' '.join(said.marks) or 'no marks'}.",
+        *explain_charged(said.privacy),
         *(f"Wrote {path}." for path in found.outputs.values()),
     ]
     show(value, as_json, lines(told))

@@ -111,7 +111,7 @@ def grant(
     ] = None,
     uses: Annotated[str, typer.Option(help='How many jobs, or "any".')] = "",
     expires: Annotated[str, typer.Option(help="ISO 8601, as 2027-01-31T12:00:00Z.")] = "",
-    privacy: Annotated[str, typer.Option(help='"any" or "none".')] = "",
+    privacy: Annotated[str, typer.Option(help='"any", "none" or EPSILON,DELTA.')] = "",
     witnesses: Annotated[str, typer.Option(help='"any" or "demanded".')] = "",
     approval: Annotated[list[str] | None, typer.Option(help="A seat that must approve.")] = None,
     acting_as: ActingAs = "",

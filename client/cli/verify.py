@@ -26,7 +26,7 @@ from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
-from placet.governance.explain import explain_account
+from placet.governance.explain import explain_account, explain_charged
 from placet.governance.log import LogError, VerifierKey
 
 app = typer.Typer(help="Verify artifacts offline.", no_args_is_help=True)
@@ -55,6 +55,7 @@ def receipt(
         f"Receipt {verified.digest} holds: entry {said.entry} of the log {said.header.log}.",
         f"Marks: {' '.join(said.marks) or 'none'}. Evidence: {said.evidence}.",
         f"Proposal {said.proposal}, program {said.program}, approved by {', '.join(said.approved_by)}.",
+        *explain_charged(said.privacy),
         *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
     ]
     show({"digest": verified.digest, "receipt": verified.receipt}, as_json, lines(told))

@@ -92,6 +92,7 @@ class Attempt:
             lease=opened.lease.digest,
             worker=self._member.keys.identity.digest,
             outputs=descriptors,
+            left={},
         )
         envelope = sign(release, self._member.keys.signing)
         info = release_info(parse_envelope(envelope).digest)

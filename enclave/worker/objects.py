@@ -15,7 +15,7 @@ import grpc.aio
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
 from placet.governance.documents.lease import RESULT_KIND
-from placet.governance.documents.proposal import Output
+from placet.governance.documents.work import Output
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
 from placet.sealing import StreamReader as Reader
 

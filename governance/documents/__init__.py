@@ -11,39 +11,55 @@ from placet.governance.documents.constitution import (
     Party,
     Seat,
 )
+from placet.governance.documents.federation import (
+    Federate,
+    Krum,
+    Layout,
+    Mean,
+    Median,
+    ModelRequest,
+    Tensor,
+    TrimmedMean,
+    Update,
+)
 from placet.governance.documents.grant import Between, Exactly, Grant
 from placet.governance.documents.header import Header, Seen, new_header
 from placet.governance.documents.lease import Lease, Release
-from placet.governance.documents.proposal import (
-    Amendment,
-    Input,
-    Job,
-    Output,
-    Proposal,
-    Recipient,
-    Scalar,
-)
-from placet.governance.documents.receipt import Predicate, Receipt, Subject
+from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost, Declared
+from placet.governance.documents.proposal import Amendment, Job, Proposal
+from placet.governance.documents.receipt import Charged, Predicate, Receipt, Subject
 from placet.governance.documents.rule import Action, Demand, Rule, When
 from placet.governance.documents.stop import Delete, Stop, StopAction
+from placet.governance.documents.work import Input, Output, Recipient, Scalar, Work
 
 __all__ = [
+    "UNBOUNDED",
     "Action",
     "Amendment",
     "Ballot",
     "Between",
+    "Budget",
+    "Charged",
     "Charter",
     "Constitution",
+    "Cost",
+    "Declared",
     "Delete",
     "Demand",
     "Evidence",
     "Exactly",
+    "Federate",
     "Grant",
     "Header",
     "Input",
     "Job",
+    "Krum",
+    "Layout",
     "Lease",
     "Limits",
+    "Mean",
+    "Median",
+    "ModelRequest",
     "Organisation",
     "Output",
     "Party",
@@ -59,7 +75,11 @@ __all__ = [
     "Stop",
     "StopAction",
     "Subject",
+    "Tensor",
+    "TrimmedMean",
+    "Update",
     "Vote",
     "When",
+    "Work",
     "new_header",
 ]

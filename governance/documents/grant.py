@@ -14,8 +14,9 @@ from placet.governance.checks import (
 from placet.governance.codec import malformed
 from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.header import Header
-from placet.governance.documents.proposal import Scalar, check_hpke
+from placet.governance.documents.privacy import Budget
 from placet.governance.documents.rule import Anything
+from placet.governance.documents.work import Scalar, check_hpke
 from placet.sealing import ObjectDescriptor
 
 
@@ -49,8 +50,9 @@ class Grant:
     programs: bundle digests. parameters: for each name the bound; a job has exactly these parameters, since what it left
     out would be for the program to choose.
     recipients: HPKE public keys in text form. combine_with: principals whose data may be in the same job.
-    approvals: seats that must be among the approvals, whatever the rules say. privacy: "any" is no bound; "none" lets no
-    job through that would cost privacy, and a job without privacy terms costs without bound. expires: Unix seconds.
+    approvals: seats that must be among the approvals, whatever the rules say. privacy: what the owner's whole ledger may
+    come to with the job; "any" is no bound; "none" lets no job through that costs privacy at all, and a job without privacy
+    terms costs without bound. expires: Unix seconds.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -66,7 +68,7 @@ class Grant:
     evidence: Evidence
     witnesses: Literal["demanded", "any"]
     approvals: tuple[str, ...]
-    privacy: Literal["any", "none"]
+    privacy: Budget | Literal["any", "none"]
     uses: int | Anything
     expires: int
     recoverable: bool

@@ -43,7 +43,10 @@ RESULT_KIND = "result"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The worker's request to release what it has sealed and stored. Signed by its joined key."""
+    """The worker's request to release what it has sealed and stored. Signed by its joined key.
+
+    left: clients of a federation whose updates did not count, each with the name of the reason; empty for a job.
+    """
 
     KIND: ClassVar[str] = "release"
 
@@ -51,9 +54,12 @@ class Release:
     lease: str
     worker: str
     outputs: dict[str, ObjectDescriptor]
+    left: dict[str, str]
 
     def __post_init__(self) -> None:
         check_digest("lease", self.lease)
         check_digest("worker", self.worker)
+        for client in self.left:
+            check_identifier("left", client)
         for name in self.outputs:
             check_identifier("outputs", name)

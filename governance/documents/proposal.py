@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proposal: one thing that the council is asked to let happen, complete in itself."""
 
-import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,77 +12,33 @@ from placet.governance.checks import (
     check_window,
 )
 from placet.governance.codec import malformed
+from placet.governance.documents.federation import Federate
 from placet.governance.documents.header import Header
+from placet.governance.documents.privacy import Declared
 from placet.governance.documents.rule import Action
-from placet.sealing import HPKEPublicKey, KeyRefused, ObjectDescriptor
-
-MAX_ATTEMPTS = 3
-MAX_OUTPUT_BYTES = 2**40
-
-Scalar = str | int | bool
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """An object that the job may open, and the principal whose grant it takes."""
-
-    object: ObjectDescriptor
-    owner: str
-
-    def __post_init__(self) -> None:
-        check_identifier("input.owner", self.owner)
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """An output that the job must write. It is padded to `max_bytes`, so that its size tells nothing."""
-
-    max_bytes: int
-
-    def __post_init__(self) -> None:
-        check_range("output.max_bytes", self.max_bytes, 1, MAX_OUTPUT_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """Who may open the outputs: a name and an HPKE public key in its text form."""
-
-    id: str
-    key: str
-
-    def __post_init__(self) -> None:
-        check_identifier("recipient.id", self.id)
-        check_hpke("recipient.key", self.key)
-
-    @property
-    def hpke(self) -> HPKEPublicKey:
-        return _hpke(self.key)
-
-
-@functools.lru_cache(maxsize=1024)
-def _hpke(text: str) -> HPKEPublicKey:
-    """Recipients come again and again, and loading an ML-KEM key takes as long as checking a signature."""
-    return HPKEPublicKey.from_text(text)
-
-
-def check_hpke(claim: str, text: str) -> None:
-    """Refuse what is not the text of an HPKE public key."""
-    try:
-        _hpke(text)
-    except KeyRefused as error:
-        raise malformed(claim, "an HPKE public key (hpke:...)", str(error)) from None
+from placet.governance.documents.work import (
+    MAX_ATTEMPTS,
+    Input,
+    Output,
+    Recipient,
+    Scalar,
+    Work,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a proposal of action "job" asks for. `program` is the digest of the bundle; privacy terms come later: none."""
+    """What a proposal of action "job" asks for. `program` is the digest of the bundle.
+
+    privacy: what the program's author declares that a use costs; None: nothing is claimed, and it costs without bound.
+    """
 
     program: str
     inputs: dict[str, Input]
     parameters: dict[str, Scalar]
     outputs: dict[str, Output]
     recipients: tuple[Recipient, ...]
-    privacy: None
+    privacy: Declared | None
     attempts: int
     deadline_seconds: int
 
@@ -132,7 +87,7 @@ class Proposal:
     not_before: int
     not_after: int
     uses: int
-    body: Job | Amendment
+    body: Job | Federate | Amendment
 
     def __post_init__(self) -> None:
         check_digest("constitution", self.constitution)
@@ -141,8 +96,10 @@ class Proposal:
         check_text("reason", self.reason)
         check_window("window", self.not_before, self.not_after)
         check_range("uses", self.uses, 1, 1_000_000)
-        if (self.action == "amend") != isinstance(self.body, Amendment):
+        if type(self.body) is not {"amend": Amendment, "federate": Federate}.get(self.action, Job):
             raise malformed("body", f"what the action {self.action} takes", "another action's")
+        if isinstance(self.body, Federate) and self.uses != self.body.rounds:
+            raise malformed("uses", f"{self.body.rounds}, one a round", str(self.uses))
 
     @property
     def job(self) -> Job:
@@ -152,15 +109,32 @@ class Proposal:
         return self.body
 
     @property
+    def federate(self) -> Federate:
+        """The federation. Raises `DocumentMalformed` where the proposal is of another action."""
+        if not isinstance(self.body, Federate):
+            raise malformed("action", "federate", self.action)
+        return self.body
+
+    @property
+    def work(self) -> Work:
+        """The job or the federation. Raises `DocumentMalformed` for an amendment."""
+        if isinstance(self.body, Amendment):
+            raise malformed("action", "job or federate", self.action)
+        return self.body
+
+    @property
     def labels(self) -> frozenset[str]:
         """The labels of all data that the proposal touches."""
-        if not isinstance(self.body, Job):
+        if isinstance(self.body, Amendment):
             return frozenset()
-        return frozenset(label for i in self.body.inputs.values() for label in i.object.labels)
+        own = self.body.labels if isinstance(self.body, Federate) else ()
+        inputs = self.body.inputs.values()
+        return frozenset(label for i in inputs for label in i.object.labels).union(own)
 
     @property
     def owners(self) -> frozenset[str]:
-        """The principals whose data it touches."""
-        if not isinstance(self.body, Job):
+        """The principals whose data it touches: owners of inputs, and the clients of a federation."""
+        if isinstance(self.body, Amendment):
             return frozenset()
-        return frozenset(i.owner for i in self.body.inputs.values())
+        roster = self.body.roster if isinstance(self.body, Federate) else ()
+        return frozenset(i.owner for i in self.body.inputs.values()).union(roster)

@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 from placet.governance.checks import check_digest, check_identifier, check_range
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
-from placet.governance.documents.proposal import Scalar
+from placet.governance.documents.privacy import Cost
+from placet.governance.documents.work import Scalar
 from placet.sealing import ObjectDescriptor
 
 Mark = Literal["SIMULATED", "UNWITNESSED"]
@@ -23,6 +24,18 @@ class Subject:
 
     name: str
     digest: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What the release cost each owner of an input. `declared`: by the word of the program's author, which nobody checks."""
+
+    charges: dict[str, Cost]
+    declared: bool
+
+    def __post_init__(self) -> None:
+        for owner in self.charges:
+            check_identifier("privacy.charges", owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,7 @@ class Predicate:
     recipients: tuple[str, ...]
     approved_by: tuple[str, ...]
     evidence: str
-    privacy: str
+    privacy: Charged
     marks: tuple[Mark, ...]
     entry: int
     judged_at: int

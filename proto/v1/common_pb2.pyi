@@ -141,6 +141,20 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_PROGRAM_DEADLINE: _Reason.ValueType  # 187
     REASON_PROGRAM_MEMORY: _Reason.ValueType  # 188
     REASON_KERNEL_MISSING: _Reason.ValueType  # 189
+    REASON_FEDERATION_NOT_FOUND: _Reason.ValueType  # 200
+    """Federations: what is refused of a client's, and why an update did not count."""
+    REASON_ROUND_NOT_OPEN: _Reason.ValueType  # 201
+    REASON_ROUND_OPEN: _Reason.ValueType  # 202
+    REASON_FEDERATION_ENDED: _Reason.ValueType  # 203
+    REASON_NOT_ON_ROSTER: _Reason.ValueType  # 204
+    REASON_CLIENT_QUARANTINED: _Reason.ValueType  # 205
+    REASON_UPDATE_DUPLICATE: _Reason.ValueType  # 206
+    REASON_UPDATE_MALFORMED: _Reason.ValueType  # 207
+    REASON_COHORT_TOO_SMALL: _Reason.ValueType  # 208
+    REASON_VALUES_NOT_FINITE: _Reason.ValueType  # 209
+    REASON_NORM_EXCEEDED: _Reason.ValueType  # 210
+    REASON_UPDATE_NOT_FETCHED: _Reason.ValueType  # 211
+    REASON_MODEL_NOT_RELEASED: _Reason.ValueType  # 212
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused. One name for one reason; numbers are never reused."""
@@ -259,6 +273,20 @@ REASON_PROGRAM_EXITED: Reason.ValueType  # 186
 REASON_PROGRAM_DEADLINE: Reason.ValueType  # 187
 REASON_PROGRAM_MEMORY: Reason.ValueType  # 188
 REASON_KERNEL_MISSING: Reason.ValueType  # 189
+REASON_FEDERATION_NOT_FOUND: Reason.ValueType  # 200
+"""Federations: what is refused of a client's, and why an update did not count."""
+REASON_ROUND_NOT_OPEN: Reason.ValueType  # 201
+REASON_ROUND_OPEN: Reason.ValueType  # 202
+REASON_FEDERATION_ENDED: Reason.ValueType  # 203
+REASON_NOT_ON_ROSTER: Reason.ValueType  # 204
+REASON_CLIENT_QUARANTINED: Reason.ValueType  # 205
+REASON_UPDATE_DUPLICATE: Reason.ValueType  # 206
+REASON_UPDATE_MALFORMED: Reason.ValueType  # 207
+REASON_COHORT_TOO_SMALL: Reason.ValueType  # 208
+REASON_VALUES_NOT_FINITE: Reason.ValueType  # 209
+REASON_NORM_EXCEEDED: Reason.ValueType  # 210
+REASON_UPDATE_NOT_FETCHED: Reason.ValueType  # 211
+REASON_MODEL_NOT_RELEASED: Reason.ValueType  # 212
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eplacet/proto/v1/enclaves.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"*\n\x06\x46rames\x12 \n\x06\x66rames\x18\x01 \x03(\x0b\x32\x10.placet.v1.Frame\"x\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08reply_to\x18\x02 \x01(\x04\x12\x1d\n\x04kind\x18\x03 \x01(\x0e\x32\x0f.placet.v1.Kind\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x04 \x01(\x04\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0c\n\x04peer\x18\x06 \x01(\t\":\n\x05Hello\x12\x14\n\x0cwire_version\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"3\n\x07Welcome\x12\x12\n\nenclave_id\x18\x01 \x01(\t\x12\x14\n\x0cwire_version\x18\x02 \x01(\r\"\x94\x01\n\x06\x43ommit\x12\x13\n\x0b\x66irst_index\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\x12,\n\tdocuments\x18\x03 \x03(\x0b\x32\x19.placet.v1.StoredDocument\x12\"\n\x07secrets\x18\x04 \x03(\x0b\x32\x11.placet.v1.Secret\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\"2\n\x0eStoredDocument\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\'\n\x06Secret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"\x1b\n\x0b\x46\x65tchSecret\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x08\x41\x64mitted\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x10\n\x08proposal\x18\x02 \x01(\t\"N\n\x0cLeaseRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\"\x8a\x01\n\x0cLeasePackage\x12\r\n\x05lease\x18\x01 \x01(\x0c\x12!\n\x06ticket\x18\x02 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x05 \x01(\x0c\x12\x14\n\x0c\x63onstitution\x18\x06 \x01(\t\"*\n\x0c\x43loseAttempt\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"\x1a\n\tJoinHello\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"z\n\tJoinOffer\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63harter\x18\x04 \x01(\x0c\x12\x15\n\rconstitutions\x18\x05 \x03(\x0c\x12\r\n\x05nonce\x18\x06 \x01(\x0c\"1\n\x0bJoinRequest\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\":\n\x06Joined\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08\x62ound_to\x18\x02 \x01(\t\x12\x0e\n\x06lapses\x18\x03 \x01(\x04\"\x1d\n\x0cRenewRequest\x12\r\n\x05lease\x18\x01 \x01(\t\"4\n\x07Renewed\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\x04\"7\n\x0eReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\"*\n\x08Released\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\"F\n\x10ResultKeyRequest\x12\x10\n\x08proposal\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\"*\n\x08Progress\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\r\";\n\x05\x45nded\x12\r\n\x05lease\x18\x01 \x01(\t\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.placet.v1.Refusal\"=\n\x07Stopped\x12\r\n\x05lease\x18\x01 \x01(\t\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.placet.v1.Refusal*\x9c\x03\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_REFUSAL\x10\x01\x12\x0e\n\nKIND_HELLO\x10\n\x12\x0f\n\x0bKIND_COMMIT\x10\x0b\x12\x15\n\x11KIND_FETCH_SECRET\x10\x0c\x12\x11\n\rKIND_PROGRESS\x10\r\x12\x0e\n\nKIND_ENDED\x10\x0e\x12\x11\n\rKIND_EVIDENCE\x10\x14\x12\x0e\n\nKIND_FOUND\x10\x15\x12\x0f\n\x0bKIND_RECORD\x10\x16\x12\x0e\n\nKIND_AMEND\x10\x17\x12\x12\n\x0eKIND_PROVISION\x10\x18\x12\x0e\n\nKIND_ADMIT\x10\x19\x12\x0e\n\nKIND_LEASE\x10\x1a\x12\x0e\n\nKIND_CLOSE\x10\x1b\x12\x0f\n\x0bKIND_RESULT\x10\x1c\x12\x13\n\x0fKIND_JOIN_HELLO\x10(\x12\r\n\tKIND_JOIN\x10)\x12\x0e\n\nKIND_RENEW\x10*\x12\x10\n\x0cKIND_RELEASE\x10+\x12\x0f\n\x0bKIND_ASSIGN\x10<\x12\x0f\n\x0bKIND_EXPECT\x10>\x12\x10\n\x0cKIND_STOPPED\x10=2>\n\x08\x45nclaves\x12\x32\n\x06\x41ttach\x12\x11.placet.v1.Frames\x1a\x11.placet.v1.Frames(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eplacet/proto/v1/enclaves.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"*\n\x06\x46rames\x12 \n\x06\x66rames\x18\x01 \x03(\x0b\x32\x10.placet.v1.Frame\"x\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08reply_to\x18\x02 \x01(\x04\x12\x1d\n\x04kind\x18\x03 \x01(\x0e\x32\x0f.placet.v1.Kind\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x04 \x01(\x04\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0c\n\x04peer\x18\x06 \x01(\t\":\n\x05Hello\x12\x14\n\x0cwire_version\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"3\n\x07Welcome\x12\x12\n\nenclave_id\x18\x01 \x01(\t\x12\x14\n\x0cwire_version\x18\x02 \x01(\r\"\x94\x01\n\x06\x43ommit\x12\x13\n\x0b\x66irst_index\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\x12,\n\tdocuments\x18\x03 \x03(\x0b\x32\x19.placet.v1.StoredDocument\x12\"\n\x07secrets\x18\x04 \x03(\x0b\x32\x11.placet.v1.Secret\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\"2\n\x0eStoredDocument\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\'\n\x06Secret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"\x1b\n\x0b\x46\x65tchSecret\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x08\x41\x64mitted\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x10\n\x08proposal\x18\x02 \x01(\t\"N\n\x0cLeaseRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0b\n\x03job\x18\x03 \x01(\t\"\x8a\x01\n\x0cLeasePackage\x12\r\n\x05lease\x18\x01 \x01(\x0c\x12!\n\x06ticket\x18\x02 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x05 \x01(\x0c\x12\x14\n\x0c\x63onstitution\x18\x06 \x01(\t\"B\n\tOpenRound\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x12\n\nfederation\x18\x02 \x01(\t\"/\n\nCloseRound\x12\x12\n\nfederation\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\"C\n\x0bRoundClosed\x12\'\n\tcommitted\x18\x01 \x01(\x0b\x32\x14.placet.v1.Committed\x12\x0b\n\x03job\x18\x02 \x01(\t\"*\n\x0c\x43loseAttempt\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"\x1a\n\tJoinHello\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"z\n\tJoinOffer\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63harter\x18\x04 \x01(\x0c\x12\x15\n\rconstitutions\x18\x05 \x03(\x0c\x12\r\n\x05nonce\x18\x06 \x01(\x0c\"1\n\x0bJoinRequest\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\":\n\x06Joined\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08\x62ound_to\x18\x02 \x01(\t\x12\x0e\n\x06lapses\x18\x03 \x01(\x04\"\x1d\n\x0cRenewRequest\x12\r\n\x05lease\x18\x01 \x01(\t\"4\n\x07Renewed\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\x04\"7\n\x0eReleaseRequest\x12\x0f\n\x07release\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\"*\n\x08Released\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\"F\n\x10ResultKeyRequest\x12\x10\n\x08proposal\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\"*\n\x08Progress\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\r\";\n\x05\x45nded\x12\r\n\x05lease\x18\x01 \x01(\t\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.placet.v1.Refusal\"=\n\x07Stopped\x12\r\n\x05lease\x18\x01 \x01(\t\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.placet.v1.Refusal*\xe8\x03\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_REFUSAL\x10\x01\x12\x0e\n\nKIND_HELLO\x10\n\x12\x0f\n\x0bKIND_COMMIT\x10\x0b\x12\x15\n\x11KIND_FETCH_SECRET\x10\x0c\x12\x11\n\rKIND_PROGRESS\x10\r\x12\x0e\n\nKIND_ENDED\x10\x0e\x12\x11\n\rKIND_EVIDENCE\x10\x14\x12\x0e\n\nKIND_FOUND\x10\x15\x12\x0f\n\x0bKIND_RECORD\x10\x16\x12\x0e\n\nKIND_AMEND\x10\x17\x12\x12\n\x0eKIND_PROVISION\x10\x18\x12\x0e\n\nKIND_ADMIT\x10\x19\x12\x0e\n\nKIND_LEASE\x10\x1a\x12\x0e\n\nKIND_CLOSE\x10\x1b\x12\x0f\n\x0bKIND_RESULT\x10\x1c\x12\x13\n\x0fKIND_OPEN_ROUND\x10\x1d\x12\x0f\n\x0bKIND_UPDATE\x10\x1e\x12\x14\n\x10KIND_CLOSE_ROUND\x10\x1f\x12\x0e\n\nKIND_MODEL\x10 \x12\x13\n\x0fKIND_JOIN_HELLO\x10(\x12\r\n\tKIND_JOIN\x10)\x12\x0e\n\nKIND_RENEW\x10*\x12\x10\n\x0cKIND_RELEASE\x10+\x12\x0f\n\x0bKIND_ASSIGN\x10<\x12\x0f\n\x0bKIND_EXPECT\x10>\x12\x10\n\x0cKIND_STOPPED\x10=2>\n\x08\x45nclaves\x12\x32\n\x06\x41ttach\x12\x11.placet.v1.Frames\x1a\x11.placet.v1.Frames(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'placet.proto.v1.enclaves_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIND']._serialized_start=1626
-  _globals['_KIND']._serialized_end=2038
+  _globals['_KIND']._serialized_start=1812
+  _globals['_KIND']._serialized_end=2300
   _globals['_FRAMES']._serialized_start=75
   _globals['_FRAMES']._serialized_end=117
   _globals['_FRAME']._serialized_start=119
@@ -56,32 +56,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASEREQUEST']._serialized_end=749
   _globals['_LEASEPACKAGE']._serialized_start=752
   _globals['_LEASEPACKAGE']._serialized_end=890
-  _globals['_CLOSEATTEMPT']._serialized_start=892
-  _globals['_CLOSEATTEMPT']._serialized_end=934
-  _globals['_JOINHELLO']._serialized_start=936
-  _globals['_JOINHELLO']._serialized_end=962
-  _globals['_JOINOFFER']._serialized_start=964
-  _globals['_JOINOFFER']._serialized_end=1086
-  _globals['_JOINREQUEST']._serialized_start=1088
-  _globals['_JOINREQUEST']._serialized_end=1137
-  _globals['_JOINED']._serialized_start=1139
-  _globals['_JOINED']._serialized_end=1197
-  _globals['_RENEWREQUEST']._serialized_start=1199
-  _globals['_RENEWREQUEST']._serialized_end=1228
-  _globals['_RENEWED']._serialized_start=1230
-  _globals['_RENEWED']._serialized_end=1282
-  _globals['_RELEASEREQUEST']._serialized_start=1284
-  _globals['_RELEASEREQUEST']._serialized_end=1339
-  _globals['_RELEASED']._serialized_start=1341
-  _globals['_RELEASED']._serialized_end=1383
-  _globals['_RESULTKEYREQUEST']._serialized_start=1385
-  _globals['_RESULTKEYREQUEST']._serialized_end=1455
-  _globals['_PROGRESS']._serialized_start=1457
-  _globals['_PROGRESS']._serialized_end=1499
-  _globals['_ENDED']._serialized_start=1501
-  _globals['_ENDED']._serialized_end=1560
-  _globals['_STOPPED']._serialized_start=1562
-  _globals['_STOPPED']._serialized_end=1623
-  _globals['_ENCLAVES']._serialized_start=2040
-  _globals['_ENCLAVES']._serialized_end=2102
+  _globals['_OPENROUND']._serialized_start=892
+  _globals['_OPENROUND']._serialized_end=958
+  _globals['_CLOSEROUND']._serialized_start=960
+  _globals['_CLOSEROUND']._serialized_end=1007
+  _globals['_ROUNDCLOSED']._serialized_start=1009
+  _globals['_ROUNDCLOSED']._serialized_end=1076
+  _globals['_CLOSEATTEMPT']._serialized_start=1078
+  _globals['_CLOSEATTEMPT']._serialized_end=1120
+  _globals['_JOINHELLO']._serialized_start=1122
+  _globals['_JOINHELLO']._serialized_end=1148
+  _globals['_JOINOFFER']._serialized_start=1150
+  _globals['_JOINOFFER']._serialized_end=1272
+  _globals['_JOINREQUEST']._serialized_start=1274
+  _globals['_JOINREQUEST']._serialized_end=1323
+  _globals['_JOINED']._serialized_start=1325
+  _globals['_JOINED']._serialized_end=1383
+  _globals['_RENEWREQUEST']._serialized_start=1385
+  _globals['_RENEWREQUEST']._serialized_end=1414
+  _globals['_RENEWED']._serialized_start=1416
+  _globals['_RENEWED']._serialized_end=1468
+  _globals['_RELEASEREQUEST']._serialized_start=1470
+  _globals['_RELEASEREQUEST']._serialized_end=1525
+  _globals['_RELEASED']._serialized_start=1527
+  _globals['_RELEASED']._serialized_end=1569
+  _globals['_RESULTKEYREQUEST']._serialized_start=1571
+  _globals['_RESULTKEYREQUEST']._serialized_end=1641
+  _globals['_PROGRESS']._serialized_start=1643
+  _globals['_PROGRESS']._serialized_end=1685
+  _globals['_ENDED']._serialized_start=1687
+  _globals['_ENDED']._serialized_end=1746
+  _globals['_STOPPED']._serialized_start=1748
+  _globals['_STOPPED']._serialized_end=1809
+  _globals['_ENCLAVES']._serialized_start=2302
+  _globals['_ENCLAVES']._serialized_end=2364
 # @@protoc_insertion_point(module_scope)

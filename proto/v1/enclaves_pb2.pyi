@@ -63,6 +63,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """CloseAttempt -> Committed"""
     KIND_RESULT: _Kind.ValueType  # 28
     """ResultKeyRequest -> ResultResponse"""
+    KIND_OPEN_ROUND: _Kind.ValueType  # 29
+    """OpenRound -> Committed"""
+    KIND_UPDATE: _Kind.ValueType  # 30
+    """UpdateRequest -> UpdateReceipt"""
+    KIND_CLOSE_ROUND: _Kind.ValueType  # 31
+    """CloseRound -> RoundClosed"""
+    KIND_MODEL: _Kind.ValueType  # 32
+    """ModelRequest -> ModelResponse"""
     KIND_JOIN_HELLO: _Kind.ValueType  # 40
     """Worker to authority, relayed.
     JoinHello -> JoinOffer
@@ -122,6 +130,14 @@ KIND_CLOSE: Kind.ValueType  # 27
 """CloseAttempt -> Committed"""
 KIND_RESULT: Kind.ValueType  # 28
 """ResultKeyRequest -> ResultResponse"""
+KIND_OPEN_ROUND: Kind.ValueType  # 29
+"""OpenRound -> Committed"""
+KIND_UPDATE: Kind.ValueType  # 30
+"""UpdateRequest -> UpdateReceipt"""
+KIND_CLOSE_ROUND: Kind.ValueType  # 31
+"""CloseRound -> RoundClosed"""
+KIND_MODEL: Kind.ValueType  # 32
+"""ModelRequest -> ModelResponse"""
 KIND_JOIN_HELLO: Kind.ValueType  # 40
 """Worker to authority, relayed.
 JoinHello -> JoinOffer
@@ -441,6 +457,77 @@ class LeasePackage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeasePackage: _TypeAlias = LeasePackage  # noqa: Y015
+
+@_typing.final
+class OpenRound(_message.Message):
+    """Opens the next round of a federation; its ticket is needed for the first one only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    FEDERATION_FIELD_NUMBER: _builtins.int
+    federation: _builtins.str
+    @_builtins.property
+    def ticket(self) -> _common_pb2.Ticket: ...
+    def __init__(
+        self,
+        *,
+        ticket: _common_pb2.Ticket | None = ...,
+        federation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["federation", b"federation", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenRound: _TypeAlias = OpenRound  # noqa: Y015
+
+@_typing.final
+class CloseRound(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    federation: _builtins.str
+    round: _builtins.int
+    def __init__(
+        self,
+        *,
+        federation: _builtins.str = ...,
+        round: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["federation", b"federation", "round", b"round"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseRound: _TypeAlias = CloseRound  # noqa: Y015
+
+@_typing.final
+class RoundClosed(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """The job that aggregates the round; empty where the cohort was too small, and there is none."""
+    @_builtins.property
+    def committed(self) -> _common_pb2.Committed: ...
+    def __init__(
+        self,
+        *,
+        committed: _common_pb2.Committed | None = ...,
+        job: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoundClosed: _TypeAlias = RoundClosed  # noqa: Y015
 
 @_typing.final
 class CloseAttempt(_message.Message):

@@ -30,6 +30,7 @@ from placet.governance.admission import (
 from placet.governance.codec import encode
 from placet.governance.contexts import evidence_context, provision_info, result_info
 from placet.governance.documents import (
+    Charged,
     Predicate,
     Receipt,
     Recipient,
@@ -44,6 +45,7 @@ from placet.governance.errors import (
     NotReleased,
 )
 from placet.governance.evaluate import Ticket
+from placet.governance.grants import charges_of
 from placet.governance.keys import SigningKey
 from placet.governance.leasing import judge_boot
 from placet.governance.ledger import Ledger, missing_document
@@ -421,7 +423,7 @@ class FakeHost:
                 recipients=tuple(r.id for r in proposal.job.recipients),
                 approved_by=("alice", "bob"),
                 evidence="simulation",
-                privacy="unbounded: the job has no privacy terms",
+                privacy=Charged(charges_of(proposal), declared=proposal.job.privacy is not None),
                 marks=("SIMULATED", "UNWITNESSED"),
                 entry=size,
                 judged_at=size,

@@ -49,6 +49,7 @@ COMMANDS = [
     "result",
     "run",
     "audit",
+    "privacy",
     "charter",
     "constitution",
     "verify",
@@ -246,6 +247,36 @@ def test_an_audit_with_parts_not_checked_exits_with_4(
 ) -> None:
     host.withheld.add(client.proposal(approved).ballots[0].digest)
     assert run("audit", code=4)["complete"] is False
+
+
+def test_what_an_owner_was_charged(
+    run: Run, approved: str, host: Any, client: Client, folder: Path
+) -> None:
+    nothing = {"cost": [0, 0, 0], "epsilon": 0}
+    shown = run("privacy", "owner", "--delta", "1e-5")
+    assert shown == {
+        "owner": "owner", "delta": "1e-5", "complete": True,
+        "spent": nothing, "reserved": nothing, "charged": nothing,
+    }  # fmt: skip
+    assert "epsilon 0" in run("privacy", "owner", text=True)
+    assert "knows no nobody" in run("privacy", "nobody", code=2)["error"]["message"]
+    assert (
+        run("privacy", "owner", "--delta", "2", code=1)["error"]["reason"] == "DOCUMENT_MALFORMED"
+    )
+    host.withheld.add(client.proposal(approved).ballots[0].digest)
+    assert run("privacy", "owner", code=4)["complete"] is False
+
+
+def test_a_budget_by_flags(run: Run, proposal: str) -> None:
+    terms = (
+        "--purpose any --program any --parameter any --recipient any --combine-with any --uses any"
+    )
+    more = "--expires 2099-01-01T00:00:00Z --witnesses any --key owner.key -o grant.json"
+    line = ["grant", "--object", "rows.object.json", *terms.split(), *more.split(), "--privacy"]
+    assert run(*line, "3,1e-6")["terms"]["privacy"] == {"epsilon": "3", "delta": "1e-6"}
+    assert run(*line, "none")["terms"]["privacy"] == "none"
+    assert run(*line, "3", code=1)["error"]["reason"] == "DOCUMENT_MALFORMED"
+    assert run(*line, "3,0", code=1)["error"]["details"]["claim"] == "privacy.delta"
 
 
 def test_explanations(run: Run, approved: str, folder: Path) -> None:

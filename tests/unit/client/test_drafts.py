@@ -9,7 +9,7 @@ from placet.attestation import SIMULATION_SIGNER
 from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts import load_constitution, load_grant, load_job
 from placet.client.templates import constitution_template, grant_template, job_template
-from placet.governance.documents import Between
+from placet.governance.documents import Between, Budget, Declared
 from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
 
 NOW = 1_800_000_000
@@ -111,6 +111,9 @@ def test_the_job_template(folder: Path) -> None:
         ("max_bytes = 1048576", 'max_bytes = "1 MiB"', "outputs.model.max_bytes"),
         ('program = "program"', 'program = "none"', "none"),
         ("valid_for_seconds = 604800", "", "valid_for_seconds"),
+        ("# privacy = { epsilon", "privacy = { eps", "privacy.eps"),
+        ("# privacy =", 'privacy = "none" #', "privacy"),
+        ('# privacy = { epsilon = "0.5"', "privacy = { epsilon = 0.5", "privacy.epsilon"),
     ],
 )
 def test_what_is_wrong_in_a_job_is_named(folder: Path, old: str, new: str, names: str) -> None:
@@ -118,6 +121,16 @@ def test_what_is_wrong_in_a_job_is_named(folder: Path, old: str, new: str, names
     with pytest.raises((FileRefused, DocumentMalformed)) as refused:
         load_job(path, NOW)
     assert names in str(refused.value)
+
+
+def test_privacy_terms_and_budgets(folder: Path) -> None:
+    assert load_job(folder / "job.toml", NOW).body.privacy is None
+    path = edit(folder / "job.toml", "# privacy =", "privacy =")
+    assert load_job(path, NOW).body.privacy == Declared("0.5", "1e-7")
+    assert load_grant(folder / "grant.toml").terms.privacy == "any"
+    budget = 'privacy = { epsilon = "3", delta = "1e-6" }'
+    path = edit(folder / "grant.toml", 'privacy = "any"\n', budget + "\n")
+    assert load_grant(path).terms.privacy == Budget("3", "1e-6")
 
 
 def test_a_job_with_its_own_window(folder: Path) -> None:
@@ -145,6 +158,9 @@ def test_the_grant_template(folder: Path) -> None:
         ("uses = 3", "use = 3", "use"),
         ('evidence = "constitution"', "", "evidence"),
         ('purposes = ["research"]', "purposes = []", "purposes"),
+        ('privacy = "any"\n', 'privacy = "some"\n', "privacy"),
+        ('privacy = "any"\n', 'privacy = { epsilon = "3" }\n', "privacy.delta"),
+        ('privacy = "any"\n', 'privacy = { epsilon = "3.0", delta = "0.1" }\n', "written as 3"),
     ],
 )
 def test_what_is_wrong_in_a_grant_is_named(folder: Path, old: str, new: str, names: str) -> None:

@@ -2,13 +2,15 @@
 """Jobs and results: receipts are verified before anything is opened, and offline again afterwards."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from placet.client import Client, Keys, ReceiptFile, Refused, verify_receipt
-from placet.governance.documents import Recipient
+from placet.client.verify import verify_answers
+from placet.governance.documents import UNBOUNDED, Charged, Cost, Recipient
 from placet.governance.envelope import sign_payload
 from placet.governance.errors import ReceiptInvalid, SignatureInvalid
 from placet.governance.log import NoteSigner, ProofInvalidError
@@ -91,6 +93,31 @@ def test_a_receipt_verifies_offline_in_every_part(
         verify_receipt(good[0], good[1], good[2] + b" ", good[3])
     with pytest.raises(ProofInvalidError):
         verify_receipt(good[0], good[1], host.entries[0], good[3])
+
+
+@pytest.mark.parametrize(
+    ("claim", "other"),
+    [
+        ("program", "sha256:" + "00" * 32),
+        ("purpose", "billing"),
+        ("recipients", ("analyst", "friend")),
+        ("privacy", Charged({"owner": Cost()}, declared=False)),
+        ("privacy", Charged({"owner": UNBOUNDED}, declared=True)),
+    ],
+)
+def test_a_receipt_that_does_not_answer_its_proposal(
+    founded: Client, released: str, host: Any, claim: str, other: object
+) -> None:
+    answer: jobs_pb2.ResultResponse = host.results[released]
+    verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.log)
+    said = verified.receipt.predicate
+    proposal = founded.proposal(said.proposal).proposal
+    assert verify_answers(verified, proposal) is verified
+    fields: dict[str, Any] = {claim: other}
+    lying = replace(verified.receipt, predicate=replace(said, **fields))
+    with pytest.raises(ReceiptInvalid) as refused:
+        verify_answers(replace(verified, receipt=lying), proposal)
+    assert refused.value.details["claim"] == claim
 
 
 def test_an_entry_that_is_not_this_release_is_refused(

@@ -79,6 +79,7 @@ def release_of(
         lease=parse_envelope(package.lease).digest,
         worker=member.keys.identity.digest,
         outputs=descriptors,
+        left={},
     )
     envelope = sign(replace(release, **changed), member.keys.signing)
     info = contexts.release_info(parse_envelope(envelope).digest)

@@ -397,7 +397,7 @@ class World:
         """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
         worker = worker or self.ledger.state.leases[lease].worker
         output = self.descriptor("weights", (), padded_length(5000), "result")
-        release = replace(Release(self.header(), lease, worker, {"weights": output}), **changes)
+        release = replace(Release(self.header(), lease, worker, {"weights": output}, {}), **changes)
         key = self._enclaves[signer or worker]
         signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
         said = receipt(receipt_for(self.ledger, signed, "test", self.header(), self.times))
@@ -423,6 +423,10 @@ class World:
         message = _quoted(identity, nonce, evidence_context(self.log, b""), claims)
         evidence = encode({**claims, "quote": _key("hardware").sign(message).hex()})
         return Claimed(**fields, **claims), identity, evidence, nonce
+
+    def enclave_key(self, enclave: str) -> SigningKey:
+        """The key of a worker by its digest, or of a boot."""
+        return self._enclaves[enclave]
 
     def attest(
         self,

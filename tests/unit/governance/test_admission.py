@@ -108,7 +108,7 @@ def test_a_document_is_recorded_once_for_this_log_by_who_has_seen_this_log(found
 
 
 def test_only_actions_that_are_carried_out_are_recorded(founded: Any) -> None:
-    for action in ("serve", "federate", "resume", "recover", "retire"):
+    for action in ("serve", "resume", "recover", "retire"):
         proposal = founded.proposal(action=action)
         refused("ACTION_NOT_SUPPORTED", partial(founded.record, proposal, "lab"), founded)
 

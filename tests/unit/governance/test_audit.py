@@ -10,6 +10,7 @@ import pytest
 
 from placet.governance import (
     AuditReport,
+    Charged,
     EntryInvalid,
     Exactly,
     Receipt,
@@ -130,6 +131,12 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "a later deadline": ("lease", lambda e: e.update(deadline=e["deadline"] + 1)),
     "another attempt": ("lease", lambda e: e.update(attempt=2)),
     "another size": ("lease", lambda e: e.update(judged=e["judged"] - 1)),
+    "a smaller charge": ("lease", lambda e: e.update(charges={"owner-b": [0, 1, 0]})),
+    "another's charge": ("lease", lambda e: e.update(charges={"lab": "unbounded"})),
+    "no charge": ("lease", lambda e: e.update(charges={})),
+    "charges that are none": ("lease", lambda e: e.update(charges={"owner-b": [-1, 0, 0]})),
+    "a list of charges": ("lease", lambda e: e.update(charges=[])),
+    "a list for a text": ("close", lambda e: e.update(why=[])),
     "a longer renewal": ("renewal", lambda e: e.update(deadline=e["deadline"] + 1)),
     "a renewal of nothing": ("renewal", lambda e: e.update(lease="sha256:" + "00" * 32)),
     "another job": ("release", lambda e: e.update(job="job-9")),
@@ -231,11 +238,11 @@ def test_a_lease_that_the_authority_did_not_sign_is_found(written: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["released", "judged_at", "approved_by", "evidence", "marks", "purpose"]
+    "field", ["released", "judged_at", "approved_by", "evidence", "marks", "purpose", "privacy"]
 )
 def test_a_receipt_that_says_something_else_is_found(written: Any, field: str) -> None:
     changed: dict[str, Any] = {"released": 1, "judged_at": 1, "approved_by": (), "evidence": "sgx"}
-    changed |= {"marks": (), "purpose": "other"}
+    changed |= {"marks": (), "purpose": "other", "privacy": Charged({}, declared=False)}
     world = written
     lease = world.lease(world.ticket(), world.join("worker 9"), "job-9")["lease"]
 

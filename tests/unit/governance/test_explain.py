@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 
 from placet.governance import (
+    UNBOUNDED,
+    Budget,
+    Charged,
+    Cost,
+    Declared,
     Evidence,
     Exactly,
     Times,
     Vetoed,
     explain_account,
+    explain_charged,
     explain_constitution,
     explain_grant,
     explain_proposal,
@@ -125,6 +131,39 @@ def test_a_proposal_word_for_word(world: Any) -> None:
         explain_proposal(world.proposal(), None)
         == explain_proposal(world.proposal(), world.constitution)[:14]
     )
+
+
+def test_privacy_terms_and_budgets_word_for_word(world: Any) -> None:
+    declared = explain_proposal(
+        world.proposal(body=world.job(privacy=Declared("0.5", "1e-7"))), None
+    )
+    without = explain_proposal(world.proposal(), None)
+    assert [line for line in declared if line not in without] == [
+        "Each use is charged epsilon 0.5 and delta 1e-7 to every owner of data in it.",
+        "That is what the author of the program declares it costs: nothing but the program itself makes it true.",
+    ]
+    bounded = explain_grant(world.grant(privacy=Budget("3", "1e-6")))
+    assert [line for line in bounded if line not in explain_grant(world.grant())] == [
+        "It lets a job through only while all that owner-b is charged, the job with it, stays within epsilon 3 at delta 1e-6.",
+        "That counts every job on any data of this owner, under whatever grants, since the log began.",
+        "A job without privacy terms costs without bound, and so is never let through.",
+    ]
+
+
+def test_what_was_charged_word_for_word() -> None:
+    declared = Declared("0.5", "1e-7").cost
+    both = Cost(gaussian=62_500_000) + declared
+    assert explain_charged(Charged({"b": declared}, declared=True)) == [
+        "b was charged epsilon 0.5 and delta 1e-7, by the word of the program's author, which nobody has checked.",
+    ]
+    assert explain_charged(Charged({"c": UNBOUNDED, "a": both, "b": Cost()}, declared=False)) == [
+        "a was charged Gaussian noise of squared parameter 0.0625 and epsilon 0.5 and delta 1e-7.",
+        "b was charged nothing.",
+        "c was charged a loss of privacy without bound.",
+    ]
+    assert explain_charged(Charged({}, declared=False)) == [
+        "No data owner was charged any privacy."
+    ]
 
 
 def test_proposals_that_no_rule_covers_say_so(world: Any) -> None:
@@ -286,7 +325,7 @@ def test_every_field_of_a_grant_shows(world: Any) -> None:
         "evidence": [policy, Evidence(grant.evidence.authority, {})],
         "witnesses": ["demanded"],
         "approvals": [(), ("chair-a",)],
-        "privacy": ["none"],
+        "privacy": ["none", Budget("3", "1e-6"), Budget("3", "1e-7"), Budget("2", "1e-6")],
         "uses": ["any", 1],
         "expires": [T0, 2**40],
         "recoverable": [True],

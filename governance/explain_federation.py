@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terms of a federation as sentences, made from the same object that is judged."""
+
+from placet.governance.documents.federation import (
+    AggregationRule,
+    Federate,
+    Krum,
+    Mean,
+    Median,
+)
+
+
+def explain_federation(terms: Federate) -> list[str]:
+    """What clients may send, how it is aggregated, and who gets it."""
+    layout, start = terms.layout, "a vector of zeros"
+    if terms.model is not None:
+        start = f"the object {terms.model.object.digest}, owned by {terms.model.owner}"
+    lines = [
+        f"It would train a model of {layout.elements} numbers over {terms.rounds} round(s), from {start}.",
+        f"These clients may each send one update a round, as {layout.encoding}: {', '.join(terms.roster)}.",
+        f"The clients' data carries the labels {', '.join(terms.labels) or '(none)'}.",
+        f"A round is open for {terms.round_seconds} seconds, or until every client has sent its update.",
+        (
+            f"A round releases nothing unless updates of at least {terms.smallest_cohort} organisations count; "
+            "against clients that collude only noise protects."
+        ),
+        f"An update is cut to length {terms.clip}, and counts for at most {terms.largest_weight}.",
+        _rule(terms.rule),
+        _noise(terms),
+        f"What comes out, times {terms.rate}, is added to the model.",
+        (
+            "A client whose update breaks these terms is left out, "
+            f"and sits out the next {terms.quarantine_rounds} round(s)."
+        ),
+        "A round's model goes to every client of the roster that asks for it, and to nobody else.",
+        f"The aggregation of a round may be tried {terms.attempts} time(s), each for {terms.deadline_seconds} seconds.",
+    ]
+    return lines
+
+
+def _rule(rule: AggregationRule) -> str:
+    match rule:
+        case Mean():
+            return "The updates are averaged, each by its weight."
+        case Median():
+            return "Of each number the median over the updates is taken."
+        case Krum():
+            return (
+                f"The {rule.selected} update(s) closest to their neighbours are averaged, "
+                f"against {rule.byzantine} client(s) that lie."
+            )
+        case _:
+            return (
+                f"Of each number the highest and the lowest {rule.trimmed_percent} percent are left out, "
+                "and the rest is averaged."
+            )
+
+
+def _noise(terms: Federate) -> str:
+    if terms.noise is None:
+        return "No noise is added: a model costs privacy without bound."
+    return (
+        f"Gaussian noise of {terms.noise} times {terms.clip} is added to the sum of the updates, "
+        "and each client whose update counts is charged for every model released."
+    )

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging federations: rounds that open, updates that come in, cohorts that close, aggregates that are released.
+
+Pure, like leasing.py, and read by an audit in the same way. A round goes
+
+    open -> update ... update -> cohort -> (lease -> ... close)* lease -> aggregate
+
+and each step is one entry, made once. What decides who counts is the log: an update that it has counts, one that it does
+not have does not, whatever the host says. One release a round, and nothing is taken out of it afterwards.
+"""
+
+from collections.abc import Iterable
+
+from placet.governance.account import Times
+from placet.governance.admission import (
+    Admission,
+    check_not_stopped,
+    check_not_vetoed,
+    in_log,
+    readmit,
+)
+from placet.governance.documents import (
+    UNBOUNDED,
+    Cost,
+    Federate,
+    ModelRequest,
+    Proposal,
+    Release,
+    Update,
+)
+from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
+from placet.governance.errors import (
+    ClientQuarantined,
+    CohortTooSmall,
+    FederationEnded,
+    ModelNotReleased,
+    NotOnRoster,
+    OutputMissing,
+    OutputUndeclared,
+    RoundNotOpen,
+    RoundOpen,
+    UpdateDuplicate,
+    UpdateMalformed,
+)
+from placet.governance.evaluate import check_log
+from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
+from placet.governance.leasing import Appraise, check_outputs, check_release
+from placet.governance.ledger import Ledger, new_entry
+from placet.governance.privacy import check_budget, gaussian_cost
+from placet.governance.rounds import find_federation, next_round, round_job
+from placet.governance.state import Entry, State
+
+# Why an update may turn out not to count, by what its stream holds or by its not being there.
+LEFT_REASONS = frozenset(
+    {
+        "VALUES_NOT_FINITE",
+        "NORM_EXCEEDED",
+        "SEGMENT_FORGED",
+        "STREAM_LENGTH",
+        "STREAM_HEADER_MALFORMED",
+        "UPDATE_NOT_FETCHED",
+    }
+)
+
+
+def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
+    """The job for which a ticket has to be admitted so that its next round opens. Raises `FederationRefused`."""
+    return round_job(proposal.digest, _next_round(ledger, proposal))
+
+
+def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -> tuple[Entry, ...]:
+    """The entries by which the next round of an admitted ticket opens: who may take part again, then the round.
+
+    Append them together, after the ticket's documents. Raises `FederationRefused`, and what an admission raises.
+    """
+    proposal = admission.ticket.proposal
+    if in_log(ledger, admission):
+        readmit(ledger, proposal, next_job(ledger, proposal), times)
+    opened = _judge_open(ledger, proposal, key, times)
+    due = _due(ledger.state.federations.get(proposal.digest))
+    return *(judge_lift(ledger, proposal.digest, client, times) for client in due), opened
+
+
+def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
+    """The next round opens, under a ticket that is admitted over the log, now that nobody is left to be let in again."""
+    readmit(
+        ledger,
+        proposal,
+        round_job(proposal.digest, next_round(ledger.state, proposal.digest)),
+        times,
+    )
+    due = _due(ledger.state.federations.get(proposal.digest))
+    if due:
+        raise ClientQuarantined(
+            "These clients may take part again first.", claim="client", actual=due[0]
+        )
+    return _judge_open(ledger, proposal, key, times)
+
+
+def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
+    return new_entry(
+        "open",
+        times,
+        proposal=proposal.digest,
+        round=_next_round(ledger, proposal),
+        key=key,
+        closes=times.at_most + proposal.document.federate.round_seconds,
+    )
+
+
+def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
+    terms = proposal.document.federate
+    federation = ledger.state.federations.get(proposal.digest)
+    if federation is not None:
+        check_over(ledger.state, federation, terms)
+    number = next_round(ledger.state, proposal.digest)
+    if number > terms.rounds:
+        raise FederationEnded(
+            f"All {terms.rounds} rounds of the federation are over. Propose another one.",
+            claim="round",
+            expected=f"at most {terms.rounds}",
+            actual=str(number),
+        )
+    return number
+
+
+def check_over(state: State, federation: FederationState, terms: Federate) -> None:
+    """The newest round is over: released, void, or out of attempts. Raises `RoundOpen`."""
+    current = federation.current
+    if current.status in ("released", "void"):
+        return
+    job = round_job(federation.proposal, current.number)
+    leases = state.proposals[federation.proposal].jobs.get(job, [])
+    standing = [state.leases[lease].status for lease in leases]
+    if current.status == "closed" and standing.count("closed") >= terms.attempts:
+        return
+    raise RoundOpen(
+        f"Round {current.number} is {current.status}, and one round is under way at a time.",
+        claim="round",
+        expected="a round that is over",
+        actual=f"{current.number}, {current.status}",
+    )
+
+
+def judge_lift(ledger: Ledger, proposal: str, client: str, times: Times) -> Entry:
+    """A client has sat out its rounds."""
+    federation = find_federation(ledger.state, proposal)
+    check_over(ledger.state, federation, ledger.proposal(proposal).document.federate)
+    quarantine = federation.quarantined.get(client)
+    number = next_round(ledger.state, proposal)
+    if quarantine is None or quarantine.until > number:
+        raise ClientQuarantined(
+            "The client sits out longer.",
+            claim="client",
+            expected=str(quarantine.until if quarantine else 0),
+            actual=str(number),
+        )
+    return new_entry("lift", times, proposal=proposal, client=client, round=number)
+
+
+def _due(federation: FederationState | None) -> list[str]:
+    if federation is None:
+        return []
+    number = len(federation.rounds) + 1
+    return sorted(c for c, sits_out in federation.quarantined.items() if sits_out.until <= number)
+
+
+def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
+    """The entry of this very update, if the log has it: whoever sends it again gets the same receipt."""
+    update, digest = inspect(envelope, Update), parse_envelope(envelope).digest
+    federation = ledger.state.federations.get(update.federation)
+    for current in federation.rounds if federation else []:
+        logged = current.updates.get(update.client)
+        if logged is not None and logged.digest == digest:
+            return logged
+    return None
+
+
+def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[Update], Entry]:
+    """An update of a client of the roster for the round that is open. What is sealed in it is not looked at here."""
+    named = inspect(envelope, Update)
+    federation = find_federation(ledger.state, named.federation)
+    proposal = ledger.proposal(named.federation)
+    terms = proposal.document.federate
+    _check_roster(terms, named.client)
+    constitution = ledger.in_force().constitution
+    signed = verify_signed(envelope, Update, lambda update: constitution.keys_of(update.client))
+    update = signed.document
+    ledger.check_header(update.header)
+    check_not_stopped(ledger, proposal)
+    check_not_vetoed(ledger, proposal, times)
+    _check_takes_part(federation, update, times)
+    if update.layout != terms.layout.digest:
+        raise UpdateMalformed(
+            "The update is laid out otherwise than the federation's vectors. Make it by the proposal.",
+            claim="layout",
+            expected=terms.layout.digest,
+            actual=update.layout,
+        )
+    cost = release_cost(terms)
+    if update.budget is not None:
+        charged = ledger.state.charged(update.client)
+        check_budget(update.client, update.budget, charged, cost)
+    entry = new_entry(
+        "update",
+        times,
+        update=signed.digest,
+        nonce=update.header.nonce,
+        proposal=update.federation,
+        round=update.round,
+        client=update.client,
+        charge=cost.to_dict(),
+    )
+    return signed, entry
+
+
+def release_cost(terms: Federate) -> Cost:
+    """What the release of a round's model costs a client whose update counts."""
+    return gaussian_cost(CLIP_UNITS, terms.sigma) if terms.sigma else UNBOUNDED
+
+
+def _check_roster(terms: Federate, client: str) -> None:
+    if client not in terms.roster:
+        raise NotOnRoster(
+            f"{client} is not on the federation's roster. Only who is named there takes part.",
+            claim="client",
+            expected="a client of the roster",
+            actual=client,
+        )
+
+
+def _check_takes_part(federation: FederationState, update: Update, times: Times) -> None:
+    """The round is open, and the client may send, and has not sent."""
+    current = federation.current
+    if update.round != current.number or current.status != "open" or times.at_most > current.closes:
+        raise RoundNotOpen(
+            f"The update is for round {update.round}; round {current.number} is "
+            + (f"open until {current.closes}." if current.status == "open" else "closed."),
+            claim="round",
+            expected=f"{current.number}, at or before {current.closes}",
+            actual=f"{update.round}, at {times.at_most}",
+        )
+    quarantine = federation.quarantined.get(update.client)
+    if quarantine is not None:
+        raise ClientQuarantined(
+            f"An update of {update.client} broke the terms ({quarantine.reason}). "
+            f"It may take part again from round {quarantine.until} on.",
+            claim="client",
+            expected=f"round {quarantine.until} or later",
+            actual=quarantine.reason,
+        )
+    if update.client in current.updates:
+        raise UpdateDuplicate(
+            f"The log has an update of {update.client} for this round, and the first one counts.",
+            claim="client",
+            expected=current.updates[update.client].digest,
+        )
+
+
+def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> Entry:
+    """A round takes in no more: everybody who may has sent, or its time is over. With too few it is void."""
+    federation = find_federation(ledger.state, proposal)
+    terms = ledger.proposal(proposal).document.federate
+    current = federation.current
+    if number != current.number or current.status != "open":
+        raise RoundNotOpen(
+            f"Round {number} is not open; round {current.number} is {current.status}.",
+            claim="round",
+            expected=f"{current.number}, open",
+            actual=str(number),
+        )
+    waiting = set(terms.roster) - federation.quarantined.keys() - current.updates.keys()
+    if waiting and times.at_least <= current.closes:
+        raise RoundOpen(
+            f"{len(waiting)} client(s) may still send until {current.closes}.",
+            claim="closes",
+            expected=f"after {current.closes}",
+            actual=str(times.at_least),
+        )
+    enough = organisations(ledger, current.updates) >= terms.smallest_cohort
+    return new_entry(
+        "cohort",
+        times,
+        proposal=proposal,
+        round=number,
+        standing="closed" if enough else "void",
+        counted=[update.digest for update in current.updates.values()],
+    )
+
+
+def organisations(ledger: Ledger, clients: Iterable[str]) -> int:
+    """How many organisations these clients belong to: one that enrols twice counts once."""
+    constitution = ledger.in_force().constitution
+    return len({constitution.principal(client).organisation for client in clients})
+
+
+def judge_aggregate(
+    ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
+) -> Entry:
+    """The gate of a round: a model exactly as proposed, of enough organisations, or, with too few of them left, nothing.
+
+    `receipt` is empty where nothing is released.
+    """
+    lease = check_release(ledger, release, appraise, times)
+    terms = ledger.proposal(lease.proposal).document.federate
+    current = find_federation(ledger.state, lease.proposal).current
+    check_left(ledger, release.document, terms, current)
+    if bool(receipt) != bool(release.document.outputs):
+        raise OutputMissing("A receipt is about a model that is released.", claim="receipt")
+    if release.document.outputs:
+        check_outputs(terms, release.document)
+    return new_entry(
+        "aggregate",
+        times,
+        lease=lease.digest,
+        proposal=lease.proposal,
+        job=lease.job,
+        round=current.number,
+        release=release.digest,
+        receipt=receipt,
+        left=release.document.left,
+        until=current.number + 1 + terms.quarantine_rounds,
+    )
+
+
+def check_left(ledger: Ledger, release: Release, terms: Federate, current: RoundState) -> None:
+    """Who left was of the cohort, for one of the known reasons; with enough organisations there is a model, else none."""
+    for client, reason in release.left.items():
+        if client not in current.updates or reason not in LEFT_REASONS:
+            raise OutputUndeclared(
+                "The release leaves out who was not of the cohort, or for no known reason.",
+                claim="left",
+                expected="a client of the cohort, and a known reason",
+                actual=client,
+            )
+    stay = organisations(ledger, set(current.updates) - release.left.keys())
+    if (stay >= terms.smallest_cohort) != bool(release.outputs):
+        raise CohortTooSmall(
+            "A model takes enough organisations, and with enough of them there has to be one.",
+            claim="outputs",
+            expected=f"at least {terms.smallest_cohort} organisations",
+            actual=f"{stay} organisations, {len(release.outputs)} output(s)",
+        )
+
+
+def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest]:
+    """A request for a round's model by a client of the roster. Round 0 is the initial model. Raises `FederationRefused`."""
+    named = inspect(envelope, ModelRequest)
+    federation = find_federation(ledger.state, named.federation)
+    terms = ledger.proposal(named.federation).document.federate
+    _check_roster(terms, named.client)
+    constitution = ledger.in_force().constitution
+    signed = verify_signed(envelope, ModelRequest, lambda d: constitution.keys_of(d.client))
+    check_log(named.header.log, ledger.state.log)
+    there = terms.model is not None if named.round == 0 else named.round in federation.models
+    if not there:
+        raise ModelNotReleased(
+            "No model of this round was released.",
+            claim="round",
+            expected=f"one of {sorted(federation.models)}"
+            if federation.models
+            else "a later round",
+            actual=str(named.round),
+        )
+    return signed
