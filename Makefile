@@ -28,7 +28,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .PHONY: help setup demo demo-federation test check bench fix clean proto lock sanitize generate need
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: setup ## the whole story on this machine, simulated (STATE=folder keeps its files)
 	$(BIN)/python examples/demo.py $(if $(STATE),--state '$(STATE)') $(ARGS)
