@@ -87,7 +87,13 @@ class FederationOperations(ResultOperations):
             pause = min(pause * 2, 8.0)
 
     async def federation(
-        self, id: str, keys: Keys, *, bound: Bound | None = None, outbox: Path | None = None
+        self,
+        id: str,
+        keys: Keys,
+        *,
+        bound: Bound | None = None,
+        outbox: Path | None = None,
+        patience: float = 60.0,
     ) -> AsyncFederation:
         """Take part in a federation, by the digest of its proposal.
 
@@ -96,6 +102,7 @@ class FederationOperations(ResultOperations):
 
         `bound` is what an update may bring the client's whole privacy ledger to (None: anything). `outbox` is the folder
         for what was sealed and has no receipt yet; without one, and without a home folder, it is kept in memory.
+        `patience`: for how many seconds on end the host or its authority may be away.
         Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a call raises.
         """
         record, council = await self.proposal(id), await self.council()
@@ -113,7 +120,8 @@ class FederationOperations(ResultOperations):
                 actual=keys.id,
             )
         await self.verify_authority(council.policy("authority"))  # 3
-        return AsyncFederation(self, record.proposal, keys, bound or Bound(), outbox or self.outbox)
+        where = outbox or self.outbox
+        return AsyncFederation(self, record.proposal, keys, bound or Bound(), where, patience)
 
     async def model(
         self, id: str, keys: Keys, round: int | None = None, *, progress: Progress | None = None

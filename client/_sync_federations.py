@@ -78,9 +78,9 @@ class Federation:
         """See `AsyncFederation.terms`."""
         return self._core.terms
 
-    def rounds(self, *, told: Told | None = None, patience: float = 60.0) -> Iterator[Round]:
+    def rounds(self, *, told: Told | None = None) -> Iterator[Round]:
         """See `AsyncFederation.rounds`."""
-        core = self._core.rounds(told=told, patience=patience)
+        core = self._core.rounds(told=told)
         return (Round(self._portal, each) for each in self._portal.iterate(core))
 
     def receive(self, round: int | None = None) -> Model:
@@ -108,10 +108,16 @@ class SyncFederations(SyncCouncil):
         return self._portal.iterate(self._core.watch_federation(id, patience=patience))
 
     def federation(
-        self, id: str, keys: Keys, *, bound: Bound | None = None, outbox: Path | None = None
+        self,
+        id: str,
+        keys: Keys,
+        *,
+        bound: Bound | None = None,
+        outbox: Path | None = None,
+        patience: float = 60.0,
     ) -> Federation:
         """See `AsyncClient.federation`."""
-        core = self._core.federation(id, keys, bound=bound, outbox=outbox)
+        core = self._core.federation(id, keys, bound=bound, outbox=outbox, patience=patience)
         return Federation(self._portal, self._portal.run(core))
 
     def model(

@@ -8,9 +8,9 @@ is worth looking again.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,20 @@ from placet.governance.envelope import Signed
 from placet.governance.errors import ClientQuarantined, Stopped
 from placet.governance.federation_state import FederationState, Quarantine
 from placet.governance.state import PrivacyState
+from placet.governance.state import State as LogState
 
 if TYPE_CHECKING:
     from placet.client._federations import FederationOperations
 
+T = TypeVar("T")
 _log = logging.getLogger("placet.client.federated")
 
 # Called once for each suspension; if it raises, `rounds` ends with that.
 Told = Callable[[ClientQuarantined], object]
 
-_TRIES = 5
 _PAUSE = 0.5
-# After these the same update may still be taken; after any other refusal it never will be.
+_LONGEST_PAUSE = 8.0
+# After these the same request may still be granted; after any other refusal it never will be.
 _PASSING = frozenset(
     {
         "AUTHORITY_UNAVAILABLE",
@@ -70,8 +72,10 @@ class AsyncFederation:
         keys: Keys,
         bound: Bound,
         outbox: Path | None,
+        patience: float,
     ) -> None:
         self._operations = operations
+        self._patience = patience
         self._replay = Replay()
         self.outbox = Outbox(outbox, proposal.digest, keys.id)
         self.proposal = proposal
@@ -88,9 +92,7 @@ class AsyncFederation:
         """What the council decided on."""
         return self.proposal.document.federate
 
-    async def rounds(
-        self, *, told: Told | None = None, patience: float = 60.0
-    ) -> AsyncIterator["AsyncRound"]:
+    async def rounds(self, *, told: Told | None = None) -> AsyncIterator["AsyncRound"]:
         """Each round that the client may send to, when it opens and as long as it is open; ends when the federation does.
 
         A round whose update the log has already is left out; one for which an update was sealed before a crash is not
@@ -99,11 +101,11 @@ class AsyncFederation:
         Raises `Stopped` or `Refused` where the federation was stopped or failed, and what reading the log raises.
         """
         last, suspended, looked = 0, 0, ("", 0)
-        async for said in self._operations.watch_federation(self.id, patience=patience):
+        async for said in self._operations.watch_federation(self.id, patience=self._patience):
             if (said.state, said.round) == looked:
                 continue  # another client's update, or some progress
             looked = said.state, said.round
-            state = await self._operations.replay(self._replay)
+            state = await self.state()
             if stopped := state.proposals[self.id].stopped:
                 raise _stopped(self.id, stopped)
             federation = state.federations.get(self.id)
@@ -123,18 +125,37 @@ class AsyncFederation:
     async def receive(self, round: int | None = None) -> Model:
         """The model of a round; None: the newest. See `AsyncClient.model`."""
         if round is None:
-            state = await self._operations.replay(self._replay)
-            federation = state.federations.get(self.id)
+            federation = (await self.state()).federations.get(self.id)
             round = max(federation.models, default=0) if federation else 0
-        return await self._operations.round_model(self.proposal, self.keys, round)
+        number = round
+        return await self.patiently(
+            lambda: self._operations.round_model(self.proposal, self.keys, number)
+        )
 
     async def charged(self) -> PrivacyState:
         """What the log has charged this client's privacy ledger, for everything and not for this federation alone.
 
         `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
         """
-        state = await self._operations.replay(self._replay)
-        return state.privacy.get(self.keys.id) or PrivacyState()
+        return (await self.state()).privacy.get(self.keys.id) or PrivacyState()
+
+    async def state(self) -> LogState:
+        """What the log folds to now; not to be changed."""
+        return await self.patiently(lambda: self._operations.replay(self._replay))
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while the host or its authority is away, as when it restarts, for as long as the patience lasts."""
+        loop = asyncio.get_running_loop()
+        pause, deadline = _PAUSE, loop.time() + self._patience
+        while True:
+            try:
+                return await ask()
+            except (Refused, Unreachable) as error:
+                over = loop.time() + pause > deadline
+                if over or (isinstance(error, Refused) and error.reason not in _PASSING):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _awaits(self, federation: FederationState, last: int) -> bool:
         """Whether the client may send to the newest round, and has not, nor been given it as the `last` one."""
@@ -199,7 +220,7 @@ class AsyncRound:
         pending = self._federation.outbox.load(self.number)
         if pending is None:
             base = (await self._model()).vector
-            header = await self._operations.new_header()
+            header = await self._federation.patiently(self._operations.new_header)
             made = await asyncio.to_thread(
                 self._make, state, base, weight, check_noise(noise), generator, header
             )
@@ -244,21 +265,18 @@ class AsyncRound:
 
     async def _deliver(self, pending: Pending, progress: Progress | None) -> VerifiedUpdate:
         """Send until the log is shown to have it, or it is refused for good."""
-        outbox, owner = self._federation.outbox, self._federation.keys.signing.public
-        for tries in range(1, _TRIES + 1):
-            try:
-                verified = await self._operations.send_update(pending, owner, progress)
-            except (Refused, Unreachable) as error:
-                if isinstance(error, Refused) and error.reason not in _PASSING:
-                    outbox.clear()
-                    raise
-                if tries == _TRIES:
-                    raise
-                await asyncio.sleep(_PAUSE * 2**tries)
-                continue
-            outbox.clear()
-            return verified
-        raise AssertionError("the loop returns or raises")
+        federation = self._federation
+        outbox, owner = federation.outbox, federation.keys.signing.public
+        try:
+            verified = await federation.patiently(
+                lambda: self._operations.send_update(pending, owner, progress)
+            )
+        except Refused as refused:
+            if refused.reason not in _PASSING:
+                outbox.clear()
+            raise
+        outbox.clear()
+        return verified
 
 
 def quarantined(client: str, sits_out: Quarantine) -> ClientQuarantined:

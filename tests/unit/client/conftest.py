@@ -72,7 +72,7 @@ def _beside(name: str) -> Any:
 
 fake = _beside("fake_host.py")
 fake_federations = _beside("fake_federations.py")
-REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing)
+REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing, fake_federations.AuthorityAway)
 
 
 def policy(role: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import io
 import os
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import numpy as np
@@ -62,11 +62,19 @@ PHASES = {
 }
 
 
+class AuthorityAway(Exception):
+    """What a host says while its authority restarts."""
+
+    reason = "AUTHORITY_UNAVAILABLE"
+    details: ClassVar[dict[str, str]] = {}
+
+
 class FakeFederations:
     """Host, authority and worker of one federation. The first attributes make it fail or lie."""
 
     def __init__(self, host: Any) -> None:
         self.lost_answers = 0  # updates that are taken in, and whose answer is lost
+        self.away = 0  # requests that find no authority
         self.forged: dict[str, bytes] = {}  # what to answer instead: "entry", "proof", "receipt"
         self.told_model = -1  # the newest model that the host tells of; -1: the true one
         self.given: list[bytes] = []  # sealed envelopes of updates, each time one was handed in
@@ -247,6 +255,11 @@ class FakeFederations:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._changed.set)
 
+    def _present(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise AuthorityAway("The authority is away. Try again.")
+
     # The service.
 
     async def Start(
@@ -274,6 +287,7 @@ class FakeFederations:
     async def Update(
         self, request: federations_pb2.UpdateRequest, context: Any
     ) -> federations_pb2.UpdateReceipt:
+        self._present()
         ledger = self._host.ledger
         self.given.append(request.sealed)
         update = inspect(request.update, Update)
@@ -298,6 +312,7 @@ class FakeFederations:
     async def Model(
         self, request: federations_pb2.ModelRequest, context: Any
     ) -> federations_pb2.ModelResponse:
+        self._present()
         asked = verify_model_request(self._host.ledger, request.request)
         number = asked.document.round
         if number == 0:

@@ -230,6 +230,26 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_update(join: Any, host: 
     assert host.federations.state.current.updates["alice"].digest == receipt.digest
 
 
+def test_an_authority_that_restarts_is_waited_for(
+    founded: Client, start: Start, host: Any, people: dict[str, Keys]
+) -> None:
+    id, fake = start(), host.federations
+    rounds = [founded.federation(id, people[name]).rounds() for name in ("alice", "bob", "owner")]
+    for each in map(next, rounds):
+        fake.away = 1
+        each.send(each.model())
+    fake.close()
+    fake.aggregate()
+    fake.open()
+    second = next(rounds[0])
+    fake.away = 1
+    assert not flatten(second.model(), LAYOUT).any()
+    fake.away = 99
+    with pytest.raises(Refused) as refused:
+        next(founded.federation(id, people["bob"], patience=0.1).rounds()).send(second.model())
+    assert refused.value.reason == "AUTHORITY_UNAVAILABLE"
+
+
 def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     home: Home, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
