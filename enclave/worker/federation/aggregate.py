@@ -70,7 +70,8 @@ def aggregate(
     ordered = tuple(sorted(updates, key=lambda update: update.client))
     clients, left = open_updates(ordered, shape)
     sums = np.zeros(shape.elements, np.int64)
-    passes = Passes(shape, len(ordered), threads, cancelled)
+    together = not isinstance(rule, Mean)
+    passes = Passes(shape, len(ordered), threads, cancelled, together=together)
     sameness = Sameness()
     try:
         while True:

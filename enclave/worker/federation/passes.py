@@ -32,11 +32,23 @@ _WINDOWS_A_THREAD = 8
 
 
 class Passes:
-    """The buffers with which a cohort of at most `clients` is read, as often as it takes."""
+    """The buffers with which a cohort of at most `clients` is read, as often as it takes.
+
+    `together` says that a fold looks at all clients at once; otherwise it gets them in groups, and more clients take no
+    more memory.
+    """
 
     def __init__(
-        self, shape: Shape, clients: int, threads: int, cancelled: Callable[[], bool]
+        self,
+        shape: Shape,
+        clients: int,
+        threads: int,
+        cancelled: Callable[[], bool],
+        *,
+        together: bool,
     ) -> None:
+        if not together:
+            clients = min(clients, _ROOM_BYTES // shape.segment_bytes)
         fitting = _ROOM_BYTES // (clients * shape.segment_bytes)
         fair = shape.segments // (threads * _WINDOWS_A_THREAD)
         self._count = max(1, min(fitting, fair))
@@ -60,9 +72,8 @@ class Passes:
         Raises `AggregationCancelled` within one window of being told.
         """
         reading = _Reading(self._shape, self._count, clients, self._cancelled, sameness)
-        weights = [client.update.weight if weighted else 1 for client in clients]
         with ThreadPoolExecutor(len(self._rooms)) as pool:
-            futures = [pool.submit(reading.run, weights, fold, rooms) for rooms in self._rooms]
+            futures = [pool.submit(reading.run, fold, weighted, rooms) for rooms in self._rooms]
         return reading.judge([future.result() for future in futures])
 
 
@@ -86,25 +97,33 @@ class _Reading:
         self._starts: Iterator[int] = iter(range(0, shape.segments, count))
         self._lock = threading.Lock()
 
-    def run(self, weights: Sequence[int], fold: Fold, rooms: Sequence[memoryview]) -> Verdict:
-        """What one thread does."""
-        cohort = _kernel.Cohort(
-            [(client.key, client.prefix) for client in self._clients],
-            [client.update.multiplier for client in self._clients],
-            weights,
-            encoding=self._shape.encoding,
-            elements=self._shape.elements,
-            segment_bytes=self._shape.segment_bytes,
-        )
+    def run(self, fold: Fold, weighted: bool, rooms: Sequence[memoryview]) -> Verdict:
+        """What one thread does; there is a room for each client of a group."""
+        starts = range(0, len(self._clients), len(rooms))
+        groups = [self._clients[start : start + len(rooms)] for start in starts]
+        cohorts = [self._cohort(group, weighted) for group in groups]
         try:
             while (first := self._next()) is not None:
-                fold(cohort, self._windows(first, rooms), first, self._size(first))
-            return cohort.squares(), cohort.states()
+                for cohort, group in zip(cohorts, groups, strict=True):
+                    fold(cohort, self._windows(group, first, rooms), first, self._size(first))
+            squares = [square for cohort in cohorts for square in cohort.squares()]
+            return squares, [state for cohort in cohorts for state in cohort.states()]
         except BaseException:
             self._starts = iter(())  # the other threads need not go on
             raise
         finally:
-            cohort.wipe()
+            for cohort in cohorts:
+                cohort.wipe()
+
+    def _cohort(self, clients: Sequence[Opened], weighted: bool) -> _kernel.Cohort:
+        return _kernel.Cohort(
+            [(client.key, client.prefix) for client in clients],
+            [client.update.multiplier for client in clients],
+            [client.update.weight if weighted else 1 for client in clients],
+            encoding=self._shape.encoding,
+            elements=self._shape.elements,
+            segment_bytes=self._shape.segment_bytes,
+        )
 
     def _next(self) -> int | None:
         if self._cancelled():
@@ -115,12 +134,14 @@ class _Reading:
     def _size(self, first: int) -> int:
         return min(self._count, self._shape.segments - first)
 
-    def _windows(self, first: int, rooms: Sequence[memoryview]) -> list[Buffer]:
+    def _windows(
+        self, clients: Sequence[Opened], first: int, rooms: Sequence[memoryview]
+    ) -> list[Buffer]:
         start = first * self._shape.segment_bytes
         size = min(self._count * self._shape.segment_bytes, self._shape.sealed_bytes - start)
         return [
             self._window(client, start, room[:size])
-            for client, room in zip(self._clients, rooms, strict=False)
+            for client, room in zip(clients, rooms, strict=False)
         ]
 
     def _window(self, client: Opened, start: int, room: memoryview) -> Buffer:

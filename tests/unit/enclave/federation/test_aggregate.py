@@ -39,6 +39,18 @@ def test_the_mean_is_exact(make_clients: Any, reference: Any, encoding: str, ele
     assert (len(result.kept), result.left) == (5, {})
 
 
+def test_a_mean_of_more_clients_than_are_read_together_is_exact(
+    make_clients: Any, reference: Any
+) -> None:
+    shape = Shape(300, "float32", 1 << 20)  # of segments of 1 MiB eight fit into a room
+    clients = make_clients(21, shape, weight=3)
+    bad = type(clients[0])(shape, np.full(300, np.inf, np.float32), name="client-010 bad", norm=1.0)
+    updates = [client.update() for client in [*clients, bad]]
+    result = aggregate(updates, shape, Mean(), smallest=1, threads=2)
+    assert result.sums.tolist() == reference.mean(clients)
+    assert (result.divisor, result.left) == (63, {"client-010 bad": Fault.NONFINITE})
+
+
 def test_weights_count_in_the_mean_and_nowhere_else(make_clients: Any, reference: Any) -> None:
     clients = make_clients(4, SMALL, weight=1000)
     updates = [clients[0].update(weight=1), *(client.update() for client in clients[1:])]
