@@ -107,7 +107,7 @@ def test_noise_is_as_strong_as_the_terms_say(council: Any, make_vector: Any) -> 
     noise: Any = (federation.model(1) - np.mean(vectors, axis=0)).astype(np.float64)
     # Sums of 30,200 squares: within five percent.
     assert 0.38 < np.std(noise) < 0.42
-    assert abs(float(np.mean(noise))) < 0.02
+    assert abs(float(noise.mean())) < 0.02
 
 
 def test_the_deadline_closes_a_round_and_too_few_make_it_void(
