@@ -31,6 +31,7 @@ from placet.governance.log import (
 )
 from placet.proto.v1 import (
     blobs_pb2_grpc,
+    federations_pb2_grpc,
     governance_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
@@ -71,6 +72,7 @@ class Session:
         self.channel = channel
         self.memory = memory
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
+        self.federations = federations_pb2_grpc.FederationsStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)
         self.jobs = jobs_pb2_grpc.JobsStub(channel)
         self.keys = keys_pb2_grpc.KeysStub(channel)

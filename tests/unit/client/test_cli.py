@@ -52,13 +52,17 @@ COMMANDS = [
     "privacy",
     "charter",
     "constitution",
+    "federation",
+    "federate",
     "verify",
     "explain",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
-    "verify": ("receipt", "ticket", "evidence"),
+    "federation": ("start", "show", "watch", "model", "vector"),
+    "federate": ("join",),
+    "verify": ("receipt", "update", "ticket", "evidence"),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }
 
