@@ -84,7 +84,9 @@ def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     signer = _field(report, "mr_signer_seam", 48)
     if any(signer) or any(_field(report, "seam_attributes", 8)):
         raise EvidenceNotGenuineError(
-            "The TDX module is not one of Intel's for production.", claim="signer", actual=signer.hex()
+            "The TDX module is not one of Intel's for production.",
+            claim="signer",
+            actual=signer.hex(),
         )
     # dcap-qvl refuses it too. Such a domain can be moved and read by the other one.
     if verified.kind == "TD15" and any(_field(report, "mr_service_td", 48)):

@@ -30,10 +30,12 @@ from placet.attestation.ratls import der
 
 MAX_CERTIFICATE_BYTES: Final = 2 * MAX_QUOTE_BYTES + 16 * 1024  # Gramine's holds its quote twice
 
+EVIDENCE_EXTENSION: Final = "2.23.133.5.4.9"
+EVIDENCE: Final = bytes.fromhex("678105050409")  # the same, as the content of its DER
+
 _VERSION_3 = bytes.fromhex("020102")
 _FIELDS = (0xA0, der.INTEGER, *[der.SEQUENCE] * 5, 0xA3)
 # Identifiers below are the content of their DER.
-_EVIDENCE = bytes.fromhex("678105050409")  # 2.23.133.5.4.9
 # Key usage, subject's other names, basic constraints, extended key usage: TLS judges these.
 _KNOWN_CRITICAL = frozenset(bytes([0x55, 0x1D, last]) for last in (15, 17, 19, 37))
 _ED25519 = bytes.fromhex("2b6570")
@@ -126,7 +128,7 @@ def _extensions(data: bytes) -> dict[bytes, bytes]:
         name = parts[0].content
         _check(name not in found, "an extension is there twice")
         _check(
-            not critical or name in _KNOWN_CRITICAL or name == _EVIDENCE,
+            not critical or name in _KNOWN_CRITICAL or name == EVIDENCE,
             "a critical extension is not known here",
         )
         found[name] = parts[-1].content

@@ -15,13 +15,13 @@ from placet.attestation import _strict
 from placet.attestation.attester import Attester
 from placet.attestation.errors import EvidenceNonceError
 from placet.attestation.evidence import Evidence
+from placet.attestation.ratls.certificate import EVIDENCE_EXTENSION
 from placet.attestation.ratls.payload import (
     MAX_NONCE_BYTES,
     encode_claims,
     encode_payload,
     report_data,
 )
-from placet.attestation.ratls.verify import EVIDENCE_EXTENSION
 
 _CLOCK_TOLERANCE_SECONDS: Final = 600  # for verifiers whose clock lags
 

@@ -109,19 +109,20 @@ def _intel_kind(number: int, quote: bytes) -> str:
 def _read_claims(data: bytes, public_key: bytes) -> bytes | None:
     """Check the claims and return their nonce."""
     claims = cbor.decode(data, MAX_CLAIMS_BYTES)
-    if not isinstance(claims, dict) or not isinstance(claims.get(_KEY_HASH), bytes):
+    entry = claims.get(_KEY_HASH) if isinstance(claims, dict) else None
+    if not isinstance(claims, dict) or not isinstance(entry, bytes):
         raise EvidenceMalformedError(
             "The claims beside the quote must hold one pubkey-hash.", claim=_KEY_HASH
         )
     nonce = claims.get(_NONCE)
     if nonce is not None and not isinstance(nonce, bytes):
         raise EvidenceMalformedError("The nonce among the claims must be bytes.", claim=_NONCE)
-    _check_key_hash(claims[_KEY_HASH], public_key)
+    _check_key_hash(entry, public_key)
     return nonce
 
 
-def _check_key_hash(entry: cbor.Item, public_key: bytes) -> None:
-    match cbor.decode(entry, MAX_CLAIMS_BYTES) if isinstance(entry, bytes) else entry:
+def _check_key_hash(entry: bytes, public_key: bytes) -> None:
+    match cbor.decode(entry, MAX_CLAIMS_BYTES):
         case (int(algorithm), bytes(digest)) if algorithm in _HASHES:
             found: bytes = _HASHES[algorithm](public_key).digest()
         case _:
