@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,16 +31,21 @@ DAY = 86400
 def simulated_enclave(role: str) -> Generator[Attester]:
     """The attester of an enclave of this role on a machine of its own."""
     service = SimulatedQuotingService(os.urandom(32))
-    with contextlib.ExitStack() as stack:
-        ends = [os.fdopen(end, mode) for end, mode in zip(os.pipe() + os.pipe(), ["rb", "wb"] * 2)]
-        requests, to_service, answers, to_enclave = ends
-        thread = threading.Thread(target=service.serve, args=(role, "", requests, to_enclave))
-        for end in ends:
-            stack.callback(end.close)
-        stack.callback(thread.join)
-        stack.callback(to_service.close)  # runs first: the service sees the end
+    requests, to_service = _pipe()
+    answers, to_enclave = _pipe()
+    thread = threading.Thread(target=service.serve, args=(role, "", requests, to_enclave))
+    with requests, answers, to_enclave:
         thread.start()
-        yield SimulatedAttester(answers, to_service)
+        try:
+            yield SimulatedAttester(answers, to_service)
+        finally:
+            to_service.close()  # the service sees the end
+            thread.join()
+
+
+def _pipe() -> tuple[BinaryIO, BinaryIO]:
+    reader, writer = os.pipe()
+    return os.fdopen(reader, "rb"), os.fdopen(writer, "wb")
 
 
 def make_context(attester: Attester, folder: Path) -> SSL.Context:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuzz the reading of RA-TLS certificates and of what is in them, which a signature hides from a fuzzer.
+
+pip install atheris; python tests/fuzz/fuzz_ratls.py -max_total_time=60 [FOLDER with DER certificates]
+"""
+
+import importlib
+import sys
+
+atheris = importlib.import_module("atheris")
+with atheris.instrument_imports():
+    from placet.attestation import EvidenceError
+    from placet.attestation.ratls import read_certificate
+    from placet.attestation.ratls.payload import read_legacy, read_payload
+
+NOW = 1_680_000_000
+KEY = b"key"
+
+
+def one(data: bytes) -> None:
+    """Each reader gives a payload with 64 bytes of report data, or refuses."""
+    for read in (
+        lambda: read_certificate(data, now=NOW),
+        lambda: read_payload(data, KEY),
+        lambda: read_legacy(data, KEY),
+    ):
+        try:
+            assert len(read().report_data) == 64
+        except EvidenceError:
+            continue
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()
