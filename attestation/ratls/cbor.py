@@ -84,24 +84,21 @@ class _Reader:
 
     def item(self, depth: int) -> Item:
         major, number = self._head()
-        match major:
-            case 0:
-                return number
-            case 2:
-                return self._take(number)
-            case 3:
-                return self._text(number)
+        if major == _NUMBER:
+            return number
+        if major == _BYTES:
+            return self._take(number)
+        if major == _TEXT:
+            return self._text(number)
         if not depth:
             raise _malformed(f"it is deeper than {MAX_DEPTH}")
-        match major:
-            case 4:
-                return tuple(self.item(depth - 1) for _ in range(_count(number)))
-            case 5:
-                return self._map(_count(number), depth - 1)
-            case 6:
-                return Tag(number, self.item(depth - 1))
-            case _:
-                raise _malformed("negative numbers and simple values have no place here")
+        if major == _ARRAY:
+            return tuple(self.item(depth - 1) for _ in range(_count(number)))
+        if major == _MAP:
+            return self._map(_count(number), depth - 1)
+        if major == _TAG:
+            return Tag(number, self.item(depth - 1))
+        raise _malformed("negative numbers and simple values have no place here")
 
     def _head(self) -> tuple[int, int]:
         first = self._take(1)[0]

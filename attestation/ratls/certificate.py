@@ -46,6 +46,7 @@ _ECDSA: Final[Mapping[bytes, hashes.HashAlgorithm]] = MappingProxyType(
         bytes.fromhex("2a8648ce3d040304"): hashes.SHA512(),
     }
 )
+_NULL = bytes([der.NULL, 0])  # what older mbedTLS writes
 _DIGITS = {der.UTC_TIME: 12, der.GENERALIZED_TIME: 14}
 
 
@@ -137,8 +138,8 @@ def _extensions(data: bytes) -> dict[bytes, bytes]:
 
 def _verify(public_key: bytes, algorithm: bytes, signature: bytes, signed: bytes) -> None:
     name, *parameters = der.elements(algorithm)
-    allowed = ([], [bytes([der.NULL, 0])]) if name.content in _ECDSA else ([],)
-    _check([part.encoding for part in parameters] in allowed, "its signature has parameters")
+    null = name.content in _ECDSA and [part.encoding for part in parameters] == [_NULL]
+    _check(null or not parameters, "its signature has parameters")
     try:
         key = serialization.load_der_public_key(public_key)
     except (ValueError, UnsupportedAlgorithm) as error:

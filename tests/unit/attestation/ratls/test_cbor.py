@@ -19,9 +19,12 @@ def nested(inner: st.SearchStrategy[Item]) -> st.SearchStrategy[Item]:
     return arrays | maps | st.builds(Tag, NUMBERS, inner)
 
 
-ITEMS: st.SearchStrategy[Item] = LEAVES
-for _ in range(MAX_DEPTH):
-    ITEMS = LEAVES | nested(ITEMS)
+def items(depth: int) -> st.SearchStrategy[Item]:
+    """Everything that is this deep at most."""
+    return LEAVES | nested(items(depth - 1)) if depth else LEAVES
+
+
+ITEMS = items(MAX_DEPTH)
 
 
 @given(ITEMS)
