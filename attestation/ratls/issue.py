@@ -11,13 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from placet.attestation import _strict
 from placet.attestation.attester import Attester
-from placet.attestation.errors import EvidenceNonceError
 from placet.attestation.evidence import Evidence
 from placet.attestation.ratls.certificate import EVIDENCE_EXTENSION
 from placet.attestation.ratls.payload import (
-    MAX_NONCE_BYTES,
+    check_nonce,
     encode_claims,
     encode_payload,
     report_data,
@@ -45,7 +43,7 @@ def issue_certificate(
     certificates on request. The attester raises QuotingError; a bad nonce is EvidenceNonceError.
     """
     if nonce is not None:
-        _strict.octets("nonce", nonce, 8, MAX_NONCE_BYTES, EvidenceNonceError)
+        check_nonce(nonce)
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     public_key = key.public_key().public_bytes(*form)
     claims = encode_claims(public_key, nonce)

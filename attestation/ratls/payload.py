@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from placet.attestation.errors import EvidenceBindingError, EvidenceMalformedError
+from placet.attestation import _strict
+from placet.attestation.errors import (
+    EvidenceBindingError,
+    EvidenceMalformedError,
+    EvidenceNonceError,
+)
 from placet.attestation.evidence import MAX_QUOTE_BYTES
 from placet.attestation.ratls import cbor
 
 MAX_CLAIMS_BYTES: Final = 4096
-MAX_NONCE_BYTES: Final = 64
+NONCE_BYTES: Final = (8, 64)  # least and most; the specification has no bounds
 MAX_PAYLOAD_BYTES: Final = MAX_QUOTE_BYTES + MAX_CLAIMS_BYTES + 32
 
 _INTEL_TAG = 60000  # registered with IANA for quotes of SGX and TDX
@@ -48,6 +53,11 @@ class Payload:
     quote: bytes
     report_data: bytes  # 64 bytes: what the quote has to vouch for
     nonce: bytes | None
+
+
+def check_nonce(nonce: bytes) -> None:
+    """Refuse a nonce of a client's, by EvidenceNonceError, that is too short to be fresh or too long."""
+    _strict.octets("nonce", nonce, *NONCE_BYTES, EvidenceNonceError)
 
 
 def encode_claims(public_key: bytes, nonce: bytes | None) -> bytes:

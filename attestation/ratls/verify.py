@@ -29,7 +29,7 @@ from placet.attestation.errors import (
 from placet.attestation.evidence import Evidence
 from placet.attestation.policy import Policy
 from placet.attestation.ratls.certificate import EVIDENCE, EVIDENCE_EXTENSION, verify_self_signed
-from placet.attestation.ratls.payload import Payload, read_legacy, read_payload
+from placet.attestation.ratls.payload import Payload, check_nonce, read_legacy, read_payload
 from placet.attestation.verifier import verify_evidence
 
 # Gramine puts tag and length into the content, so on the wire it is 0.6.9.42.840.113741.1337.6; it
@@ -70,8 +70,8 @@ def verify_certificate(
 ) -> Claims:
     """Return what a genuine and wanted enclave says whose key this DER certificate holds.
 
-    `now` is in Unix seconds; `bound_to` as for `appraise`; with a `nonce` the evidence was made for
-    it, without one it may be as old as the certificate. Raises what `read_certificate`,
+    `now` is in Unix seconds; `bound_to` as for `appraise`; with a `nonce` (8 to 64 bytes) the
+    evidence was made for it, without one it may be as old as the certificate. Raises what `read_certificate`,
     `verify_evidence` and `verify_appraisal` raise, and EvidenceNonceError.
     """
     payload = read_certificate(certificate, now=now)  # 1 to 3
@@ -85,13 +85,19 @@ def verify_certificate(
             actual=claims.report_data.hex(),
             remedy="do not trust this server; its certificate was put together from parts",
         )
-    if nonce is not None and not hmac.compare_digest(payload.nonce or b"", nonce):  # 7
+    if nonce is not None:
+        _check_nonce(payload.nonce, nonce)  # 7
+    return verify_appraisal(claims, policy, now=now, bound_to=bound_to)  # 8
+
+
+def _check_nonce(found: bytes | None, nonce: bytes) -> None:
+    check_nonce(nonce)
+    if found is None or not hmac.compare_digest(found, nonce):
         raise EvidenceNonceError(
             "The certificate was not made for this nonce.",
             claim="nonce",
             remedy="ask the server for a certificate with a fresh nonce",
         )
-    return verify_appraisal(claims, policy, now=now, bound_to=bound_to)  # 8
 
 
 def _check_no_debug(payload: Payload) -> None:

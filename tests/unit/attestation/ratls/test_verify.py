@@ -95,7 +95,7 @@ def test_nonce(server: Any, policy: Policy, now: int) -> None:
     with_nonce, without = server.issued(nonce=b"n" * 32), server.issued()
     verify(with_nonce, b"n" * 32)
     verify(with_nonce, None)
-    for made, nonce in ((with_nonce, b"m" * 32), (without, b"n" * 32)):
+    for made, nonce in ((with_nonce, b"m" * 32), (without, b"n" * 32), (without, b"")):
         with pytest.raises(EvidenceNonceError):
             verify(made, nonce)
     with pytest.raises(EvidenceNonceError):
