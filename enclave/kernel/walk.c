@@ -9,6 +9,7 @@
 
 #define ALIGNMENT ((size_t)64)
 #define CACHE_BYTES ((size_t)256 * 1024) /* a group's open segments; as much again is fetched for the next */
+#define LEAST_GROUP 4                    /* the sums are read and written once a group */
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -44,7 +45,8 @@ static size_t stride(const placet_cohort *cohort) { return cohort->segment_bytes
 
 static size_t group_size(const placet_cohort *cohort) {
     const uint64_t fit = CACHE_BYTES / cohort->segment_bytes;
-    return (size_t)smaller(fit == 0 ? 1 : smaller(fit, PLACET_GROUP), cohort->clients);
+    const uint64_t size = fit < LEAST_GROUP ? LEAST_GROUP : smaller(fit, PLACET_GROUP);
+    return (size_t)smaller(size, cohort->clients);
 }
 
 static void release_rows(placet_cohort *cohort) {
