@@ -145,7 +145,7 @@ class FederationOperations(ResultOperations):
             return zeros(terms)
         fresh = HPKEPrivateKey.generate()
         asked = ModelRequest(
-            await session.header(), proposal.digest, round, keys.id, fresh.public.to_text()
+            await self.new_header(), proposal.digest, round, keys.id, fresh.public.to_text()
         )
         request = sign(asked, keys.signing)
         wire = federations_pb2.ModelRequest(request=request)
@@ -199,8 +199,8 @@ class FederationOperations(ResultOperations):
         return verified
 
     async def new_header(self) -> Header:
-        """A header for a document that is signed now: the log, and its newest checkpoint."""
-        return await self._session.header()
+        """A header for a document that is signed now: the log, and the newest checkpoint that is known."""
+        return await self._session.known_header()
 
     async def _watch_federation(self, id: str) -> AsyncIterator[FederationStatus]:
         with translated():

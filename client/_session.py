@@ -132,6 +132,13 @@ class Session:
         newest = await self.checkpoint()
         return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
 
+    async def known_header(self) -> Header:
+        """The same from what is known already, where anything is: for who has just read the log."""
+        newest = self.memory.newest()
+        if newest is None:
+            return await self.header()
+        return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
+
     async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
         proof: tuple[bytes, ...] = ()
         if 0 < old.size < new.size:

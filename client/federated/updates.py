@@ -9,8 +9,9 @@ import base64
 import io
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _seal(
         descriptor = seal_stream(
             source, stream, key, kind=_KIND, labels=(), segment_size=layout.segment_bytes
         )
-        secret = SealedUpdate(key.to_bytes(), encoded.norm, encoded.scale, weight).pack()
+        secret = SealedUpdate(key.to_bytes(), encoded.norm, encoded.scale, int(weight)).pack()
     finally:
         encoded.data.fill(0)
         key.wipe()
@@ -187,7 +188,8 @@ def _seal(
 
 
 def _check_weight(weight: int, largest: int) -> None:
-    if type(weight) is not int or not 1 <= weight <= largest:
+    whole = isinstance(cast("object", weight), Integral) and not isinstance(weight, bool)
+    if not whole or not 1 <= weight <= largest:
         raise UsageRefused(
             f"The weight of an update must be a whole number from 1 to {largest}, as the council decided, and is "
             f"{weight!r}. Weights are refused and not cut, because a cut one would say something else.",

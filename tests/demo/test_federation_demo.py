@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of one run, and what it said."""
     folder = tmp_path_factory.mktemp("federation")
-    command = [sys.executable, str(ROOT / "examples" / "federation.py"), "--rounds", "3"]
+    command = [sys.executable, str(ROOT / "examples" / "federation.py"), "--rounds", "2"]
     command += ["--state", str(folder / "state"), "--plot", str(folder / "plot.png")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -25,7 +25,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_it_draws_and_tells(ran: tuple[Path, str]) -> None:
     folder, said = ran
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert said.count("round 3/3") == 4
+    assert said.count("round 2/2") == 4
     assert "epsilon" in said and "SIMULATED" in said
 
 

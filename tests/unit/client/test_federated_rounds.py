@@ -193,8 +193,9 @@ def test_what_is_refused_at_home_is_not_sent(
     with pytest.raises((StateRefused, UsageRefused)):
         round.send({**round.model(), **changed}, weight)
     assert not host.blobs and not host.federations.given and not round.pending
-    # The mistake is mended, and the round goes on.
-    assert round.send(round.model(), 1).update.round == 1
+    # The mistake is mended, and the round goes on; NumPy's whole numbers are whole numbers.
+    weight = np.int64(3)
+    assert round.send(round.model(), weight).update.round == 1
 
 
 def test_the_clients_own_noise_is_added_before_sealing(join: Any, host: Any) -> None:
