@@ -81,6 +81,7 @@ def serve(listener: socket.socket, context: SSL.Context) -> None:
 def main() -> None:
     """Serve until standard input ends."""
     folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
     with simulated_enclave("worker") as attester:
         context = make_context(attester, folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
