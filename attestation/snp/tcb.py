@@ -31,7 +31,7 @@ class Tcb:
     @classmethod
     def from_bytes(cls, data: bytes, machine: Machine) -> Self:
         """Read the 8 bytes of a report; raise EvidenceMalformedError for reserved bits."""
-        found = dict.fromkeys(("fmc", "bootloader", "tee", "snp", "microcode"), 0)
+        found: dict[str, int] = {"fmc": 0}
         for name, number in zip(machine.tcb, data, strict=True):
             if name:
                 found[name] = number
