@@ -29,6 +29,7 @@ from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
 from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
 from placet.attestation.measurement import measure
 from placet.attestation.policy import Policy
+from placet.attestation.quote import quote_length, strip_quote
 from placet.attestation.simulation import (
     SIMULATION_ROOT,
     SIMULATION_SIGNER,
@@ -70,7 +71,9 @@ __all__ = [
     "Verdict",
     "appraise",
     "measure",
+    "quote_length",
     "report_data",
+    "strip_quote",
     "verify_appraisal",
     "verify_binding",
     "verify_evidence",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
-The checks, in order: kind, measurement, signer, platform, debug, svn, tcb_status, advisories,
-tcb_evaluation, collateral_age, bound_to. Debug is refused whatever the policy says.
+The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
+dynamic_platform, tcb_status, advisories, tcb_evaluation, collateral_age. Debug is refused whatever
+the policy says.
 """
 
 from dataclasses import dataclass
@@ -54,22 +55,26 @@ class Verdict:
 def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Verdict:
     """Compare claims with a policy at `now` (Unix seconds).
 
-    `bound_to` is what the enclave must have been launched for: a digest, "" for nothing, or None
-    where this is judged elsewhere (an authority judges it at each lease).
+    `bound_to` is what the enclave must have been launched for besides what the policy says of it: a
+    digest, "" for nothing, or None where this is judged elsewhere (an authority judges it at each
+    lease).
     """
     return Verdict(
         (
             _listed("kind", policy.kinds, claims.kind),
             _listed("measurement", policy.measurements, claims.measurement),
             _listed("signer", policy.signers, claims.signer),
-            _listed("platform", policy.platforms, claims.platform),
-            Check("debug", "false", str(claims.debug).lower(), not claims.debug),
+            _exactly("product", policy.product, claims.product),
             _at_least("svn", policy.min_svn, claims.svn),
+            _exactly("debug", False, claims.debug),
+            _bound_to(policy.bound_to, bound_to, claims.bound_to),
+            _listed("platform", policy.platforms, claims.platform),
+            _exactly("smt", policy.smt, claims.smt),
+            _exactly("dynamic_platform", policy.dynamic_platform, claims.dynamic_platform),
             _listed("tcb_status", policy.tcb_statuses, claims.tcb_status),
             _advisories(policy, claims),
             _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
             _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
-            _bound_to(bound_to, claims.bound_to),
         )
     )
 
@@ -96,9 +101,15 @@ def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str 
 
 
 def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:
-    if isinstance(allowed, str):
-        return Check(name, allowed, found, allowed == ANY)
+    if isinstance(allowed, str):  # "any", or the one word
+        return Check(name, allowed, found, allowed in (ANY, found))
     return Check(name, " or ".join(allowed), found, found in allowed)
+
+
+def _exactly(name: str, wanted: int | str, found: int | None) -> Check:
+    # None, where the hardware says nothing, satisfies "any" alone. Types count: true is not 1.
+    passed = wanted == ANY or (found is not None and (type(wanted), wanted) == (type(found), found))
+    return Check(name, _word(wanted), _word(found), passed)
 
 
 def _at_least(name: str, least: int | str, found: int) -> Check:
@@ -124,7 +135,14 @@ def _age(most: int | str, age: int) -> Check:
     return Check("collateral_age", f"0 to {most} seconds", found, 0 <= age <= most)
 
 
-def _bound_to(expected: str | None, found: str) -> Check:
-    if expected is None:
-        return Check("bound_to", ANY, found or NONE, True)
-    return Check("bound_to", expected or NONE, found or NONE, found == expected)
+def _bound_to(allowed: tuple[str, ...] | str, demanded: str | None, found: str) -> Check:
+    """Both the policy and the caller may say something of it, and both must be satisfied."""
+    check = _listed("bound_to", allowed, found or NONE)
+    if demanded is None:
+        return check
+    passed = check.passed and found == demanded
+    return Check("bound_to", demanded or NONE, found or NONE, passed)
+
+
+def _word(value: int | str | None) -> str:
+    return "unknown" if value is None else str(value).lower()

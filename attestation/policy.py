@@ -2,7 +2,8 @@
 """What a relying party wants of an enclave.
 
 Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
-may not. An empty list is an error; `advisories` says "none" where none is tolerated.
+may not. An empty list is an error; `advisories` says "none" where none is tolerated, and
+`bound_to` where the enclave must have been launched for nothing.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,15 @@ from placet.attestation.evidence import KINDS
 ANY: Final = "any"
 NONE: Final = "none"
 MAX_CHOICES = 1024  # entries in one list
-_LISTS = ("kinds", "measurements", "signers", "platforms", "tcb_statuses", "advisories")
+_LISTS = (
+    "kinds",
+    "measurements",
+    "signers",
+    "bound_to",
+    "platforms",
+    "tcb_statuses",
+    "advisories",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +34,14 @@ class Policy:
     """Constructed only complete; raises PolicyMalformedError for anything left open."""
 
     kinds: tuple[str, ...]  # a simulated enclave is wanted only where "simulation" is named
-    measurements: tuple[str, ...]  # MRENCLAVE, hexadecimal
-    signers: tuple[str, ...] | Literal["any"]  # MRSIGNER, hexadecimal
-    platforms: tuple[str, ...] | Literal["any"]  # machines: PPID, hexadecimal
+    measurements: tuple[str, ...]  # hexadecimal
+    signers: tuple[str, ...] | Literal["any"]  # hexadecimal
+    product: int | Literal["any"]
+    # What it was launched for: digests; "any" leaves that to who leases, program by program.
+    bound_to: tuple[str, ...] | Literal["any", "none"]
+    platforms: tuple[str, ...] | Literal["any"]  # machines, hexadecimal
+    smt: bool | Literal["any"]
+    dynamic_platform: bool | Literal["any"]
     tcb_statuses: tuple[str, ...] | Literal["any"]
     advisories: tuple[str, ...] | Literal["any", "none"]  # those tolerated
     min_svn: int | Literal["any"]
@@ -38,7 +52,11 @@ class Policy:
         _choices("kinds", self.kinds, _kind, ())
         _choices("measurements", self.measurements, _measurement, ())
         _choices("signers", self.signers, _measurement, (ANY,))
+        _bound("product", self.product, 0, 2**16 - 1)
+        _choices("bound_to", self.bound_to, _digest, (ANY, NONE))
         _choices("platforms", self.platforms, _platform, (ANY,))
+        _flag("smt", self.smt)
+        _flag("dynamic_platform", self.dynamic_platform)
         _choices("tcb_statuses", self.tcb_statuses, _tcb_status, (ANY,))
         _choices("advisories", self.advisories, _advisory, (ANY, NONE))
         _bound("min_svn", self.min_svn, 0, 2**16 - 1)
@@ -86,6 +104,15 @@ def _choices(
 def _bound(name: str, value: object, low: int, high: int) -> None:
     if value != ANY:
         _strict.integer(name, value, low, high, PolicyMalformedError)
+
+
+def _flag(name: str, value: object) -> None:
+    if value != ANY:
+        _strict.boolean(name, value, PolicyMalformedError)
+
+
+def _digest(value: object) -> str:
+    return _strict.digest("bound_to", value, PolicyMalformedError)
 
 
 def _kind(value: object) -> str:

@@ -19,28 +19,46 @@ CHECKS = [
     "kind",
     "measurement",
     "signer",
-    "platform",
-    "debug",
+    "product",
     "svn",
+    "debug",
+    "bound_to",
+    "platform",
+    "smt",
+    "dynamic_platform",
     "tcb_status",
     "advisories",
     "tcb_evaluation",
     "collateral_age",
-    "bound_to",
 ]
 # One change of the claims for each check, but for the age, which the clock changes.
 WRONG: dict[str, dict[str, Any]] = {
     "kind": {"kind": "sgx"},
     "measurement": {"measurement": "ab" * 32},
     "signer": {"signer": "ab" * 32},
-    "platform": {"platform": "ab" * 16},
-    "debug": {"debug": True},
+    "product": {"product": 0},
     "svn": {"svn": 0},
+    "debug": {"debug": True},
+    "platform": {"platform": "ab" * 16},
+    "smt": {"smt": True},
+    "dynamic_platform": {"dynamic_platform": None},
     "tcb_status": {"tcb_status": "OutOfDate"},
     "advisories": {"advisories": ("INTEL-SA-00615",)},
     "tcb_evaluation": {"tcb_evaluation": 0},
     "bound_to": {"bound_to": "sha256:" + "ab" * 32},
 }
+
+
+@pytest.fixture
+def claims(claims: Claims) -> Claims:
+    """The claims of a machine that says what it is, as the simulated one does not."""
+    return replace(claims, smt=False, dynamic_platform=False)
+
+
+@pytest.fixture
+def policy(policy: Policy) -> Policy:
+    """A policy that accepts them and leaves nothing open."""
+    return replace(policy, smt=False, dynamic_platform=False)
 
 
 def failed(verdict: Verdict) -> list[str]:
@@ -94,7 +112,10 @@ def test_any(claims: Claims, policy: Policy, now: int) -> None:
     open_policy = replace(
         policy,
         signers="any",
+        product="any",
         platforms="any",
+        smt="any",
+        dynamic_platform="any",
         tcb_statuses="any",
         advisories="any",
         min_svn="any",
@@ -128,6 +149,25 @@ def test_bound_to(
 ) -> None:
     changed = replace(claims, bound_to=found)
     assert appraise(changed, policy, now=now, bound_to=wanted).accepted == accepted
+
+
+def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    other = "sha256:" + "ab" * 32
+    for allowed, launched, demanded, accepted in (
+        ((bound_to, other), bound_to, None, True),
+        ((bound_to, other), bound_to, bound_to, True),
+        ((bound_to, other), bound_to, other, False),
+        ((other,), bound_to, bound_to, False),
+        ((other,), "", None, False),
+        ("none", "", None, True),
+        ("none", bound_to, None, False),
+        ("none", bound_to, bound_to, False),
+        ("any", "raw:" + "ab" * 48, None, True),
+        ("any", "raw:" + "ab" * 48, bound_to, False),
+    ):
+        wanted = replace(policy, bound_to=allowed)
+        changed = replace(claims, bound_to=launched)
+        assert appraise(changed, wanted, now=now, bound_to=demanded).accepted == accepted
 
 
 def test_verdict_is_no_truth_value(claims: Claims, policy: Policy, now: int) -> None:
