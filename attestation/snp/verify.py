@@ -197,9 +197,12 @@ def _claims(verified: VerifiedReport) -> Claims:
         bound_to="sha256:" + report.host_data.hex() if any(report.host_data) else "",
         report_data=report.report_data,
         platform=verified.chip.hex(),
+        smt=verified.smt,
+        dynamic_platform=None,
         # AMD publishes no status of a TCB. Whoever accepts one says so, or sets a minimum.
         tcb_status="OutOfDate",
         advisories=(),
         tcb_evaluation=0,
         collateral_issued=verified.collateral_issued,
+        collateral_expires=verified.collateral_expires,
     )
