@@ -143,6 +143,7 @@ def _claims(
         dynamic_platform=verified.dynamic_platform,
         tcb_status=verified.tcb_status,
         advisories=verified.advisories,
+        snp_tcb="",
         tcb_evaluation=verified.tcb_evaluation,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,

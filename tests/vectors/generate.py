@@ -394,6 +394,7 @@ def _policy(**changed: Any) -> dict[str, Any]:
         "tcb_statuses": ["UpToDate"],
         "advisories": "none",
         "min_svn": "any",
+        "min_snp_tcb": "any",
         "min_tcb_evaluation": 1,
         "max_collateral_age_seconds": 30 * DAY,
     }
