@@ -17,7 +17,8 @@ extensions. All end keys have serial number 0, which RFC 5280 does not allow.
 import hashlib
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,7 +54,7 @@ _FOREIGN = (
 )
 
 # Warning filters belong to the process, so two threads must not change them at once.
-_parsing = threading.Lock()
+_filtering = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,15 @@ def _machine(ark: bytes, machines: Sequence[Machine]) -> Machine:
     )
 
 
-def _parse(der: bytes) -> x509.Certificate:
-    with _parsing, warnings.catch_warnings():
+@contextmanager
+def _serial_may_be_zero() -> Generator[None]:
+    with _filtering, warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
+        yield
+
+
+def _parse(der: bytes) -> x509.Certificate:
+    with _serial_may_be_zero():
         return x509.load_der_x509_certificate(der)
 
 
@@ -186,7 +193,9 @@ def _revocations(
         )
     _check_dates("The revocation list", start, stop, now)
     for certificate in chain:
-        if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+        with _serial_may_be_zero():
+            entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        if entry is not None:
             name = _common_name(certificate)
             raise EvidenceNotGenuineError(
                 f"The certificate {name} is revoked.",
