@@ -45,6 +45,7 @@ _RSA_BITS = 4096
 
 # What cryptography raises for certificates that it cannot read, at once or when they are looked into.
 _FOREIGN = (
+    TypeError,
     ValueError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -134,7 +135,18 @@ def _parse(der: bytes) -> x509.Certificate:
 
 
 def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str) -> None:
-    """Check that a certificate authority issued a certificate of this common name."""
+    """Check that a certificate authority issued a certificate of this common name.
+
+    The signature comes first: of what is not signed, as little as can be is looked into.
+    """
+    pss = subject.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+    if not pss or not _signed(issuer, subject.signature, subject.tbs_certificate_bytes):
+        raise EvidenceNotGenuineError(
+            f"The certificate where {name} belongs was not signed by the one above it.",
+            claim="chain",
+            expected=name,
+            remedy="send the certificates of the machine's own line; do not trust it otherwise",
+        )
     found = _common_name(subject)
     if found != name or subject.issuer != issuer.subject:
         raise EvidenceNotGenuineError(
@@ -142,13 +154,6 @@ def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str
             claim="chain",
             expected=name,
             actual=found,
-        )
-    pss = subject.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
-    if not pss or not _signed(issuer, subject.signature, subject.tbs_certificate_bytes):
-        raise EvidenceNotGenuineError(
-            f"The certificate {name} was not signed by {_common_name(issuer)}.",
-            claim="chain",
-            remedy="send the certificates of the machine's own line; do not trust it otherwise",
         )
 
 

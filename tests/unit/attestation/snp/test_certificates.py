@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chain that is not the vendor's, not of this key, not of this time or revoked is refused."""
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,11 +144,38 @@ def test_a_short_rsa_key_issues_nothing(vendor: Any) -> None:
         verify_snp(vendor.evidence(ask=ask, ek=ek), vendor.now, vendor.machines)
 
 
-@pytest.mark.parametrize("part", ["ask", "ek", "crl"])
-def test_a_changed_byte_is_refused_in_our_words(vendor: Any, part: str) -> None:
-    made = {"ask": vendor.ask("Milan"), "ek": vendor.ek("Milan"), "crl": vendor.crl("Milan")}
+@pytest.mark.parametrize("part", ["ark", "ask", "ek", "crl"])
+def test_a_changed_byte_is_refused_or_changes_nothing(vendor: Any, part: str) -> None:
+    """The algorithm's name beside a signature has fields that nobody reads, and it is not signed."""
+    made = {
+        "ark": vendor.ark("Milan"),
+        "ask": vendor.ask("Milan"),
+        "ek": vendor.ek("Milan"),
+        "crl": vendor.crl("Milan"),
+    }
+    believed = verify_snp(vendor.evidence(**made), vendor.now, vendor.machines)
+    unread: list[int] = []
     for index in range(len(made[part])):
         changed = bytearray(made[part])
         changed[index] ^= 1 << index % 8
+        evidence = vendor.evidence(**{**made, part: bytes(changed)})
+        try:
+            assert verify_snp(evidence, vendor.now, vendor.machines) == believed
+        except EvidenceError:
+            continue
+        unread.append(index)
+    assert all(len(made[part]) - 600 < index < len(made[part]) - 512 for index in unread)
+
+
+def test_a_name_of_bits_is_refused_in_our_words(vendor: Any) -> None:
+    """The X.509 library answers it with a TypeError."""
+    made = {"ark": vendor.ark("Milan"), "ask": vendor.ask("Milan"), "ek": vendor.ek("Milan")}
+    names = {"ark": b"ARK-Milan", "ask": b"SEV-Milan", "ek": b"SEV-VCEK"}
+    for part, name in names.items():
+        size = bytes((len(name),))
+        changed = made[part].replace(b"\x0c" + size + name, b"\x03" + size + b"\0" + name[1:])
+        assert changed != made[part]
+        ark = changed if part == "ark" else made["ark"]
+        milan = replace(vendor.machines[0], root=hashlib.sha256(ark).hexdigest())
         with pytest.raises(EvidenceError):
-            verify_snp(vendor.evidence(**{part: bytes(changed)}), vendor.now, vendor.machines)
+            verify_snp(vendor.evidence(**{**made, part: changed}), vendor.now, [milan])

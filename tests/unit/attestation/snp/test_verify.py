@@ -154,7 +154,7 @@ def test_bytes_that_must_be_zero(vendor: Any, version: int) -> None:
 def test_every_byte_of_a_report_counts(vendor: Any, version: int) -> None:
     evidence = vendor.evidence(version=version)
     believed = verify_snp(evidence, vendor.now, vendor.machines)
-    accepted = []
+    accepted: list[int] = []
     for index in range(len(evidence.quote)):
         quote = bytearray(evidence.quote)
         quote[index] ^= 1 << index % 8
@@ -199,7 +199,7 @@ def test_collateral_has_a_time(vendor: Any) -> None:
 
 def test_five_milliseconds(vendor: Any) -> None:
     evidence = vendor.evidence(crl=vendor.crl("Milan"))
-    times = []
+    times: list[float] = []
     for _ in range(50):
         start = time.perf_counter()
         verify_snp(evidence, vendor.now, vendor.machines)
