@@ -70,6 +70,7 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
     return _claims(
         kind,
         verified,
+        report_data=_field(report, "report_data", 64),
         measurement=_field(report, "mr_enclave", 32).hex(),
         signer=_field(report, "mr_signer", 32).hex(),
         product=_number(report, "isv_prod_id"),
@@ -81,10 +82,14 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
 
 def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     report = verified.report
+    if verified.kind == "TD15":  # what module 1.5 added stands beside the older report
+        report = report | _strict.mapping(report.get("base"), EvidenceMalformedError)
     signer = _field(report, "mr_signer_seam", 48)
     if any(signer) or any(_field(report, "seam_attributes", 8)):
         raise EvidenceNotGenuineError(
-            "The TDX module is not one of Intel's for production.", claim="signer", actual=signer.hex()
+            "The TDX module is not one of Intel's for production.",
+            claim="signer",
+            actual=signer.hex(),
         )
     # dcap-qvl refuses it too. Such a domain can be moved and read by the other one.
     if verified.kind == "TD15" and any(_field(report, "mr_service_td", 48)):
@@ -94,6 +99,7 @@ def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     return _claims(
         kind,
         verified,
+        report_data=_field(report, "report_data", 64),
         measurement=_tdx_measurement(report),
         signer=signer.hex(),
         product=0,
@@ -115,6 +121,7 @@ def _claims(
     kind: str,
     verified: _dcap.Verified,
     *,
+    report_data: bytes,
     measurement: str,
     signer: str,
     product: int,
@@ -130,12 +137,13 @@ def _claims(
         svn=svn,
         debug=debug,
         bound_to=bound_to,
-        report_data=_field(verified.report, "report_data", 64),
+        report_data=report_data,
         platform=verified.ppid,
         smt=verified.smt,
         dynamic_platform=verified.dynamic_platform,
         tcb_status=verified.tcb_status,
         advisories=verified.advisories,
+        snp_tcb="",
         tcb_evaluation=verified.tcb_evaluation,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,

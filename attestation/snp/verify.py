@@ -199,9 +199,9 @@ def _claims(verified: VerifiedReport) -> Claims:
         platform=verified.chip.hex(),
         smt=verified.smt,
         dynamic_platform=None,
-        # AMD publishes no status of a TCB. Whoever accepts one says so, or sets a minimum.
-        tcb_status="OutOfDate",
+        tcb_status="Unstated",
         advisories=(),
+        snp_tcb=verified.tcb.to_text(),
         tcb_evaluation=0,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,
