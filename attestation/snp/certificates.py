@@ -17,7 +17,8 @@ extensions. All end keys have serial number 0, which RFC 5280 does not allow.
 import hashlib
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,6 +45,7 @@ _RSA_BITS = 4096
 
 # What cryptography raises for certificates that it cannot read, at once or when they are looked into.
 _FOREIGN = (
+    TypeError,
     ValueError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -53,7 +55,7 @@ _FOREIGN = (
 )
 
 # Warning filters belong to the process, so two threads must not change them at once.
-_parsing = threading.Lock()
+_filtering = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,31 @@ def _machine(ark: bytes, machines: Sequence[Machine]) -> Machine:
     )
 
 
-def _parse(der: bytes) -> x509.Certificate:
-    with _parsing, warnings.catch_warnings():
+@contextmanager
+def _serial_may_be_zero() -> Generator[None]:
+    with _filtering, warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
+        yield
+
+
+def _parse(der: bytes) -> x509.Certificate:
+    with _serial_may_be_zero():
         return x509.load_der_x509_certificate(der)
 
 
 def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str) -> None:
-    """Check that a certificate authority issued a certificate of this common name."""
+    """Check that a certificate authority issued a certificate of this common name.
+
+    The signature comes first: of what is not signed, as little as can be is looked into.
+    """
+    pss = subject.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+    if not pss or not _signed(issuer, subject.signature, subject.tbs_certificate_bytes):
+        raise EvidenceNotGenuineError(
+            f"The certificate where {name} belongs was not signed by the one above it.",
+            claim="chain",
+            expected=name,
+            remedy="send the certificates of the machine's own line; do not trust it otherwise",
+        )
     found = _common_name(subject)
     if found != name or subject.issuer != issuer.subject:
         raise EvidenceNotGenuineError(
@@ -135,13 +154,6 @@ def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str
             claim="chain",
             expected=name,
             actual=found,
-        )
-    pss = subject.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
-    if not pss or not _signed(issuer, subject.signature, subject.tbs_certificate_bytes):
-        raise EvidenceNotGenuineError(
-            f"The certificate {name} was not signed by {_common_name(issuer)}.",
-            claim="chain",
-            remedy="send the certificates of the machine's own line; do not trust it otherwise",
         )
 
 
@@ -186,7 +198,9 @@ def _revocations(
         )
     _check_dates("The revocation list", start, stop, now)
     for certificate in chain:
-        if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+        with _serial_may_be_zero():
+            entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        if entry is not None:
             name = _common_name(certificate)
             raise EvidenceNotGenuineError(
                 f"The certificate {name} is revoked.",
