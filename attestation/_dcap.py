@@ -64,7 +64,7 @@ class _Verifier(Protocol):
     """What is called of dcap_qvl.QuoteVerifier."""
 
     def verify_with_policy(
-        self, raw_quote: bytes, collateral: Any, now_secs: int, policy: object
+        self, raw_quote: bytes, collateral: Any, now_secs: int, policy: Any
     ) -> _Claims: ...
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -440,7 +440,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return "[" + ", ".join(_toml_value(one) for one in value) + "]"
+        return "[" + ", ".join(_toml_value(one) for one in cast("list[Any]", value)) + "]"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
