@@ -17,12 +17,13 @@ Keys and signatures are new in every run; what each case must give is not.
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -433,15 +434,8 @@ def _root() -> Issuer:
 
 
 def _toml(values: dict[str, Any]) -> str:
-    return "".join(f"{name} = {_toml_value(value)}\n" for name, value in values.items())
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml_value(one) for one in cast("list[Any]", value)) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    # JSON's literals are TOML's for text, whole numbers, truth values and lists of these.
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 if __name__ == "__main__":
