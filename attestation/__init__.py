@@ -8,7 +8,9 @@ claims; `appraise` says whether that is wanted. `verify_binding` ties it to an i
 from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
 from placet.attestation.attester import Attester
 from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
+from placet.attestation.cache import EvidenceCache
 from placet.attestation.claims import Claims
+from placet.attestation.dcap import provisioning
 from placet.attestation.errors import (
     AppraisalRefusedError,
     AttestationError,
@@ -54,6 +56,7 @@ __all__ = [
     "CollateralStaleError",
     "Evidence",
     "EvidenceBindingError",
+    "EvidenceCache",
     "EvidenceDebugError",
     "EvidenceError",
     "EvidenceKindUnsupportedError",
@@ -71,6 +74,7 @@ __all__ = [
     "Verdict",
     "appraise",
     "measure",
+    "provisioning",
     "quote_length",
     "report_data",
     "strip_quote",

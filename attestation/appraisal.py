@@ -2,7 +2,7 @@
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
 The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
-dynamic_platform, tcb_status, advisories, tcb_evaluation, collateral_age. Debug is refused whatever
+dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_age. Debug is refused whatever
 the policy says.
 """
 
@@ -12,6 +12,7 @@ from typing import NoReturn
 from placet.attestation.claims import Claims
 from placet.attestation.errors import AppraisalRefusedError
 from placet.attestation.policy import ANY, NONE, Policy
+from placet.attestation.snp.tcb import Tcb
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
             _exactly("dynamic_platform", policy.dynamic_platform, claims.dynamic_platform),
             _listed("tcb_status", policy.tcb_statuses, claims.tcb_status),
             _advisories(policy, claims),
+            _snp_tcb(policy.min_snp_tcb, claims.snp_tcb),
             _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
             _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
         )
@@ -125,6 +127,13 @@ def _advisories(policy: Policy, claims: Claims) -> Check:
         return Check("advisories", policy.advisories, found, passed)
     expected = "only " + ", ".join(policy.advisories)
     return Check("advisories", expected, found, set(claims.advisories) <= set(policy.advisories))
+
+
+def _snp_tcb(least: str, found: str) -> Check:
+    if least == ANY or not found:
+        return Check("snp_tcb", least, found or NONE, True)
+    passed = Tcb.from_text(found).at_least(Tcb.from_text(least))
+    return Check("snp_tcb", f"at least {least} in each", found, passed)
 
 
 def _age(most: int | str, age: int) -> Check:

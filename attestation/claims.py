@@ -18,6 +18,7 @@ TCB_STATUSES = (
     "TDRelaunchAdvised",
     "TDRelaunchAdvisedConfigurationNeeded",
     "Revoked",
+    "Unstated",  # SNP: AMD publishes numbers and no status; policies set a minimum
 )
 RAW = "raw:"
 MAX_INTEGER = 2**53 - 1  # whole numbers that every JSON reader keeps
@@ -42,8 +43,12 @@ class Claims:
     dynamic_platform: bool | None  # processors may be added; None: the hardware does not say
     tcb_status: str  # one of TCB_STATUSES
     advisories: tuple[str, ...]
-    tcb_evaluation: int  # the lower of the evaluation numbers of TCB info and QE identity
-    collateral_issued: int  # Unix seconds: the oldest of TCB info, QE identity and PCK CRL
+    snp_tcb: str  # fmc.bootloader.tee.snp.microcode, the lowest relied on; "" for other hardware
+    tcb_evaluation: (
+        int  # the lower of the numbers of TCB info and QE identity; 0 where there are none
+    )
+    # Unix seconds: the oldest of TCB info, QE identity and PCK CRL; SNP: of the CRL, 0 for none.
+    collateral_issued: int
     collateral_expires: int  # Unix seconds: the first end of validity in all that was relied on
 
     def __post_init__(self) -> None:
@@ -66,6 +71,8 @@ class Claims:
         _strict.one_of("tcb_status", self.tcb_status, TCB_STATUSES, refusal)
         for advisory in self.advisories:
             _strict.text("advisories", advisory, 64, refusal)
+        if self.snp_tcb:
+            _strict.text("snp_tcb", self.snp_tcb, 19, refusal)
         _strict.integer("tcb_evaluation", self.tcb_evaluation, 0, MAX_INTEGER, refusal)
         _strict.integer("collateral_issued", self.collateral_issued, 0, MAX_INTEGER, refusal)
         _strict.integer("collateral_expires", self.collateral_expires, 0, MAX_INTEGER, refusal)

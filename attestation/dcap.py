@@ -34,6 +34,14 @@ _TDX_DEBUG = 0xFF  # the first byte of TDATTRIBUTES: all of it is for domains un
 _DIGEST_BYTES = 32
 
 
+def provisioning(quote: bytes) -> tuple[str, str]:
+    """Return the FMSPC (12 hexadecimal digits) and "processor" or "platform": what to ask Intel for.
+
+    It is read from the PCK certificate in the quote, not verified. Raises EvidenceMalformedError.
+    """
+    return _dcap.provisioning(quote)
+
+
 def verify_dcap(evidence: Evidence, root: bytes | None, now: int) -> Claims:
     """Verify a quote below a DER root (None: Intel's); steps and errors as `verify_evidence`."""
     _check_length(evidence.quote)  # 2
@@ -70,6 +78,7 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
     return _claims(
         kind,
         verified,
+        report_data=_field(report, "report_data", 64),
         measurement=_field(report, "mr_enclave", 32).hex(),
         signer=_field(report, "mr_signer", 32).hex(),
         product=_number(report, "isv_prod_id"),
@@ -81,6 +90,8 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
 
 def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     report = verified.report
+    if verified.kind == "TD15":  # what module 1.5 added stands beside the older report
+        report = report | _strict.mapping(report.get("base"), EvidenceMalformedError)
     signer = _field(report, "mr_signer_seam", 48)
     if any(signer) or any(_field(report, "seam_attributes", 8)):
         raise EvidenceNotGenuineError(
@@ -96,6 +107,7 @@ def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     return _claims(
         kind,
         verified,
+        report_data=_field(report, "report_data", 64),
         measurement=_tdx_measurement(report),
         signer=signer.hex(),
         product=0,
@@ -117,6 +129,7 @@ def _claims(
     kind: str,
     verified: _dcap.Verified,
     *,
+    report_data: bytes,
     measurement: str,
     signer: str,
     product: int,
@@ -132,12 +145,13 @@ def _claims(
         svn=svn,
         debug=debug,
         bound_to=bound_to,
-        report_data=_field(verified.report, "report_data", 64),
+        report_data=report_data,
         platform=verified.ppid,
         smt=verified.smt,
         dynamic_platform=verified.dynamic_platform,
         tcb_status=verified.tcb_status,
         advisories=verified.advisories,
+        snp_tcb="",
         tcb_evaluation=verified.tcb_evaluation,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,

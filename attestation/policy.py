@@ -14,6 +14,7 @@ from placet.attestation import _strict
 from placet.attestation.claims import MAX_INTEGER, MEASUREMENT_DIGITS, TCB_STATUSES
 from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.evidence import KINDS
+from placet.attestation.snp.tcb import Tcb
 
 ANY: Final = "any"
 NONE: Final = "none"
@@ -45,6 +46,8 @@ class Policy:
     tcb_statuses: tuple[str, ...] | Literal["any"]
     advisories: tuple[str, ...] | Literal["any", "none"]  # those tolerated
     min_svn: int | Literal["any"]
+    # fmc.bootloader.tee.snp.microcode, each at least that; other hardware has none and satisfies it.
+    min_snp_tcb: str
     min_tcb_evaluation: int | Literal["any"]
     max_collateral_age_seconds: int | Literal["any"]
 
@@ -60,6 +63,8 @@ class Policy:
         _choices("tcb_statuses", self.tcb_statuses, _tcb_status, (ANY,))
         _choices("advisories", self.advisories, _advisory, (ANY, NONE))
         _bound("min_svn", self.min_svn, 0, 2**16 - 1)
+        if self.min_snp_tcb != ANY:
+            Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyMalformedError))
         _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
         _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
 

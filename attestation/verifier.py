@@ -22,6 +22,7 @@ from placet.attestation.dcap import verify_dcap
 from placet.attestation.errors import EvidenceKindUnsupportedError
 from placet.attestation.evidence import Evidence
 from placet.attestation.simulation.root import SIMULATION_ROOT
+from placet.attestation.snp import verify_snp
 
 
 def verify_evidence(evidence: Evidence, *, now: int) -> Claims:
@@ -51,5 +52,10 @@ def _verify_intel(evidence: Evidence, now: int) -> Claims:
 
 
 _VERIFIERS: Final[Mapping[str, Callable[[Evidence, int], Claims]]] = MappingProxyType(
-    {"simulation": _verify_simulation, "sgx": _verify_intel, "tdx": _verify_intel}
+    {
+        "simulation": _verify_simulation,
+        "sgx": _verify_intel,
+        "tdx": _verify_intel,
+        "snp": verify_snp,
+    }
 )

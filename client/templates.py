@@ -94,6 +94,7 @@ dynamic_platform = "any"    # false: no machine of several processors, and nearl
 tcb_statuses = ["UpToDate"]
 advisories = "none"
 min_svn = "any"
+min_snp_tcb = "any"         # SNP: the least of each: fmc.bootloader.tee.snp.microcode
 min_tcb_evaluation = "any"
 max_collateral_age_seconds = 2592000
 
@@ -109,6 +110,7 @@ dynamic_platform = "any"
 tcb_statuses = ["UpToDate"]
 advisories = "none"
 min_svn = "any"
+min_snp_tcb = "any"
 min_tcb_evaluation = "any"
 max_collateral_age_seconds = 2592000
 

@@ -258,6 +258,7 @@ def wanted(role: str) -> dict[str, object]:
         tcb_statuses=("UpToDate",),
         advisories="none",
         min_svn="any",
+        min_snp_tcb="any",
         min_tcb_evaluation="any",
         max_collateral_age_seconds=30 * 86400,
     ).to_dict()

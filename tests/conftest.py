@@ -83,6 +83,7 @@ def policy(role: str, **changed: Any) -> dict[str, Any]:
         "tcb_statuses": ("UpToDate",),
         "advisories": "none",
         "min_svn": "any",
+        "min_snp_tcb": "any",
         "min_tcb_evaluation": "any",
         "max_collateral_age_seconds": 30 * 86400,
     }

@@ -9,6 +9,7 @@ import typer
 from placet.client.cli import (
     audit,
     charter,
+    collateral,
     council,
     explain,
     federate,
@@ -35,6 +36,7 @@ app.add_typer(charter.constitution, name="constitution")
 app.add_typer(federation.app, name="federation")
 app.add_typer(federate.app, name="federate")
 app.add_typer(verify.app, name="verify")
+app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")
 
 

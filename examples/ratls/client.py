@@ -31,6 +31,7 @@ def wanted(measurement: str) -> Policy:
         tcb_statuses=("UpToDate",),
         advisories="none",
         min_svn="any",
+        min_snp_tcb="any",
         min_tcb_evaluation="any",
         max_collateral_age_seconds=30 * 86400,
     )

@@ -132,6 +132,7 @@ def policy(claims: Claims) -> Policy:
         tcb_statuses=("UpToDate",),
         advisories="none",
         min_svn=1,
+        min_snp_tcb="0.3.0.20.209",
         min_tcb_evaluation=1,
         max_collateral_age_seconds=3600,
     )

@@ -28,6 +28,7 @@ CHECKS = [
     "dynamic_platform",
     "tcb_status",
     "advisories",
+    "snp_tcb",
     "tcb_evaluation",
     "collateral_age",
 ]
@@ -44,6 +45,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "dynamic_platform": {"dynamic_platform": None},
     "tcb_status": {"tcb_status": "OutOfDate"},
     "advisories": {"advisories": ("INTEL-SA-00615",)},
+    "snp_tcb": {"snp_tcb": "0.4.1.24.208"},
     "tcb_evaluation": {"tcb_evaluation": 0},
     "bound_to": {"bound_to": "sha256:" + "ab" * 32},
 }
@@ -119,6 +121,7 @@ def test_any(claims: Claims, policy: Policy, now: int) -> None:
         tcb_statuses="any",
         advisories="any",
         min_svn="any",
+        min_snp_tcb="any",
         min_tcb_evaluation="any",
         max_collateral_age_seconds="any",
     )
@@ -153,7 +156,7 @@ def test_bound_to(
 
 def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
     other = "sha256:" + "ab" * 32
-    for allowed, launched, demanded, accepted in (
+    cases: tuple[tuple[Any, str, str | None, bool], ...] = (
         ((bound_to, other), bound_to, None, True),
         ((bound_to, other), bound_to, bound_to, True),
         ((bound_to, other), bound_to, other, False),
@@ -164,7 +167,8 @@ def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: 
         ("none", bound_to, bound_to, False),
         ("any", "raw:" + "ab" * 48, None, True),
         ("any", "raw:" + "ab" * 48, bound_to, False),
-    ):
+    )
+    for allowed, launched, demanded, accepted in cases:
         wanted = replace(policy, bound_to=allowed)
         changed = replace(claims, bound_to=launched)
         assert appraise(changed, wanted, now=now, bound_to=demanded).accepted == accepted

@@ -22,6 +22,7 @@ PLAIN: dict[str, object] = {
     "tcb_statuses": ["UpToDate", "SWHardeningNeeded"],
     "advisories": ["INTEL-SA-00615"],
     "min_svn": 1,
+    "min_snp_tcb": "0.3.0.20.209",
     "min_tcb_evaluation": 17,
     "max_collateral_age_seconds": 3600,
 }
@@ -81,6 +82,9 @@ def test_none_is_a_word_of_few(name: str) -> None:
     [
         ("min_svn", 65536),
         ("product", 65536),
+        ("min_snp_tcb", "3.0.20.209"),
+        ("min_snp_tcb", "0.3.0.20.256"),
+        ("min_snp_tcb", "0.3.0.020.2"),
         ("bound_to", ["ee" * 32]),
         ("smt", 0),
         ("max_collateral_age_seconds", 0),

@@ -23,10 +23,10 @@ from placet.attestation import (
     EvidenceNotGenuineError,
     verify_evidence,
 )
+from placet.attestation.dcap import verify_dcap
 from placet.attestation.simulation.platform import TCB, Platform, make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import Issuer, published_root
-from placet.attestation.dcap import verify_dcap
 
 PPID = bytes(range(16))
 REPORT = EnclaveReport(b"\xaa" * 32, bytes(64), b"\x55" * 64)

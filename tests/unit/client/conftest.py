@@ -89,6 +89,7 @@ def policy(role: str) -> dict[str, Any]:
         "tcb_statuses": ["UpToDate"],
         "advisories": "none",
         "min_svn": "any",
+        "min_snp_tcb": "any",
         "min_tcb_evaluation": "any",
         "max_collateral_age_seconds": 2592000,
     }
