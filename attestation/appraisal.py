@@ -6,7 +6,7 @@ dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_ag
 the policy says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from placet.attestation.claims import Claims
@@ -60,15 +60,21 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
     digest, "" for nothing, or None where this is judged elsewhere (an authority judges it at each
     lease).
     """
+    made_for = policy.made_for(claims.measurement)
     return Verdict(
         (
             _listed("kind", policy.kinds, claims.kind),
-            _listed("measurement", policy.measurements, claims.measurement),
+            Check(
+                "measurement",
+                " or ".join(policy.measurements),
+                claims.measurement,
+                made_for is not None,
+            ),
             _listed("signer", policy.signers, claims.signer),
             _exactly("product", policy.product, claims.product),
             _at_least("svn", policy.min_svn, claims.svn),
             _exactly("debug", False, claims.debug),
-            _bound_to(policy.bound_to, bound_to, claims.bound_to),
+            _bound_to(policy.bound_to, bound_to, claims.bound_to, made_for or ""),
             _listed("platform", policy.platforms, claims.platform),
             _exactly("smt", policy.smt, claims.smt),
             _exactly("dynamic_platform", policy.dynamic_platform, claims.dynamic_platform),
@@ -84,11 +90,13 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
 def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
     """Return the claims if every check passes; raise AppraisalRefusedError naming those that fail.
 
+    Where the policy says what enclaves of the measurement are made for, the claims returned say so.
     Arguments as for `appraise`.
     """
     verdict = appraise(claims, policy, now=now, bound_to=bound_to)
     if verdict.accepted:
-        return claims
+        made_for = policy.made_for(claims.measurement)
+        return replace(claims, bound_to=made_for) if made_for else claims
     sentences = "; ".join(
         f"{check.name} must be {check.expected} and is {check.found}" for check in verdict.failed
     )
@@ -144,13 +152,20 @@ def _age(most: int | str, age: int) -> Check:
     return Check("collateral_age", f"0 to {most} seconds", found, 0 <= age <= most)
 
 
-def _bound_to(allowed: tuple[str, ...] | str, demanded: str | None, found: str) -> Check:
-    """Both the policy and the caller may say something of it, and both must be satisfied."""
+def _bound_to(
+    allowed: tuple[str, ...] | str, demanded: str | None, register: str, made_for: str
+) -> Check:
+    """Policy, caller, and what the policy says of the measurement: all must be satisfied.
+
+    The host sets the register, so for an enclave made for one digest it says that or nothing.
+    """
+    found = register or made_for
     check = _listed("bound_to", allowed, found or NONE)
-    if demanded is None:
+    wanted = [one for one in (demanded, made_for or None) if one is not None]
+    if not wanted:
         return check
-    passed = check.passed and found == demanded
-    return Check("bound_to", demanded or NONE, found or NONE, passed)
+    passed = check.passed and all(found == one for one in wanted)
+    return Check("bound_to", " and ".join(one or NONE for one in wanted), found or NONE, passed)
 
 
 def _word(value: int | str | None) -> str:

@@ -35,7 +35,8 @@ class Policy:
     """Constructed only complete; raises PolicyMalformedError for anything left open."""
 
     kinds: tuple[str, ...]  # a simulated enclave is wanted only where "simulation" is named
-    measurements: tuple[str, ...]  # hexadecimal
+    # Hexadecimal; or that, "=" and the digest that enclaves of this measurement are made for.
+    measurements: tuple[str, ...]
     signers: tuple[str, ...] | Literal["any"]  # hexadecimal
     product: int | Literal["any"]
     # What it was launched for: digests; "any" leaves that to who leases, program by program.
@@ -53,7 +54,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         _choices("kinds", self.kinds, _kind, ())
-        _choices("measurements", self.measurements, _measurement, ())
+        _choices("measurements", self.measurements, _made, ())
         _choices("signers", self.signers, _measurement, (ANY,))
         _bound("product", self.product, 0, 2**16 - 1)
         _choices("bound_to", self.bound_to, _digest, (ANY, NONE))
@@ -67,6 +68,23 @@ class Policy:
             Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyMalformedError))
         _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
         _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
+        if len({one.partition("=")[0] for one in self.measurements}) != len(self.measurements):
+            raise PolicyMalformedError(
+                "measurements must list each measurement once.", claim="measurements"
+            )
+
+    def made_for(self, measurement: str) -> str | None:
+        """Return the digest that enclaves of a listed measurement are made for; "" for none.
+
+        None if the measurement is not listed. Where each program has an enclave of its own (SGX under
+        Gramine, which sets no CONFIGID), the hardware reports the program by the measurement alone,
+        and which it is only a policy can say.
+        """
+        for one in self.measurements:
+            listed, _, digest = one.partition("=")
+            if listed == measurement:
+                return digest
+        return None
 
     def to_dict(self) -> dict[str, object]:
         """Return the policy as a JSON object; lists keep their order."""
@@ -122,6 +140,13 @@ def _digest(value: object) -> str:
 
 def _kind(value: object) -> str:
     return _strict.one_of("kinds", value, KINDS, PolicyMalformedError)
+
+
+def _made(value: object) -> str:
+    listed, equals, digest = value.partition("=") if isinstance(value, str) else (value, "", "")
+    if equals:
+        _strict.digest("measurements", digest, PolicyMalformedError)
+    return _measurement(listed) + equals + digest
 
 
 def _measurement(value: object) -> str:

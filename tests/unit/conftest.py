@@ -17,14 +17,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
+def _no_answers() -> dict[str, tuple[int, dict[str, str], bytes]]:
+    return {}
+
+
+def _nothing() -> list[str]:
+    return []
+
+
 @dataclass
 class StandIn:
     """A running server; `answers` has what it says to a path with its query, and may be changed."""
 
     url: str
     ca: Path
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=_no_answers)
+    asked: list[str] = field(default_factory=_nothing)
 
     def say(self, path: str, body: bytes, header: dict[str, str] | None = None) -> None:
         """Answer 200 to a path from now on."""

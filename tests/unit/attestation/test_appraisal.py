@@ -174,6 +174,29 @@ def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: 
         assert appraise(changed, wanted, now=now, bound_to=demanded).accepted == accepted
 
 
+def test_made_for(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    other = "sha256:" + "ab" * 32
+    made = replace(policy, measurements=("ee" * 32, f"{claims.measurement}={bound_to}"))
+    for register in ("", bound_to):  # the hardware reports nothing, or the same
+        found = verify_appraisal(
+            replace(claims, bound_to=register), made, now=now, bound_to=bound_to
+        )
+        assert found == replace(claims, bound_to=bound_to)
+    # The host sets the register: it cannot make one program's enclave pass for another's.
+    for wanted, register, demanded in (
+        (made, other, None),
+        (made, other, other),
+        (made, "", other),
+        (made, "", ""),
+        (replace(made, bound_to="none"), "", None),
+        (replace(made, bound_to=(other,)), "", None),
+    ):
+        changed = replace(claims, bound_to=register)
+        assert failed(appraise(changed, wanted, now=now, bound_to=demanded)) == ["bound_to"]
+    nobody = replace(claims, measurement="ab" * 32, bound_to="")
+    assert failed(appraise(nobody, made, now=now, bound_to=None)) == ["measurement"]
+
+
 def test_verdict_is_no_truth_value(claims: Claims, policy: Policy, now: int) -> None:
     with pytest.raises(TypeError, match="accepted"):
         bool(appraise(claims, policy, now=now, bound_to=None))

@@ -12,7 +12,7 @@ from placet.attestation import Policy, PolicyMalformedError
 
 PLAIN: dict[str, object] = {
     "kinds": ["simulation", "sgx"],
-    "measurements": ["aa" * 32, "bb" * 48],
+    "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],
     "product": 7,
     "bound_to": ["sha256:" + "ee" * 32],
@@ -92,6 +92,9 @@ def test_none_is_a_word_of_few(name: str) -> None:
         ("kinds", ["nitro"]),
         ("measurements", ["aa" * 31]),
         ("measurements", ["AA" * 32]),
+        ("measurements", ["aa" * 32 + "=" + "ff" * 32]),
+        ("measurements", ["aa" * 32 + "="]),
+        ("measurements", ["aa" * 32, "aa" * 32 + "=sha256:" + "ff" * 32]),
         ("tcb_statuses", ["Up To Date"]),
     ],
 )
