@@ -10,6 +10,7 @@ from placet.attestation.attester import Attester
 from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
 from placet.attestation.cache import EvidenceCache
 from placet.attestation.claims import Claims
+from placet.attestation.dcap import provisioning
 from placet.attestation.errors import (
     AppraisalRefusedError,
     AttestationError,
@@ -73,6 +74,7 @@ __all__ = [
     "Verdict",
     "appraise",
     "measure",
+    "provisioning",
     "quote_length",
     "report_data",
     "strip_quote",

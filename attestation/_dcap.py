@@ -68,11 +68,19 @@ class _Verifier(Protocol):
     ) -> _Claims: ...
 
 
+class _Quote(Protocol):
+    """What is called of dcap_qvl.Quote."""
+
+    def fmspc(self) -> str: ...
+    def ca(self) -> str: ...
+
+
 # The only names taken from dcap-qvl, with the types that its manual gives them.
 _parse: Callable[[str], _Collateral] = dcap_qvl.QuoteCollateralV3.from_json
 _new_verifier: Callable[[bytes | None], _Verifier] = dcap_qvl.QuoteVerifier
 _claims_only: Callable[[int], object] = dcap_qvl.QuotePolicy.claims_only
 _verifier = functools.lru_cache(maxsize=8)(_new_verifier)
+_parse_quote: Callable[[bytes], _Quote] = dcap_qvl.parse_quote
 _verify: Callable[[bytes, Any, int], object] = dcap_qvl.verify
 _verify_below: Callable[[bytes, Any, bytes, int], object] = dcap_qvl.verify_with_root_ca
 
@@ -111,6 +119,20 @@ def verify_quote(quote: bytes, collateral: str, root: bytes | None, now: int) ->
         raise ValueError("now must be Unix seconds before the year 10000")
     parsed = _parse_collateral(collateral)
     return _read(_call(quote, parsed.collateral, root, now), parsed.issued)
+
+
+def provisioning(quote: bytes) -> tuple[str, str]:
+    """See `placet.attestation.dcap.provisioning`."""
+    try:
+        with _no_panic():
+            parsed = _parse_quote(quote)
+            fmspc, authority = parsed.fmspc(), parsed.ca()
+    except ValueError as error:
+        raise EvidenceMalformedError("The quote holds no PCK certificate.") from error
+    _strict.hexadecimal("fmspc", fmspc.lower(), (12,), EvidenceMalformedError)
+    return fmspc.lower(), _strict.one_of(
+        "ca", authority, ("processor", "platform"), EvidenceMalformedError
+    )
 
 
 @functools.lru_cache(maxsize=16)  # every quote of a machine comes with the same text for weeks

@@ -34,6 +34,14 @@ _TDX_DEBUG = 0xFF  # the first byte of TDATTRIBUTES: all of it is for domains un
 _DIGEST_BYTES = 32
 
 
+def provisioning(quote: bytes) -> tuple[str, str]:
+    """Return the FMSPC (12 hexadecimal digits) and "processor" or "platform": what to ask Intel for.
+
+    It is read from the PCK certificate in the quote, not verified. Raises EvidenceMalformedError.
+    """
+    return _dcap.provisioning(quote)
+
+
 def verify_dcap(evidence: Evidence, root: bytes | None, now: int) -> Claims:
     """Verify a quote below a DER root (None: Intel's); steps and errors as `verify_evidence`."""
     _check_length(evidence.quote)  # 2

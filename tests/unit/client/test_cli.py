@@ -54,12 +54,14 @@ COMMANDS = [
     "charter",
     "constitution",
     "verify",
+    "collateral",
     "explain",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
     "verify": ("receipt", "ticket", "evidence"),
+    "collateral": ("fetch",),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }
 
