@@ -24,9 +24,11 @@ from placet.attestation.errors import (
     MeasurementError,
     PolicyMalformedError,
     QuotingError,
+    SealingUnavailableError,
 )
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
 from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
+from placet.attestation.machine import DeviceFiles, Files, probe
 from placet.attestation.measurement import measure
 from placet.attestation.policy import Policy
 from placet.attestation.simulation import (
@@ -51,6 +53,7 @@ __all__ = [
     "Check",
     "Claims",
     "CollateralStaleError",
+    "DeviceFiles",
     "Evidence",
     "EvidenceBindingError",
     "EvidenceDebugError",
@@ -59,17 +62,20 @@ __all__ = [
     "EvidenceMalformedError",
     "EvidenceNonceError",
     "EvidenceNotGenuineError",
+    "Files",
     "Identity",
     "IdentityMalformedError",
     "MeasurementError",
     "Policy",
     "PolicyMalformedError",
     "QuotingError",
+    "SealingUnavailableError",
     "SimulatedAttester",
     "SimulatedQuotingService",
     "Verdict",
     "appraise",
     "measure",
+    "probe",
     "report_data",
     "verify_appraisal",
     "verify_binding",

@@ -169,7 +169,7 @@ class NativeLauncher:
 
     async def launch(self, order: LaunchOrder) -> Running:
         """See `Launcher`."""
-        argv = [self._python, "-I", "-m", "placet.enclave", *arguments(order)]
+        argv = [self._python, "-I", "-m", "placet.enclave", *arguments(order), "--simulated"]
         return await EnclaveProcess.start(argv, order, self._service)
 
 

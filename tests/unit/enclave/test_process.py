@@ -159,7 +159,7 @@ def test_a_bundle_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "bundle").write_bytes(b"junk")
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "placet.enclave", "worker", "--host", "127.0.0.1:1", "--cert",
-         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"), "--scratch", str(tmp_path)],
+         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"), "--scratch", str(tmp_path), "--simulated"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -171,7 +171,7 @@ def test_a_bundle_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
 def test_a_fault_shows_its_kind_and_place_and_not_its_words(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "placet.enclave", "authority", "--host", "h:1", "--cert",
-         str(tmp_path / "secret-name"), "--token", "t", "--origin", "o"],
+         str(tmp_path / "secret-name"), "--token", "t", "--origin", "o", "--simulated"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -188,7 +188,7 @@ def test_an_enclave_ends_with_whoever_launched_it(tmp_path: Path) -> None:
         (tmp_path / "cert").write_text("x")
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "placet.enclave", "authority", "--host",
-             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"), "--token", "t", "--origin", "o"],
+             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"), "--token", "t", "--origin", "o", "--simulated"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with process:
