@@ -18,7 +18,7 @@ def hook(event: str, arguments: tuple[object, ...]) -> None:
 
 sys.addaudithook(hook)
 
-# ruff: noqa: E402 - the hook comes first
+
 import importlib
 import json
 import os
@@ -32,9 +32,12 @@ MODULES = {
 
 def main() -> None:
     role, *also = sys.argv[1:]
-    common = ["runpy", "placet.attestation", "placet.enclave.__main__", "placet.proto.refusals"]
+    common = ["runpy", "placet.attestation", "placet.enclave.__main__", "placet.enclave._kernel"]
     for name in [*common, *MODULES[role], *also]:
         importlib.import_module(name)
+    if role == "worker":
+        # As its guard does; the build's variables are a module of their own.
+        importlib.import_module("sysconfig").get_paths()
     files = opened | loaded() | {os.path.join(sys.prefix, "pyvenv.cfg")}
     print(json.dumps({"files": sorted(filter(kept, files)), "libraries": sorted(mapped())}))
 
