@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def tdx_quote(report_data: bytes, version: int = 4, padded: int = 8000) -> bytes
     head += b"" if version == 4 else struct.pack("<HI", 3, size)
     body = bytes(520) + report_data + bytes(size - 584)
     return (head + body + struct.pack("<I", 700) + b"s" * 700).ljust(padded, b"\0")
+
+
+def fixed(answer: bytes) -> Callable[[bytes], bytes]:
+    """Hardware that gives this, whatever it is asked."""
+    return lambda _: answer
 
 
 def snp_report(report_data: bytes, signer: int = 0) -> bytes:
@@ -142,7 +148,7 @@ def test_gramine_refuses_what_is_no_quote_for_what_was_asked(tree: Any, collater
     tree.offer_gramine()
     attester = probe(tree, collateral=collateral)
     sgx = struct.pack("<HH", 3, 2) + bytes(44 + 320) + ASKED + struct.pack("<I", 10) + b"s" * 10
-    tree.quote = lambda _: sgx
+    tree.quote = fixed(sgx)
     assert attester.evidence(ASKED).quote == sgx
     answers = {
         "cut off": sgx[:-1],
@@ -151,7 +157,7 @@ def test_gramine_refuses_what_is_no_quote_for_what_was_asked(tree: Any, collater
         "more than": bytes(2**17),
     }
     for words, answer in answers.items():
-        tree.quote = lambda _, answer=answer: answer
+        tree.quote = fixed(answer)
         with pytest.raises(QuotingError, match=words):
             attester.evidence(ASKED)
     tree.put("/dev/attestation/attestation_type", b"none\n")
@@ -179,7 +185,7 @@ def test_intel_needs_collateral(tree: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [4, 5])
 def test_tdx(tree: Any, collateral: Path, version: int) -> None:
     tree.offer_tsm("tdx_guest")
-    tree.quote = lambda data: tdx_quote(data, version)
+    tree.quote = partial(tdx_quote, version=version)
     attester = probe(tree, collateral=collateral)
     evidence = attester.evidence(ASKED)
     assert evidence.kind == "tdx"
@@ -205,9 +211,9 @@ def test_a_report_object_that_somebody_else_wrote_to_is_refused(
 def test_a_report_of_more_than_32_kib_is_refused(tree: Any, collateral: Path) -> None:
     tree.offer_tsm("tdx_guest")
     attester = probe(tree, collateral=collateral)
-    tree.quote = lambda data: tdx_quote(data, padded=32 * 1024)
+    tree.quote = partial(tdx_quote, padded=32 * 1024)
     assert attester.evidence(ASKED)
-    tree.quote = lambda data: tdx_quote(data, padded=32 * 1024 + 1)
+    tree.quote = partial(tdx_quote, padded=32 * 1024 + 1)
     with pytest.raises(QuotingError, match="more than 32768"):
         attester.evidence(ASKED)
 
@@ -216,7 +222,7 @@ def test_snp_with_the_certificates_that_its_host_hands_out(tree: Any) -> None:
     entries = {"00112233" * 4: b"other", ARK: b"ark", ASK: b"ask", VCEK: b"vcek", VLEK: b"vlek"}
     tree.offer_tsm("sev_guest", certificate_table(entries))
     for signer, expected in ((0, "dmNlaw=="), (1, "dmxlaw==")):
-        tree.quote = lambda data, signer=signer: snp_report(data, signer)
+        tree.quote = partial(snp_report, signer=signer)
         evidence = probe(tree).evidence(ASKED)
         assert evidence.kind == "snp"
         assert json.loads(evidence.collateral) == {
@@ -245,7 +251,7 @@ def test_snp_with_a_file_of_certificates(tree: Any, collateral: Path) -> None:
     tree.offer_tsm("sev_guest", b"junk that nobody looks at")
     tree.quote = snp_report
     assert probe(tree, collateral=collateral).evidence(ASKED).collateral == '{"from": "a file"}'
-    tree.quote = lambda data: snp_report(data) + b"\0"
+    tree.quote = fixed(snp_report(ASKED) + b"\0")
     with pytest.raises(QuotingError, match="1184"):
         probe(tree, collateral=collateral).evidence(ASKED)
 
@@ -290,7 +296,7 @@ def test_recorded_evidence_comes_through_as_it_was(
     kind, asked = row["kind"].split()[0], bytes.fromhex(row["report_data"])
     ending = "report" if kind == "snp" else "quote"
     recorded = (_VECTORS / f"{row['name']}.{ending}.bin").read_bytes()
-    tree.quote = lambda _: recorded if kind == "snp" else recorded.ljust(8000, b"\0")
+    tree.quote = fixed(recorded if kind == "snp" else recorded.ljust(8000, b"\0"))
     if kind == "sgx":
         tree.offer_gramine()
     else:
