@@ -89,6 +89,7 @@ build/gramine/venv/.installed: $(VENV)/.installed enclave/requirements.txt $(she
 	build/gramine/venv/bin/python $(PIP) install --no-deps --require-hashes -r enclave/requirements.txt
 	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
 	build/gramine/venv/bin/python $(PIP) install --no-deps build/gramine/placet-*.whl
+	build/gramine/venv/bin/python $(PIP) uninstall --yes setuptools pip
 	touch $@
 
 clean: ## remove all that the targets above made, the venv too

@@ -8,7 +8,7 @@ message says why; anything else that is not listed is refused as well.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final, cast
 
 _SIZE = re.compile(r"[1-9][0-9]*[MG]")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -34,36 +34,33 @@ def _count(found: object) -> bool:
     return isinstance(found, int) and not isinstance(found, bool) and found > 0
 
 
-def _words(found: object) -> bool:
-    return isinstance(found, list) and bool(found) and all(isinstance(word, str) for word in found)
+def _each(allows: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda found: isinstance(found, list) and all(map(allows, cast("list[object]", found)))
 
 
 def _argv(found: object) -> bool:
     """Fixed, and by its absolute path, or CPython does not find where it is installed."""
-    return _words(found) and isinstance(found, list) and str(found[0]).startswith("/")
+    words = cast("list[object]", found) if isinstance(found, list) else []
+    return all(isinstance(word, str) for word in words) and str(words[:1]).startswith("['/")
 
 
-def _mounts(found: object) -> bool:
-    """Folders and files of the host, and memory. Encrypted mounts take keys, and none is used here."""
-    return isinstance(found, list) and all(
-        isinstance(one, dict) and (one.keys() == {"path", "uri"} or one == _TMP) for one in found
-    )
-
-
-def _trusted(found: object) -> bool:
-    return isinstance(found, list) and all(map(_trusted_file, found))
+def _mount(one: object) -> bool:
+    """A folder or file of the host, or memory. Encrypted mounts take keys, and none is used here."""
+    table = _table(one)
+    return table.keys() == {"path", "uri"} or table == _TMP
 
 
 def _trusted_file(one: object) -> bool:
-    if isinstance(one, dict):
-        hashed = one.keys() == {"uri", "sha256"} and _HEX.fullmatch(str(one["sha256"]))
-        return bool(hashed) and str(one["uri"]).startswith("file:")
+    table = _table(one)
+    if table:
+        hashed = table.keys() == {"uri", "sha256"} and _HEX.fullmatch(str(table["sha256"]))
+        return bool(hashed) and str(table["uri"]).startswith("file:")
     # A folder would take in whatever lies in it on the day of the signing.
     return isinstance(one, str) and one.startswith("file:") and not one.endswith("/")
 
 
-def _allowed(found: object) -> bool:
-    return isinstance(found, list) and all(one in _ALLOWED for one in found)
+def _table(one: object) -> dict[str, object]:
+    return cast("dict[str, object]", one) if isinstance(one, dict) else {}
 
 
 _TMP: Final = {"path": "/tmp", "type": "tmpfs"}
@@ -80,7 +77,7 @@ REQUIRED: Final[Mapping[str, Callable[[object], bool]]] = {
     "loader.env.TZ": _is("UTC0"),
     "loader.env.OPENSSL_CONF": _is("/dev/null"),
     "loader.env.OPENBLAS_NUM_THREADS": _text,
-    "fs.mounts": _mounts,
+    "fs.mounts": _each(_mount),
     "sys.stack.size": _size,
     "sys.disallow_subprocesses": _is(True),
     "sys.enable_sigterm_injection": _is(True),
@@ -91,8 +88,8 @@ REQUIRED: Final[Mapping[str, Callable[[object], bool]]] = {
     "sgx.isvsvn": _count,
     "sgx.enclave_size": _size,
     "sgx.max_threads": _count,
-    "sgx.allowed_files": _allowed,
-    "sgx.trusted_files": _trusted,
+    "sgx.allowed_files": _each(_ALLOWED.__contains__),
+    "sgx.trusted_files": _each(_trusted_file),
 }
 
 FORBIDDEN: Final[tuple[tuple[str, str], ...]] = (
@@ -105,7 +102,7 @@ FORBIDDEN: Final[tuple[tuple[str, str], ...]] = (
 )  # fmt: skip
 
 
-def check_manifest(text: str) -> dict[str, Any]:
+def check_manifest(text: str) -> dict[str, object]:
     """Return the manifest's keys in dotted form, or raise ManifestRefused."""
     try:
         found = dict(_flat("", tomllib.loads(text)))
@@ -125,9 +122,9 @@ def check_manifest(text: str) -> dict[str, Any]:
     return found
 
 
-def _flat(prefix: str, table: dict[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flat(prefix: str, table: dict[str, object]) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
     for key, value in table.items():
-        name = f"{prefix}{key}"
-        found += _flat(f"{name}.", value) if isinstance(value, dict) else [(name, value)]
+        name, inner = f"{prefix}{key}", _table(value)
+        found += _flat(f"{name}.", inner) if inner else [(name, value)]
     return found

@@ -91,7 +91,8 @@ def main() -> int:
 
 def _write(role: str, arguments: argparse.Namespace) -> str:
     bundle: Path | None = arguments.bundle if role == "worker" else None
-    modules, program, name = (), NO_PROGRAM, role
+    modules: tuple[str, ...] = ()
+    program, name = NO_PROGRAM, role
     if bundle is not None:
         modules = modules_of(bundle)
         program = hashlib.sha256(bundle.read_bytes()).hexdigest()
