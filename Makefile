@@ -15,6 +15,9 @@ VENV ?= $(if $(filter file,$(origin PYTHON)),.venv,build/venv-$(notdir $(PYTHON)
 BIN := $(VENV)/bin
 ARGS ?=
 STATE ?=
+LAUNCHER ?= native
+BUNDLE ?=
+KEY ?=
 
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
@@ -27,12 +30,16 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need
+.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: setup ## the whole story on this machine, simulated (STATE=folder keeps its files)
-	$(BIN)/python examples/demo.py $(if $(STATE),--state '$(STATE)') $(ARGS)
+demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story on this machine, simulated (STATE=folder keeps its files; LAUNCHER=gramine-direct)
+	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) --manifests build/gramine/simulated $(if $(STATE),--state '$(STATE)') $(ARGS)
+
+launcher: setup
+	@$(BIN)/python examples/demo.py --launcher '$(LAUNCHER)' --ask
+	$(MAKE) gramine OUT=build/gramine/simulated ARGS=--simulated
 
 demo-federation: setup ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
 	$(BIN)/python examples/federation.py $(if $(STATE),--state '$(STATE)') $(ARGS)
@@ -79,6 +86,21 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
+
+# An enclave's list of files is that of its lock alone: a venv of its own, with the wheel and not this folder.
+OUT ?= build/gramine/manifests
+gramine: build/gramine/venv/.installed ## the Gramine manifests, in OUT (BUNDLE=program.tar: of its worker; KEY=pem: signed)
+	$(BIN)/python deploy/gramine/render.py --python build/gramine/venv/bin/python --out '$(OUT)' \
+	  $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(KEY),--key '$(KEY)') $(ARGS)
+
+build/gramine/venv/.installed: $(VENV)/.installed enclave/requirements.txt $(shell find attestation enclave governance proto sealing -name '*.py')
+	rm -rf build/lib build/bdist.* build/gramine/venv build/gramine/*.whl
+	$(PYTHON) -m venv build/gramine/venv
+	build/gramine/venv/bin/python $(PIP) install --no-deps --require-hashes -r enclave/requirements.txt
+	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
+	build/gramine/venv/bin/python $(PIP) install --no-deps build/gramine/placet-*.whl
+	build/gramine/venv/bin/python $(PIP) uninstall --yes setuptools pip
+	touch $@
 
 clean: ## remove all that the targets above made, the venv too
 	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,9 +26,11 @@ from placet.attestation.errors import (
     MeasurementError,
     PolicyMalformedError,
     QuotingError,
+    SealingUnavailableError,
 )
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
 from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
+from placet.attestation.machine import DeviceFiles, Files, probe
 from placet.attestation.measurement import measure
 from placet.attestation.policy import Policy
 from placet.attestation.quote import quote_length, strip_quote
@@ -54,6 +56,7 @@ __all__ = [
     "Check",
     "Claims",
     "CollateralStaleError",
+    "DeviceFiles",
     "Evidence",
     "EvidenceBindingError",
     "EvidenceCache",
@@ -63,17 +66,20 @@ __all__ = [
     "EvidenceMalformedError",
     "EvidenceNonceError",
     "EvidenceNotGenuineError",
+    "Files",
     "Identity",
     "IdentityMalformedError",
     "MeasurementError",
     "Policy",
     "PolicyMalformedError",
     "QuotingError",
+    "SealingUnavailableError",
     "SimulatedAttester",
     "SimulatedQuotingService",
     "Verdict",
     "appraise",
     "measure",
+    "probe",
     "provisioning",
     "quote_length",
     "report_data",

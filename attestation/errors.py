@@ -15,6 +15,7 @@ AttestationError
 ├── AppraisalRefusedError          genuine, but not what the policy wants
 ├── MeasurementError               the installed code cannot be measured
 └── QuotingError                   the enclave got no quote or sealing key
+    └── SealingUnavailableError    this hardware has no key to seal with
 
 Foreign exceptions are converted where they are met; none leaves this component.
 """
@@ -111,3 +112,7 @@ class QuotingError(AttestationError):
     """The quoting service refused, answered nonsense or went away."""
 
     reason = "ATTESTER_UNAVAILABLE"
+
+
+class SealingUnavailableError(QuotingError):
+    """The hardware has no key of its own for this measurement; the remedy says where there is one."""

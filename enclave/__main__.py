@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -I -m placet.enclave authority|worker|local`: one enclave, one process.
 
-In simulation, standard input and output are the wire to the simulated processor (they pass through Gramine as well);
-standard error is the log. Nothing else is read from or written to the outside but the stream to the host.
+With `--simulated`, which a launcher says and nothing else implies, standard input and output are the wire to the simulated
+processor (they pass through Gramine as well). Without it the hardware is asked, and where there is none nothing starts.
+Standard error is the log. Nothing else is read from or written to the outside but the stream to the host.
+
+Where the command line is measured and therefore fixed (Gramine), `--launch FILE` names a file of the host's, one word a line,
+for what differs from start to start and decides nothing: address, certificate, token, origin.
 """
 
 import argparse
@@ -12,23 +16,27 @@ import select
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from placet.enclave.errors import EnclaveError, KernelMissing
+
+if TYPE_CHECKING:
+    from placet.attestation import Attester
 
 EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
+_MAX_LAUNCH_BYTES = 64 * 1024
 _KERNEL_REMEDY = "Install Placet with a C compiler and the Python headers (Debian: gcc python3-dev) and start again."
 
 
 def main() -> int:
     """Run the enclave that the arguments name; returns the exit code."""
-    arguments = _parser().parse_args()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="ts=%(asctime)s from=%(name)s %(message)s"
     )
     try:
+        arguments = _arguments()
         _harden()
         if arguments.role == "local":
             from placet.enclave.worker.local import run_local
@@ -43,10 +51,17 @@ def main() -> int:
         return _report(error)
 
 
-def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> int:
-    from placet.attestation import SimulatedAttester
+def _attester(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> "Attester":
+    """The hardware that evidence comes from. Raises QuotingError where there is none and none is simulated."""
+    from placet.attestation import SimulatedAttester, probe
 
-    attester = SimulatedAttester(reader, writer)
+    if arguments.simulated:
+        return SimulatedAttester(reader, writer)
+    return probe(collateral=None if arguments.collateral is None else Path(arguments.collateral))
+
+
+def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> int:
+    attester = _attester(arguments, reader, writer)
     certificate = Path(arguments.cert).read_bytes()
     if arguments.role == "authority":
         import asyncio
@@ -125,19 +140,47 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.role == "local":
+        return arguments
+    if arguments.launch is not None:
+        words = _launch_words(Path(arguments.launch))
+        _host_parser(arguments.role).parse_args(words, namespace=arguments)
+    for name in ("host", "cert", "token", "origin", "bundle", "scratch"):
+        if getattr(arguments, name, "") is None:
+            parser.error(f"--{name} is missing, on the command line and in the launch file")
+    return arguments
+
+
+def _launch_words(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        data = file.read(_MAX_LAUNCH_BYTES + 1)
+    if len(data) > _MAX_LAUNCH_BYTES:
+        raise SystemExit(f"The launch file has more than {_MAX_LAUNCH_BYTES} bytes.")
+    return data.decode("ascii", "replace").splitlines()
+
+
+def _host_parser(role: str) -> argparse.ArgumentParser:
+    """What the host may choose at every start: it is served by these words and cannot harm by them."""
+    parser = argparse.ArgumentParser(prog="launch file", add_help=False, allow_abbrev=False)
+    for name in ("--host", "--cert", "--token", *(("--origin",) if role == "authority" else ())):
+        parser.add_argument(name)
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="placet.enclave")
+    parser = argparse.ArgumentParser(prog="placet.enclave", allow_abbrev=False)
     roles = parser.add_subparsers(dest="role", required=True)
     for role in ("authority", "worker"):
-        attached = roles.add_parser(role)
-        attached.add_argument("--host", required=True)
-        attached.add_argument("--cert", required=True)
-        attached.add_argument("--token", required=True)
-        if role == "authority":
-            attached.add_argument("--origin", required=True)
-        else:
-            attached.add_argument("--bundle", required=True)
-            attached.add_argument("--scratch", required=True)
+        attached = roles.add_parser(role, parents=[_host_parser(role)], allow_abbrev=False)
+        attached.add_argument("--launch", metavar="FILE")
+        attached.add_argument("--simulated", action="store_true")
+        attached.add_argument("--collateral", metavar="FILE")
+        if role == "worker":
+            attached.add_argument("--bundle")
+            attached.add_argument("--scratch")
     local = roles.add_parser("local")
     local.add_argument("--bundle", required=True)
     local.add_argument("--input", action="append", default=[], metavar="NAME=PATH")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,29 +26,51 @@ from shares import HOSPITALS, Rows, Shares, accuracy, load_shares
 from placet.client import Client, ReceiptFile, Result
 from placet.governance.documents import Proposal
 from placet.governance.explain import explain_charged, explain_proposal, explain_rule
+from placet.host import LauncherMissing, require_launcher
 
 console = Console(highlight=False, width=110)
 PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--state", type=Path, help="a new folder to keep everything in")
-    state: Path | None = arguments.parse_args().state
+    arguments = _arguments()
+    state: Path | None = arguments.state
+    options = ["--launcher", arguments.launcher, "--manifests", str(arguments.manifests)]
     with tempfile.TemporaryDirectory(prefix="placet-demo-") as temporary:
         folder = state or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        tell(folder)
+        tell(folder, options)
         console.print(f"\n{time.monotonic() - started:.0f} seconds, everything SIMULATED.")
     print("demo: ok")
 
 
-def tell(folder: Path) -> None:
-    """The story, then the attacks."""
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--state", type=Path, help="a new folder to keep everything in")
+    # What runs on SGX itself has evidence that this council's policy does not accept.
+    add("--launcher", choices=("native", "gramine-direct"), default="native")
+    add("--manifests", type=Path, default=Path("build/gramine/simulated"), help="of Gramine")
+    add("--ask", action="store_true", help="say whether the launcher is there, and end")
+    arguments = parser.parse_args()
+    try:
+        require_launcher(arguments.launcher)
+    except LauncherMissing as error:
+        sys.exit(f"demo: {error}")
+    if arguments.ask:
+        sys.exit(0)
+    return arguments
+
+
+def tell(folder: Path, options: Sequence[str] = ()) -> None:
+    """The story, then the attacks. `options` are the host's."""
     shares = load_shares()
     council = Council(folder)
-    with running_host(folder) as (address, pin), council.connect(address, pin) as client:
+    with (
+        running_host(folder, options=options) as (address, pin),
+        council.connect(address, pin) as client,
+    ):
         begin(client, council)
         grants = {name: share(client, council, name, shares.training[name]) for name in HOSPITALS}
         proposal = propose(client, council)

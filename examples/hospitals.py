@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +38,13 @@ YEAR = 366 * 86400
 
 
 @contextlib.contextmanager
-def running_host(folder: Path, listen: str = "127.0.0.1:0") -> Generator[tuple[str, str]]:
+def running_host(
+    folder: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = ()
+) -> Generator[tuple[str, str]]:
     """A host as a process of its own, over `folder`/host and `folder`/cpu; gives its address and pin."""
     command = [sys.executable, "-m", "placet.host", "--listen", listen]
     command += ["--state", str(folder / "host"), "--cpu", str(folder / "cpu")]
-    command += ["--origin", "demo.placet/log", "--max-workers", "3"]
+    command += ["--origin", "demo.placet/log", "--max-workers", "3", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

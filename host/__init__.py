@@ -12,6 +12,7 @@ from placet.host.launcher import (
     Running,
     arguments,
 )
+from placet.host.launchers import LauncherMissing, open_launcher, require_launcher
 from placet.host.server import Host, serve
 from placet.host.tls import pin_of
 
@@ -22,12 +23,15 @@ __all__ = [
     "HostError",
     "LaunchOrder",
     "Launcher",
+    "LauncherMissing",
     "NativeLauncher",
     "QuotingService",
     "Running",
     "StateLocked",
     "StateVersion",
     "arguments",
+    "open_launcher",
     "pin_of",
+    "require_launcher",
     "serve",
 ]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from placet.host.config import HostConfig
+from placet.host.config import LAUNCHERS, HostConfig
 from placet.host.errors import HostError
 from placet.host.server import serve
 
@@ -22,6 +22,9 @@ def main() -> int:
             listen=arguments.listen,
             names=tuple(arguments.name),
             enclave_python=arguments.enclave_python,
+            launcher=arguments.launcher,
+            manifests=arguments.manifests,
+            collateral=arguments.collateral,
             max_workers=arguments.max_workers,
             spares=arguments.spares,
         )
@@ -39,7 +42,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="placet host",
-        description="Run a host: gRPC server, store, queue, and simulated enclaves. Prints its address and pin.",
+        description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and pin.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -54,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
     add("--name", action="append", default=[], help="further DNS name of the certificate")
     add("--enclave-python", default=sys.executable, help="interpreter that runs the enclaves")
+    add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
+    add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")
+    add("--collateral", type=Path, help="file that hardware evidence is completed with")
     add("--max-workers", type=int, default=4, help="workers at once")
     add("--spares", type=int, default=1, help="warm workers a program")
     return parser

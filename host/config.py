@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GIB = 1024**3
+LAUNCHERS = ("native", "machine", "gramine-direct", "gramine-sgx")
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
 
@@ -17,6 +18,8 @@ class HostConfig:
 
     `state` is the folder of everything the host keeps. `cpu` holds the secret that stands for the
     CPU's in simulation and must lie outside `state`: whoever copies the state must not copy the CPU.
+    `launcher` is one of LAUNCHERS (`placet.host.launchers` says what each is). `manifests` is the folder
+    of Gramine's, `collateral` the file that hardware evidence is completed with.
     `listen` is "address:port", port 0 for any. `names` are further DNS names of the certificate.
     Raises ValueError.
     """
@@ -27,6 +30,9 @@ class HostConfig:
     listen: str = "127.0.0.1:0"
     names: tuple[str, ...] = ()
     enclave_python: str = sys.executable
+    launcher: str = "native"
+    manifests: Path | None = None
+    collateral: Path | None = None
     max_workers: int = 4
     spares: int = 1  # warm workers a program
     max_programs: int = 4  # programs that spares are kept for
@@ -42,6 +48,12 @@ class HostConfig:
         state, cpu = self.state.resolve(), self.cpu.resolve()
         if cpu == state or cpu.is_relative_to(state):
             raise ValueError(f"The cpu folder must lie outside the state folder {state}.")
+        if self.launcher not in LAUNCHERS:
+            raise ValueError(f"launcher must be one of {', '.join(LAUNCHERS)}.")
+        if self.launcher.startswith("gramine-") and self.manifests is None:
+            raise ValueError(
+                "Gramine needs manifests: make them (make gramine), name their folder."
+            )
         if not _LISTEN.fullmatch(self.listen) or int(self.listen.rpartition(":")[2]) > 65535:
             raise ValueError(f'listen must be "address:port", not {self.listen!r}.')
         if not _ORIGIN.fullmatch(self.origin):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting an enclave: the one interface that tells a process, a container and a machine apart.
 
-`NativeLauncher` runs enclaves as processes of this machine under simulated attestation. It owns the
-simulated quoting service, which speaks to each enclave over the process's stdin and stdout. A process
+`NativeLauncher` runs enclaves as processes of this machine (`placet.host.gramine` has the others). It owns the simulated
+quoting service, if attestation is simulated, which speaks to each enclave over the process's stdin and stdout. A process
 ends when its stdin does, so none outlives its host.
 """
 
@@ -80,6 +80,7 @@ class EnclaveProcess:
         order: LaunchOrder,
         service: QuotingService | None,
         loop: asyncio.AbstractEventLoop,
+        folder: Path | None = None,
     ) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         order.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,6 +92,7 @@ class EnclaveProcess:
                 stderr=log,
                 bufsize=0,  # a buffer has a lock, and closing would wait for it
                 env=environment,
+                cwd=folder,
                 start_new_session=True,  # an interrupt at the terminal is for the host alone
             )
         self._service = service
@@ -103,11 +105,15 @@ class EnclaveProcess:
 
     @classmethod
     async def start(
-        cls, argv: list[str], order: LaunchOrder, service: QuotingService | None = None
+        cls,
+        argv: list[str],
+        order: LaunchOrder,
+        service: QuotingService | None = None,
+        folder: Path | None = None,
     ) -> "EnclaveProcess":
-        """Start a process. Raises OSError."""
+        """Start a process, in a folder if one is given. Raises OSError."""
         loop = asyncio.get_running_loop()
-        return await asyncio.to_thread(cls, argv, order, service, loop)
+        return await asyncio.to_thread(cls, argv, order, service, loop, folder)
 
     @property
     def pid(self) -> int:
@@ -156,11 +162,17 @@ class EnclaveProcess:
 
 
 class NativeLauncher:
-    """Runs `<python> -I -m placet.enclave` with simulated attestation."""
+    """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under this machine's own.
 
-    def __init__(self, python: str, service: QuotingService) -> None:
+    `collateral` is the file that hardware evidence is completed with.
+    """
+
+    def __init__(
+        self, python: str, service: QuotingService | None, collateral: Path | None = None
+    ) -> None:
         self._python = python
         self._service = service
+        self._collateral = collateral
 
     @classmethod
     def open(cls, python: str, cpu: Path) -> "NativeLauncher":
@@ -170,6 +182,10 @@ class NativeLauncher:
     async def launch(self, order: LaunchOrder) -> Running:
         """See `Launcher`."""
         argv = [self._python, "-I", "-m", "placet.enclave", *arguments(order)]
+        if self._service is not None:
+            argv.append("--simulated")
+        elif self._collateral is not None:
+            argv += ["--collateral", str(self._collateral.resolve())]
         return await EnclaveProcess.start(argv, order, self._service)
 
 

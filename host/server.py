@@ -28,7 +28,8 @@ from placet.host.federation_board import FederationBoard
 from placet.host.federation_run import RunNeeds
 from placet.host.federations import Federations
 from placet.host.hub import Hub
-from placet.host.launcher import Launcher, LaunchOrder, NativeLauncher
+from placet.host.launcher import Launcher, LaunchOrder
+from placet.host.launchers import open_launcher
 from placet.host.log_view import LogView
 from placet.host.logs import close_log, open_log
 from placet.host.pool import Pool, PoolNeeds
@@ -54,8 +55,8 @@ _log = logging.getLogger("placet.host")
 class Host:
     """A running host between `async with` and its end. A process may run several, each on its state.
 
-    `launcher` starts the enclaves; by default as processes of this machine. Entering raises
-    `StateLocked`, `StateVersion`, OSError, or RuntimeError if the address is taken.
+    `launcher` starts the enclaves; by default the one that the configuration names. Entering raises
+    `StateLocked`, `StateVersion`, `LauncherMissing`, OSError, or RuntimeError if the address is taken.
     """
 
     def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:
@@ -103,9 +104,7 @@ class Host:
         self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
         launcher = self._launcher
         if launcher is None:
-            launcher = await asyncio.to_thread(
-                NativeLauncher.open, config.enclave_python, config.cpu
-            )
+            launcher = await asyncio.to_thread(open_launcher, config)
         url = f"sqlite:///{config.state.resolve() / 'placet.db'}"
         self._store = await asyncio.to_thread(Store.open, url)
         self._exits.push_async_callback(asyncio.to_thread, self._store.close)

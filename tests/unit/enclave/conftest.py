@@ -3,16 +3,22 @@
 
 import asyncio
 import concurrent.futures
+import fcntl
 import hashlib
 import io
 import os
 import secrets
+import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import time
+import venv
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeVar, cast
 
@@ -84,6 +90,9 @@ from placet.sealing import (
 )
 
 T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[3]
+LOCK = ROOT / "enclave" / "requirements.txt"
+COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 ORIGIN = "council.test/log"
 EMPTY = Seen(0, "sha256:" + EMPTY_ROOT.hex())
 FOREVER = 10**6
@@ -262,6 +271,47 @@ def bundle_of(files: dict[str, str | bytes]) -> bytes:
 
 def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+# --- an interpreter as enclaves have it --------------------------------------------------------------------------------
+
+
+def _build(folder: Path) -> None:
+    """A venv with the lock, by hash, and nothing else: pip itself goes as well."""
+    venv.create(folder, clear=True, with_pip=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)
+    subprocess.run([*pip, "uninstall", "--yes", "setuptools", "pip"], check=True)
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """The python of a venv that holds the enclave's lock, and Placet's trusted components as they are now."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    key = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()[:16]
+    folder = ROOT / "build" / f"enclave-venv-{key}"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "enclave-venv.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            _build(folder)
+            (folder / "complete").touch()
+        major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        _install(folder / "lib" / major / "site-packages" / "placet")
+    return str(folder / "bin" / "python")
+
+
+def _install(target: Path) -> None:
+    """The files of the trusted components, as a wheel would lay them out."""
+    shutil.rmtree(target, ignore_errors=True)
+    for name in COMPONENTS:
+        spec = find_spec(f"placet.{name}")
+        assert spec is not None
+        assert spec.submodule_search_locations
+        source = Path(next(iter(spec.submodule_search_locations)))
+        shutil.copytree(
+            source, target / name, ignore=shutil.ignore_patterns("__pycache__", "kernel", "*.c")
+        )
 
 
 # --- a real host ------------------------------------------------------------------------------------------------------

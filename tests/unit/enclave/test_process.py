@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Enclaves as installed: what is in their lock is all that they import, and without the kernel they refuse to start."""
 
-import fcntl
-import hashlib
 import io
 import json
 import shutil
 import socket
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-LOCK = ROOT / "enclave" / "requirements.txt"
 COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 
 # Prints every module that an enclave may have loaded, with its file.
@@ -31,44 +24,6 @@ for found in pkgutil.walk_packages(placet.enclave.__path__, "placet.enclave."):
         importlib.import_module(found.name)
 print(json.dumps({n: getattr(m, "__file__", None) for n, m in sys.modules.items()}))
 """
-
-
-def _build(folder: Path) -> None:
-    """A venv with the lock, by hash, and nothing else: pip itself goes as well."""
-    venv.create(folder, clear=True, with_pip=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)
-    subprocess.run([*pip, "uninstall", "--yes", "setuptools", "pip"], check=True)
-
-
-@pytest.fixture(scope="module")
-def python() -> str:
-    """The python of a venv that holds the enclave's lock, and Placet's trusted components as they are now."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    key = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()[:16]
-    folder = ROOT / "build" / f"enclave-venv-{key}"
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / "enclave-venv.lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            _build(folder)
-            (folder / "complete").touch()
-        major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        _install(folder / "lib" / major / "site-packages" / "placet")
-    return str(folder / "bin" / "python")
-
-
-def _install(target: Path) -> None:
-    """The files of the trusted components, as a wheel would lay them out."""
-    shutil.rmtree(target, ignore_errors=True)
-    for name in COMPONENTS:
-        spec = find_spec(f"placet.{name}")
-        assert spec is not None
-        assert spec.submodule_search_locations
-        source = Path(next(iter(spec.submodule_search_locations)))
-        shutil.copytree(
-            source, target / name, ignore=shutil.ignore_patterns("__pycache__", "kernel", "*.c")
-        )
 
 
 def test_both_enclaves_run_a_job_from_their_lock_alone(
@@ -113,7 +68,8 @@ def test_an_enclave_without_its_kernel_says_why_it_does_not_start(
     python: str, tmp_path: Path
 ) -> None:
     bare = tmp_path / "placet"
-    _install(bare)
+    installed = next(Path(python).parents[1].glob("lib/*/site-packages/placet"))
+    shutil.copytree(installed, bare)
     for compiled in (bare / "enclave").glob("_kernel*.so"):
         compiled.unlink()
     code = (
@@ -159,7 +115,7 @@ def test_a_bundle_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "bundle").write_bytes(b"junk")
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "placet.enclave", "worker", "--host", "127.0.0.1:1", "--cert",
-         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"), "--scratch", str(tmp_path)],
+         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"), "--scratch", str(tmp_path), "--simulated"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -171,7 +127,7 @@ def test_a_bundle_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
 def test_a_fault_shows_its_kind_and_place_and_not_its_words(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "placet.enclave", "authority", "--host", "h:1", "--cert",
-         str(tmp_path / "secret-name"), "--token", "t", "--origin", "o"],
+         str(tmp_path / "secret-name"), "--token", "t", "--origin", "o", "--simulated"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -188,7 +144,7 @@ def test_an_enclave_ends_with_whoever_launched_it(tmp_path: Path) -> None:
         (tmp_path / "cert").write_text("x")
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "placet.enclave", "authority", "--host",
-             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"), "--token", "t", "--origin", "o"],
+             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"), "--token", "t", "--origin", "o", "--simulated"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with process:
@@ -232,3 +188,29 @@ def test_a_traceback_of_a_sample_run_shows_the_program_s_lines(tmp_path: Path, k
     done = enclave(*arguments)
     assert done.returncode == 70
     assert "raise ValueError('mine')" in done.stderr
+
+
+def test_without_attestation_nothing_starts_and_nothing_is_simulated(tmp_path: Path) -> None:
+    (tmp_path / "cert").write_text("x")
+    words = ["--host", "127.0.0.1:1", "--cert", str(tmp_path / "cert"), "--token", "t"]
+    done = enclave("authority", *words, "--origin", "o")
+    assert done.returncode == 78
+    assert "ATTESTER_UNAVAILABLE" in done.stderr
+    assert "no attestation" in done.stderr
+
+
+def test_a_launch_file_says_what_the_host_may_choose_and_no_more(tmp_path: Path) -> None:
+    file = tmp_path / "arguments"
+
+    def start(*words: str) -> "subprocess.CompletedProcess[str]":
+        file.write_text("\n".join(words))
+        return enclave("authority", "--launch", str(file), "--simulated")
+
+    words = ("--host", "h:1", "--cert", str(tmp_path / "absent"), "--token", "t", "--origin", "o")
+    assert "fault kind=FileNotFoundError" in start(*words).stderr  # it was read as far as --cert
+    assert "--origin is missing" in start(*words[:-2]).stderr
+    for word in ("--simulated", "--collateral=x", "--launch=x", "--bundle=x", "--sim", "local"):
+        done = start(*words, word)
+        assert done.returncode == 2
+        assert "unrecognized arguments" in done.stderr
+    assert enclave("authority", "--launch", str(tmp_path / "none"), "--simulated").returncode == 1

@@ -191,8 +191,10 @@ def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
         first, second = (world.folder / "logs" / "x.log").read_text().splitlines()
         cert = world.folder / "cert.pem"
         start = f"--host 127.0.0.1:1 --cert {cert} --token t"
-        assert first == f"-I -m placet.enclave authority {start} --origin o"
-        rest = f"--bundle {world.folder / 'bundle'} --scratch {world.folder / 'scratch'}"
+        assert first == f"-I -m placet.enclave authority {start} --origin o --simulated"
+        rest = (
+            f"--bundle {world.folder / 'bundle'} --scratch {world.folder / 'scratch'} --simulated"
+        )
         assert second == f"-I -m placet.enclave worker {start} {rest}"
 
     run(body())

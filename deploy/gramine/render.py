@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renders and checks the manifests of both enclaves; signs them where Gramine is installed.
+
+    python deploy/gramine/render.py --python VENV/bin/python --out FOLDER [--bundle FILE] [--simulated] [--key PEM]
+
+The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
+`--bundle` renders the worker of one program, with what that program imports; without it the program's digest is left zero,
+for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+from check import check_manifest
+from closure import ENVIRONMENT, LIBC, OPTIONS, Closure, closure, modules_of
+
+HERE = Path(__file__).resolve().parent
+NO_PROGRAM = "0" * 64
+ROLES = ("authority", "worker")
+
+
+def render(role: str, found: Closure, *, program: str = NO_PROGRAM, simulated: bool = False) -> str:
+    """Return the checked manifest of a role; `program` is the bundle's SHA-256 in hexadecimal."""
+    template = string.Template((HERE / f"{role}.manifest.template").read_text())
+    text = template.substitute(
+        interpreter=found.interpreter,
+        argv=", ".join(map(_quoted, _argv(role, found.prefix, simulated))),
+        environment="\n".join(f"loader.env.{n} = {_quoted(v)}" for n, v in ENVIRONMENT.items()),
+        mounts="\n".join(_mounts(found)),
+        trusted="\n".join(_trusted(found)),
+        program=program,
+    )
+    check_manifest(text)
+    return text
+
+
+def _argv(role: str, prefix: Path, simulated: bool) -> list[str]:
+    argv = [str(prefix / "bin" / "python"), *OPTIONS, "-m", "placet.enclave", role]
+    argv += ["--launch", "/launch/arguments"]
+    if role == "worker":
+        argv += ["--bundle", "/launch/bundle", "--scratch", "/tmp"]
+    return [*argv, *(["--simulated"] if simulated else ["--collateral", "/launch/collateral.json"])]
+
+
+def _mounts(found: Closure) -> list[str]:
+    folders = [(str(path), path) for path in (found.prefix, found.stdlib)]
+    files = [(str(found.interpreter), found.interpreter)]
+    files += [(f"/libraries/{name}", path) for name, path in found.libraries.items()]
+    outside = [path for path in found.files if not _inside(path, found)]
+    files += [(str(path), path) for path in outside]
+    return [
+        f"  {{ path = {_quoted(inside)}, uri = {_quoted(f'file:{path}')} }},"
+        for inside, path in (*folders, *files)
+    ]
+
+
+def _inside(path: Path, found: Closure) -> bool:
+    return path.is_relative_to(found.prefix) or path.is_relative_to(found.stdlib)
+
+
+def _trusted(found: Closure) -> list[str]:
+    gramine = [f"file:{{{{ gramine.runtimedir() }}}}/{name}" for name in sorted(LIBC)]
+    return [f"  {_quoted(uri)}," for uri in (*gramine, *(f"file:{path}" for path in found.all))]
+
+
+def _quoted(text: object) -> str:
+    return json.dumps(str(text))  # TOML's basic strings have JSON's escapes
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    names = [_write(role, arguments) for role in ROLES if role == "worker" or not arguments.bundle]
+    if shutil.which("gramine-manifest") is None:
+        print(
+            f"The manifests in {out} are rendered and checked. They are not filled in and not signed: gramine-manifest is "
+            "missing. Install Gramine (https://gramine.readthedocs.io) and run this again."
+        )
+        return 0
+    for name in names:
+        _finish(out / name, arguments.key)
+    return 0
+
+
+def _write(role: str, arguments: argparse.Namespace) -> str:
+    bundle: Path | None = arguments.bundle if role == "worker" else None
+    modules: tuple[str, ...] = ()
+    program, name = NO_PROGRAM, role
+    if bundle is not None:
+        modules = modules_of(bundle)
+        program = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        name = f"{role}-{program}"
+    found = closure(arguments.python, role, modules)
+    text = render(role, found, program=program, simulated=arguments.simulated)
+    (arguments.out / f"{name}.manifest.rendered").write_text(text)
+    print(f"{name}: {len(found.all)} trusted files, {found.size / 2**20:.1f} MiB")
+    return name
+
+
+def _finish(path: Path, key: Path | None) -> None:
+    """Let Gramine fill in the digests, and sign for SGX where a key is given; prints the measurement."""
+    manifest = f"{path}.manifest"
+    _run(["gramine-manifest", f"{manifest}.rendered", manifest])
+    if key is None or path.name == "worker":  # without a program a worker has no measurement
+        return
+    if shutil.which("gramine-sgx-sign") is None:
+        print("gramine-sgx-sign is missing: not signed.")
+        return
+    _run(["gramine-sgx-sign", "--key", str(key), "--manifest", manifest, "--output", f"{manifest}.sgx"])  # fmt: skip
+    print(f"{path.name}:")
+    _run(["gramine-sgx-sigstruct-view", f"{path}.sig"])
+
+
+def _run(command: list[str]) -> None:
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(f"{command[0]} failed; what it said is above.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Render, check and sign the Gramine manifests.")
+    parser.add_argument(
+        "--python", type=Path, required=True, help="of the venv that holds the enclave's lock"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
+    parser.add_argument("--bundle", type=Path, help="a program bundle: render its worker alone")
+    parser.add_argument(
+        "--simulated", action="store_true", help="for gramine-direct, which cannot attest"
+    )
+    parser.add_argument("--key", type=Path, help="RSA key of gramine-sgx-gen-private-key")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
