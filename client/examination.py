@@ -106,7 +106,8 @@ def _examination(
     now: int,
     open_ends: tuple[str, ...],
 ) -> Examination:
-    genuine = Check("genuine", f"{claims.kind}, below its root", f"{claims.kind}, below it", True)
+    root = f"below the root of {claims.kind}"
+    genuine = Check("genuine", root, root, passed=True)
     checks = (genuine, *own, *appraise(claims, policy, now=now, bound_to=None).checks)
     free = ", ".join(check.name for check in checks if check.expected == _ANY)
     told = list(open_ends)

@@ -21,7 +21,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from placet.client.errors import ClientError, InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
@@ -127,7 +127,12 @@ def table(
             console.print(empty)
             return
         drawn = Table(
-            *columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns)
+            # Folded, never cut: the end of a digest counts as much as its start.
+            *(Column(name, overflow="fold") for name in columns),
+            box=None,
+            pad_edge=False,
+            header_style="bold",
+            show_header=any(columns),
         )
         for row in rows:
             drawn.add_row(*(escape(str(cell)) for cell in row))
