@@ -8,7 +8,9 @@ claims; `appraise` says whether that is wanted. `verify_binding` ties it to an i
 from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
 from placet.attestation.attester import Attester
 from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
+from placet.attestation.cache import EvidenceCache
 from placet.attestation.claims import Claims
+from placet.attestation.dcap import provisioning
 from placet.attestation.errors import (
     AppraisalRefusedError,
     AttestationError,
@@ -31,6 +33,7 @@ from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
 from placet.attestation.machine import DeviceFiles, Files, probe
 from placet.attestation.measurement import measure
 from placet.attestation.policy import Policy
+from placet.attestation.quote import quote_length, strip_quote
 from placet.attestation.simulation import (
     SIMULATION_ROOT,
     SIMULATION_SIGNER,
@@ -56,6 +59,7 @@ __all__ = [
     "DeviceFiles",
     "Evidence",
     "EvidenceBindingError",
+    "EvidenceCache",
     "EvidenceDebugError",
     "EvidenceError",
     "EvidenceKindUnsupportedError",
@@ -76,7 +80,10 @@ __all__ = [
     "appraise",
     "measure",
     "probe",
+    "provisioning",
+    "quote_length",
     "report_data",
+    "strip_quote",
     "verify_appraisal",
     "verify_binding",
     "verify_evidence",

@@ -3,8 +3,10 @@
 
 It answers "genuine?" for Intel quotes below a pinned root. What a quote says is taken from the
 JSON of what was verified; the parts of the collateral read here were verified by the same call.
+dcap-qvl is asked for claims alone: whether a status or a platform is tolerated is for `appraise`.
 """
 
+import functools
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -52,32 +54,63 @@ class _Collateral(Protocol):
     def pck_crl(self) -> bytes: ...
 
 
-class _Report(Protocol):
-    """What is read of dcap_qvl.VerifiedReport."""
+class _Claims(Protocol):
+    """What is read of dcap_qvl.QuoteClaims."""
 
     def to_json(self) -> str: ...
 
 
+class _Verifier(Protocol):
+    """What is called of dcap_qvl.QuoteVerifier."""
+
+    def verify_with_policy(
+        self, raw_quote: bytes, collateral: Any, now_secs: int, policy: Any
+    ) -> _Claims: ...
+
+
+class _Quote(Protocol):
+    """What is called of dcap_qvl.Quote."""
+
+    def fmspc(self) -> str: ...
+    def ca(self) -> str: ...
+
+
 # The only names taken from dcap-qvl, with the types that its manual gives them.
 _parse: Callable[[str], _Collateral] = dcap_qvl.QuoteCollateralV3.from_json
-_verify: Callable[[bytes, Any, bytes, int], _Report] = dcap_qvl.verify_with_root_ca
+_new_verifier: Callable[[bytes | None], _Verifier] = dcap_qvl.QuoteVerifier
+_claims_only: Callable[[int], object] = dcap_qvl.QuotePolicy.claims_only
+_verifier = functools.lru_cache(maxsize=8)(_new_verifier)
+_parse_quote: Callable[[bytes], _Quote] = dcap_qvl.parse_quote
+_verify: Callable[[bytes, Any, int], object] = dcap_qvl.verify
+_verify_below: Callable[[bytes, Any, bytes, int], object] = dcap_qvl.verify_with_root_ca
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """Collateral as dcap-qvl takes it, and the oldest date of issue in it."""
+
+    collateral: _Collateral
+    issued: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What dcap-qvl found: one report, and of the collateral what policies ask about."""
+    """What dcap-qvl found: one report, and of machine and collateral what policies ask about."""
 
     kind: str  # "SgxEnclave", "TD10" or "TD15"
     report: dict[str, object]
     tcb_status: str
     advisories: tuple[str, ...]
     ppid: str
+    smt: bool | None
+    dynamic_platform: bool | None
     tcb_evaluation: int
     collateral_issued: int
+    collateral_expires: int
 
 
-def verify_quote(quote: bytes, collateral: str, root: bytes, now: int) -> Verified:
-    """Verify a DCAP quote below a DER root at `now` (Unix seconds).
+def verify_quote(quote: bytes, collateral: str, root: bytes | None, now: int) -> Verified:
+    """Verify a DCAP quote below a DER root (None: Intel's) at `now` (Unix seconds).
 
     Raises EvidenceMalformedError, EvidenceNotGenuineError, EvidenceDebugError or
     CollateralStaleError; ValueError if `now` is no date.
@@ -85,23 +118,61 @@ def verify_quote(quote: bytes, collateral: str, root: bytes, now: int) -> Verifi
     if not 0 <= now <= _LATEST:
         raise ValueError("now must be Unix seconds before the year 10000")
     parsed = _parse_collateral(collateral)
-    return _read(_call(quote, parsed, root, now), parsed)
+    return _read(_call(quote, parsed.collateral, root, now), parsed.issued)
 
 
-def _parse_collateral(collateral: str) -> _Collateral:
+def provisioning(quote: bytes) -> tuple[str, str]:
+    """See `placet.attestation.dcap.provisioning`."""
     try:
         with _no_panic():
-            return _parse(collateral)
+            parsed = _parse_quote(quote)
+            fmspc, authority = parsed.fmspc(), parsed.ca()
+    except ValueError as error:
+        raise EvidenceMalformedError("The quote holds no PCK certificate.") from error
+    _strict.hexadecimal("fmspc", fmspc.lower(), (12,), EvidenceMalformedError)
+    return fmspc.lower(), _strict.one_of(
+        "ca", authority, ("processor", "platform"), EvidenceMalformedError
+    )
+
+
+@functools.lru_cache(maxsize=16)  # every quote of a machine comes with the same text for weeks
+def _parse_collateral(text: str) -> _Parsed:
+    try:
+        with _no_panic():
+            collateral = _parse(text)
     except ValueError as error:
         raise EvidenceMalformedError("The collateral is not DCAP collateral.") from error
+    # The root's list is left out of the age: Intel renews it once a year.
+    issued = (
+        _issued(collateral.tcb_info),
+        _issued(collateral.qe_identity),
+        _last_update(collateral.pck_crl),
+    )
+    return _Parsed(collateral, min(issued))
 
 
-def _call(quote: bytes, collateral: _Collateral, root: bytes, now: int) -> str:
+def _call(quote: bytes, collateral: _Collateral, root: bytes | None, now: int) -> str:
     try:
         with _no_panic():
-            return _verify(quote, collateral, root, now).to_json()
+            policy = _claims_only(now)
+            return _verifier(root).verify_with_policy(quote, collateral, now, policy).to_json()
     except ValueError as error:
-        raise _refusal(str(error)) from error
+        raise _refusal(_words_of(error, quote, collateral, root, now)) from error
+
+
+def _words_of(
+    error: ValueError, quote: bytes, collateral: _Collateral, root: bytes | None, now: int
+) -> str:
+    """Return why dcap-qvl refused; only its older functions say the cause of a bad chain."""
+    try:
+        with _no_panic():
+            if root is None:
+                _verify(quote, collateral, now)
+            else:
+                _verify_below(quote, collateral, root, now)
+    except ValueError as cause:
+        return str(cause)
+    return str(error)
 
 
 @contextmanager
@@ -126,24 +197,32 @@ def _refusal(message: str) -> EvidenceError:
     return found(f"The evidence was refused: {detail}.", actual=detail, remedy=remedy)
 
 
-def _read(verified: str, collateral: _Collateral) -> Verified:
+def _read(verified: str, issued: int) -> Verified:
     refusal = EvidenceMalformedError
     document = _object(verified)
     reports = _strict.mapping(document.get("report"), refusal)
     if len(reports) != 1:
         raise refusal("The verifier must report one quote.")
     kind, report = next(iter(reports.items()))
-    tcb_info, qe_identity = _object(collateral.tcb_info), _object(collateral.qe_identity)
-    # The root's list is left out of the age: Intel renews it once a year.
-    issued = (_issued(tcb_info), _issued(qe_identity), _last_update(collateral.pck_crl))
+    tcb = _strict.mapping(document.get("tcb"), refusal)
+    qe = _strict.mapping(document.get("qe"), refusal)
+    platform = _strict.mapping(document.get("platform"), refusal)
+    pck = _strict.mapping(platform.get("pck"), refusal)
+    expires = (
+        _whole("earliest_expiration_date", document),
+        _whole("qe_iden_earliest_expiration_date", document),
+    )
     return Verified(
         kind=kind,
         report=_strict.mapping(report, refusal),
-        tcb_status=_strict.text("status", document.get("status"), 64, refusal),
-        advisories=_advisories(document.get("advisory_ids")),
-        ppid=_strict.hexadecimal("ppid", document.get("ppid"), (32,), refusal),
-        tcb_evaluation=min(_evaluation(tcb_info), _evaluation(qe_identity)),
-        collateral_issued=min(issued),
+        tcb_status=_strict.text("status", tcb.get("status"), 64, refusal),
+        advisories=_advisories(tcb.get("advisory_ids")),
+        ppid=_ppid(pck.get("ppid")),
+        smt=_flag("smt_enabled", pck),
+        dynamic_platform=_flag("dynamic_platform", pck),
+        tcb_evaluation=min(_whole("eval_data_number", tcb), _whole("tcb_eval_data_number", qe)),
+        collateral_issued=issued,
+        collateral_expires=min(expires),
     )
 
 
@@ -155,12 +234,27 @@ def _object(text: str) -> dict[str, object]:
     return _strict.mapping(document, EvidenceMalformedError)
 
 
-def _evaluation(document: dict[str, object]) -> int:
-    name = "tcbEvaluationDataNumber"
+def _whole(name: str, document: dict[str, object]) -> int:
     return _strict.integer(name, document.get(name), 0, MAX_INTEGER, EvidenceMalformedError)
 
 
-def _issued(document: dict[str, object]) -> int:
+def _flag(name: str, pck: dict[str, object]) -> bool | None:
+    """Read a flag of the PCK certificate: "Undefined" in those of machines with one processor."""
+    choices = {"True": True, "False": False, "Undefined": None}
+    return choices[_strict.one_of(name, pck.get(name), choices, EvidenceMalformedError)]
+
+
+def _ppid(value: object) -> str:
+    """Read 16 bytes, which are a list of numbers here."""
+    try:
+        found = bytes(cast("list[int]", value)) if isinstance(value, list) else b""
+    except (TypeError, ValueError) as error:
+        raise EvidenceMalformedError("The machine has no name.", claim="platform") from error
+    return _strict.octets("ppid", found, 16, 16, EvidenceMalformedError).hex()
+
+
+def _issued(text: str) -> int:
+    document = _object(text)
     text = _strict.text("issueDate", document.get("issueDate"), 64, EvidenceMalformedError)
     try:
         moment = datetime.fromisoformat(text)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
-The checks, in order: kind, measurement, signer, platform, debug, svn, tcb_status, advisories,
-tcb_evaluation, collateral_age, bound_to. Debug is refused whatever the policy says.
+The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
+dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_age. Debug is refused whatever
+the policy says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from placet.attestation.claims import Claims
 from placet.attestation.errors import AppraisalRefusedError
 from placet.attestation.policy import ANY, NONE, Policy
+from placet.attestation.snp.tcb import Tcb
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +56,33 @@ class Verdict:
 def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Verdict:
     """Compare claims with a policy at `now` (Unix seconds).
 
-    `bound_to` is what the enclave must have been launched for: a digest, "" for nothing, or None
-    where this is judged elsewhere (an authority judges it at each lease).
+    `bound_to` is what the enclave must have been launched for besides what the policy says of it: a
+    digest, "" for nothing, or None where this is judged elsewhere (an authority judges it at each
+    lease).
     """
+    made_for = policy.made_for(claims.measurement)
     return Verdict(
         (
             _listed("kind", policy.kinds, claims.kind),
-            _listed("measurement", policy.measurements, claims.measurement),
+            Check(
+                "measurement",
+                " or ".join(policy.measurements),
+                claims.measurement,
+                made_for is not None,
+            ),
             _listed("signer", policy.signers, claims.signer),
-            _listed("platform", policy.platforms, claims.platform),
-            Check("debug", "false", str(claims.debug).lower(), not claims.debug),
+            _exactly("product", policy.product, claims.product),
             _at_least("svn", policy.min_svn, claims.svn),
+            _exactly("debug", False, claims.debug),
+            _bound_to(policy.bound_to, bound_to, claims.bound_to, made_for or ""),
+            _listed("platform", policy.platforms, claims.platform),
+            _exactly("smt", policy.smt, claims.smt),
+            _exactly("dynamic_platform", policy.dynamic_platform, claims.dynamic_platform),
             _listed("tcb_status", policy.tcb_statuses, claims.tcb_status),
             _advisories(policy, claims),
+            _snp_tcb(policy.min_snp_tcb, claims.snp_tcb),
             _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
             _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
-            _bound_to(bound_to, claims.bound_to),
         )
     )
 
@@ -77,11 +90,13 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
 def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
     """Return the claims if every check passes; raise AppraisalRefusedError naming those that fail.
 
+    Where the policy says what enclaves of the measurement are made for, the claims returned say so.
     Arguments as for `appraise`.
     """
     verdict = appraise(claims, policy, now=now, bound_to=bound_to)
     if verdict.accepted:
-        return claims
+        made_for = policy.made_for(claims.measurement)
+        return replace(claims, bound_to=made_for) if made_for else claims
     sentences = "; ".join(
         f"{check.name} must be {check.expected} and is {check.found}" for check in verdict.failed
     )
@@ -96,9 +111,15 @@ def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str 
 
 
 def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:
-    if isinstance(allowed, str):
-        return Check(name, allowed, found, allowed == ANY)
+    if isinstance(allowed, str):  # "any", or the one word
+        return Check(name, allowed, found, allowed in (ANY, found))
     return Check(name, " or ".join(allowed), found, found in allowed)
+
+
+def _exactly(name: str, wanted: int | str, found: int | None) -> Check:
+    # None, where the hardware says nothing, satisfies "any" alone. Types count: true is not 1.
+    passed = wanted == ANY or (found is not None and (type(wanted), wanted) == (type(found), found))
+    return Check(name, _word(wanted), _word(found), passed)
 
 
 def _at_least(name: str, least: int | str, found: int) -> Check:
@@ -116,6 +137,13 @@ def _advisories(policy: Policy, claims: Claims) -> Check:
     return Check("advisories", expected, found, set(claims.advisories) <= set(policy.advisories))
 
 
+def _snp_tcb(least: str, found: str) -> Check:
+    if least == ANY or not found:
+        return Check("snp_tcb", least, found or NONE, True)
+    passed = Tcb.from_text(found).at_least(Tcb.from_text(least))
+    return Check("snp_tcb", f"at least {least} in each", found, passed)
+
+
 def _age(most: int | str, age: int) -> Check:
     found = f"{age} seconds"
     if isinstance(most, str):
@@ -124,7 +152,21 @@ def _age(most: int | str, age: int) -> Check:
     return Check("collateral_age", f"0 to {most} seconds", found, 0 <= age <= most)
 
 
-def _bound_to(expected: str | None, found: str) -> Check:
-    if expected is None:
-        return Check("bound_to", ANY, found or NONE, True)
-    return Check("bound_to", expected or NONE, found or NONE, found == expected)
+def _bound_to(
+    allowed: tuple[str, ...] | str, demanded: str | None, register: str, made_for: str
+) -> Check:
+    """Policy, caller, and what the policy says of the measurement: all must be satisfied.
+
+    The host sets the register, so for an enclave made for one digest it says that or nothing.
+    """
+    found = register or made_for
+    check = _listed("bound_to", allowed, found or NONE)
+    wanted = [one for one in (demanded, made_for or None) if one is not None]
+    if not wanted:
+        return check
+    passed = check.passed and all(found == one for one in wanted)
+    return Check("bound_to", " and ".join(one or NONE for one in wanted), found or NONE, passed)
+
+
+def _word(value: int | str | None) -> str:
+    return "unknown" if value is None else str(value).lower()

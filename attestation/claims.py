@@ -18,7 +18,9 @@ TCB_STATUSES = (
     "TDRelaunchAdvised",
     "TDRelaunchAdvisedConfigurationNeeded",
     "Revoked",
+    "Unstated",  # SNP: AMD publishes numbers and no status; policies set a minimum
 )
+RAW = "raw:"
 MAX_INTEGER = 2**53 - 1  # whole numbers that every JSON reader keeps
 
 
@@ -27,18 +29,27 @@ class Claims:
     """Made by `verify_evidence` only: what the root vouches for, not yet whether it is wanted."""
 
     kind: str
-    measurement: str  # hexadecimal: MRENCLAVE
-    signer: str  # hexadecimal: MRSIGNER
-    product: int
-    svn: int
+    measurement: str  # hexadecimal; what it covers depends on the kind, see docs/formats.md
+    signer: str  # hexadecimal: MRSIGNER; TDX: MRSIGNERSEAM
+    product: int  # ISVPRODID; 0 where the hardware has none
+    svn: int  # ISVSVN; 0 where the hardware has none
     debug: bool
-    bound_to: str  # what the enclave was launched for: sha256:..., or "" for nothing
+    # What the enclave was launched for: sha256:..., "" for nothing, or raw: and the hexadecimal of a
+    # register that holds something else, which is nobody's digest.
+    bound_to: str
     report_data: bytes  # 64 bytes, chosen by the enclave
     platform: str  # hexadecimal: the machine (PPID)
+    smt: bool | None  # more than one thread a core; None: the hardware does not say
+    dynamic_platform: bool | None  # processors may be added; None: the hardware does not say
     tcb_status: str  # one of TCB_STATUSES
     advisories: tuple[str, ...]
-    tcb_evaluation: int  # the lower of the evaluation numbers of TCB info and QE identity
-    collateral_issued: int  # Unix seconds: the oldest of TCB info, QE identity and PCK CRL
+    snp_tcb: str  # fmc.bootloader.tee.snp.microcode, the lowest relied on; "" for other hardware
+    tcb_evaluation: (
+        int  # the lower of the numbers of TCB info and QE identity; 0 where there are none
+    )
+    # Unix seconds: the oldest of TCB info, QE identity and PCK CRL; SNP: of the CRL, 0 for none.
+    collateral_issued: int
+    collateral_expires: int  # Unix seconds: the first end of validity in all that was relied on
 
     def __post_init__(self) -> None:
         refusal = EvidenceMalformedError
@@ -48,12 +59,20 @@ class Claims:
         _strict.integer("product", self.product, 0, 2**16 - 1, refusal)
         _strict.integer("svn", self.svn, 0, 2**16 - 1, refusal)
         _strict.boolean("debug", self.debug, refusal)
-        if self.bound_to:
+        if self.bound_to.startswith(RAW):
+            _strict.hexadecimal("bound_to", self.bound_to.removeprefix(RAW), (96,), refusal)
+        elif self.bound_to:
             _strict.digest("bound_to", self.bound_to, refusal)
         _strict.octets("report_data", self.report_data, 64, 64, refusal)
         _strict.hexadecimal("platform", self.platform, (32, 128), refusal)
+        for name, value in (("smt", self.smt), ("dynamic_platform", self.dynamic_platform)):
+            if value is not None:
+                _strict.boolean(name, value, refusal)
         _strict.one_of("tcb_status", self.tcb_status, TCB_STATUSES, refusal)
         for advisory in self.advisories:
             _strict.text("advisories", advisory, 64, refusal)
+        if self.snp_tcb:
+            _strict.text("snp_tcb", self.snp_tcb, 19, refusal)
         _strict.integer("tcb_evaluation", self.tcb_evaluation, 0, MAX_INTEGER, refusal)
         _strict.integer("collateral_issued", self.collateral_issued, 0, MAX_INTEGER, refusal)
+        _strict.integer("collateral_expires", self.collateral_expires, 0, MAX_INTEGER, refusal)

@@ -2,7 +2,8 @@
 """What a relying party wants of an enclave.
 
 Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
-may not. An empty list is an error; `advisories` says "none" where none is tolerated.
+may not. An empty list is an error; `advisories` says "none" where none is tolerated, and
+`bound_to` where the enclave must have been launched for nothing.
 """
 
 from collections.abc import Callable
@@ -13,11 +14,20 @@ from placet.attestation import _strict
 from placet.attestation.claims import MAX_INTEGER, MEASUREMENT_DIGITS, TCB_STATUSES
 from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.evidence import KINDS
+from placet.attestation.snp.tcb import Tcb
 
 ANY: Final = "any"
 NONE: Final = "none"
 MAX_CHOICES = 1024  # entries in one list
-_LISTS = ("kinds", "measurements", "signers", "platforms", "tcb_statuses", "advisories")
+_LISTS = (
+    "kinds",
+    "measurements",
+    "signers",
+    "bound_to",
+    "platforms",
+    "tcb_statuses",
+    "advisories",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +35,56 @@ class Policy:
     """Constructed only complete; raises PolicyMalformedError for anything left open."""
 
     kinds: tuple[str, ...]  # a simulated enclave is wanted only where "simulation" is named
-    measurements: tuple[str, ...]  # MRENCLAVE, hexadecimal
-    signers: tuple[str, ...] | Literal["any"]  # MRSIGNER, hexadecimal
-    platforms: tuple[str, ...] | Literal["any"]  # machines: PPID, hexadecimal
+    # Hexadecimal; or that, "=" and the digest that enclaves of this measurement are made for.
+    measurements: tuple[str, ...]
+    signers: tuple[str, ...] | Literal["any"]  # hexadecimal
+    product: int | Literal["any"]
+    # What it was launched for: digests; "any" leaves that to who leases, program by program.
+    bound_to: tuple[str, ...] | Literal["any", "none"]
+    platforms: tuple[str, ...] | Literal["any"]  # machines, hexadecimal
+    smt: bool | Literal["any"]
+    dynamic_platform: bool | Literal["any"]
     tcb_statuses: tuple[str, ...] | Literal["any"]
     advisories: tuple[str, ...] | Literal["any", "none"]  # those tolerated
     min_svn: int | Literal["any"]
+    # fmc.bootloader.tee.snp.microcode, each at least that; other hardware has none and satisfies it.
+    min_snp_tcb: str
     min_tcb_evaluation: int | Literal["any"]
     max_collateral_age_seconds: int | Literal["any"]
 
     def __post_init__(self) -> None:
         _choices("kinds", self.kinds, _kind, ())
-        _choices("measurements", self.measurements, _measurement, ())
+        _choices("measurements", self.measurements, _made, ())
         _choices("signers", self.signers, _measurement, (ANY,))
+        _bound("product", self.product, 0, 2**16 - 1)
+        _choices("bound_to", self.bound_to, _digest, (ANY, NONE))
         _choices("platforms", self.platforms, _platform, (ANY,))
+        _flag("smt", self.smt)
+        _flag("dynamic_platform", self.dynamic_platform)
         _choices("tcb_statuses", self.tcb_statuses, _tcb_status, (ANY,))
         _choices("advisories", self.advisories, _advisory, (ANY, NONE))
         _bound("min_svn", self.min_svn, 0, 2**16 - 1)
+        if self.min_snp_tcb != ANY:
+            Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyMalformedError))
         _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
         _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
+        if len({one.partition("=")[0] for one in self.measurements}) != len(self.measurements):
+            raise PolicyMalformedError(
+                "measurements must list each measurement once.", claim="measurements"
+            )
+
+    def made_for(self, measurement: str) -> str | None:
+        """Return the digest that enclaves of a listed measurement are made for; "" for none.
+
+        None if the measurement is not listed. Where each program has an enclave of its own (SGX under
+        Gramine, which sets no CONFIGID), the hardware reports the program by the measurement alone,
+        and which it is only a policy can say.
+        """
+        for one in self.measurements:
+            listed, _, digest = one.partition("=")
+            if listed == measurement:
+                return digest
+        return None
 
     def to_dict(self) -> dict[str, object]:
         """Return the policy as a JSON object; lists keep their order."""
@@ -88,8 +129,24 @@ def _bound(name: str, value: object, low: int, high: int) -> None:
         _strict.integer(name, value, low, high, PolicyMalformedError)
 
 
+def _flag(name: str, value: object) -> None:
+    if value != ANY:
+        _strict.boolean(name, value, PolicyMalformedError)
+
+
+def _digest(value: object) -> str:
+    return _strict.digest("bound_to", value, PolicyMalformedError)
+
+
 def _kind(value: object) -> str:
     return _strict.one_of("kinds", value, KINDS, PolicyMalformedError)
+
+
+def _made(value: object) -> str:
+    listed, equals, digest = value.partition("=") if isinstance(value, str) else (value, "", "")
+    if equals:
+        _strict.digest("measurements", digest, PolicyMalformedError)
+    return _measurement(listed) + equals + digest
 
 
 def _measurement(value: object) -> str:

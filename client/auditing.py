@@ -103,7 +103,7 @@ def attest(
     found = Identity.from_bytes(identity)
     claims = _genuine(evidence, genuine_at)
     verify_binding(claims, found, nonce, context)
-    verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
+    claims = verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
     return Attested(
         kind=claims.kind,
         measurement=claims.measurement,

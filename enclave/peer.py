@@ -80,5 +80,5 @@ def verify_peer(
         )
     claims = verify_evidence(found, now=now)
     verify_binding(claims, named, nonce, evidence_context(log, checkpoint))
-    verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
+    claims = verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
     return Peer(named, claims, found, HPKEPublicKey.from_text(named.hpke), PublicKey(named.signing))

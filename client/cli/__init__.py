@@ -9,6 +9,7 @@ import typer
 from placet.client.cli import (
     audit,
     charter,
+    collateral,
     council,
     explain,
     jobs,
@@ -31,6 +32,7 @@ for group in (setup, objects, council, jobs, audit, privacy):
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
 app.add_typer(verify.app, name="verify")
+app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")
 
 

@@ -3,12 +3,14 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+from rich.console import Console
 
 from placet.attestation import Policy
-from placet.client.artifacts import EvidenceFile, ReceiptFile, ticket_from_bytes
+from placet.client._toml import load_toml
+from placet.client.artifacts import ReceiptFile, ticket_from_bytes
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -16,11 +18,13 @@ from placet.client.cli._frame import (
     home,
     lines,
     show,
+    table,
 )
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.errors import UsageRefused
+from placet.client.examination import Examination, examine_file
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
@@ -89,31 +93,65 @@ def ticket(
 
 @command(app)
 def evidence(
-    file: Annotated[Path, typer.Argument(help="What `placet status --evidence FILE` wrote.")],
-    constitution: ConstitutionFile,
+    file: Annotated[
+        Path,
+        typer.Argument(help="What `placet status --evidence FILE` wrote, or evidence alone."),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="The policy to judge by, as TOML.")
+    ] = None,
+    constitution: Annotated[
+        Path | None, typer.Option("--constitution", help="Or a constitution, whose policy it is.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option("--role", help="Which of its policies: authority or worker.")
+    ] = "authority",
     log: LogText = "",
     at: At = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Verify an authority's evidence under a constitution; only who chose its nonce knows that it is fresh."""
-    policy = Policy.from_dict(read_constitution(constitution).evidence.authority)
-    found = EvidenceFile.from_bytes(read_artifact(file))
-    verified = found.verify(policy, now=_time(at), log=log or home().memory().log)
-    claims = verified.claims
+    """Verify evidence: every check with what was expected and found, and what was not checked."""
+    wanted = _policy(policy, constitution, role)
+    found = examine_file(read_artifact(file), wanted, now=_time(at), log=log or home().memory().log)
+    claims = found.claims
     value = {
-        "log": verified.identity.log,
+        "accepted": found.accepted,
+        "log": found.log,
         "kind": claims.kind,
         "measurement": claims.measurement,
         "tcb_status": claims.tcb_status,
-        "simulated": verified.simulated,
+        "simulated": claims.kind == "simulation",
+        "checks": found.checks,
+        "not_checked": found.not_checked,
     }
-    told = [
-        f"The evidence holds: an authority of the log {verified.identity.log}.",
-        f"Kind {claims.kind}, measurement {claims.measurement}, {claims.tcb_status}.",
+    show(value, as_json, lambda console: _draw(console, found))
+    if not found.accepted:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _policy(policy: Path | None, constitution: Path | None, role: str) -> Policy:
+    if (policy is None) == (constitution is None):
+        raise UsageRefused(
+            "Say what is wanted: --policy FILE or --constitution FILE, and one of them."
+        )
+    if policy is not None:
+        return Policy.from_dict(load_toml(policy))
+    if role not in ("authority", "worker"):
+        raise UsageRefused("--role is authority or worker.", claim="role", actual=role)
+    evidence = read_constitution(cast("Path", constitution)).evidence
+    return Policy.from_dict(evidence.authority if role == "authority" else evidence.worker)
+
+
+def _draw(console: Console, found: Examination) -> None:
+    rows = [
+        ("ok" if one.passed else "NO", one.name, one.expected, one.found) for one in found.checks
     ]
-    if verified.simulated:
-        told.append("SIMULATED: no hardware vouches for it.")
-    show(value, as_json, lines(told))
+    table(("", "check", "expected", "found"), rows, "")(console)
+    verdict = (
+        "holds, and is what is wanted" if found.accepted else "is genuine, and NOT what is wanted"
+    )
+    told = [f"Not checked: {one}" for one in found.not_checked]
+    lines([f"The evidence {verdict}.", *told])(console)
 
 
 def _digest_under(document: Constitution, proposal: bytes) -> str:

@@ -19,28 +19,48 @@ CHECKS = [
     "kind",
     "measurement",
     "signer",
-    "platform",
-    "debug",
+    "product",
     "svn",
+    "debug",
+    "bound_to",
+    "platform",
+    "smt",
+    "dynamic_platform",
     "tcb_status",
     "advisories",
+    "snp_tcb",
     "tcb_evaluation",
     "collateral_age",
-    "bound_to",
 ]
 # One change of the claims for each check, but for the age, which the clock changes.
 WRONG: dict[str, dict[str, Any]] = {
     "kind": {"kind": "sgx"},
     "measurement": {"measurement": "ab" * 32},
     "signer": {"signer": "ab" * 32},
-    "platform": {"platform": "ab" * 16},
-    "debug": {"debug": True},
+    "product": {"product": 0},
     "svn": {"svn": 0},
+    "debug": {"debug": True},
+    "platform": {"platform": "ab" * 16},
+    "smt": {"smt": True},
+    "dynamic_platform": {"dynamic_platform": None},
     "tcb_status": {"tcb_status": "OutOfDate"},
     "advisories": {"advisories": ("INTEL-SA-00615",)},
+    "snp_tcb": {"snp_tcb": "0.4.1.24.208"},
     "tcb_evaluation": {"tcb_evaluation": 0},
     "bound_to": {"bound_to": "sha256:" + "ab" * 32},
 }
+
+
+@pytest.fixture
+def claims(claims: Claims) -> Claims:
+    """The claims of a machine that says what it is, as the simulated one does not."""
+    return replace(claims, smt=False, dynamic_platform=False)
+
+
+@pytest.fixture
+def policy(policy: Policy) -> Policy:
+    """A policy that accepts them and leaves nothing open."""
+    return replace(policy, smt=False, dynamic_platform=False)
 
 
 def failed(verdict: Verdict) -> list[str]:
@@ -94,10 +114,14 @@ def test_any(claims: Claims, policy: Policy, now: int) -> None:
     open_policy = replace(
         policy,
         signers="any",
+        product="any",
         platforms="any",
+        smt="any",
+        dynamic_platform="any",
         tcb_statuses="any",
         advisories="any",
         min_svn="any",
+        min_snp_tcb="any",
         min_tcb_evaluation="any",
         max_collateral_age_seconds="any",
     )
@@ -128,6 +152,49 @@ def test_bound_to(
 ) -> None:
     changed = replace(claims, bound_to=found)
     assert appraise(changed, policy, now=now, bound_to=wanted).accepted == accepted
+
+
+def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    other = "sha256:" + "ab" * 32
+    cases: tuple[tuple[Any, str, str | None, bool], ...] = (
+        ((bound_to, other), bound_to, None, True),
+        ((bound_to, other), bound_to, bound_to, True),
+        ((bound_to, other), bound_to, other, False),
+        ((other,), bound_to, bound_to, False),
+        ((other,), "", None, False),
+        ("none", "", None, True),
+        ("none", bound_to, None, False),
+        ("none", bound_to, bound_to, False),
+        ("any", "raw:" + "ab" * 48, None, True),
+        ("any", "raw:" + "ab" * 48, bound_to, False),
+    )
+    for allowed, launched, demanded, accepted in cases:
+        wanted = replace(policy, bound_to=allowed)
+        changed = replace(claims, bound_to=launched)
+        assert appraise(changed, wanted, now=now, bound_to=demanded).accepted == accepted
+
+
+def test_made_for(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+    other = "sha256:" + "ab" * 32
+    made = replace(policy, measurements=("ee" * 32, f"{claims.measurement}={bound_to}"))
+    for register in ("", bound_to):  # the hardware reports nothing, or the same
+        found = verify_appraisal(
+            replace(claims, bound_to=register), made, now=now, bound_to=bound_to
+        )
+        assert found == replace(claims, bound_to=bound_to)
+    # The host sets the register: it cannot make one program's enclave pass for another's.
+    for wanted, register, demanded in (
+        (made, other, None),
+        (made, other, other),
+        (made, "", other),
+        (made, "", ""),
+        (replace(made, bound_to="none"), "", None),
+        (replace(made, bound_to=(other,)), "", None),
+    ):
+        changed = replace(claims, bound_to=register)
+        assert failed(appraise(changed, wanted, now=now, bound_to=demanded)) == ["bound_to"]
+    nobody = replace(claims, measurement="ab" * 32, bound_to="")
+    assert failed(appraise(nobody, made, now=now, bound_to=None)) == ["measurement"]
 
 
 def test_verdict_is_no_truth_value(claims: Claims, policy: Policy, now: int) -> None:

@@ -12,16 +12,23 @@ from placet.attestation import Policy, PolicyMalformedError
 
 PLAIN: dict[str, object] = {
     "kinds": ["simulation", "sgx"],
-    "measurements": ["aa" * 32, "bb" * 48],
+    "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],
+    "product": 7,
+    "bound_to": ["sha256:" + "ee" * 32],
     "platforms": ["dd" * 16],
+    "smt": False,
+    "dynamic_platform": True,
     "tcb_statuses": ["UpToDate", "SWHardeningNeeded"],
     "advisories": ["INTEL-SA-00615"],
     "min_svn": 1,
+    "min_snp_tcb": "0.3.0.20.209",
     "min_tcb_evaluation": 17,
     "max_collateral_age_seconds": 3600,
 }
-LISTS = ["kinds", "measurements", "signers", "platforms", "tcb_statuses", "advisories"]
+LISTS = [name for name, value in PLAIN.items() if isinstance(value, list)]
+FLAGS = ("smt", "dynamic_platform")
+MAY_BE_NONE = ("bound_to", "advisories")
 MAY_BE_ANY = [name for name in PLAIN if name not in ("kinds", "measurements")]
 
 
@@ -41,6 +48,8 @@ def test_missing(name: str) -> None:
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("value", [None, True, -1, 1.5, "", "Any", {}, "none ", [None], [[]]])
 def test_wrong_type(name: str, value: object) -> None:
+    if name in FLAGS and value is True:
+        return
     with pytest.raises(PolicyMalformedError):
         Policy.from_dict(PLAIN | {name: value})
 
@@ -60,22 +69,32 @@ def test_never_any(name: str, value: object) -> None:
         Policy.from_dict(PLAIN | {name: value})
 
 
-@pytest.mark.parametrize("name", [name for name in PLAIN if name != "advisories"])
-def test_none_is_for_advisories(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in PLAIN if name not in MAY_BE_NONE])
+def test_none_is_a_word_of_few(name: str) -> None:
     with pytest.raises(PolicyMalformedError):
         Policy.from_dict(PLAIN | {name: "none"})
-    assert Policy.from_dict(PLAIN | {"advisories": "none"}).advisories == "none"
+    words = dict.fromkeys(MAY_BE_NONE, "none")
+    assert Policy.from_dict(PLAIN | words).to_dict() == PLAIN | words
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("min_svn", 65536),
+        ("product", 65536),
+        ("min_snp_tcb", "3.0.20.209"),
+        ("min_snp_tcb", "0.3.0.20.256"),
+        ("min_snp_tcb", "0.3.0.020.2"),
+        ("bound_to", ["ee" * 32]),
+        ("smt", 0),
         ("max_collateral_age_seconds", 0),
         ("min_tcb_evaluation", 2**53),
         ("kinds", ["nitro"]),
         ("measurements", ["aa" * 31]),
         ("measurements", ["AA" * 32]),
+        ("measurements", ["aa" * 32 + "=" + "ff" * 32]),
+        ("measurements", ["aa" * 32 + "="]),
+        ("measurements", ["aa" * 32, "aa" * 32 + "=sha256:" + "ff" * 32]),
         ("tcb_statuses", ["Up To Date"]),
     ],
 )

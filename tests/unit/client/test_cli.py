@@ -4,6 +4,7 @@
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from placet.attestation import SIMULATION_SIGNER, measure
-from placet.client import Client, Home, Keys
+from placet.client import Client, EvidenceFile, Home, Keys
 from placet.client.cli import app
 from placet.client.errors import Refused
 from placet.client.objects import SealedObject
@@ -53,12 +54,14 @@ COMMANDS = [
     "charter",
     "constitution",
     "verify",
+    "collateral",
     "explain",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
     "verify": ("receipt", "ticket", "evidence"),
+    "collateral": ("fetch",),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }
 
@@ -194,6 +197,40 @@ def test_verify_evidence_offline(run: Run, council: str) -> None:
     run("status", "--evidence", "evidence.json")
     found = run("verify", "evidence", "evidence.json", "--constitution", "constitution.toml")
     assert (found["kind"], found["simulated"], found["log"]) == ("simulation", True, council)
+    assert found["accepted"]
+    assert {"genuine", "report_data", "measurement"} <= {c["name"] for c in found["checks"]}
+
+
+def test_evidence_by_a_policy(run: Run, council: str, folder: Path, client: Client) -> None:
+    run("status", "--evidence", "evidence.json")
+    wanted = client.council().newest.document.evidence.authority
+    (folder / "policy.toml").write_text(toml(wanted))
+    line = ["verify", "evidence", "evidence.json", "--policy", "policy.toml"]
+    assert run(*line)["accepted"] is True
+    shown = run(*line, text=True)
+    assert "SIMULATED" in shown and "Not checked: That it is fresh" in shown
+    # Everything that is wrong is shown, not only what is wrong first.
+    (folder / "policy.toml").write_text(toml({**wanted, "kinds": ["sgx"], "min_svn": 9}))
+    found = run(*line, code=1)
+    assert [c["name"] for c in found["checks"] if not c["passed"]] == ["kind", "svn"]
+    assert "NOT what is wanted" in run(*line, code=1, text=True)
+    # Evidence alone speaks for nobody.
+    held = EvidenceFile.from_bytes((folder / "evidence.json").read_bytes())
+    (folder / "alone.json").write_bytes(held.evidence)
+    alone = run("verify", "evidence", "alone.json", "--policy", "policy.toml", code=1)
+    assert "Whom it speaks for" in alone["not_checked"][0]
+    other = replace(held, nonce=bytes(32))
+    (folder / "other.json").write_bytes(other.to_bytes())
+    found = run("verify", "evidence", "other.json", "--constitution", "constitution.toml", code=1)
+    assert [c["name"] for c in found["checks"] if not c["passed"]] == ["report_data"]
+    run("verify", "evidence", "evidence.json", code=2)
+    run(*line, "--constitution", "constitution.toml", code=2)
+    run(*line, "--at", "2090-01-01T00:00:00Z", code=1)
+
+
+def toml(values: dict[str, Any]) -> str:
+    """The few kinds of values of a policy, as TOML: its literals are JSON's here."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def test_stops(run: Run, approved: str, folder: Path) -> None:
