@@ -21,7 +21,8 @@ KEY ?=
 
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
-BENCHES ?= $(filter-out bench/_%,$(wildcard bench/*.py))
+# The aggregation's has a target of its own, because it installs the peers.
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py,$(wildcard bench/*.py))
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -29,9 +30,9 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo test check bench fix clean proto lock sanitize generate need gramine launcher
+.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z]+: .*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story on this machine, simulated (STATE=folder keeps its files; LAUNCHER=gramine-direct)
 	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) --manifests build/gramine/simulated $(if $(STATE),--state '$(STATE)') $(ARGS)
@@ -39,6 +40,9 @@ demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story o
 launcher: setup
 	@$(BIN)/python examples/demo.py --launcher '$(LAUNCHER)' --ask
 	$(MAKE) gramine OUT=build/gramine/simulated ARGS=--simulated
+
+demo-federation: setup ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
+	$(BIN)/python examples/federation.py $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 test: setup ## all tests
 	$(BIN)/pytest $(ARGS)
@@ -55,6 +59,11 @@ check: setup build/typing/placet generate ## format, lint, layers, types, and st
 bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
 
+# One thread is claimed, so numpy gets one; ours takes as many as it is told.
+bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (ARGS='--passes 3')
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python bench/aggregation.py --out build/aggregation.jsonl $(ARGS)
+	build/peers/bin/python bench/peers/plot.py build/aggregation.jsonl build/aggregation.png
+
 fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -70,9 +79,10 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	rm -rf build/sanitize && mkdir -p build/sanitize/placet
 	ln -s $(addprefix $(CURDIR)/,$(filter-out enclave,$(COMPONENTS))) build/sanitize/placet/
 	cp -r enclave build/sanitize/placet/ && rm -f build/sanitize/placet/enclave/*.so
-	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -Wall -Wextra -fvisibility=hidden \
+	aead=$$(echo '#include <intel-ipsec-mb.h>' | $${CC:-cc} -E -x c - >/dev/null 2>&1 && echo '-DPLACET_WITH_IPSEC_MB -lIPSec_MB' || echo -lcrypto); \
+	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -ffp-contract=off -Wall -Wextra -fvisibility=hidden \
 	  -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c \
+	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $$aead \
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
@@ -109,6 +119,8 @@ need:
 	  || { echo 'There is no C compiler. Install one (Debian: gcc libc6-dev), or name it in CC.' >&2; exit 1; }
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
 	  || { echo 'Python.h is missing for $(PYTHON). Install the headers (Debian: python3-dev).' >&2; exit 1; }
+	@printf '#include <openssl/opensslv.h>\n#if OPENSSL_VERSION_MAJOR < 3\n#error old\n#endif\n' | $${CC:-cc} -E -x c - >/dev/null 2>&1 \
+	  || { echo 'The headers of OpenSSL 3 are missing. Install them (Debian: libssl-dev; and libipsec-mb-dev, for speed, on x86-64).' >&2; exit 1; }
 
 $(VENV)/.locked: requirements/dev.txt | need
 	$(PYTHON) -m venv --clear $(VENV)
@@ -141,6 +153,12 @@ generate: build/codegen/.locked
 	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
 	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
 
+# The peers pin much that Placet does not, so they have a venv of their own; numpy and the plots are theirs too.
+build/peers/.locked: requirements/peers.txt | need
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/bin/python $(PIP) install --no-deps --require-hashes -r requirements/peers.txt
+	touch $@
+
 build/lock/.locked: requirements/lock.txt | need
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
@@ -154,5 +172,6 @@ lock: build/lock/.locked ## resolve the locks again, to the newest versions that
 	$(COMPILE) pyproject.toml --extra host --group dev -o requirements/dev.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
+	$(COMPILE) --group peers -o requirements/peers.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["enclave"], sep="\n")' \
 	  | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt

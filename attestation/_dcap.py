@@ -79,7 +79,6 @@ class _Quote(Protocol):
 _parse: Callable[[str], _Collateral] = dcap_qvl.QuoteCollateralV3.from_json
 _new_verifier: Callable[[bytes | None], _Verifier] = dcap_qvl.QuoteVerifier
 _claims_only: Callable[[int], object] = dcap_qvl.QuotePolicy.claims_only
-_verifier = functools.lru_cache(maxsize=8)(_new_verifier)
 _parse_quote: Callable[[bytes], _Quote] = dcap_qvl.parse_quote
 _verify: Callable[[bytes, Any, int], object] = dcap_qvl.verify
 _verify_below: Callable[[bytes, Any, bytes, int], object] = dcap_qvl.verify_with_root_ca
@@ -158,6 +157,11 @@ def _call(quote: bytes, collateral: _Collateral, root: bytes | None, now: int) -
             return _verifier(root).verify_with_policy(quote, collateral, now, policy).to_json()
     except ValueError as error:
         raise _refusal(_words_of(error, quote, collateral, root, now)) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _verifier(root: bytes | None) -> _Verifier:
+    return _new_verifier(root)
 
 
 def _words_of(

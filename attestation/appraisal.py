@@ -2,8 +2,8 @@
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
 The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
-dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_age. Debug is refused whatever
-the policy says.
+dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_age, collateral_left.
+Whatever the policy says, debug is refused, and claims whose collateral has expired since.
 """
 
 from dataclasses import dataclass, replace
@@ -83,6 +83,7 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
             _snp_tcb(policy.min_snp_tcb, claims.snp_tcb),
             _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
             _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
+            _valid(claims.collateral_expires - now),
         )
     )
 
@@ -114,6 +115,11 @@ def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:
     if isinstance(allowed, str):  # "any", or the one word
         return Check(name, allowed, found, allowed in (ANY, found))
     return Check(name, " or ".join(allowed), found, found in allowed)
+
+
+def _valid(left: int) -> Check:
+    # Claims are kept and appraised again: they are worth nothing once what they rely on has expired.
+    return Check("collateral_left", "more than 0 seconds", f"{left} seconds", left > 0)
 
 
 def _exactly(name: str, wanted: int | str, found: int | None) -> Check:

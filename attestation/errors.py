@@ -5,7 +5,6 @@ AttestationError
 ├── IdentityMalformedError         an identity document that cannot be read
 ├── EvidenceError                  evidence that is not believed
 │   ├── EvidenceMalformedError     it cannot be read
-│   ├── EvidenceKindUnsupportedError   no verifier for this kind is built in
 │   ├── EvidenceNotGenuineError    a signature, certificate or revocation check failed
 │   ├── EvidenceDebugError         the enclave can be read by a debugger
 │   ├── CollateralStaleError       the collateral is not valid at the time of the check
@@ -52,12 +51,6 @@ class EvidenceMalformedError(EvidenceError):
     """Evidence, quote or collateral cannot be read."""
 
     reason = "EVIDENCE_MALFORMED"
-
-
-class EvidenceKindUnsupportedError(EvidenceError):
-    """The kind of evidence has no verifier here."""
-
-    reason = "EVIDENCE_KIND_UNSUPPORTED"
 
 
 class EvidenceNotGenuineError(EvidenceError):

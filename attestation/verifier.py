@@ -3,7 +3,7 @@
 
 Steps for a quote of Intel's (`simulation` takes the same road below a root of its own):
 
-1. the kind has a verifier here;
+1. the kind, which evidence has one of, names the verifier;
 2. the quote ends where its own length says: hardware pads some quotes, whoever makes evidence
    strips that (`strip_quote`), and bytes that no signature covers are refused here;
 3. dcap-qvl verifies signatures, certificates, revocation, QE identity, TCB and the dates;
@@ -19,7 +19,6 @@ from typing import Final
 
 from placet.attestation.claims import Claims
 from placet.attestation.dcap import verify_dcap
-from placet.attestation.errors import EvidenceKindUnsupportedError
 from placet.attestation.evidence import Evidence
 from placet.attestation.simulation.root import SIMULATION_ROOT
 from placet.attestation.snp import verify_snp
@@ -28,19 +27,10 @@ from placet.attestation.snp import verify_snp
 def verify_evidence(evidence: Evidence, *, now: int) -> Claims:
     """Return what genuine evidence says at `now` (Unix seconds).
 
-    Raises a kind of EvidenceError: EvidenceKindUnsupportedError, EvidenceMalformedError,
-    EvidenceNotGenuineError, EvidenceDebugError or CollateralStaleError.
+    Raises a kind of EvidenceError: EvidenceMalformedError, EvidenceNotGenuineError,
+    EvidenceDebugError or CollateralStaleError.
     """
-    verify = _VERIFIERS.get(evidence.kind)  # 1
-    if verify is None:
-        raise EvidenceKindUnsupportedError(
-            f"Evidence of kind {evidence.kind} cannot be verified by this version.",
-            claim="kind",
-            expected=", ".join(_VERIFIERS),
-            actual=evidence.kind,
-            remedy="use a version that has a verifier for this hardware",
-        )
-    return verify(evidence, now)
+    return _VERIFIERS[evidence.kind](evidence, now)  # 1
 
 
 def _verify_simulation(evidence: Evidence, now: int) -> Claims:

@@ -7,11 +7,14 @@
         client.wait(job.id)
         client.result(job.id, keys, Path("out"))
 
+Federated training is in `placet.client.federated`.
+
 Nothing a host says is believed where something better vouches for it: the council's signatures, the log's key, the
 enclave's evidence. Errors are drawn as a tree in `errors.py`.
 """
 
 from placet.client._grants import Terms
+from placet.client._sync_federations import Federation, Round
 from placet.client.aio import AsyncClient
 from placet.client.artifacts import (
     EvidenceFile,
@@ -33,6 +36,7 @@ from placet.client.errors import (
     PinMismatch,
     Refused,
     SettingMissing,
+    StateRefused,
     Unreachable,
     UsageRefused,
 )
@@ -72,6 +76,7 @@ __all__ = [
     "ClientError",
     "Council",
     "EvidenceFile",
+    "Federation",
     "FileRefused",
     "Home",
     "HostStatus",
@@ -90,8 +95,10 @@ __all__ = [
     "Recorded",
     "Refused",
     "Result",
+    "Round",
     "SealedObject",
     "SettingMissing",
+    "StateRefused",
     "Terms",
     "Unreachable",
     "UsageRefused",

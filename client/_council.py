@@ -12,12 +12,14 @@ from placet.governance.documents import (
     Amendment,
     Ballot,
     Constitution,
+    Federate,
     Job,
     Proposal,
     Stop,
     StopAction,
     Vote,
 )
+from placet.governance.documents.rule import Action
 from placet.governance.envelope import inspect, sign
 from placet.governance.evaluate import (
     Ticket,
@@ -28,6 +30,7 @@ from placet.governance.evaluate import (
 from placet.proto.v1 import common_pb2, governance_pb2, keys_pb2
 
 BALLOT_LIFETIME = 30 * 86400
+_ACTIONS: dict[type, Action] = {Job: "job", Federate: "federate", Amendment: "amend"}
 
 RecordMethod = Method[governance_pb2.DocumentRequest, common_pb2.Committed]
 
@@ -38,7 +41,7 @@ class CouncilOperations(TrustOperations):
     async def propose(
         self,
         keys: Keys,
-        body: Job | Amendment,
+        body: Job | Federate | Amendment,
         *,
         purpose: str,
         reason: str,
@@ -48,14 +51,15 @@ class CouncilOperations(TrustOperations):
     ) -> Recorded:
         """Sign a proposal under the constitution in force and record it. Times are Unix seconds.
 
-        The program's bundle has to be put before a job is submitted, not before it is proposed.
+        The program's bundle has to be put before a job is submitted, not before it is proposed. A federation has one use
+        a round.
         """
         council = await self.council()
         proposal = Proposal(
             header=await self._session.header(),
             constitution=council.newest.digest,
             proposer=keys.id,
-            action="job" if isinstance(body, Job) else "amend",
+            action=_ACTIONS[type(body)],
             purpose=purpose,
             reason=reason,
             not_before=not_before,

@@ -2,6 +2,7 @@
 """Reading the log: entries with proof that they are in it, and documents by digest."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from placet.client._calls import translated
 from placet.client._channel import METADATA
@@ -19,9 +20,18 @@ from placet.governance.log import (
     leaf_hash,
     verify_inclusion,
 )
+from placet.governance.state import State
 from placet.proto.v1 import common_pb2, log_pb2
 
 _STREAM_TIMEOUT = 600.0
+
+
+@dataclass(slots=True)
+class Replay:
+    """The log as far as it was read: its tree, and the state that it folds to. Changed by `LogOperations.replay` alone."""
+
+    tree: Tree = field(default_factory=Tree)
+    state: State = field(default_factory=State)
 
 
 class LogOperations:
@@ -55,11 +65,34 @@ class LogOperations:
             tree.append(leaf_hash(entry))
             found.append(entry)
         if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
-            raise LogForkedError(
-                "The entries that the host gives are not those of the checkpoint; keep both and report it to the organisations.",
-                claim=f"{checkpoint.size} entries",
-            )
+            raise _forked(checkpoint)
         return tuple(found)
+
+    async def replay(self, known: Replay) -> State:
+        """Read on to the newest checkpoint: the state that every entry up to there folds to.
+
+        Nothing is judged again (that is `audit`); but that the log's key has signed just these entries is verified, so
+        the state is the authority's word and not the host's. Raises `LogForkedError`, `EntryInvalid` or `AnswerMalformed`.
+        """
+        checkpoint = await self.checkpoint()
+        start = known.tree.size
+        if checkpoint.size <= start:
+            return known.state
+        found = [entry async for entry in self._stream(start, checkpoint.size)]
+        if len(found) != checkpoint.size - start:
+            raise AnswerMalformed("The host ended the log's entries early. Try again.")
+        known.tree.extend(map(leaf_hash, found))
+        if known.tree.root() != checkpoint.root:
+            raise _forked(checkpoint)
+        for entry in found:
+            try:
+                known.state.apply(parse_object(entry, MAX_ENTRY_BYTES))
+            except (KeyError, IndexError, TypeError):
+                raise EntryInvalid(
+                    "The log has an entry that this version does not know. Use a client of the authority's version.",
+                    claim=f"entry {known.state.size}",
+                ) from None
+        return known.state
 
     async def entry(self, index: int, checkpoint: Checkpoint) -> bytes:
         """One entry with proof. Raises `ProofInvalidError` or `AnswerMalformed`."""
@@ -114,3 +147,10 @@ class LogOperations:
                             "The host gave more of the log than it was asked for."
                         )
                     yield entry
+
+
+def _forked(checkpoint: Checkpoint) -> LogForkedError:
+    return LogForkedError(
+        "The entries that the host gives are not those of the checkpoint; keep both and report it to the organisations.",
+        claim=f"{checkpoint.size} entries",
+    )

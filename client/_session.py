@@ -31,6 +31,7 @@ from placet.governance.log import (
 )
 from placet.proto.v1 import (
     blobs_pb2_grpc,
+    federations_pb2_grpc,
     governance_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
@@ -71,6 +72,7 @@ class Session:
         self.channel = channel
         self.memory = memory
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
+        self.federations = federations_pb2_grpc.FederationsStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)
         self.jobs = jobs_pb2_grpc.JobsStub(channel)
         self.keys = keys_pb2_grpc.KeysStub(channel)
@@ -128,6 +130,13 @@ class Session:
     async def header(self) -> Header:
         """A header for a new document: the log, and the newest checkpoint."""
         newest = await self.checkpoint()
+        return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
+
+    async def known_header(self) -> Header:
+        """The same from what is known already, where anything is: for who has just read the log."""
+        newest = self.memory.newest()
+        if newest is None:
+            return await self.header()
         return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
 
     async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:

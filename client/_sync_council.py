@@ -11,7 +11,7 @@ from placet.client.records import ProposalItem, ProposalRecord, Recorded
 from placet.client.verify import Council, VerifiedAuthority
 from placet.governance.account import Account
 from placet.governance.audit import AuditReport
-from placet.governance.documents import Amendment, Constitution, Job, StopAction, Vote
+from placet.governance.documents import Amendment, Constitution, Federate, Job, StopAction, Vote
 from placet.governance.evaluate import Ticket
 from placet.governance.log import Checkpoint
 
@@ -76,7 +76,7 @@ class SyncCouncil:
     def propose(
         self,
         keys: Keys,
-        body: Job | Amendment,
+        body: Job | Federate | Amendment,
         *,
         purpose: str,
         reason: str,

@@ -44,6 +44,26 @@ def take(values: Json, path: Path, name: str, kind: type, *default: Any) -> Any:
     return value
 
 
+def take_action(values: Json, path: Path, action: str) -> None:
+    """What the file asks for, where it says so. Raises `FileRefused` if it is something else."""
+    found = take(values, path, "action", str, action)
+    if found != action:
+        raise FileRefused(
+            f"In {path} the action must be {action!r} here, and is {found!r}.",
+            claim="action",
+            expected=action,
+            actual=found[:40],
+        )
+
+
+def take_window(values: Json, path: Path, now: int) -> tuple[int, int]:
+    """From when and until when, in Unix seconds."""
+    not_before: int = take(values, path, "not_before", int, now)
+    if "not_after" in values:
+        return not_before, take(values, path, "not_after", int)
+    return not_before, not_before + take(values, path, "valid_for_seconds", int)
+
+
 def nothing_left(values: Json, path: Path) -> None:
     """Refuse fields that nobody took: a misspelt word must not be silently without effect."""
     if values:

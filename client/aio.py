@@ -49,7 +49,9 @@ class AsyncClient(AuditOperations):
     async def at_home(cls, home: Home) -> Self:
         """Connect to the host of a home folder, with its memory."""
         address, pin = home.host()
-        return await cls.connect(address, pin, memory=home.memory())
+        made = await cls.connect(address, pin, memory=home.memory())
+        made.outbox = home.outbox
+        return made
 
     async def close(self) -> None:
         """End the connection; calls that run are cancelled."""

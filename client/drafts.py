@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents drafted in TOML: constitutions, grants, jobs. `placet init` writes a commented template of each."""
+"""Documents drafted in TOML: constitutions, grants, jobs. Federations are in federated/drafts.py. `placet init` writes a commented template of each."""
 
 import secrets
 from dataclasses import dataclass
@@ -8,7 +8,15 @@ from typing import Any, cast
 
 from placet.attestation import AttestationError, Policy
 from placet.client._grants import Terms
-from placet.client._toml import hpke_key, load_toml, nothing_left, signing_key, take
+from placet.client._toml import (
+    hpke_key,
+    load_toml,
+    nothing_left,
+    signing_key,
+    take,
+    take_action,
+    take_window,
+)
 from placet.client.bundles import Bundle, build_bundle
 from placet.client.errors import FileRefused
 from placet.client.objects import SealedObject
@@ -106,12 +114,9 @@ def load_job(path: Path, now: int) -> JobDraft:
     Raises `FileRefused` or `DocumentMalformed`, naming the field.
     """
     values, folder = load_toml(path), path.parent
+    take_action(values, path, "job")
     bundle = build_bundle(folder / take(values, path, "program", str))
-    not_before: int = take(values, path, "not_before", int, now)
-    if "not_after" in values:
-        not_after: int = take(values, path, "not_after", int)
-    else:
-        not_after = not_before + take(values, path, "valid_for_seconds", int)
+    not_before, not_after = take_window(values, path, now)
     draft = JobDraft(
         body=_job(values, path, bundle),
         bundle=bundle,

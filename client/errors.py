@@ -7,7 +7,7 @@
     │     HostUnreachable, CallTimedOut, PinMismatch
     ├── AnswerMalformed    an answer that does not have the form of the contract, or contradicts the request
     └── InputRefused
-          FileRefused, KeyFileRefused, PassphraseWrong, SettingMissing, UsageRefused
+          FileRefused, KeyFileRefused, PassphraseWrong, SettingMissing, StateRefused, UsageRefused
 
 What a client finds out by itself is raised by the component that judged it: placet.governance, placet.governance.log,
 placet.attestation and placet.sealing. All of them, like these, have `reason` and `details` (keys among claim, expected,
@@ -92,6 +92,12 @@ class SettingMissing(InputRefused):
     """Something that has to be configured is not."""
 
     reason = "SETTING_MISSING"
+
+
+class StateRefused(InputRefused):
+    """A model's state that does not fit the federation, or has values that nobody could use."""
+
+    reason = "STATE_REFUSED"
 
 
 class UsageRefused(InputRefused):

@@ -3,6 +3,7 @@
 
     config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
     log.json      the pinned log and the newest checkpoint seen (memory.py)
+    outbox/       sealed updates of federations whose receipts are not there yet (federated/updates.py)
 
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
 """
@@ -66,6 +67,11 @@ class Home:
             ) from None
         _check(host, pin, self.config)
         return host, pin
+
+    @property
+    def outbox(self) -> Path:
+        """Where sealed updates wait for their receipts."""
+        return self.folder / "outbox"
 
     def memory(self) -> CheckpointMemory:
         """What was seen of the log."""

@@ -9,14 +9,14 @@
 Progress callbacks are called from that thread. Each method does what its namesake in `AsyncClient` says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from placet.client._grants import Terms
 from placet.client._portal import Portal
-from placet.client._sync_council import SyncCouncil
+from placet.client._sync_federations import SyncFederations
 from placet.client.aio import AsyncClient
 from placet.client.artifacts import ReceiptFile
 from placet.client.home import Home
@@ -30,24 +30,27 @@ from placet.governance.keys import PublicKey
 from placet.sealing import ObjectDescriptor, StreamKey
 
 
-class Client(SyncCouncil):
+class Client(SyncFederations):
     """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a context."""
 
     @classmethod
     def connect(cls, address: str, pin: str, *, memory: CheckpointMemory | None = None) -> Self:
         """See `AsyncClient.connect`."""
-        portal = Portal()
-        try:
-            return cls(portal, portal.run(AsyncClient.connect(address, pin, memory=memory)))
-        except BaseException:
-            portal.close()
-            raise
+        return cls._opened(AsyncClient.connect(address, pin, memory=memory))
 
     @classmethod
     def at_home(cls, home: Home) -> Self:
         """See `AsyncClient.at_home`."""
-        address, pin = home.host()
-        return cls.connect(address, pin, memory=home.memory())
+        return cls._opened(AsyncClient.at_home(home))
+
+    @classmethod
+    def _opened(cls, connecting: Coroutine[Any, Any, AsyncClient]) -> Self:
+        portal = Portal()
+        try:
+            return cls(portal, portal.run(connecting))
+        except BaseException:
+            portal.close()
+            raise
 
     def close(self) -> None:
         """End the connection and the thread."""

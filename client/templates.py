@@ -121,6 +121,7 @@ join_seconds = 3600         # how long a worker may wait for its lease
 
 _JOB = """\
 # A job that the council is asked to let run: `placet propose job.toml`.
+action = "job"
 # A folder with main.py, which has `def main(job)`; or one Python file. Its bytes are pinned by the proposal.
 program = "program"
 purpose = "research"
@@ -154,6 +155,52 @@ max_bytes = 1048576
 [[recipients]]
 id = "analyst"
 key = "analyst.pub.json"
+"""
+
+_FEDERATION = """\
+# A federation that the council is asked to let happen: `placet propose federation.toml`.
+action = "federate"
+purpose = "research"
+reason = \"\"\"
+WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
+\"\"\"
+# From when and until when rounds may be held: not_before (else: now) and not_after, or:
+valid_for_seconds = 604800
+
+# Who may send updates: ids of seats or parties in the constitution, and the labels of the data they train on.
+roster = ["hospital-a", "hospital-b", "hospital-c"]
+labels = ["health"]
+rounds = 15
+# Organisations whose updates must count, or nothing is released. Against clients that collude only noise protects.
+smallest_cohort = 3
+# A round is closed when everybody has sent, or after this time.
+round_seconds = 3600
+
+# Numbers that may be broken are text: "1", "0.5", "1e-3".
+clip = "1"                   # bound of an update's length (L2 norm)
+noise = "none"               # or the standard deviation of the noise on the sum, in units of clip: "1.1"
+rule = "mean"                # or "median"; or { rule = "trimmed-mean", trimmed_percent = 10 },
+                             # { rule = "krum", byzantine = 1, selected = 3 }
+largest_weight = 10000       # the most that an update may count for; 1 with noise, and for every rule but mean
+rate = "1"                   # what the aggregate is multiplied by before it is added to the model
+quarantine_rounds = 2        # how many rounds a client sits out after an update that broke these terms
+
+# How often the aggregation of a round may be tried, and how long it may take.
+attempts = 2
+deadline_seconds = 600
+
+# The model's arrays. `like` takes names and shapes from a .safetensors or .npz file; or list them as [[layout.tensors]]
+# with name and shape.
+[layout]
+like = "model.safetensors"
+encoding = "float32"         # of an update: float32, float16, bfloat16, int8
+segment_bytes = 65536
+
+# The initial model, sealed and granted like data: `placet federation vector model.safetensors` writes its plaintext.
+# Without this table the first round starts from zeros.
+# [model]
+# object = "model.object.json"
+# owner = "hospital-a"
 """
 
 _GRANT = """\
@@ -192,6 +239,11 @@ def constitution_template(authority: str, worker: str, signer: str) -> str:
 def job_template() -> str:
     """job.toml."""
     return _JOB
+
+
+def federation_template() -> str:
+    """federation.toml."""
+    return _FEDERATION
 
 
 def grant_template() -> str:

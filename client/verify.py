@@ -20,7 +20,18 @@ from placet.attestation import (
 )
 from placet.governance.codec import parse_object
 from placet.governance.contexts import evidence_context
-from placet.governance.documents import Charged, Charter, Constitution, Proposal, Receipt
+from placet.governance.documents import (
+    Charged,
+    Charter,
+    Constitution,
+    Cost,
+    Federate,
+    Job,
+    Proposal,
+    Receipt,
+)
+from placet.governance.documents.federation import FEDERATED_AVERAGE
+from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     OtherConstitution,
@@ -28,6 +39,7 @@ from placet.governance.errors import (
     ReceiptInvalid,
 )
 from placet.governance.evaluate import InForce
+from placet.governance.federation import release_cost
 from placet.governance.founding import verify_succession
 from placet.governance.grants import charges_of
 from placet.governance.keys import PublicKey
@@ -157,7 +169,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
 
     1. It is signed by the key of `log` (a verifier key's text), and names that log.
     2. The entry is in the log, at the place that the receipt names.
-    3. The entry is the release of this receipt, lease, proposal and job.
+    3. The entry is the release of this receipt, lease, proposal and job; for a federation the aggregate of its round.
     """
     key = VerifierKey.from_text(log)
     signer = log_signing_key(key)
@@ -171,7 +183,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
         raise _invalid("entry", str(said.entry), str(index))
     recorded = parse_object(entry, _MAX_ENTRY)  # 3
     expected = {
-        "kind": "release",
+        "kind": "aggregate" if said.program == FEDERATED_AVERAGE else "release",
         "receipt": signed.digest,
         "lease": said.lease,
         "proposal": said.proposal,
@@ -185,7 +197,7 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
 
 def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> VerifiedReceipt:
     """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients, cost."""
-    said, body = receipt.receipt.predicate, proposal.document.job
+    said, body = receipt.receipt.predicate, proposal.document.work
     sizes = {name: padded_length(output.max_bytes) for name, output in body.outputs.items()}
     checks: tuple[tuple[str, object, object], ...] = (
         ("proposal", proposal.digest, said.proposal),
@@ -195,13 +207,30 @@ def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> Veri
         ("parameters", _exact(body.parameters), _exact(said.parameters)),
         ("inputs", {name: i.object.digest for name, i in body.inputs.items()}, said.inputs),
         ("outputs", sizes, {name: d.length for name, d in said.outputs.items()}),
-        ("recipients", sorted(r.id for r in body.recipients), sorted(said.recipients)),
-        ("privacy", Charged(charges_of(proposal.document), body.privacy is not None), said.privacy),
+        ("recipients", _recipients(body), sorted(said.recipients)),
+        ("privacy", _charged(proposal.document, said.privacy), said.privacy),
     )
     for claim, expected, actual in checks:
         if expected != actual:
             raise _invalid(claim, str(expected), str(actual))
     return receipt
+
+
+def _recipients(body: Work) -> list[str]:
+    """Who may have what is released: a federation's roster, as for a job those whom it names."""
+    if isinstance(body, Federate):
+        return sorted(body.roster)
+    return sorted(recipient.id for recipient in body.recipients)
+
+
+def _charged(proposal: Proposal, said: Charged) -> Charged:
+    """What the release had to cost. Which clients' updates counted is the log's to say: each of them pays for it."""
+    owners, body = charges_of(proposal), proposal.body
+    clients: dict[str, Cost] = {}
+    if isinstance(body, Federate):
+        clients = dict.fromkeys(said.charges.keys() & set(body.roster), release_cost(body))
+    # An owner of the initial model who sends updates pays without bound, which nothing adds to.
+    return Charged({**clients, **owners}, isinstance(body, Job) and body.privacy is not None)
 
 
 def log_signing_key(key: VerifierKey) -> PublicKey:

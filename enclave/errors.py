@@ -5,12 +5,14 @@
     ├── KernelMissing, FrameUnexpected, RequestMalformed
     ├── HostUnfaithful, NotStored, OutputNotStored
     ├── LeaseInvalid
+    ├── CohortTooSmall, AggregationCancelled
     └── ProgramEnded
           ProgramMalformed, ProgramOther, ProgramRaised, ProgramMemory, UndeclaredOutput, OversizedOutput, MissingOutput
 
 What a program says of itself never becomes part of a message: an end state is one of a fixed list.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -64,6 +66,22 @@ class LeaseInvalid(EnclaveError):
     """A lease that does not hold together: signer, boot, worker, program, log proof or ticket."""
 
     reason = "LEASE_INVALID"
+
+
+class CohortTooSmall(EnclaveError):
+    """Too few clients or organisations are left for anything to be released; `left` says who went, and why."""
+
+    reason = "COHORT_TOO_SMALL"
+
+    def __init__(self, message: str, left: Mapping[str, str], **details: str) -> None:
+        super().__init__(message, **details)
+        self.left = dict(left)
+
+
+class AggregationCancelled(EnclaveError):
+    """The one who asked for an aggregation does not want it any more."""
+
+    reason = "JOB_ENDED"
 
 
 class ProgramEnded(EnclaveError):

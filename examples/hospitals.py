@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,25 +55,26 @@ def running_host(
             process.wait(timeout=60)
 
 
-class Council:
-    """Everybody's keys and homes in one place, which in real life they never are."""
+class Members(ABC):
+    """Some people's keys and homes in one place, which in real life they never are."""
 
-    def __init__(self, folder: Path, *, uses: int = 3) -> None:
+    def __init__(self, folder: Path, seats: Iterable[str], *, uses: int) -> None:
         self.folder = folder
         self.uses = uses  # the most that a proposal may ask for
-        self.seats = {name: Keys.generate(name) for name in (*HOSPITALS, "privacy", "patients")}
-        # One seat, two keys: a laptop and a phone, say. It has one vote all the same.
-        self.phone = Keys.generate("north")
-        self.owners = {name: Keys.generate(f"{name}-data") for name in HOSPITALS}
+        self.seats = {name: Keys.generate(name) for name in seats}
         self.analyst = Keys.generate("analyst")
         self.memory = CheckpointMemory(folder / "analyst" / "memory.json")
-        self.objects: dict[str, SealedObject] = {}
-        for name in (*self.seats, "analyst"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
         for name, keys in {**self.seats, "analyst": self.analyst}.items():
-            keys.save(folder / name / f"{keys.id}.key")
-        for name, keys in self.owners.items():
-            keys.save(folder / name / f"{keys.id}.key")
+            self.keep(name, keys)
+
+    def keep(self, name: str, keys: Keys) -> None:
+        """Write keys into somebody's folder."""
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        keys.save(self.folder / name / f"{keys.id}.key")
+
+    @abstractmethod
+    def constitution(self) -> Constitution:
+        """What they agree on."""
 
     def connect(self, address: str, pin: str) -> Client:
         """A client with the analyst's memory of the log; waits until the authority answers."""
@@ -87,6 +89,37 @@ class Council:
                 time.sleep(0.1)
             else:
                 return client
+
+    def found(self, client: Client) -> int:
+        """Every seat checks the authority's evidence with a nonce of its own and signs; returns the log's size."""
+        draft = client.draft_charter(self.constitution())
+        for keys in self.seats.values():
+            draft = client.sign_charter(draft, keys)
+        return client.found(draft).checkpoint.size
+
+    def vote(self, client: Client, proposal: str, *names: str) -> None:
+        """These seats say placet."""
+        for name in names:
+            client.vote(
+                self.seats[name],
+                proposal,
+                "placet",
+                interests="none",
+                rationale=f"{name.title()} has read the program and the grants.",
+            )
+
+
+class Council(Members):
+    """The three hospitals and whom they answer to."""
+
+    def __init__(self, folder: Path, *, uses: int = 3) -> None:
+        super().__init__(folder, (*HOSPITALS, "privacy", "patients"), uses=uses)
+        # One seat, two keys: a laptop and a phone, say. It has one vote all the same.
+        self.phone = Keys.generate("north")
+        self.owners = {name: Keys.generate(f"{name}-data") for name in HOSPITALS}
+        self.objects: dict[str, SealedObject] = {}
+        for name, keys in self.owners.items():
+            self.keep(name, keys)
 
     def constitution(self) -> Constitution:
         """Three approvals of three organisations, a privacy officer among them; the patients have a veto."""
@@ -126,7 +159,7 @@ class Council:
             parties=(*owners, analyst),
             labels=("health",),
             rules=(self._rule(),),
-            evidence=Evidence(authority=_policy("authority"), worker=_policy("worker")),
+            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
             limits=Limits(lease_seconds=6, join_seconds=600),
             witnesses="none",
             recovery="none",
@@ -149,13 +182,6 @@ class Council:
             When(("job",), ("research",), ("health",)),
             demand,
         )
-
-    def found(self, client: Client) -> int:
-        """Every seat checks the authority's evidence with a nonce of its own and signs; returns the log's size."""
-        draft = client.draft_charter(self.constitution())
-        for keys in self.seats.values():
-            draft = client.sign_charter(draft, keys)
-        return client.found(draft).checkpoint.size
 
     def seal_and_grant(self, client: Client, hospital: str, rows: Rows) -> str:
         """Seal a hospital's rows at home, hand over the ciphertext, and provision the key under a grant; its digest."""
@@ -219,19 +245,8 @@ class Council:
             uses=uses,
         ).digest
 
-    def vote(self, client: Client, proposal: str, *names: str) -> None:
-        """These seats say placet."""
-        for name in names:
-            client.vote(
-                self.seats[name],
-                proposal,
-                "placet",
-                interests="none",
-                rationale=f"{name.title()} has read the program and the grants.",
-            )
 
-
-def _policy(role: str) -> dict[str, object]:
+def wanted(role: str) -> dict[str, object]:
     """Which enclaves are wanted: the Placet installed here, simulated, and nothing else."""
     return Policy(
         kinds=("simulation",),

@@ -45,8 +45,13 @@ def _rule(rule: AggregationRule) -> str:
         case Median():
             return "Of each number the median over the updates is taken."
         case Krum():
+            if rule.selected == 1:
+                return (
+                    "The one update that is closest to its neighbours is taken as it is: "
+                    "whoever gets the model can read that client's update from it."
+                )
             return (
-                f"The {rule.selected} update(s) closest to their neighbours are averaged, "
+                f"The {rule.selected} updates closest to their neighbours are averaged, "
                 f"against {rule.byzantine} client(s) that lie."
             )
         case _:

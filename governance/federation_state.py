@@ -36,13 +36,18 @@ class Quarantine:
 
 @dataclass(slots=True)
 class RoundState:
-    """A round: `open` for updates, `closed` while it is aggregated, then `released`, or `void`: it changed nothing."""
+    """A round: `open` for updates, `closed` while it is aggregated, then `released`, or `void`: it changed nothing.
+
+    `closed_at` is the index of the entry that says whose updates count, `aggregated` whether they are, or were, enough.
+    """
 
     number: int
     key: str
     closes: int
     opened_at: int
     status: RoundStatus = "open"
+    closed_at: int = 0
+    aggregated: bool = False
     # In the order of the log.
     updates: dict[str, LoggedUpdate] = field(default_factory=lambda: dict[str, LoggedUpdate]())
 
@@ -84,7 +89,8 @@ def _update(state: "State", entry: Entry) -> None:
 
 def _cohort(state: "State", entry: Entry) -> None:
     current = state.federations[entry["proposal"]].current
-    current.status = entry["standing"]
+    current.status, current.closed_at = entry["standing"], state.size
+    current.aggregated = entry["standing"] == "closed"
     if current.status == "void":
         _settle(state, current, spent=False)
 

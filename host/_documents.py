@@ -8,21 +8,35 @@ the host's own affair, so only there a signature is checked.
 import functools
 from dataclasses import dataclass
 
-from placet.governance.documents import Charter, Delete, Proposal
+from placet.governance.documents import Charter, Delete, Federate, Layout, Proposal, Update
 from placet.governance.envelope import inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
 from placet.host.errors import NotPermitted
 from placet.proto.v1 import common_pb2
+from placet.sealing import sealed_length, segment_count
+
+
+@dataclass(frozen=True, slots=True)
+class FederationTerms:
+    """Of a federation: how many rounds, who may send updates, and the length of an update's sealed stream."""
+
+    rounds: int
+    roster: tuple[str, ...]
+    sealed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class TicketFacts:
-    """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds."""
+    """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds.
+
+    A federation's workers are launched for the proposal itself, so that is its program.
+    """
 
     proposal: str
     program: str
     uses: int
     not_after: int
+    terms: FederationTerms | None = None  # None: of a job
 
     @property
     def bundle(self) -> str:
@@ -31,15 +45,51 @@ class TicketFacts:
 
 
 def read_ticket(ticket: common_pb2.Ticket) -> TicketFacts:
-    """What a ticket asks for. Raises governance's typed refusals if it is no proposal of a job."""
+    """What a ticket asks for. Raises governance's typed refusals if it is no proposal of a job or a federation."""
     return _read_proposal(ticket.proposal)
+
+
+def read_stored(ticket: bytes) -> TicketFacts | None:
+    """What a stored ticket asks for; None if this version of governance reads it no more."""
+    try:
+        return read_ticket(common_pb2.Ticket.FromString(ticket))
+    except Exception:  # noqa: BLE001
+        return None
 
 
 @functools.lru_cache(maxsize=64)  # a ticket of many uses is submitted as often
 def _read_proposal(envelope: bytes) -> TicketFacts:
     proposal = inspect(envelope, Proposal)
     digest = parse_envelope(envelope).digest
-    return TicketFacts(digest, proposal.job.program, proposal.uses, proposal.not_after)
+    work, terms = proposal.work, None
+    if isinstance(work, Federate):
+        terms = FederationTerms(work.rounds, work.roster, _sealed_bytes(work.layout))
+    program = work.program if terms is None else digest
+    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms)
+
+
+def _sealed_bytes(layout: Layout) -> int:
+    segments = segment_count(layout.update_bytes, layout.segment_bytes)
+    return sealed_length(layout.update_bytes, segments)
+
+
+def payload_of(ticket: common_pb2.Ticket) -> bytes:
+    """The payload of a ticket's proposal: what a federation's workers are launched with."""
+    return parse_envelope(ticket.proposal).payload
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFacts:
+    """Which federation an update is for, and the blob that holds its sealed stream."""
+
+    federation: str
+    blob: str
+
+
+def read_update(envelope: bytes) -> UpdateFacts:
+    """What an update names. Raises governance's typed refusals if it is none."""
+    update = inspect(envelope, Update)
+    return UpdateFacts(update.federation, update.object)
 
 
 def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: bytes | None) -> str:

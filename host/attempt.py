@@ -5,7 +5,8 @@
 2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job elsewhere.
 3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end:
    it said why (ENDED): the job ends with that. Ended by a signal, by the host or for want of its
-   stream (75): a further attempt. Deadline (86) or any other code: the job has failed.
+   stream (75): a further attempt. Deadline (86) or any other code: the job has failed. A round of a
+   federation has a further attempt in all these cases, unless it was stopped: what the clients did is not lost lightly.
 4. An attempt that left a lease open is closed with the authority. For a further attempt this comes
    before the job waits again; the authority counts the attempts and refuses beyond the ticket's.
 """
@@ -30,14 +31,14 @@ from placet.proto.v1 import enclaves_pb2
 EXIT_DEADLINE = 86
 EXIT_STREAM_LOST = 75
 _MAX_TRIES = 5  # leases that may fail for reasons that are not the job's
-_RETRY_SECONDS = 0.2
+RETRY_SECONDS = 0.2
 _log = logging.getLogger("placet.host.jobs")
 
 # The request may have had its effect, or may work with another authority.
-_LINE = (pb.REASON_AUTHORITY_UNAVAILABLE, pb.REASON_DEADLINE_PASSED, pb.REASON_QUEUE_FULL)
+LINE_REASONS = (pb.REASON_AUTHORITY_UNAVAILABLE, pb.REASON_DEADLINE_PASSED, pb.REASON_QUEUE_FULL)
 # Another worker may do; ATTEMPT_OPEN goes away by closing the lease.
 _OTHER_WORKER = (
-    *_LINE,
+    *LINE_REASONS,
     pb.REASON_JOIN_UNKNOWN,
     pb.REASON_JOIN_LAPSED,
     pb.REASON_BOUND_TO_MISMATCH,
@@ -55,6 +56,11 @@ class Queued:
     program: str
     ticket: pb.Ticket | None
     tries: int = 0
+
+    @property
+    def is_round(self) -> bool:
+        """Whether it is a round of a federation, whose workers are launched for the proposal."""
+        return self.program == self.proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,11 @@ class Attempts:
         if end is None:
             code = await asyncio.shield(worker.exited)
             end = _end_of(worker, code)
-            _log.info("attempt-ended job=%s code=%s why=%s", queued.job, code, end.why)
+            reason = pb.Reason.Name(worker.refusal.reason) if worker.refusal else ""
+            text = "attempt-ended job=%s code=%s why=%s reason=%s"
+            _log.info(text, queued.job, code, end.why, reason)
+            if queued.is_round and not (end.refusal and end.refusal.reason in job_table.STOPPING):
+                end = End(None, end.why)
         record = self._board.get(queued.job) or await self._written(queued.job)
         if record is None or record.ended:  # it was released, or stopped on the way
             for lease in await self._store.read(lambda c: job_table.open_leases_of(c, queued.job)):
@@ -136,11 +146,11 @@ class Attempts:
                 return
             except Exception as error:  # noqa: BLE001
                 reason = refusal_of(error).reason
-                if reason not in _LINE:
+                if reason not in LINE_REASONS:
                     # Closed or released before: either way it holds nothing any more.
                     _log.info("close-refused lease=%s reason=%s", lease, pb.Reason.Name(reason))
                     return
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             await self._line.ready()
 
     async def _written(self, job: str) -> JobRecord | None:

@@ -72,6 +72,23 @@ class BlobStore:
         finally:
             self._puts -= 1
 
+    async def keep(self, blob: str, data: bytes) -> None:
+        """Store bytes that are the host's to keep; nothing happens if they are there."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        sha256 = hashlib.sha256(data).digest()
+        header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
+        try:
+            await self.put(header, chunks())
+        except BlobConflict:
+            raise BlobConflict(
+                "Another blob lies where the host has to keep a proposal.",
+                actual=blob,
+                remedy="Have its owner or the operator delete that blob, then try again.",
+            ) from None
+
     async def stat(self, blob: str) -> blobs_pb2.BlobInfo:
         """What is there of a blob. Raises `BlobNotFound`."""
         known = self._complete.get(blob)

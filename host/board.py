@@ -51,6 +51,11 @@ class Board:
         self._watchers: dict[str, set[Watcher]] = {}  # by job or proposal
         self._max_watchers = max_watchers
         self._count = 0
+        self._listener: Callable[[str], None] | None = None
+
+    def tell(self, listener: Callable[[str], None]) -> None:
+        """Call this with the proposal of each job that changes."""
+        self._listener = listener
 
     def get(self, job: str) -> JobRecord | None:
         """The job's record, if it has not ended."""
@@ -70,6 +75,8 @@ class Board:
         for name in (record.id, record.proposal):
             for watcher in self._watchers.get(name, ()):
                 watcher.show(record)
+        if self._listener is not None:
+            self._listener(record.proposal)
 
     def close(self) -> None:
         """End every watch."""

@@ -39,6 +39,10 @@ class Demand:
         """Whether the ticket's uses are being counted already."""
         return proposal in self._tickets
 
+    def forget(self, proposal: str) -> None:
+        """Nothing more will be leased under the ticket."""
+        self._tickets.pop(proposal, None)
+
     def leased(self, proposal: str, attempt: int) -> None:
         """A lease was given; its first attempt consumes a use."""
         known = self._tickets.get(proposal)

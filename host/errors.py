@@ -8,7 +8,8 @@
     │   NotPermitted
     ├── LogRange, LogEntryInvalid
     ├── BlobError: BlobNotFound, BlobIncomplete, BlobConflict, BlobOffset, BlobDigest, BlobTooLarge
-    └── JobNotFound, JobNotFinished, JobEnded, NotReleased
+    ├── JobNotFound, JobNotFinished, JobEnded, NotReleased
+    └── FederationNotFound, UpdateNotFetched
 
 `reason` is a name of the wire enum `Reason` without its prefix. `StateLocked` and `StateVersion` are
 no refusals: they tell the operator why a host does not start.
@@ -191,3 +192,15 @@ class NotReleased(HostError):
     """The job ended without a release."""
 
     reason = "NOT_RELEASED"
+
+
+class FederationNotFound(HostError):
+    """No federation of this proposal was started here."""
+
+    reason = "FEDERATION_NOT_FOUND"
+
+
+class UpdateNotFetched(HostError):
+    """The blob that an update names cannot be its sealed stream."""
+
+    reason = "UPDATE_NOT_FETCHED"

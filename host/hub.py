@@ -9,7 +9,9 @@ from placet.host.board import Board
 from placet.host.demand import Demand
 from placet.host.enclaves import AUTHORITY, Session
 from placet.host.errors import DocumentNotFound
-from placet.host.log_table import Effects, apply_commit, read_secret
+from placet.host.federation_board import FederationBoard
+from placet.host.log_entry import Effects
+from placet.host.log_table import apply_commit, read_secret
 from placet.host.log_view import LogView
 from placet.host.pool import Pool
 from placet.host.scheduler import Scheduler
@@ -25,11 +27,18 @@ class Hub:
     """Implements `enclaves.Events`. `bind` gives it what is made after it."""
 
     def __init__(
-        self, store: Store, log: LogView, board: Board, line: AuthorityLine, demand: Demand
+        self,
+        store: Store,
+        log: LogView,
+        board: Board,
+        federations: FederationBoard,
+        line: AuthorityLine,
+        demand: Demand,
     ) -> None:
         self._store = store
         self._log = log
         self._board = board
+        self._federations = federations
         self._line = line
         self._demand = demand
         self._tasks = Tasks()
@@ -105,6 +114,8 @@ class Hub:
             self._scheduler.changed(record)
             if record.ended:
                 self._pool.finished(record.id)
+        for federation in effects.federations:
+            self._federations.changed(federation)
 
     async def _store_progress(self, lease: str, percent: int) -> None:
         await self._store.write(lambda c: job_table.set_progress(c, lease, percent))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from placet.host._sql import Prepared, insert_or_ignore
 from placet.host.errors import JobNotFound
-from placet.host.schema import jobs, leases
+from placet.host.schema import federations, jobs, leases
 from placet.proto.v1 import common_pb2, jobs_pb2
 
 QUEUED = jobs_pb2.JOB_STATE_QUEUED
@@ -71,7 +71,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a submitted job begins with."""
+    """What a submitted job begins with. `ticket` is empty for a round of a federation."""
 
     id: str
     request_id: bytes
@@ -96,6 +96,16 @@ _BY_REQUEST = Prepared(
     lambda _: sa.select(*COLUMNS).where(
         jobs.c.request_id == sa.bindparam("request_id"),
         jobs.c.proposal == sa.bindparam("proposal"),
+    )
+)
+_ACTIVE_JOB = Prepared(
+    lambda _: (
+        jobs.update()
+        .where(
+            jobs.c.id == sa.bindparam("job"),
+            sa.or_(*(jobs.c.state == state for state in ACTIVE)),
+        )
+        .returning(*COLUMNS)
     )
 )
 _INSERT = Prepared(lambda dialect: insert_or_ignore(dialect, jobs).returning(*COLUMNS))
@@ -149,17 +159,16 @@ def active_jobs(connection: sa.Connection) -> list[JobRecord]:
 
 
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
-    """The serialised ticket of a job."""
-    ticket: bytes = connection.execute(
-        sa.select(jobs.c.ticket).where(jobs.c.id == job)
-    ).scalar_one()
-    return ticket
+    """The serialised ticket of a job. A federation's rounds share one, so their rows have none."""
+    of_round = sa.select(federations.c.ticket).join(jobs, jobs.c.proposal == federations.c.id)
+    own: bytes = connection.execute(sa.select(jobs.c.ticket).where(jobs.c.id == job)).scalar_one()
+    return own or connection.execute(of_round.where(jobs.c.id == job)).scalar_one()
 
 
 def recent_tickets(connection: sa.Connection, limit: int) -> list[bytes]:
     """Tickets of the proposals that jobs were submitted under last, newest first."""
     newest = sa.select(sa.func.max(jobs.c.seq)).group_by(jobs.c.proposal)
-    query = sa.select(jobs.c.ticket).where(jobs.c.seq.in_(newest))
+    query = sa.select(jobs.c.ticket).where(jobs.c.seq.in_(newest), jobs.c.ticket != b"")
     return list(connection.execute(query.order_by(jobs.c.seq.desc()).limit(limit)).scalars())
 
 
@@ -179,6 +188,17 @@ def open_leases_of(connection: sa.Connection, job: str) -> list[str]:
     """The leases of a job that were neither released nor closed."""
     query = sa.select(leases.c.lease).where(leases.c.job == job, leases.c.state == "open")
     return list(connection.execute(query).scalars())
+
+
+def change_job(
+    connection: sa.Connection, job: str, change: Mapping[str, object]
+) -> list[JobRecord]:
+    """Change a job as an entry says; nothing if it has ended.
+
+    A log may speak of jobs that another host's store held; those are not ours to show.
+    """
+    row = {**change, "job": job, "changed_ms": now_ms()}
+    return [JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row)]
 
 
 def set_progress(connection: sa.Connection, lease: str, percent: int) -> None:

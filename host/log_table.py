@@ -6,18 +6,16 @@ and the jobs that the entries speak of. The host indexes what it needs and judge
 a kind that it does not use is stored like any other.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import sqlalchemy as sa
 
-from placet.host import job_table
+from placet.host import federation_index, job_table
 from placet.host._sql import Prepared, insert_or_ignore, insert_or_replace
-from placet.host.errors import LogEntryInvalid, LogRange
-from placet.host.job_table import JobRecord, NewJob
+from placet.host.errors import LogRange
+from placet.host.job_table import NewJob
+from placet.host.log_entry import Effects, Entry
 from placet.host.schema import (
     ballots,
     checkpoint,
@@ -31,7 +29,6 @@ from placet.host.schema import (
 )
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
-_MAX_ENTRY = 64 * 1024
 # Made once: they are on the way from submit to running.
 _LAST = Prepared(lambda _: sa.select(sa.func.max(entries.c.idx)))
 _ENTRY = Prepared(lambda _: entries.insert())
@@ -39,31 +36,8 @@ _LEASE = Prepared(lambda _: leases.insert())
 _SECRET = Prepared(lambda dialect: insert_or_replace(dialect, secrets, "name", "wrapped"))
 _DOCUMENT = Prepared(lambda dialect: insert_or_ignore(dialect, documents))
 _CHECKPOINT = Prepared(lambda dialect: insert_or_replace(dialect, checkpoint, "id", "note"))
-_ACTIVE_JOB = Prepared(
-    lambda _: (
-        jobs.update()
-        .where(
-            jobs.c.id == sa.bindparam("job"),
-            sa.or_(*(jobs.c.state == state for state in job_table.ACTIVE)),
-        )
-        .returning(*job_table.COLUMNS)
-    )
-)
 _NOBODY: Mapping[str, NewJob] = MappingProxyType({})
 _STOPS = {"cancel": common_pb2.REASON_STOPPED, "veto": common_pb2.REASON_VETOED}
-
-
-@dataclass(slots=True)
-class Effects:
-    """What a commit changed that memory mirrors, and what it needs to know for that."""
-
-    entries: Sequence[bytes]
-    checkpoint: bytes
-    starting: Mapping[str, NewJob]  # jobs that may have no row yet, by id
-    jobs: list[JobRecord] = field(default_factory=list[JobRecord])
-    leased: list[tuple[str, int]] = field(
-        default_factory=list[tuple[str, int]]
-    )  # proposal, attempt
 
 
 def log_size(connection: sa.Connection) -> int:
@@ -102,8 +76,8 @@ def apply_commit(
 
 
 def _index(connection: sa.Connection, index: int, data: bytes, effects: Effects) -> None:
-    entry = _Entry(index, data)
-    match entry.text("kind"):
+    entry = Entry(index, data)
+    match kind := entry.text("kind"):
         case "charter":
             row = {"constitution": entry.text("constitution"), "charter": entry.text("charter")}
             connection.execute(constitutions.insert().values(idx=index, **row))
@@ -125,36 +99,10 @@ def _index(connection: sa.Connection, index: int, data: bytes, effects: Effects)
             closed = leases.update().where(leases.c.lease == entry.text("lease"))
             connection.execute(closed.values(state="closed"))
         case _:
-            pass
+            federation_index.index(connection, kind, entry, effects)
 
 
-class _Entry:
-    """An entry's fields, read as far as they are needed."""
-
-    def __init__(self, index: int, data: bytes) -> None:
-        self.index = index
-        try:
-            value: Any = json.loads(data) if len(data) <= _MAX_ENTRY else None
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise LogEntryInvalid(f"Entry {index} is no JSON object of at most {_MAX_ENTRY} bytes.")
-        self._fields: dict[str, Any] = value
-
-    def text(self, name: str) -> str:
-        value = self._fields.get(name)
-        if not isinstance(value, str):
-            raise LogEntryInvalid(f"Entry {self.index} lacks the text {name!r}.", claim=name)
-        return value
-
-    def number(self, name: str) -> int:
-        value = self._fields.get(name)
-        if not isinstance(value, int):
-            raise LogEntryInvalid(f"Entry {self.index} lacks the number {name!r}.", claim=name)
-        return value
-
-
-def _index_ballot(connection: sa.Connection, entry: _Entry) -> None:
+def _index_ballot(connection: sa.Connection, entry: Entry) -> None:
     proposal = entry.text("proposal")
     row = {"idx": entry.index, "proposal": proposal, "ballot": entry.text("ballot")}
     connection.execute(ballots.insert().values(row))
@@ -162,21 +110,25 @@ def _index_ballot(connection: sa.Connection, entry: _Entry) -> None:
     connection.execute(counted.values(ballots=proposals.c.ballots + 1))
 
 
-def _index_stop(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
-    """End jobs of a stopped proposal that still wait; one that runs is told by the authority."""
-    reason = _STOPS.get(entry.text("action"))
+def _index_stop(connection: sa.Connection, entry: Entry, effects: Effects) -> None:
+    """End what of a stopped proposal still waits; a job that runs is told by the authority."""
+    action, target = entry.text("action"), entry.text("target")
+    if action == "pause":
+        # No round of it opens any more; a job that waits is refused when its turn comes.
+        federation_index.stop(connection, target, common_pb2.REASON_STOPPED, effects)
+    reason = _STOPS.get(action)
     if reason is None:
         return
-    target = entry.text("target")
     waiting = sa.select(jobs.c.id).where(
         jobs.c.state == job_table.QUEUED, sa.or_(jobs.c.proposal == target, jobs.c.id == target)
     )
     refusal = common_pb2.Refusal(reason=reason, message="The proposal was stopped while it waited.")
     for job in connection.execute(waiting).scalars().all():
         effects.jobs.append(job_table.refuse_job(connection, job, refusal))
+    federation_index.stop(connection, target, reason, effects)
 
 
-def _index_lease(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
+def _index_lease(connection: sa.Connection, entry: Entry, effects: Effects) -> None:
     lease, job, attempt = entry.text("lease"), entry.text("job"), entry.number("attempt")
     proposal = entry.text("proposal")
     row = {"lease": lease, "job": job, "proposal": proposal, "attempt": attempt, "state": "open"}
@@ -189,24 +141,16 @@ def _index_lease(connection: sa.Connection, entry: _Entry, effects: Effects) -> 
         if made:
             effects.jobs.append(record)
             return
-    _update_job(connection, job, change, effects)
+    effects.jobs.extend(job_table.change_job(connection, job, change))
 
 
-def _index_release(connection: sa.Connection, entry: _Entry, effects: Effects) -> None:
+def _index_release(connection: sa.Connection, entry: Entry, effects: Effects) -> None:
     lease, job = entry.text("lease"), entry.text("job")
     released = leases.update().where(leases.c.lease == lease).values(state="released")
     connection.execute(released)
     receipt = entry.text("receipt")
     change = {"state": job_table.RELEASED, "lease": lease, "receipt": receipt, "progress": 100}
-    _update_job(connection, job, change, effects)
-
-
-def _update_job(
-    connection: sa.Connection, job: str, change: Mapping[str, object], effects: Effects
-) -> None:
-    row = {**change, "job": job, "changed_ms": job_table.now_ms()}
-    # A log may speak of jobs that another host's store held; those are not ours to show.
-    effects.jobs.extend(JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row))
+    effects.jobs.extend(job_table.change_job(connection, job, change))
 
 
 def read_entries(connection: sa.Connection, start: int, end: int) -> list[bytes]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from placet.host import job_table
-from placet.host._documents import TicketFacts, read_ticket
+from placet.host._documents import TicketFacts, read_stored
 from placet.host.attempt import Attempts, End, Queued
 from placet.host.authority import AuthorityLine
 from placet.host.board import Board
@@ -138,7 +138,7 @@ class Scheduler:
         records = job_table.active_jobs(connection)
         leases = job_table.open_leases(connection)
         tickets = job_table.recent_tickets(connection, self._demand.max_tickets)
-        parsed = [facts for ticket in tickets if (facts := _read(ticket)) is not None]
+        parsed = [facts for ticket in tickets if (facts := read_stored(ticket)) is not None]
         leased = [job_table.leased_jobs(connection, facts.proposal) for facts in parsed]
 
         def resume() -> None:
@@ -155,6 +155,18 @@ class Scheduler:
                 self._tasks.spawn(self._resume("", job))
 
         return resume
+
+    def expect(self, facts: TicketFacts, leased: int, ticket: common_pb2.Ticket) -> None:
+        """Keep workers warm for a ticket of which so many uses are consumed."""
+        self._demand.note(facts, leased, _kept(ticket))
+        if self._line.attached:
+            self._pool.balance()
+
+    def forget(self, proposal: str) -> None:
+        """Keep no worker warm for a ticket any more."""
+        self._demand.forget(proposal)
+        if self._line.attached:
+            self._pool.balance()
 
     def wants(self) -> list[Want]:
         """What the pool should provide: programs that jobs wait for first, then spares."""
@@ -227,11 +239,3 @@ def _waiting(record: JobRecord) -> Queued:
 
 def _kept(ticket: common_pb2.Ticket) -> common_pb2.Ticket | None:
     return ticket if ticket.ByteSize() <= _MAX_KEPT_TICKET else None
-
-
-def _read(ticket: bytes) -> TicketFacts | None:
-    """What a stored ticket says; None if this version of governance reads it no more."""
-    try:
-        return read_ticket(common_pb2.Ticket.FromString(ticket))
-    except Exception:  # noqa: BLE001
-        return None

@@ -2,8 +2,8 @@
 """The tables of the store. Types are those that SQLite and PostgreSQL share.
 
 `entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `proposals`,
-`ballots`, `constitutions` and `leases` are indexes read from the entries in the same transaction;
-`jobs` and `deletions` are the host's own.
+`ballots`, `constitutions`, `leases`, `rounds`, `updates` and `suspensions` are indexes read from the
+entries in the same transaction; `jobs`, `federations` and `deletions` are the host's own.
 """
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 metadata = MetaData()
 
@@ -119,6 +119,52 @@ leases = Table(
     Column("state", String, nullable=False),
     Index("leases_state", "state"),
     Index("leases_proposal", "proposal"),
+)
+
+# Those that were started here. `state` is a `FederationState`, unspecified while it runs; `roster` is
+# a JSON list; `sealed_bytes` is the length of every update's sealed stream.
+federations = Table(
+    "federations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("ticket", LargeBinary, nullable=False),
+    Column("rounds", Integer, nullable=False),
+    Column("roster", String, nullable=False),
+    Column("sealed_bytes", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("refusal", LargeBinary, nullable=False),
+)
+
+# `standing`: open, closed, released or void. `updates` counts them; `gone` is a JSON table of the
+# clients whose update did not count, and why.
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("federation", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closes", BigInteger, nullable=False),
+    Column("standing", String, nullable=False),
+    Column("updates", Integer, nullable=False),
+    Column("gone", String, nullable=False),
+)
+
+# Who has sent an update for the newest round of a federation.
+updates = Table(
+    "updates",
+    metadata,
+    Column("federation", String, primary_key=True),
+    Column("client", String, primary_key=True),
+)
+
+# Who may send updates again only from the round `until` on, and the name of the reason.
+suspensions = Table(
+    "suspensions",
+    metadata,
+    Column("federation", String, primary_key=True),
+    Column("client", String, primary_key=True),
+    Column("until", Integer, nullable=False),
+    Column("reason", String, nullable=False),
 )
 
 # Delete documents that were used; `done` is 0 between the decision and the last file's end.

@@ -24,6 +24,9 @@ from placet.host.board import Board
 from placet.host.config import HostConfig
 from placet.host.demand import Demand
 from placet.host.enclaves import AUTHORITY, WORKER, Enclaves
+from placet.host.federation_board import FederationBoard
+from placet.host.federation_run import RunNeeds
+from placet.host.federations import Federations
 from placet.host.hub import Hub
 from placet.host.launcher import Launcher, LaunchOrder
 from placet.host.launchers import open_launcher
@@ -33,6 +36,7 @@ from placet.host.pool import Pool, PoolNeeds
 from placet.host.scheduler import Scheduler
 from placet.host.servicers import (
     BlobsService,
+    FederationsService,
     GovernanceService,
     JobsService,
     KeysService,
@@ -107,8 +111,10 @@ class Host:
         self._assemble(launcher)
         await self._store.read(self._log.load)
         resume = await self._store.read(self._scheduler.recover)
+        resume_federations = await self._store.read(self._federations.recover)
         await self._listen()
         resume()
+        resume_federations()
         supervisor = asyncio.ensure_future(self._supervisor.run())
         self._exits.push_async_callback(_cancelled, supervisor)
         self._exits.push_async_callback(self._drain)
@@ -123,7 +129,12 @@ class Host:
         self._line = AuthorityLine(self._health.authority)
         demand = Demand(config.spares, config.max_programs)
         self._scheduler = Scheduler(self._store, self._board, self._line, demand)
-        hub = Hub(self._store, self._log, self._board, self._line, demand)
+        self._rounds = FederationBoard(self._store, self._board, config.max_watchers)
+        self._federations = Federations(
+            RunNeeds(self._store, self._rounds, self._blobs, self._line, self._scheduler),
+            config.max_federations,
+        )
+        hub = Hub(self._store, self._log, self._board, self._rounds, self._line, demand)
         self._enclaves = Enclaves(hub)
         self._pool = Pool(
             launcher,
@@ -148,8 +159,10 @@ class Host:
         self._jobs = JobsService(
             store, self._board, line, self._blobs, self._scheduler, config.max_queue
         )
+        self._federating = FederationsService(self._federations, self._rounds, line, self._blobs)
         services = Services(
             jobs=self._jobs,
+            federations=self._federating,
             governance=GovernanceService(store, self._log, line),
             keys=KeysService(line),
             blobs=BlobsService(store, self._blobs),
@@ -168,8 +181,11 @@ class Host:
     async def _drain(self) -> None:
         _log.info("stopping")
         self._jobs.drain()
+        self._federating.drain()
         await self._health.drain()
         self._board.close()
+        self._rounds.close()
+        await self._federations.close()
         await self._scheduler.close()
         await self._pool.close()
 

@@ -16,6 +16,7 @@ from placet.host.enclaves import Enclaves
 from placet.host.interceptor import WireInterceptor
 from placet.host.servicers import (
     BlobsService,
+    FederationsService,
     GovernanceService,
     JobsService,
     KeysService,
@@ -26,6 +27,7 @@ from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import (
     blobs_pb2_grpc,
     enclaves_pb2_grpc,
+    federations_pb2_grpc,
     governance_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
@@ -33,7 +35,7 @@ from placet.proto.v1 import (
 )
 
 _PACKAGE = "placet.v1."
-_WITH_AUTHORITY = ("Governance", "Jobs", "Keys")
+_WITH_AUTHORITY = ("Federations", "Governance", "Jobs", "Keys")
 _ALONE = ("Blobs", "Enclaves", "Log")
 
 
@@ -42,6 +44,7 @@ class Services:
     """Everything that is served."""
 
     jobs: JobsService
+    federations: FederationsService
     governance: GovernanceService
     keys: KeysService
     blobs: BlobsService
@@ -90,6 +93,7 @@ def make_server(services: Services, health: Health, max_calls: int) -> grpc.aio.
         maximum_concurrent_rpcs=max_calls,
     )
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
+    federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
     governance_pb2_grpc.add_GovernanceServicer_to_server(services.governance, server)
     keys_pb2_grpc.add_KeysServicer_to_server(services.keys, server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)

@@ -17,9 +17,11 @@ from placet.sealing._context import context
 from placet.sealing._describe import describe_stream
 from placet.sealing._descriptor import ObjectDescriptor
 from placet.sealing._envelope import open_envelope, seal_envelope
+from placet.sealing._header import open_header
 from placet.sealing._hpke import HPKEPrivateKey, HPKEPublicKey
 from placet.sealing._io import ReadableSource, SeekableSource, WritableSink
 from placet.sealing._key import StreamKey
+from placet.sealing._layout import HEADER_BYTES, SEGMENT_SIZES, sealed_length, segment_count
 from placet.sealing._padding import pad, padded_length, unpad_into
 from placet.sealing._reader import StreamReader, open_stream
 from placet.sealing._root import verify_root
@@ -45,6 +47,8 @@ from placet.sealing.errors import (
 )
 
 __all__ = [
+    "HEADER_BYTES",
+    "SEGMENT_SIZES",
     "DescriptorMalformed",
     "EnvelopeForged",
     "EnvelopeKeyMismatch",
@@ -72,11 +76,14 @@ __all__ = [
     "context",
     "describe_stream",
     "open_envelope",
+    "open_header",
     "open_stream",
     "pad",
     "padded_length",
     "seal_envelope",
     "seal_stream",
+    "sealed_length",
+    "segment_count",
     "unpad_into",
     "unwrap_key",
     "verify_root",

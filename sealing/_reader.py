@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 
 from placet.sealing._descriptor import ObjectDescriptor
+from placet.sealing._header import verify_header
 from placet.sealing._io import SeekableSource, fill, wipe
 from placet.sealing._key import StreamKey
-from placet.sealing._layout import HEADER_BYTES, SALT_BYTES, TAG_BYTES, locate
+from placet.sealing._layout import HEADER_BYTES, TAG_BYTES, locate
 from placet.sealing._merkle import leaf_hash
 from placet.sealing._root import check_leaf_hashes, check_sealed_length, segment_forged, truncated
 from placet.sealing._segments import segment_cipher, segment_nonce
-from placet.sealing.errors import StreamHeaderMalformed
 
 # Segments that are wanted together are read together, as far as this many bytes: fewer calls, and
 # what is read is still in the processor's cache when it is decrypted.
@@ -78,12 +78,9 @@ class StreamReader(io.RawIOBase):
         leaf_hashes: Sequence[bytes] | None,
     ) -> None:
         super().__init__()
-        header = _read_header(source)
+        salt, self._prefix = _read_header(source)
         self._source = source
-        self._prefix = header[1 + SALT_BYTES :]
-        self._decrypt_into = segment_cipher(
-            key, header[1 : 1 + SALT_BYTES], descriptor.id
-        ).decrypt_into
+        self._decrypt_into = segment_cipher(key, salt, descriptor.id).decrypt_into
         self._leaves = None if leaf_hashes is None else tuple(leaf_hashes)
         self._length = descriptor.length
         self._segment_size = descriptor.segment_size
@@ -226,17 +223,9 @@ class StreamReader(io.RawIOBase):
         return sealed
 
 
-def _read_header(source: SeekableSource) -> bytes:
+def _read_header(source: SeekableSource) -> tuple[bytes, bytes]:
     header = bytearray(HEADER_BYTES)
     source.seek(0)
     if fill(source, memoryview(header)) != HEADER_BYTES:
         raise truncated(HEADER_BYTES)
-    if header[0] != HEADER_BYTES:
-        raise StreamHeaderMalformed(
-            f"the sealed bytes do not begin with a header of {HEADER_BYTES} bytes; "
-            "fetch the object again",
-            claim="header length",
-            expected=str(HEADER_BYTES),
-            actual=str(header[0]),
-        )
-    return bytes(header)
+    return verify_header(bytes(header))

@@ -21,15 +21,19 @@ def associated_data(object_id: str) -> bytes:
     return _ASSOCIATED_DATA_LABEL + bytes.fromhex(object_id)
 
 
-def segment_cipher(key: StreamKey, salt: bytes, object_id: str) -> AESGCM:
-    """The cipher that seals and opens every segment of one stream."""
-    derived = HKDF(
+def segment_key(key: StreamKey, salt: bytes, object_id: str) -> bytes:
+    """The AES-256 key of every segment of one stream."""
+    return HKDF(
         algorithm=SHA256(),
         length=_DERIVED_KEY_BYTES,
         salt=salt,
         info=associated_data(object_id),
     ).derive(key.to_bytes())
-    return AESGCM(derived)
+
+
+def segment_cipher(key: StreamKey, salt: bytes, object_id: str) -> AESGCM:
+    """The cipher that seals and opens every segment of one stream."""
+    return AESGCM(segment_key(key, salt, object_id))
 
 
 def segment_nonce(prefix: bytes, index: int, last: bool) -> bytes:

@@ -12,6 +12,8 @@ from placet.client.cli import (
     collateral,
     council,
     explain,
+    federate,
+    federation,
     jobs,
     objects,
     privacy,
@@ -31,6 +33,8 @@ for group in (setup, objects, council, jobs, audit, privacy):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
+app.add_typer(federation.app, name="federation")
+app.add_typer(federate.app, name="federate")
 app.add_typer(verify.app, name="verify")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")

@@ -27,8 +27,9 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import find_proposal, short, transfer, when, write_artifact
 from placet.client.cli.charter import read_constitution
-from placet.client.drafts import JobDraft, load_job
+from placet.client.drafts import JobDraft
 from placet.client.errors import ClientError, UsageRefused
+from placet.client.federated.drafts import FederationDraft, load_work
 from placet.client.keys import Keys
 from placet.client.records import ProposalRecord, Recorded
 from placet.client.sync import Client
@@ -52,7 +53,7 @@ ProposalName = Annotated[
 @command(app)
 def propose(
     key: KeyFile,
-    source: Annotated[Path | None, typer.Argument(help="job.toml")] = None,
+    source: Annotated[Path | None, typer.Argument(help="job.toml or federation.toml")] = None,
     amend: Annotated[
         Path | None, typer.Option(help="Propose this drafted constitution instead of a job.")
     ] = None,
@@ -62,10 +63,12 @@ def propose(
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Propose a job (its program is put to the host) or an amendment to the council."""
+    """Propose a job (its program is put to the host), a federation or an amendment to the council."""
     keys = load_keys(key, acting_as)
     if (source is None) == (amend is None):
-        raise UsageRefused("Give either a job.toml or --amend CONSTITUTION.")
+        raise UsageRefused(
+            "Give either a file (job.toml, federation.toml) or --amend CONSTITUTION."
+        )
     with client() as connected:
         if amend is not None:
             body = Amendment(digest_of(encode(read_constitution(amend))))
@@ -78,18 +81,19 @@ def propose(
                 not_after=parse_time(not_after),
             )
         else:
-            recorded = _propose_job(
-                connected, keys, load_job(cast("Path", source), int(time.time())), as_json
-            )
+            draft = load_work(cast("Path", source), int(time.time()))
+            recorded = _propose_work(connected, keys, draft, as_json)
     told = [f"Proposed: {recorded.digest} (entry {recorded.index})."]
     show({"proposal": recorded.digest, "index": recorded.index}, as_json, lines(told))
 
 
-def _propose_job(connected: Client, keys: Keys, draft: JobDraft, as_json: bool) -> Recorded:
-    with transfer("putting the program", as_json) as progress:
-        connected.put_blob(
-            draft.bundle.blob, draft.bundle.data, owner=keys.signing.public, progress=progress
-        )
+def _propose_work(
+    connected: Client, keys: Keys, draft: JobDraft | FederationDraft, as_json: bool
+) -> Recorded:
+    if isinstance(draft, JobDraft):
+        bundle, owner = draft.bundle, keys.signing.public
+        with transfer("putting the program", as_json) as progress:
+            connected.put_blob(bundle.blob, bundle.data, owner=owner, progress=progress)
     return connected.propose(
         keys,
         draft.body,

@@ -28,7 +28,12 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.keys import Keys, needs_passphrase, public_path
-from placet.client.templates import constitution_template, grant_template, job_template
+from placet.client.templates import (
+    constitution_template,
+    federation_template,
+    grant_template,
+    job_template,
+)
 from placet.governance.errors import DocumentMalformed
 
 app = typer.Typer()
@@ -41,7 +46,10 @@ def init(
     host: Annotated[str, typer.Option(help="Where the host listens: address:port.")] = "",
     pin: Annotated[str, typer.Option(help="The pin that the host prints when it starts.")] = "",
     templates: Annotated[
-        Path | None, typer.Option(help="Write constitution.toml, grant.toml and job.toml there.")
+        Path | None,
+        typer.Option(
+            help="Write constitution.toml, grant.toml, job.toml and federation.toml there."
+        ),
     ] = None,
     yes: Yes = False,
 ) -> None:
@@ -67,6 +75,7 @@ def _write_templates(folder: Path) -> None:
         "constitution.toml": constitution_template(authority, worker, SIMULATION_SIGNER),
         "grant.toml": grant_template(),
         "job.toml": job_template(),
+        "federation.toml": federation_template(),
     }
     for name, text in contents.items():
         path = folder / name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verifying artifacts offline: verify receipt, ticket, evidence. And auditing a whole log."""
+"""Verifying artifacts offline: verify receipt, update, ticket, evidence."""
 
 import time
 from pathlib import Path
@@ -25,6 +25,7 @@ from placet.client.cli._words import read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.errors import UsageRefused
 from placet.client.examination import Examination, examine_file
+from placet.client.federated.receipts import UpdateReceipt
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
@@ -63,6 +64,22 @@ def receipt(
         *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
     ]
     show({"digest": verified.digest, "receipt": verified.receipt}, as_json, lines(told))
+
+
+@command(app)
+def update(
+    file: Annotated[Path, typer.Argument(help="What `placet federate join --receipts` wrote.")],
+    log: LogText = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Verify an update's receipt: the log has the update. Nothing in it says what the update holds."""
+    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_log(log))
+    said = verified.update
+    told = [
+        f"Update {verified.digest} is entry {verified.index} of the log {said.header.log}.",
+        f"Sent by {said.client} for round {said.round} of {said.federation}.",
+    ]
+    show({"digest": verified.digest, "index": verified.index, "update": said}, as_json, lines(told))
 
 
 @command(app)

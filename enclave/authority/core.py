@@ -13,7 +13,7 @@ from placet.enclave.authority.boot import Life
 from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.documents import missing_digest
 from placet.enclave.authority.journal import Covering
-from placet.enclave.authority.keys import KeyStore
+from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
 from placet.enclave.peer import Keys
 from placet.governance import admission
 from placet.governance.account import Times
@@ -46,7 +46,10 @@ class Core:
         return self._clock.times(self.ledger.state.times)
 
     async def judged(self, judge: Callable[[], T]) -> T:
-        """The judgement, made again for every document that it turned out to need."""
+        """The judgement, made again for every document and every wrapped key that it turned out to need.
+
+        Nothing is awaited after the one that is returned.
+        """
         fetched: set[str] = set()
         while True:
             try:
@@ -57,6 +60,8 @@ class Core:
                     raise
                 fetched.add(digest)
                 await self.life.documents.fetch(digest)
+            except KeyNotAtHand as error:
+                await self.store.fetch(error.name)
 
     async def document(self, digest: str) -> bytes:
         """The envelope of a document that the log names."""

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of data and of results: wrapped under the root secret, stored by the host, unwrapped for one use at a time."""
+"""Keys of data, of results and of rounds: wrapped under the root secret, stored by the host, unwrapped for one use at a time.
+
+They are at hand or fetched as documents are: `open_...` raises `KeyNotAtHand`, and `Core.judged` fetches and tries again.
+"""
 
 from collections import OrderedDict
-from collections.abc import Iterable
 
 from placet.enclave.authority.boot import Life
 from placet.proto.v1 import enclaves_pb2
-from placet.sealing import StreamKey
+from placet.sealing import HPKEPrivateKey, StreamKey
 
 _KEPT = 8192
+_OVER = b"the round is over"
+
+
+class KeyNotAtHand(Exception):
+    """A wrapped key that is not in memory. It never leaves the authority."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
 
 class KeyStore:
@@ -26,39 +37,51 @@ class KeyStore:
         """The result key of a lease, for storage."""
         return self._life.vault.wrap("result/" + lease, key.to_bytes())
 
+    def wrap_round(self, federation: str, number: int, key: HPKEPrivateKey) -> enclaves_pb2.Secret:
+        """The private part of a round key, for storage."""
+        return self._life.vault.wrap(_round(federation, number), key.to_bytes())
+
+    def retire_round(self, federation: str, number: int) -> enclaves_pb2.Secret:
+        """What takes the place of a round key once its round is over, so that its updates cannot be opened any more.
+
+        A host that kept the old one has nothing but a wrapped key, and the authority opens no update of a round that the
+        log says is over; but what an honest host has deleted, nobody can bring back who learns the root secret one day.
+        """
+        return self._life.vault.wrap(_round(federation, number), _OVER)
+
     def keep(self, secret: enclaves_pb2.Secret) -> None:
         """Have a wrapped key at hand; the oldest goes when there are too many."""
         self._wrapped[secret.name] = secret.wrapped
         if len(self._wrapped) > _KEPT:
             self._wrapped.popitem(last=False)
 
-    async def fetch_grants(self, grants: Iterable[str]) -> None:
-        """Have the wrapped keys of these grants at hand. Raises `PeerRefused` or `KeyUnwrapRefused`."""
-        for grant in grants:
-            await self._fetch("grant/" + grant)
-
     def open_grant(self, grant: str) -> StreamKey:
-        """The key of a grant whose wrapped form is at hand."""
-        return self._open("grant/" + grant)
+        """The key of a grant."""
+        return StreamKey(self._open("grant/" + grant))
 
-    def has_grants(self, grants: Iterable[str]) -> bool:
-        """Whether the wrapped keys of these grants are at hand."""
-        return all("grant/" + grant in self._wrapped for grant in grants)
-
-    async def open_result(self, lease: str) -> StreamKey:
+    def open_result(self, lease: str) -> StreamKey:
         """The result key of a lease."""
-        await self._fetch("result/" + lease)
-        return self._open("result/" + lease)
+        return StreamKey(self._open("result/" + lease))
 
-    async def _fetch(self, name: str) -> None:
-        if name in self._wrapped:
-            return
+    def open_round(self, federation: str, number: int) -> HPKEPrivateKey:
+        """The key of a round that is not over."""
+        return HPKEPrivateKey.from_bytes(self._open(_round(federation, number)))
+
+    async def fetch(self, name: str) -> None:
+        """Have a wrapped key at hand. Raises `PeerRefused` or `KeyUnwrapRefused`."""
         request = enclaves_pb2.FetchSecret(name=name)
         reply = await self._life.connection.link.request(enclaves_pb2.KIND_FETCH_SECRET, request)
         wrapped = enclaves_pb2.Secret.FromString(reply).wrapped
         # What is not this very secret is not kept, so that the host can still give the right one.
         self._life.vault.unwrap(name, wrapped)
-        self.keep(enclaves_pb2.Secret(name=name, wrapped=wrapped))
+        if name not in self._wrapped:  # a newer one may have come while we waited
+            self.keep(enclaves_pb2.Secret(name=name, wrapped=wrapped))
 
-    def _open(self, name: str) -> StreamKey:
-        return StreamKey(self._life.vault.unwrap(name, self._wrapped[name]))
+    def _open(self, name: str) -> bytes:
+        if name not in self._wrapped:
+            raise KeyNotAtHand(name)
+        return self._life.vault.unwrap(name, self._wrapped[name])
+
+
+def _round(federation: str, number: int) -> str:
+    return f"round/{federation}/{number}"

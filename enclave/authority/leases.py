@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leases: given once to a joined worker, renewed while nothing stops them, closed when an attempt is over."""
 
-import base64
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
 from placet.enclave.authority.core import Core, ticket_of
 from placet.enclave.authority.joins import Joins
+from placet.enclave.authority.rounds import retired_by_close, round_keys
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
-from placet.governance import contexts, leasing
+from placet.enclave.round_keys import key_text
+from placet.governance import leasing
 from placet.governance.admission import Admission, admit, in_log
 from placet.governance.codec import encode
-from placet.governance.documents import Lease, Seen, new_header
+from placet.governance.contexts import lease_info
+from placet.governance.documents import Federate, Lease, Seen, new_header
 from placet.governance.envelope import digest_of, payload_type, sign_payload
 from placet.governance.errors import DocumentNotFound, GovernanceError
 from placet.governance.evaluate import Ticket
@@ -52,18 +53,8 @@ class Leases:
         if frame.peer and frame.peer != self._joins.worker(request.worker).enclave_id:
             raise FrameUnexpected("An enclave asks for a lease of its own.", claim="worker")
         ticket = ticket_of(request.ticket)
-        while True:
-            admission = await self._admitted(ticket, request.job)
-            draft = self._draft(admission, request)
-            if not in_log(core.ledger, admission):
-                # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
-                core.append_unknown(admission)
-                draft = self._draft(admission, request)
-            if core.store.has_grants(draft.entry["grants"]):
-                break
-            await core.store.fetch_grants(draft.entry["grants"])
         # Sealed before the use is taken: what cannot be opened costs nobody anything. It leaves when all is covered.
-        keys = self._sealed_keys(admission, draft)
+        admission, draft, keys = await core.judged(lambda: self._judge(ticket, request))
         envelope = sign_payload(draft.payload, payload_type(Lease), core.keys.signing)
         index = core.append(draft.entry, {draft.entry["lease"]: envelope})
         covering = await core.life.journal.covered(index)
@@ -106,8 +97,13 @@ class Leases:
             raise RequestMalformed(
                 "An attempt is over in one of a few ways.", claim="why", expected=", ".join(_WHYS)
             )
-        entry = leasing.judge_close(core.ledger, request.lease, request.why, core.now())
-        return await core.committed(core.append(entry), request.lease)
+        entry, retired = await core.judged(
+            lambda: (
+                leasing.judge_close(core.ledger, request.lease, request.why, core.now()),
+                retired_by_close(core, request.lease),
+            )
+        )
+        return await core.committed(core.append(entry, secrets=retired), request.lease)
 
     def tell_stopped(self) -> None:
         """Tell every worker whose lease can no longer go on, at once rather than at its renewal."""
@@ -126,14 +122,21 @@ class Leases:
                     enclaves_pb2.KIND_STOPPED, message, peer=joined.enclave_id
                 )
 
-    async def _admitted(self, ticket: Ticket, job: str) -> Admission:
-        """The admission with the wrapped keys that it needs at hand; nothing is awaited after it was made."""
+    def _judge(
+        self, ticket: Ticket, request: enclaves_pb2.LeaseRequest
+    ) -> tuple[Admission, _Draft, bytes]:
+        """The admission, the lease, and its sealed keys. What of the bundle is new becomes part of the log on the way."""
         core = self._core
-        while True:
-            admission = await core.judged(lambda: admit(core.ledger, ticket, job, core.now()))
-            if core.store.has_grants(admission.grants):
-                return admission
-            await core.store.fetch_grants(admission.grants)
+        admission = admit(core.ledger, ticket, request.job, core.now())
+        draft = self._draft(admission, request)
+        keys = self._keys(admission, draft)
+        if not in_log(core.ledger, admission):
+            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
+            core.append_unknown(admission)
+            draft = self._draft(admission, request)
+            keys = self._keys(admission, draft)
+        hpke = self._joins.worker(draft.lease.worker).peer.hpke
+        return admission, draft, seal_envelope(keys, hpke, lease_info(draft.entry["lease"]))
 
     def _draft(self, admission: Admission, request: enclaves_pb2.LeaseRequest) -> _Draft:
         core, times = self._core, self._core.now()
@@ -155,16 +158,14 @@ class Leases:
         )
         return _Draft(lease, payload, entry)
 
-    def _sealed_keys(self, admission: Admission, draft: _Draft) -> bytes:
-        """The input keys, by input name, in one envelope to the worker. The grants are those of the entry."""
-        names = sorted(admission.ticket.proposal.document.job.inputs)
-        grants: Sequence[str] = draft.entry["grants"]
+    def _keys(self, admission: Admission, draft: _Draft) -> bytes:
+        """What the worker is given: a round's keys, or those of a job's inputs by name. The grants are the entry's."""
+        proposal, grants = admission.ticket.proposal, draft.entry["grants"]
+        if isinstance(proposal.document.body, Federate):
+            return round_keys(self._core, proposal, grants).to_bytes()
         keys: dict[str, str] = {}
-        for name, grant in zip(names, grants, strict=True):
+        for name, grant in zip(sorted(proposal.document.job.inputs), grants, strict=True):
             key = self._core.store.open_grant(grant)
-            keys[name] = base64.b64encode(key.to_bytes()).decode()
+            keys[name] = key_text(key.to_bytes())
             key.wipe()
-        hpke = self._joins.worker(draft.lease.worker).peer.hpke
-        return seal_envelope(
-            json.dumps(keys).encode(), hpke, contexts.lease_info(draft.entry["lease"])
-        )
+        return json.dumps(keys).encode()

@@ -7,12 +7,14 @@ from placet.enclave.authority.core import Core
 from placet.enclave.authority.documents import read_entry
 from placet.enclave.authority.joins import Joins
 from placet.governance import contexts, leasing
+from placet.governance.account import Times
 from placet.governance.codec import encode
-from placet.governance.documents import Proposal, Receipt, Release, Seen, new_header
+from placet.governance.documents import Federate, Proposal, Receipt, Release, Seen, new_header
 from placet.governance.envelope import Signed, digest_of, sign, verify_signed
 from placet.governance.errors import NotReleased, RecipientUnknown
+from placet.governance.federation import judge_aggregate
 from placet.governance.receipts import receipt_for
-from placet.governance.state import Entry
+from placet.governance.state import Entry, LeaseState
 from placet.proto.v1 import enclaves_pb2, jobs_pb2
 from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope
 
@@ -36,20 +38,21 @@ class Releases:
         release = verify_signed(
             request.release, Release, lambda d: [self._joins.worker(d.worker).peer.signing]
         )
-        info = contexts.release_info(release.digest)
-        key = StreamKey(open_envelope(request.key_envelope, core.keys.hpke, info))
+        key = self._result_key(release, request.key_envelope)
         try:
-            for descriptor in release.document.outputs.values():
-                key.verify_commitment(descriptor.commitment)
             entry, receipt = await core.judged(lambda: self._judge(release))
-            secret = core.store.wrap_result(release.document.lease, key)
+            secrets = [core.store.wrap_result(release.document.lease, key)] if key else []
         finally:
-            key.wipe()
-        envelope = sign(receipt, core.life.log_key)
-        documents = {release.digest: request.release, entry["receipt"]: envelope}
-        index = core.append(entry, documents, [secret])
+            if key:
+                key.wipe()
+        if entry["kind"] == "aggregate":
+            secrets.append(core.store.retire_round(entry["proposal"], entry["round"]))
+        documents = {release.digest: request.release}
+        if receipt:
+            documents[entry["receipt"]] = sign(receipt, core.life.log_key)
+        index = core.append(entry, documents, secrets)
         await core.life.journal.covered(index)
-        return enclaves_pb2.Released(receipt=envelope, index=index)
+        return enclaves_pb2.Released(receipt=documents.get(entry["receipt"], b""), index=index)
 
     async def result(self, frame: enclaves_pb2.Frame) -> Message:
         """The result key, sealed to one recipient of the proposal; may be asked again."""
@@ -60,34 +63,61 @@ class Releases:
             raise NotReleased(
                 "Nothing has been released under this lease.", claim="lease", actual=lease.status
             )
-        covering = await core.life.journal.covered(lease.released_at)
         proposal = await core.judged(lambda: core.ledger.proposal(lease.proposal))
         recipient = recipient_key(proposal.document, request.recipient)
-        receipt = await core.document(lease.receipt)
-        entry = await read_entry(core.life.connection.channel, core.ledger.tree, lease.released_at)
+        receipt, proof, entry = await evidence_of_release(core, lease)
         info = contexts.result_info(lease.receipt, request.recipient)
-        key = await core.store.open_result(lease.digest)
-        try:
-            sealed = seal_envelope(key.to_bytes(), recipient, info)
-        finally:
-            key.wipe()
+        key = await core.judged(lambda: core.store.open_result(lease.digest))
         return jobs_pb2.ResultResponse(
-            receipt=receipt,
-            key_envelope=sealed,
-            proof=core.proof(lease.released_at, covering),
-            entry=entry,
+            receipt=receipt, key_envelope=hand_over(key, recipient, info), proof=proof, entry=entry
         )
 
-    def _judge(self, release: Signed[Release]) -> tuple[Entry, Receipt]:
+    def _result_key(self, release: Signed[Release], envelope: bytes) -> StreamKey | None:
+        """The key of every output; None where nothing is released, as of a round with too few updates left."""
+        if not release.document.outputs:
+            return None
+        info = contexts.release_info(release.digest)
+        key = StreamKey(open_envelope(envelope, self._core.keys.hpke, info))
+        try:
+            for descriptor in release.document.outputs.values():
+                key.verify_commitment(descriptor.commitment)
+        except BaseException:
+            key.wipe()
+            raise
+        return key
+
+    def _judge(self, release: Signed[Release]) -> tuple[Entry, Receipt | None]:
         core, times = self._core, self._core.now()
+        lease = leasing.find_lease(core.ledger, release.document.lease)
+        work = core.ledger.proposal(lease.proposal).document.work
+        receipt = self._receipt(release, times) if release.document.outputs else None
+        digest = digest_of(encode(receipt)) if receipt else ""
+        judge = judge_aggregate if isinstance(work, Federate) else leasing.judge_release
+        return judge(core.ledger, release, digest, self._joins.appraise, times), receipt
+
+    def _receipt(self, release: Signed[Release], times: Times) -> Receipt:
+        core = self._core
         # The weakest kind in the chain: authority and workers are of one kind, as one policy names both.
         evidence = self._joins.worker(release.document.worker).peer.claims.kind
         size, root = core.ledger.head()
         header = new_header(core.life.log, Seen(size, root))
-        receipt = receipt_for(core.ledger, release, evidence, header, times)
-        digest = digest_of(encode(receipt))
-        entry = leasing.judge_release(core.ledger, release, digest, self._joins.appraise, times)
-        return entry, receipt
+        return receipt_for(core.ledger, release, evidence, header, times)
+
+
+async def evidence_of_release(core: Core, lease: LeaseState) -> tuple[bytes, bytes, bytes]:
+    """What shows that something was released under a lease: receipt, tlog-proof, entry. Waits until it is durable."""
+    covering = await core.life.journal.covered(lease.released_at)
+    receipt = await core.document(lease.receipt)
+    entry = await read_entry(core.life.connection.channel, core.ledger.tree, lease.released_at)
+    return receipt, core.proof(lease.released_at, covering), entry
+
+
+def hand_over(key: StreamKey, recipient: HPKEPublicKey, info: bytes) -> bytes:
+    """A key, sealed to whoever may have it, and wiped."""
+    try:
+        return seal_envelope(key.to_bytes(), recipient, info)
+    finally:
+        key.wipe()
 
 
 def recipient_key(proposal: Proposal, name: str) -> HPKEPublicKey:

@@ -10,6 +10,7 @@ from placet.enclave.authority.boot import Life
 from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.core import Core
 from placet.enclave.authority.council import Council, append_boot
+from placet.enclave.authority.federations import Federations
 from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.releases import Releases
@@ -27,7 +28,7 @@ class Authority:
         self.core = Core(life, keys, attester, clock)
         joins = Joins(self.core)
         leases, releases = Leases(self.core, joins), Releases(self.core, joins)
-        council = Council(self.core, leases)
+        council, federations = Council(self.core, leases), Federations(self.core)
         self._host: dict[int, Answer] = {
             pb.KIND_LEASE: leases.lease,
             pb.KIND_EVIDENCE: council.evidence,
@@ -38,6 +39,10 @@ class Authority:
             pb.KIND_ADMIT: council.admit,
             pb.KIND_CLOSE: leases.close,
             pb.KIND_RESULT: releases.result,
+            pb.KIND_OPEN_ROUND: federations.open_round,
+            pb.KIND_UPDATE: federations.update,
+            pb.KIND_CLOSE_ROUND: federations.close_round,
+            pb.KIND_MODEL: federations.model,
         }
         # What enclaves may ask for, whatever runs in them: all of it is judged by what it contains.
         self._enclaves: dict[int, Answer] = {

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the enclave needs below Python. module.c alone knows Python; the other files are plain C11 on POSIX threads. */
+/*
+ * What the enclave needs below Python: what a process does for its own end and safety. module.c, cohort.c and arguments.c
+ * know Python; the other files are plain C11 on POSIX threads.
+ *
+ * Folding sealed updates: cohort.c (the Python type) -> walk.c (segments) -> gcm.h (opening: gcm_evp.c or gcm_ipsec.c) and
+ * fold.h (folding: fold_vector.h, built as portable.c, avx2.c and avx512.c; choose.c says which). noise.c stands alone.
+ */
 #ifndef PLACET_KERNEL_H
 #define PLACET_KERNEL_H
 

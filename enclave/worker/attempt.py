@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt: verify the lease, open the keys, bring the inputs, run the program, seal and release the outputs."""
+"""One attempt: open the lease, carry out the task, seal and release its outputs."""
 
 import asyncio
 import time
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from placet.enclave.connection import Connection
-from placet.enclave.worker.bundle import Bundle
-from placet.enclave.worker.job import Job
 from placet.enclave.worker.joining import Membership
-from placet.enclave.worker.lease import OpenedLease, ReadTicket, open_lease
+from placet.enclave.worker.lease import ReadTicket
 from placet.enclave.worker.objects import Objects
-from placet.enclave.worker.program import RisingProgress, progress_clock, run_program
+from placet.enclave.worker.program import RisingProgress, progress_clock
 from placet.enclave.worker.renewing import Renewing
+from placet.enclave.worker.task import Outcome, Task, Work
 from placet.governance.contexts import release_info
 from placet.governance.documents import Release, new_header
 from placet.governance.envelope import parse_envelope, sign
@@ -32,67 +31,52 @@ class Attempt:
         connection: Connection,
         loop: asyncio.AbstractEventLoop,
         member: Membership,
-        bundle: Bundle,
+        task: Task,
         scratch: Path,
     ) -> None:
         self.lease = ""
         self._connection = connection
         self._loop = loop
         self._member = member
-        self._bundle = bundle
+        self._task = task
         self._scratch = scratch
 
     def run(self, package: enclaves_pb2.LeasePackage, expected: ReadTicket | None) -> None:
         """From the lease to the release; raises what ended it before. Keys and outputs are wiped either way."""
         # Named before it is believed, so that a refusal says which lease it refuses.
         self.lease = parse_envelope(package.lease).digest
-        program, now = self._bundle.digest, int(time.time())
-        with open_lease(package, self._member, program, now, expected) as opened:
-            ends = progress_clock() + opened.proposal.document.job.deadline_seconds
-            remaining = opened.lease.document.deadline - time.time()
+        with self._task.open(package, self._member, int(time.time()), expected) as work:
+            ends = progress_clock() + work.proposal.document.work.deadline_seconds
+            remaining = work.lease.document.deadline - time.time()
             renewing = Renewing(self._connection, self.lease, ends)
             renewing.arm(remaining)
             self._progress(0)
             self._loop.call_soon_threadsafe(renewing.start, remaining)
             objects = Objects(self._connection.channel, self.call, self._scratch)
-            job = self._job(opened, objects)
-            try:
-                outputs = run_program(self._bundle, job)
-                message = self._release(opened, objects, outputs)
-            finally:
-                job.wipe()
-            # A renewal that came after the release would be refused.
-            self.call(renewing.stop())
-            self.call(self._ask_release(message))
+            outcome = work.carry_out(objects, RisingProgress(self._progress, progress_clock))
+            message = self._release(work, objects, outcome)
+        # A renewal that came after the release would be refused.
+        self.call(renewing.stop())
+        self.call(self._ask_release(message))
 
     def call(self, work: Coroutine[Any, Any, T] | Awaitable[T]) -> T:
         """Run a coroutine on the stream's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(_run(work), self._loop).result()
 
-    def _job(self, opened: OpenedLease, objects: Objects) -> Job:
-        proposal = opened.proposal.document.job
-        inputs = {
-            name: objects.bring(name, value.object, opened.keys[name])
-            for name, value in proposal.inputs.items()
-        }
-        outputs = {name: output.max_bytes for name, output in proposal.outputs.items()}
-        report = RisingProgress(self._progress, progress_clock)
-        return Job(inputs, proposal.parameters, outputs, report, self._scratch)
-
     def _release(
-        self, opened: OpenedLease, objects: Objects, outputs: dict[str, bytearray]
+        self, work: Work, objects: Objects, outcome: Outcome
     ) -> enclaves_pb2.ReleaseRequest:
         """Seal and store the outputs; returns the signed request to release them."""
-        declared = opened.proposal.document.job.outputs
-        owner = min(key.text for key in opened.proposal.signers)
-        key, descriptors = objects.store(outputs, declared, owner)
-        header = opened.lease.document.header
+        declared = work.proposal.document.work.outputs
+        owner = min(key.text for key in work.proposal.signers)
+        key, descriptors = objects.store(outcome.outputs, declared, owner)
+        header = work.lease.document.header
         release = Release(
             header=new_header(header.log, header.seen),
-            lease=opened.lease.digest,
+            lease=work.lease.digest,
             worker=self._member.keys.identity.digest,
             outputs=descriptors,
-            left={},
+            left=outcome.left,
         )
         envelope = sign(release, self._member.keys.signing)
         info = release_info(parse_envelope(envelope).digest)

@@ -16,20 +16,31 @@ from placet.sealing import ObjectDescriptor, StreamLengthMismatch
 
 async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
     """Bring the sealed bytes of an object into a file. Raises `StreamLengthMismatch` unless their number is right."""
-    stub, received = blobs_pb2_grpc.BlobsStub(channel), 0
-    request = blobs_pb2.GetBlobRequest(id=descriptor.id)
     expected = descriptor.sealed_length
-    with path.open("wb") as sink:
-        try:
-            async for chunk in stub.Get(request, metadata=METADATA):
-                received += len(chunk.data)
-                if received > expected:
-                    raise _length(descriptor, f"more than {expected} bytes")
-                sink.write(chunk.data)
-        except grpc.aio.AioRpcError:
-            raise _length(descriptor, f"{received} bytes, then an error") from None
+    try:
+        received = await receive(channel, descriptor.id, expected, path)
+    except grpc.aio.AioRpcError:
+        raise _length(descriptor, "some, then an error") from None
     if received != expected:
-        raise _length(descriptor, f"{received} bytes")
+        raise _length(descriptor, f"{received} bytes" if received < expected else "more")
+
+
+async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
+    """Bring sealed bytes into a file, and stop when there are more than expected; returns how many it holds.
+
+    Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off.
+    """
+    received = 0
+    call = blobs_pb2_grpc.BlobsStub(channel).Get(
+        blobs_pb2.GetBlobRequest(id=object_id), metadata=METADATA
+    )
+    with path.open("wb") as sink:
+        async for chunk in call:
+            received += sink.write(chunk.data)
+            if received > expected:
+                call.cancel()
+                break
+    return received
 
 
 async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Path) -> None:

@@ -28,6 +28,7 @@ from placet.governance.errors import LeaseExpired
 from placet.governance.evaluate import (
     InForce,
     Ticket,
+    bound_digest,
     check_log,
     judge_ticket,
     verify_ballots,
@@ -39,8 +40,16 @@ from placet.sealing import StreamKey, open_envelope, seal_envelope
 
 
 @dataclass(frozen=True, slots=True)
+class VerifiedLease:
+    """A lease that was verified, and the proposal it is for. Its keys have not been opened."""
+
+    lease: Signed[Lease]
+    proposal: Signed[Proposal]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedLease:
-    """A lease that was verified, the proposal it is for, and the keys of its inputs: open within a `with` block."""
+    """A job's lease that was verified, its proposal, and the keys of its inputs: open within a `with` block."""
 
     lease: Signed[Lease]
     proposal: Signed[Proposal]
@@ -70,6 +79,31 @@ def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
     return ReadTicket(ticket, proposal, verify_ballots(ticket.ballots, proposal, in_force))
 
 
+def verify_lease(
+    package: enclaves_pb2.LeasePackage,
+    member: Membership,
+    bound_to: str,
+    now: int,
+    expected: ReadTicket | None = None,
+) -> VerifiedLease:
+    """Verify a lease. `bound_to` is what we were launched for; `expected` saves reading its ticket, if it is the one.
+
+    1. the lease is signed by the boot key of the authority that we joined, for this boot, this log, and us;
+    2. its deadline has not passed;
+    3. its entry is in the log, under a checkpoint of the log's key;
+    4. the ticket is valid on paper under the constitution it names, and is the one that the lease is for;
+    5. what the proposal asks to be launched for is what we are bound to.
+    Only then may the keys be opened, by the caller.
+    """
+    lease = verify_signed(package.lease, Lease, lambda _: [member.authority.signing])
+    _check_names(lease.document, member, now)
+    _check_logged(package, lease.digest, member)
+    proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
+    if bound_digest(proposal) != bound_to:
+        raise lease_invalid("program", bound_to, bound_digest(proposal))
+    return VerifiedLease(lease, proposal)
+
+
 def open_lease(
     package: enclaves_pb2.LeasePackage,
     member: Membership,
@@ -77,22 +111,17 @@ def open_lease(
     now: int,
     expected: ReadTicket | None = None,
 ) -> OpenedLease:
-    """Verify a lease and open its keys. `expected` saves reading its ticket, if it is the one.
+    """Verify a job's lease and open its keys, each the one that its input's descriptor commits to."""
+    verified = verify_lease(package, member, program, now, expected)
+    return OpenedLease(verified.lease, verified.proposal, _open_keys(package, verified, member))
 
-    1. the lease is signed by the boot key of the authority that we joined, for this boot, this log, and us;
-    2. its deadline has not passed;
-    3. its entry is in the log, under a checkpoint of the log's key;
-    4. the ticket is valid on paper under the constitution it names, and is the one that the lease is for;
-    5. the proposal's program is the one that we are bound to;
-    6. only then are the keys opened; each is the one that its descriptor commits to.
-    """
-    lease = verify_signed(package.lease, Lease, lambda _: [member.authority.signing])
-    _check_names(lease.document, member, now)
-    _check_logged(package, lease.digest, member)
-    proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
-    if proposal.document.job.program != program:
-        raise _invalid("program", program, proposal.document.job.program)
-    return OpenedLease(lease, proposal, _open_keys(package, lease.digest, proposal, member))
+
+def open_key_envelope(
+    package: enclaves_pb2.LeasePackage, verified: VerifiedLease, member: Membership
+) -> bytes:
+    """What came sealed to us with a lease that was verified. Raises `EnvelopeRefused`."""
+    info = lease_info(verified.lease.digest)
+    return open_envelope(package.key_envelope, member.keys.hpke, info)
 
 
 def rehearse(member: Membership) -> None:
@@ -108,9 +137,9 @@ def _check_names(lease: Lease, member: Membership, now: int) -> None:
     """Steps 1 and 2."""
     check_log(lease.header.log, member.log.to_text())
     if lease.boot != member.authority.identity.boot:
-        raise _invalid("boot", member.authority.identity.boot, lease.boot)
+        raise lease_invalid("boot", member.authority.identity.boot, lease.boot)
     if lease.worker != member.keys.identity.digest:
-        raise _invalid("worker", member.keys.identity.digest, lease.worker)
+        raise lease_invalid("worker", member.keys.identity.digest, lease.worker)
     if now > lease.deadline:
         raise LeaseExpired(
             "The lease's deadline has passed. The job needs another attempt.",
@@ -125,7 +154,7 @@ def _check_logged(package: enclaves_pb2.LeasePackage, digest: str, member: Membe
     verify_proof(package.proof, leaf_hash(package.entry), member.log)
     entry = parse_object(package.entry)
     if (entry.get("kind"), entry.get("lease")) != ("lease", digest):
-        raise _invalid("entry", f"a lease entry of {digest}", str(entry.get("kind")))
+        raise lease_invalid("entry", f"a lease entry of {digest}", str(entry.get("kind")))
 
 
 def _second_opinion(
@@ -138,12 +167,12 @@ def _second_opinion(
     """Step 4. Stops, uses and grants are the authority's to judge: they are not on paper."""
     in_force = _in_force(member)
     if lease.constitution != in_force.digest:
-        raise _invalid("constitution", in_force.digest, lease.constitution)
+        raise lease_invalid("constitution", in_force.digest, lease.constitution)
     if read is None or read.ticket != _ticket(ticket):
         read = read_ticket(ticket, member)
     valid = judge_ticket(read.proposal, read.ballots, in_force, Times(now, now))
     if valid.proposal.digest != lease.proposal:
-        raise _invalid("proposal", lease.proposal, valid.proposal.digest)
+        raise lease_invalid("proposal", lease.proposal, valid.proposal.digest)
     return valid.proposal
 
 
@@ -158,26 +187,26 @@ def _ticket(message: common_pb2.Ticket) -> Ticket:
 
 
 def _open_keys(
-    package: enclaves_pb2.LeasePackage, digest: str, proposal: Signed[Proposal], member: Membership
+    package: enclaves_pb2.LeasePackage, verified: VerifiedLease, member: Membership
 ) -> dict[str, StreamKey]:
-    """Step 6."""
-    plain = open_envelope(package.key_envelope, member.keys.hpke, lease_info(digest))
+    plain = open_key_envelope(package, verified, member)
     try:
         keys = {
             name: StreamKey(base64.b64decode(text, validate=True))
             for name, text in json.loads(plain).items()
         }
     except (ValueError, TypeError, AttributeError, binascii.Error):
-        raise _invalid("key_envelope", "one key an input", "other bytes") from None
-    inputs = proposal.document.job.inputs
+        raise lease_invalid("key_envelope", "one key an input", "other bytes") from None
+    inputs = verified.proposal.document.job.inputs
     if keys.keys() != inputs.keys():
-        raise _invalid("key_envelope", "one key an input", "other inputs")
+        raise lease_invalid("key_envelope", "one key an input", "other inputs")
     for name, key in keys.items():
         key.verify_commitment(inputs[name].object.commitment)
     return keys
 
 
-def _invalid(claim: str, expected: str, actual: str) -> LeaseInvalid:
+def lease_invalid(claim: str, expected: str, actual: str) -> LeaseInvalid:
+    """The refusal of a lease by the part of it that is not as it has to be."""
     return LeaseInvalid(
         f"The lease does not hold together at {claim}.",
         claim=claim,

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a process. The program runs in the main thread; the stream to the host lives in another.
+"""The worker as a process. What it does runs in the main thread; the stream to the host lives in another.
 
 Whatever hangs, the kernel's timer ends the process: at the lease's deadline unless it is renewed, and at the job's.
 """
 
 import asyncio
-import importlib
 import logging
 import os
 import threading
@@ -20,10 +19,11 @@ from placet.attestation import Attester
 from placet.enclave.connection import Connection
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.worker.attempt import Attempt
-from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.joining import Membership, join
 from placet.enclave.worker.lease import ReadTicket, read_ticket, rehearse
 from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
+from placet.enclave.worker.running import ProgramTask
+from placet.enclave.worker.task import Task
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
@@ -35,9 +35,9 @@ _log = logging.getLogger("placet.worker")
 class Worker:
     """One worker: one connection, one membership, one lease."""
 
-    def __init__(self, attester: Attester, bundle: Bundle, scratch: Path) -> None:
+    def __init__(self, attester: Attester, task: Task, scratch: Path) -> None:
         self._attester = attester
-        self._bundle = bundle
+        self._task = task
         self._scratch = scratch
         self._loop = asyncio.new_event_loop()
         self._assigned: asyncio.Future[enclaves_pb2.LeasePackage] = self._loop.create_future()
@@ -52,9 +52,9 @@ class Worker:
         return self._call(self._join(address, certificate, token))
 
     def serve(self, member: Membership) -> int:
-        """Wait for the lease, run the program, release; returns the exit code, or ends the process with it."""
+        """Wait for the lease, carry out the task, release; returns the exit code, or ends the process with it."""
         package = self._call(self._package())
-        attempt = Attempt(self._connection, self._loop, member, self._bundle, self._scratch)
+        attempt = Attempt(self._connection, self._loop, member, self._task, self._scratch)
         self._attempt = attempt
         try:
             attempt.run(package, self._expected)
@@ -71,8 +71,8 @@ class Worker:
         self._connection = Connection(address, certificate, self._handle)
         await self._connection.attach("worker", token)
         self._watch = asyncio.create_task(self._until_gone())
-        program, now = self._bundle.digest, int(time.time())
-        member = await join(self._connection, self._attester, program, now)
+        now = int(time.time())
+        member = await join(self._connection, self._attester, self._task.digest, now)
         self._joined.set_result(member)
         return member
 
@@ -107,16 +107,21 @@ class Worker:
 def run_worker(
     address: str, certificate: bytes, token: str, attester: Attester, bundle: Path, scratch: Path
 ) -> int:
-    """Join, wait for the lease, run the program, release; returns the exit code."""
-    worker = Worker(attester, Bundle(bundle.read_bytes()), scratch)
+    """Join, wait for the lease, carry out the task, release; returns the exit code."""
+    task = _task(bundle.read_bytes(), scratch)
+    worker = Worker(attester, task, scratch)
     member = worker.join(address, certificate, token)
     _log.info("joined worker=%s", member.keys.identity.digest)
-    _preload()
+    task.prepare()
     rehearse(member)
     return worker.serve(member)
 
 
-def _preload() -> None:
-    """What programs use, loaded while there is nothing else to do, and before the guard."""
-    importlib.import_module("ctypes")
-    importlib.import_module("numpy")
+def _task(data: bytes, scratch: Path) -> Task:
+    """What we were launched for: the proposal of a federation, which is JSON, or the bundle of a program, which is not."""
+    if not data.startswith(b"{"):
+        return ProgramTask(data, scratch)
+    # A worker for a program joins sooner without it.
+    from placet.enclave.worker.federation.round import RoundTask
+
+    return RoundTask(data)

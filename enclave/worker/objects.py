@@ -5,12 +5,14 @@ What touches the disk is ciphertext. The plaintext of an input exists where the 
 memory until it is sealed.
 """
 
+import asyncio
 import io
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
+from typing_extensions import Buffer
 
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 # Runs a coroutine where the stream to the host lives, and waits for it.
-Call = Callable[[Awaitable[None]], None]
+Call = Callable[[Coroutine[Any, Any, None]], None]
+
+_AT_ONCE = 8  # streams that are fetched side by side
 
 
 class Objects:
@@ -47,18 +51,66 @@ class Objects:
             lambda: _Opened(path, key, descriptor, leaves), descriptor.length, descriptor.labels
         )
 
+    def bring_streams(
+        self, ids: Sequence[str], length: int, arrived: Callable[[int], None]
+    ) -> tuple[list[Path], set[str]]:
+        """Fetch the sealed bytes of streams that have no descriptor, a few at a time.
+
+        Returns a file for each, in order, and which of them could not be fetched. `length` is what each should have; no
+        more than a little above it is taken in. A file that is too short or too long is for whoever reads it to see.
+        `arrived` is told how many streams have been dealt with.
+        """
+        paths = [self._scratch / f"stream-{number}" for number in range(len(ids))]
+        missing = set[str]()
+
+        async def bring_all() -> None:
+            wanted = iter(zip(ids, paths, strict=True))
+            done = 0
+
+            async def bring_some() -> None:
+                nonlocal done
+                for object_id, path in wanted:
+                    try:
+                        await blobs.receive(self._channel, object_id, length, path)
+                    except grpc.aio.AioRpcError:
+                        missing.add(object_id)
+                    done += 1
+                    arrived(done)
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_AT_ONCE):
+                    group.create_task(bring_some())
+
+        self._call(bring_all())
+        return paths, missing
+
     def store(
-        self, contents: Mapping[str, bytearray], declared: Mapping[str, Output], owner: str
+        self, contents: Mapping[str, Buffer], declared: Mapping[str, Output], owner: str
     ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
         """Seal every output at its declared size under one new key, and put it. The caller wipes the key."""
         key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
         for name, content in contents.items():
             path = self._scratch / f"output-{name}"
-            padded = pad(io.BytesIO(content), len(content), declared[name].max_bytes)
+            plain = _Plain(content)
+            padded = pad(plain, plain.length, declared[name].max_bytes)
             with path.open("wb") as sink:
                 descriptors[name] = seal_stream(padded, sink, key, kind=RESULT_KIND, labels=())
             self._call(blobs.store(self._channel, descriptors[name].id, owner, path))
         return key, descriptors
+
+
+class _Plain:
+    """The bytes of an output as a source, read where they lie: a copy would not be wiped."""
+
+    def __init__(self, content: Buffer) -> None:
+        self._left = memoryview(content).cast("B")
+        self.length = len(self._left)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
 
 
 class _Opened(io.RawIOBase):

@@ -69,7 +69,7 @@ def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
 
     Raises `ProgramEnded`: by what went wrong, never with words of the program.
     """
-    _silence()
+    silence()
     lay_guard(job.scratch)
     try:
         bundle.load()(job)
@@ -80,7 +80,7 @@ def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
     raise kind(text)
 
 
-def _silence() -> None:
+def silence() -> None:
     """What the program prints goes nowhere, and neither does anything of ours from here on."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

@@ -46,9 +46,10 @@ def bash(command: str, folder: Path, timeout: int) -> str:
 
 
 def test_the_readme_has_the_blocks_that_are_tested_here() -> None:
-    first, second = console_blocks()
-    assert first == ["make demo"]
-    assert [command.split()[0] for command in second] == ["python3", "venv/bin/placet"]
+    demo, federation, install = console_blocks()
+    assert demo == ["make demo"]
+    assert federation == ["make demo-federation"]
+    assert [command.split()[0] for command in install] == ["python3", "venv/bin/placet"]
 
 
 def test_the_first_command_shows_what_the_readme_says() -> None:
@@ -58,12 +59,18 @@ def test_the_first_command_shows_what_the_readme_says() -> None:
     assert shown.rstrip().endswith("demo: ok")
 
 
+def test_the_federation_s_demo_runs_too() -> None:
+    """One round instead of fifteen: tests/demo looks at more of it."""
+    shown = bash(console_blocks()[1][0] + " ARGS=--rounds=1", ROOT, 150)
+    assert shown.rstrip().endswith("demo-federation: ok")
+
+
 @pytest.mark.timeout(240)
 def test_installing_as_the_readme_says(tmp_path: Path) -> None:
     left_out = shutil.ignore_patterns(".git", ".venv", "build", "*.so", "__pycache__", ".*cache")
     copy = tmp_path / "placet"
     shutil.copytree(ROOT, copy, ignore=left_out)
-    commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[1]]
+    commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[2]]
     shown = bash("\n".join(commands), copy, 220)
     assert "Nothing decrypts without the council's placet." in shown
 

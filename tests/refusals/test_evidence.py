@@ -97,7 +97,7 @@ SHOWN: dict[str, tuple[Callable[[EvidenceFile], EvidenceFile], str]] = {
     "another nonce": (lambda e: dataclasses.replace(e, nonce=bytes(32)), "EVIDENCE_BINDING"),
     "no nonce": (lambda e: dataclasses.replace(e, nonce=b""), "EVIDENCE_NONCE"),
     "another checkpoint": (lambda e: dataclasses.replace(e, checkpoint=b""), "EVIDENCE_BINDING"),
-    "hardware that is not supported yet": (with_kind("sgx"), "EVIDENCE_KIND_UNSUPPORTED"),
+    "a simulation that says it is hardware": (with_kind("sgx"), "EVIDENCE_INVALID"),
     "no known kind": (with_kind("mine"), "EVIDENCE_MALFORMED"),
     "a changed quote": (quote(flip), "EVIDENCE_INVALID"),
     "a debug bit": (quote(debug), "EVIDENCE_INVALID"),

@@ -291,6 +291,7 @@ def _statuses(root: Issuer) -> Iterator[Case]:
         wanted = policy | {"tcb_statuses": ["UpToDate"]}
         about = f"{status} is not tolerated."
         yield Case(f"{name}_fail", about, "AppraisalRefusedError", of=name, policy=wanted)
+    yield from _relaunch(root)
     machine = make_platform(root, PPID, NOW, tcb=TCB("Revoked", ()))
     evidence = _sgx_evidence(machine, SGX)
     yield _fail("status_Revoked", "The TCB level is revoked.", "EvidenceNotGenuineError", evidence)
@@ -303,6 +304,26 @@ def _statuses(root: Issuer) -> Iterator[Case]:
         policy = _policy(tcb_statuses=[STATUSES[0]], advisories=[ADVISORY]) | change
         about = "The collateral is older, or has an advisory that is not tolerated."
         yield Case(f"policy_{name}_fail", about, "AppraisalRefusedError", of=base, policy=policy)
+
+
+def _relaunch(root: Issuer) -> Iterator[Case]:
+    """The module was renewed under a domain that was started with the old one."""
+    machine = tdx_platform(root, PPID, NOW, newer_module=True)
+    newer = bytes([2]) + bytes([1]) * 15
+    base, refused = "tdx5_module15", "AppraisalRefusedError"
+    for status, report in (
+        ("TDRelaunchAdvised", replace(TD, tee_tcb_svn2=newer)),
+        ("OutOfDate", TD),
+        ("UpToDate", replace(TD, tee_tcb_svn=newer, tee_tcb_svn2=newer)),
+    ):
+        name = f"tdx_status_{status}"
+        td = _tdx_measurement(TD)
+        policy = _policy(kinds=["tdx"], measurements=[td], tcb_statuses=[status])
+        evidence = _tdx_evidence(machine, report, 5, True)
+        about = f"{status}, which is tolerated."
+        yield Case(name, about, of=base, evidence=evidence, policy=policy, root=root)
+        wanted = policy | {"tcb_statuses": [one for one in STATUSES if one != status]}
+        yield Case(f"{name}_fail", f"{status} is not tolerated.", refused, of=name, policy=wanted)
 
 
 def _collateral(root: Issuer) -> Iterator[Case]:

@@ -64,15 +64,24 @@ class TDReport:
 
 
 def tdx_platform(
-    root: Issuer, ppid: bytes, now: int, *, tcb: TCB | None = None, revoked: bool = False
+    root: Issuer,
+    ppid: bytes,
+    now: int,
+    *,
+    tcb: TCB | None = None,
+    revoked: bool = False,
+    newer_module: bool = False,
 ) -> Platform:
-    """A machine whose collateral is for TDX."""
+    """A machine whose collateral is for TDX; `newer_module`: one has come out since the domain was started."""
     tcb = TCB() if tcb is None else tcb
     plain = make_platform(root, ppid, now, tcb=tcb, revoked=revoked)
     signer = pki.issue_tcb_signer(root, plain.validity)
     chain = pki.pem([signer.certificate, root.certificate])
     collateral = json.loads(plain.collateral)
-    for name, change in (("tcb_info", _for_tdx), ("qe_identity", _for_td_qe)):
+    for name, change in (
+        ("tcb_info", _with_newer_module if newer_module else _for_tdx),
+        ("qe_identity", _for_td_qe),
+    ):
         document = json.loads(collateral[name])
         change(document)
         text = json.dumps(document, separators=(",", ":"))
@@ -90,6 +99,20 @@ def _for_tdx(tcb_info: dict[str, Any]) -> None:
     tcb_info["tdxModuleIdentities"] = [{"id": "TDX_01", **module, "tcbLevels": [level]}]
     for one in tcb_info["tcbLevels"]:
         one["tcb"]["tdxtcbcomponents"] = [{"svn": 1}] * 16
+
+
+def _with_newer_module(tcb_info: dict[str, Any]) -> None:
+    """Make what is known so far out of date, and module SVN 2 up to date."""
+    _for_tdx(tcb_info)
+    level = tcb_info["tcbLevels"][0]
+    module = tcb_info["tdxModuleIdentities"][0]
+    newer = {**level["tcb"], "tdxtcbcomponents": [{"svn": 2}] + [{"svn": 1}] * 15}
+    tcb_info["tcbLevels"] = [{**level, "tcb": newer}, {**level, "tcbStatus": "OutOfDate"}]
+    known = module["tcbLevels"][0]
+    module["tcbLevels"] = [
+        {**known, "tcb": {"isvsvn": 2}},
+        {**known, "tcbStatus": "OutOfDate"},
+    ]
 
 
 def _for_td_qe(qe_identity: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ CHECKS = [
     "snp_tcb",
     "tcb_evaluation",
     "collateral_age",
+    "collateral_left",
 ]
 # One change of the claims for each check, but for the age, which the clock changes.
 WRONG: dict[str, dict[str, Any]] = {
@@ -93,14 +94,21 @@ def test_collateral_age(
     ]
 
 
+def test_kept_until_the_collateral_expires(claims: Claims, policy: Policy) -> None:
+    tolerant = replace(policy, max_collateral_age_seconds="any")
+    for left, wrong in ((1, []), (0, ["collateral_left"]), (-1, ["collateral_left"])):
+        now = claims.collateral_expires - left
+        assert failed(appraise(claims, tolerant, now=now, bound_to=None)) == wrong
+
+
 def test_all_together(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
     changes = {key: value for change in WRONG.values() for key, value in change.items()}
     changed = replace(claims, **changes)
-    verdict = appraise(changed, policy, now=now + 10**6, bound_to=bound_to)
+    verdict = appraise(changed, policy, now=now + 10**7, bound_to=bound_to)
     assert not verdict.accepted
     assert failed(verdict) == CHECKS
     with pytest.raises(AppraisalRefusedError) as caught:
-        verify_appraisal(changed, policy, now=now + 10**6, bound_to=bound_to)
+        verify_appraisal(changed, policy, now=now + 10**7, bound_to=bound_to)
     assert caught.value.details["claim"] == ", ".join(CHECKS)
     assert all(name in str(caught.value) for name in CHECKS)
 

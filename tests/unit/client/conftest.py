@@ -50,6 +50,7 @@ from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
 from placet.proto.refusals import reason_name, refusal_of
 from placet.proto.v1 import (
     blobs_pb2_grpc,
+    federations_pb2_grpc,
     governance_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
@@ -58,14 +59,20 @@ from placet.proto.v1 import (
 
 DAY = 86400
 
-# Test folders are no packages, so a module beside this one is loaded by its path.
-_spec = importlib.util.spec_from_file_location(
-    "placet_tests_fake_host", Path(__file__).with_name("fake_host.py")
-)
-assert _spec is not None and _spec.loader is not None
-fake = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake)
-REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing)
+
+def _beside(name: str) -> Any:
+    """A module beside this one, by its path: test folders are no packages."""
+    path = Path(__file__).with_name(name)
+    spec = importlib.util.spec_from_file_location("placet_tests_" + path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fake = _beside("fake_host.py")
+fake_federations = _beside("fake_federations.py")
+REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing, fake_federations.AuthorityAway)
 
 
 def policy(role: str) -> dict[str, Any]:
@@ -140,6 +147,8 @@ def start_server(host: Any, key_pem: bytes, certificate_pem: bytes) -> Any:
             Get=services.get_job,
         )
         blobs_pb2_grpc.add_BlobsServicer_to_server(services, server)
+        federations = cast("Any", Late(host.federations))
+        federations_pb2_grpc.add_FederationsServicer_to_server(federations, server)
         governance_pb2_grpc.add_GovernanceServicer_to_server(services, server)
         jobs_pb2_grpc.add_JobsServicer_to_server(cast("Any", jobs), server)
         keys_pb2_grpc.add_KeysServicer_to_server(services, server)
@@ -201,7 +210,9 @@ def attester() -> Iterator[SimulatedAttester]:
 @pytest.fixture
 def host(attester: SimulatedAttester) -> Any:
     """The host that `served` serves."""
-    return fake.FakeHost(attester)
+    made = fake.FakeHost(attester)
+    made.federations = fake_federations.FakeFederations(made)
+    return made
 
 
 @pytest.fixture

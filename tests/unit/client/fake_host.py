@@ -114,6 +114,7 @@ class FakeHost:
         self.jobs: dict[str, jobs_pb2.Job] = {}
         self.requests: dict[bytes, str] = {}
         self.results: dict[str, jobs_pb2.ResultResponse] = {}
+        self.federations: Any = None  # of fake_federations.py
 
     # The log.
 

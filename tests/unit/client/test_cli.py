@@ -53,6 +53,8 @@ COMMANDS = [
     "privacy",
     "charter",
     "constitution",
+    "federation",
+    "federate",
     "verify",
     "collateral",
     "explain",
@@ -60,7 +62,9 @@ COMMANDS = [
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
-    "verify": ("receipt", "ticket", "evidence"),
+    "federation": ("start", "show", "watch", "model", "vector"),
+    "federate": ("join",),
+    "verify": ("receipt", "update", "ticket", "evidence"),
     "collateral": ("fetch",),
     "explain": ("rule", "constitution", "proposal", "refusal"),
 }

@@ -527,7 +527,10 @@ class MemoryHost(
         self.commits: list[enclaves_pb2.Commit] = []
         self.links: dict[str, Link] = {}
         self.stopped: list[tuple[str, enclaves_pb2.Stopped]] = []
+        self.progress: dict[str, list[int]] = {}  # by lease
+        self.ended: dict[str, common_pb2.Refusal] = {}  # by lease
         self.blobs: dict[str, bytes] = {}
+        self.on_get: Callable[[Any, Any], Awaitable[None]] | None = None
         self.address = ""
         self.certificate = b""
 
@@ -555,6 +558,14 @@ class MemoryHost(
                 case enclaves_pb2.KIND_STOPPED:
                     message = enclaves_pb2.Stopped.FromString(frame.payload)
                     self.stopped.append((frame.peer, message))
+                    return None
+                case enclaves_pb2.KIND_PROGRESS:
+                    progress = enclaves_pb2.Progress.FromString(frame.payload)
+                    self.progress.setdefault(progress.lease, []).append(progress.percent)
+                    return None
+                case enclaves_pb2.KIND_ENDED:
+                    ended = enclaves_pb2.Ended.FromString(frame.payload)
+                    self.ended[ended.lease] = ended.refusal
                     return None
                 case _:
                     return await self.ask(frame.kind, frame.payload, peer=name)
@@ -600,6 +611,8 @@ class MemoryHost(
         return log_pb2.DocumentResponse(document=self.documents[request.digest])
 
     async def Get(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if self.on_get is not None:
+            await self.on_get(request, context)
         if request.id not in self.blobs:
             await context.abort(grpc.StatusCode.NOT_FOUND, "")
         data = self.blobs[request.id]
@@ -612,7 +625,13 @@ class MemoryHost(
     GetInclusionProof = GetConsistencyProof = GetTile = Stat = Delete = _unused
 
     async def Put(self, request_iterator: Any, context: Any) -> Any:
-        await self._unused(request_iterator, context)
+        header, data = None, b""
+        async for request in request_iterator:
+            header = header or request.header
+            data += request.chunk
+        assert header is not None and header.length == len(data)
+        self.blobs[header.id] = data
+        return blobs_pb2.BlobInfo()
 
 
 class _NotFound(Exception):
@@ -660,6 +679,10 @@ class Machine:
         self._files += [files[1], files[3], files[2], files[0]]
         self._threads.append(serve)
         return SimulatedAttester(files[2], files[1])
+
+    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        """Be the processor of an enclave in another process, until that closes its end."""
+        self._service.serve(role, bound_to, reader, writer)
 
     def close(self) -> None:
         for writer in self._files[0::4]:

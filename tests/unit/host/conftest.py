@@ -4,10 +4,13 @@
 import asyncio
 import hashlib
 import os
+import re
+import secrets
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +26,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from placet.governance.documents import (
     Ballot,
     Charter,
+    Federate,
     Header,
     Job,
+    Layout,
+    Mean,
     Output,
     Proposal,
     Recipient,
     Seen,
     Stop,
+    Tensor,
+    Update,
     new_header,
 )
 from placet.governance.envelope import parse_envelope, sign, sign_payload
@@ -41,18 +49,23 @@ from placet.proto.v1 import (
     blobs_pb2,
     blobs_pb2_grpc,
     common_pb2,
+    federations_pb2,
+    federations_pb2_grpc,
     governance_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
 )
-from placet.sealing import HPKEPrivateKey
+from placet.sealing import HPKEPrivateKey, sealed_length
 
 SCRIPT = Path(__file__).parent / "scripted_enclave.py"
+MAIN = Path(__file__).parent / "host_main.py"
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 ORIGIN = "example.org/log"
 DIGEST = "sha256:" + "0" * 64
+ROSTER = ("ada", "ben", "cleo")
+LAYOUT = Layout((Tensor("w", (4,)),), "float32", 16384)
 
 
 class ScriptedLauncher:
@@ -80,6 +93,7 @@ class Client:
         self.jobs: Any = jobs_pb2_grpc.JobsStub(channel)
         self.governance: Any = governance_pb2_grpc.GovernanceStub(channel)
         self.keys: Any = keys_pb2_grpc.KeysStub(channel)
+        self.federations: Any = federations_pb2_grpc.FederationsStub(channel)
         self.blobs: Any = blobs_pb2_grpc.BlobsStub(channel)
         self.log: Any = log_pb2_grpc.LogStub(channel)
         self.health: Any = health_pb2_grpc.HealthStub(channel)
@@ -120,6 +134,53 @@ class Client:
                 return found
         raise AssertionError("the job ended before it reached the state")
 
+    async def start(self, ticket: common_pb2.Ticket) -> federations_pb2.Federation:
+        """Start a federation."""
+        request = federations_pb2.StartRequest(ticket=ticket)
+        started: federations_pb2.Federation = await self.federations.Start(
+            request, metadata=METADATA
+        )
+        return started
+
+    def follow(self, federation: str) -> Any:
+        """The call that shows a federation until it has ended."""
+        request = federations_pb2.GetFederationRequest(id=federation)
+        return self.federations.Watch(request, metadata=METADATA)
+
+    async def ended(self, federation: str) -> federations_pb2.Federation:
+        """A federation once it has ended."""
+        shown: list[federations_pb2.Federation] = [f async for f in self.follow(federation)]
+        return shown[-1]
+
+    async def until_round(
+        self, federation: str, number: int, state: str = "OPEN"
+    ) -> federations_pb2.Federation:
+        """Watch until a round is open, or being aggregated."""
+        wanted = federations_pb2.FederationState.Value("FEDERATION_STATE_" + state)
+        call = self.follow(federation)
+        shown: federations_pb2.Federation
+        async for shown in call:
+            if (shown.round, shown.state) == (number, wanted):
+                call.cancel()
+                return shown
+        raise AssertionError("the federation ended before its round")
+
+    async def until_aggregating(self, federation: str) -> None:
+        """Watch until a worker is at a round."""
+        call = self.follow(federation)
+        async for shown in call:
+            if shown.progress:
+                call.cancel()
+                return
+
+    async def send(self, sent: "Sent") -> federations_pb2.UpdateReceipt:
+        """Put an update's stream, then send the update."""
+        await self.put(sent.stream, sent.blob)
+        receipt: federations_pb2.UpdateReceipt = await self.federations.Update(
+            sent.request, metadata=METADATA
+        )
+        return receipt
+
     async def until_health(self, service: str, *, serving: bool) -> None:
         """Wait until a service is healthy, or is not."""
         call = self.health.Watch(health_pb2.HealthCheckRequest(service=service))
@@ -140,6 +201,15 @@ async def put_requests(
         yield blobs_pb2.PutRequest(chunk=data[start : start + 2**20])
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An update as a client sends it."""
+
+    request: federations_pb2.UpdateRequest
+    blob: str
+    stream: bytes
+
+
 class World:
     """Documents, keys, and a host on a folder."""
 
@@ -148,7 +218,7 @@ class World:
     blob = program.removeprefix("sha256:")[:32]
     origin = ORIGIN
     metadata = METADATA
-    script = SCRIPT
+    put_requests = staticmethod(put_requests)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -170,6 +240,30 @@ class World:
         ):
             await client.put(self.bundle, self.blob)
             yield host, client
+
+    @asynccontextmanager
+    async def process(
+        self,
+    ) -> AsyncGenerator[tuple[asyncio.subprocess.Process, Client], None]:
+        """A host in a process of its own, and a client of it; killed at the end if it still runs."""
+        state, cpu = self.folder / "state", self.folder / "cpu"
+        argv = ["-I", str(MAIN), str(state), str(cpu), ORIGIN, str(SCRIPT)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            line = (await process.stdout.readline()).decode()
+            address = re.fullmatch(r"address (\S+)\n", line)
+            assert address is not None
+            assert (await process.stdout.readline()).startswith(b"pin sha256:")
+            certificate = (state / "tls" / "cert.pem").read_bytes()
+            async with self.client(address[1], certificate) as client:
+                yield process, client
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     @asynccontextmanager
     async def client(self, address: str, certificate: bytes) -> AsyncGenerator[Client, None]:
@@ -194,18 +288,62 @@ class World:
             attempts=attempts,
             deadline_seconds=60,
         )
+        return self._ticket(job, uses, "A test.")
+
+    def federation(
+        self, acts: str, *, rounds: int = 1, round_seconds: int = 600
+    ) -> common_pb2.Ticket:
+        """A ticket for a federation of three clients, two of them enough, whose workers do `acts`."""
+        federate = Federate(
+            model=None,
+            layout=LAYOUT,
+            labels=(),
+            roster=ROSTER,
+            rounds=rounds,
+            smallest_cohort=2,
+            round_seconds=round_seconds,
+            clip="1",
+            noise=None,
+            rule=Mean("mean"),
+            largest_weight=1,
+            rate="1",
+            quarantine_rounds=1,
+            attempts=2,
+            deadline_seconds=60,
+        )
+        return self._ticket(federate, rounds, acts)
+
+    def update(self, ticket: common_pb2.Ticket, number: int, client: str) -> Sent:
+        """A client's update for a round. Nobody here opens it."""
+        blob, sealed = secrets.token_hex(16), os.urandom(48)
+        update = Update(
+            header=self.header(),
+            federation=self.digest(ticket.proposal),
+            round=number,
+            client=client,
+            layout=LAYOUT.digest,
+            object=blob,
+            commitment="0" * 64,
+            sealed="sha256:" + hashlib.sha256(sealed).hexdigest(),
+            epsilon="any",
+            delta="any",
+        )
+        request = federations_pb2.UpdateRequest(update=sign(update, self.key), sealed=sealed)
+        return Sent(request, blob, os.urandom(sealed_length(LAYOUT.update_bytes, 1)))
+
+    def _ticket(self, body: Job | Federate, uses: int, reason: str) -> common_pb2.Ticket:
         now = int(time.time())
         proposal = Proposal(
             header=self.header(),
             constitution=DIGEST,
             proposer="proposer",
-            action="job",
+            action="job" if isinstance(body, Job) else "federate",
             purpose="testing",
-            reason="A test.",
+            reason=reason,
             not_before=now - 60,
             not_after=now + 3600,
             uses=uses,
-            body=job,
+            body=body,
         )
         return common_pb2.Ticket(proposal=sign(proposal, self.key))
 

@@ -2,8 +2,8 @@
 """The other side of Attach, small and complete: an authority that keeps a real log, a worker that does as told.
 
 Started like an enclave: `python -I scripted_enclave.py authority|worker --host ...`. The authority judges no
-signature and gives no key; log, leases, attempts and the order of writing are real. What a worker does is the
-parameter `act` of the proposal.
+signature and gives no key; log, leases, attempts, rounds and the order of writing are real. What a worker does is the
+parameter `act` of the proposal; of a federation, the proposal's reason: what is done in each round, "; " between them.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from placet.proto.v1 import (
     common_pb2,
     enclaves_pb2,
     enclaves_pb2_grpc,
+    federations_pb2,
     governance_pb2,
     jobs_pb2,
     keys_pb2,
@@ -59,6 +61,26 @@ def payload_of(envelope: bytes) -> tuple[bytes, str]:
     return base64.b64decode(value["payload"]), value["payloadType"].split(".")[2]
 
 
+def act_of(proposal: dict[str, Any], number: int) -> str:
+    """What is done in a round of a federation, the last act ever after; or, number 0, in a job."""
+    said: str = proposal["reason"] if number else proposal["body"]["parameters"]["act"]
+    acts = said.split("; ")
+    return acts[min(number, len(acts)) - 1]
+
+
+@dataclass
+class Rounds:
+    """A federation: the newest round, and who sits out until which."""
+
+    terms: dict[str, Any]
+    number: int = 0
+    closes: int = 0
+    standing: str = "void"
+    act: str = ""
+    updates: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    until: dict[str, int] = field(default_factory=dict[str, int])
+
+
 class Authority:
     """A log, and the state that its entries are."""
 
@@ -72,6 +94,8 @@ class Authority:
         self.leases: dict[str, dict[str, Any]] = {}
         self.vetoed: set[str] = set()
         self.joined: dict[str, str] = {}
+        self.federations: dict[str, Rounds] = {}
+        self.boots = 0
         self.signer: NoteSigner
         self.lock = asyncio.Lock()
         self.ready = asyncio.Event()
@@ -106,8 +130,31 @@ class Authority:
                 self.leases[entry["lease"]]["state"] = "closed"
             case "stop":
                 self.vetoed.add(entry["target"])
+            case "boot":
+                self.boots += 1
+            case "open" | "update" | "cohort" | "aggregate" | "lift":
+                self.apply_round(entry)
             case _:
                 pass
+
+    def apply_round(self, entry: dict[str, Any]) -> None:
+        if entry["kind"] == "open":
+            rounds = self.federations.setdefault(entry["proposal"], Rounds(entry["terms"]))
+            rounds.number, rounds.closes = entry["round"], entry["closes"]
+            rounds.standing, rounds.updates, rounds.act = "open", {}, entry["act"]
+            return
+        rounds = self.federations[entry["proposal"]]
+        match entry["kind"]:
+            case "update":
+                rounds.updates[entry["client"]] = entry["update"], self.tree.size - 1
+            case "cohort":
+                rounds.standing = entry["standing"]
+            case "aggregate":
+                self.leases[entry["lease"]]["state"] = "released"
+                rounds.standing = "released" if entry["receipt"] else "void"
+                rounds.until |= dict.fromkeys(entry["left"], entry["until"])
+            case _:
+                del rounds.until[entry["client"]]
 
     async def commit(
         self, entry: dict[str, Any], documents: tuple[bytes, ...] = (), secrets: Any = ()
@@ -185,6 +232,11 @@ class Authority:
             raise Refuse("VETOED")
         if request.worker not in self.joined:
             raise Refuse("JOIN_UNKNOWN")
+        rounds = self.federations.get(proposal)
+        if rounds is not None and (
+            rounds.standing != "closed" or not request.job.endswith(f"-{rounds.number}")
+        ):
+            raise Refuse("ROUND_NOT_OPEN")
         mine = [lease for lease in self.leases.values() if lease["job"] == request.job]
         if any(lease["state"] == "open" for lease in mine):
             raise Refuse("ATTEMPT_OPEN")
@@ -202,7 +254,8 @@ class Authority:
             "deadline": 0,
         }
         committed = await self.commit(entry)
-        package = json.dumps({"lease": lease, "attempt": len(mine) + 1}).encode()
+        number = rounds.number if rounds else 0
+        package = json.dumps({"lease": lease, "attempt": len(mine) + 1, "round": number}).encode()
         return enclaves_pb2.LeasePackage(
             lease=package, ticket=request.ticket, proof=committed.checkpoint
         )
@@ -223,6 +276,76 @@ class Authority:
             raise Refuse("RECIPIENT_UNKNOWN")
         return jobs_pb2.ResultResponse(receipt=request.lease.encode())
 
+    async def on_open_round(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.OpenRound.FromString(frame.payload)
+        payload, _ = payload_of(request.ticket.proposal)
+        proposal, value = digest_of(payload), json.loads(payload)
+        if proposal in self.vetoed:
+            raise Refuse("VETOED")
+        rounds, terms = self.federations.get(proposal) or Rounds({}), value["body"]
+        mine = [lease for lease in self.leases.values() if lease["proposal"] == proposal]
+        tried = [lease for lease in mine if lease["job"].endswith(f"-{rounds.number}")]
+        over = [lease["state"] for lease in tried].count("closed") >= terms["attempts"]
+        if rounds.standing == "open" or rounds.standing == "closed" and not over:
+            raise Refuse("ROUND_OPEN")
+        if rounds.number == terms["rounds"]:
+            raise Refuse("FEDERATION_ENDED")
+        act, _, argument = act_of(value, rounds.number + 1).partition(" ")
+        if act == "refuse":
+            raise Refuse(argument)
+        number = rounds.number + 1
+        for client in sorted(c for c, until in rounds.until.items() if until <= number):
+            await self.commit(
+                {"kind": "lift", "proposal": proposal, "client": client, "round": number}
+            )
+        closes = int(time.time()) + terms["round_seconds"]
+        opened = {"proposal": proposal, "round": number, "key": "", "closes": closes}
+        committed = await self.commit({"kind": "open", **opened, "terms": terms, "act": act})
+        if act == "lose" and self.boots == 1:
+            os._exit(1)  # and the answer is lost
+        return committed
+
+    async def on_update(self, frame: enclaves_pb2.Frame) -> Message:
+        envelope = federations_pb2.UpdateRequest.FromString(frame.payload).update
+        payload, _ = payload_of(envelope)
+        value, digest = json.loads(payload), digest_of(payload)
+        rounds, client = self.federations[value["federation"]], value["client"]
+        if client in rounds.updates:
+            if rounds.updates[client][0] == digest:
+                return federations_pb2.UpdateReceipt(index=rounds.updates[client][1])
+            raise Refuse("UPDATE_DUPLICATE")
+        if value["round"] != rounds.number or rounds.standing != "open":
+            raise Refuse("ROUND_NOT_OPEN")
+        if client in rounds.until:
+            raise Refuse("CLIENT_QUARANTINED")
+        names = {"update": digest, "proposal": value["federation"], "client": client}
+        entry = {"kind": "update", **names, "nonce": os.urandom(16).hex(), "round": rounds.number}
+        committed = await self.commit(entry, (envelope,))
+        return federations_pb2.UpdateReceipt(index=committed.index)
+
+    async def on_close_round(self, frame: enclaves_pb2.Frame) -> Message:
+        request = enclaves_pb2.CloseRound.FromString(frame.payload)
+        rounds, proposal = self.federations[request.federation], request.federation
+        committed = common_pb2.Committed()
+        if rounds.standing == "open":
+            missing = set(rounds.terms["roster"]) - rounds.updates.keys() - rounds.until.keys()
+            if missing and time.time() < rounds.closes + 1:
+                raise Refuse("ROUND_OPEN")
+            enough = len(rounds.updates) >= rounds.terms["smallest_cohort"]
+            standing = "closed" if enough else "void"
+            counted = [digest for digest, _ in rounds.updates.values()]
+            cohort = {"proposal": proposal, "round": rounds.number, "counted": counted}
+            committed = await self.commit({"kind": "cohort", **cohort, "standing": standing})
+            if rounds.act == "lose" and self.boots == 2:
+                os._exit(1)
+        job = proposal.removeprefix("sha256:")[:40] + f"-{rounds.number}"
+        return enclaves_pb2.RoundClosed(
+            committed=committed, job=job if rounds.standing == "closed" else ""
+        )
+
+    async def on_model(self, frame: enclaves_pb2.Frame) -> Message:
+        return federations_pb2.ModelResponse(receipt=frame.payload)
+
     async def on_join_hello(self, frame: enclaves_pb2.Frame) -> Message:
         return enclaves_pb2.JoinOffer(identity=b"authority", nonce=os.urandom(32))
 
@@ -235,12 +358,23 @@ class Authority:
         return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
 
     async def on_release(self, frame: enclaves_pb2.Frame) -> Message:
-        lease = enclaves_pb2.ReleaseRequest.FromString(frame.payload).release.decode()
+        lease, _, left = (
+            enclaves_pb2.ReleaseRequest.FromString(frame.payload).release.decode().partition(" ")
+        )
         held = self.leases[lease]
         if held["state"] != "open" or held["proposal"] in self.vetoed:
             raise Refuse("LEASE_CLOSED")
         receipt = digest_of(lease.encode())
         names = {n: held[n] for n in ("lease", "proposal", "job")}
+        rounds = self.federations.get(held["proposal"])
+        if rounds is not None:
+            gone = dict.fromkeys(left.split(), "NORM_EXCEEDED")
+            enough = len(rounds.updates) - len(gone) >= rounds.terms["smallest_cohort"]
+            until = rounds.number + 1 + rounds.terms["quarantine_rounds"]
+            entry = {"kind": "aggregate", **names, "round": rounds.number, "release": receipt}
+            entry |= {"receipt": receipt if enough else "", "left": gone, "until": until}
+            committed = await self.commit(entry)
+            return enclaves_pb2.Released(index=committed.index)
         committed = await self.commit({"kind": "release", **names, "receipt": receipt})
         return enclaves_pb2.Released(index=committed.index)
 
@@ -272,7 +406,7 @@ class Worker:
         value = json.loads(package.lease)
         proposal = json.loads(payload_of(package.ticket.proposal)[0])
         self.progress(value["lease"], 0)
-        act, _, argument = proposal["body"]["parameters"]["act"].partition(" ")
+        act, _, argument = act_of(proposal, value["round"]).partition(" ")
         await getattr(self, "do_" + act)(value["lease"], value["attempt"], argument)
         return None
 
@@ -281,7 +415,7 @@ class Worker:
 
     async def do_release(self, lease: str, attempt: int, argument: str) -> None:
         self.progress(lease, 50)
-        release = enclaves_pb2.ReleaseRequest(release=lease.encode())
+        release = enclaves_pb2.ReleaseRequest(release=f"{lease} {argument}".encode())
         await self.link.request(K.KIND_RELEASE, release, peer="authority")
         self.code = 0
         self.link.close()
@@ -294,17 +428,26 @@ class Worker:
         self.code = 70
         self.link.close()
 
+    async def do_raise(self, lease: str, attempt: int, argument: str) -> None:
+        if attempt <= int(argument):
+            await self.do_end(lease, attempt, "PROGRAM_RAISED")
+        else:
+            await self.do_release(lease, attempt, "")
+
+    do_lose = do_release
+
     async def do_exit(self, lease: str, attempt: int, argument: str) -> None:
         os._exit(int(argument))
 
     async def do_die(self, lease: str, attempt: int, argument: str) -> None:
         if attempt <= int(argument):
             os.kill(os.getpid(), signal.SIGKILL)
-        await self.do_release(lease, attempt, argument)
+        await self.do_release(lease, attempt, "")
 
     async def do_hang(self, lease: str, attempt: int, argument: str) -> None:
         """In its first attempt until it is stopped or killed."""
         if attempt == 1:
+            self.progress(lease, 1)
             await self.stopped.wait()
             await self.do_end(lease, attempt, "VETOED")
         else:

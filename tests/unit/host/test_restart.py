@@ -1,47 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host in a process of its own that is killed, and one that is asked to end."""
 
-import asyncio
-import re
 import signal
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from placet.proto.v1 import jobs_pb2, log_pb2
-
-MAIN = Path(__file__).parent / "host_main.py"
-
-
-@asynccontextmanager
-async def host_process(world: Any) -> AsyncGenerator[tuple[asyncio.subprocess.Process, Any], None]:
-    """A host process, and a client of it; killed at the end if it still runs."""
-    state, cpu = world.folder / "state", world.folder / "cpu"
-    argv = ["-I", str(MAIN), str(state), str(cpu), world.origin, str(world.script)]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *argv, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        line = (await process.stdout.readline()).decode()
-        address = re.fullmatch(r"address (\S+)\n", line)
-        assert address is not None
-        assert (await process.stdout.readline()).startswith(b"pin sha256:")
-        certificate = (state / "tls" / "cert.pem").read_bytes()
-        async with world.client(address[1], certificate) as client:
-            yield process, client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: Any) -> None:
     async def body() -> None:
         ticket, request_id = world.ticket("hang", attempts=2), b"r" * 16
-        async with host_process(world) as (process, client):
+        async with world.process() as (process, client):
             await client.put(world.bundle, world.blob)
             done = await client.run(world.ticket("release"))
             runs = await client.submit(ticket, request_id)
@@ -49,7 +18,7 @@ def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: 
             waits = [await client.submit(world.ticket("release")) for _ in range(3)]
             entries = await read_log(client, world)
             process.kill()
-        async with host_process(world) as (process, client):
+        async with world.process() as (process, client):
             assert (await client.submit(ticket, request_id)).id == runs.id
             assert (await client.watch(done.id))[-1] == done
             last = (await client.watch(runs.id))[-1]
@@ -71,7 +40,7 @@ async def read_log(client: Any, world: Any) -> list[bytes]:
 
 def test_a_host_that_is_asked_to_ends_in_order(world: Any, run: Any) -> None:
     async def body() -> None:
-        async with host_process(world) as (process, client):
+        async with world.process() as (process, client):
             await client.put(world.bundle, world.blob)
             job = await client.submit(world.ticket("hang"))
             await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
@@ -80,7 +49,7 @@ def test_a_host_that_is_asked_to_ends_in_order(world: Any, run: Any) -> None:
         log = (world.folder / "state" / "logs" / "host.log").read_text()
         assert "event=stopping" in log
         assert "level=error" not in log
-        async with host_process(world) as (_, client):
+        async with world.process() as (_, client):
             last = (await client.watch(job.id))[-1]
             assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
 

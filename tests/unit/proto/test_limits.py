@@ -9,6 +9,7 @@ from placet.proto.limits import MAX_BYTES, MAX_WIRE, within_bound
 from placet.proto.v1 import (
     blobs_pb2,
     enclaves_pb2,
+    federations_pb2,
     governance_pb2,
     jobs_pb2,
     keys_pb2,
@@ -17,7 +18,15 @@ from placet.proto.v1 import (
 
 FILES: tuple[FileDescriptor, ...] = tuple(
     module.DESCRIPTOR
-    for module in (blobs_pb2, enclaves_pb2, governance_pb2, jobs_pb2, keys_pb2, log_pb2)
+    for module in (
+        blobs_pb2,
+        enclaves_pb2,
+        federations_pb2,
+        governance_pb2,
+        jobs_pb2,
+        keys_pb2,
+        log_pb2,
+    )
 )
 
 

@@ -104,7 +104,7 @@ class Vendor:
         **options: Any,
     ) -> bytes:
         """The end key's certificate, with serial number 0 as AMD has it."""
-        found = {key: b"\x02\x01\x00" for key in ("1",)}
+        found: dict[str, bytes | None] = {"1": _integer(0)}
         found |= {key: _integer(number) for key, number in NUMBERS.items()}
         if line == "Turin":
             found["3.9"] = _integer(2)

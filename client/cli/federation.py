@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federations: start, show, watch, model, vector. Taking part is in federate.py."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from placet.client.artifacts import ticket_from_bytes
+from placet.client.cli._frame import (
+    EXIT_REFUSED,
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    OutFile,
+    client,
+    command,
+    lines,
+    load_keys,
+    say,
+    show,
+    table,
+)
+from placet.client.cli._words import find_proposal, read_artifact, transfer, when, write_artifact
+from placet.client.federated.adapters import layout_of, load_state, save_state
+from placet.client.federated.status import FederationStatus
+from placet.client.federated.vectors import flatten
+from placet.client.sync import Client
+from placet.governance.codec import Json
+from placet.governance.explain import explain_refusal
+
+app = typer.Typer(
+    help="Federations: rounds in which updates become one model.", no_args_is_help=True
+)
+
+FederationName = Annotated[
+    str,
+    typer.Argument(
+        metavar="FEDERATION", help="The digest of its proposal, or enough of its beginning."
+    ),
+]
+_ROUNDS = ("round", "model", "updates", "left out")
+_MEMBERS = ("client", "update", "suspended until round", "why")
+
+
+@command(app)
+def start(
+    ticket: Annotated[str, typer.Argument(help="A ticket file, or a proposal's digest.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Start a federation under a ticket; started again it is shown as it stands."""
+    path = Path(ticket)
+    with client() as connected:
+        if path.is_file():
+            bundle = ticket_from_bytes(read_artifact(path))
+        else:
+            bundle = connected.proposal(find_proposal(connected, ticket)).ticket
+        status = connected.start_federation(bundle)
+        if watch:
+            status = _follow(connected, status.id, as_json)
+    _tell(status, as_json)
+
+
+@command(app, "show")
+def show_federation(name: FederationName, as_json: AsJSON = False) -> None:
+    """Show a federation: its round, who has sent, who sits out and why, and what became of earlier rounds."""
+    with client() as connected:
+        status = connected.federation_status(find_proposal(connected, name))
+    _tell(status, as_json)
+
+
+@command(app)
+def watch(name: FederationName, as_json: AsJSON = False) -> None:
+    """Follow a federation until it has ended; exits with 1 if it failed or was stopped."""
+    with client() as connected:
+        status = _follow(connected, find_proposal(connected, name), as_json)
+    _tell(status, as_json)
+
+
+@command(app)
+def model(
+    name: FederationName,
+    key: KeyFile,
+    out: OutFile,
+    round: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of which round (0: the initial one); else the newest."),
+    ] = None,
+    receipt: Annotated[Path | None, typer.Option(help="Write the receipt there.")] = None,
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Fetch a round's model into a .safetensors or .npz file: verify its receipt, then fetch, verify and open it."""
+    keys = load_keys(key, acting_as)
+    with client() as connected, transfer("fetching", as_json) as progress:
+        id = find_proposal(connected, name)
+        found = connected.model(id, keys, round, progress=progress)
+    save_state(out, found.state)
+    if receipt is not None and found.receipt_file is not None:
+        write_artifact(receipt, found.receipt_file.to_bytes())
+    marks = found.receipt.receipt.predicate.marks if found.receipt else ()
+    value = {
+        "federation": id,
+        "round": found.round,
+        "file": str(out),
+        "receipt": found.receipt.digest if found.receipt else None,
+        "marks": list(marks),
+    }
+    why = (
+        f"receipt {found.receipt.digest}, {' '.join(marks)}" if found.receipt else "the initial one"
+    )
+    show(value, as_json, lines([f"Wrote {out}: the model of round {found.round} ({why})."]))
+
+
+@command(app)
+def vector(
+    source: Annotated[Path, typer.Argument(help="A .safetensors or .npz file.")],
+    out: OutFile,
+    as_json: AsJSON = False,
+) -> None:
+    """Write a model as the bare vector that a federation starts from, to be sealed and granted like data."""
+    state = load_state(source)
+    layout = layout_of(state)
+    write_artifact(out, flatten(state, layout).astype(np.dtype("<f4")).tobytes())
+    value = {"file": str(out), "elements": layout.elements, "tensors": len(layout.tensors)}
+    show(value, as_json, lines([f"Wrote {out}: {layout.elements} numbers, not sealed."]))
+
+
+def status_line(status: FederationStatus) -> str:
+    """A federation in one line."""
+    where = f"round {status.round}/{status.rounds} {status.state}"
+    if status.state == "open":
+        sent = sum(member.updated for member in status.members)
+        waiting = sum(not member.suspended_until for member in status.members)
+        where += f", {sent} of {waiting} update(s), until {when(status.closes)}"
+    if status.state == "aggregating":
+        where += f" {status.progress}%"
+    return f"{where}; newest model: {status.model_round or 'none'}"
+
+
+def _follow(connected: Client, id: str, as_json: bool) -> FederationStatus:
+    """A line a change; with --json a JSON line a change."""
+    last: FederationStatus | None = None
+    for last in connected.watch_federation(id):
+        say(json.dumps(_json(last)) if as_json else status_line(last))
+    assert last is not None, "watch ends with a federation that has ended"
+    return last
+
+
+def _json(status: FederationStatus) -> Json:
+    refusal = status.refusal
+    return {
+        "id": status.id,
+        "state": status.state,
+        "round": status.round,
+        "rounds": status.rounds,
+        "closes": when(status.closes) if status.closes else None,
+        "model_round": status.model_round,
+        "progress": status.progress,
+        "members": [
+            {
+                "client": m.client,
+                "updated": m.updated,
+                "suspended_until": m.suspended_until,
+                "why": m.why,
+            }
+            for m in status.members
+        ],
+        "outcomes": [
+            {"round": o.round, "released": o.released, "updates": o.updates, "left": o.left}
+            for o in status.outcomes
+        ],
+        "refusal": None
+        if refusal is None
+        else {"reason": refusal.reason, "message": str(refusal), "details": refusal.details},
+    }
+
+
+def _tell(status: FederationStatus, as_json: bool) -> None:
+    members = [
+        (m.client, "sent" if m.updated else "", m.suspended_until or "", m.why)
+        for m in status.members
+    ]
+    outcomes = [
+        (
+            o.round,
+            "released" if o.released else "none",
+            o.updates,
+            ", ".join(f"{client} ({why})" for client, why in sorted(o.left.items())),
+        )
+        for o in status.outcomes
+    ]
+    show(_json(status), as_json, lines([f"{status.id}: {status_line(status)}"]))
+    if not as_json:
+        show(None, False, table(_MEMBERS, members, "No clients."))
+        show(None, False, table(_ROUNDS, outcomes, "No round is over yet."))
+    if status.refusal is not None:
+        if not as_json:
+            refusal = status.refusal
+            say("\n".join(explain_refusal(refusal.reason, str(refusal), refusal.details)))
+        raise typer.Exit(EXIT_REFUSED)

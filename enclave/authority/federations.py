@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federations: rounds are opened and closed, updates taken in, models handed to the roster.
+
+Aggregating is a job like any other (leases.py, releases.py). Each step is judged, and one entry of the log; what clients
+seal to a round is opened here to be checked, and thrown away.
+"""
+
+from google.protobuf.message import Message
+
+from placet.enclave.authority.core import Core, ticket_of
+from placet.enclave.authority.documents import read_entry
+from placet.enclave.authority.releases import evidence_of_release, hand_over
+from placet.enclave.authority.rounds import open_update
+from placet.enclave.errors import RequestMalformed
+from placet.governance.admission import Admission, admit, in_log, readmit
+from placet.governance.codec import encode
+from placet.governance.contexts import model_info
+from placet.governance.documents import ModelRequest, Update
+from placet.governance.envelope import Signed, digest_of
+from placet.governance.errors import UpdateMalformed
+from placet.governance.federation import (
+    judge_cohort,
+    judge_update,
+    logged_update,
+    next_job,
+    open_entries,
+    verify_model_request,
+)
+from placet.governance.federation_state import LoggedUpdate
+from placet.governance.rounds import find_federation, round_job
+from placet.governance.state import Entry
+from placet.proto.v1 import enclaves_pb2, federations_pb2
+from placet.sealing import HPKEPrivateKey, HPKEPublicKey
+
+
+class Federations:
+    """The part of the authority that conducts rounds."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def open_round(self, frame: enclaves_pb2.Frame) -> Message:
+        """The next round opens, under a key of its own: wrapped key and entry are durable together."""
+        core = self._core
+        request = enclaves_pb2.OpenRound.FromString(frame.payload)
+        key = HPKEPrivateKey.generate()
+        public = key.public.to_text()
+
+        def judge() -> tuple[Admission, tuple[Entry, ...]]:
+            admission = self._admission(request)
+            return admission, open_entries(core.ledger, admission, public, core.now())
+
+        admission, entries = await core.judged(judge)
+        if not in_log(core.ledger, admission):
+            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
+            core.append_unknown(admission)
+            entries = open_entries(core.ledger, admission, public, core.now())
+        *lifts, opened = entries
+        for lift in lifts:
+            core.append(lift)
+        federation, number = opened["proposal"], opened["round"]
+        secrets = [core.store.wrap_round(federation, number, key)]
+        if number > 1:
+            secrets.append(core.store.retire_round(federation, number - 1))
+        return await core.committed(core.append(opened, secrets=secrets), federation)
+
+    async def update(self, frame: enclaves_pb2.Frame) -> Message:
+        """A client's update becomes part of the round. The same one again gets the same receipt."""
+        core = self._core
+        request = federations_pb2.UpdateRequest.FromString(frame.payload)
+        found = await core.judged(lambda: self._judge_update(request))
+        if isinstance(found, LoggedUpdate):
+            index = found.index
+            covering = await core.life.journal.covered(index)
+            data = await read_entry(core.life.connection.channel, core.ledger.tree, index)
+        else:
+            signed, entry = found
+            documents = {signed.digest: request.update, signed.document.sealed: request.sealed}
+            index, data = core.append(entry, documents), encode(entry)
+            core.ledger.remember(signed)
+            covering = await core.life.journal.covered(index)
+        proof = core.proof(index, covering)
+        return federations_pb2.UpdateReceipt(index=index, entry=data, proof=proof)
+
+    async def close_round(self, frame: enclaves_pb2.Frame) -> Message:
+        """A round takes in no more. Asked again: the same answer."""
+        core = self._core
+        request = enclaves_pb2.CloseRound.FromString(frame.payload)
+        federation = find_federation(core.ledger.state, request.federation)
+        if not self._closed(request):
+            entry = await core.judged(
+                lambda: judge_cohort(core.ledger, request.federation, request.round, core.now())
+            )
+            void = entry["standing"] == "void"
+            retired = [core.store.retire_round(request.federation, request.round)] if void else []
+            core.append(entry, secrets=retired)
+        closed = federation.rounds[request.round - 1]
+        return enclaves_pb2.RoundClosed(
+            committed=await core.committed(closed.closed_at, request.federation),
+            job=round_job(request.federation, request.round) if closed.aggregated else "",
+        )
+
+    async def model(self, frame: enclaves_pb2.Frame) -> Message:
+        """The key of a round's model, sealed to a client of the roster; of round 0 the initial model's."""
+        core = self._core
+        envelope = federations_pb2.ModelRequest.FromString(frame.payload).request
+        signed = await core.judged(lambda: verify_model_request(core.ledger, envelope))
+        asked, info = signed.document, model_info(signed.digest)
+        recipient = HPKEPublicKey.from_text(asked.key)
+        if asked.round == 0:
+            key = await core.judged(lambda: core.store.open_grant(self._initial_grant(signed)))
+            return federations_pb2.ModelResponse(key_envelope=hand_over(key, recipient, info))
+        federation = find_federation(core.ledger.state, asked.federation)
+        lease = core.ledger.state.leases[federation.models[asked.round]]
+        receipt, proof, entry = await evidence_of_release(core, lease)
+        key = await core.judged(lambda: core.store.open_result(lease.digest))
+        sealed = hand_over(key, recipient, info)
+        return federations_pb2.ModelResponse(
+            receipt=receipt, key_envelope=sealed, proof=proof, entry=entry
+        )
+
+    def _admission(self, request: enclaves_pb2.OpenRound) -> Admission:
+        """By the ticket, if one came; else by what the log has, which is all that a later round needs."""
+        ledger, now = self._core.ledger, self._core.now()
+        if not request.ticket.proposal:
+            proposal = ledger.proposal(find_federation(ledger.state, request.federation).proposal)
+            return readmit(ledger, proposal, next_job(ledger, proposal), now)
+        ticket = ticket_of(request.ticket)
+        proposal = ledger.open_proposal(ticket.proposal)
+        if request.federation not in ("", proposal.digest):
+            raise RequestMalformed(
+                "The ticket is for another federation than the one named.",
+                claim="federation",
+                expected=proposal.digest,
+                actual=request.federation,
+            )
+        return admit(ledger, ticket, next_job(ledger, proposal), now)
+
+    def _judge_update(
+        self, request: federations_pb2.UpdateRequest
+    ) -> LoggedUpdate | tuple[Signed[Update], Entry]:
+        """The update by its document, then by what came sealed with it; or where the log has this very one.
+
+        Raises also what `open_update` raises.
+        """
+        core = self._core
+        logged = logged_update(core.ledger, request.update)
+        if logged is not None:
+            return logged
+        signed, entry = judge_update(core.ledger, request.update, core.now())
+        update = signed.document
+        if digest_of(request.sealed) != update.sealed:
+            raise UpdateMalformed(
+                "What came with the update is not what it names as sealed. Send both as they were made.",
+                claim="sealed",
+                expected=update.sealed,
+            )
+        terms = core.ledger.proposal(update.federation).document.federate
+        key = core.store.open_round(update.federation, update.round)
+        open_update(update, request.sealed, key, terms)
+        return signed, entry
+
+    def _closed(self, request: enclaves_pb2.CloseRound) -> bool:
+        rounds = find_federation(self._core.ledger.state, request.federation).rounds
+        return 1 <= request.round <= len(rounds) and rounds[request.round - 1].status != "open"
+
+    def _initial_grant(self, request: Signed[ModelRequest]) -> str:
+        """The grant by which the initial model takes part: live, and of a federation that nothing stops."""
+        core = self._core
+        federation = find_federation(core.ledger.state, request.document.federation)
+        job = round_job(federation.proposal, federation.current.number)
+        proposal = core.ledger.proposal(federation.proposal)
+        return readmit(core.ledger, proposal, job, core.now()).grants[0]

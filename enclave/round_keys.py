@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of a round, on their way from the authority to the worker that aggregates it: JSON in one HPKE envelope.
+
+Numbers of clients are text, because documents have no floats: the hexadecimal form is exact.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+
+from placet.enclave.errors import LeaseInvalid
+from placet.governance.codec import decode, encode
+from placet.sealing import ObjectDescriptor, StreamKey
+
+_MAX_BYTES = 1 << 20  # a full roster with long names takes a fifth of it
+
+
+@dataclass(frozen=True, slots=True)
+class BaseKey:
+    """The model that the round starts from, and its stream key (base64)."""
+
+    descriptor: ObjectDescriptor
+    key: str = field(repr=False)
+
+    def stream_key(self) -> StreamKey:
+        """The key, checked against its commitment. The caller wipes it."""
+        return _stream_key(self.key, self.descriptor.commitment)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKey:
+    """One client's update: whose, which stream, and what came sealed with it. norm and scale are `float.hex` text."""
+
+    client: str
+    organisation: str
+    object: str
+    commitment: str
+    key: str = field(repr=False)
+    norm: str = field(repr=False)
+    scale: str = field(repr=False)
+    weight: int = field(repr=False)
+
+    def stream_key(self) -> StreamKey:
+        """The key, checked against its commitment. The caller wipes it."""
+        return _stream_key(self.key, self.commitment)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundKeys:
+    """What a worker needs for a round. base is null where the round starts from zeros; updates are in the log's order."""
+
+    base: BaseKey | None
+    updates: tuple[UpdateKey, ...]
+
+    def to_bytes(self) -> bytes:
+        """As it is sealed."""
+        return encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "RoundKeys":
+        """The inverse of `to_bytes`. Raises `DocumentMalformed` or `DocumentTooLarge`."""
+        return decode(cls, data, _MAX_BYTES)
+
+
+def key_text(key: bytes) -> str:
+    """A stream key as it stands in `RoundKeys`."""
+    return base64.b64encode(key).decode()
+
+
+def _stream_key(text: str, commitment: str) -> StreamKey:
+    try:
+        key = StreamKey(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        raise LeaseInvalid("A key of the round is not base64.", claim="key_envelope") from None
+    key.verify_commitment(commitment)
+    return key

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker is launched for: a program, or the terms of a federation. An `Attempt` carries out either."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from typing_extensions import Buffer
+
+from placet.enclave.worker.joining import Membership
+from placet.enclave.worker.lease import ReadTicket
+from placet.enclave.worker.objects import Objects
+from placet.governance.documents import Lease, Proposal
+from placet.governance.envelope import Signed
+from placet.proto.v1 import enclaves_pb2
+
+# Takes a fraction from 0 to 1; what is shown of it is a whole percentage.
+Report = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What shall be released: outputs in plaintext, which belong to the `Work` that wipes them, and who is left out."""
+
+    outputs: Mapping[str, Buffer] = field(repr=False)
+    left: dict[str, str]
+
+
+class Work(Protocol):
+    """A lease whose keys are open. Leaving its `with` block wipes keys and plaintext."""
+
+    @property
+    def lease(self) -> Signed[Lease]: ...
+
+    @property
+    def proposal(self) -> Signed[Proposal]: ...
+
+    def carry_out(self, objects: Objects, report: Report) -> Outcome:
+        """Do it, once."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Task(Protocol):
+    """What the hardware says that this worker was launched for."""
+
+    @property
+    def digest(self) -> str:
+        """The digest that the hardware reports."""
+        ...
+
+    def prepare(self) -> None:
+        """What can be done while there is no lease yet."""
+
+    def open(
+        self,
+        package: enclaves_pb2.LeasePackage,
+        member: Membership,
+        now: int,
+        expected: ReadTicket | None,
+    ) -> Work:
+        """Verify a lease and open its keys. Raises what `verify_lease` raises, and for keys that are not the right ones."""
+        ...

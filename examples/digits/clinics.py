@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cast of the federation's demo: five organisations with two clients each, and a university that proposes."""
+
+import os
+import time
+from pathlib import Path
+
+from hospitals import YEAR, Members, wanted
+
+from placet.client import Client, Home, Keys, SealedObject, Terms, seal_file
+from placet.client.federated import flatten, layout_of
+from placet.governance.documents import (
+    Constitution,
+    Demand,
+    Evidence,
+    Federate,
+    Input,
+    Limits,
+    Organisation,
+    Party,
+    Rule,
+    Seat,
+    When,
+)
+
+ORGANISATIONS = ("north", "east", "south", "west", "centre")
+CLIENTS = tuple(f"{name}-{number}" for name in ORGANISATIONS for number in (1, 2))
+VOTING = ("north", "east", "south")
+
+
+class Clinics(Members):
+    """Five seats; ten parties that train; one that asks, and owns the network they begin with."""
+
+    def __init__(self, folder: Path, *, rounds: int) -> None:
+        super().__init__(folder, ORGANISATIONS, uses=rounds)
+        self.clients = {name: Keys.generate(name) for name in CLIENTS}
+        for name, keys in self.clients.items():
+            self.keep(name, keys)
+
+    def constitution(self) -> Constitution:
+        """Three of the five organisations decide."""
+        now = int(time.time())
+        demand = Demand(3, 3, {}, (), ("submitter",), False, 7 * 86400, self.uses)
+        clients = (
+            Party(keys.id, keys.id.rpartition("-")[0], (keys.public.signing,))
+            for keys in self.clients.values()
+        )
+        return Constitution(
+            nonce=os.urandom(16).hex(),
+            version=1,
+            predecessor=None,
+            name="Five clinics",
+            organisations=(
+                *(Organisation(name, f"Clinic {name.title()}") for name in ORGANISATIONS),
+                Organisation("university", "University"),
+            ),
+            seats=tuple(
+                Seat(name, name, "board", (keys.public.signing,), now - 60, now + YEAR)
+                for name, keys in self.seats.items()
+            ),
+            parties=(*clients, Party("analyst", "university", (self.analyst.public.signing,))),
+            labels=("handwriting",),
+            rules=(
+                Rule(
+                    "training-together",
+                    "Training together on handwriting",
+                    When(("federate",), ("research",), ("handwriting",)),
+                    demand,
+                ),
+            ),
+            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
+            limits=Limits(lease_seconds=30, join_seconds=600),
+            witnesses="none",
+            recovery="none",
+        )
+
+    def home(self, client: str, address: str, pin: str) -> Home:
+        """A client's home folder, set up for the host."""
+        home = Home(self.folder / client / "home")
+        home.configure(address, pin)
+        return home
+
+    def give_network(self, client: Client, state: dict[str, object]) -> SealedObject:
+        """Seal the network that training begins with, hand it over, and provision its key under a grant."""
+        plain, sealed = (
+            self.folder / "analyst" / name for name in ("network.f32", "network.sealed")
+        )
+        plain.write_bytes(flatten(state, layout_of(state)).astype("<f4").tobytes())  # type: ignore[arg-type]
+        made = seal_file(plain, sealed, self.analyst.hpke.public, kind="model", labels=())
+        client.put_blob(made.descriptor.id, sealed, owner=self.analyst.signing.public)
+        terms = Terms(
+            purposes=("research",),
+            programs="any",
+            parameters="any",
+            recipients="any",
+            combine_with="any",
+            evidence=None,
+            witnesses="any",
+            approvals=(),
+            privacy="any",
+            uses="any",
+            expires=int(time.time()) + 86400,
+            recoverable=False,
+        )
+        grant = client.grant(self.analyst, made.descriptor, terms)
+        client.provision(self.analyst, grant, made.open_key(self.analyst.hpke))
+        return made
+
+    def begin(self, client: Client, terms: Federate, reason: str) -> str:
+        """Propose a federation, let three seats vote for it, and start it; its id."""
+        now = int(time.time())
+        proposal = client.propose(
+            self.analyst,
+            terms,
+            purpose="research",
+            reason=reason,
+            not_before=now - 60,
+            not_after=now + 86400,
+            uses=terms.rounds,
+        ).digest
+        self.vote(client, proposal, *VOTING)
+        return client.start_federation(client.proposal(proposal).ticket).id
+
+
+def initial(network: SealedObject) -> Input:
+    """The network as what a federation begins with."""
+    return Input(network.descriptor, "analyst")

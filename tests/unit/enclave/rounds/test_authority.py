@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authority conducts rounds: whose keys it gives to whom, and what a host can do to it meanwhile."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from placet.governance.codec import parse_object
+from placet.governance.documents import Receipt
+from placet.governance.envelope import digest_of, inspect, parse_envelope
+from placet.governance.rounds import round_job
+from placet.proto.v1 import enclaves_pb2, federations_pb2
+
+Play = Callable[..., None]
+
+
+def test_a_round_from_its_opening_to_its_model(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        clients = list(federation.terms.roster)
+        sent = {c: rounds.Sent.of(rounds.vector(n)) for n, c in enumerate(clients)}
+        for client, made in sent.items():
+            made.inner = replace(made.inner, weight=7, norm=0.1)
+            receipt = await federation.send(client, made)
+            entry = federation.verified(receipt.index, receipt.entry, receipt.proof)
+            assert (entry["kind"], entry["client"], entry["round"]) == ("update", client, 1)
+        closed = await federation.close(1)
+        assert closed.job == round_job(federation.digest, 1)
+
+        member = await federation.joined("w1")
+        package = await federation.lease(member.keys.identity.digest, 1)
+        keys = federation.round_keys(package, member)
+        assert keys.base is None
+        assert [key.client for key in keys.updates] == clients
+        for key in keys.updates:
+            made = sent[key.client]
+            assert base64.b64decode(key.key) == made.key.to_bytes()
+            assert (key.object, key.commitment) == (made.object, made.commitment)
+            assert (float.fromhex(key.norm), float.fromhex(key.scale), key.weight) == (0.1, 1.0, 7)
+            assert key.organisation == rounds.organisations[key.client]
+        assert keys.updates[0].key not in repr(keys)
+
+        released = await federation.release("w1", member, package)
+        assert federation.entries("aggregate")[0]["left"] == {}
+        model, key = await federation.model(1)
+        assert model.receipt == released.receipt
+        entry = federation.verified(released.index, model.entry, model.proof)
+        assert entry["receipt"] == parse_envelope(model.receipt).digest
+        descriptor = inspect(model.receipt, Receipt).predicate.outputs["model"]
+        key.verify_commitment(descriptor.commitment)
+
+        await federation.open(ticket=False)
+        for client in clients:
+            await federation.send(client, rounds.Sent.of(rounds.vector(1)))
+        await federation.close(2)
+        member = await federation.joined("w2")
+        package = await federation.lease(member.keys.identity.digest, 2)
+        base = federation.round_keys(package, member).base
+        assert base is not None
+        assert (base.descriptor, base.stream_key().to_bytes()) == (descriptor, key.to_bytes())
+
+    play(story)
+
+
+def test_a_round_key_is_durable_together_with_its_round(play: Play) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        steps = [
+            commit
+            for commit in federation.host.commits
+            if any(parse_object(entry)["kind"] == "open" for entry in commit.entries)
+        ]
+        name = f"round/{federation.digest}/1"
+        assert [name in {s.name for s in commit.secrets} for commit in steps] == [True]
+
+    play(story)
+
+
+def test_the_first_round_takes_the_ticket_and_one_round_is_open_at_a_time(
+    scene: Any, rounds: Any, federations: Any
+) -> None:
+    async def story(stage: Any) -> None:
+        federation = rounds.Federation(stage, None, rounds=1)
+        assert await rounds.refused(federation.open(ticket=False)) == "FEDERATION_NOT_FOUND"
+        few = federation.ticket.ballots[2]
+        del federation.ticket.ballots[2]
+        size = len(stage.host.entries)
+        assert await rounds.refused(federation.open()) == "RULE_NOT_MET"
+        assert len(stage.host.entries) == size
+        federation.ticket.ballots.append(few)
+        await federation.open()
+        assert await rounds.refused(federation.open()) == "ROUND_OPEN"
+        assert await rounds.refused(federation.open(ticket=False)) == "ROUND_OPEN"
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        assert await rounds.refused(federation.open()) == "ROUND_OPEN"  # it is being aggregated
+        await federation.aggregate(1)
+        assert await rounds.refused(federation.open()) == "FEDERATION_ENDED"
+
+        other = enclaves_pb2.OpenRound(ticket=federation.ticket, federation="sha256:" + "ab" * 32)
+        work = stage.host.ask(enclaves_pb2.KIND_OPEN_ROUND, other)
+        assert await rounds.refused(work) == "REQUEST_MALFORMED"
+
+    scene(story, federations)
+
+
+def test_a_worker_of_another_federation_gets_no_lease(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        other = rounds.Federation(stage, None, clip="2")
+        await other.open()
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        member = await other.joined("w1")
+        work = federation.lease(member.keys.identity.digest, 1)
+        assert await rounds.refused(work) == "BOUND_TO_MISMATCH"
+
+    play(story)
+
+
+def test_a_client_that_left_sits_out_and_is_let_in_again(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        roster = federation.terms.roster
+        await federation.send_all(*roster)
+        await federation.close(1)
+        await federation.aggregate(1, {"ana": "VALUES_NOT_FINITE"})
+        await federation.open()
+        sent = rounds.Sent.of(rounds.vector(1))
+        assert await rounds.refused(federation.send("ana", sent)) == "CLIENT_QUARANTINED"
+        await federation.send_all(*(set(roster) - {"ana"}))
+        await federation.close(2)  # nobody waits for ana
+        await federation.aggregate(2)
+        await federation.open()
+        assert [e["client"] for e in federation.entries("lift")] == ["ana"]
+        await federation.send("ana", rounds.Sent.of(rounds.vector(1)))
+        assert federation.audit().complete
+
+    play(story)
+
+
+def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        name = f"round/{federation.digest}/1"
+        wrapped = stage.host.secrets[name]
+        await federation.send_all("dia", "eli")  # of one organisation
+        closed = await federation.close_in_time(1)
+        assert closed.job == ""
+        assert await federation.close(1) == closed
+        assert federation.entries("cohort")[0]["standing"] == "void"
+        assert stage.host.secrets[name] != wrapped
+        member = await federation.joined("w1")
+        work = federation.lease(member.keys.identity.digest, 1)
+        assert await rounds.refused(work) == "ROUND_NOT_OPEN"
+        assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
+        await federation.open()
+        assert federation.opened["round"] == 2
+        assert federation.audit().complete
+
+    play(story, round_seconds=1)
+
+
+def test_too_few_that_stay_release_nothing(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        roster = federation.terms.roster
+        await federation.send_all(*roster)
+        await federation.close(1)
+        all_but_one = dict.fromkeys(roster[1:], "NORM_EXCEEDED")
+        few = federation.aggregate(1, all_but_one)
+        assert await rounds.refused(few) == "COHORT_TOO_SMALL"  # a model of one organisation
+        [lease] = [e["lease"] for e in federation.entries("lease")]
+        await federation.end_attempt(lease)
+        released = await federation.aggregate(1, all_but_one, released=False)
+        assert released.receipt == b""
+        assert federation.entries("aggregate")[0]["receipt"] == ""
+        assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
+
+    play(story)
+
+
+def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        name = f"round/{federation.digest}/1"
+        wrapped = stage.host.secrets[name]
+        for attempt in (1, 2):
+            assert stage.host.secrets[name] == wrapped
+            assert await rounds.refused(federation.open()) == "ROUND_OPEN"
+            member = await federation.joined(f"w{attempt}")
+            package = await federation.lease(member.keys.identity.digest, 1)
+            await federation.end_attempt(parse_envelope(package.lease).digest)
+        assert stage.host.secrets[name] != wrapped
+        await federation.open()
+        assert federation.opened["round"] == 2
+        assert federation.audit().complete
+
+    play(story)
+
+
+def test_a_model_is_for_the_roster_and_the_initial_one_needs_a_live_grant(
+    play: Play, rounds: Any, kit: Any
+) -> None:
+    initial = kit.seal(rounds.vector(9).tobytes())
+
+    async def story(stage: Any, federation: Any) -> None:
+        _, key = await federation.model(0)
+        assert key.to_bytes() == initial.key.to_bytes()
+        assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
+        assert await rounds.refused(federation.model(0, "zoe")) == "NOT_ON_ROSTER"
+        assert await rounds.refused(federation.model(0, "ana", "ben")) == "SIGNATURE_INVALID"
+        [grant] = [e["grant"] for e in federation.entries("grant")]
+        await stage.record(federation.council.stop("hospital", "withdraw", grant))
+        assert await rounds.refused(federation.model(0)) == "GRANT_WITHDRAWN"
+
+    play(story, initial)
+
+
+def test_without_an_initial_model_there_is_none_to_ask_for(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        assert await rounds.refused(federation.model(0)) == "MODEL_NOT_RELEASED"
+
+    play(story)
+
+
+def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(
+    play: Play, rounds: Any
+) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        member = await federation.joined("w1")
+        package = await federation.lease(member.keys.identity.digest, 1)
+        await stage.record(federation.council.stop("s0", "pause", federation.digest))
+        while not stage.host.stopped:
+            await asyncio.sleep(0.01)
+        [(peer, stopped)] = stage.host.stopped
+        assert (peer, stopped.lease) == ("w1", parse_envelope(package.lease).digest)
+        refused = federation.release("w1", member, package)
+        assert await rounds.refused(refused) == "STOPPED"
+
+    play(story)
+
+
+def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        await stage.record(federation.council.stop("s0", "pause", federation.digest))
+        sent = rounds.Sent.of(rounds.vector(1))
+        assert await rounds.refused(federation.send("ana", sent)) == "STOPPED"
+        assert await rounds.refused(federation.open()) == "ROUND_OPEN"
+
+    play(story)
+
+
+def test_everything_survives_a_restart_between_any_two_steps(
+    play: Play, rounds: Any, kit: Any
+) -> None:
+    initial = kit.seal(rounds.vector(9).tobytes())
+
+    async def story(stage: Any, federation: Any) -> None:
+        async def restart() -> None:
+            await stage.end()
+            await stage.boot()
+
+        clients = federation.terms.roster
+        for number in (1, 2):
+            sent = dict[str, Any]()
+            for client in clients:
+                await restart()
+                sent[client] = federation.request(client, rounds.Sent.of(rounds.vector(1)))
+                await federation.post(sent[client])
+            await restart()
+            again = await federation.post(sent["ana"])
+            federation.verified(again.index, again.entry, again.proof)
+            closed = await federation.close(number)
+            await restart()
+            assert (await federation.close(number)).committed.index == closed.committed.index
+            await restart()
+            # A lease ends with the life that gave it; the round does not.
+            member = await federation.joined(f"lost-{number}")
+            package = await federation.lease(member.keys.identity.digest, number)
+            keys = federation.round_keys(package, member)
+            assert len(keys.updates) == len(clients)
+            await restart()
+            await federation.end_attempt(parse_envelope(package.lease).digest)
+            await restart()
+            member = await federation.joined(f"found-{number}")
+            package = await federation.lease(member.keys.identity.digest, number)
+            assert federation.round_keys(package, member) == keys
+            await federation.release(f"found-{number}", member, package)
+            await restart()
+            await federation.model(number)
+            await restart()
+            await federation.open(ticket=False)
+        assert [e["round"] for e in federation.entries("aggregate")] == [1, 2]
+        assert len(federation.entries("update")) == 2 * len(clients)
+        assert federation.audit().complete
+
+    play(story, initial)
+
+
+def test_a_host_that_lost_or_changed_what_it_keeps_gets_no_lease(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        requests = dict[str, federations_pb2.UpdateRequest]()
+        for client in federation.terms.roster:
+            requests[client] = federation.request(client, rounds.Sent.of(rounds.vector(1)))
+            await federation.post(requests[client])
+        await federation.close(1)
+        await stage.end()
+        await stage.boot()  # nothing is in memory now
+        member = await federation.joined("w1")
+        host, worker = stage.host, member.keys.identity.digest
+        sealed = digest_of(requests["ben"].sealed)
+        update = parse_envelope(requests["ben"].update).digest
+        name = f"round/{federation.digest}/1"
+        size = len(host.entries)
+        for store, key, reason in (
+            (host.documents, update, "DOCUMENT_NOT_FOUND"),
+            (host.documents, sealed, "DOCUMENT_NOT_FOUND"),
+            (host.secrets, name, "KEY_UNWRAP_REFUSED"),
+        ):
+            kept = store[key]
+            store[key] = kept[:-1] + bytes([kept[-1] ^ 1])
+            assert await rounds.refused(federation.lease(worker, 1)) == reason
+            del store[key]
+            assert await rounds.refused(federation.lease(worker, 1)) == "DOCUMENT_NOT_FOUND"
+            store[key] = kept
+        assert len(host.entries) == size
+        package = await federation.lease(worker, 1)
+        assert len(federation.round_keys(package, member).updates) == len(requests)
+
+    play(story)

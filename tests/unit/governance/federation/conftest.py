@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A federation in the council's world, and what the tests of federations ask."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from placet.governance import (
+    Entry,
+    Federate,
+    GovernanceError,
+    Layout,
+    Mean,
+    Party,
+    Release,
+    Rule,
+    Tensor,
+    Ticket,
+    Times,
+    Update,
+    When,
+    admit,
+    audit,
+    digest_of,
+    encode,
+    receipt_for,
+    sign,
+    verify_signed,
+)
+from placet.governance.federation import (
+    judge_aggregate,
+    judge_cohort,
+    judge_update,
+    next_job,
+    open_entries,
+)
+from placet.governance.rounds import find_federation, round_job
+from placet.sealing import HPKEPrivateKey, padded_length
+
+CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
+ROUND_KEY = HPKEPrivateKey.generate("X25519").public.to_text()
+LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
+
+
+class Federation:
+    """A council's world with five clients of four organisations, and a federation that was voted for."""
+
+    def __init__(self, world: Any, **changes: Any) -> None:
+        self.world = world
+        health = world.make_constitution().rules[0]
+        rules = [
+            Rule("federate", "Training together", When(("federate",), "any", "any"), health.demand),
+            *world.make_constitution().rules,
+        ]
+        world.constitution = world.make_constitution(
+            rules=tuple(
+                replace(r, demand=replace(r.demand, uses=1000, conflicts=())) for r in rules
+            ),
+            parties=(
+                *world.make_constitution().parties,
+                *(Party(c, "org-" + c[-1], (world.key(c).public,)) for c in CLIENTS),
+            ),
+        )
+        world.found()
+        world.boot()
+        self.terms = _terms(**changes)
+        self.proposal = world.proposal(action="federate", uses=self.terms.rounds, body=self.terms)
+        self.ticket: Ticket = world.ticket(self.proposal)
+        self.digest = digest_of(encode(self.proposal))
+        self._workers = 0
+
+    @property
+    def ledger(self) -> Any:
+        return self.world.ledger
+
+    @property
+    def state(self) -> Any:
+        return find_federation(self.ledger.state, self.digest)
+
+    def later(self, seconds: int) -> None:
+        now = self.world.times.at_most + seconds
+        self.world.times = Times(now, now)
+
+    def open(self) -> list[Any]:
+        """Open the next round, as an authority does."""
+        proposal = self.ledger.open_proposal(self.ticket.proposal)
+        job = next_job(self.ledger, proposal)
+        admission = admit(self.ledger, self.ticket, job, self.world.times)
+        self.world.enter(admission)
+        entries = open_entries(self.ledger, admission, ROUND_KEY, self.world.times)
+        return [self.world.add(entry) for entry in entries]
+
+    def update(self, client: str, **changes: Any) -> Update:
+        fields: dict[str, Any] = {
+            "header": self.world.header(),
+            "federation": self.digest,
+            "round": self.state.current.number,
+            "client": client,
+            "layout": LAYOUT.digest,
+            "object": self.world.nonce(),
+            "commitment": "ab" * 32,
+            "sealed": digest_of(client.encode()),
+            "epsilon": "any",
+            "delta": "any",
+        }
+        return Update(**{**fields, **changes})
+
+    def send(self, client: str, signer: str = "", **changes: Any) -> Any:
+        envelope = self.world.signed(self.update(client, **changes), signer or client)
+        signed, entry = judge_update(self.ledger, envelope, self.world.times)
+        assert signed.digest == entry["update"]
+        return self.world.add(entry, envelope)
+
+    def close(self) -> Any:
+        number = self.state.current.number
+        return self.world.add(judge_cohort(self.ledger, self.digest, number, self.world.times))
+
+    def lease(self) -> Any:
+        self._workers += 1
+        worker = self.world.join(f"worker {self._workers}", self.digest)
+        job = round_job(self.digest, self.state.current.number)
+        return self.world.lease(self.ticket, worker, job)
+
+    def aggregate(
+        self,
+        lease: Entry,
+        left: dict[str, str] | None = None,
+        *,
+        released: bool = True,
+        **changes: Any,
+    ) -> Any:
+        world = self.world
+        output = world.descriptor("model", (), padded_length(15 * 4), "result")
+        outputs = {"model": output} if released else {}
+        release = Release(world.header(), lease["lease"], lease["worker"], outputs, left or {})
+        release = replace(release, **changes)
+        key = world.enclave_key(lease["worker"])
+        signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
+        documents, digest = [signed.envelope], ""
+        if released:
+            said = receipt_for(self.ledger, signed, "test", world.header(), world.times)
+            documents.append(sign(said, world.log_key))
+            digest = digest_of(encode(said))
+        entry = judge_aggregate(self.ledger, signed, digest, world.appraise, world.times)
+        return world.add(entry, *documents)
+
+    def round(self, *clients: str, left: dict[str, str] | None = None) -> Any:
+        """A whole round of these clients."""
+        self.open()
+        for client in clients:
+            self.send(client)
+        self.later(1000)
+        self.close()
+        return self.aggregate(self.lease(), left)
+
+
+def _terms(**changes: Any) -> Federate:
+    fields: dict[str, Any] = {
+        "model": None,
+        "layout": LAYOUT,
+        "labels": ("health",),
+        "roster": CLIENTS,
+        "rounds": 4,
+        "smallest_cohort": 2,
+        "round_seconds": 600,
+        "clip": "1.5",
+        "noise": None,
+        "rule": Mean("mean"),
+        "largest_weight": 1000,
+        "rate": "1",
+        "quarantine_rounds": 1,
+        "attempts": 2,
+        "deadline_seconds": 600,
+    }
+    return Federate(**{**fields, **changes})
+
+
+@pytest.fixture
+def federation(world: Any) -> Federation:
+    return Federation(world)
+
+
+def _refused(reason: str, call: Callable[[], object]) -> GovernanceError:
+    with pytest.raises(GovernanceError) as caught:
+        call()
+    assert caught.value.reason == reason
+    return caught.value
+
+
+def _audited(federation: Federation) -> None:
+    world = federation.world
+    report = audit.audit(
+        world.entries, world, world.signer.verifier_key, world.checkpoint(), attest=world.attest
+    )
+    assert report.complete
+    assert report.size == len(world.entries)
+    assert report.privacy == world.ledger.state.privacy
+
+
+@pytest.fixture(scope="session")
+def terms() -> Any:
+    return _terms
+
+
+@pytest.fixture(scope="session")
+def refused() -> Any:
+    return _refused
+
+
+@pytest.fixture(scope="session")
+def audited() -> Any:
+    return _audited
+
+
+@pytest.fixture(scope="session")
+def make_federation() -> Any:
+    return Federation

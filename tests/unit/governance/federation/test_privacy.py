@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What federations cost their clients."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from placet.governance import (
+    UNBOUNDED,
+    Budget,
+    Cost,
+    Input,
+    Layout,
+    Receipt,
+    Tensor,
+    epsilon_at,
+    gaussian_cost,
+    inspect,
+)
+from placet.governance.documents.federation import CLIP_UNITS
+from placet.sealing import HPKEPrivateKey
+
+CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
+ROUND_KEY = HPKEPrivateKey.generate("X25519").public.to_text()
+LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
+
+
+@pytest.fixture
+def private(world: Any, make_federation: Any) -> Any:
+    return make_federation(world, noise="1", largest_weight=1)
+
+
+def _charged(federation: Any, client: str) -> Any:
+    return federation.ledger.state.charged(client)
+
+
+ONE = gaussian_cost(CLIP_UNITS, CLIP_UNITS)
+
+
+def test_each_client_that_counts_is_charged_for_each_model(private: Any, audited: Any) -> None:
+    for number in (1, 2):
+        private.round("ana-a", "cem-b")
+        for client in ("ana-a", "cem-b"):
+            assert private.ledger.state.privacy[client].spent == sum([ONE] * number, Cost())
+            assert not private.ledger.state.privacy[client].reserved
+    assert _charged(private, "dia-c") == Cost()
+    audited(private)
+
+
+def test_a_round_without_a_model_costs_nothing(private: Any, audited: Any) -> None:
+    private.open()
+    private.send("ana-a")
+    assert _charged(private, "ana-a") == ONE
+    private.later(601)
+    assert private.close()["standing"] == "void"
+    assert _charged(private, "ana-a") == Cost()
+    private.open()
+    private.send("ana-a")
+    private.send("cem-b")
+    private.later(601)
+    private.close()
+    lease = private.lease()
+    left = {"cem-b": "VALUES_NOT_FINITE"}
+    private.aggregate(lease, left, released=False)
+    assert _charged(private, "ana-a") == _charged(private, "cem-b") == Cost()
+    audited(private)
+
+
+def test_a_round_out_of_attempts_costs_nothing_once_the_next_opens(
+    private: Any, audited: Any
+) -> None:
+    private.open()
+    private.send("ana-a")
+    private.send("cem-b")
+    private.later(601)
+    private.close()
+    for _ in range(2):
+        private.world.close(private.lease()["lease"])
+        assert _charged(private, "ana-a") == ONE
+    private.open()
+    assert _charged(private, "ana-a") == Cost()
+    audited(private)
+
+
+def test_a_client_s_bound_is_on_its_whole_ledger(private: Any, refused: Any, audited: Any) -> None:
+    bound = {
+        "epsilon": f"{epsilon_at(ONE + ONE, Fraction(1, 10**6)) + 1e-6:.6f}".rstrip("0"),
+        "delta": "1e-6",
+    }
+    for number in (1, 2):
+        private.open()
+        assert private.state.current.number == number
+        private.send("ana-a", **bound)
+        private.send("cem-b")
+        private.later(601)
+        private.close()
+        private.aggregate(private.lease())
+    private.open()
+    error = refused("PRIVACY_BUDGET", lambda: private.send("ana-a", **bound))
+    assert "ana-a" in str(error)
+    private.send("ana-a")  # who sets no bound
+    audited(private)
+
+
+def test_without_noise_a_bound_refuses(federation: Any, refused: Any) -> None:
+    federation.open()
+    refused("PRIVACY_BUDGET", lambda: federation.send("ana-a", epsilon="1000", delta="0.1"))
+    federation.send("ana-a")
+    assert _charged(federation, "ana-a") == UNBOUNDED
+
+
+def test_a_receipt_says_what_was_charged(private: Any) -> None:
+    private.round("ana-a", "cem-b")
+    lease = private.ledger.state.leases[private.state.model]
+    said = inspect(private.world.store[lease.receipt], Receipt).predicate.privacy
+    assert (said.charges, said.declared) == ({"ana-a": ONE, "cem-b": ONE}, False)
+
+
+def test_the_owner_of_the_first_model_is_charged_without_bound(
+    world: Any, refused: Any, audited: Any, make_federation: Any
+) -> None:
+    """Noise hides updates; the model that they are added to is nowhere hidden."""
+    model = world.descriptor("model", length=15 * 4)
+    given = Input(model, "owner-b")
+    federation = make_federation(world, noise="1", largest_weight=1, model=given)
+    wide = dict.fromkeys(("parameters", "programs", "recipients", "combine_with"), "any")
+    world.give(object=model, privacy=Budget("1000000", "0.5"), **wide)
+    refused("PRIVACY_BUDGET", federation.open)
+    world.give(object=model, **wide)
+    federation.round("ana-a", "cem-b")
+    assert (_charged(federation, "owner-b"), _charged(federation, "ana-a")) == (UNBOUNDED, ONE)
+    audited(federation)

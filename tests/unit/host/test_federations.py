@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federations from their start to their end, on real processes and a real store."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from placet.host import EnclaveProcess, LaunchOrder
+from placet.proto.v1 import (
+    common_pb2,
+    federations_pb2,
+    governance_pb2,
+    jobs_pb2,
+    log_pb2,
+)
+
+CLIENTS = ("ada", "ben", "cleo")
+
+
+async def entries(client: Any, world: Any, kind: str) -> list[bytes]:
+    """What the log has of a kind."""
+    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+    found = [entry async for batch in call for entry in batch.entries]
+    return [entry for entry in found if b'"kind": "%s"' % kind.encode() in entry]
+
+
+async def send_all(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
+    """The round is open; these clients send."""
+    await client.until_round(world.digest(ticket.proposal), number)
+    await asyncio.gather(*(client.send(world.update(ticket, number, name)) for name in who))
+
+
+def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release")
+            blob = world.digest(ticket.proposal)[7:39]
+            await client.put(b"squats", blob)
+            details = await refused(client.start(ticket), "BLOB_CONFLICT")
+            assert details["actual"] == blob
+            request = federations_pb2.GetFederationRequest(id=world.digest(ticket.proposal))
+            call = client.federations.Get(request, metadata=world.metadata)
+            await refused(call, "FEDERATION_NOT_FOUND")
+
+    run(body())
+
+
+def outcomes(federation: Any) -> list[tuple[int, bool, int]]:
+    """Number, whether a model was released, updates."""
+    return [(o.round, o.released, o.updates) for o in federation.outcomes]
+
+
+def test_two_rounds_close_when_everybody_has_sent(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release", rounds=2)
+            started = await client.start(ticket)
+            assert started.id == world.digest(ticket.proposal)
+            assert (started.state, started.round, started.rounds) == (
+                federations_pb2.FEDERATION_STATE_OPEN,
+                1,
+                2,
+            )
+            assert [m.client for m in started.members] == list(CLIENTS)
+            assert not any(m.updated for m in started.members)
+            await send_all(client, world, ticket, 1)
+            await send_all(client, world, ticket, 2)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert outcomes(ended) == [(1, True, 3), (2, True, 3)]
+            assert (ended.model_round, ended.progress) == (2, 100)
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert [(job.state, job.attempt) for job in listed.jobs] == [
+                (jobs_pb2.JOB_STATE_RELEASED, 1)
+            ] * 2
+            request = federations_pb2.GetFederationRequest(id=started.id)
+            assert await client.federations.Get(request, metadata=world.metadata) == ended
+            assert await client.start(ticket) == ended
+            wanted = federations_pb2.ModelRequest(request=b"wanted")
+            model = await client.federations.Model(wanted, metadata=world.metadata)
+            assert model.receipt == wanted.SerializeToString()
+
+    run(body())
+
+
+def test_the_time_closes_a_round_and_too_few_make_it_void(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release", rounds=2, round_seconds=2)
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1, CLIENTS[:2])
+            await send_all(client, world, ticket, 2, CLIENTS[2:])
+            ended = await client.ended(started.id)
+            assert outcomes(ended) == [(1, True, 2), (2, False, 1)]
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.model_round == 1
+            assert len(await entries(client, world, "lease")) == 1
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("acts", "released", "leases"),
+    [("die 1", True, 2), ("raise 1", True, 2), ("raise 9", False, 2), ("die 9", False, 2)],
+)
+def test_a_round_has_its_attempts_and_the_next_one_follows(
+    world: Any, run: Any, acts: str, released: bool, leases: int
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation(f"{acts}; release", rounds=2)
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            await send_all(client, world, ticket, 2)
+            ended = await client.ended(started.id)
+            assert outcomes(ended) == [(1, released, 3), (2, True, 3)]
+            assert len(await entries(client, world, "lease")) == leases + 1
+
+    run(body())
+
+
+def test_who_left_is_suspended_until_it_is_lifted(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release cleo; release", rounds=3)
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            second = await client.until_round(started.id, 2)
+            member = second.members[2]
+            assert (member.client, member.suspended_until, member.why) == (
+                "cleo",
+                3,
+                "NORM_EXCEEDED",
+            )
+            assert dict(second.outcomes[0].left) == {"cleo": "NORM_EXCEEDED"}
+            await refused(client.send(world.update(ticket, 2, "cleo")), "CLIENT_QUARANTINED")
+            await send_all(client, world, ticket, 2, CLIENTS[:2])  # nobody waits for the third
+            third = await client.until_round(started.id, 3)
+            assert third.members[2].suspended_until == 0
+            await send_all(client, world, ticket, 3)
+            assert (await client.ended(started.id)).model_round == 3
+
+    run(body())
+
+
+def test_a_cohort_that_is_too_small_in_the_end_releases_nothing(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release ben cleo")
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert outcomes(ended) == [(1, False, 3)]
+            assert [m.suspended_until for m in ended.members] == [0, 3, 3]
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert listed.jobs[0].state == jobs_pb2.JOB_STATE_FAILED
+            assert listed.jobs[0].refusal.reason == common_pb2.REASON_COHORT_TOO_SMALL
+
+    run(body())
+
+
+@pytest.mark.parametrize("aggregating", [False, True])
+def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("hang", rounds=2)
+            started = await client.start(ticket)
+            if aggregating:
+                await send_all(client, world, ticket, 1)
+                await client.until_aggregating(started.id)
+            veto = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
+            await client.governance.Stop(veto, metadata=world.metadata)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_STOPPED
+            assert ended.refusal.reason == common_pb2.REASON_VETOED
+            assert await client.start(ticket) == ended
+            assert len(await entries(client, world, "open")) == 1
+
+    run(body())
+
+
+def test_a_start_is_made_once(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release")
+            started = await asyncio.gather(*(client.start(ticket) for _ in range(4)))
+            assert all(one == started[0] for one in started)
+            assert await client.start(ticket) == started[0]
+            assert len(await entries(client, world, "open")) == 1
+
+    run(body())
+
+
+def test_what_start_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_federations=1) as (_, client):
+            await refused(client.start(world.ticket("release")), "REQUEST_MALFORMED")
+            late = world.federation("refuse TICKET_EXPIRED")
+            await refused(client.submit(late), "REQUEST_MALFORMED")
+            await refused(client.start(late), "TICKET_EXPIRED")
+            unknown = federations_pb2.GetFederationRequest(id=world.digest(late.proposal))
+            call = client.federations.Get(unknown, metadata=world.metadata)
+            await refused(call, "FEDERATION_NOT_FOUND")
+            await refused(client.follow(unknown.id), "FEDERATION_NOT_FOUND")
+            await client.start(world.federation("release"))
+            await refused(client.start(world.federation("release")), "QUEUE_FULL")
+
+    run(body())
+
+
+def test_a_refusal_of_a_later_round_fails_it(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release; refuse TICKET_EXPIRED", rounds=2)
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FAILED
+            assert ended.refusal.reason == common_pb2.REASON_TICKET_EXPIRED
+            assert outcomes(ended) == [(1, True, 3)]
+
+    run(body())
+
+
+def test_an_update_needs_its_stream(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release")
+            sent = world.update(ticket, 1, "ada")
+            await refused(client.send(sent), "FEDERATION_NOT_FOUND")
+            await client.start(ticket)
+            sent = world.update(ticket, 1, "ada")
+            update = client.federations.Update
+            details = await refused(update(sent.request, metadata=world.metadata), "BLOB_NOT_FOUND")
+            assert sent.blob in details["remedy"]
+            await broken_off(client, world, sent)
+            details = await refused(
+                update(sent.request, metadata=world.metadata), "BLOB_INCOMPLETE"
+            )
+            assert sent.blob in details["remedy"]
+            receipt = await client.send(sent)
+            assert await client.send(sent) == receipt
+            assert len(await entries(client, world, "update")) == 1
+            await refused(client.send(world.update(ticket, 1, "ada")), "UPDATE_DUPLICATE")
+            other = world.update(ticket, 1, "ben")
+            await client.put(other.stream + b"x", other.blob)
+            call = update(other.request, metadata=world.metadata)
+            assert "remedy" in await refused(call, "UPDATE_NOT_FETCHED")
+            other.request.update = b"no envelope"
+            call = update(other.request, metadata=world.metadata)
+            await refused(call, "DOCUMENT_MALFORMED")
+
+    run(body())
+
+
+async def broken_off(client: Any, world: Any, sent: Any) -> None:
+    """A put of which the header alone arrives."""
+    messages = world.put_requests(sent.stream, sent.blob)
+    header = await anext(messages)
+    await messages.aclose()
+    info = await client.blobs.Put(iter([header]), metadata=world.metadata)
+    assert not info.complete
+
+
+def test_a_watch_shows_each_step_and_is_bounded(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_watchers=1) as (_, client):
+            ticket = world.federation("release")
+            started = await client.start(ticket)
+            call = aiter(client.follow(started.id))
+            assert await anext(call) == started
+            await refused(client.follow(started.id), "QUEUE_FULL")
+            await client.send(world.update(ticket, 1, "ben"))
+            assert [m.updated for m in (await anext(call)).members] == [False, True, False]
+            for name in ("ada", "cleo"):
+                await client.send(world.update(ticket, 1, name))
+            seen = [shown async for shown in call]
+            states = [shown.state for shown in seen]
+            assert states == sorted(states)
+            assert federations_pb2.FEDERATION_STATE_AGGREGATING in states
+            assert states[-1] == federations_pb2.FEDERATION_STATE_FINISHED
+
+    run(body())
+
+
+def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("release", rounds=2)
+            started = await client.start(ticket)
+            while not await entries(client, world, "join"):
+                await asyncio.sleep(0.05)
+            order = next(o for o, _ in world.launcher.started if o.role == "worker")
+            assert order.bound_to == started.id
+            assert (
+                await client.federations.Get(
+                    federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata
+                )
+            ).state == federations_pb2.FEDERATION_STATE_OPEN
+
+    run(body())
+
+
+def test_what_failed_goes_on_when_it_is_started_again(world: Any, run: Any) -> None:
+    """Workers end at once until the operator has found out why."""
+
+    async def body() -> None:
+        launch, broken = world.launcher.launch, True
+
+        async def launch_or_fail(order: LaunchOrder) -> Any:
+            if order.role == "worker" and broken:
+                return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+            return await launch(order)
+
+        world.launcher.launch = launch_or_fail
+        async with world.host() as (_, client):
+            ticket = world.federation("release")
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            failed = await client.ended(started.id)
+            assert failed.state == federations_pb2.FEDERATION_STATE_FAILED
+            assert failed.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+            broken = False
+            assert (await client.start(ticket)).HasField("refusal") is False
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert outcomes(ended) == [(1, True, 3)]
+
+    run(body())

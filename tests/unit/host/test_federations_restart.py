@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federations whose host or authority is killed, at every step of a round: nothing is done twice, nothing is lost."""
+
+import asyncio
+import json
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from placet.host import EnclaveProcess, LaunchOrder
+from placet.proto.v1 import federations_pb2, jobs_pb2, log_pb2
+
+CLIENTS = ("ada", "ben", "cleo")
+
+
+async def read_log(client: Any, world: Any) -> list[dict[str, Any]]:
+    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+    return [json.loads(entry) async for batch in call for entry in batch.entries]
+
+
+async def send(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
+    await client.until_round(world.digest(ticket.proposal), number)
+    for name in who:
+        await client.send(world.update(ticket, number, name))
+
+
+async def open_only(client: Any, world: Any, ticket: Any) -> None:
+    """Nobody has sent."""
+
+
+async def one_sent(client: Any, world: Any, ticket: Any) -> None:
+    await send(client, world, ticket, 1, CLIENTS[:1])
+
+
+async def all_sent(client: Any, world: Any, ticket: Any) -> None:
+    """Killed about when the round closes."""
+    await send(client, world, ticket, 1)
+
+
+async def aggregating(client: Any, world: Any, ticket: Any) -> None:
+    await send(client, world, ticket, 1)
+    await client.until_aggregating(world.digest(ticket.proposal))
+
+
+async def released(client: Any, world: Any, ticket: Any) -> None:
+    """Killed about when the next round opens."""
+    await send(client, world, ticket, 1)
+    async for shown in client.follow(world.digest(ticket.proposal)):
+        if shown.model_round == 1:
+            return
+
+
+@pytest.mark.parametrize("step", [open_only, one_sent, all_sent, aggregating, released])
+def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any) -> None:
+    async def body() -> None:
+        acts = "hang; release" if step is aggregating else "release"
+        ticket = world.federation(acts, rounds=2)
+        async with world.process() as (process, client):
+            started = await client.start(ticket)
+            await step(client, world, ticket)
+            process.kill()
+        async with world.process() as (_, client):
+            now = await client.federations.Get(
+                federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata
+            )
+            if now.round == 1 and now.state == federations_pb2.FEDERATION_STATE_OPEN:
+                missing = [m.client for m in now.members if not m.updated]
+                await send(client, world, ticket, 1, missing)
+            await send(client, world, ticket, 2)
+            ended = await client.ended(started.id)
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)] * 2
+            log = await read_log(client, world)
+            for kind in ("open", "cohort", "aggregate"):
+                assert [e["round"] for e in log if e["kind"] == kind] == [1, 2]
+            assert len([e for e in log if e["kind"] == "update"]) == 6
+            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+            assert len(listed.jobs) == 2
+
+    run(body())
+
+
+def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> None:
+    async def body() -> None:
+        ticket = world.federation("release", round_seconds=1)
+        async with world.host() as (_, client):
+            started = await client.start(ticket)
+            await send(client, world, ticket, 1, CLIENTS[:2])
+        async with world.host() as (_, client):
+            ended = await client.ended(started.id)
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 2)]
+
+    run(body())
+
+
+@pytest.mark.parametrize("acts", ["release", "refuse TICKET_EXPIRED"])
+def test_a_start_that_nobody_answered_is_made_or_refused_by_the_next_host(
+    world: Any, run: Any, acts: str
+) -> None:
+    async def body() -> None:
+        ticket, launch = world.federation(acts), world.launcher.launch
+
+        async def nothing(order: LaunchOrder) -> Any:
+            return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+
+        world.launcher.launch = nothing
+        async with world.host() as (_, client):
+            start = asyncio.ensure_future(client.start(ticket))
+            get = federations_pb2.GetFederationRequest(id=world.digest(ticket.proposal))
+            while not await known(client.federations.Get(get, metadata=world.metadata)):
+                await asyncio.sleep(0.05)
+        await asyncio.wait([start])
+        assert start.cancelled()  # its channel has gone with the host
+        world.launcher.launch = launch
+        async with world.host() as (_, client):
+            if acts == "release":
+                assert (await client.until_round(get.id, 1)).members
+            else:
+                while await known(client.federations.Get(get, metadata=world.metadata)):
+                    await asyncio.sleep(0.05)
+
+    run(body())
+
+
+async def known(call: Any) -> bool:
+    """Whether the host has the federation that is asked for."""
+    try:
+        return bool(await call)
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        return False
+
+
+def test_an_ended_federation_stays_as_it_ended(world: Any, run: Any) -> None:
+    async def body() -> None:
+        ticket = world.federation("release")
+        async with world.host() as (_, client):
+            await client.start(ticket)
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+        async with world.host() as (_, client):
+            assert await client.start(ticket) == ended
+
+    run(body())
+
+
+def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any) -> None:
+    """The authority dies behind the entries of `open` and of `cohort`, before it answers."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("lose")
+            await asyncio.gather(client.start(ticket), client.start(ticket))
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            log = await read_log(client, world)
+            counts = [
+                len([e for e in log if e["kind"] == kind])
+                for kind in ("boot", "open", "cohort", "aggregate")
+            ]
+            assert counts == [3, 1, 1, 1]
+
+    run(body())
+
+
+def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.federation("hang")
+            await client.start(ticket)
+            await aggregating(client, world, ticket)
+            for worker in world.launcher.running("worker"):
+                worker.kill()
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)]
+            log = await read_log(client, world)
+            assert [e["attempt"] for e in log if e["kind"] == "lease"] == [1, 2]
+
+    run(body())
+
+
+def test_a_full_disk_is_tried_again(world: Any, run: Any) -> None:
+    """The first time that the round's job is to be stored, it cannot be."""
+
+    async def body() -> None:
+        async with world.host() as (host, client):
+            ticket = world.federation("release")
+            await client.start(ticket)
+            submit, failed = host._scheduler.submit, list[str]()
+
+            async def full_once(*arguments: Any) -> Any:
+                if not failed:
+                    failed.append("once")
+                    raise OSError("No space left on device")
+                return await submit(*arguments)
+
+            host._scheduler.submit = full_once
+            await send(client, world, ticket, 1)
+            ended = await client.ended(world.digest(ticket.proposal))
+            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert failed == ["once"]
+
+    run(body())
