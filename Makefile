@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 STATE ?=
 LAUNCHER ?= native
-BUNDLE ?=
+PROGRAM ?=
 KEY ?=
 
 COMPONENTS := attestation client enclave governance host proto sealing
@@ -89,9 +89,9 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 
 # An enclave's list of files is that of its lock alone: a venv of its own, with the wheel and not this folder.
 OUT ?= build/gramine/manifests
-gramine: build/gramine/venv/.installed ## the Gramine manifests, in OUT (BUNDLE=program.tar: of its worker; KEY=pem: signed)
+gramine: build/gramine/venv/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed)
 	$(BIN)/python deploy/gramine/render.py --python build/gramine/venv/bin/python --out '$(OUT)' \
-	  $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(KEY),--key '$(KEY)') $(ARGS)
+	  $(if $(PROGRAM),--program '$(PROGRAM)') $(if $(KEY),--key '$(KEY)') $(ARGS)
 
 build/gramine/venv/.installed: $(VENV)/.installed enclave/requirements.txt $(shell find attestation enclave governance proto sealing -name '*.py')
 	rm -rf build/lib build/bdist.* build/gramine/venv build/gramine/*.whl

@@ -73,7 +73,7 @@ class GramineLauncher:
         if order.bundle is not None:
             os.link(order.bundle, launch / "bundle")
         if self._collateral is not None:
-            (launch / "collateral.json").symlink_to(self._collateral.resolve())
+            (launch / "collateral.json").symlink_to(self._collateral.absolute())
         return folder
 
     def _lay_manifest(self, order: LaunchOrder, folder: Path) -> None:

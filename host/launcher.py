@@ -185,7 +185,7 @@ class NativeLauncher:
         if self._service is not None:
             argv.append("--simulated")
         elif self._collateral is not None:
-            argv += ["--collateral", str(self._collateral.resolve())]
+            argv += ["--collateral", str(self._collateral.absolute())]
         return await EnclaveProcess.start(argv, order, self._service)
 
 

@@ -5,11 +5,10 @@ auxblob is the table of the GHCB specification (56421), section 4.1.8.1: entries
 u32 offset, u32 length, both little-endian, an entry of zeros at the end; then DER certificates.
 """
 
-import base64
-import json
 import uuid
 
-from placet.attestation.errors import QuotingError
+from placet.attestation.errors import EvidenceMalformedError, QuotingError
+from placet.attestation.snp import Collateral
 
 _ENTRY_BYTES = 24
 _MAX_ENTRIES = 16
@@ -57,7 +56,7 @@ def collateral_of(report: bytes, table: bytes) -> str:
             actual=", ".join(found) or "none",
             remedy=_REMEDY,
         )
-    document: dict[str, str | None] = {"crl": None}
-    for field, name in zip(("ark", "ask", "ek"), wanted, strict=True):
-        document[field] = base64.b64encode(found[name]).decode()
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    try:
+        return Collateral(found["ark"], found["ask"], found[signer], None).to_text()
+    except EvidenceMalformedError as error:
+        raise QuotingError(str(error), **error.details) from error

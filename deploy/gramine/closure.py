@@ -6,6 +6,7 @@ it is what a running enclave opens, no less and no more, is proved by tests/unit
 """
 
 import ast
+import io
 import json
 import re
 import subprocess
@@ -84,11 +85,11 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
     return Closure(interpreter, prefix, stdlib, tuple(sorted(files)), libraries)
 
 
-def modules_of(bundle: Path) -> tuple[str, ...]:
+def modules_of(bundle: bytes) -> tuple[str, ...]:
     """The modules that the sources of a program bundle import, but for those that it brings itself."""
     own: set[str] = set()
     found: set[str] = set()
-    with tarfile.open(bundle, mode="r:") as archive:
+    with tarfile.open(fileobj=io.BytesIO(bundle), mode="r:") as archive:
         for member in archive:
             own.add(member.name.split("/")[0].removesuffix(".py"))
             content = archive.extractfile(member)

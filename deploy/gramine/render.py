@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders and checks the manifests of both enclaves; signs them where Gramine is installed.
 
-    python deploy/gramine/render.py --python VENV/bin/python --out FOLDER [--bundle FILE] [--simulated] [--key PEM]
+    python deploy/gramine/render.py --python VENV/bin/python --out FOLDER [--program PATH] [--simulated] [--key PEM]
 
 The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
-`--bundle` renders the worker of one program, with what that program imports; without it the program's digest is left zero,
+`--program` renders the worker of one program (what `placet propose` takes, or a bundle), with what that program imports; without it the program's digest is left zero,
 for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
 """
 
@@ -20,9 +20,13 @@ from pathlib import Path
 from check import check_manifest
 from closure import ENVIRONMENT, LIBC, OPTIONS, Closure, closure, modules_of
 
+from placet.client.bundles import build_bundle
+
 HERE = Path(__file__).resolve().parent
 NO_PROGRAM = "0" * 64
 ROLES = ("authority", "worker")
+_SIGSTRUCT_BYTES = 1808
+_ENCLAVE_HASH = slice(960, 992)
 
 
 def render(role: str, found: Closure, *, program: str = NO_PROGRAM, simulated: bool = False) -> str:
@@ -77,7 +81,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    names = [_write(role, arguments) for role in ROLES if role == "worker" or not arguments.bundle]
+    names = [_write(role, arguments) for role in ROLES if role == "worker" or not arguments.program]
     if shutil.which("gramine-manifest") is None:
         print(
             f"The manifests in {out} are rendered and checked. They are not filled in and not signed: gramine-manifest is "
@@ -90,18 +94,22 @@ def main() -> int:
 
 
 def _write(role: str, arguments: argparse.Namespace) -> str:
-    bundle: Path | None = arguments.bundle if role == "worker" else None
     modules: tuple[str, ...] = ()
     program, name = NO_PROGRAM, role
-    if bundle is not None:
-        modules = modules_of(bundle)
-        program = hashlib.sha256(bundle.read_bytes()).hexdigest()
+    if arguments.program:
+        bundle = _bundle(arguments.program)
+        modules, program = modules_of(bundle), hashlib.sha256(bundle).hexdigest()
         name = f"{role}-{program}"
     found = closure(arguments.python, role, modules)
     text = render(role, found, program=program, simulated=arguments.simulated)
     (arguments.out / f"{name}.manifest.rendered").write_text(text)
     print(f"{name}: {len(found.all)} trusted files, {found.size / 2**20:.1f} MiB")
     return name
+
+
+def _bundle(program: Path) -> bytes:
+    """The very bytes whose digest a proposal names."""
+    return program.read_bytes() if program.suffix == ".tar" else build_bundle(program).data
 
 
 def _finish(path: Path, key: Path | None) -> None:
@@ -113,9 +121,18 @@ def _finish(path: Path, key: Path | None) -> None:
     if shutil.which("gramine-sgx-sign") is None:
         print("gramine-sgx-sign is missing: not signed.")
         return
-    _run(["gramine-sgx-sign", "--key", str(key), "--manifest", manifest, "--output", f"{manifest}.sgx"])  # fmt: skip
-    print(f"{path.name}:")
-    _run(["gramine-sgx-sigstruct-view", f"{path}.sig"])
+    sign = ["gramine-sgx-sign", "--key", str(key), "--manifest", manifest]
+    _run([*sign, "--output", f"{manifest}.sgx"])
+    print(constitution_line(path.name, Path(f"{path}.sig").read_bytes()))
+
+
+def constitution_line(name: str, signature: bytes) -> str:
+    """Return what a constitution has to list for an enclave, from its SIGSTRUCT (Intel SDM, 38.13)."""
+    if len(signature) != _SIGSTRUCT_BYTES:
+        sys.exit(f"The signature of {name} is no SIGSTRUCT of {_SIGSTRUCT_BYTES} bytes.")
+    role, _, program = name.partition("-")
+    made_for = f"=sha256:{program}" if program else ""
+    return f'[evidence.{role}] measurements: "{signature[_ENCLAVE_HASH].hex()}{made_for}"'
 
 
 def _run(command: list[str]) -> None:
@@ -129,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "--python", type=Path, required=True, help="of the venv that holds the enclave's lock"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
-    parser.add_argument("--bundle", type=Path, help="a program bundle: render its worker alone")
+    parser.add_argument("--program", type=Path, help="a program: render its worker alone")
     parser.add_argument(
         "--simulated", action="store_true", help="for gramine-direct, which cannot attest"
     )

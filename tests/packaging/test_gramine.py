@@ -15,8 +15,21 @@ from typing import Any
 
 import pytest
 
+from placet.attestation import Policy
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "deploy" / "gramine"
+POLICY: dict[str, Any] = {
+    "kinds": ["sgx"],
+    "tcb_statuses": ["UpToDate"],
+    "advisories": "none",
+} | dict.fromkeys(
+    (
+        "signers", "product", "bound_to", "platforms", "smt", "dynamic_platform", "min_svn", "min_snp_tcb",
+        "min_tcb_evaluation", "max_collateral_age_seconds",
+    ),
+    "any",
+)  # fmt: skip
 RENDER = [sys.executable, str(TOOLS / "render.py"), "--python", sys.executable]
 
 
@@ -28,14 +41,19 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def tool(name: str) -> Any:
+    """A module of deploy/gramine."""
+    sys.path.insert(0, str(TOOLS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(TOOLS))
+
+
 @pytest.fixture(scope="module")
 def check() -> Any:
     """The module deploy/gramine/check.py."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        return importlib.import_module("check")
-    finally:
-        sys.path.remove(str(TOOLS))
+    return tool("check")
 
 
 def text_of(folder: Path, name: str) -> str:
@@ -83,6 +101,20 @@ def test_the_demo_refuses_a_launcher_that_is_not_there() -> None:
     assert done.stderr.startswith("demo: gramine-direct is not installed on this machine.")
 
 
+def test_what_a_constitution_lists_is_read_from_the_signature() -> None:
+    render, program, hashed = tool("render"), "cd" * 32, bytes(range(32))
+    signature = bytes(960) + hashed + bytes(1808 - 992)
+    policy = {"authority": hashed.hex(), f"worker-{program}": f"{hashed.hex()}=sha256:{program}"}
+    for name, expected in policy.items():
+        line = render.constitution_line(name, signature)
+        assert line == f'[evidence.{name.partition("-")[0]}] measurements: "{expected}"'
+        # A policy takes it as it stands.
+        text = line.partition(": ")[2].strip('"')
+        assert Policy.from_dict({**POLICY, "measurements": [text]})
+    with pytest.raises(SystemExit):
+        render.constitution_line("authority", signature[:-1])
+
+
 def test_the_list_is_a_small_part_of_what_is_installed(rendered: Path) -> None:
     packages = sum(path.is_file() for path in Path(sys.prefix, "lib").rglob("*"))
     assert text_of(rendered, "worker").count('"file:') < packages / 4
@@ -99,7 +131,7 @@ def test_a_program_is_part_of_its_worker(tmp_path: Path) -> None:
             member.size = len(source)
             archive.addfile(member, io.BytesIO(source))
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
-    command = [*RENDER, "--out", str(tmp_path), "--bundle", str(bundle)]
+    command = [*RENDER, "--out", str(tmp_path), "--program", str(bundle)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     text = text_of(tmp_path, f"worker-{digest}")
     assert {"uri": "file:launch/bundle", "sha256": digest} in tomllib.loads(text)["sgx"][

@@ -190,27 +190,43 @@ def test_a_traceback_of_a_sample_run_shows_the_program_s_lines(tmp_path: Path, k
     assert "raise ValueError('mine')" in done.stderr
 
 
+def attached(*arguments: str) -> tuple[int, str]:
+    """Exit code and log of an enclave whose launcher stays: its standard input is not closed."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-m", "placet.enclave", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        text = process.stderr.read()
+        return process.wait(60), text
+
+
 def test_without_attestation_nothing_starts_and_nothing_is_simulated(tmp_path: Path) -> None:
     (tmp_path / "cert").write_text("x")
     words = ["--host", "127.0.0.1:1", "--cert", str(tmp_path / "cert"), "--token", "t"]
-    done = enclave("authority", *words, "--origin", "o")
-    assert done.returncode == 78
-    assert "ATTESTER_UNAVAILABLE" in done.stderr
-    assert "no attestation" in done.stderr
+    code, text = attached("authority", *words, "--origin", "o")
+    assert code == 78
+    assert "ATTESTER_UNAVAILABLE" in text
+    assert "no attestation" in text
 
 
 def test_a_launch_file_says_what_the_host_may_choose_and_no_more(tmp_path: Path) -> None:
     file = tmp_path / "arguments"
 
-    def start(*words: str) -> "subprocess.CompletedProcess[str]":
+    def start(*words: str) -> tuple[int, str]:
         file.write_text("\n".join(words))
-        return enclave("authority", "--launch", str(file), "--simulated")
+        return attached("authority", "--launch", str(file), "--simulated")
 
     words = ("--host", "h:1", "--cert", str(tmp_path / "absent"), "--token", "t", "--origin", "o")
-    assert "fault kind=FileNotFoundError" in start(*words).stderr  # it was read as far as --cert
-    assert "--origin is missing" in start(*words[:-2]).stderr
+    code, text = start(*words)  # it is read as far as --cert
+    assert (code, "fault kind=FileNotFoundError" in text) == (1, True)
+    code, text = start(*words[:-2])
+    assert (code, "--origin is missing" in text) == (2, True)
     for word in ("--simulated", "--collateral=x", "--launch=x", "--bundle=x", "--sim", "local"):
-        done = start(*words, word)
-        assert done.returncode == 2
-        assert "unrecognized arguments" in done.stderr
-    assert enclave("authority", "--launch", str(tmp_path / "none"), "--simulated").returncode == 1
+        code, text = start(*words, word)
+        assert (code, "unrecognized arguments" in text) == (2, True)
+    assert attached("authority", "--launch", str(tmp_path / "none"), "--simulated")[0] == 1

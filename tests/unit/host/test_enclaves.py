@@ -5,6 +5,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
@@ -196,6 +197,14 @@ def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
             f"--bundle {world.folder / 'bundle'} --scratch {world.folder / 'scratch'} --simulated"
         )
         assert second == f"-I -m placet.enclave worker {start} {rest}"
+        # On hardware nothing says that anything is simulated.
+        launcher = NativeLauncher(str(script), None, Path("/collateral.json"))
+        assert await (await launcher.launch(order(world, "authority"))).wait() == 0
+        third = (world.folder / "logs" / "x.log").read_text().splitlines()[2]
+        assert (
+            third
+            == f"-I -m placet.enclave authority {start} --origin o --collateral /collateral.json"
+        )
 
     run(body())
 
