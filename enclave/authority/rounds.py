@@ -38,8 +38,10 @@ def open_update(
     return found
 
 
-def round_keys(core: Core, proposal: Signed[Proposal], grants: Sequence[str]) -> RoundKeys:
-    """The keys of the newest round, which is closed: of its updates in the log's order, and of the model it starts from.
+def round_keys(
+    core: Core, proposal: Signed[Proposal], lease: str, grants: Sequence[str]
+) -> RoundKeys:
+    """The keys, for a lease, of the newest round, which is closed: of its updates in the log's order, and of the model it starts from.
 
     Raises `DocumentNotFound` or `KeyNotAtHand` for what has to be fetched first.
     """
@@ -57,7 +59,7 @@ def round_keys(core: Core, proposal: Signed[Proposal], grants: Sequence[str]) ->
         )
         for update, box in zip(logged, sealed, strict=True)
     )
-    return RoundKeys(base, updates)
+    return RoundKeys(lease, base, updates)
 
 
 def retired_by_close(core: Core, lease: str) -> list[enclaves_pb2.Secret]:
