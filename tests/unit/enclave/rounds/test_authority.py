@@ -242,10 +242,18 @@ def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(
 
 def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
     async def story(stage: Any, federation: Any) -> None:
+        name = f"round/{federation.digest}/1"
+        wrapped = stage.host.secrets[name]
         await stage.record(federation.council.stop("s0", "pause", federation.digest))
+        assert stage.host.secrets[name] != wrapped
         sent = rounds.Sent.of(rounds.vector(1))
         assert await rounds.refused(federation.send("ana", sent)) == "STOPPED"
-        assert await rounds.refused(federation.open()) == "ROUND_OPEN"
+        assert await rounds.refused(federation.open()) == "STOPPED"
+        closed = await federation.close(1)  # with the entry that ended it
+        [stop] = federation.entries("stop")
+        assert parse_object(stage.host.entries[closed.committed.index]) == stop
+        assert closed.job == ""
+        assert federation.audit().complete
 
     play(story)
 
