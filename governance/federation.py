@@ -175,11 +175,10 @@ def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
     """The entry of this very update, if the log has it: whoever sends it again gets the same receipt."""
     update, digest = inspect(envelope, Update), parse_envelope(envelope).digest
     federation = ledger.state.federations.get(update.federation)
-    for current in federation.rounds if federation else []:
-        logged = current.updates.get(update.client)
-        if logged is not None and logged.digest == digest:
-            return logged
-    return None
+    if federation is None or update.round > len(federation.rounds):
+        return None
+    logged = federation.rounds[update.round - 1].updates.get(update.client)
+    return logged if logged is not None and logged.digest == digest else None
 
 
 def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[Update], Entry]:
