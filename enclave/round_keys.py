@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of a round, on their way from the authority to the worker that aggregates it: JSON in one HPKE envelope.
+"""The keys of a round, on their way from the authority to the worker that aggregates it: JSON, signed, in one HPKE envelope.
+
+Signed, because anybody can seal to a worker. A job's keys are held against commitments that the proposal has; nothing that a
+worker can see says whose updates a round has, and the host would choose them.
 
 Numbers of clients are text, because documents have no floats: the hexadecimal form is exact.
 """
@@ -7,9 +10,12 @@ Numbers of clients are text, because documents have no floats: the hexadecimal f
 import base64
 import binascii
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from placet.enclave.errors import LeaseInvalid
 from placet.governance.codec import decode, encode
+from placet.governance.envelope import parse_envelope, payload_type, sign_payload, verified_signers
+from placet.governance.keys import PublicKey, SigningKey
 from placet.sealing import ObjectDescriptor, StreamKey
 
 _MAX_BYTES = 1 << 20  # a full roster with long names takes a fifth of it
@@ -47,19 +53,39 @@ class UpdateKey:
 
 @dataclass(frozen=True, slots=True)
 class RoundKeys:
-    """What a worker needs for a round. base is null where the round starts from zeros; updates are in the log's order."""
+    """What a worker needs for a round. base is null where the round starts from zeros; updates are in the log's order.
 
+    lease: the digest of the one that they belong to.
+    """
+
+    KIND: ClassVar[str] = "round-keys"
+
+    lease: str
     base: BaseKey | None
     updates: tuple[UpdateKey, ...]
 
-    def to_bytes(self) -> bytes:
-        """As it is sealed."""
-        return encode(self)
+    def to_bytes(self, authority: SigningKey) -> bytes:
+        """As they are sealed: signed by the boot key that signs the lease."""
+        return sign_payload(encode(self), payload_type(RoundKeys), authority)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "RoundKeys":
-        """The inverse of `to_bytes`. Raises `DocumentMalformed` or `DocumentTooLarge`."""
-        return decode(cls, data, _MAX_BYTES)
+    def from_bytes(cls, data: bytes, lease: str, authority: PublicKey) -> "RoundKeys":
+        """The inverse of `to_bytes`, for this lease. Raises `LeaseInvalid`, `DocumentMalformed` or `DocumentTooLarge`."""
+        raw = parse_envelope(data, 2 * _MAX_BYTES)
+        if raw.payload_type != payload_type(cls) or not verified_signers(raw, [authority]):
+            raise LeaseInvalid(
+                "The keys of the round are not the authority's. The job needs another attempt.",
+                claim="key_envelope",
+            )
+        keys = decode(cls, raw.payload, _MAX_BYTES)
+        if keys.lease != lease:
+            raise LeaseInvalid(
+                "The keys of the round are of another lease. The job needs another attempt.",
+                claim="key_envelope",
+                expected=lease,
+                actual=keys.lease,
+            )
+        return keys
 
 
 def key_text(key: bytes) -> str:

@@ -329,14 +329,7 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
 
 def readmit(ledger: Ledger, proposal: Signed[Proposal], job: str, times: Times) -> Admission:
     """Judge a ticket over what the log alone has, which is all that an audit will see. Raises as `admit`."""
-    in_force = ledger.in_force()
-    if proposal.document.constitution != in_force.digest:
-        raise OtherConstitution(
-            "The proposal is under a constitution that is no longer in force. Propose again.",
-            claim="proposal",
-            expected=in_force.digest,
-            actual=proposal.document.constitution,
-        )
+    check_in_force(ledger, proposal)
     ballots = standing_ballots(ledger, proposal.digest)
     valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
     return Admission(valid, grants, False, ())
@@ -397,6 +390,18 @@ def _entering(
         logged.append((ballot.document.seat, ballot.document.sequence))
         entering.append(ballot)
     return tuple(entering)
+
+
+def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
+    """Refuse what was proposed under an earlier constitution. Raises `OtherConstitution`."""
+    in_force = ledger.in_force()
+    if proposal.document.constitution != in_force.digest:
+        raise OtherConstitution(
+            "The proposal is under a constitution that is no longer in force. Propose again.",
+            claim="proposal",
+            expected=in_force.digest,
+            actual=proposal.document.constitution,
+        )
 
 
 def check_not_vetoed(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:

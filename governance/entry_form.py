@@ -24,7 +24,7 @@ _FIELDS = {
     "renewal": "lease deadline",
     "release": "lease proposal job release receipt",
     "close": "lease job why",
-    "open": "proposal round key closes",
+    "open": "proposal round key closes charges",
     "update": "update nonce proposal round client charge",
     "cohort": "proposal round standing counted",
     "aggregate": "lease proposal job round release receipt left until",

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from placet.governance.account import Times
 from placet.governance.admission import (
     Admission,
+    check_in_force,
     check_not_stopped,
     check_not_vetoed,
     in_log,
     readmit,
 )
+from placet.governance.codec import to_plain
 from placet.governance.documents import (
     UNBOUNDED,
     Cost,
@@ -45,6 +47,7 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import check_log
 from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
+from placet.governance.grants import charges_of
 from placet.governance.leasing import Appraise, check_outputs, check_release
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.privacy import check_budget, gaussian_cost
@@ -99,6 +102,7 @@ def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Time
 
 
 def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
+    # From here on the roster is given the initial model, whether a round ever releases one or not.
     return new_entry(
         "open",
         times,
@@ -106,6 +110,7 @@ def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Tim
         round=_next_round(ledger, proposal),
         key=key,
         closes=times.at_most + proposal.document.federate.round_seconds,
+        charges=to_plain(charges_of(proposal.document)),
     )
 
 
@@ -170,11 +175,10 @@ def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
     """The entry of this very update, if the log has it: whoever sends it again gets the same receipt."""
     update, digest = inspect(envelope, Update), parse_envelope(envelope).digest
     federation = ledger.state.federations.get(update.federation)
-    for current in federation.rounds if federation else []:
-        logged = current.updates.get(update.client)
-        if logged is not None and logged.digest == digest:
-            return logged
-    return None
+    if federation is None or update.round > len(federation.rounds):
+        return None
+    logged = federation.rounds[update.round - 1].updates.get(update.client)
+    return logged if logged is not None and logged.digest == digest else None
 
 
 def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[Update], Entry]:
@@ -188,6 +192,7 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
     signed = verify_signed(envelope, Update, lambda update: constitution.keys_of(update.client))
     update = signed.document
     ledger.check_header(update.header)
+    check_in_force(ledger, proposal)
     check_not_stopped(ledger, proposal)
     check_not_vetoed(ledger, proposal, times)
     _check_takes_part(federation, update, times)

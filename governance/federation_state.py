@@ -78,6 +78,8 @@ def _open(state: "State", entry: Entry) -> None:
         _settle(state, federation.current, spent=False)
     opened = RoundState(entry["round"], entry["key"], entry["closes"], state.size)
     federation.rounds.append(opened)
+    for owner, cost in entry["charges"].items():
+        state.ledger_of(owner).spent += Cost.from_dict(cost)
 
 
 def _update(state: "State", entry: Entry) -> None:
@@ -110,6 +112,24 @@ def _aggregate(state: "State", entry: Entry) -> None:
 
 def _lift(state: "State", entry: Entry) -> None:
     del state.federations[entry["proposal"]].quarantined[entry["client"]]
+
+
+def end_dead(state: "State", proposal: str) -> None:
+    """Void a round of which no model can come any more: its proposal was stopped, or is under an earlier constitution.
+
+    What a lease that is open still may release under an earlier constitution is waited for.
+    """
+    federation = state.federations.get(proposal)
+    if federation is None or federation.current.status not in ("open", "closed"):
+        return
+    known, current = state.proposals[proposal], federation.current
+    leased = any(
+        state.leases[digest].status == "open" for job in known.jobs.values() for digest in job
+    )
+    if known.stopped or (known.constitution != state.constitution and not leased):
+        current.closed_at = current.closed_at or state.size
+        current.status = "void"
+        _settle(state, current, spent=False)
 
 
 def _settle(state: "State", over: RoundState, *, spent: bool) -> None:

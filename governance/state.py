@@ -186,6 +186,8 @@ def _charter(state: State, entry: Entry) -> None:
 def _constitution(state: State, entry: Entry) -> None:
     state.proposals[entry["proposal"]].jobs["amend"] = []
     state.constitutions.append(entry["constitution"])
+    for proposal in state.federations:
+        federation_state.end_dead(state, proposal)
     # A worker holds the constitutions it saw when it joined: under a new one it has to join again.
     for join in state.joins.values():
         if not join.lease:
@@ -221,6 +223,7 @@ def _stop(state: State, entry: Entry) -> None:
         state.revoked_measurements.add(target)
     elif state.proposals[target].stopped != "veto":
         state.proposals[target].stopped = action
+        federation_state.end_dead(state, target)
 
 
 def _grant(state: State, entry: Entry) -> None:
@@ -273,6 +276,7 @@ def _close(state: State, entry: Entry) -> None:
     lease = state.leases[entry["lease"]]
     lease.status = "closed"
     state.settle(lease, spent=False)
+    federation_state.end_dead(state, lease.proposal)
 
 
 _APPLY: dict[str, Callable[[State, Entry], None]] = {

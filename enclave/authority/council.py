@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from placet.attestation import Policy
 from placet.enclave.authority.core import Core, ticket_of
 from placet.enclave.authority.leases import Leases
+from placet.enclave.authority.rounds import retired_by_stop
 from placet.enclave.peer import NONCE_BYTES
 from placet.governance import admission, contexts
 from placet.governance.documents import Constitution, Grant
@@ -56,7 +57,7 @@ class Council:
             lambda: admission.judge_document(core.ledger, envelope, core.now())
         )
         digest = parse_envelope(envelope).digest
-        index = core.append(entry, {digest: envelope})
+        index = core.append(entry, {digest: envelope}, retired_by_stop(core, entry))
         if entry["kind"] != "proposal":
             self._leases.tell_stopped()
         return await core.committed(index, digest)

@@ -162,7 +162,8 @@ class Leases:
         """What the worker is given: a round's keys, or those of a job's inputs by name. The grants are the entry's."""
         proposal, grants = admission.ticket.proposal, draft.entry["grants"]
         if isinstance(proposal.document.body, Federate):
-            return round_keys(self._core, proposal, grants).to_bytes()
+            given = round_keys(self._core, proposal, draft.entry["lease"], grants)
+            return given.to_bytes(self._core.keys.signing)
         keys: dict[str, str] = {}
         for name, grant in zip(sorted(proposal.document.job.inputs), grants, strict=True):
             key = self._core.store.open_grant(grant)

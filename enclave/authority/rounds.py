@@ -16,6 +16,7 @@ from placet.governance.envelope import Signed, inspect
 from placet.governance.federation_state import FederationState
 from placet.governance.leasing import find_lease
 from placet.governance.rounds import SealedUpdate, find_federation, round_job
+from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
@@ -38,8 +39,10 @@ def open_update(
     return found
 
 
-def round_keys(core: Core, proposal: Signed[Proposal], grants: Sequence[str]) -> RoundKeys:
-    """The keys of the newest round, which is closed: of its updates in the log's order, and of the model it starts from.
+def round_keys(
+    core: Core, proposal: Signed[Proposal], lease: str, grants: Sequence[str]
+) -> RoundKeys:
+    """The keys, for a lease, of the newest round, which is closed: of its updates in the log's order, and of the model it starts from.
 
     Raises `DocumentNotFound` or `KeyNotAtHand` for what has to be fetched first.
     """
@@ -57,7 +60,7 @@ def round_keys(core: Core, proposal: Signed[Proposal], grants: Sequence[str]) ->
         )
         for update, box in zip(logged, sealed, strict=True)
     )
-    return RoundKeys(base, updates)
+    return RoundKeys(lease, base, updates)
 
 
 def retired_by_close(core: Core, lease: str) -> list[enclaves_pb2.Secret]:
@@ -73,6 +76,16 @@ def retired_by_close(core: Core, lease: str) -> list[enclaves_pb2.Secret]:
     if known.attempt < terms.attempts or known.job != round_job(known.proposal, number):
         return []
     return [core.store.retire_round(known.proposal, number)]
+
+
+def retired_by_stop(core: Core, entry: Entry) -> list[enclaves_pb2.Secret]:
+    """What takes the place of a round's key, where a stop that is not in the log yet ends the round."""
+    if entry["kind"] != "stop" or entry["action"] not in ("pause", "veto", "cancel"):
+        return []
+    federation = core.ledger.state.federations.get(entry["target"])
+    if federation is None or federation.current.status not in ("open", "closed"):
+        return []
+    return [core.store.retire_round(federation.proposal, federation.current.number)]
 
 
 def _update_key(update: Update, found: SealedUpdate, organisation: str) -> UpdateKey:

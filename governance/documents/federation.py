@@ -41,6 +41,7 @@ CLIP_UNITS = 2**26
 # Whoever counts is listed in one entry of the log, and an entry has 64 KiB.
 MAX_ROSTER = 256
 MAX_ELEMENTS = 2**32
+_MAX_DIMENSIONS = 32  # what every array library can make; and a product of as many has few digits
 _SUM_BOUND = 2**62
 
 Encoding = Literal["float32", "float16", "bfloat16", "int8"]
@@ -58,6 +59,7 @@ class Tensor:
 
     def __post_init__(self) -> None:
         check_text("tensor.name", self.name, 200)
+        check_range("tensor.shape", len(self.shape), 0, _MAX_DIMENSIONS)
         for dimension in self.shape:
             check_range("tensor.shape", dimension, 1, MAX_ELEMENTS)
         check_range("tensor.shape", self.elements, 1, MAX_ELEMENTS)

@@ -74,7 +74,8 @@ class RoundTask:
     ) -> "RoundWork":
         """See `Task`."""
         verified = verify_lease(package, member, self.digest, now, expected)
-        keys = RoundKeys.from_bytes(open_key_envelope(package, verified, member))
+        plain = open_key_envelope(package, verified, member)
+        keys = RoundKeys.from_bytes(plain, verified.lease.digest, member.authority.signing)
         return RoundWork(verified, keys, self._noise)
 
 

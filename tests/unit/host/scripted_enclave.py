@@ -300,7 +300,9 @@ class Authority:
             )
         closes = int(time.time()) + terms["round_seconds"]
         opened = {"proposal": proposal, "round": number, "key": "", "closes": closes}
-        committed = await self.commit({"kind": "open", **opened, "terms": terms, "act": act})
+        committed = await self.commit(
+            {"kind": "open", **opened, "charges": {}, "terms": terms, "act": act}
+        )
         if act == "lose" and self.boots == 1:
             os._exit(1)  # and the answer is lost
         return committed

@@ -291,7 +291,8 @@ class Federation:
     def round_keys(self, package: enclaves_pb2.LeasePackage, member: Membership) -> RoundKeys:
         info = contexts.lease_info(parse_envelope(package.lease).digest)
         plain = open_envelope(package.key_envelope, member.keys.hpke, info)
-        return RoundKeys.from_bytes(plain)
+        lease = parse_envelope(package.lease).digest
+        return RoundKeys.from_bytes(plain, lease, member.authority.signing)
 
     async def release(
         self,

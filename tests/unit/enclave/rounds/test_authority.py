@@ -242,10 +242,18 @@ def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(
 
 def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
     async def story(stage: Any, federation: Any) -> None:
+        name = f"round/{federation.digest}/1"
+        wrapped = stage.host.secrets[name]
         await stage.record(federation.council.stop("s0", "pause", federation.digest))
+        assert stage.host.secrets[name] != wrapped
         sent = rounds.Sent.of(rounds.vector(1))
         assert await rounds.refused(federation.send("ana", sent)) == "STOPPED"
-        assert await rounds.refused(federation.open()) == "ROUND_OPEN"
+        assert await rounds.refused(federation.open()) == "STOPPED"
+        closed = await federation.close(1)  # with the entry that ended it
+        [stop] = federation.entries("stop")
+        assert parse_object(stage.host.entries[closed.committed.index]) == stop
+        assert closed.job == ""
+        assert federation.audit().complete
 
     play(story)
 
@@ -284,7 +292,8 @@ def test_everything_survives_a_restart_between_any_two_steps(
             await restart()
             member = await federation.joined(f"found-{number}")
             package = await federation.lease(member.keys.identity.digest, number)
-            assert federation.round_keys(package, member) == keys
+            again = federation.round_keys(package, member)
+            assert (again.base, again.updates) == (keys.base, keys.updates)
             await federation.release(f"found-{number}", member, package)
             await restart()
             await federation.model(number)

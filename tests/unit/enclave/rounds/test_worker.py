@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from placet.attestation import Identity
+from placet.enclave.round_keys import RoundKeys, UpdateKey, key_text
+from placet.governance.contexts import lease_info
 from placet.governance.documents import Krum, Median, Receipt, TrimmedMean
 from placet.governance.documents.federation import CLIP_UNITS
 from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2
+from placet.sealing import HPKEPublicKey, seal_envelope
 
 Play = Callable[..., None]
 CLOSE = 1e-6  # between exact integers and the same in float64
@@ -349,3 +354,43 @@ def test_an_initial_model_that_is_not_whole_ends_the_attempt(
         assert federation.entries("aggregate") == []
 
     play(story, sealed)
+
+
+def test_keys_that_a_host_made_up_are_refused(play: Play, rounds: Any, tmp_path: Path) -> None:
+    """Anybody can seal to a worker: a cohort of the host's own would be released as the clients'."""
+
+    async def story(stage: Any, federation: Any) -> None:
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        worker = rounds.WorkerProcess(federation, tmp_path, "w1")
+        identity = await worker.joined()
+        package = await federation.lease(identity, 1)
+        made = {c: rounds.Sent.of(rounds.vector(666)) for c in ("ana", "ben")}
+        updates = tuple(
+            UpdateKey(
+                client=client,
+                organisation=rounds.organisations[client],
+                object=sent.object,
+                commitment=sent.commitment,
+                key=key_text(sent.key.to_bytes()),
+                norm=sent.inner.norm.hex(),
+                scale=sent.inner.scale.hex(),
+                weight=1,
+            )
+            for client, sent in made.items()
+        )
+        for sent in made.values():
+            stage.host.blobs[sent.object] = bytes(sent.stream)
+        lease = parse_envelope(package.lease).digest
+        hpke = Identity.from_bytes(stage.host.documents[identity]).hpke
+        package.key_envelope = seal_envelope(
+            RoundKeys(lease, None, updates).to_bytes(SigningKey.generate()),
+            HPKEPublicKey.from_text(hpke),
+            lease_info(lease),
+        )
+        worker.assign(package)
+        assert await worker.exit() != 0
+        assert common_pb2.Reason.Name(stage.host.ended[lease].reason) == "REASON_LEASE_INVALID"
+        assert federation.entries("aggregate") == []
+
+    play(story)

@@ -17,6 +17,7 @@ from placet.governance import (
     epsilon_at,
     gaussian_cost,
     inspect,
+    judge_stop,
 )
 from placet.governance.documents.federation import CLIP_UNITS
 from placet.sealing import HPKEPrivateKey
@@ -128,6 +129,56 @@ def test_the_owner_of_the_first_model_is_charged_without_bound(
     world.give(object=model, privacy=Budget("1000000", "0.5"), **wide)
     refused("PRIVACY_BUDGET", federation.open)
     world.give(object=model, **wide)
+    federation.open()
+    # The roster has been able to ask for it since, whatever becomes of the round.
+    assert _charged(federation, "owner-b") == UNBOUNDED
+    federation.later(601)
+    assert federation.close()["standing"] == "void"
+    assert _charged(federation, "owner-b") == UNBOUNDED
     federation.round("ana-a", "cem-b")
     assert (_charged(federation, "owner-b"), _charged(federation, "ana-a")) == (UNBOUNDED, ONE)
     audited(federation)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_round_that_a_stop_ends_costs_nothing(private: Any, audited: Any, closed: bool) -> None:
+    """A pause is for good: what the round's updates have reserved would be lost to their clients for ever."""
+    private.open()
+    for client in ("ana-a", "cem-b"):
+        private.send(client)
+    if closed:
+        private.later(601)
+        private.close()
+        private.lease()
+    world = private.world
+    stop = world.signed(world.stop("chair-a", "pause", private.digest), "chair-a")
+    world.add(judge_stop(private.ledger, stop, world.times), stop)
+    assert private.state.current.status == "void"
+    assert _charged(private, "ana-a") == _charged(private, "cem-b") == Cost()
+    audited(private)
+
+
+def test_an_amendment_ends_a_round_once_no_lease_can_release_it(
+    private: Any, refused: Any, audited: Any
+) -> None:
+    private.open()
+    for client in ("ana-a", "cem-b"):
+        private.send(client)
+    private.later(601)
+    private.close()
+    lease = private.lease()
+    private.world.amend()
+    assert _charged(private, "ana-a") == ONE
+    private.world.close(lease["lease"])
+    assert private.state.current.status == "void"
+    assert _charged(private, "ana-a") == Cost()
+    audited(private)
+
+
+def test_an_amendment_ends_the_taking_in(private: Any, refused: Any, audited: Any) -> None:
+    private.open()
+    private.send("ana-a")
+    private.world.amend()
+    assert _charged(private, "ana-a") == Cost()
+    refused("OTHER_CONSTITUTION", lambda: private.send("cem-b"))
+    audited(private)

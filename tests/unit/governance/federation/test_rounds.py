@@ -53,9 +53,9 @@ def test_a_round_opens_under_a_ticket_that_is_valid(federation: Any, refused: An
     federation.ticket = whole
     federation.open()
     federation.world.record(federation.world.stop("data-b", "pause", federation.digest), "data-b")
+    assert federation.state.current.status == "void"
     refused("STOPPED", lambda: federation.send("ana-a"))
-    federation.later(601)
-    assert federation.close()["standing"] == "void"
+    refused("ROUND_NOT_OPEN", federation.close)
     refused("STOPPED", federation.open)
 
 

@@ -58,6 +58,13 @@ def test_terms_that_contradict_themselves_are_refused(
     refused("DOCUMENT_MALFORMED", lambda: terms(**changes))
 
 
+@pytest.mark.parametrize("dimensions", [33, 4096])
+def test_a_tensor_has_few_dimensions(refused: Any, dimensions: int) -> None:
+    """The product of many has more digits than Python turns into text, and the refusal was none of ours."""
+    assert Tensor("w", (1,) * 32).elements == 1
+    refused("DOCUMENT_MALFORMED", lambda: Tensor("w", (2**32,) * dimensions))
+
+
 def test_sums_cannot_overflow_at_the_largest_terms_that_are_let_through(terms: Any) -> None:
     roster = tuple(f"c{n}" for n in range(256))
     largest = 2**31 - 1
