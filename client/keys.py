@@ -152,6 +152,8 @@ def needs_passphrase(path: Path) -> bool:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.name.endswith(".pub.json"):
+        raise _not_a_key_file(path)
     data = read_file(path, _MAX_FILE)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:

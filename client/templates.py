@@ -51,7 +51,7 @@ keys = ["analyst.pub.json"]
 id = "research"
 title = "Research on health data"
 [rules.when]
-actions = ["job"]
+actions = ["job", "federate"]
 purposes = ["research"]
 labels = ["health"]
 [rules.demand]
@@ -62,7 +62,7 @@ veto = ["data-protection"]  # roles of which any one seat stops it
 conflicts = []              # whose organisation's approval does not count: "submitter", "owner"
 rationale = false           # whether each ballot has to give its reasons
 lifetime_seconds = 2592000  # longest window of a ticket
-uses = 10                   # the most that a proposal may ask for
+uses = 15                   # the most that a proposal may ask for; a federation uses one a round
 
 [[rules]]
 id = "amend"
@@ -167,7 +167,8 @@ WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
 # From when and until when rounds may be held: not_before (else: now) and not_after, or:
 valid_for_seconds = 604800
 
-# Who may send updates: ids of seats or parties in the constitution, and the labels of the data they train on.
+# Who may send updates: ids of seats or parties (not of organisations) that the constitution lists, each with a key; and
+# the labels of the data they train on. A rule of the constitution has to name the action "federate".
 roster = ["hospital-a", "hospital-b", "hospital-c"]
 labels = ["health"]
 rounds = 15
@@ -181,7 +182,8 @@ clip = "1"                   # bound of an update's length (L2 norm)
 noise = "none"               # or the standard deviation of the noise on the sum, in units of clip: "1.1"
 rule = "mean"                # or "median"; or { rule = "trimmed-mean", trimmed_percent = 10 },
                              # { rule = "krum", byzantine = 1, selected = 3 }
-largest_weight = 10000       # the most that an update may count for; 1 with noise, and for every rule but mean
+largest_weight = 10000       # the most that an update may count for; 1 with noise and for every
+                             # rule but mean; then clients join with --weight 1
 rate = "1"                   # what the aggregate is multiplied by before it is added to the model
 quarantine_rounds = 2        # how many rounds a client sits out after an update that broke these terms
 

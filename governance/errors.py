@@ -46,7 +46,7 @@ class DocumentRefused(GovernanceError):
 
 
 class DocumentMalformed(DocumentRefused):
-    """Not the JSON that this kind of document is: unknown, missing, doubled or wrong fields."""
+    """A document, or a value that was to go into one, has unknown, missing, doubled or wrong fields."""
 
     reason = "DOCUMENT_MALFORMED"
 

@@ -38,8 +38,9 @@ def find_proposal(client: Client, text: str) -> str:
         return wanted
     found = [p.digest for p in client.proposals(1000) if p.digest.startswith(wanted)]
     if len(found) != 1:
+        how_many = f"{len(found)} proposals begin" if found else "No proposal begins"
         raise UsageRefused(
-            f"{len(found)} proposals begin with {text}. Give more of the digest; `placet proposals --json` lists them.",
+            f"{how_many} with {text}. `placet proposals --json` lists them in full.",
             claim="proposal",
             actual=text,
         )

@@ -69,6 +69,8 @@ def propose(
         raise UsageRefused(
             "Give either a file (job.toml, federation.toml) or --amend CONSTITUTION."
         )
+    if amend is not None and not not_after:
+        raise UsageRefused("An amendment takes --not-after: until when it may be put in force.")
     with client() as connected:
         if amend is not None:
             body = Amendment(digest_of(encode(read_constitution(amend))))
@@ -83,7 +85,10 @@ def propose(
         else:
             draft = load_work(cast("Path", source), int(time.time()))
             recorded = _propose_work(connected, keys, draft, as_json)
-    told = [f"Proposed: {recorded.digest} (entry {recorded.index})."]
+    told = [
+        f"Proposed: {recorded.digest} (entry {recorded.index}).",
+        f"What it still needs: placet proposals {short(recorded.digest)}",
+    ]
     show({"proposal": recorded.digest, "index": recorded.index}, as_json, lines(told))
 
 

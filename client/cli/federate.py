@@ -28,6 +28,7 @@ from placet.client.errors import Refused, UsageRefused
 from placet.client.federated.receipts import VerifiedUpdate
 from placet.client.federated.updates import Bound
 from placet.client.federated.vectors import State
+from placet.governance.documents import Budget
 from placet.governance.errors import ClientQuarantined
 
 app = typer.Typer(help="Take part in a federation.", no_args_is_help=True)
@@ -56,7 +57,10 @@ def join(
     rounds: Annotated[int | None, typer.Option(min=1, help="Leave after so many rounds.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Leave after one round.")] = False,
     weight: Annotated[
-        str, typer.Option(help="examples: what FUNCTION says; or a whole number.")
+        str,
+        typer.Option(
+            help="examples: what FUNCTION says; or a whole number (1 where the terms have noise)."
+        ),
     ] = "examples",
     noise: Annotated[
         float, typer.Option(min=0, help="Noise of your own on each number; not accounted.")
@@ -71,11 +75,13 @@ def join(
 ) -> None:
     """Train and send an update, round after round, until the federation ends; Ctrl-C leaves."""
     function, keys = load_function(train), load_keys(key, acting_as)
+    fixed = None if weight == "examples" else _number(weight)
+    bound = _bound(epsilon, delta)
     left = 1 if once else rounds
     sent: list[VerifiedUpdate] = []
     with client() as connected:
         id = find_proposal(connected, name)
-        federation = connected.federation(id, keys, bound=Bound(epsilon, delta))
+        federation = connected.federation(id, keys, bound=bound)
 
         def told(refusal: ClientQuarantined) -> None:
             if once:
@@ -83,25 +89,28 @@ def join(
             value = {"state": "suspended", "why": refusal.details["actual"]}
             say(json.dumps(value) if as_json else f"{refusal.reason}: {refusal} Waiting.")
 
+        closing: list[str] = []
         for round in federation.rounds(told=told):
-            update = _take_part(federation, round, function, weight, noise, as_json)
+            update = _take_part(federation, round, function, fixed, noise, as_json)
             if update is not None:
                 sent.append(update)
                 _keep(receipts, round.number, update)
             if left is not None and len(sent) >= left:
                 break
+        else:
+            closing.append("The federation has ended; `placet federation model` fetches its model.")
     value = {"federation": id, "rounds": [update.update.round for update in sent]}
-    show(value, as_json, lines([f"Sent {len(sent)} update(s)."]))
+    show(value, as_json, lines([f"Sent {len(sent)} update(s).", *closing]))
 
 
 def load_function(text: str) -> Train:
     """The function that FILE.py:FUNCTION names; the file's folder can be imported from. Raises `UsageRefused`."""
     file, _, function = text.rpartition(":")
     path = Path(file)
-    if not function.isidentifier() or not path.is_file():
-        raise UsageRefused(
-            f"{text!r} is not FILE.py:FUNCTION with a file that is there.", claim="train"
-        )
+    if not function.isidentifier():
+        raise UsageRefused(f"{text!r} is not FILE.py:FUNCTION, as train.py:train.", claim="train")
+    if not path.is_file():
+        raise UsageRefused(f"There is no file {file!r}. Check the path.", claim="train")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UsageRefused(f"{path} is no Python file. Name one that ends with .py.", claim="train")
@@ -118,7 +127,7 @@ def _take_part(
     federation: Federation,
     round: Round,
     train: Train,
-    weight: str,
+    weight: int | None,
     noise: float,
     as_json: bool,
 ) -> VerifiedUpdate | None:
@@ -137,8 +146,8 @@ def _take_part(
             with transfer("sending", as_json) as progress:
                 update = round.resume(progress=progress)
         else:
-            state, examples = train(round.model(), round.number)
-            counts = examples if weight == "examples" else _number(weight)
+            state, examples = _trained(train, round)
+            counts = examples if weight is None else weight
             with transfer("sending", as_json) as progress:
                 update = round.send(state, counts, noise=noise, progress=progress)
     except Refused as refused:
@@ -149,6 +158,26 @@ def _take_part(
     entry = update.index
     tell("sent", f"sent, entry {entry} of the log.", update=update.digest, entry=entry)
     return update
+
+
+def _trained(train: Train, round: Round) -> tuple[State, int]:
+    """What the user's function returns. Raises `UsageRefused` where that is no pair; what it raises goes through."""
+    found = cast("object", train(round.model(), round.number))
+    if not isinstance(found, tuple) or len(cast("tuple[object, ...]", found)) != 2:
+        raise UsageRefused(
+            f"The training function must return a pair, (state, examples), and returned {type(found).__name__}.",
+            claim="train",
+        )
+    return cast("tuple[State, int]", found)
+
+
+def _bound(epsilon: str, delta: str) -> Bound:
+    """Refused here and not after the training. Raises `UsageRefused` or `DocumentMalformed`."""
+    if (epsilon == "any") != (delta == "any"):
+        raise UsageRefused("Give --epsilon and --delta together, or neither.", claim="privacy")
+    if epsilon != "any":
+        Budget(epsilon, delta)
+    return Bound(epsilon, delta)
 
 
 def _number(text: str) -> int:

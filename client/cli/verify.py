@@ -49,7 +49,12 @@ ConstitutionFile = Annotated[
 
 @command(app)
 def receipt(
-    file: Annotated[Path, typer.Argument(help="receipt.json, as `placet result` writes it.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Of a job (`placet result`) or a model (`placet federation model --receipt`)."
+        ),
+    ],
     log: LogText = "",
     as_json: AsJSON = False,
 ) -> None:

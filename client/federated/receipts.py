@@ -5,7 +5,7 @@
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, cast
 
 from placet.client.errors import FileRefused
@@ -27,7 +27,7 @@ class VerifiedUpdate:
     digest: str
     index: int
     checkpoint: Checkpoint
-    file: "UpdateReceipt"
+    file: "UpdateReceipt" = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,11 +190,12 @@ def _seal(
 def _check_weight(weight: int, largest: int) -> None:
     whole = isinstance(cast("object", weight), Integral) and not isinstance(weight, bool)
     if not whole or not 1 <= weight <= largest:
+        wanted = "1" if largest == 1 else f"a whole number from 1 to {largest}"
         raise UsageRefused(
-            f"The weight of an update must be a whole number from 1 to {largest}, as the council decided, and is "
+            f"The weight of an update must be {wanted}, as the council decided, and is "
             f"{weight!r}. Weights are refused and not cut, because a cut one would say something else.",
             claim="weight",
-            expected=f"from 1 to {largest}",
+            expected=wanted,
             actual=repr(weight)[:40],
         )
 

@@ -63,14 +63,17 @@ def _check(tensor: Tensor, array: NDArray[Any]) -> None:
         raise _refused(
             tensor,
             "finite throughout",
-            "NaN or infinity in it",
+            "NaN or infinity",
             "Nothing was sent. Look at the training, or train with a smaller step.",
+            verb="holds",
         )
 
 
-def _refused(tensor: Tensor, expected: str, actual: str, remedy: str) -> StateRefused:
+def _refused(
+    tensor: Tensor, expected: str, actual: str, remedy: str, verb: str = "is"
+) -> StateRefused:
     return StateRefused(
-        f"The array {tensor.name!r} must be {expected}, and is {actual}. {remedy}",
+        f"The array {tensor.name!r} must be {expected}, and {verb} {actual}. {remedy}",
         claim=tensor.name,
         expected=expected,
         actual=actual,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tutorial's commands, typed in order into one shell, print what the page says.
+"""The tutorials' commands, typed in order into one shell, print what their page says.
 
 In a ```console block a line `$ …` is a command, the lines after it what it prints: a line of "…" stands for any lines, "…" within
 a line for any text. A command has to succeed unless the page shows the reason of a refusal.
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGES = ("tutorial.md", "tutorial-federation.md")
 MARK = "@@@ placet tutorial"
 
 
@@ -79,9 +79,10 @@ def run(found: list[Command], folder: Path) -> list[tuple[int, str]]:
 
 
 @pytest.mark.timeout(170)
-def test_the_tutorial_works_as_printed(tmp_path: Path) -> None:
-    found = commands(PAGE.read_text())
-    assert len(found) > 25
+@pytest.mark.parametrize("page", PAGES)
+def test_a_tutorial_works_as_printed(page: str, tmp_path: Path) -> None:
+    found = commands((ROOT / "docs" / page).read_text())
+    assert len(found) > 20
     results = run(found, tmp_path)
     assert len(results) == len(found), results[-1]
     for command, (code, output) in zip(found, results, strict=True):

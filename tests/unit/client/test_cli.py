@@ -428,7 +428,7 @@ def main(job):
 
 def test_an_ambiguous_start_of_a_digest_is_refused(run: Run, approved: str, folder: Path) -> None:
     refused = run("vote", "0000ffff", "placet", "--key", "alice.key", "--yes", code=2)
-    assert "0 proposals" in refused["error"]["message"]
+    assert "No proposal begins" in refused["error"]["message"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

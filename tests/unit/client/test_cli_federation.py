@@ -27,6 +27,9 @@ def train(state, round):
 
 def broken(state, round):
     return {"w": state["w"] * numpy.float32("nan"), "b": state["b"]}, 7
+
+def alone(state, round):
+    return state
 """
 
 
@@ -150,6 +153,10 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
     assert run(*join, "train.py:broken", code=2)["error"]["reason"] == "STATE_REFUSED"
     for name in ("train.py", "train.py:missing", "other.py:train", ":train"):
         assert run(*join, name, code=2)["error"]["reason"] == "USAGE"
+    assert "a pair" in run(*join, "train.py:alone", code=2)["error"]["message"]
+    for bound in ("--epsilon", "--delta"):
+        told = run(*join, "train.py:train", bound, "1", code=2)["error"]["message"]
+        assert "--epsilon and --delta" in told
     assert run(*join, "train.py:train", "--weight", "many", code=2)["error"]["reason"] == "USAGE"
     assert run(*join, "train.py:train", "--weight", "10001", code=2)["error"]["reason"] == "USAGE"
     assert not host.federations.given
