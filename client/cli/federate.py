@@ -163,12 +163,14 @@ def _take_part(
 def _trained(train: Train, round: Round) -> tuple[State, int]:
     """What the user's function returns. Raises `UsageRefused` where that is no pair; what it raises goes through."""
     found = cast("object", train(round.model(), round.number))
-    if not isinstance(found, tuple) or len(cast("tuple[object, ...]", found)) != 2:
+    kind = type(found).__name__
+    pair = cast("tuple[object, ...]", found) if isinstance(found, tuple) else ()
+    if len(pair) != 2:
         raise UsageRefused(
-            f"The training function must return a pair, (state, examples), and returned {type(found).__name__}.",
+            f"The training function must return a pair, (state, examples), and returned {kind}.",
             claim="train",
         )
-    return cast("tuple[State, int]", found)
+    return cast("tuple[State, int]", pair)
 
 
 def _bound(epsilon: str, delta: str) -> Bound:
