@@ -7,7 +7,7 @@ import dataclasses
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hospitals import HERE, Council, running_host
@@ -188,14 +188,19 @@ def snapshot(folder: Path) -> None:
         database.backup(copy)
 
 
-def cheat_with_the_log(console: Console, council: Council, folder: Path) -> None:
+def cheat_with_the_log(
+    console: Console, council: Council, folder: Path, options: Sequence[str]
+) -> None:
     """The tenth: the operator starts the host again from the older copy, in which the grant is not withdrawn."""
     database, newest = folder / "host" / "placet.db", folder / "newest.db"
     shutil.move(database, newest)
     shutil.copy(folder / "older.db", database)
 
     def attack() -> None:
-        with running_host(folder) as (address, pin), council.connect(address, pin) as client:
+        with (
+            running_host(folder, options=options) as (address, pin),
+            council.connect(address, pin) as client,
+        ):
             client.checkpoint()
 
     refused(console, 10, "A truncated log.", "LOG_TRUNCATED", attack)

@@ -80,7 +80,7 @@ def tell(folder: Path, options: Sequence[str] = ()) -> None:
         snapshot(folder)
         step("And now ten ways to cheat.")
         cheat(console, client, council, proposal, grants, result)
-    cheat_with_the_log(console, council, folder)
+    cheat_with_the_log(console, council, folder, options)
 
 
 def step(text: str) -> None:

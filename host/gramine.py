@@ -91,8 +91,11 @@ class GramineLauncher:
         if order.role != WORKER or own.exists():
             _copy(own, folder / "enclave.manifest")
             return
-        general = self._manifests / f"{WORKER}.manifest"
-        _copy(general, folder / "enclave.manifest")
+        assert order.bundle is not None
+        with order.bundle.open("rb") as file:
+            federation = file.read(1) == b"{"  # a proposal is JSON, a program is not
+        general = "federation.manifest" if federation else "worker.manifest"
+        _copy(self._manifests / general, folder / "enclave.manifest")
         text = (folder / "enclave.manifest").read_text()
         (folder / "enclave.manifest").write_text(text.replace(_NO_PROGRAM, program))
 

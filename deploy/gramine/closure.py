@@ -48,6 +48,9 @@ NOT_NEEDED = (
     "/dev/",
 )
 
+# What a worker loads when it is launched for the proposal of a federation.
+FEDERATION = ("placet.enclave.worker.federation.round",)
+
 _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")
 
 
@@ -86,7 +89,12 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
 
 
 def modules_of(bundle: bytes) -> tuple[str, ...]:
-    """The modules that the sources of a program bundle import, but for those that it brings itself."""
+    """The modules that the sources of a program bundle import, but for those that it brings itself.
+
+    The proposal of a federation brings none, and has the worker load what aggregates.
+    """
+    if bundle.startswith(b"{"):
+        return FEDERATION
     own: set[str] = set()
     found: set[str] = set()
     with tarfile.open(fileobj=io.BytesIO(bundle), mode="r:") as archive:

@@ -4,7 +4,7 @@
     python deploy/gramine/render.py --python VENV/bin/python --out FOLDER [--program PATH] [--simulated] [--key PEM]
 
 The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
-`--program` renders the worker of one program (what `placet propose` takes, or a bundle), with what that program imports; without it the program's digest is left zero,
+`--program` renders the worker of one program (what `placet propose` takes, a bundle, or a federation's proposal), with what that program imports; without it the program's digest is left zero,
 for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
 """
 
@@ -18,13 +18,14 @@ import sys
 from pathlib import Path
 
 from check import check_manifest
-from closure import ENVIRONMENT, LIBC, OPTIONS, Closure, closure, modules_of
+from closure import ENVIRONMENT, FEDERATION, LIBC, OPTIONS, Closure, closure, modules_of
 
 from placet.client.bundles import build_bundle
 
 HERE = Path(__file__).resolve().parent
 NO_PROGRAM = "0" * 64
-ROLES = ("authority", "worker")
+# Without a program; `federation` is the worker of a federation's proposal.
+NAMES = ("authority", "worker", "federation")
 _SIGSTRUCT_BYTES = 1808
 _ENCLAVE_HASH = slice(960, 992)
 
@@ -81,7 +82,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    names = [_write(role, arguments) for role in ROLES if role == "worker" or not arguments.program]
+    names = [_write(name, arguments) for name in (["worker"] if arguments.program else NAMES)]
     if shutil.which("gramine-manifest") is None:
         print(
             f"The manifests in {out} are rendered and checked. They are not filled in and not signed: gramine-manifest is "
@@ -93,9 +94,10 @@ def main() -> int:
     return 0
 
 
-def _write(role: str, arguments: argparse.Namespace) -> str:
-    modules: tuple[str, ...] = ()
-    program, name = NO_PROGRAM, role
+def _write(name: str, arguments: argparse.Namespace) -> str:
+    role = "authority" if name == "authority" else "worker"
+    modules: tuple[str, ...] = FEDERATION if name == "federation" else ()
+    program = NO_PROGRAM
     if arguments.program:
         bundle = _bundle(arguments.program)
         modules, program = modules_of(bundle), hashlib.sha256(bundle).hexdigest()
@@ -109,14 +111,15 @@ def _write(role: str, arguments: argparse.Namespace) -> str:
 
 def _bundle(program: Path) -> bytes:
     """The very bytes whose digest a proposal names."""
-    return program.read_bytes() if program.suffix == ".tar" else build_bundle(program).data
+    ready = program.suffix in (".tar", ".json")
+    return program.read_bytes() if ready else build_bundle(program).data
 
 
 def _finish(path: Path, key: Path | None) -> None:
     """Let Gramine fill in the digests, and sign for SGX where a key is given; prints the measurement."""
     manifest = f"{path}.manifest"
     _run(["gramine-manifest", f"{manifest}.rendered", manifest])
-    if key is None or path.name == "worker":  # without a program a worker has no measurement
+    if key is None or path.name in ("worker", "federation"):  # no program, so no measurement
         return
     if shutil.which("gramine-sgx-sign") is None:
         print("gramine-sgx-sign is missing: not signed.")

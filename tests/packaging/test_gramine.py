@@ -75,6 +75,8 @@ def test_nothing_of_the_command_line_comes_from_the_host(rendered: Path) -> None
 
 
 def test_the_roles_have_different_manifests(rendered: Path) -> None:
+    assert "federation/round.py" in text_of(rendered, "federation")
+    assert "federation/round.py" not in text_of(rendered, "worker")
     one, other = (tomllib.loads(text_of(rendered, role)) for role in ("authority", "worker"))
     assert one["sgx"]["isvprodid"] != other["sgx"]["isvprodid"]
 

@@ -91,6 +91,11 @@ def test_direct_fills_in_the_program_of_a_worker(
         "launch/bundle": "program",
         "launch/cert.pem": "certificate",
     }
+    (manifests / "federation.manifest").write_text(f"federation {'0' * 64}")
+    federation = order(tmp_path, "worker")
+    (tmp_path / "bundle").write_text("{}")
+    _, files = started(tmp_path, launcher.launch(federation))
+    assert files["enclave.manifest"] == f"federation {PROGRAM}"
     (manifests / f"worker-{PROGRAM}.manifest").write_text("its own")
     _, files = started(tmp_path, launcher.launch(order(tmp_path, "worker")))
     assert files["enclave.manifest"] == "its own"
