@@ -56,7 +56,9 @@ def packages(lock: str) -> Iterator[Component]:
 def native() -> Component:
     """The library that the loaded kernel is linked with: what the loader chose, not what the linker saw."""
     name = _LIBRARIES[_kernel.AEAD]
-    mapped = re.findall(rf"(/\S*/{name}\.so\S*)$", Path("/proc/self/maps").read_text(), re.MULTILINE)
+    mapped = re.findall(
+        rf"(/\S*/{name}\.so\S*)$", Path("/proc/self/maps").read_text(), re.MULTILINE
+    )
     paths = {Path(path).resolve() for path in mapped}
     if len(paths) != 1:
         raise SystemExit(f"The kernel is linked with {name}; loaded are {sorted(map(str, paths))}.")
@@ -65,7 +67,9 @@ def native() -> Component:
         "type": "library",
         "bom-ref": f"native:{name}",
         "name": name,
-        "version": path.name.partition(".so.")[2],  # the ABI's, with OpenSSL; the release's, with ipsec-mb
+        "version": path.name.partition(".so.")[
+            2
+        ],  # the ABI's, with OpenSSL; the release's, with ipsec-mb
         "hashes": [_digest(path)],
     }
 
