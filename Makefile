@@ -30,7 +30,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher
+.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher wheel sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -102,6 +102,15 @@ build/gramine/venv/.installed: $(VENV)/.installed enclave/requirements.txt $(she
 	build/gramine/venv/bin/python $(PIP) uninstall --yes setuptools pip
 	touch $@
 
+# What an earlier build left would be packed too.
+wheel: setup ## the wheel, in build/wheel: the same bytes from the same sources, CPython and compiler
+	rm -rf build/lib* build/bdist.* build/temp.* build/wheel
+	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/wheel .
+	sha256sum build/wheel/placet-*.whl
+
+sbom: setup ## what each enclave is made of, in build/sbom: CycloneDX, of the Placet installed here
+	$(BIN)/python deploy/sbom.py --out build/sbom
+
 clean: ## remove all that the targets above made, the venv too
 	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f enclave/_kernel.*.so
@@ -170,6 +179,7 @@ COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.1
   --generate-hashes --no-config --no-emit-index-url --custom-compile-command 'make lock'
 lock: build/lock/.locked ## resolve the locks again, to the newest versions that the ranges allow
 	$(COMPILE) pyproject.toml --extra host --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra host --no-annotate --constraints requirements/dev.txt -o requirements/host.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
 	$(COMPILE) --group peers -o requirements/peers.txt

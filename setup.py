@@ -3,6 +3,8 @@
 
 The mapping is here and not in pyproject.toml because it must discover subpackages: a list kept by
 hand leaves a new one out of the wheel while it works in development.
+
+The same sources, CPython, compiler and setuptools give the same wheel, to the byte, wherever and whenever it is built.
 """
 
 import os
@@ -10,10 +12,25 @@ import platform
 import shlex
 import subprocess
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 COMPONENTS = ["attestation", "client", "enclave", "governance", "host", "proto", "sealing"]
+
+# The time of every file in the wheel, unless whoever builds it names another: 1980, the first that a zip file can say.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+
+
+class Wheel(bdist_wheel):
+    """A wheel whose files' modes do not come from the umask of whoever cloned or built."""
+
+    def write_wheelfile(self, *args, **kwargs) -> None:
+        """The last that is written before everything is packed."""
+        super().write_wheelfile(*args, **kwargs)
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
 
 
 def has_header(name: str) -> bool:
@@ -36,6 +53,7 @@ def has_header(name: str) -> bool:
 IPSEC_MB = platform.machine() == "x86_64" and has_header("intel-ipsec-mb.h")
 
 setup(
+    cmdclass={"bdist_wheel": Wheel},
     packages=[
         f"placet.{name}"
         for name in find_namespace_packages(

@@ -39,6 +39,19 @@ def measure_folders(role: str, components: Mapping[str, Iterable[Path]]) -> str:
     """Return the measurement of a role whose components are in these folders."""
     if role not in ROLES:
         raise MeasurementError(f"There is no role {role!r}.", claim="role", actual=role)
+    files = _files(components)
+    total = hashlib.sha256(_DOMAIN + _prefixed(role))
+    for path in sorted(files):
+        total.update(_prefixed(path) + _entry(files[path]))
+    return total.hexdigest()
+
+
+def measured_files() -> dict[str, Path]:
+    """Return the files that `measure` covers, by the name they are measured under; raises as it does."""
+    return _files({name: _folders(name) for name in COMPONENTS})
+
+
+def _files(components: Mapping[str, Iterable[Path]]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for name, folders in components.items():
         for folder in folders:
@@ -48,10 +61,7 @@ def measure_folders(role: str, components: Mapping[str, Iterable[Path]]) -> str:
             f"{LOCK_FILE} is not installed, so the dependencies of the enclave are not known.",
             remedy="install the complete package",
         )
-    total = hashlib.sha256(_DOMAIN + _prefixed(role))
-    for path in sorted(files):
-        total.update(_prefixed(path) + _entry(files[path]))
-    return total.hexdigest()
+    return files
 
 
 def _folders(component: str) -> list[Path]:

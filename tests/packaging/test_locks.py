@@ -16,6 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 ENCLAVE = ROOT / "enclave" / "requirements.txt"
 DEV = ROOT / "requirements" / "dev.txt"
+HOST = ROOT / "requirements" / "host.txt"
 LOCKS = [ENCLAVE, *sorted((ROOT / "requirements").glob("*.txt"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TRUSTED = {"cryptography", "dcap-qvl", "grpcio", "numpy", "protobuf", "securesystemslib"}
@@ -55,9 +56,10 @@ def test_the_enclaves_list_is_the_trusted_one_and_the_clients_holds_it() -> None
     assert set(enclave) <= set(PROJECT["dependencies"])
 
 
-def test_what_is_tested_is_what_the_enclave_runs() -> None:
-    enclave, dev = pins(ENCLAVE), pins(DEV)
-    assert enclave == {name: dev.get(name) for name in enclave}
+@pytest.mark.parametrize("lock", [ENCLAVE, HOST], ids=["enclave", "host"])
+def test_what_is_tested_is_what_runs(lock: Path) -> None:
+    run, dev = pins(lock), pins(DEV)
+    assert run == {name: dev.get(name) for name in run}
 
 
 def test_setuptools_is_locked_because_nothing_is_built_in_isolation() -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wheel holds every component's files, the kernel and the enclave's lock, and nothing else."""
 
+import os
+import shutil
 import sys
 import sysconfig
 import zipfile
@@ -21,6 +23,13 @@ BuildWheel = Callable[[Path, Path], Path]
 def contents(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What differs between two wheels: files by name, and at last the archive itself."""
+    first, second = contents(one), contents(other)
+    names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    return names + ["the archive"] * (one.read_bytes() != other.read_bytes())
 
 
 def test_the_wheel_holds_what_the_components_hold(sources: Path, wheel: Path) -> None:
@@ -65,11 +74,34 @@ def test_the_wheel_names_its_licence_and_command(wheel: Path) -> None:
 def test_the_source_distribution_gives_the_same_wheel(
     sources: Path, wheel: Path, run: Run, build_wheel: BuildWheel, tmp_path: Path
 ) -> None:
-    """The kernel included, to the bit: it is measured, so it may not depend on where it is built."""
+    """The kernel included, to the byte: it is measured, so it may not depend on where it is built."""
     build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
     run(sys.executable, "-c", build, cwd=sources)
     [sdist] = tmp_path.glob("*.tar.gz")
-    again = contents(build_wheel(sdist, tmp_path))
-    first = contents(wheel)
-    assert again.keys() == first.keys()
-    assert [name for name in first if again[name] != first[name]] == []
+    assert differences(wheel, build_wheel(sdist, tmp_path)) == []
+
+
+def test_another_folder_time_and_umask_give_the_same_wheel(
+    sources: Path, wheel: Path, build_wheel: BuildWheel, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "a" / "longer" / "path" / "to" / "it"
+    # Without what the first build left there, or the kernel would not be compiled again.
+    shutil.copytree(sources, elsewhere, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    for path in elsewhere.rglob("*"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+        if path.is_file():
+            path.chmod(0o600)
+    mask = os.umask(0o077)
+    try:
+        again = build_wheel(elsewhere, tmp_path)
+    finally:
+        os.umask(mask)
+    assert differences(wheel, again) == []
+
+
+def test_the_time_of_the_files_can_be_named(
+    sources: Path, build_wheel: BuildWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    with zipfile.ZipFile(build_wheel(sources, tmp_path)) as archive:
+        assert {one.date_time for one in archive.infolist()} == {(2023, 11, 14, 22, 13, 20)}
