@@ -375,7 +375,7 @@ class WorkerProcess:
         arguments += ["--scratch", str(self.scratch)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "placet.enclave", "worker", *arguments],
+                [sys.executable, "-I", "-m", "placet.enclave", "worker", *arguments, "--simulated"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
