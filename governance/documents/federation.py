@@ -31,6 +31,7 @@ from placet.governance.documents.work import (
     Scalar,
     check_hpke,
 )
+from placet.sealing import SEGMENT_SIZES
 
 # The aggregator is part of the enclave's measurement, so its digest only says which of the built-in programs is meant.
 FEDERATED_AVERAGE = "sha256:" + hashlib.sha256(b"placet/builtin/federated-average/v1").hexdigest()
@@ -45,9 +46,8 @@ _MAX_DIMENSIONS = 32  # what every array library can make; and a product of as m
 _SUM_BOUND = 2**62
 
 Encoding = Literal["float32", "float16", "bfloat16", "int8"]
-ELEMENT_BYTES: dict[Encoding, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+ELEMENT_BYTES: dict[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 _MODEL_BYTES = 4  # of a coordinate of the model: always float32
-SEGMENT_SIZES = tuple(1 << exponent for exponent in range(14, 21))
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,15 @@ class RoundWork:
         report(_AGGREGATED)
         model = self._base(objects, terms)
         clip, rate = float(terms.clipping_bound), float(Fraction(terms.rate))
-        finish(result.sums, result.divisor, clip=clip, rate=rate, base=model, out=model)
+        finish(
+            result.sums,
+            result.divisor,
+            clip=clip,
+            rate=rate,
+            base=model,
+            out=model,
+            threads=_threads(),
+        )
         return Outcome({MODEL: model.data}, _named(result.left, missing))
 
     def _bring(

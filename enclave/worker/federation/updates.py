@@ -15,6 +15,7 @@ from typing import Protocol, Self
 
 from typing_extensions import Buffer
 
+from placet.governance.documents.federation import ELEMENT_BYTES
 from placet.sealing import (
     HEADER_BYTES,
     SEGMENT_SIZES,
@@ -25,7 +26,6 @@ from placet.sealing import (
     segment_count,
 )
 
-ENCODING_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 MAX_WEIGHT = (1 << 31) - 1
 
 
@@ -51,8 +51,8 @@ class Shape:
     def __post_init__(self) -> None:
         if self.elements < 1:
             raise ValueError(f"an update has at least one element, not {self.elements}")
-        if self.encoding not in ENCODING_BYTES:
-            raise ValueError(f"the encoding must be one of {', '.join(ENCODING_BYTES)}")
+        if self.encoding not in ELEMENT_BYTES:
+            raise ValueError(f"the encoding must be one of {', '.join(ELEMENT_BYTES)}")
         if self.segment_bytes not in SEGMENT_SIZES:
             raise ValueError(
                 f"segments have a power of two from {SEGMENT_SIZES[0]} to {SEGMENT_SIZES[-1]} bytes"
@@ -60,7 +60,7 @@ class Shape:
 
     @property
     def plain_bytes(self) -> int:
-        return self.elements * ENCODING_BYTES[self.encoding]
+        return self.elements * ELEMENT_BYTES[self.encoding]
 
     @property
     def segments(self) -> int:
