@@ -35,6 +35,22 @@ def model_info(request: str) -> bytes:
     return context("placet/model/v1", request.encode())
 
 
+def session_info(offer: str) -> bytes:
+    """HPKE info of the opening of a session: the digest of the worker's offer, which names lease and worker."""
+    return context("placet/session/v1", offer.encode())
+
+
+def session_statement(log: str, offer: str, user: str, secret: bytes) -> bytes:
+    """What a user signs to open a session: for which log, by which offer, as whom, with which secret."""
+    parts = (log.encode(), offer.encode(), user.encode(), secret)
+    return context("placet/session/statement/v1", *parts)
+
+
+def session_keys_info(offer: str, user: str) -> bytes:
+    """HKDF info of a session's keys: by which offer, as whom."""
+    return context("placet/session/keys/v1", offer.encode(), user.encode())
+
+
 def evidence_context(log: str, checkpoint: bytes) -> bytes:
     """What evidence is bound to besides identity and nonce: the log, and its newest committed checkpoint (a note)."""
     return context("placet/evidence/v1", log.encode(), checkpoint)

@@ -19,10 +19,12 @@
     │     LeaseExpired, LeasePresentedTwice, LeaseClosed, AttemptOpen,
     │     AttemptsUsedUp, OutputUndeclared, OutputTooLarge, OutputMissing,
     │     RecipientUnknown, NotReleased, ReceiptInvalid
-    └── FederationRefused
-          FederationNotFound, RoundNotOpen, RoundOpen, FederationEnded,
-          NotOnRoster, ClientQuarantined, UpdateDuplicate, UpdateMalformed,
-          CohortTooSmall, ModelNotReleased
+    ├── FederationRefused
+    │     FederationNotFound, RoundNotOpen, RoundOpen, FederationEnded,
+    │     NotOnRoster, ClientQuarantined, UpdateDuplicate, UpdateMalformed,
+    │     CohortTooSmall, ModelNotReleased
+    └── ServiceRefused
+          UserNotAllowed, AnswersUsedUp
 
 Each leaf has a `reason`, the name that travels on the wire, and `details` with some of the keys claim, expected,
 actual, rule, remedy. Messages never quote the contents of data, keys or rationales.
@@ -413,3 +415,19 @@ class ModelNotReleased(FederationRefused):
     """No model of this round was released."""
 
     reason = "MODEL_NOT_RELEASED"
+
+
+class ServiceRefused(GovernanceError):
+    """A question, or what is asked for it, is not within the terms of the service."""
+
+
+class UserNotAllowed(ServiceRefused):
+    """The terms do not name this user."""
+
+    reason = "USER_NOT_ALLOWED"
+
+
+class AnswersUsedUp(ServiceRefused):
+    """Nothing is left of the user's ration, or of the total."""
+
+    reason = "ANSWERS_USED_UP"

@@ -8,7 +8,6 @@ list is one line. What an author wrote freely stands apart, after a line that sa
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import cast
 
 from placet.governance.account import Account, RuleAccount
@@ -25,6 +24,7 @@ from placet.governance.documents import (
     Proposal,
     Rule,
     Seat,
+    Serve,
 )
 from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.federation import Federate
@@ -33,11 +33,9 @@ from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, de
 from placet.governance.documents.work import Scalar
 from placet.governance.errors import GovernanceError
 from placet.governance.explain_federation import explain_federation
+from placet.governance.explain_serving import explain_serving
+from placet.governance.sentences import apart, count, duration, time_text, words
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
-
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
-# The last second that a calendar of four-digit years has.
-_LAST_DATE = 253402300799
 
 _CONFLICTS = {
     "submitter": "The approvals of the proposer's own organisation do not count.",
@@ -53,14 +51,14 @@ def explain_rule(rule: Rule) -> list[str]:
             f"Rule {rule.id} applies to {_any_of('action', when.actions)}, {_any_of('purpose', when.purposes)}, "
             f"and {_labels(when.labels)}."
         ),
-        *_words(f"The title of rule {rule.id}", rule.title),
+        *words(f"The title of rule {rule.id}", rule.title),
         (
-            f"It takes the placet of at least {_count(demand.approvals, 'seat')} "
-            f"from at least {_count(demand.organisations, 'organisation')}."
+            f"It takes the placet of at least {count(demand.approvals, 'seat')} "
+            f"from at least {count(demand.organisations, 'organisation')}."
         ),
     ]
     for role, number in sorted(demand.roles.items()):
-        lines.append(f"At least {_count(number, 'seat')} of the role {role} must be among them.")
+        lines.append(f"At least {count(number, 'seat')} of the role {role} must be among them.")
     for role in demand.veto:
         lines.append(f"The non placet of any one seat of the role {role} stops the ticket.")
     if not demand.veto:
@@ -73,8 +71,8 @@ def explain_rule(rule: Rule) -> list[str]:
         if demand.rationale
         else "An approval needs no written rationale."
     )
-    lines.append(f"A ticket's window is at most {_duration(demand.lifetime_seconds)} long.")
-    lines.append(f"A proposal may ask for at most {_count(demand.uses, 'use')}.")
+    lines.append(f"A ticket's window is at most {duration(demand.lifetime_seconds)} long.")
+    lines.append(f"A proposal may ask for at most {count(demand.uses, 'use')}.")
     return lines
 
 
@@ -84,10 +82,10 @@ def explain_constitution(constitution: Constitution) -> list[str]:
     lines = [
         f"This is version {constitution.version} of the constitution; "
         + (f"it follows {predecessor}." if predecessor else "it is the first."),
-        *_words("The constitution's name", constitution.name),
+        *words("The constitution's name", constitution.name),
     ]
     for organisation in constitution.organisations:
-        lines += _words(f"The name of the organisation {organisation.id}", organisation.name)
+        lines += words(f"The name of the organisation {organisation.id}", organisation.name)
     for principal in constitution.principals:
         lines.append(_principal(principal))
     lines.append(f"The labels that data may carry are {_listed(constitution.labels)}.")
@@ -98,8 +96,8 @@ def explain_constitution(constitution: Constitution) -> list[str]:
     limits = constitution.limits
     return [
         *lines,
-        f"A lease holds for {_duration(limits.lease_seconds)}, unless it is renewed.",
-        f"A worker that has joined must get its lease within {_duration(limits.join_seconds)}.",
+        f"A lease holds for {duration(limits.lease_seconds)}, unless it is renewed.",
+        f"A worker that has joined must get its lease within {duration(limits.join_seconds)}.",
         f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host showed an older log.",
         f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is what it guards.",
     ]
@@ -112,17 +110,19 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
         f"It is for the log {proposal.header.log}, under the constitution {proposal.constitution}.",
         f"Its author had seen the log at size {proposal.header.seen.size}.",
         (
-            f"It holds from {_time(proposal.not_before)} to {_time(proposal.not_after)}, "
-            f"for {_count(proposal.uses, 'use')}."
+            f"It holds from {time_text(proposal.not_before)} to {time_text(proposal.not_after)}, "
+            f"for {count(proposal.uses, 'use')}."
         ),
     ]
     if isinstance(proposal.body, Job):
         lines += _job(proposal.body)
     elif isinstance(proposal.body, Federate):
         lines += explain_federation(proposal.body)
+    elif isinstance(proposal.body, Serve):
+        lines += explain_serving(proposal.body)
     else:
         lines.append(f"It would put the constitution {proposal.body.constitution} into force.")
-    lines += _words("The reason for the proposal", proposal.reason)
+    lines += words("The reason for the proposal", proposal.reason)
     if constitution is not None:
         lines += _applying(proposal, constitution)
     return lines
@@ -134,8 +134,8 @@ def explain_account(account: Account) -> list[str]:
     lines = [
         f"The proposal {account.proposal} was judged under the constitution {account.constitution}, which {verdict}.",
         (
-            f"What opens was judged at {_time(account.times.at_least)}, "
-            f"what closes at {_time(account.times.at_most)}."
+            f"What opens was judged at {time_text(account.times.at_least)}, "
+            f"what closes at {time_text(account.times.at_most)}."
         ),
     ]
     for ballot in account.ballots:
@@ -154,10 +154,10 @@ def explain_refusal(reason: str, message: str, details: Mapping[str, str]) -> li
     """A refusal, however it reached us: its reason, its own words, and each of its details."""
     meaning = _meanings().get(reason, "")
     lines = [f"Refused: {reason}." + (f" {meaning}" if meaning else "")]
-    lines += _apart("What the refusal says", message)
+    lines += apart("What the refusal says", message)
     for name in ("rule", "claim", "expected", "actual", "remedy"):
         if details.get(name):
-            lines += _apart(name.capitalize(), details[name])
+            lines += apart(name.capitalize(), details[name])
     return lines
 
 
@@ -181,8 +181,8 @@ def explain_grant(grant: Grant) -> list[str]:
         *_budget(grant),
         "It may be used any number of times."
         if grant.uses == "any"
-        else f"It may be used for at most {_count(grant.uses, 'job')}.",
-        f"It holds until {_time(grant.expires)}.",
+        else f"It may be used for at most {count(grant.uses, 'job')}.",
+        f"It holds until {time_text(grant.expires)}.",
         f"The key {recoverable} be recovered by whatever recovery the constitution has.",
     ]
 
@@ -218,7 +218,7 @@ def _principal(principal: Seat | Party) -> str:
         return f"{principal.id} of {principal.organisation} has no vote and signs {keys}."
     return (
         f"The seat {principal.id} of {principal.organisation} votes in the role {principal.role}, "
-        f"from {_time(principal.term_start)} to {_time(principal.term_end)}, {keys}."
+        f"from {time_text(principal.term_start)} to {time_text(principal.term_end)}, {keys}."
     )
 
 
@@ -229,7 +229,7 @@ def _job(job: Job) -> list[str]:
     for name, value in sorted(job.parameters.items()):
         lines.append(f"The parameter {name} is {_scalar(value)}.")
     for name, output in sorted(job.outputs.items()):
-        lines.append(f"It writes the output {name}, padded to {_count(output.max_bytes, 'byte')}.")
+        lines.append(f"It writes the output {name}, padded to {count(output.max_bytes, 'byte')}.")
     for recipient in job.recipients:
         lines.append(
             f"{recipient.id} may open the outputs, with the HPKE key {_key_id(recipient.key)}."
@@ -238,8 +238,8 @@ def _job(job: Job) -> list[str]:
         *lines,
         *_privacy_terms(job.privacy),
         (
-            f"A use takes at most {_count(job.attempts, 'attempt')}, "
-            f"and an attempt at most {_duration(job.deadline_seconds)}."
+            f"A use takes at most {count(job.attempts, 'attempt')}, "
+            f"and an attempt at most {duration(job.deadline_seconds)}."
         ),
     ]
 
@@ -279,12 +279,12 @@ def _applying(proposal: Proposal, constitution: Constitution) -> list[str]:
     ]
     if not rules:
         return [*lines, "No rule applies to it, so it is refused."]
-    lines.append(f"It has to satisfy {_count(len(rules), 'rule')}.")
+    lines.append(f"It has to satisfy {count(len(rules), 'rule')}.")
     return lines + [line for rule in rules for line in explain_rule(rule)]
 
 
 def _rule_account(rule: RuleAccount) -> list[str]:
-    lines = [f"Rule {rule.rule} applies.", *_words(f"The title of rule {rule.rule}", rule.title)]
+    lines = [f"Rule {rule.rule} applies.", *words(f"The title of rule {rule.rule}", rule.title)]
     for demand in rule.demands:
         met = "is met" if demand.met else "is not met"
         by = f" ({', '.join(demand.by)})" if demand.by else ""
@@ -326,20 +326,8 @@ def _policy(whose: str, role: str, policy: Json) -> list[str]:
 def _object(descriptor: ObjectDescriptor) -> str:
     return (
         f"the object {descriptor.digest} (kind {descriptor.kind}, labels {_listed(descriptor.labels)}, "
-        f"{_count(descriptor.length, 'byte')})"
+        f"{count(descriptor.length, 'byte')})"
     )
-
-
-def _words(what: str, text: str) -> list[str]:
-    """Free text, apart, as its author's."""
-    if not text.strip():
-        return [f"{what}: its author wrote nothing."]
-    return _apart(f"{what}, in its author's words", text)
-
-
-def _apart(what: str, text: str) -> list[str]:
-    """Text of others: no line of it can be taken for one of ours."""
-    return [f"{what}:", *(f"| {line}" for line in text.split("\n"))]
 
 
 def _any_of(what: str, values: Iterable[str]) -> str:
@@ -370,10 +358,6 @@ def _listed(values: Iterable[str]) -> str:
     return ", ".join(values) or "none"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _scalar(value: Scalar) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -382,19 +366,6 @@ def _json(value: object) -> str:
     if isinstance(value, list):
         return _listed(_json(item) for item in cast("list[object]", value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _duration(seconds: int) -> str:
-    for size, name in _UNITS:
-        if seconds % size == 0:
-            return _count(seconds // size, name)
-    return _count(seconds, "second")
-
-
-def _time(seconds: int) -> str:
-    if seconds > _LAST_DATE:
-        return f"the Unix second {seconds}"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _meanings() -> dict[str, str]:

@@ -228,4 +228,35 @@ TABLE: Final[dict[pb.Reason.ValueType, tuple[grpc.StatusCode, str]]] = {
         "The update's stream is missing or has another length.",
     ),
     pb.REASON_MODEL_NOT_RELEASED: (Code.NOT_FOUND, "No model of this round was released."),
+    pb.REASON_SERVICE_NOT_FOUND: (Code.NOT_FOUND, "No service of this id was started."),
+    pb.REASON_SERVICE_ENDED: (Code.FAILED_PRECONDITION, "The service has ended."),
+    pb.REASON_MODEL_INVALID: (Code.INVALID_ARGUMENT, "The model is not one that can be served."),
+    pb.REASON_MODEL_TOO_LARGE: (
+        Code.RESOURCE_EXHAUSTED,
+        "The model is larger than the worker's memory.",
+    ),
+    pb.REASON_SESSION_UNKNOWN: (
+        Code.FAILED_PRECONDITION,
+        "The worker has no such session. Open another.",
+    ),
+    pb.REASON_SESSION_FORGED: (Code.UNAUTHENTICATED, "The session was not opened by its user."),
+    pb.REASON_QUESTION_FORGED: (Code.INVALID_ARGUMENT, "The question cannot be opened."),
+    pb.REASON_QUESTION_REPLAYED: (Code.ALREADY_EXISTS, "The question was sent before."),
+    pb.REASON_USER_NOT_ALLOWED: (Code.PERMISSION_DENIED, "The user may not ask this model."),
+    pb.REASON_QUESTION_INVALID: (
+        Code.INVALID_ARGUMENT,
+        "The question is not what the model takes.",
+    ),
+    pb.REASON_QUESTION_TOO_LARGE: (
+        Code.INVALID_ARGUMENT,
+        "The question is larger than is allowed.",
+    ),
+    pb.REASON_ANSWER_TOO_LARGE: (
+        Code.OUT_OF_RANGE,
+        "The answer is larger than a message holds. Ask with fewer rows.",
+    ),
+    pb.REASON_ANSWERS_USED_UP: (Code.RESOURCE_EXHAUSTED, "Every answer of the ration was given."),
+    pb.REASON_RATE_EXCEEDED: (Code.RESOURCE_EXHAUSTED, "Too many questions in too short a time."),
+    pb.REASON_MODEL_FAILED: (Code.INVALID_ARGUMENT, "The model does not take this question."),
+    pb.REASON_OFFER_INVALID: (Code.DATA_LOSS, "What the worker is said to be does not hold."),
 }

@@ -21,6 +21,7 @@ MAX_TICKET: Final = 2 * MIB  # a proposal and its ballots
 MAX_FRAME: Final = 4 * MIB  # the payload of one frame
 MAX_COALESCED: Final = 1 * MIB  # frames are gathered into one message up to this size
 MAX_CHUNK: Final = 1 * MIB  # a piece of a blob
+MAX_SEALED: Final = 1 * MIB  # a sealed question or answer
 MAX_WIRE: Final = 8 * MIB  # what gRPC itself accepts: a full frame and room for its neighbours
 
 # grpc channel and server options that belong to the bounds above.
@@ -83,6 +84,17 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.UpdateReceipt": 256 * KIB,
     "placet.v1.ModelRequest": MAX_DOCUMENT + _SMALL,
     "placet.v1.ModelResponse": 1 * MIB,
+    "placet.v1.ServeRequest": MAX_TICKET + _SMALL,
+    "placet.v1.Service": 128 * KIB,
+    "placet.v1.GetServiceRequest": _SMALL,
+    "placet.v1.ListServicesRequest": _SMALL,
+    "placet.v1.ListServicesResponse": MAX_WIRE,
+    "placet.v1.DescribeRequest": _SMALL,
+    "placet.v1.Description": MAX_WIRE,
+    "placet.v1.PredictRequest": MAX_SEALED + _SMALL,
+    "placet.v1.PredictResponse": MAX_SEALED + _SMALL,
+    "placet.v1.Asks": MAX_WIRE,
+    "placet.v1.Answers": MAX_WIRE,
     "placet.v1.Frames": MAX_WIRE,
 }
 

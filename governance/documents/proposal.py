@@ -16,6 +16,7 @@ from placet.governance.documents.federation import Federate
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Declared
 from placet.governance.documents.rule import Action
+from placet.governance.documents.serving import Serve
 from placet.governance.documents.work import (
     MAX_ATTEMPTS,
     Input,
@@ -72,6 +73,9 @@ class Amendment:
         check_digest("amendment.constitution", self.constitution)
 
 
+_BODIES: dict[str, type] = {"amend": Amendment, "federate": Federate, "serve": Serve}
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A proposal. `not_before` and `not_after` are Unix seconds; `reason` is the proposer's plain words."""
@@ -87,7 +91,7 @@ class Proposal:
     not_before: int
     not_after: int
     uses: int
-    body: Job | Federate | Amendment
+    body: Job | Federate | Serve | Amendment
 
     def __post_init__(self) -> None:
         check_digest("constitution", self.constitution)
@@ -96,10 +100,12 @@ class Proposal:
         check_text("reason", self.reason)
         check_window("window", self.not_before, self.not_after)
         check_range("uses", self.uses, 1, 1_000_000)
-        if type(self.body) is not {"amend": Amendment, "federate": Federate}.get(self.action, Job):
+        if type(self.body) is not _BODIES.get(self.action, Job):
             raise malformed("body", f"what the action {self.action} takes", "another action's")
         if isinstance(self.body, Federate) and self.uses != self.body.rounds:
             raise malformed("uses", f"{self.body.rounds}, one a round", str(self.uses))
+        if isinstance(self.body, Serve) and not self.not_before < self.body.review:
+            raise malformed("serve.review", "within the window", str(self.body.review))
 
     @property
     def job(self) -> Job:
@@ -116,10 +122,17 @@ class Proposal:
         return self.body
 
     @property
+    def serve(self) -> Serve:
+        """The service. Raises `DocumentMalformed` where the proposal is of another action."""
+        if not isinstance(self.body, Serve):
+            raise malformed("action", "serve", self.action)
+        return self.body
+
+    @property
     def work(self) -> Work:
-        """The job or the federation. Raises `DocumentMalformed` for an amendment."""
+        """The job, the federation or the service. Raises `DocumentMalformed` for an amendment."""
         if isinstance(self.body, Amendment):
-            raise malformed("action", "job or federate", self.action)
+            raise malformed("action", "job, federate or serve", self.action)
         return self.body
 
     @property
@@ -127,7 +140,11 @@ class Proposal:
         """The labels of all data that the proposal touches."""
         if isinstance(self.body, Amendment):
             return frozenset()
-        own = self.body.labels if isinstance(self.body, Federate) else ()
+        own: tuple[str, ...] = ()
+        if isinstance(self.body, Federate):
+            own = self.body.labels
+        elif isinstance(self.body, Serve):
+            own = self.body.card.labels
         inputs = self.body.inputs.values()
         return frozenset(label for i in inputs for label in i.object.labels).union(own)
 

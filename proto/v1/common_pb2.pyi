@@ -155,6 +155,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NORM_EXCEEDED: _Reason.ValueType  # 210
     REASON_UPDATE_NOT_FETCHED: _Reason.ValueType  # 211
     REASON_MODEL_NOT_RELEASED: _Reason.ValueType  # 212
+    REASON_SERVICE_NOT_FOUND: _Reason.ValueType  # 220
+    """Inference: what is refused of a service, a session, a question."""
+    REASON_SERVICE_ENDED: _Reason.ValueType  # 221
+    REASON_MODEL_INVALID: _Reason.ValueType  # 222
+    REASON_MODEL_TOO_LARGE: _Reason.ValueType  # 223
+    REASON_SESSION_UNKNOWN: _Reason.ValueType  # 224
+    REASON_SESSION_FORGED: _Reason.ValueType  # 225
+    REASON_QUESTION_FORGED: _Reason.ValueType  # 226
+    REASON_QUESTION_REPLAYED: _Reason.ValueType  # 227
+    REASON_USER_NOT_ALLOWED: _Reason.ValueType  # 228
+    REASON_QUESTION_INVALID: _Reason.ValueType  # 229
+    REASON_QUESTION_TOO_LARGE: _Reason.ValueType  # 230
+    REASON_ANSWER_TOO_LARGE: _Reason.ValueType  # 231
+    REASON_ANSWERS_USED_UP: _Reason.ValueType  # 232
+    REASON_RATE_EXCEEDED: _Reason.ValueType  # 233
+    REASON_MODEL_FAILED: _Reason.ValueType  # 234
+    REASON_OFFER_INVALID: _Reason.ValueType  # 235
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused. One name for one reason; numbers are never reused."""
@@ -287,6 +304,23 @@ REASON_VALUES_NOT_FINITE: Reason.ValueType  # 209
 REASON_NORM_EXCEEDED: Reason.ValueType  # 210
 REASON_UPDATE_NOT_FETCHED: Reason.ValueType  # 211
 REASON_MODEL_NOT_RELEASED: Reason.ValueType  # 212
+REASON_SERVICE_NOT_FOUND: Reason.ValueType  # 220
+"""Inference: what is refused of a service, a session, a question."""
+REASON_SERVICE_ENDED: Reason.ValueType  # 221
+REASON_MODEL_INVALID: Reason.ValueType  # 222
+REASON_MODEL_TOO_LARGE: Reason.ValueType  # 223
+REASON_SESSION_UNKNOWN: Reason.ValueType  # 224
+REASON_SESSION_FORGED: Reason.ValueType  # 225
+REASON_QUESTION_FORGED: Reason.ValueType  # 226
+REASON_QUESTION_REPLAYED: Reason.ValueType  # 227
+REASON_USER_NOT_ALLOWED: Reason.ValueType  # 228
+REASON_QUESTION_INVALID: Reason.ValueType  # 229
+REASON_QUESTION_TOO_LARGE: Reason.ValueType  # 230
+REASON_ANSWER_TOO_LARGE: Reason.ValueType  # 231
+REASON_ANSWERS_USED_UP: Reason.ValueType  # 232
+REASON_RATE_EXCEEDED: Reason.ValueType  # 233
+REASON_MODEL_FAILED: Reason.ValueType  # 234
+REASON_OFFER_INVALID: Reason.ValueType  # 235
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -43,6 +43,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """Progress, no reply"""
     KIND_ENDED: _Kind.ValueType  # 14
     """Ended, no reply"""
+    KIND_OFFER: _Kind.ValueType  # 15
+    """Offered, no reply: the worker serves, and how sessions with it are opened now"""
+    KIND_ANSWERS: _Kind.ValueType  # 16
+    """Answers, no reply"""
     KIND_EVIDENCE: _Kind.ValueType  # 20
     """Host to authority.
     EvidenceRequest -> EvidenceResponse
@@ -81,10 +85,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """RenewRequest -> Renewed"""
     KIND_RELEASE: _Kind.ValueType  # 43
     """ReleaseRequest -> Released"""
+    KIND_DRAW: _Kind.ValueType  # 44
+    """DrawRequest -> Drawn"""
     KIND_ASSIGN: _Kind.ValueType  # 60
     """Host to worker.
     LeasePackage, no reply: the worker answers with PROGRESS or ENDED
     """
+    KIND_ASKS: _Kind.ValueType  # 63
+    """Asks, no reply: answered by ANSWERS, each by its id"""
     KIND_EXPECT: _Kind.ValueType  # 62
     """Ticket, no reply: the next lease may be for it, so read it while there is time"""
     KIND_STOPPED: _Kind.ValueType  # 61
@@ -110,6 +118,10 @@ KIND_PROGRESS: Kind.ValueType  # 13
 """Progress, no reply"""
 KIND_ENDED: Kind.ValueType  # 14
 """Ended, no reply"""
+KIND_OFFER: Kind.ValueType  # 15
+"""Offered, no reply: the worker serves, and how sessions with it are opened now"""
+KIND_ANSWERS: Kind.ValueType  # 16
+"""Answers, no reply"""
 KIND_EVIDENCE: Kind.ValueType  # 20
 """Host to authority.
 EvidenceRequest -> EvidenceResponse
@@ -148,10 +160,14 @@ KIND_RENEW: Kind.ValueType  # 42
 """RenewRequest -> Renewed"""
 KIND_RELEASE: Kind.ValueType  # 43
 """ReleaseRequest -> Released"""
+KIND_DRAW: Kind.ValueType  # 44
+"""DrawRequest -> Drawn"""
 KIND_ASSIGN: Kind.ValueType  # 60
 """Host to worker.
 LeasePackage, no reply: the worker answers with PROGRESS or ENDED
 """
+KIND_ASKS: Kind.ValueType  # 63
+"""Asks, no reply: answered by ANSWERS, each by its id"""
 KIND_EXPECT: Kind.ValueType  # 62
 """Ticket, no reply: the next lease may be for it, so read it while there is time"""
 KIND_STOPPED: Kind.ValueType  # 61
@@ -841,3 +857,83 @@ class Stopped(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Stopped: _TypeAlias = Stopped  # noqa: Y015
+
+@_typing.final
+class Offered(_message.Message):
+    """A worker of a service has a key for sessions; sent when it is ready and after each renewal of its lease."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
+    lease: _builtins.str
+    offer: _builtins.bytes
+    """DSSE envelope of the offer, signed by the worker's joined key."""
+    def __init__(
+        self,
+        *,
+        lease: _builtins.str = ...,
+        offer: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "offer", b"offer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Offered: _TypeAlias = Offered  # noqa: Y015
+
+@_typing.final
+class DrawRequest(_message.Message):
+    """A worker of a service asks for more of what a user may be answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    lease: _builtins.str
+    user: _builtins.str
+    rows: _builtins.int
+    """Rows; at most the tranche of the proposal."""
+    def __init__(
+        self,
+        *,
+        lease: _builtins.str = ...,
+        user: _builtins.str = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "rows", b"rows", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrawRequest: _TypeAlias = DrawRequest  # noqa: Y015
+
+@_typing.final
+class Drawn(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    USER_LEFT_FIELD_NUMBER: _builtins.int
+    TOTAL_LEFT_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """Rows that are the worker's now: at most as many as it asked for."""
+    user_left: _builtins.int
+    """What is left of the user's and of the total ration."""
+    total_left: _builtins.int
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        user_left: _builtins.int = ...,
+        total_left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "total_left", b"total_left", "user_left", b"user_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drawn: _TypeAlias = Drawn  # noqa: Y015

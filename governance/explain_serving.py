@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terms of a service as sentences, made from the same object that is judged."""
+
+from placet.governance.documents.privacy import Declared
+from placet.governance.documents.serving import (
+    Bearers,
+    Card,
+    Members,
+    Raw,
+    Roster,
+    Rounded,
+    Serve,
+    Shown,
+    Users,
+)
+from placet.governance.sentences import count, duration, time_text, words
+
+
+def explain_serving(terms: Serve) -> list[str]:
+    """Which model is served to whom, how much, and what of its answers they see."""
+    rations, model = terms.rations, terms.model.object
+    review = time_text(terms.review)
+    lines = [
+        f"It would serve the model {model.digest}, owned by {terms.model.owner}.",
+        *explain_card(terms.card),
+        _users(terms.users),
+        (
+            f"Each user is answered {count(rations.user, 'row')} in all, and all of them together {rations.total}; "
+            f"no user more than {rations.minute} in a minute by one worker."
+        ),
+        f"A worker that is lost takes at most {count(rations.tranche, 'row')} of a user's ration with it.",
+        *(_shown(name, shown) for name, shown in sorted(terms.answers.items())),
+        f"Numbers that are not finite: a request with any is {'accepted' if terms.not_finite == 'accept' else 'refused'}.",
+        f"A request has at most {count(terms.largest_request, 'row')}.",
+        _batch(terms),
+        _privacy(terms.privacy),
+        f"From {review} on it goes on only while the ticket would be admitted anew: approvals that have expired no longer count.",
+        f"A worker serves for {duration(terms.deadline_seconds)}, and another takes its place.",
+    ]
+    return lines
+
+
+def explain_card(card: Card) -> list[str]:
+    """What users are shown of a model before they first ask."""
+    lines = [
+        *words("What the model is", card.title),
+        f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says its owner.",
+    ]
+    if card.receipt:
+        lines.append(f"It was made from what the receipt {card.receipt} of this log released.")
+    else:
+        lines.append("No receipt says how it was made.")
+    if card.privacy is None:
+        lines.append("Nothing is claimed about the privacy of the people in that data.")
+    else:
+        spent = f"epsilon {card.privacy.epsilon} and delta {card.privacy.delta}"
+        lines.append(f"Its training cost the people in that data {spent}, says its owner.")
+    lines.append(f"Nobody should use it after {time_text(card.retire_by)}.")
+    return lines
+
+
+def _users(users: Users) -> str:
+    match users:
+        case Roster():
+            return f"These may ask it: {', '.join(users.users)}."
+        case Members():
+            return f"Everybody of these organisations may ask it: {', '.join(users.organisations)}."
+        case Bearers():
+            return (
+                f"Whoever holds one of these tokens may ask it: {', '.join(sorted(users.tokens))}."
+            )
+
+
+def _shown(name: str, shown: Shown) -> str:
+    match shown:
+        case Raw():
+            return f"Of the output {name} users see what the model gives."
+        case Rounded():
+            return f"Of the output {name} users see numbers of {count(shown.decimals, 'decimal')}."
+        case _:
+            return f"Of the output {name} users see which class is the largest, and no numbers."
+
+
+def _batch(terms: Serve) -> str:
+    if terms.batch == "shared":
+        return f"Up to {count(terms.batch_rows, 'row')}, also of several users, are run together."
+    return (
+        f"Up to {count(terms.batch_rows, 'row')} of one user are run together, never those of two."
+    )
+
+
+def _privacy(privacy: Declared | None) -> str:
+    if privacy is None:
+        return "Nothing is claimed about what all answers together tell: the owner's ledger has no bound from then on."
+    return (
+        f"All answers together cost the model's owner epsilon {privacy.epsilon} and delta {privacy.delta}, says the proposal; "
+        "that is charged once."
+    )

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all explanations are written with: numbers, times, and words of others set apart."""
+
+from datetime import UTC, datetime
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+# The last second that a calendar of four-digit years has.
+_LAST_DATE = 253402300799
+
+
+def words(what: str, text: str) -> list[str]:
+    """Free text, apart, as its author's."""
+    if not text.strip():
+        return [f"{what}: its author wrote nothing."]
+    return apart(f"{what}, in its author's words", text)
+
+
+def apart(what: str, text: str) -> list[str]:
+    """Text of others: no line of it can be taken for one of ours."""
+    return [f"{what}:", *(f"| {line}" for line in text.split("\n"))]
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def duration(seconds: int) -> str:
+    for size, name in _UNITS:
+        if seconds % size == 0:
+            return count(seconds // size, name)
+    return count(seconds, "second")
+
+
+def time_text(seconds: int) -> str:
+    if seconds > _LAST_DATE:
+        return f"the Unix second {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
