@@ -14,7 +14,6 @@ from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
-    Federate,
     Grant,
     Header,
     Proposal,
@@ -27,7 +26,6 @@ from placet.governance.errors import (
     ActionNotSupported,
     AlreadyFounded,
     BallotStale,
-    CohortTooSmall,
     GrantExpired,
     GrantMissing,
     NotPermitted,
@@ -58,6 +56,7 @@ from placet.governance.ledger import (
     missing_document,
     new_entry,
 )
+from placet.governance.naming import check_named
 from placet.governance.state import Entry, ProposalState
 
 
@@ -109,34 +108,19 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
     _check_action(signed.document)
-    check_roster(ledger, signed.document)
+    check_named(ledger, signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
 
 
 def _check_action(proposal: Proposal) -> None:
-    if proposal.action not in ("job", "federate", "amend"):
+    if proposal.action not in ("job", "federate", "serve", "amend"):
         raise ActionNotSupported(
-            f"This version does not carry out {proposal.action}. It knows job, federate and amend.",
+            f"This version does not carry out {proposal.action}. It knows job, federate, serve and amend.",
             claim="action",
-            expected="job, federate or amend",
+            expected="job, federate, serve or amend",
             actual=proposal.action,
-        )
-
-
-def check_roster(ledger: Ledger, proposal: Proposal) -> None:
-    """Everybody on a federation's roster is a principal, and they are of enough organisations. Raises `CohortTooSmall`."""
-    if not isinstance(proposal.body, Federate):
-        return
-    constitution = ledger.in_force().constitution
-    found = len({constitution.principal(c).organisation for c in proposal.body.roster})
-    if found < proposal.body.smallest_cohort:
-        raise CohortTooSmall(
-            "The roster is of fewer organisations than a round needs.",
-            claim="smallest_cohort",
-            expected=f"at most {found}",
-            actual=str(proposal.body.smallest_cohort),
         )
 
 
@@ -402,6 +386,12 @@ def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
             expected=in_force.digest,
             actual=proposal.document.constitution,
         )
+
+
+def judge_standing(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> ValidTicket:
+    """The ticket over the ballots that the log has now, under its own constitution. Raises its first refusal."""
+    under = ledger.under(proposal.document.constitution)
+    return judge_ticket(proposal, standing_ballots(ledger, proposal.digest), under, times)
 
 
 def check_not_vetoed(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:

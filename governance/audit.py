@@ -23,6 +23,7 @@ from placet.governance.codec import Json, encode, parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Header, Lease, Receipt, Release
 from placet.governance.documents.work import check_hpke
+from placet.governance.draws import judge_draw
 from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
@@ -55,6 +56,7 @@ _NAMED = {
     "cohort": (),
     "aggregate": ("release", "receipt"),
     "lift": (),
+    "draw": (),
 }
 
 
@@ -202,6 +204,7 @@ class _Replay:
             "cohort": self._cohort,
             "aggregate": self._aggregate,
             "lift": self._lift,
+            "draw": self._draw,
         }
 
     def step(self, index: int, data: bytes) -> tuple[str, ...]:
@@ -370,6 +373,9 @@ class _Replay:
 
     def _lift(self, entry: Entry, times: Times) -> Entry:
         return federation.judge_lift(self.ledger, entry["proposal"], entry["client"], times)
+
+    def _draw(self, entry: Entry, times: Times) -> Entry:
+        return judge_draw(self.ledger, entry["lease"], entry["user"], entry["rows"], times)
 
     def _close(self, entry: Entry, times: Times) -> Entry:
         return leasing.judge_close(self.ledger, entry["lease"], entry["why"], times)

@@ -29,9 +29,10 @@ _FIELDS = {
     "cohort": "proposal round standing counted",
     "aggregate": "lease proposal job round release receipt left until",
     "lift": "proposal client round",
+    "draw": "lease proposal user rows charges",
 }
 _NUMBERS = frozenset(
-    {"sequence", "lapses", "attempt", "deadline", "judged", "round", "closes", "until"}
+    {"sequence", "lapses", "attempt", "deadline", "judged", "round", "closes", "until", "rows"}
 )
 _LISTS = {"at": int, "grants": str, "counted": str}
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")

@@ -9,8 +9,10 @@ from placet.governance.documents.constitution import Constitution
 from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost
-from placet.governance.documents.proposal import Amendment, Job
+from placet.governance.documents.proposal import Amendment
+from placet.governance.documents.serving import Serve
 from placet.governance.documents.work import Work
+from placet.governance.envelope import Signed
 from placet.governance.errors import (
     GrantExpired,
     GrantForbids,
@@ -41,14 +43,24 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
 
 
 def charges_of(proposal: Proposal) -> dict[str, Cost]:
-    """What a lease reserves of the ledger of each owner of an input: by the proposal's terms alone, and nothing that a worker
-    says. What a federation costs its clients is reserved by their updates.
+    """What is charged to the ledger of each owner of an input: by the proposal's terms alone, and nothing that a worker says.
+
+    A lease reserves it for each use of a job, a federation's `open` for each round; a service's first draw spends it. What
+    a federation costs its clients is reserved by their updates.
     """
     if isinstance(proposal.body, Amendment):
         return {}
-    terms = proposal.body.privacy if isinstance(proposal.body, Job) else None
+    terms = None if isinstance(proposal.body, Federate) else proposal.body.privacy
     owners = sorted({given.owner for given in proposal.body.inputs.values()})
     return dict.fromkeys(owners, terms.cost if terms else UNBOUNDED)
+
+
+def charges_due(ledger: Ledger, proposal: Signed[Proposal]) -> dict[str, Cost]:
+    """What is still to be charged for what is asked now: a service is charged once, by its first draw."""
+    body, drawn = proposal.document.body, ledger.state.services
+    if isinstance(body, Serve) and proposal.digest in drawn:
+        return {}
+    return charges_of(proposal.document)
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
@@ -110,7 +122,7 @@ def _grant_for(
         try:
             grant = check_live(ledger, state.digest, use, times)
             _check_permits(grant, ticket)
-            _check_privacy(ledger, grant, charges_of(ticket.proposal.document)[grant.owner])
+            check_privacy(ledger, grant, charges_due(ledger, ticket.proposal))
         # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
         except GrantRefused as error:
             refusal = error
@@ -143,8 +155,11 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
         raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")
 
 
-def _check_privacy(ledger: Ledger, grant: Grant, cost: Cost) -> None:
-    """The bound on the owner's whole ledger, whatever has been charged to it and under which grants."""
+def check_privacy(ledger: Ledger, grant: Grant, due: dict[str, Cost]) -> None:
+    """The bound on the owner's whole ledger, whatever has been charged to it and under which grants. Raises `PrivacyBudget`."""
+    if grant.owner not in due:
+        return
+    cost = due[grant.owner]
     if isinstance(grant.privacy, Budget):
         check_budget(grant.owner, grant.privacy, ledger.state.charged(grant.owner), cost)
     elif grant.privacy == "none" and cost != Cost():
@@ -170,9 +185,10 @@ def _check_listed(
 
 
 def _check_recipients(grant: Grant, proposal: Proposal) -> None:
-    """A federation's models go to keys that its clients choose as they ask: no list can name them."""
-    if isinstance(proposal.body, Federate) and grant.recipients != "any":
-        raise _forbids("recipients", "the keys that it lists", "whatever keys the roster asks with")
+    """Models of a federation, and answers of a service, go to keys that are chosen as one asks: no list can name them."""
+    if isinstance(proposal.body, Federate | Serve) and grant.recipients != "any":
+        wanted = "whatever keys those have whom the terms name"
+        raise _forbids("recipients", "the keys that it lists", wanted)
     keys = [recipient.key for recipient in proposal.work.recipients]
     _check_listed("recipients", grant.recipients, keys, _key_id)
 

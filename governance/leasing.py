@@ -14,11 +14,12 @@ from placet.governance.admission import (
     check_not_stopped,
     check_not_vetoed,
     in_log,
+    judge_standing,
     readmit,
 )
 from placet.governance.checks import check_text
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents import Lease, Proposal, Release
+from placet.governance.documents import Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed
@@ -106,7 +107,8 @@ def judge_lease(
 ) -> Entry:
     """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
 
-    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives it back.
+    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives it back. A service
+    releases nothing: its draws are charged (draws.py).
 
     Once the log has the ticket, it is judged again by the log alone, unless it was just that, of this log, for this job,
     at these times. Append the entry only after the ticket's documents.
@@ -120,6 +122,8 @@ def judge_lease(
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
+    served = isinstance(proposal.document.body, Serve)
+    charges = {} if served else charges_of(proposal.document)
     return new_entry(
         "lease",
         times,
@@ -131,7 +135,7 @@ def judge_lease(
         grants=list(admission.grants),
         deadline=lease.deadline,
         judged=ledger.tree.size,
-        charges=to_plain(charges_of(proposal.document)),
+        charges=to_plain(charges),
     )
 
 
@@ -273,9 +277,20 @@ def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
         )
     check_not_stopped(ledger, proposal)
     check_not_vetoed(ledger, proposal, times)
+    _check_served(ledger, proposal, times)
     for grant in lease.grants:
         check_live(ledger, grant, use_of(lease.proposal, lease.job), times)
     _check_measurement(ledger, ledger.state.joins[lease.worker].measurement)
+
+
+def _check_served(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:
+    """A service goes on within its window and, from its review on, only by a ticket that would be let through anew.
+
+    Nothing is asked of a job here: what it was admitted for has an end of its own. Raises `TicketRefused`.
+    """
+    body = proposal.document.body
+    if isinstance(body, Serve) and times.at_most > min(body.review, proposal.document.not_after):
+        judge_standing(ledger, proposal, times)
 
 
 def _check_worker(ledger: Ledger, worker: str, program: str, times: Times) -> JoinState:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from placet.governance import federation_state
+from placet.governance import federation_state, service_state
 from placet.governance.account import Times
 from placet.governance.documents.privacy import Cost
 from placet.governance.federation_state import FederationState
+from placet.governance.service_state import ServiceState
 
 Entry = dict[str, Any]
 
@@ -103,7 +104,7 @@ class ProposalState:
 
 @dataclass(slots=True)
 class PrivacyState:
-    """What a data owner has been charged: spent by releases, reserved by leases that are open, by their digests."""
+    """What a data owner has been charged: spent by releases and answers, reserved by leases that are open, by their digests."""
 
     spent: Cost = field(default_factory=Cost)
     reserved: dict[str, Cost] = field(default_factory=_no_costs)
@@ -132,6 +133,7 @@ class State:
     federations: dict[str, FederationState] = field(
         default_factory=lambda: dict[str, FederationState]()
     )
+    services: dict[str, ServiceState] = field(default_factory=lambda: dict[str, ServiceState]())
     privacy: dict[str, PrivacyState] = field(default_factory=lambda: dict[str, PrivacyState]())
     revoked_seats: set[str] = field(default_factory=_no_digests)
     revoked_programs: set[str] = field(default_factory=_no_digests)
@@ -293,6 +295,7 @@ _APPLY: dict[str, Callable[[State, Entry], None]] = {
     "release": _release,
     "close": _close,
     **federation_state.APPLY,
+    **service_state.APPLY,
 }
 
 ENTRY_KINDS = frozenset(_APPLY)

@@ -39,7 +39,14 @@ _MAX_STRANGERS = 16  # streams that have not said hello
 _MAX_RELAY_SECONDS = 120.0
 _RELAYED = {
     WORKER: frozenset(
-        {pb.KIND_JOIN_HELLO, pb.KIND_JOIN, pb.KIND_LEASE, pb.KIND_RENEW, pb.KIND_RELEASE}
+        {
+            pb.KIND_JOIN_HELLO,
+            pb.KIND_JOIN,
+            pb.KIND_LEASE,
+            pb.KIND_RENEW,
+            pb.KIND_RELEASE,
+            pb.KIND_DRAW,
+        }
     ),
     AUTHORITY: frozenset({pb.KIND_STOPPED}),
 }

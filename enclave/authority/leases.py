@@ -159,13 +159,13 @@ class Leases:
         return _Draft(lease, payload, entry)
 
     def _keys(self, admission: Admission, draft: _Draft) -> bytes:
-        """What the worker is given: a round's keys, or those of a job's inputs by name. The grants are the entry's."""
+        """What the worker is given: a round's keys, or those of the inputs by name. The grants are the entry's."""
         proposal, grants = admission.ticket.proposal, draft.entry["grants"]
         if isinstance(proposal.document.body, Federate):
             given = round_keys(self._core, proposal, draft.entry["lease"], grants)
             return given.to_bytes(self._core.keys.signing)
         keys: dict[str, str] = {}
-        for name, grant in zip(sorted(proposal.document.job.inputs), grants, strict=True):
+        for name, grant in zip(sorted(proposal.document.work.inputs), grants, strict=True):
             key = self._core.store.open_grant(grant)
             keys[name] = key_text(key.to_bytes())
             key.wipe()

@@ -14,6 +14,7 @@ from placet.enclave.authority.federations import Federations
 from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.releases import Releases
+from placet.enclave.authority.services import Services
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.peer import Keys
 from placet.proto.v1 import enclaves_pb2 as pb
@@ -51,6 +52,7 @@ class Authority:
             pb.KIND_RENEW: leases.renew,
             pb.KIND_RELEASE: releases.release,
             pb.KIND_LEASE: leases.lease,
+            pb.KIND_DRAW: Services(self.core, joins).draw,
         }
 
     async def start(self) -> None:

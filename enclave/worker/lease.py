@@ -49,7 +49,7 @@ class VerifiedLease:
 
 @dataclass(frozen=True, slots=True)
 class OpenedLease:
-    """A job's lease that was verified, its proposal, and the keys of its inputs: open within a `with` block."""
+    """A lease of a job or service that was verified, its proposal, and the keys of its inputs: open within a `with` block."""
 
     lease: Signed[Lease]
     proposal: Signed[Proposal]
@@ -111,7 +111,7 @@ def open_lease(
     now: int,
     expected: ReadTicket | None = None,
 ) -> OpenedLease:
-    """Verify a job's lease and open its keys, each the one that its input's descriptor commits to."""
+    """Verify a lease of a job or service and open its keys, each the one that its input's descriptor commits to."""
     verified = verify_lease(package, member, program, now, expected)
     return OpenedLease(verified.lease, verified.proposal, _open_keys(package, verified, member))
 
@@ -197,7 +197,7 @@ def _open_keys(
         }
     except (ValueError, TypeError, AttributeError, binascii.Error):
         raise lease_invalid("key_envelope", "one key an input", "other bytes") from None
-    inputs = verified.proposal.document.job.inputs
+    inputs = verified.proposal.document.work.inputs
     if keys.keys() != inputs.keys():
         raise lease_invalid("key_envelope", "one key an input", "other inputs")
     for name, key in keys.items():

@@ -105,7 +105,10 @@ class Proposal:
         if isinstance(self.body, Federate) and self.uses != self.body.rounds:
             raise malformed("uses", f"{self.body.rounds}, one a round", str(self.uses))
         if isinstance(self.body, Serve) and not self.not_before < self.body.review:
-            raise malformed("serve.review", "within the window", str(self.body.review))
+            raise malformed("serve.review", "after not_before", str(self.body.review))
+        if isinstance(self.body, Serve) and self.body.card.retire_by < self.not_after:
+            expected = f"not before the window closes ({self.not_after})"
+            raise malformed("card.retire_by", expected, str(self.body.card.retire_by))
 
     @property
     def job(self) -> Job:

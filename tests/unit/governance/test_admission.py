@@ -108,7 +108,7 @@ def test_a_document_is_recorded_once_for_this_log_by_who_has_seen_this_log(found
 
 
 def test_only_actions_that_are_carried_out_are_recorded(founded: Any) -> None:
-    for action in ("serve", "resume", "recover", "retire"):
+    for action in ("resume", "recover", "retire"):
         proposal = founded.proposal(action=action)
         refused("ACTION_NOT_SUPPORTED", partial(founded.record, proposal, "lab"), founded)
 
@@ -465,10 +465,10 @@ def test_documents_of_a_bundle_are_new_and_have_ids_of_their_own(ready: Any) -> 
 
 def test_an_action_that_is_not_carried_out_is_not_admitted(ready: Any) -> None:
     health, amend = ready.constitution.rules
-    serving = replace(health, id="serving", when=replace(health.when, actions=("serve",)))
-    ready.amend(rules=(health, amend, serving))
+    retiring = replace(health, id="retiring", when=replace(health.when, actions=("retire",)))
+    ready.amend(rules=(health, amend, retiring))
     ready.give()
-    ticket = ready.ticket(ready.proposal(action="serve"))
+    ticket = ready.ticket(ready.proposal(action="retire"))
     refused("ACTION_NOT_SUPPORTED", lambda: admit(ready.ledger, ticket, "j", ready.times), ready)
 
 

@@ -170,7 +170,7 @@ CASES: dict[str, Case] = {
     "the most uses": Case(ENOUGH, proposal={"uses": 3}),
     "too many uses": Case(ENOUGH, ["RULE_NOT_MET"], {"uses": 4}),
     "no rule for the purpose": Case(ENOUGH, ["NO_RULE"], {"purpose": "advertising"}),
-    "no rule for the action": Case(ENOUGH, ["NO_RULE"], {"action": "serve"}),
+    "no rule for the action": Case(ENOUGH, ["NO_RULE"], {"action": "retire"}),
     "the proposer's own organisation": Case(
         ENOUGH, ["RULE_NOT_MET"] * 2, {"proposer": "second-a"}
     ),

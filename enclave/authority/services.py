@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services: their workers draw on the users' rations. Leasing one is as for any other worker (leases.py)."""
+
+from google.protobuf.message import Message
+
+from placet.enclave.authority.core import Core
+from placet.enclave.authority.joins import Joins
+from placet.enclave.errors import FrameUnexpected
+from placet.governance.draws import judge_draw, rations_left
+from placet.governance.leasing import find_lease
+from placet.proto.v1 import enclaves_pb2
+
+
+class Services:
+    """The part of the authority that counts answers, a tranche at a time."""
+
+    def __init__(self, core: Core, joins: Joins) -> None:
+        self._core = core
+        self._joins = joins
+
+    async def draw(self, frame: enclaves_pb2.Frame) -> Message:
+        """Rows for one user: spent once the entry is covered, whatever becomes of the worker."""
+        core = self._core
+        request = enclaves_pb2.DrawRequest.FromString(frame.payload)
+        lease = find_lease(core.ledger, request.lease)
+        if frame.peer != self._joins.worker(lease.worker).enclave_id:
+            raise FrameUnexpected("A worker draws under the lease that it has.", claim="lease")
+        entry = await core.judged(
+            lambda: judge_draw(core.ledger, lease.digest, request.user, request.rows, core.now())
+        )
+        index = core.append(entry)
+        service, rations = (
+            core.ledger.state.services[lease.proposal],
+            core.ledger.proposal(lease.proposal).document.serve.rations,
+        )
+        user_left, total_left = rations_left(rations, service, request.user)
+        await core.life.journal.covered(index)
+        return enclaves_pb2.Drawn(rows=entry["rows"], user_left=user_left, total_left=total_left)

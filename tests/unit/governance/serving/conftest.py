@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service in the council's world: a model that was granted, and a proposal to serve it that was voted for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from placet.governance import (
+    AuditReport,
+    Declared,
+    Entry,
+    GovernanceError,
+    Input,
+    Rule,
+    Ticket,
+    Times,
+    When,
+    admit,
+    audit,
+    digest_of,
+    encode,
+)
+from placet.governance.documents import Card, Rations, Raw, Roster, Serve
+from placet.governance.documents.serving import ONNX_INFERENCE
+from placet.governance.draws import judge_draw
+
+DAY = 86400
+
+
+class Service:
+    """`lease` starts a worker, `draw` is what it asks the authority for."""
+
+    def __init__(self, world: Any, **changes: Any) -> None:
+        self.world = world
+        health = world.make_constitution().rules[0]
+        serve = Rule("serve", "Serving", When(("serve",), "any", "any"), health.demand)
+        rules = (serve, *world.make_constitution().rules)
+        world.constitution = world.make_constitution(
+            rules=tuple(
+                replace(r, demand=replace(r.demand, uses=1000, conflicts=())) for r in rules
+            )
+        )
+        world.found()
+        world.boot()
+        self.terms = self.make_terms(**changes)
+        self.proposal = self.propose(self.terms)
+        self.ticket: Ticket = world.ticket(self.proposal)
+        self.digest = digest_of(encode(self.proposal))
+        self._workers = 0
+
+    def make_terms(self, **changes: Any) -> Serve:
+        fields: dict[str, Any] = {
+            "model": Input(self.world.descriptor("net", ("health",), 5000, "model"), "owner-b"),
+            "card": Card("A small net", ("public",), "", None, self.now + 90 * DAY),
+            "users": Roster("roster", ("lab", "chair-a")),
+            "rations": Rations(user=100, total=150, minute=60, tranche=40),
+            "answers": {"scores": Raw("raw")},
+            "not_finite": "refuse",
+            "largest_request": 64,
+            "batch": "shared",
+            "batch_rows": 64,
+            "privacy": Declared("1", "1e-7"),
+            "review": self.now + DAY,
+            "deadline_seconds": 10 * DAY,
+        }
+        return Serve(**{**fields, **changes})
+
+    def propose(self, terms: Serve, **changes: Any) -> Any:
+        fields: dict[str, Any] = {"action": "serve", "uses": 3, "not_after": self.now + 2 * DAY}
+        return self.world.proposal(body=terms, **{**fields, **changes})
+
+    @property
+    def now(self) -> int:
+        return int(self.world.times.at_most)
+
+    def later(self, seconds: int) -> None:
+        self.world.times = Times(self.now + seconds, self.now + seconds)
+
+    def grant(self, **changes: Any) -> Any:
+        fields: dict[str, Any] = {"object": self.terms.model.object, "programs": (ONNX_INFERENCE,)}
+        fields |= {"parameters": "any", "recipients": "any"}
+        return self.world.give(**{**fields, **changes})
+
+    def lease(self, ticket: Ticket | None = None, digest: str = "") -> str:
+        self._workers += 1
+        name = f"{self._workers}"
+        worker = self.world.join("worker " + name, digest or self.digest)
+        entry: Entry = self.world.lease(ticket or self.ticket, worker, "serving-" + name)
+        return str(entry["lease"])
+
+    def draw(self, lease: str, user: str = "lab", rows: int = 40) -> int:
+        entry = judge_draw(self.world.ledger, lease, user, rows, self.world.times)
+        self.world.add(entry)
+        return int(entry["rows"])
+
+    def audited(self) -> AuditReport:
+        key = self.world.signer.verifier_key
+        report: AuditReport = audit.audit(
+            self.world.entries, self.world, key, self.world.checkpoint(), attest=self.world.attest
+        )
+        assert report.complete
+        return report
+
+    def refused(self, reason: str, call: Callable[[], object]) -> GovernanceError:
+        with pytest.raises(GovernanceError) as refusal:
+            call()
+        assert refusal.value.reason == reason
+        return refusal.value
+
+    def admit(self, ticket: Ticket) -> Any:
+        return admit(self.world.ledger, ticket, "serving-1", self.world.times)
+
+
+@pytest.fixture
+def make_service() -> Callable[..., Service]:
+    """Makes one in a world of one's own; nothing is granted yet."""
+    return Service
+
+
+@pytest.fixture
+def service(world: Any) -> Service:
+    """A service that may be started."""
+    found = Service(world)
+    found.grant()
+    return found
