@@ -92,7 +92,13 @@ def test_an_audit_refuses_a_draw_that_nobody_may(service: Any) -> None:
     world = service.world
     entry = json.loads(world.entries[-1])
     key = world.signer.verifier_key
-    for changes in ({"rows": 41}, {"rows": 0}, {"user": "data-b"}, {"charges": {}}):
+    tampered: tuple[dict[str, Any], ...] = (
+        {"rows": 41},
+        {"rows": 0},
+        {"user": "data-b"},
+        {"charges": {}},
+    )
+    for changes in tampered:
         forged = [*world.entries[:-1], encode({**entry, **changes})]
         with pytest.raises(EntryInvalid):
             audit(forged, world, key, world.checkpoint(), attest=world.attest)
