@@ -178,7 +178,7 @@ build/lock/.locked: requirements/lock.txt | need
 COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --upgrade \
   --generate-hashes --no-config --no-emit-index-url --custom-compile-command 'make lock'
 lock: build/lock/.locked ## resolve the locks again, to the newest versions that the ranges allow
-	$(COMPILE) pyproject.toml --extra host --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra host --extra onnx --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra host --no-annotate --constraints requirements/dev.txt -o requirements/host.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
