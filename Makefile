@@ -173,15 +173,17 @@ build/lock/.locked: requirements/lock.txt | need
 	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
 	touch $@
 
-# Every lock serves CPython 3.11 to 3.13. The enclave's is resolved from its own list alone, held to the versions that
-# the tests run with.
+# Every lock serves CPython 3.11 to 3.13. The enclaves' are resolved from their own lists alone, held to the versions
+# that the tests run with.
 COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --upgrade \
   --generate-hashes --no-config --no-emit-index-url --custom-compile-command 'make lock'
+EXTRAS = $(PYTHON) -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+  print(*(each for name in sys.argv[1:] for each in extras[name]), sep="\n")'
 lock: build/lock/.locked ## resolve the locks again, to the newest versions that the ranges allow
 	$(COMPILE) pyproject.toml --extra host --extra onnx --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra host --no-annotate --constraints requirements/dev.txt -o requirements/host.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
 	$(COMPILE) --group peers -o requirements/peers.txt
-	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["enclave"], sep="\n")' \
-	  | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt
+	$(EXTRAS) enclave | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt
+	$(EXTRAS) enclave onnx | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements-onnx.txt

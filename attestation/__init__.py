@@ -30,7 +30,7 @@ from placet.attestation.errors import (
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
 from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
 from placet.attestation.machine import DeviceFiles, Files, probe
-from placet.attestation.measurement import measure
+from placet.attestation.measurement import measure, measurements
 from placet.attestation.policy import Policy
 from placet.attestation.quote import quote_length, strip_quote
 from placet.attestation.simulation import (
@@ -77,6 +77,7 @@ __all__ = [
     "Verdict",
     "appraise",
     "measure",
+    "measurements",
     "probe",
     "provisioning",
     "quote_length",

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measurement of a simulated enclave: a digest over the code that it can run.
 
-    SHA-256("placet/measure/v1" ‖ P(role) ‖ for each file, by path: P(path) ‖ size ‖ SHA-256)
+    SHA-256("placet/measure/v1" ‖ P(enclave) ‖ for each file, by path: P(path) ‖ size ‖ SHA-256)
 
-where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. The files are
-the Python sources, compiled modules and the lock file of the trusted components, named as they are
-installed (placet/enclave/...), so a checkout and a wheel of it have one measurement.
+where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. An enclave is named
+by its role, and in brackets by its variant, if it is one. The files are the Python sources and compiled
+modules of the trusted components and the one lock of this enclave, named as they are installed
+(placet/enclave/...), so a checkout and a wheel of it have one measurement.
 """
 
 import hashlib
@@ -16,10 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from placet.attestation.errors import MeasurementError
-from placet.attestation.identity import ROLES
 
 COMPONENTS = ("governance", "attestation", "sealing", "proto", "enclave")
-LOCK_FILE = "placet/enclave/requirements.txt"
+# The lock of each enclave. worker[onnx] serves models: it may import onnxruntime, and no other enclave may.
+LOCKS = {
+    "authority": "placet/enclave/requirements.txt",
+    "worker": "placet/enclave/requirements.txt",
+    "worker[onnx]": "placet/enclave/requirements-onnx.txt",
+}
 _DOMAIN = b"placet/measure/v1"
 # What the interpreter can import. A .pyc outside __pycache__ is a module without source; one inside
 # is a copy of a source that is measured.
@@ -27,38 +32,49 @@ _CODE = (".py", ".pyc", ".so")
 _CACHE = "__pycache__"
 
 
-def measure(role: str) -> str:
-    """Return the measurement of a role as 64 hexadecimal digits; imports nothing it measures.
+def measure(enclave: str) -> str:
+    """Return the measurement of one of LOCKS as 64 hexadecimal digits; imports nothing it measures.
 
     Raises MeasurementError if a component or the lock file is not installed, or cannot be read.
     """
-    return measure_folders(role, {name: _folders(name) for name in COMPONENTS})
+    return measure_folders(enclave, {name: _folders(name) for name in COMPONENTS})
 
 
-def measure_folders(role: str, components: Mapping[str, Iterable[Path]]) -> str:
-    """Return the measurement of a role whose components are in these folders."""
-    if role not in ROLES:
-        raise MeasurementError(f"There is no role {role!r}.", claim="role", actual=role)
-    files = _files(components)
-    total = hashlib.sha256(_DOMAIN + _prefixed(role))
+def measurements(role: str) -> tuple[str, ...]:
+    """Return the measurements of a role's enclaves, in the order of LOCKS; raises as `measure` does."""
+    return tuple(measure(enclave) for enclave in LOCKS if enclave.partition("[")[0] == role)
+
+
+def measure_folders(enclave: str, components: Mapping[str, Iterable[Path]]) -> str:
+    """Return the measurement of an enclave whose components are in these folders."""
+    files = _files(enclave, components)
+    total = hashlib.sha256(_DOMAIN + _prefixed(enclave))
     for path in sorted(files):
         total.update(_prefixed(path) + _entry(files[path]))
     return total.hexdigest()
 
 
-def measured_files() -> dict[str, Path]:
+def measured_files(enclave: str) -> dict[str, Path]:
     """Return the files that `measure` covers, by the name they are measured under; raises as it does."""
-    return _files({name: _folders(name) for name in COMPONENTS})
+    return _files(enclave, {name: _folders(name) for name in COMPONENTS})
 
 
-def _files(components: Mapping[str, Iterable[Path]]) -> dict[str, Path]:
+def _files(enclave: str, components: Mapping[str, Iterable[Path]]) -> dict[str, Path]:
+    if enclave not in LOCKS:
+        raise MeasurementError(
+            f"There is no enclave {enclave!r}.",
+            claim="enclave",
+            expected=", ".join(LOCKS),
+            actual=enclave,
+        )
+    lock = LOCKS[enclave]
     files: dict[str, Path] = {}
     for name, folders in components.items():
         for folder in folders:
-            _collect(f"placet/{name}", folder, files)
-    if LOCK_FILE not in files:
+            _collect(f"placet/{name}", folder, lock, files)
+    if lock not in files:
         raise MeasurementError(
-            f"{LOCK_FILE} is not installed, so the dependencies of the enclave are not known.",
+            f"{lock} is not installed, so the dependencies of the enclave are not known.",
             remedy="install the complete package",
         )
     return files
@@ -76,10 +92,10 @@ def _folders(component: str) -> list[Path]:
     return folders
 
 
-def _collect(prefix: str, folder: Path, files: dict[str, Path]) -> None:
+def _collect(prefix: str, folder: Path, lock: str, files: dict[str, Path]) -> None:
     for path in _walk(folder):
         name = f"{prefix}/{path.relative_to(folder).as_posix()}"
-        if not (name.endswith(_CODE) or name == LOCK_FILE) or _other_python(name):
+        if not (name.endswith(_CODE) or name == lock) or _other_python(name):
             continue
         if name in files:
             raise MeasurementError(f"{name} is installed twice.", remedy="install it once")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commented templates that `placet init` writes. Each is a complete file; what has to be replaced is in capitals."""
 
+import json
+from collections.abc import Sequence
 from string import Template
 
 # The signer of every simulated enclave (placet.attestation.SIMULATION_SIGNER) is filled in, and the measurements of the
@@ -84,7 +86,7 @@ uses = 1
 # Which enclaves are wanted, by role. `placet measure` prints the measurements of what is installed.
 [evidence.authority]
 kinds = ["simulation"]      # on real data: ["sgx"]
-measurements = ["$authority"]
+measurements = $authority
 signers = ["$signer"]
 product = "any"             # SGX: the product id of the enclave
 bound_to = "any"            # "none" or digests: what it must have been launched for
@@ -100,7 +102,8 @@ max_collateral_age_seconds = 2592000
 
 [evidence.worker]
 kinds = ["simulation"]
-measurements = ["$worker"]
+# The worker of jobs and rounds, and the one that serves models, worker[onnx]; take out what the council does not want.
+measurements = $workers
 signers = ["$signer"]
 product = "any"
 bound_to = "any"
@@ -233,9 +236,11 @@ epochs = { low = 1, high = 50 }
 """
 
 
-def constitution_template(authority: str, worker: str, signer: str) -> str:
+def constitution_template(authority: Sequence[str], workers: Sequence[str], signer: str) -> str:
     """constitution.toml with these measurements (hexadecimal)."""
-    return _CONSTITUTION.substitute(authority=authority, worker=worker, signer=signer)
+    return _CONSTITUTION.substitute(
+        authority=json.dumps(authority), workers=json.dumps(workers, indent=2), signer=signer
+    )
 
 
 def job_template() -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what each enclave is made of, as a CycloneDX 1.5 document: {authority,worker}.cdx.json.
+"""Writes what each enclave is made of, as a CycloneDX 1.5 document: {authority,worker,worker-onnx}.cdx.json.
 
-Three kinds of components: the packages of enclave/requirements.txt, each with the digests that the lock allows; the measured
+Three kinds of components: the packages of its lock, each with the digests that the lock allows; the measured
 files of Placet; the library outside of Python that the kernel opens segments with, as it is installed here. Nothing depends
 on the time or the folder, so the same installation gives the same bytes. CPython and the C library are not listed.
 """
@@ -15,8 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from placet.attestation.identity import ROLES
-from placet.attestation.measurement import LOCK_FILE, measure, measured_files
+from placet.attestation.measurement import LOCKS, measure, measured_files
 from placet.enclave import _kernel
 
 Component = dict[str, Any]
@@ -31,7 +30,7 @@ def packages(lock: str) -> Iterator[Component]:
     for line in joined.splitlines():
         pin = _PIN.fullmatch(line)
         if pin is None:
-            raise SystemExit(f"{LOCK_FILE}: not a pin with hashes: {line[:80]!r}. Run: make lock")
+            raise SystemExit(f"The lock: not a pin with hashes: {line[:80]!r}. Run: make lock")
         name, number, marker, hashes = pin.groups()
         purl = f"pkg:pypi/{name}@{number}"
         found: Component = {
@@ -74,11 +73,11 @@ def native() -> Component:
     }
 
 
-def document(role: str) -> Component:
+def document(enclave: str) -> Component:
     """One enclave's CycloneDX document."""
-    files = measured_files()
+    files = measured_files(enclave)
     components = [
-        *packages(files[LOCK_FILE].read_text()),
+        *packages(files[LOCKS[enclave]].read_text()),
         native(),
         *(
             {"type": "file", "bom-ref": f"file:{name}", "name": name, "hashes": [_digest(path)]}
@@ -87,11 +86,11 @@ def document(role: str) -> Component:
     ]
     root = {
         "type": "application",
-        "bom-ref": f"placet-{role}",
-        "name": f"placet-{role}",
+        "bom-ref": f"placet-{enclave}",
+        "name": f"placet-{enclave}",
         "version": version("placet"),
         "licenses": [{"license": {"id": "Apache-2.0"}}],
-        "properties": [{"name": "placet:measurement", "value": measure(role)}],
+        "properties": [{"name": "placet:measurement", "value": measure(enclave)}],
     }
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
@@ -115,14 +114,15 @@ def _digest(path: Path) -> Component:
 
 
 def main() -> None:
-    """Write both documents."""
+    """Write all documents."""
     parser = argparse.ArgumentParser(description="Write the SBOM of each enclave.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    for role in ROLES:
-        path = out / f"{role}.cdx.json"
-        path.write_text(json.dumps(document(role), indent=2) + "\n")
+    for enclave in LOCKS:
+        name = enclave.replace("[", "-").removesuffix("]")
+        path = out / f"{name}.cdx.json"
+        path.write_text(json.dumps(document(enclave), indent=2) + "\n")
         print(path)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from shares import HOSPITALS, Rows
 
-from placet.attestation import SIMULATION_SIGNER, Policy, measure
+from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import CheckpointMemory, Client, Keys, SealedObject, Terms, build_bundle
 from placet.client.objects import seal_file
 from placet.governance.documents import (
@@ -250,7 +250,7 @@ def wanted(role: str) -> dict[str, object]:
     """Which enclaves are wanted: the Placet installed here, simulated, and nothing else."""
     return Policy(
         kinds=("simulation",),
-        measurements=(measure(role),),
+        measurements=measurements(role),
         signers=(SIMULATION_SIGNER,),
         product="any",
         bound_to="any",

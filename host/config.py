@@ -30,6 +30,7 @@ class HostConfig:
     listen: str = "127.0.0.1:0"
     names: tuple[str, ...] = ()
     enclave_python: str = sys.executable
+    onnx_python: str = ""  # of workers that serve models; empty: enclave_python
     launcher: str = "native"
     manifests: Path | None = None
     collateral: Path | None = None

@@ -91,13 +91,20 @@ class GramineLauncher:
         if order.role != WORKER or own.exists():
             _copy(own, folder / "enclave.manifest")
             return
-        assert order.bundle is not None
-        with order.bundle.open("rb") as file:
-            federation = file.read(1) == b"{"  # a proposal is JSON, a program is not
-        general = "federation.manifest" if federation else "worker.manifest"
-        _copy(self._manifests / general, folder / "enclave.manifest")
+        _copy(self._manifests / f"{_general(order)}.manifest", folder / "enclave.manifest")
         text = (folder / "enclave.manifest").read_text()
         (folder / "enclave.manifest").write_text(text.replace(_NO_PROGRAM, program))
+
+
+def _general(order: LaunchOrder) -> str:
+    """The name of the manifest of a worker whose program has none."""
+    if order.variant:
+        return f"{order.role}-{order.variant}"
+    assert order.bundle is not None
+    with order.bundle.open("rb") as file:
+        return (
+            "federation" if file.read(1) == b"{" else "worker"
+        )  # a proposal is JSON, a program is not
 
 
 def _copy(source: Path, target: Path) -> None:

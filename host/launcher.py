@@ -28,7 +28,7 @@ _SECRET_BYTES = 32
 class LaunchOrder:
     """What to start. `bound_to` is the digest that the enclave is launched for; empty: none.
 
-    `bundle` and `scratch` are set for workers. `log` is the file that stderr is appended to.
+    `variant` "onnx" is a worker that serves models; any other enclave has none. `bundle` and `scratch` are set for workers. `log` is the file that stderr is appended to.
     """
 
     role: str
@@ -40,6 +40,12 @@ class LaunchOrder:
     bound_to: str = ""
     bundle: Path | None = None
     scratch: Path | None = None
+    variant: str = ""
+
+    @property
+    def enclave(self) -> str:
+        """The name that the enclave is measured under."""
+        return f"{self.role}[{self.variant}]" if self.variant else self.role
 
 
 class Running(Protocol):
@@ -67,8 +73,8 @@ class Launcher(Protocol):
 class QuotingService(Protocol):
     """What stands for the CPU. `serve` returns when the enclave closes its end."""
 
-    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        """Answer one enclave."""
+    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        """Answer one enclave, which was launched under this name for this digest."""
 
 
 class EnclaveProcess:
@@ -154,7 +160,7 @@ class EnclaveProcess:
         writer = cast("BinaryIO", self._process.stdin)
         assert self._service is not None
         try:
-            self._service.serve(self._order.role, self._order.bound_to, reader, writer)
+            self._service.serve(self._order.enclave, self._order.bound_to, reader, writer)
         except Exception:  # noqa: BLE001
             self.kill()  # an enclave without a CPU is of no use
         finally:
@@ -164,24 +170,30 @@ class EnclaveProcess:
 class NativeLauncher:
     """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under this machine's own.
 
-    `collateral` is the file that hardware evidence is completed with.
+    `collateral` is the file that hardware evidence is completed with. `onnx_python` runs the workers that serve models;
+    empty: `python` does, and has onnxruntime too.
     """
 
     def __init__(
-        self, python: str, service: QuotingService | None, collateral: Path | None = None
+        self,
+        python: str,
+        service: QuotingService | None,
+        collateral: Path | None = None,
+        onnx_python: str = "",
     ) -> None:
-        self._python = python
+        self._pythons = {"": python, "onnx": onnx_python or python}
         self._service = service
         self._collateral = collateral
 
     @classmethod
-    def open(cls, python: str, cpu: Path) -> "NativeLauncher":
+    def open(cls, python: str, cpu: Path, onnx_python: str = "") -> "NativeLauncher":
         """With the simulated CPU whose secret lies in the folder `cpu`; made if there is none."""
-        return cls(python, SimulatedQuotingService(load_cpu_secret(cpu)))
+        service = SimulatedQuotingService(load_cpu_secret(cpu))
+        return cls(python, service, onnx_python=onnx_python)
 
     async def launch(self, order: LaunchOrder) -> Running:
         """See `Launcher`."""
-        argv = [self._python, "-I", "-m", "placet.enclave", *arguments(order)]
+        argv = [self._pythons[order.variant], "-I", "-m", "placet.enclave", *arguments(order)]
         if self._service is not None:
             argv.append("--simulated")
         elif self._collateral is not None:

@@ -36,9 +36,9 @@ def open_launcher(config: HostConfig) -> Launcher:
     """The launcher of a host. Raises `LauncherMissing`, OSError or ValueError."""
     command = require_launcher(config.launcher)
     if config.launcher == "native":
-        return NativeLauncher.open(config.enclave_python, config.cpu)
+        return NativeLauncher.open(config.enclave_python, config.cpu, config.onnx_python)
     if command is None:
-        return NativeLauncher(config.enclave_python, None, config.collateral)
+        return NativeLauncher(config.enclave_python, None, config.collateral, config.onnx_python)
     assert config.manifests is not None
     service = None
     if config.launcher == DIRECT:

@@ -24,7 +24,7 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.attestation import SIMULATION_SIGNER, Policy, measure
+from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import Bundle, CheckpointMemory, Client, Keys, SealedObject, Terms, build_bundle
 from placet.client.errors import ClientError, Refused
 from placet.client.objects import seal_file
@@ -73,7 +73,7 @@ def policy(role: str, **changed: Any) -> dict[str, Any]:
     """An appraisal policy for the Placet installed here, simulated."""
     fields: dict[str, Any] = {
         "kinds": ("simulation",),
-        "measurements": (measure(role),),
+        "measurements": measurements(role),
         "signers": (SIMULATION_SIGNER,),
         "product": "any",
         "bound_to": "any",

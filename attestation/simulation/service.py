@@ -48,7 +48,7 @@ class SimulatedQuotingService:
     """One simulated machine. Serves any number of enclaves, each from a thread of its own.
 
     `secret` (32 bytes) is what a real CPU has fused in: it names the machine and derives the
-    sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of a role.
+    sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of an enclave by its name.
     """
 
     def __init__(
@@ -65,26 +65,26 @@ class SimulatedQuotingService:
         self._lock = threading.Lock()
         self._machine = self._start()
 
-    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        """Answer the enclave of this role at the other end until it closes its end.
+    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        """Answer the enclave of this name (`measure`) at the other end until it closes its end.
 
         `bound_to` is the digest it was launched for, or "". What the enclave sends never raises:
         a request that is none is refused, a broken channel ends the service. Raises
         MeasurementError, or QuotingError if `bound_to` is no digest.
         """
-        launched = self._launched(role, bound_to)
+        launched = self._launched(enclave, bound_to)
         try:
             while request := channel.receive(reader, channel.MAX_REQUEST_BYTES):
                 channel.send(writer, *self._answer(launched, *request))
         except QuotingError:
             return  # the enclave is gone or does not speak the protocol: nothing to tell it
 
-    def _launched(self, role: str, bound_to: str) -> _Launched:
+    def _launched(self, enclave: str, bound_to: str) -> _Launched:
         config_id = bytes(64)
         if bound_to:
             _strict.digest("bound_to", bound_to, QuotingError)
             config_id = bytes.fromhex(bound_to.removeprefix("sha256:")) + bytes(32)
-        return _Launched(bytes.fromhex(self._measurer(role)), config_id)
+        return _Launched(bytes.fromhex(self._measurer(enclave)), config_id)
 
     def _answer(self, launched: _Launched, operation: int, argument: bytes) -> tuple[int, bytes]:
         if operation == channel.QUOTE and len(argument) == REPORT_DATA_BYTES:

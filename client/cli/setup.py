@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from placet.attestation import SIMULATION_SIGNER, measure
+from placet.attestation import SIMULATION_SIGNER, measure, measurements
+from placet.attestation.measurement import LOCKS
 from placet.client._channel import fetch_certificate, pin_of
 from placet.client._files import write_file
 from placet.client.cli._frame import (
@@ -37,8 +38,6 @@ from placet.client.templates import (
 from placet.governance.errors import DocumentMalformed
 
 app = typer.Typer()
-
-ROLES = ("authority", "worker")
 
 
 @command(app)
@@ -69,10 +68,11 @@ def init(
 
 
 def _write_templates(folder: Path) -> None:
-    authority, worker = (measure(role) for role in ROLES)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "constitution.toml": constitution_template(authority, worker, SIMULATION_SIGNER),
+        "constitution.toml": constitution_template(
+            measurements("authority"), measurements("worker"), SIMULATION_SIGNER
+        ),
         "grant.toml": grant_template(),
         "job.toml": job_template(),
         "federation.toml": federation_template(),
@@ -126,8 +126,8 @@ def _generate(id: str) -> Keys:
 @command(app, "measure")
 def measure_command(as_json: AsJSON = False) -> None:
     """Print the measurements of the Placet installed here, for the constitution."""
-    found = {role: measure(role) for role in ROLES}
-    show(found, as_json, table(("role", "measurement"), list(found.items()), ""))
+    found = {enclave: measure(enclave) for enclave in LOCKS}
+    show(found, as_json, table(("enclave", "measurement"), list(found.items()), ""))
 
 
 @command(

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from placet.attestation.measurement import measure, measured_files
+from placet.attestation.measurement import LOCKS, measure, measured_files
 from placet.enclave import _kernel
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCK = (ROOT / "enclave" / "requirements.txt").read_text()
+FILES = dict(zip(LOCKS, ("authority", "worker", "worker-onnx"), strict=True))
 
 SBOM = dict[str, Any]
 
@@ -27,16 +27,16 @@ def write(folder: Path, cwd: Path = ROOT) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both documents."""
+    """A folder with all documents."""
     made = tmp_path_factory.mktemp("sbom")
     write(made)
     return made
 
 
-@pytest.fixture(params=("authority", "worker"))
+@pytest.fixture(params=LOCKS)
 def sbom(request: pytest.FixtureRequest, folder: Path) -> tuple[str, SBOM]:
-    """A role and its document."""
-    return request.param, json.loads((folder / f"{request.param}.cdx.json").read_text())
+    """An enclave and its document."""
+    return request.param, json.loads((folder / f"{FILES[request.param]}.cdx.json").read_text())
 
 
 def of_type(sbom: SBOM, kind: str) -> list[SBOM]:
@@ -44,11 +44,11 @@ def of_type(sbom: SBOM, kind: str) -> list[SBOM]:
 
 
 def test_its_shape(sbom: tuple[str, SBOM]) -> None:
-    role, document = sbom
+    enclave, document = sbom
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
     root = document["metadata"]["component"]
-    assert root["name"] == f"placet-{role}"
-    assert root["properties"] == [{"name": "placet:measurement", "value": measure(role)}]
+    assert root["name"] == f"placet-{enclave}"
+    assert root["properties"] == [{"name": "placet:measurement", "value": measure(enclave)}]
     references = [one["bom-ref"] for one in document["components"]]
     assert len({root["bom-ref"], *references}) == len(references) + 1
     assert document["dependencies"] == [{"ref": root["bom-ref"], "dependsOn": references}]
@@ -61,7 +61,8 @@ def test_its_packages_are_exactly_the_lock(sbom: tuple[str, SBOM]) -> None:
         if "purl" in one
     }
     locked: dict[str, set[str]] = {}
-    for line in LOCK.splitlines():
+    lock = measured_files(sbom[0])[LOCKS[sbom[0]]].read_text()
+    for line in lock.splitlines():
         if pin := re.match(r"([a-z0-9-]+)==([^ ;]+)", line):
             locked[f"pkg:pypi/{pin[1]}@{pin[2]}"] = set()
         elif found := re.search(r"--hash=sha256:([0-9a-f]{64})", line):
@@ -69,13 +70,14 @@ def test_its_packages_are_exactly_the_lock(sbom: tuple[str, SBOM]) -> None:
     assert locked
     assert all(locked.values())
     assert listed == locked
+    assert any("pkg:pypi/onnxruntime@" in one for one in listed) == ("onnx" in sbom[0])
 
 
 def test_its_files_are_exactly_the_measured_ones(sbom: tuple[str, SBOM]) -> None:
     listed = {one["name"]: one["hashes"] for one in of_type(sbom[1], "file")}
     assert listed == {
         name: [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}]
-        for name, path in measured_files().items()
+        for name, path in measured_files(sbom[0]).items()
     }
     assert Path(_kernel.__file__).name in {name.rpartition("/")[2] for name in listed}
 

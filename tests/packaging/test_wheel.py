@@ -49,7 +49,8 @@ def test_the_wheel_holds_what_is_easily_forgotten(wheel: Path) -> None:
     stubs = [name for name in held if name.endswith("_pb2.py")]
     assert stubs
     assert all(f"{name}i" in held for name in stubs)
-    assert {"placet/enclave/requirements.txt", "placet/enclave/_kernel.pyi"} <= held.keys()
+    locks = {f"placet/enclave/requirements{variant}.txt" for variant in ("", "-onnx")}
+    assert {*locks, "placet/enclave/_kernel.pyi"} <= held.keys()
     assert "placet/proto/__init__.py" not in held
     assert not [name for name in held if name.endswith((".c", ".h"))]
 

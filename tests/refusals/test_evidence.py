@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import Policy, measure
+from placet.attestation import Policy, measure, measurements
 from placet.client import EvidenceFile
 from placet.governance.documents import Evidence
 from placet.proto.v1 import keys_pb2
@@ -38,7 +38,7 @@ def test_an_authority_that_is_not_the_one_wanted(world: Any, case: str) -> None:
 
 def test_an_authority_of_another_role(world: Any) -> None:
     policy = Policy.from_dict(world.policy("worker"))
-    expected = {"expected": measure("worker"), "actual": measure("authority")}
+    expected = {"expected": ", ".join(measurements("worker")), "actual": measure("authority")}
     call = lambda: world.client.verify_authority(policy)
     world.refused(call, "APPRAISAL_REFUSED", claim="measurement", **expected)
 

@@ -11,7 +11,10 @@ import pytest
 
 import placet.attestation
 from placet.attestation import MeasurementError
-from placet.attestation.measurement import COMPONENTS, LOCK_FILE, measure_folders
+from placet.attestation.measurement import COMPONENTS, LOCKS, measure_folders
+
+LOCK_FILE = LOCKS["worker"]
+ONNX_LOCK = LOCKS["worker[onnx]"]
 
 
 @pytest.fixture
@@ -24,18 +27,30 @@ def installed(tmp_path: Path) -> Path:
         (folder / "code.py").write_text(f"NAME = {name!r}\n")
     (tmp_path / "placet/enclave/_kernel.cpython-311.so").write_bytes(b"\x7fELF")
     (tmp_path / LOCK_FILE).write_text("cryptography==50.0.2\n")
+    (tmp_path / ONNX_LOCK).write_text("cryptography==50.0.2\n")
     return tmp_path
 
 
-def measured(root: Path, role: str = "worker") -> str:
-    return measure_folders(role, {name: [root / "placet" / name] for name in COMPONENTS})
+def measured(root: Path, enclave: str = "worker") -> str:
+    return measure_folders(enclave, {name: [root / "placet" / name] for name in COMPONENTS})
 
 
-def test_roles_differ(installed: Path) -> None:
-    assert measured(installed, "authority") != measured(installed, "worker")
-    assert len(measured(installed)) == 64
-    with pytest.raises(MeasurementError):
-        measured(installed, "client")
+def test_enclaves_differ(installed: Path) -> None:
+    found = {measured(installed, enclave) for enclave in LOCKS}
+    assert {len(one) for one in found} == {64}
+    assert len(found) == len(LOCKS) == 3
+    for unknown in ("client", "worker[]", "authority[onnx]"):
+        with pytest.raises(MeasurementError, match="no enclave"):
+            measured(installed, unknown)
+
+
+def test_an_enclave_is_measured_with_its_own_lock_alone(installed: Path) -> None:
+    before = {enclave: measured(installed, enclave) for enclave in LOCKS}
+    for lock, unchanged in ((LOCK_FILE, {"worker[onnx]"}), (ONNX_LOCK, {"authority", "worker"})):
+        (installed / lock).write_text("cryptography==50.0.3\n")
+        after = {enclave: measured(installed, enclave) for enclave in LOCKS}
+        assert {enclave for enclave in LOCKS if after[enclave] == before[enclave]} == unchanged
+        before = after
 
 
 @pytest.mark.parametrize(
@@ -89,10 +104,11 @@ def test_place_does_not_count(installed: Path, tmp_path_factory: pytest.TempPath
     assert measured(links.parent) == measured(installed)
 
 
-def test_lock_file_is_needed(installed: Path) -> None:
-    (installed / LOCK_FILE).unlink()
-    with pytest.raises(MeasurementError, match="requirements"):
-        measured(installed)
+@pytest.mark.parametrize("enclave", LOCKS)
+def test_lock_file_is_needed(installed: Path, enclave: str) -> None:
+    (installed / LOCKS[enclave]).unlink()
+    with pytest.raises(MeasurementError, match=LOCKS[enclave]):
+        measured(installed, enclave)
 
 
 def test_links_and_doubles_are_refused(installed: Path) -> None:

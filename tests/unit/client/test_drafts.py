@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     """The templates with everything that they refer to."""
     for id in ("alice", "bob", "analyst"):
         Keys.generate(id).save(tmp_path / f"{id}.key")
-    template = constitution_template("aa" * 32, "bb" * 32, SIMULATION_SIGNER)
+    template = constitution_template(["aa" * 32], ["bb" * 32, "cc" * 32], SIMULATION_SIGNER)
     (tmp_path / "constitution.toml").write_text(template)
     (tmp_path / "grant.toml").write_text(grant_template())
     (tmp_path / "job.toml").write_text(job_template())
@@ -52,7 +52,8 @@ def test_the_constitution_template(folder: Path) -> None:
     alice = Keys.load(folder / "alice.key").public
     assert found.seats[0].keys == (alice.signing,)
     assert found.seats[0].term_start == 1767225600
-    assert found.evidence.worker["measurements"] == ["bb" * 32]
+    assert found.evidence.authority["measurements"] == ["aa" * 32]
+    assert found.evidence.worker["measurements"] == ["bb" * 32, "cc" * 32]
     assert found.rules[0].demand.roles == {"data-protection": 1}
     assert (found.version, found.predecessor) == (1, None)
     again = load_constitution(folder / "constitution.toml")

@@ -26,7 +26,13 @@ import grpc
 import grpc.aio
 import pytest
 
-from placet.attestation import Identity, Policy, SimulatedAttester, SimulatedQuotingService, measure
+from placet.attestation import (
+    Identity,
+    Policy,
+    SimulatedAttester,
+    SimulatedQuotingService,
+    measurements,
+)
 from placet.enclave.authority.main import run_authority
 from placet.enclave.connection import METADATA, Connection
 from placet.governance import contexts
@@ -102,7 +108,7 @@ def policy(role: str) -> dict[str, Any]:
     """Simulated enclaves of this very source."""
     return Policy(
         kinds=("simulation",),
-        measurements=(measure(role),),
+        measurements=measurements(role),
         signers="any",
         product="any",
         bound_to="any",

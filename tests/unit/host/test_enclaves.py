@@ -5,6 +5,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,8 +143,8 @@ class Echo:
     def __init__(self) -> None:
         self.served: list[tuple[str, str]] = []
 
-    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        self.served.append((role, bound_to))
+    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.served.append((enclave, bound_to))
         while data := reader.read(64):
             writer.write(data)
 
@@ -177,6 +178,27 @@ def test_a_process_has_the_cpu_on_its_channel_and_little_else(
         process.end()  # `cat` sees the end of its input
         assert await process.wait() == 3
         assert echo.served == [("worker", world.program)]
+
+    run(body())
+
+
+def test_a_worker_of_models_is_known_as_one_and_has_an_interpreter_of_its_own(
+    world: Any, run: Any
+) -> None:
+    async def body() -> None:
+        for name in ("first", "second"):
+            (world.folder / name).write_text(f'#!/bin/sh\necho {name} "$3" "$4" >&2\n')
+            os.chmod(world.folder / name, 0o700)
+        first, second = (str(world.folder / name) for name in ("first", "second"))
+        serving = replace(order(world, "worker"), variant="onnx")
+        echo = Echo()
+        for onnx, launched in (("", serving), (second, serving), (second, order(world, "worker"))):
+            launcher = NativeLauncher(first, echo, onnx_python=onnx)
+            assert await (await launcher.launch(launched)).wait() == 0
+        lines = (world.folder / "logs" / "x.log").read_text().splitlines()
+        assert lines == [f"{one} placet.enclave worker" for one in ("first", "second", "first")]
+        onnx = ("worker[onnx]", world.program)
+        assert echo.served == [onnx, onnx, ("worker", world.program)]
 
     run(body())
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +28,11 @@ print(json.dumps([sys.argv[1:], found]), file=sys.stderr)
 class Deaf:
     """A quoting service that nobody asks anything."""
 
-    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        assert (role, bound_to, reader.read()) == ("worker", f"sha256:{PROGRAM}", b"")
+    def __init__(self, enclave: str = "worker") -> None:
+        self._enclave = enclave
+
+    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        assert (enclave, bound_to, reader.read()) == (self._enclave, f"sha256:{PROGRAM}", b"")
 
 
 @pytest.fixture
@@ -96,6 +100,11 @@ def test_direct_fills_in_the_program_of_a_worker(
     (tmp_path / "bundle").write_text("{}")
     _, files = started(tmp_path, launcher.launch(federation))
     assert files["enclave.manifest"] == f"federation {PROGRAM}"
+    (manifests / "worker-onnx.manifest").write_text(f"models {'0' * 64}")
+    launcher = GramineLauncher(command, manifests, tmp_path / "tmp", service=Deaf("worker[onnx]"))
+    _, files = started(tmp_path, launcher.launch(replace(federation, variant="onnx")))
+    assert files["enclave.manifest"] == f"models {PROGRAM}"
+    launcher = GramineLauncher(command, manifests, tmp_path / "tmp", service=Deaf())
     (manifests / f"worker-{PROGRAM}.manifest").write_text("its own")
     _, files = started(tmp_path, launcher.launch(order(tmp_path, "worker")))
     assert files["enclave.manifest"] == "its own"
