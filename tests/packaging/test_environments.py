@@ -13,21 +13,28 @@ pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "enclave" / "requirements.txt"
+ONNX_LOCK = ROOT / "enclave" / "requirements-onnx.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 Run = Callable[..., str]
 Environment = Callable[..., Path]
 
-# Under `python -I`, with the unpacked wheel in front: imports every module of the named packages and
-# prints what of Placet's was loaded by it.
+TRUSTED = tuple(
+    f"placet.{name}" for name in ("attestation", "enclave", "governance", "proto", "sealing")
+)
+# What may import onnxruntime: it is loaded by a worker that is launched for a service, and by nothing else.
+INFERENCE = "placet.enclave.worker.inference"
+
+# Under `python -I`, with the unpacked wheel in front: imports every module of the named packages, but for those of
+# `without`, and prints what of Placet's was loaded by it.
 IMPORT_ALL = """
 import importlib, pathlib, sys
-root, *packages = sys.argv[1:]
+root, without, *packages = sys.argv[1:]
 sys.path.insert(0, root)
 for package in packages:
     for file in sorted(pathlib.Path(root, *package.split(".")).rglob("*.py")):
         parts = file.relative_to(root).with_suffix("").parts
-        if parts[-1] != "__main__":
+        if parts[-1] != "__main__" and not (without and ".".join(parts).startswith(without)):
             importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 print(*sorted(name for name in sys.modules if name.startswith("placet.")))
 """
@@ -42,8 +49,10 @@ def oldest(name: str) -> str:
     return f"{name}=={bound}"
 
 
-def import_all(run: Run, python: Path, unpacked: Path, *packages: str) -> list[str]:
-    command = (python, "-I", "-W", "error", "-c", IMPORT_ALL, unpacked, *packages)
+def import_all(
+    run: Run, python: Path, unpacked: Path, *packages: str, without: str = ""
+) -> list[str]:
+    command = (python, "-I", "-W", "error", "-c", IMPORT_ALL, unpacked, without, *packages)
     return run(*command).split()
 
 
@@ -67,13 +76,17 @@ def test_the_stubs_import_with_protobuf_7(
     assert_proto_stands_alone(import_all(run, python, unpacked, "placet.proto"))
 
 
-def test_the_trusted_side_imports_with_the_enclaves_lock_alone(
-    environment: Environment, run: Run, unpacked: Path
+@pytest.mark.parametrize(
+    ("lock", "without"), [(LOCK, INFERENCE), (ONNX_LOCK, "")], ids=["enclave", "onnx"]
+)
+def test_the_trusted_side_imports_with_its_lock_alone(
+    environment: Environment, run: Run, unpacked: Path, lock: Path, without: str
 ) -> None:
-    python = environment("--no-deps", "--require-hashes", "-r", str(LOCK), inputs=LOCK.read_bytes())
-    trusted = ("attestation", "enclave", "governance", "proto", "sealing")
-    loaded = import_all(run, python, unpacked, *(f"placet.{name}" for name in trusted))
-    assert [m for m in loaded if m.startswith(("placet.client", "placet.host"))] == []
+    python = environment("--no-deps", "--require-hashes", "-r", str(lock), inputs=lock.read_bytes())
+    loaded = import_all(run, python, unpacked, *TRUSTED, without=without)
+    assert "placet.enclave.worker.main" in loaded
+    strangers = ("placet.client", "placet.host", *([without] if without else []))
+    assert [m for m in loaded if m.startswith(strangers)] == []
 
 
 def test_placet_installs_beside_flwr(registry: None, run: Run, wheel: Path) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 
 COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 
-# Prints every module that an enclave may have loaded, with its file.
+# Prints every module that an enclave may have loaded, with its file. What serves models needs onnxruntime: another lock.
 _CLOSURE = """
 import importlib, json, pkgutil, sys
 import placet.enclave
 for found in pkgutil.walk_packages(placet.enclave.__path__, "placet.enclave."):
-    if not found.name.endswith("__main__"):
+    if not found.name.endswith("__main__") and "worker.inference" not in found.name:
         importlib.import_module(found.name)
 print(json.dumps({n: getattr(m, "__file__", None) for n, m in sys.modules.items()}))
 """
