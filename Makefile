@@ -87,19 +87,24 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
 
-# An enclave's list of files is that of its lock alone: a venv of its own, with the wheel and not this folder.
+# An enclave's list of files is that of its lock alone: a venv for each lock, with the wheel and not this folder.
 OUT ?= build/gramine/manifests
-gramine: build/gramine/venv/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed)
-	$(BIN)/python deploy/gramine/render.py --python build/gramine/venv/bin/python --out '$(OUT)' \
+gramine: build/gramine/venv/.installed build/gramine/venv-onnx/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed)
+	$(BIN)/python deploy/gramine/render.py --out '$(OUT)' --python build/gramine/venv/bin/python --onnx-python build/gramine/venv-onnx/bin/python \
 	  $(if $(PROGRAM),--program '$(PROGRAM)') $(if $(KEY),--key '$(KEY)') $(ARGS)
 
-build/gramine/venv/.installed: $(VENV)/.installed enclave/requirements.txt $(shell find attestation enclave governance proto sealing -name '*.py')
-	rm -rf build/lib build/bdist.* build/gramine/venv build/gramine/*.whl
-	$(PYTHON) -m venv build/gramine/venv
-	build/gramine/venv/bin/python $(PIP) install --no-deps --require-hashes -r enclave/requirements.txt
+build/gramine/.wheel: $(VENV)/.installed $(shell find attestation enclave governance proto sealing -name '*.py') $(wildcard enclave/requirements*.txt)
+	rm -rf build/lib build/bdist.* build/gramine/*.whl
 	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
-	build/gramine/venv/bin/python $(PIP) install --no-deps build/gramine/placet-*.whl
-	build/gramine/venv/bin/python $(PIP) uninstall --yes setuptools pip
+	touch $@
+
+# venv has requirements.txt, venv-onnx has requirements-onnx.txt.
+build/gramine/venv/.installed build/gramine/venv-onnx/.installed: build/gramine/.wheel
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) install --no-deps --require-hashes -r $(patsubst build/gramine/venv%,enclave/requirements%.txt,$(@D))
+	$(@D)/bin/python $(PIP) install --no-deps build/gramine/placet-*.whl
+	$(@D)/bin/python $(PIP) uninstall --yes setuptools pip
 	touch $@
 
 # What an earlier build left would be packed too.

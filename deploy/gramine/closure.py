@@ -48,8 +48,11 @@ NOT_NEEDED = (
     "/dev/",
 )
 
-# What a worker loads when it is launched for the proposal of a federation.
-FEDERATION = ("placet.enclave.worker.federation.round",)
+# What a worker loads when it is launched for a proposal and not for a program, by the proposal's action.
+TASKS = {
+    "federate": ("placet.enclave.worker.federation.round",),
+    "serve": ("placet.enclave.worker.inference.task", "onnxruntime"),
+}
 
 _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")
 
@@ -88,13 +91,20 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
     return Closure(interpreter, prefix, stdlib, tuple(sorted(files)), libraries)
 
 
-def modules_of(bundle: bytes) -> tuple[str, ...]:
-    """The modules that the sources of a program bundle import, but for those that it brings itself.
+def action_of(bundle: bytes) -> str:
+    """What a worker is launched for: "job" with a program; with a proposal, which is JSON, that proposal's action."""
+    if not bundle.startswith(b"{"):
+        return "job"
+    action = json.loads(bundle).get("action")
+    if action not in TASKS:
+        sys.exit(f"No worker is launched for a proposal whose action is {action!r}.")
+    return str(action)
 
-    The proposal of a federation brings none, and has the worker load what aggregates.
-    """
-    if bundle.startswith(b"{"):
-        return FEDERATION
+
+def modules_of(bundle: bytes) -> tuple[str, ...]:
+    """The modules that the sources of a program bundle import, but for those that it brings itself; a proposal's task."""
+    if (action := action_of(bundle)) != "job":
+        return TASKS[action]
     own: set[str] = set()
     found: set[str] = set()
     with tarfile.open(fileobj=io.BytesIO(bundle), mode="r:") as archive:

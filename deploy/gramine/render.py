@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders and checks the manifests of both enclaves; signs them where Gramine is installed.
+"""Renders and checks the manifests of the enclaves; signs them where Gramine is installed.
 
-    python deploy/gramine/render.py --python VENV/bin/python --out FOLDER [--program PATH] [--simulated] [--key PEM]
+    python deploy/gramine/render.py --python VENV/bin/python [--onnx-python VENV/bin/python] --out FOLDER
+        [--program PATH] [--simulated] [--key PEM]
 
 The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
-`--program` renders the worker of one program (what `placet propose` takes, a bundle, or a federation's proposal), with what that program imports; without it the program's digest is left zero,
+`--program` renders the worker of one program (what `placet propose` takes, a bundle, or the proposal of a federation or a service), with what that program imports; without it the program's digest is left zero,
 for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
 """
 
@@ -18,14 +19,23 @@ import sys
 from pathlib import Path
 
 from check import check_manifest
-from closure import ENVIRONMENT, FEDERATION, LIBC, OPTIONS, Closure, closure, modules_of
+from closure import (
+    ENVIRONMENT,
+    LIBC,
+    OPTIONS,
+    TASKS,
+    Closure,
+    action_of,
+    closure,
+    modules_of,
+)
 
 from placet.client.bundles import build_bundle
 
 HERE = Path(__file__).resolve().parent
 NO_PROGRAM = "0" * 64
-# Without a program; `federation` is the worker of a federation's proposal.
-NAMES = ("authority", "worker", "federation")
+# Without a program; what each is launched for. A worker that serves models has another lock, and so another interpreter.
+NAMES = {"authority": "", "worker": "job", "federation": "federate", "worker-onnx": "serve"}
 _SIGSTRUCT_BYTES = 1808
 _ENCLAVE_HASH = slice(960, 992)
 
@@ -82,7 +92,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    names = [_write(name, arguments) for name in (["worker"] if arguments.program else NAMES)]
+    wanted = ["worker"] if arguments.program else [n for n in NAMES if _python(NAMES[n], arguments)]
+    names = [_write(name, arguments) for name in wanted]
     if shutil.which("gramine-manifest") is None:
         print(
             f"The manifests in {out} are rendered and checked. They are not filled in and not signed: gramine-manifest is "
@@ -96,17 +107,26 @@ def main() -> int:
 
 def _write(name: str, arguments: argparse.Namespace) -> str:
     role = "authority" if name == "authority" else "worker"
-    modules: tuple[str, ...] = FEDERATION if name == "federation" else ()
-    program = NO_PROGRAM
+    action, program = NAMES[name], NO_PROGRAM
+    modules = TASKS.get(action, ())
     if arguments.program:
         bundle = _bundle(arguments.program)
-        modules, program = modules_of(bundle), hashlib.sha256(bundle).hexdigest()
+        action, modules = action_of(bundle), modules_of(bundle)
+        program = hashlib.sha256(bundle).hexdigest()
         name = f"{role}-{program}"
-    found = closure(arguments.python, role, modules)
+    python = _python(action, arguments)
+    if python is None:
+        sys.exit("The worker of a service needs the venv of its own lock: --onnx-python.")
+    found = closure(python, role, modules)
     text = render(role, found, program=program, simulated=arguments.simulated)
     (arguments.out / f"{name}.manifest.rendered").write_text(text)
     print(f"{name}: {len(found.all)} trusted files, {found.size / 2**20:.1f} MiB")
     return name
+
+
+def _python(action: str, arguments: argparse.Namespace) -> Path | None:
+    python: Path | None = arguments.onnx_python if action == "serve" else arguments.python
+    return python
 
 
 def _bundle(program: Path) -> bytes:
@@ -119,7 +139,7 @@ def _finish(path: Path, key: Path | None) -> None:
     """Let Gramine fill in the digests, and sign for SGX where a key is given; prints the measurement."""
     manifest = f"{path}.manifest"
     _run(["gramine-manifest", f"{manifest}.rendered", manifest])
-    if key is None or path.name in ("worker", "federation"):  # no program, so no measurement
+    if key is None or path.name in NAMES.keys() - {"authority"}:  # no program, so no measurement
         return
     if shutil.which("gramine-sgx-sign") is None:
         print("gramine-sgx-sign is missing: not signed.")
@@ -147,6 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Render, check and sign the Gramine manifests.")
     parser.add_argument(
         "--python", type=Path, required=True, help="of the venv that holds the enclave's lock"
+    )
+    parser.add_argument(
+        "--onnx-python",
+        type=Path,
+        help="of the venv that holds the lock of workers that serve models",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
     parser.add_argument("--program", type=Path, help="a program: render its worker alone")
