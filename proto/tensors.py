@@ -56,7 +56,9 @@ def packed_size(tensors: Sequence[Tensor]) -> int:
 
 def pack_into(buffer: bytearray | memoryview, offset: int, tensors: Sequence[Tensor]) -> int:
     """Write tensors at `offset`; returns where they end. Raises ValueError for what `unpack` would refuse."""
-    if not 0 < len(tensors) <= MAX_TENSORS or len({tensor.name for tensor in tensors}) != len(tensors):
+    if not 0 < len(tensors) <= MAX_TENSORS or len({tensor.name for tensor in tensors}) != len(
+        tensors
+    ):
         raise ValueError(f"1 to {MAX_TENSORS} tensors, each with a name of its own")
     buffer[offset] = len(tensors)
     offset += 1

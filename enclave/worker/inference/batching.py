@@ -5,35 +5,23 @@
     batcher.ask(Question("ada", content, until))        # raises what can be refused at once
     ...                                                 # deliver([(question, tensors or refusal), ...]), once a batch
 
-Rules: a batch starts as soon as the runtime is free; users take turns, one question a turn; what does not fit waits for the
-next batch at the head of the turn. All of it runs in one event loop and takes no lock, but for the runs that are long enough to be
-worth a thread.
+Rules: a batch starts as soon as the runtime is free; users take turns (waiting.py). All of it runs in one event loop and takes no lock;
+only the runs themselves are in a thread.
 """
 
 import asyncio
-import math
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from queue import SimpleQueue
+from typing import Final
 
+from placet.enclave.worker.inference.errors import DeadlinePassed, QueueFull
 from placet.enclave.worker.inference.model import Model
+from placet.enclave.worker.inference.questions import Question, Reader
+from placet.enclave.worker.inference.runs import Batch
+from placet.enclave.worker.inference.waiting import Waiting
 from placet.governance.documents.serving import Serve
 from placet.proto.tensors import Tensor
-
-
-@dataclass(slots=True, eq=False)
-class Question:
-    """What one user asks.
-
-    content: packed tensors (proto/tensors.py), in a buffer that is the batcher's from `ask` on, and wiped by it, also where `ask`
-    raises. until: by the event loop's clock, when it has to be in a batch. context: the caller's own. rows: set by `ask`.
-    """
-
-    user: str
-    content: bytearray
-    until: float = math.inf
-    context: Any = None
-    rows: int = field(default=0, init=False)
 
 
 class Later:
@@ -41,17 +29,34 @@ class Later:
 
 
 LATER: Final = Later()
+Delivered = tuple[Question, tuple[Tensor, ...] | Exception]
 
 # Called as a question would enter a batch; None charges its rows. It must not raise.
 Admit = Callable[[Question], None | Later | Exception]
 # Called once a batch. The tensors lie in memory that is wiped when it returns.
-Deliver = Callable[[Sequence[tuple[Question, tuple[Tensor, ...] | Exception]]], None]
+Deliver = Callable[[Sequence[Delivered]], None]
+
+_SMOOTHING: Final = 0.1  # of the measured seconds a row
+_MIN_RETRY_MS, _MAX_RETRY_MS = 10, 30_000
 
 
 class Batcher:
     """Takes questions, gives answers; every question that `ask` took is delivered exactly once unless it is cancelled."""
 
-    def __init__(self, model: Model, terms: Serve, admit: Admit, deliver: Deliver) -> None: ...
+    def __init__(self, model: Model, terms: Serve, admit: Admit, deliver: Deliver) -> None:
+        self._model = model
+        self._reader = Reader(model, terms)
+        self._batch_rows = terms.batch_rows
+        self._admit = admit
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._waiting = Waiting()
+        self._under_way: Batch | None = None
+        self._turn_comes = False
+        self._row_seconds = 0.0
+        self._closed: asyncio.Future[None] | None = None
+        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="runtime", daemon=True).start()
 
     def ask(self, question: Question) -> None:
         """Take a question; never waits.
@@ -59,12 +64,122 @@ class Batcher:
         Raises `TensorsMalformed`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and `QueueFull` (in the clear, with
         `retry_ms`). Delivered later: the answer, `DeadlinePassed`, `ModelFailed`, what `admit` refuses with.
         """
+        try:
+            if self._closed is not None or self._waiting.full(question):
+                raise self._queue_full()
+            self._reader.read(question)
+        except BaseException:
+            question.wipe()
+            raise
+        self._waiting.add(question)
+        self._call_turn()
 
     def cancel(self, question: Question) -> None:
         """Nobody waits for it any more: nothing is delivered for it. Of a question that was delivered: nothing happens."""
+        question.wanted = False
+        if self._waiting.remove(question):
+            question.wipe()
 
     def wake(self, user: str) -> None:
         """Ask `admit` again about a user for whom it said LATER."""
+        self._waiting.unpark(user)
+        self._call_turn()
 
     async def close(self) -> None:
         """Forget and wipe all that waits, and wait for the run under way, whose answers nobody gets."""
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+            for question in self._waiting.clear():
+                question.wipe()
+            if self._under_way is None:
+                self._closed.set_result(None)
+            self._batches.put(None)
+        await asyncio.shield(self._closed)
+
+    def _call_turn(self) -> None:
+        """Once for all questions that came in one message."""
+        if self._under_way is None and not self._turn_comes:
+            self._turn_comes = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_comes = False
+        if self._closed is None and self._under_way is None:
+            refused = self._start()
+            if refused:
+                self._deliver(refused)
+
+    def _start(self) -> list[Delivered]:
+        """Start the next batch if there is one; returns what was refused instead of entering it."""
+        batch: list[Question] = []
+        refused: list[Delivered] = []
+        now = self._loop.time()
+        rows = 0
+
+        def fits(question: Question) -> bool:
+            if not batch or question.until < now:
+                return True
+            return question.company == batch[0].company and rows + question.rows <= self._batch_rows
+
+        def accept(question: Question) -> bool:
+            nonlocal rows
+            refusal = _late() if question.until < now else self._admit(question)
+            if isinstance(refusal, Later):
+                self._waiting.park(question.user)
+                return False
+            if refusal is None:
+                batch.append(question)
+                rows += question.rows
+            else:
+                question.wipe()
+                refused.append((question, refusal))
+            return True
+
+        self._waiting.take(accept, fits)
+        if batch:
+            self._under_way = Batch(self._model, batch)
+            self._batches.put(self._under_way)
+        return refused
+
+    def _run(self) -> None:
+        """The runtime's thread."""
+        while (batch := self._batches.get()) is not None:
+            batch.run()
+            try:
+                self._loop.call_soon_threadsafe(self._done, batch)
+            except RuntimeError:  # the loop was closed, and with it whoever waited
+                batch.wipe()
+
+    def _done(self, batch: Batch) -> None:
+        self._under_way = None
+        seconds = batch.seconds / batch.rows
+        self._row_seconds += _SMOOTHING * (seconds - self._row_seconds)
+        try:
+            if self._closed is not None:
+                self._closed.set_result(None)
+                return
+            # First the next one, so that the runtime does not wait while answers are sealed.
+            delivered = self._start()
+            for question, answer in zip(batch.questions, batch.answers, strict=True):
+                if question.wanted:
+                    delivered.append((question, answer))
+            self._deliver(delivered)
+        finally:
+            batch.wipe()
+
+    def _queue_full(self) -> QueueFull:
+        """After half of what waits, there is room again."""
+        milliseconds = int(500 * self._waiting.rows * self._row_seconds)
+        return QueueFull(
+            "The worker has more questions than it keeps. Ask again later.",
+            claim="waiting",
+            actual=f"{self._waiting.questions} questions",
+            retry_ms=str(min(max(milliseconds, _MIN_RETRY_MS), _MAX_RETRY_MS)),
+        )
+
+
+def _late() -> DeadlinePassed:
+    return DeadlinePassed(
+        "The question did not get into a batch in time. Give it longer, or ask again later.",
+        claim="wait_ms",
+    )

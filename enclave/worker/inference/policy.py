@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users see of the outputs of a model. docs/inference.md says what that does and does not prevent."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from placet.enclave.worker.inference.modelfile import invalid
+from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+
+# From here on a float64 has no decimals to round.
+_WHOLE = 2.0**52
+
+
+def shown_field(shown: Shown, field: Field) -> Field:
+    """The output as users see it. Raises ModelInvalid where the policy makes no sense for it."""
+    floating = field.dtype.startswith("float")
+    if isinstance(shown, Rounded) and not floating:
+        raise invalid("answers." + field.name, "floats, which can be rounded", field.dtype)
+    if isinstance(shown, TopClass):
+        # Of one dimension it would be the largest of the rows.
+        if len(field.shape) < 2 or field.dtype == "bool":
+            expected, actual = "numbers of each class on the last axis", _described(field)
+            raise invalid("answers." + field.name, expected, actual)
+        return replace(field, dtype="int64", shape=field.shape[:-1])
+    return field
+
+
+def show(shown: Shown, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What users see of an output: `output` itself only where it is shown as it is."""
+    match shown:
+        case Raw():
+            return output
+        case Rounded():
+            return _rounded(output, shown.decimals)
+        case TopClass():
+            return np.argmax(output, axis=-1).astype(np.int64, copy=False)
+
+
+def _rounded(output: npt.NDArray[Any], decimals: int) -> npt.NDArray[Any]:
+    wide = output.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = np.where(np.abs(wide) < _WHOLE, np.round(wide, decimals), wide)
+    # Adding zero makes -0.0 to 0.0: it would tell the sign of what was rounded away.
+    return (near + 0.0).astype(output.dtype)
+
+
+def _described(field: Field) -> str:
+    return f"{field.dtype} of rank {len(field.shape)}"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model does with rows, found out by asking it random ones.
+
+Rows can be run together if each gets the same answer in company and alone, whatever its place. A model that mixes rows (a mean over
+the batch, quantisation by the largest value of the batch) does not, and is run question by question. This says nothing of
+a model that was made to mix rows only now and then: its author is whom the council approved. Where that is not enough, the
+terms can keep users apart.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from placet.enclave.worker.inference.modelfile import invalid
+from placet.governance.documents.serving import Field
+
+Array = npt.NDArray[Any]
+Compute = Callable[[Mapping[str, Array]], Sequence[Array]]
+
+_ROWS: Final = 8
+# What free dimensions besides that of the rows are tried with, until the model runs.
+_LENGTHS: Final = (8, 1, 32, 224)
+# The same sums in another order: so much of the largest value may differ. Whole numbers may not.
+_TOLERANCE: Final = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-10}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """batchable: whether rows are independent. shapes: of the outputs, for one row."""
+
+    batchable: bool
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def probe(compute: Compute, inputs: Sequence[Field]) -> Probe:
+    """Run the model. Raises ModelInvalid if it runs on nothing that is tried, MemoryError."""
+    free = rows_are_free(inputs)
+    for length in _LENGTHS:
+        feeds = _random(inputs, _ROWS, length)
+        first = {name: array[:1] for name, array in feeds.items()} if free else feeds
+        try:
+            alone = compute(first)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S112 - the runtime's classes have no common base
+            continue
+        shapes = tuple(output.shape for output in alone)
+        return Probe(free and _independent(compute, feeds), shapes)
+    raise invalid("model", "one that runs", "it fails on every probe")
+
+
+def rows_are_free(inputs: Sequence[Field]) -> bool:
+    """Whether each input can have any number of rows."""
+    return all(field.shape and not field.shape[0] for field in inputs)
+
+
+def _independent(compute: Compute, feeds: Mapping[str, Array]) -> bool:
+    try:
+        together = compute(feeds)
+        turned = compute({name: np.roll(array, 1, axis=0) for name, array in feeds.items()})
+        alone = [
+            compute({name: array[row : row + 1] for name, array in feeds.items()})
+            for row in range(_ROWS)
+        ]
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the runtime's classes have no common base
+        return False
+    return all(
+        joined.ndim > 0
+        and joined.shape[0] == _ROWS
+        and _agree(joined, np.roll(turned[place], -1, axis=0))
+        and all(_agree(joined[row : row + 1], alone[row][place]) for row in range(_ROWS))
+        for place, joined in enumerate(together)
+    )
+
+
+def _agree(one: Array, other: Array) -> bool:
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    scale = float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one)))
+    tolerance = _TOLERANCE[one.dtype.name] * scale
+    return bool(np.allclose(one, other, rtol=0.0, atol=tolerance, equal_nan=True))
+
+
+def _random(inputs: Sequence[Field], rows: int, length: int) -> dict[str, Array]:
+    """Floats around 0 of size 1; whole numbers 0 and 1, which are few enough to be ids and masks."""
+    random = np.random.default_rng()
+    feeds: dict[str, Array] = {}
+    for field in inputs:
+        first, rest = field.shape[:1], field.shape[1:]
+        shape = (*(size or rows for size in first), *(size or length for size in rest))
+        if field.dtype.startswith("float"):
+            feeds[field.name] = random.standard_normal(shape).astype(field.dtype)
+        else:
+            feeds[field.name] = random.integers(0, 2, shape).astype(field.dtype)
+    return feeds
