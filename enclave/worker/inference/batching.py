@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final
 
-from placet.enclave.worker.inference.errors import DeadlinePassed, QueueFull
+from placet.enclave.worker.inference.errors import DeadlinePassed, ModelFailed, QueueFull
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.questions import Question, Reader
 from placet.enclave.worker.inference.runs import Batch
@@ -54,6 +54,8 @@ class Batcher:
         self._under_way: Batch | None = None
         self._turn_comes = False
         self._row_seconds = 0.0
+        # Users whose last question failed: theirs are run apart, or they would cost everybody the batch again and again.
+        self._failing: set[str] = set()
         self._closed: asyncio.Future[None] | None = None
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         threading.Thread(target=self._run, name="runtime", daemon=True).start()
@@ -141,6 +143,9 @@ class Batcher:
             self._batches.put(self._under_way)
         return refused
 
+    def _may_share(self, one: str, other: str) -> bool:
+        return one == other or not (one in self._failing or other in self._failing)
+
     def _run(self) -> None:
         """The runtime's thread."""
         while (batch := self._batches.get()) is not None:
@@ -158,6 +163,7 @@ class Batcher:
             if self._closed is not None:
                 self._closed.set_result(None)
                 return
+            self._note_failures(batch)
             # First the next one, so that the runtime does not wait while answers are sealed.
             delivered = self._start()
             for question, answer in zip(batch.questions, batch.answers, strict=True):
@@ -166,6 +172,13 @@ class Batcher:
             self._deliver(delivered)
         finally:
             batch.wipe()
+
+    def _note_failures(self, batch: Batch) -> None:
+        for question, answer in zip(batch.questions, batch.answers, strict=True):
+            if isinstance(answer, ModelFailed):
+                self._failing.add(question.user)
+            else:
+                self._failing.discard(question.user)
 
     def _queue_full(self) -> QueueFull:
         """After half of what waits, there is room again."""

@@ -10,7 +10,6 @@ import resource
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args
 
-import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
@@ -79,7 +78,7 @@ class Model:
         return self._session.run(self._names, feeds, self._options)
 
 
-def load_model(data: bytearray, answers: Mapping[str, Shown]) -> Model:
+def load_model(data: bytearray | memoryview, answers: Mapping[str, Shown]) -> Model:
     """Load an ONNX file, and run it on probes. `data` is wiped, also where it is refused.
 
     Raises ModelInvalid, ModelTooLarge.
@@ -96,7 +95,7 @@ def load_model(data: bytearray, answers: Mapping[str, Shown]) -> Model:
         raise _too_large(len(data)) from None
 
 
-def _session(data: bytearray) -> ort.InferenceSession:
+def _session(data: bytearray | memoryview) -> ort.InferenceSession:
     ort.set_default_logger_severity(_FATAL)
     try:
         # Without the fallback, which prints what it falls back from.

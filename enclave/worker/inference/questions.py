@@ -28,7 +28,7 @@ class Question:
     """
 
     user: str
-    content: bytearray
+    content: bytearray | memoryview
     until: float = math.inf
     context: Any = None
     rows: int = field(default=0, init=False)

@@ -29,15 +29,8 @@ class Batch:
         self.seconds = 0.0
         self.answers: list[Answer] = []
         self._model = model
-        self._feeds = {
-            field.name: np.concatenate(parts) if parts[0].ndim else parts[0].copy()
-            for field, parts in zip(
-                model.inputs, zip(*(question.arrays for question in questions)), strict=True
-            )
-        }
+        self._feeds: dict[str, Array] = {}
         self._outputs: list[Array] = []
-        for question in questions:
-            question.wipe()
 
     def run(self) -> None:
         """Fill `answers`, one a question. It can run in any thread, and raises nothing.
@@ -45,8 +38,8 @@ class Batch:
         Where the batch fails, each question is run by itself: only whose own question fails gets to know of it.
         """
         start = time.perf_counter()
-        self.answers = self._answers(0, self.rows, self.questions)
-        if len(self.questions) > 1 and isinstance(self.answers[0], ModelFailed):
+        self.answers = self._join() or self._answers(0, self.rows, self.questions)
+        if len(self.questions) > 1 and self._feeds and isinstance(self.answers[0], ModelFailed):
             self.answers, first = [], 0
             for question in self.questions:
                 last = first + question.rows
@@ -61,6 +54,21 @@ class Batch:
         self.answers = []
         for output in self._outputs:
             output.fill(0)
+
+    def _join(self) -> list[Answer]:
+        """Copy the questions together, and wipe them; returns refusals if there is no memory for it."""
+        try:
+            for place, field in enumerate(self._model.inputs):
+                parts = [question.arrays[place] for question in self.questions]
+                self._feeds[field.name] = (
+                    np.concatenate(parts) if parts[0].ndim else parts[0].copy()
+                )
+        except MemoryError:
+            return [_failed() for _ in self.questions]
+        finally:
+            for question in self.questions:
+                question.wipe()
+        return []
 
     def _answers(self, first: int, last: int, questions: Sequence[Question]) -> list[Answer]:
         """Run the rows from `first` to `last`, which are those of `questions`."""
