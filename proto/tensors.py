@@ -112,6 +112,9 @@ def _unpack_tensor(view: memoryview, offset: int) -> tuple[Tensor, int]:
     (length,) = struct.unpack_from(">H", view, offset)
     if not 0 < length <= MAX_NAME:
         raise _malformed("name", f"1 to {MAX_NAME} bytes", str(length))
+    raw: bytes
+    code: int
+    rank: int
     raw, code, rank = struct.unpack_from(f">{length}sBB", view, offset + 2)
     try:
         name = raw.decode()

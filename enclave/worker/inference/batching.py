@@ -91,8 +91,8 @@ class Batcher:
         """Forget and wipe all that waits, and wait for the run under way, whose answers nobody gets."""
         if self._closed is None:
             self._closed = self._loop.create_future()
-            for question in self._waiting.clear():
-                question.wipe()
+            for question in self._waiting.every():
+                self.cancel(question)
             if self._under_way is None:
                 self._closed.set_result(None)
             self._batches.put(None)

@@ -40,7 +40,7 @@ _Name = tuple[str, str]
 def check_model_file(data: bytearray | memoryview) -> None:
     """Raises ModelInvalid unless the file can be given to the runtime."""
     view = memoryview(data)
-    if view[4:8] == _ORT_MAGIC:
+    if bytes(view[4:8]) == _ORT_MAGIC:
         raise invalid("file", "an ONNX model", "a file in the runtime's own format")
     used: dict[str, set[_Name]] = {"node": set(), "function": set()}
     # A stack instead of recursion, so that no file can be too deep for the interpreter.
@@ -92,7 +92,7 @@ def _look_into(
 
 
 def _check_operators(nodes: set[_Name], functions: set[_Name]) -> None:
-    foreign = {domain for domain, name in nodes - functions if domain not in _STANDARD}
+    foreign = {domain for domain, _ in nodes - functions if domain not in _STANDARD}
     if foreign:
         raise invalid(
             "operators", "those of ai.onnx and ai.onnx.ml", f"{len(foreign)} other domains"

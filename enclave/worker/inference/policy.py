@@ -44,7 +44,8 @@ def _rounded(output: npt.NDArray[Any], decimals: int) -> npt.NDArray[Any]:
     with np.errstate(over="ignore", invalid="ignore"):
         near = np.where(np.abs(wide) < _WHOLE, np.round(wide, decimals), wide)
     # Adding zero makes -0.0 to 0.0: it would tell the sign of what was rounded away.
-    return (near + 0.0).astype(output.dtype)
+    rounded: npt.NDArray[Any] = (near + 0.0).astype(output.dtype)
+    return rounded
 
 
 def _described(field: Field) -> str:

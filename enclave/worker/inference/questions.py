@@ -85,7 +85,7 @@ class Reader:
                 raise _invalid(field.name, "elements", "an empty tensor")
             if declared and found != declared:
                 raise _invalid(field.name, _text(field.shape), _text(tensor.shape))
-        array = np.frombuffer(tensor.data, "<" + np.dtype(field.dtype).str[1:])
+        array: Array = np.frombuffer(tensor.data, np.dtype(field.dtype).newbyteorder("<"))
         if field.dtype == "bool":
             if array.view(np.uint8).max() > 1:
                 raise _invalid(field.name, "0 or 1", "other bytes")

@@ -7,7 +7,7 @@ by one batch, not by a thousand questions.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from placet.enclave.worker.inference.questions import Question
@@ -88,11 +88,9 @@ class Waiting:
                     self._left(queue, question)
                     progress = True
 
-    def clear(self) -> Iterator[Question]:
-        """Take all of them out."""
-        for queue in self._queues.values():
-            yield from queue.questions
-        self.__init__()
+    def every(self) -> list[Question]:
+        """All of them."""
+        return [question for queue in self._queues.values() for question in queue.questions]
 
     def _left(self, queue: _Queue, question: Question) -> None:
         self._count(queue, question, -1)

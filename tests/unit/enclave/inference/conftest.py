@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small models, and questions to them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from placet.enclave.worker.inference.model import Model, load_model
+from placet.governance.documents.serving import Raw, Serve, Shown
+from placet.proto.tensors import Tensor, pack
+
+Array = NDArray[Any]
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+FEATURES, CLASSES, WORDS = 16, 4, 10
+
+RANDOM = np.random.default_rng(5)
+WEIGHTS = {
+    "w1": RANDOM.standard_normal((FEATURES, 32)).astype(np.float32),
+    "w2": RANDOM.standard_normal((32, CLASSES)).astype(np.float32),
+    "table": RANDOM.standard_normal((WORDS, FEATURES)).astype(np.float32),
+}
+
+
+def build(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, tuple[int, Sequence[int | str]]],
+    outputs: Mapping[str, tuple[int, Sequence[int | str] | None]],
+    weights: Sequence[str] = (),
+    **more: Any,
+) -> onnx.ModelProto:
+    """A model of these nodes; ports by name: element type and shape."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, *port) for name, port in inputs.items()],
+        [helper.make_tensor_value_info(name, *port) for name, port in outputs.items()],
+        [numpy_helper.from_array(WEIGHTS[name], name) for name in weights],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)
+
+
+def mlp() -> onnx.ModelProto:
+    """A perceptron: x of shape (rows, FEATURES) to probabilities and the label of each row."""
+    node = helper.make_node
+    return build(
+        [
+            node("MatMul", ["x", "w1"], ["h"]),
+            node("Relu", ["h"], ["r"]),
+            node("MatMul", ["r", "w2"], ["z"]),
+            node("Softmax", ["z"], ["p"], axis=-1),
+            node("ArgMax", ["z"], ["label"], axis=-1, keepdims=0),
+        ],
+        {"x": (FLOAT, ["n", FEATURES])},
+        {"p": (FLOAT, ["n", CLASSES]), "label": (INT64, ["n"])},
+        ["w1", "w2"],
+    )
+
+
+def words() -> onnx.ModelProto:
+    """The mean of the embeddings of `ids`, shape (rows, words); an id that is no word makes the runtime fail."""
+    node = helper.make_node
+    return build(
+        [
+            node("Gather", ["table", "ids"], ["e"]),
+            node("ReduceMean", ["e"], ["mean"], axes=[1], keepdims=0),
+        ],
+        {"ids": (INT64, ["n", "length"])},
+        {"mean": (FLOAT, ["n", FEATURES])},
+        ["table"],
+    )
+
+
+def forward(x: Array) -> Array:
+    """What `mlp` computes, in float64."""
+    z = np.maximum(x.astype(np.float64) @ WEIGHTS["w1"], 0.0) @ WEIGHTS["w2"]
+    powers = np.exp(z - z.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def load(model: onnx.ModelProto, answers: Mapping[str, Shown] | None = None) -> Model:
+    """The model, every output of it shown raw unless said otherwise."""
+    shown = answers or {port.name: Raw("raw") for port in model.graph.output}
+    return load_model(bytearray(model.SerializeToString()), shown)
+
+
+def packed(**arrays: Array) -> bytearray:
+    """Arrays as the content of a question."""
+    return pack(
+        [
+            Tensor(name, array.dtype.name, array.shape, memoryview(array.tobytes()))
+            for name, array in arrays.items()
+        ]
+    )
+
+
+def unpacked(tensors: Sequence[Tensor]) -> dict[str, Array]:
+    """Copies of what tensors hold."""
+    return {
+        tensor.name: np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape).copy()
+        for tensor in tensors
+    }
+
+
+class Terms:
+    """Those of a service that the worker's part reads."""
+
+    not_finite = "refuse"
+    largest_request = 100
+    batch = "shared"
+    batch_rows = 64
+
+    def __init__(self, **changed: Any) -> None:
+        self.__dict__.update(changed)
+
+
+def terms(**changed: Any) -> Serve:
+    return Terms(**changed)  # type: ignore[return-value]
+
+
+class Kit:
+    """What tests take from here: under --import-mode=importlib this file cannot be imported."""
+
+    def __init__(self) -> None:
+        self.build, self.mlp, self.words, self.forward = build, mlp, words, forward
+        self.load, self.packed, self.unpacked, self.terms = load, packed, unpacked, terms
+        self.features, self.classes, self.words_known = FEATURES, CLASSES, WORDS
+
+
+@pytest.fixture(scope="session")
+def kit() -> Kit:
+    return Kit()

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which models are served, how they are run, and which are refused before the runtime sees them."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from placet.enclave.worker.inference.errors import ModelInvalid
+from placet.enclave.worker.inference.model import load_model
+from placet.enclave.worker.inference.modelfile import check_model_file
+from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+RAW: Mapping[str, Shown] = {"y": Raw("raw")}
+X: Any = {"x": (FLOAT, ["n", 3])}
+Y: Any = {"y": (FLOAT, ["n", 3])}
+node = helper.make_node
+
+
+def test_it_computes_what_the_file_says(kit: Any) -> None:
+    """Same numbers as the same layers in float64, and the ports that it declares."""
+    model = kit.load(kit.mlp())
+    x = np.random.default_rng(1).standard_normal((5, kit.features)).astype(np.float32)
+    probabilities, label = model.run({"x": x})
+    np.testing.assert_allclose(probabilities, kit.forward(x), atol=1e-5)
+    np.testing.assert_array_equal(label, kit.forward(x).argmax(-1))
+    assert model.inputs == (Field("x", "float32", (0, kit.features)),)
+    assert model.answers == (
+        Field("p", "float32", (0, kit.classes)),
+        Field("label", "int64", (0,)),
+    )
+    assert model.batchable
+
+
+def test_the_file_is_wiped(kit: Any) -> None:
+    good, bad = bytearray(kit.mlp().SerializeToString()), bytearray(b"no model at all")
+    load_model(good, {"p": Raw("raw")})
+    with pytest.raises(ModelInvalid):
+        load_model(bad, {"p": Raw("raw")})
+    assert not any(good) and not any(bad)
+
+
+def _mean_over_rows(kit: Any) -> onnx.ModelProto:
+    nodes = [node("ReduceMean", ["x"], ["m"], axes=[0]), node("Sub", ["x", "m"], ["y"])]
+    return kit.build(nodes, X, Y)
+
+
+def _quantised_by_the_batch(kit: Any) -> onnx.ModelProto:
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    return kit.build(nodes, X, Y)
+
+
+def _rows_in_order(kit: Any) -> onnx.ModelProto:
+    return kit.build([node("ReduceSum", ["x"], ["y"], keepdims=0)], X, {"y": (FLOAT, [])})
+
+
+@pytest.mark.parametrize("build", [_mean_over_rows, _quantised_by_the_batch, _rows_in_order])
+def test_rows_that_depend_on_each_other_are_found(
+    kit: Any, build: Callable[[Any], onnx.ModelProto]
+) -> None:
+    """Such models are served, question by question."""
+    model = kit.load(build(kit))
+    assert not model.batchable
+    assert model.run({"x": np.ones((2, 3), np.float32)})
+
+
+def test_a_fixed_number_of_rows_is_served_unbatched(kit: Any) -> None:
+    model = kit.load(
+        kit.build([node("Relu", ["x"], ["y"])], {"x": (FLOAT, [2, 3])}, {"y": (FLOAT, [2, 3])})
+    )
+    assert not model.batchable and model.inputs[0].shape == (2, 3)
+
+
+def test_local_functions_of_standard_operators_are_served(kit: Any) -> None:
+    function = helper.make_function(
+        "ours",
+        "Twice",
+        ["a"],
+        ["b"],
+        [node("Add", ["a", "a"], ["b"])],
+        [helper.make_opsetid("", 17)],
+    )
+    model = kit.build([node("Twice", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+    model.opset_import.append(helper.make_opsetid("ours", 1))
+    (answer,) = kit.load(model).run({"x": np.ones((1, 3), np.float32)})
+    np.testing.assert_array_equal(answer, np.full((1, 3), 2.0))
+
+
+def _external(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    return tensor
+
+
+def _weight(name: str) -> onnx.TensorProto:
+    return helper.make_tensor(name, FLOAT, [3], [1.0, 2.0, 3.0])
+
+
+def _branch(inner: onnx.NodeProto, *tensors: onnx.TensorProto) -> onnx.NodeProto:
+    """A node that holds a subgraph of `inner`."""
+    out = [helper.make_tensor_value_info("o", FLOAT, None)]
+    graph = helper.make_graph([inner], "branch", [], out, list(tensors))
+    return node("If", ["c"], ["y"], then_branch=graph, else_branch=graph)
+
+
+def _external_initializer(kit: Any) -> onnx.ModelProto:
+    model = kit.build([node("Add", ["x", "w"], ["y"])], X, Y)
+    model.graph.initializer.append(_external(_weight("w")))
+    return model
+
+
+def _external_without_location(kit: Any) -> onnx.ModelProto:
+    model = _external_initializer(kit)
+    model.graph.initializer[0].ClearField("data_location")
+    return model
+
+
+def _external_constant(kit: Any) -> onnx.ModelProto:
+    constant = node("Constant", [], ["w"], value=_external(_weight("v")))
+    return kit.build([constant, node("Add", ["x", "w"], ["y"])], X, Y)
+
+
+def _external_in_subgraph(kit: Any) -> onnx.ModelProto:
+    branch = _branch(node("Identity", ["w"], ["o"]), _external(_weight("w")))
+    return kit.build([branch], X, Y)
+
+
+def _external_in_function(kit: Any) -> onnx.ModelProto:
+    constant = node("Constant", [], ["b"], value=_external(_weight("v")))
+    function = helper.make_function(
+        "ours", "F", ["a"], ["b"], [constant], [helper.make_opsetid("", 17)]
+    )
+    return kit.build([node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+
+
+def _external_sparse(kit: Any) -> onnx.ModelProto:
+    model = kit.build([node("Add", ["x", "w"], ["y"])], X, Y)
+    sparse = model.graph.sparse_initializer.add()
+    sparse.values.CopyFrom(_external(_weight("w")))
+    return model
+
+
+def _custom_operator(kit: Any) -> onnx.ModelProto:
+    return kit.build([node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y)
+
+
+def _custom_in_subgraph(kit: Any) -> onnx.ModelProto:
+    return kit.build([_branch(node("Own", ["x"], ["o"], domain="ours"))], X, Y)
+
+
+def _custom_in_function(kit: Any) -> onnx.ModelProto:
+    function = helper.make_function(
+        "ours", "F", ["a"], ["b"], [node("Own", ["a"], ["b"], domain="theirs")], []
+    )
+    return kit.build([node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+
+
+def _no_such_operator(kit: Any) -> onnx.ModelProto:
+    return kit.build([node("NoSuchOperator", ["x"], ["y"])], X, Y)
+
+
+def _text_input(kit: Any) -> onnx.ModelProto:
+    ports = {"x": (TensorProto.STRING, ["n"])}
+    return kit.build([node("Identity", ["x"], ["y"])], ports, {"y": (TensorProto.STRING, ["n"])})
+
+
+def _text_output(kit: Any) -> onnx.ModelProto:
+    cast = node("Cast", ["x"], ["y"], to=TensorProto.STRING)
+    return kit.build([cast], X, {"y": (TensorProto.STRING, ["n", 3])})
+
+
+def _no_input(kit: Any) -> onnx.ModelProto:
+    constant = node("Constant", [], ["y"], value=_weight("v"))
+    return kit.build([constant], {}, {"y": (FLOAT, [3])})
+
+
+def _other_output(kit: Any) -> onnx.ModelProto:
+    return kit.build([node("Relu", ["x"], ["z"])], X, {"z": (FLOAT, ["n", 3])})
+
+
+def _never_runs(kit: Any) -> onnx.ModelProto:
+    shape = helper.make_tensor("s", INT64, [1], [7])
+    nodes = [node("Constant", [], ["s"], value=shape), node("Reshape", ["x", "s"], ["y"])]
+    return kit.build(nodes, X, {"y": (FLOAT, [7])})
+
+
+REFUSED = {
+    _external_initializer: "external data",
+    _external_without_location: "external data",
+    _external_constant: "external data",
+    _external_in_subgraph: "external data",
+    _external_in_function: "external data",
+    _external_sparse: "external data",
+    _custom_operator: "operators",
+    _custom_in_subgraph: "operators",
+    _custom_in_function: "operators",
+    _no_such_operator: "file",
+    _text_input: "inputs.x",
+    _text_output: "outputs.y",
+    _no_input: "inputs",
+    _other_output: "answers.y",
+    _never_runs: "model",
+}
+
+
+@pytest.mark.parametrize("build", REFUSED, ids=lambda build: build.__name__[1:])
+def test_models_that_are_not_served(
+    kit: Any, build: Callable[[Any], onnx.ModelProto], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By a claim that says what is wrong, and without a word on the terminal."""
+    with pytest.raises(ModelInvalid) as refused:
+        load_model(bytearray(build(kit).SerializeToString()), RAW)
+    assert refused.value.details["claim"] == REFUSED[build]
+    assert capfd.readouterr() == ("", "")
+
+
+def _deep() -> bytes:
+    graph = b""
+    for _ in range(40):  # a graph in an attribute in a node in a graph, three levels each
+        for tag in (0x0A, 0x2A, 0x32):
+            size = len(graph)
+            length = bytes([size & 0x7F | 0x80, size >> 7]) if size > 127 else bytes([size])
+            graph = bytes([tag]) + length + graph
+    size = len(graph)
+    return b"\x3a" + bytes([size & 0x7F | 0x80, size >> 7]) + graph
+
+
+FILES = {
+    "empty": b"",
+    "text": b"this is no model",
+    "group": b"\x0b\x0c",
+    "endless number": b"\x08" + b"\xff" * 11,
+    "longer than the file": b"\x3a\x7f",
+    "graph that is a number": b"\x38\x01",
+    "no graph": b"\x08\x08",
+    "runtime's own format": b"\x18\x00\x00\x00ORTM" + bytes(64),
+    "too deep": _deep(),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_are_no_models(name: str) -> None:
+    with pytest.raises(ModelInvalid) as refused:
+        load_model(bytearray(FILES[name]), RAW)
+    assert refused.value.details["claim"] == "file"
+
+
+def test_a_file_that_was_cut_off_or_changed_is_refused_or_computes(kit: Any) -> None:
+    """Whatever a single byte does, nothing else is raised by what reads the file first."""
+    data = kit.mlp().SerializeToString()
+    for place in range(0, len(data), 7):
+        for changed in (data[:place], data[:place] + b"\xff" + data[place + 1 :]):
+            try:
+                check_model_file(changed)
+            except ModelInvalid:
+                continue
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ("label", Rounded("rounded", 2)),
+        ("label", TopClass("top-class")),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(kit: Any, output: str, shown: Shown) -> None:
+    with pytest.raises(ModelInvalid) as refused:
+        kit.load(kit.mlp(), {output: shown})
+    assert refused.value.details["claim"] == f"answers.{output}"
+
+
+_LARGE = """
+import resource
+import onnx
+from onnx import helper, numpy_helper
+import numpy as np
+from placet.enclave.worker.inference.errors import ModelTooLarge
+from placet.enclave.worker.inference.model import load_model
+from placet.governance.documents.serving import Raw
+
+weights = numpy_helper.from_array(np.ones((4000, 4000), np.float32), "w")
+port = helper.make_tensor_value_info
+graph = helper.make_graph(
+    [helper.make_node("MatMul", ["x", "w"], ["y"])], "large",
+    [port("x", 1, ["n", 4000])], [port("y", 1, ["n", 4000])], [weights],
+)
+data = bytearray(helper.make_model(graph, ir_version=8).SerializeToString())
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + {room} * len(data),) * 2)
+try:
+    load_model(data, {{"y": Raw("raw")}})
+except ModelTooLarge as refused:
+    print(refused.reason, any(data))
+"""
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_a_model_that_does_not_fit_is_refused(room: int) -> None:
+    """In a process of its own, because only there the limit can be set."""
+    ran = subprocess.run(
+        [sys.executable, "-c", _LARGE.format(room=room)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("MODEL_TOO_LARGE False\n", "")
