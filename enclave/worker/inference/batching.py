@@ -121,7 +121,11 @@ class Batcher:
         def fits(question: Question) -> bool:
             if not batch or question.until < now:
                 return True
-            return question.company == batch[0].company and rows + question.rows <= self._batch_rows
+            return (
+                question.company == batch[0].company
+                and rows + question.rows <= self._batch_rows
+                and self._may_share(question.user, batch[0].user)
+            )
 
         def accept(question: Question) -> bool:
             nonlocal rows

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users see of outputs."""
+
+import numpy as np
+import pytest
+
+from placet.enclave.worker.inference.errors import ModelInvalid
+from placet.enclave.worker.inference.policy import show, shown_field
+from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+
+SCORES = np.array([[0.125, 0.5, 0.375], [0.4, 0.4, 0.2]], np.float32)
+
+
+def test_raw_is_the_output_itself() -> None:
+    assert show(Raw("raw"), SCORES) is SCORES
+
+
+def test_the_top_class_is_the_first_of_equals() -> None:
+    shown = show(TopClass("top-class"), SCORES)
+    assert shown.dtype == np.int64
+    np.testing.assert_array_equal(shown, [1, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_rounding(dtype: str) -> None:
+    """Half to even, at every size that the dtype has; nothing is told of what was rounded away, not its sign either."""
+    values = np.array([0.125, 0.375, -0.001, 1.5, -2.5, 60000.0, np.inf, np.nan], dtype)
+    shown = show(Rounded("rounded", 2), values)
+    assert shown.dtype == values.dtype
+    expected = np.array([0.12, 0.38, 0.0, 1.5, -2.5, 60000.0, np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(shown, expected)
+    assert not np.signbit(shown[2])
+
+
+def test_the_largest_numbers_survive_rounding() -> None:
+    values = np.array([np.finfo(np.float64).max, -(2.0**53) - 2], np.float64)
+    np.testing.assert_array_equal(show(Rounded("rounded", 6), values), values)
+
+
+def test_the_offer_says_what_is_shown() -> None:
+    scores = Field("p", "float32", (0, 3))
+    assert shown_field(Raw("raw"), scores) == scores
+    assert shown_field(Rounded("rounded", 1), scores) == scores
+    assert shown_field(TopClass("top-class"), scores) == Field("p", "int64", (0,))
+
+
+@pytest.mark.parametrize(
+    ("shown", "field"),
+    [
+        (Rounded("rounded", 1), Field("y", "int64", (0, 3))),
+        (TopClass("top-class"), Field("y", "float32", (0,))),
+        (TopClass("top-class"), Field("y", "bool", (0, 3))),
+    ],
+)
+def test_what_makes_no_sense_is_refused(shown: Shown, field: Field) -> None:
+    with pytest.raises(ModelInvalid) as refused:
+        shown_field(shown, field)
+    assert refused.value.details["claim"] == "answers.y"
