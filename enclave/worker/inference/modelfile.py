@@ -37,7 +37,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _Name = tuple[str, str]
 
 
-def check_model_file(data: bytearray | memoryview) -> None:
+def check_model_file(data: bytes | bytearray | memoryview) -> None:
     """Raises ModelInvalid unless the file can be given to the runtime."""
     view = memoryview(data)
     if bytes(view[4:8]) == _ORT_MAGIC:

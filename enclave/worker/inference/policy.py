@@ -36,7 +36,7 @@ def show(shown: Shown, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
         case Rounded():
             return _rounded(output, shown.decimals)
         case TopClass():
-            return np.argmax(output, axis=-1).astype(np.int64, copy=False)
+            return np.asarray(np.argmax(output, axis=-1), np.int64)
 
 
 def _rounded(output: npt.NDArray[Any], decimals: int) -> npt.NDArray[Any]:

@@ -80,7 +80,8 @@ def forward(x: Array) -> Array:
     """What `mlp` computes, in float64."""
     z = np.maximum(x.astype(np.float64) @ WEIGHTS["w1"], 0.0) @ WEIGHTS["w2"]
     powers = np.exp(z - z.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    probabilities: Array = powers / powers.sum(-1, keepdims=True)
+    return probabilities
 
 
 def load(model: onnx.ModelProto, answers: Mapping[str, Shown] | None = None) -> Model:

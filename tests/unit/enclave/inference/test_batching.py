@@ -373,7 +373,7 @@ def test_questions_that_the_model_does_not_take(kit: Any, mlp: Any, name: str) -
         charged: list[Question] = []
         desk = Desk(kit, mlp, charged.append)
         with pytest.raises(kind) as refused:
-            desk.ask("ada", **arrays(kit))
+            desk.batcher.ask(Question("ada", kit.packed(**arrays(kit))))
         assert refused.value.details["claim"] == claim  # type: ignore[attr-defined]
         await asyncio.sleep(0)
         assert not charged
