@@ -31,7 +31,7 @@ class Later:
 LATER: Final = Later()
 Delivered = tuple[Question, tuple[Tensor, ...] | Exception]
 
-# Called as a question would enter a batch; None charges its rows. It must not raise.
+# Called as a question would enter a batch; None charges its rows. It must neither raise nor call the batcher.
 Admit = Callable[[Question], None | Later | Exception]
 # Called once a batch. The tensors lie in memory that is wiped when it returns.
 Deliver = Callable[[Sequence[Delivered]], None]

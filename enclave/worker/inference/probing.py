@@ -7,6 +7,7 @@ a model that was made to mix rows only now and then: its author is whom the coun
 terms can keep users apart.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ Compute = Callable[[Mapping[str, Array]], Sequence[Array]]
 _ROWS: Final = 8
 # What free dimensions besides that of the rows are tried with, until the model runs.
 _LENGTHS: Final = (8, 1, 32, 224)
+_MAX_ELEMENTS: Final = 1 << 25  # of a tensor that is tried
 # The same sums in another order: so much of the largest value may differ. Whole numbers may not.
 _TOLERANCE: Final = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-10}
 
@@ -39,7 +41,10 @@ def probe(compute: Compute, inputs: Sequence[Field]) -> Probe:
     """Run the model. Raises ModelInvalid if it runs on nothing that is tried, MemoryError."""
     free = rows_are_free(inputs)
     for length in _LENGTHS:
-        feeds = _random(inputs, _ROWS, length)
+        shapes = {field.name: _shape(field, length) for field in inputs}
+        if any(math.prod(shape) > _MAX_ELEMENTS for shape in shapes.values()):
+            continue
+        feeds = _random(inputs, shapes)
         first = {name: array[:1] for name, array in feeds.items()} if free else feeds
         try:
             alone = compute(first)
@@ -47,8 +52,7 @@ def probe(compute: Compute, inputs: Sequence[Field]) -> Probe:
             raise
         except Exception:  # noqa: BLE001, S112 - the runtime's classes have no common base
             continue
-        shapes = tuple(output.shape for output in alone)
-        return Probe(free and _independent(compute, feeds), shapes)
+        return Probe(free and _independent(compute, feeds), tuple(output.shape for output in alone))
     raise invalid("model", "one that runs", "it fails on every probe")
 
 
@@ -88,15 +92,19 @@ def _agree(one: Array, other: Array) -> bool:
     return bool(np.allclose(one, other, rtol=0.0, atol=tolerance, equal_nan=True))
 
 
-def _random(inputs: Sequence[Field], rows: int, length: int) -> dict[str, Array]:
+def _shape(field: Field, length: int) -> tuple[int, ...]:
+    first, rest = field.shape[:1], field.shape[1:]
+    return (*(size or _ROWS for size in first), *(size or length for size in rest))
+
+
+def _random(inputs: Sequence[Field], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """Floats around 0 of size 1; whole numbers 0 and 1, which are few enough to be ids and masks."""
     random = np.random.default_rng()
     feeds: dict[str, Array] = {}
     for field in inputs:
-        first, rest = field.shape[:1], field.shape[1:]
-        shape = (*(size or rows for size in first), *(size or length for size in rest))
         if field.dtype.startswith("float"):
-            feeds[field.name] = random.standard_normal(shape).astype(field.dtype)
+            values = random.standard_normal(shapes[field.name])
         else:
-            feeds[field.name] = random.integers(0, 2, shape).astype(field.dtype)
+            values = random.integers(0, 2, shapes[field.name])
+        feeds[field.name] = values.astype(field.dtype)
     return feeds

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from placet.enclave.worker.inference.model import Model, load_model
-from placet.governance.documents.serving import Raw, Serve, Shown
+from placet.governance.documents.serving import Card, Rations, Raw, Roster, Serve, Shown
+from placet.governance.documents.work import Input
 from placet.proto.tensors import Tensor, pack
+from placet.sealing import ObjectDescriptor
 
 Array = NDArray[Any]
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -108,20 +110,25 @@ def unpacked(tensors: Sequence[Tensor]) -> dict[str, Array]:
     }
 
 
-class Terms:
-    """Those of a service that the worker's part reads."""
-
-    not_finite = "refuse"
-    largest_request = 100
-    batch = "shared"
-    batch_rows = 64
-
-    def __init__(self, **changed: Any) -> None:
-        self.__dict__.update(changed)
-
-
 def terms(**changed: Any) -> Serve:
-    return Terms(**changed)  # type: ignore[return-value]
+    """Those of a service; the batcher reads what is said of questions and batches."""
+    zeros = "00" * 32
+    model = ObjectDescriptor("00" * 16, "model", (), zeros, 1 << 16, 1, 100, "sha256:" + zeros)
+    fields: dict[str, Any] = {
+        "model": Input(model, "owner"),
+        "card": Card("A small net", ("public",), "", None, 1),
+        "users": Roster("roster", ("ada",)),
+        "rations": Rations(user=100, total=100, minute=60, tranche=10),
+        "answers": {"p": Raw("raw")},
+        "not_finite": "refuse",
+        "largest_request": 100,
+        "batch": "shared",
+        "batch_rows": 64,
+        "privacy": None,
+        "review": 1,
+        "deadline_seconds": 60,
+    }
+    return Serve(**{**fields, **changed})
 
 
 class Kit:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -230,8 +231,6 @@ def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -
     """Each gets what they get alone, to the bit."""
 
     async def story() -> None:
-        import onnx
-
         nodes = [
             onnx.helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]),
             onnx.helper.make_node("Sub", ["x", "m"], ["y"]),
@@ -245,6 +244,32 @@ def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -
             (expected,) = model.run({"x": x})
             np.testing.assert_array_equal((await desk.answer(question))["y"], expected)
         assert desk.batches == [["a"], ["b"]]
+
+    play(story)
+
+
+def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> None:
+    """Probes do not find that it drops them, because it keeps small values: the batch is run apart then."""
+
+    async def story() -> None:
+        node, element = onnx.helper.make_node, onnx.TensorProto
+        most = onnx.helper.make_tensor("v", element.FLOAT, [], [1e6])
+        nodes = [
+            node("Constant", [], ["most"], value=most),
+            node("ReduceMax", ["x"], ["largest"], axes=[1], keepdims=0),
+            node("Less", ["largest", "most"], ["kept"]),
+            node("Compress", ["x", "kept"], ["y"], axis=0),
+        ]
+        port = {"x": (element.FLOAT, ["n", 2])}
+        model = kit.load(kit.build(nodes, port, {"y": (element.FLOAT, ["m", 2])}))
+        assert model.batchable
+        desk = Desk(kit, model)
+        inputs = [np.full((2, 2), value, np.float32) for value in (1.0, 2e6, 3.0)]
+        questions = [desk.ask(f"user{place}", x=x) for place, x in enumerate(inputs)]
+        answers = [(await desk.answer(question))["y"] for question in questions]
+        assert len(desk.batches) == 1
+        for answer, expected in zip(answers, (inputs[0], inputs[1][:0], inputs[2]), strict=True):
+            np.testing.assert_array_equal(answer, expected)
 
     play(story)
 
@@ -403,8 +428,6 @@ def test_what_is_not_finite_is_taken_where_the_terms_say_so(kit: Any, mlp: Any) 
 
 
 def test_unequal_rows_and_bytes_that_are_no_booleans(kit: Any) -> None:
-    import onnx
-
     node, element = onnx.helper.make_node, onnx.TensorProto
     model = kit.load(
         kit.build(
