@@ -117,38 +117,38 @@ class Batcher:
         refused: list[Delivered] = []
         now = self._loop.time()
         rows = 0
-
-        def fits(question: Question) -> bool:
-            if not batch or question.until < now:
-                return True
-            return (
-                question.company == batch[0].company
-                and rows + question.rows <= self._batch_rows
-                and self._may_share(question.user, batch[0].user)
-            )
-
-        def accept(question: Question) -> bool:
-            nonlocal rows
-            refusal = _late() if question.until < now else self._admit(question)
+        for question in self._waiting.turns():
+            if rows >= self._batch_rows:
+                break
+            late = question.until < now
+            if batch and not late and not self._fits(question, batch[0], rows):
+                continue
+            refusal = _late() if late else self._admit(question)
             if isinstance(refusal, Later):
                 self._waiting.park(question.user)
-                return False
+                continue
+            self._waiting.take(question)
             if refusal is None:
                 batch.append(question)
                 rows += question.rows
             else:
                 question.wipe()
                 refused.append((question, refusal))
-            return True
-
-        self._waiting.take(accept, fits)
         if batch:
             self._under_way = Batch(self._model, batch)
             self._batches.put(self._under_way)
         return refused
 
-    def _may_share(self, one: str, other: str) -> bool:
-        return one == other or not (one in self._failing or other in self._failing)
+    def _fits(self, question: Question, first: Question, rows: int) -> bool:
+        """Whether it can be run with a batch of so many rows that begins with `first`."""
+        return (
+            question.company == first.company
+            and rows + question.rows <= self._batch_rows
+            and (
+                question.user == first.user
+                or not (question.user in self._failing or first.user in self._failing)
+            )
+        )
 
     def _run(self) -> None:
         """The runtime's thread."""

@@ -7,7 +7,7 @@ by one batch, not by a thousand questions.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Final
 
 from placet.enclave.worker.inference.questions import Question
@@ -70,23 +70,21 @@ class Waiting:
         """Let the user take turns again."""
         self._parked.discard(user)
 
-    def take(self, accept: Callable[[Question], bool], fits: Callable[[Question], bool]) -> None:
-        """Take questions by turns while some fit.
-
-        fits: whether the next one of a user can be taken now. accept: takes it, True, or leaves it, False, having parked its user.
-        """
-        progress = True
-        while progress:
-            progress = False
+    def turns(self) -> Iterator[Question]:
+        """The next question of each user, turn by turn, until a round in which none is taken."""
+        before = 0
+        while self.questions != before:
+            before = self.questions
             for user in list(self._queues):
-                queue = self._queues[user]
-                question = queue.questions[0]
-                if user not in self._parked and fits(question) and accept(question):
-                    queue.questions.popleft()
-                    # To the end of the turn.
-                    self._queues[user] = self._queues.pop(user)
-                    self._left(queue, question)
-                    progress = True
+                if user not in self._parked:
+                    yield self._queues[user].questions[0]
+
+    def take(self, question: Question) -> None:
+        """Take out what `turns` gave last: its user comes last now."""
+        queue = self._queues.pop(question.user)
+        self._queues[question.user] = queue
+        queue.questions.popleft()
+        self._left(queue, question)
 
     def every(self) -> list[Question]:
         """All of them."""

@@ -14,7 +14,11 @@ from placet.enclave.errors import EnclaveError
 from placet.enclave.worker.inference.batching import LATER, Admit, Batcher, Delivered
 from placet.enclave.worker.inference.errors import QuestionInvalid, QuestionTooLarge, QueueFull
 from placet.enclave.worker.inference.questions import Question
-from placet.enclave.worker.inference.waiting import MAX_OF_USER
+from placet.enclave.worker.inference.waiting import (
+    MAX_CONTENT_OF_USER,
+    MAX_OF_USER,
+    MAX_QUESTIONS,
+)
 from placet.governance.documents.serving import Raw
 from placet.proto.tensors import TensorsMalformed
 
@@ -340,6 +344,34 @@ def test_waiting_is_bounded_for_each_user(kit: Any, mlp: Any) -> None:
         await desk.answer(desk.ask("ben", x=x))
         await desk.answer(flood[-1])
         desk.ask("ada", x=x)
+
+    play(story)
+
+
+def test_waiting_is_bounded_in_all(kit: Any, mlp: Any) -> None:
+    async def story() -> None:
+        desk = Desk(kit, mlp)
+        (x,) = _inputs(kit, 1)
+        users = [f"user{place % 16}" for place in range(MAX_QUESTIONS)]
+        questions = [desk.ask(user, x=x) for user in users]
+        with pytest.raises(QueueFull):
+            desk.ask("ada", x=x)
+        for question in questions:
+            await desk.answer(question)
+        await desk.answer(desk.ask("ada", x=x))
+
+    play(story)
+
+
+def test_waiting_is_bounded_in_bytes(kit: Any, words: Any) -> None:
+    async def story() -> None:
+        desk = Desk(kit, words)
+        ids = np.zeros((1, 120_000), np.int64)
+        large = [desk.ask("ada", ids=ids) for _ in range(MAX_CONTENT_OF_USER // (ids.nbytes + 100))]
+        with pytest.raises(QueueFull):
+            desk.ask("ada", ids=ids)
+        await desk.answer(desk.ask("ben", ids=ids[:, :1]))
+        await desk.answer(large[-1])
 
     play(story)
 
