@@ -101,6 +101,7 @@ def _random(inputs: Sequence[Field], shapes: Mapping[str, tuple[int, ...]]) -> d
     """Floats around 0 of size 1; whole numbers 0 and 1, which are few enough to be ids and masks."""
     random = np.random.default_rng()
     feeds: dict[str, Array] = {}
+    values: Array
     for field in inputs:
         if field.dtype.startswith("float"):
             values = random.standard_normal(shapes[field.name])
