@@ -46,9 +46,13 @@ class Runtime:
             raise too_large(len(data))
         _ort.set_default_logger_severity(_FATAL)
         try:
-            # Without the fallback, which prints what it falls back from.
+            # Without the fallback, which prints what it falls back from, and without options that the file brings along.
             self._session = _ort.InferenceSession(
-                bytes(data), _session_options(), ["CPUExecutionProvider"], enable_fallback=0
+                bytes(data),
+                _session_options(),
+                ["CPUExecutionProvider"],
+                enable_fallback=0,
+                read_config_from_model=0,
             )
         except MemoryError:
             raise too_large(len(data)) from None
