@@ -106,3 +106,14 @@ def test_onnxruntime_imports_numpy_and_nothing_else(environment: Environment, ru
     loaded = set(run(python, "-I", "-W", "error", "-c", LOADED).split())
     assert {"onnxruntime", "numpy"} <= loaded
     assert not loaded & set(pins(ONNX)) - {"onnxruntime", "numpy"}
+
+
+def test_onnxruntime_cannot_report_what_it_loads(environment: Environment) -> None:
+    """Later ones do, and a variable of the environment would be all that is between a model's digest and their makers."""
+    python = environment("--no-deps", "--require-hashes", "-r", str(ONNX), inputs=ONNX.read_bytes())
+    libraries = list(python.parents[1].glob("lib/*/site-packages/onnxruntime/capi/*.so*"))
+    assert len(libraries) >= 2
+    for library in libraries:
+        content = library.read_bytes()
+        for name in (b"getaddrinfo", b"\0socket\0", b"\0connect\0"):
+            assert name not in content, f"{library.name} asks for {name!r}"
