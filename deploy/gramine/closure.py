@@ -43,6 +43,8 @@ NOT_NEEDED = (
     "/etc/hosts",
     "/etc/host.conf",
     "/etc/ld.so.cache",
+    "/etc/os-release",
+    "/usr/lib/os-release",
     "/proc/",
     "/sys/",
     "/dev/",
@@ -51,7 +53,7 @@ NOT_NEEDED = (
 # What a worker loads when it is launched for a proposal and not for a program, by the proposal's action.
 TASKS = {
     "federate": ("placet.enclave.worker.federation.round",),
-    "serve": ("placet.enclave.worker.inference.task", "onnxruntime"),
+    "serve": ("placet.enclave.worker.inference.task", "onnxruntime", "numpy.random"),
 }
 
 _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")
