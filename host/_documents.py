@@ -8,7 +8,7 @@ the host's own affair, so only there a signature is checked.
 import functools
 from dataclasses import dataclass
 
-from placet.governance.documents import Charter, Delete, Federate, Layout, Proposal, Update
+from placet.governance.documents import Charter, Delete, Federate, Layout, Proposal, Serve, Update
 from placet.governance.envelope import inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
 from placet.host.errors import NotPermitted
@@ -29,14 +29,15 @@ class FederationTerms:
 class TicketFacts:
     """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds.
 
-    A federation's workers are launched for the proposal itself, so that is its program.
+    A federation's workers, and a service's, are launched for the proposal itself, so that is its program.
     """
 
     proposal: str
     program: str
     uses: int
     not_after: int
-    terms: FederationTerms | None = None  # None: of a job
+    terms: FederationTerms | None = None  # of a federation
+    serves: bool = False  # of a service
 
     @property
     def bundle(self) -> str:
@@ -45,7 +46,7 @@ class TicketFacts:
 
 
 def read_ticket(ticket: common_pb2.Ticket) -> TicketFacts:
-    """What a ticket asks for. Raises governance's typed refusals if it is no proposal of a job or a federation."""
+    """What a ticket asks for. Raises governance's typed refusals if it is no proposal of work."""
     return _read_proposal(ticket.proposal)
 
 
@@ -64,8 +65,9 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
     work, terms = proposal.work, None
     if isinstance(work, Federate):
         terms = FederationTerms(work.rounds, work.roster, _sealed_bytes(work.layout))
-    program = work.program if terms is None else digest
-    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms)
+    serves = isinstance(work, Serve)
+    program = digest if serves or terms is not None else work.program
+    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms, serves)
 
 
 def _sealed_bytes(layout: Layout) -> int:
@@ -74,7 +76,7 @@ def _sealed_bytes(layout: Layout) -> int:
 
 
 def payload_of(ticket: common_pb2.Ticket) -> bytes:
-    """The payload of a ticket's proposal: what a federation's workers are launched with."""
+    """The payload of a ticket's proposal: what workers that are launched for a proposal are launched with."""
     return parse_envelope(ticket.proposal).payload
 
 

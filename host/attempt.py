@@ -7,6 +7,7 @@
    it said why (ENDED): the job ends with that. Ended by a signal, by the host or for want of its
    stream (75): a further attempt. Deadline (86) or any other code: the job has failed. A round of a
    federation has a further attempt in all these cases, unless it was stopped: what the clients did is not lost lightly.
+   A worker of a service has none: another is started under another job.
 4. An attempt that left a lease open is closed with the authority. For a further attempt this comes
    before the job waits again; the authority counts the attempts and refuses beyond the ticket's.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from placet.host import job_table
 from placet.host.authority import AuthorityLine
 from placet.host.board import Board
-from placet.host.errors import JobNotFound
+from placet.host.errors import JobNotFound, WorkerUnavailable
 from placet.host.job_table import JobRecord
 from placet.host.pool import Pool
 from placet.host.store import Store
@@ -55,12 +56,13 @@ class Queued:
     proposal: str
     program: str
     ticket: pb.Ticket | None
+    serves: bool = False
     tries: int = 0
 
     @property
     def is_round(self) -> bool:
         """Whether it is a round of a federation, whose workers are launched for the proposal."""
-        return self.program == self.proposal
+        return self.program == self.proposal and not self.serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Attempts:
             _log.info(text, queued.job, code, end.why, reason)
             if queued.is_round and not (end.refusal and end.refusal.reason in job_table.STOPPING):
                 end = End(None, end.why)
+            elif queued.serves and end.refusal is None:
+                end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
         record = self._board.get(queued.job) or await self._written(queued.job)
         if record is None or record.ended:  # it was released, or stopped on the way
             for lease in await self._store.read(lambda c: job_table.open_leases_of(c, queued.job)):

@@ -51,11 +51,11 @@ class Board:
         self._watchers: dict[str, set[Watcher]] = {}  # by job or proposal
         self._max_watchers = max_watchers
         self._count = 0
-        self._listener: Callable[[str], None] | None = None
+        self._listeners: list[Callable[[str], None]] = []
 
     def tell(self, listener: Callable[[str], None]) -> None:
         """Call this with the proposal of each job that changes."""
-        self._listener = listener
+        self._listeners.append(listener)
 
     def get(self, job: str) -> JobRecord | None:
         """The job's record, if it has not ended."""
@@ -75,8 +75,8 @@ class Board:
         for name in (record.id, record.proposal):
             for watcher in self._watchers.get(name, ()):
                 watcher.show(record)
-        if self._listener is not None:
-            self._listener(record.proposal)
+        for listener in self._listeners:
+            listener(record.proposal)
 
     def close(self) -> None:
         """End every watch."""

@@ -9,7 +9,8 @@
     ├── LogRange, LogEntryInvalid
     ├── BlobError: BlobNotFound, BlobIncomplete, BlobConflict, BlobOffset, BlobDigest, BlobTooLarge
     ├── JobNotFound, JobNotFinished, JobEnded, NotReleased
-    └── FederationNotFound, UpdateNotFetched
+    ├── FederationNotFound, UpdateNotFetched
+    └── ServiceNotFound, ServiceEnded
 
 `reason` is a name of the wire enum `Reason` without its prefix. `StateLocked` and `StateVersion` are
 no refusals: they tell the operator why a host does not start.
@@ -21,7 +22,7 @@ from typing import ClassVar
 class HostError(Exception):
     """Base of the host's refusals.
 
-    `details` may hold the keys claim, expected, actual, rule and remedy. The message says what was
+    `details` may hold the keys claim, expected, actual, rule, remedy and retry_ms. The message says what was
     expected, what was found and what to do; never anything about contents.
     """
 
@@ -204,3 +205,15 @@ class UpdateNotFetched(HostError):
     """The blob that an update names cannot be its sealed stream."""
 
     reason = "UPDATE_NOT_FETCHED"
+
+
+class ServiceNotFound(HostError):
+    """No service of this proposal was started here."""
+
+    reason = "SERVICE_NOT_FOUND"
+
+
+class ServiceEnded(HostError):
+    """The service takes no questions any more."""
+
+    reason = "SERVICE_ENDED"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from placet.host._sql import Prepared, insert_or_ignore
 from placet.host.errors import JobNotFound
-from placet.host.schema import federations, jobs, leases
+from placet.host.schema import federations, jobs, leases, services
 from placet.proto.v1 import common_pb2, jobs_pb2
 
 QUEUED = jobs_pb2.JOB_STATE_QUEUED
@@ -28,6 +28,7 @@ STOPPING = (
     common_pb2.REASON_STOPPED,
     common_pb2.REASON_VETOED,
     common_pb2.REASON_GRANT_WITHDRAWN,
+    common_pb2.REASON_SERVICE_ENDED,
 )
 
 
@@ -71,7 +72,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a submitted job begins with. `ticket` is empty for a round of a federation."""
+    """What a submitted job begins with. `ticket` is empty for a round of a federation and a worker of a service."""
 
     id: str
     request_id: bytes
@@ -159,10 +160,13 @@ def active_jobs(connection: sa.Connection) -> list[JobRecord]:
 
 
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
-    """The serialised ticket of a job. A federation's rounds share one, so their rows have none."""
-    of_round = sa.select(federations.c.ticket).join(jobs, jobs.c.proposal == federations.c.id)
-    own: bytes = connection.execute(sa.select(jobs.c.ticket).where(jobs.c.id == job)).scalar_one()
-    return own or connection.execute(of_round.where(jobs.c.id == job)).scalar_one()
+    """The serialised ticket of a job. Those of a federation or a service share one, so their rows have none."""
+    row = connection.execute(sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)).one()
+    own: bytes = row.ticket
+    shared = sa.union_all(
+        *(sa.select(t.c.ticket).where(t.c.id == row.proposal) for t in (federations, services))
+    )
+    return own or connection.execute(shared).scalar_one()
 
 
 def recent_tickets(connection: sa.Connection, limit: int) -> list[bytes]:

@@ -121,6 +121,13 @@ class Pool:
             if worker.job == job and worker.phase is Phase.BUSY:
                 self.expect_exit(worker)
 
+    def retire(self, job: str, refusal: common_pb2.Refusal) -> None:
+        """End the worker that has a job, for this reason."""
+        for worker in self._workers.values():
+            if worker.job == job and worker.phase is Phase.BUSY:
+                worker.refusal = worker.refusal or refusal
+                self.dismiss(worker)
+
     def dismiss_all(self) -> None:
         """End every worker: their authority is gone."""
         for worker in list(self._workers.values()):

@@ -120,12 +120,13 @@ class Scheduler:
         def then(submission: Submission) -> None:
             if submission.new:
                 self._board.publish(submission.record)
-                self._demand.note(facts, submission.leased, kept)
+                if not facts.serves:  # a service has as many workers as were asked for
+                    self._demand.note(facts, submission.leased, kept)
             if not submission.new or submission.record.ended:
                 self._queue.pop(new.id, None)
 
         written = self._store.begin(insert, then=then)
-        self._enqueue(Queued(new.id, new.proposal, new.program, kept))
+        self._enqueue(Queued(new.id, new.proposal, new.program, kept, facts.serves))
         self.kick()
         try:
             return (await asyncio.shield(written)).record
@@ -201,6 +202,12 @@ class Scheduler:
         for queued in [q for q in self._queue.values() if q.program == program]:
             del self._queue[queued.job]
             self._tasks.spawn(self._attempts.refuse(queued.job, refusal))
+
+    async def withdraw(self, job: str, refusal: common_pb2.Refusal) -> None:
+        """End a job that waits for a worker; any other goes on."""
+        if self._queue.pop(job, None) is not None:
+            await self._attempts.refuse(job, refusal)
+            self._pool.balance()
 
     async def close(self) -> None:
         """Stop deciding; attempts that run are left to the next host."""

@@ -3,7 +3,8 @@
 
 `entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `proposals`,
 `ballots`, `constitutions`, `leases`, `rounds`, `updates` and `suspensions` are indexes read from the
-entries in the same transaction; `jobs`, `federations` and `deletions` are the host's own.
+entries in the same transaction; `jobs`, `federations`, `services` and
+`deletions` are the host's own. A schema that only lacks tables of this one is brought up to it.
 """
 
 from sqlalchemy import (
@@ -18,7 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
+UPGRADED = ("2",)  # had no `services`
 
 metadata = MetaData()
 
@@ -165,6 +167,19 @@ suspensions = Table(
     Column("client", String, primary_key=True),
     Column("until", Integer, nullable=False),
     Column("reason", String, nullable=False),
+)
+
+# Those that were started here. `state` is a `ServiceState`, unspecified while it is served; `workers` are those asked
+# for; `not_after` is in Unix seconds.
+services = Table(
+    "services",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("ticket", LargeBinary, nullable=False),
+    Column("workers", Integer, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("refusal", LargeBinary, nullable=False),
 )
 
 # Delete documents that were used; `done` is 0 between the decision and the last file's end.

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services that are served: again as soon as the host is started again."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from placet.host import service_table
+from placet.host._documents import TicketFacts, payload_of, read_stored
+from placet.host.errors import QueueFull, RequestMalformed, ServiceNotFound, WorkerUnavailable
+from placet.host.service_run import ServiceRun, ServingNeeds
+from placet.host.tasks import Tasks
+from placet.proto.refusals import refusal_of
+from placet.proto.v1 import common_pb2, enclaves_pb2
+
+
+class Serving:
+    """See the module. At most `max_services` are served at once, each by at most `max_workers` workers."""
+
+    def __init__(self, needs: ServingNeeds, max_services: int, max_workers: int) -> None:
+        self._needs = needs
+        self._max_services = max_services
+        self._max_workers = max_workers
+        self._runs: dict[str, ServiceRun] = {}
+        self._tasks = Tasks()
+
+    def serves(self, program: str) -> bool:
+        """Whether workers of this program are a service's."""
+        return program in self._runs
+
+    async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
+        """Let a service have so many workers, from now on and after every restart.
+
+        One that has none, or has ended, is admitted anew first: raises the authority's refusal, or
+        `AuthorityUnavailable`; or `RequestMalformed`, `QueueFull`, `BlobConflict`, `ServiceNotFound`.
+        """
+        if workers > self._max_workers:
+            raise RequestMalformed(
+                "The host does not run so many workers at once. Ask for fewer.",
+                claim="workers",
+                expected=f"at most {self._max_workers}",
+                actual=str(workers),
+            )
+        if workers and facts.proposal not in self._runs:
+            if len(self._runs) >= self._max_services:
+                raise QueueFull(f"{self._max_services} services are served already. Drain one.")
+            await self._needs.line.request(
+                enclaves_pb2.KIND_ADMIT, ticket, enclaves_pb2.Admitted
+            )
+            await self._needs.blobs.keep(facts.bundle, payload_of(ticket))
+        elif not workers:
+            await self._needs.board.get(facts.proposal)  # raises where there is nothing to drain
+        await self._needs.store.write(
+            lambda c: service_table.serve(c, facts, ticket.SerializeToString(), workers),
+            then=lambda _: self._needs.board.changed(facts.proposal),
+        )
+        if workers and facts.proposal not in self._runs:
+            self._spawn(facts, ticket)
+
+    def recover(self, connection: sa.Connection) -> Callable[[], None]:
+        """Read what the former host left; call what is returned in the event loop."""
+        found = [
+            (facts, ticket)
+            for ticket in service_table.served_tickets(connection)
+            if (facts := read_stored(ticket)) is not None
+        ]
+
+        def resume() -> None:
+            for facts, ticket in found:
+                if facts.proposal not in self._runs:
+                    self._spawn(facts, common_pb2.Ticket.FromString(ticket))
+
+        return resume
+
+    async def close(self) -> None:
+        """Stop deciding; workers end with the pool."""
+        await self._tasks.cancel()
+
+    def _spawn(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
+        run = self._runs[facts.proposal] = ServiceRun(facts, ticket, self._needs)
+        self._tasks.spawn(self._live(run, facts.proposal))
+
+    async def _live(self, run: ServiceRun, service: str) -> None:
+        try:
+            await run.run()
+        finally:
+            del self._runs[service]
+
+
+def end_lost(connection: sa.Connection) -> None:
+    """Before jobs are recovered: those of services end, for their workers went with the former host."""
+    text = "The host was started again, and the worker has gone."
+    service_table.end_lost(connection, refusal_of(WorkerUnavailable(text)))
