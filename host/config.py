@@ -38,8 +38,11 @@ class HostConfig:
     spares: int = 1  # warm workers a program
     max_programs: int = 4  # programs that spares are kept for
     max_queue: int = 256  # jobs that wait for a worker
-    max_watchers: int = 256  # calls that watch jobs, and as many that watch federations
+    max_watchers: int = (
+        256  # calls that watch jobs, and as many that watch federations, and services
+    )
     max_federations: int = 64  # that run at once
+    max_services: int = 64  # that are served at once
     max_calls: int = 1024  # calls open at once
     max_puts: int = 16  # puts at once; each holds two parts in memory
     max_blob: int = 64 * GIB
@@ -66,6 +69,7 @@ class HostConfig:
             "max_queue",
             "max_watchers",
             "max_federations",
+            "max_services",
             "max_calls",
             "max_puts",
             "max_blob",

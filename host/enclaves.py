@@ -29,7 +29,7 @@ from placet.host.errors import (
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
 from placet.proto.limits import WIRE_VERSION
 from placet.proto.v1 import enclaves_pb2 as pb
-from placet.proto.v1 import enclaves_pb2_grpc
+from placet.proto.v1 import enclaves_pb2_grpc, inference_pb2
 
 M = TypeVar("M", bound=Message)
 AUTHORITY = "authority"
@@ -79,6 +79,12 @@ class Events(Protocol):
 
     def ended(self, session: Session, ended: pb.Ended) -> None:
         """A worker's attempt ended without release."""
+
+    def offered(self, session: Session, offered: pb.Offered) -> None:
+        """A worker of a service takes questions."""
+
+    def answered(self, session: Session, answers: inference_pb2.Answers) -> None:
+        """A worker of a service answers."""
 
     async def commit(self, commit: pb.Commit) -> None:
         """Store a step of the authority; return once it is durable."""
@@ -171,6 +177,10 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
                 return b""
             case "authority", pb.KIND_FETCH_SECRET:
                 return await events.secret(_parse(pb.FetchSecret.FromString, frame).name)
+            case "worker", pb.KIND_ANSWERS:
+                events.answered(session, _parse(inference_pb2.Answers.FromString, frame))
+            case "worker", pb.KIND_OFFER:
+                events.offered(session, _parse(pb.Offered.FromString, frame))
             case "worker", pb.KIND_PROGRESS:
                 events.progress(session, _parse(pb.Progress.FromString, frame))
             case "worker", pb.KIND_ENDED:

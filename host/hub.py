@@ -13,12 +13,15 @@ from placet.host.federation_board import FederationBoard
 from placet.host.log_entry import Effects
 from placet.host.log_table import apply_commit, read_secret
 from placet.host.log_view import LogView
+from placet.host.origins import Origins
 from placet.host.pool import Pool
+from placet.host.routes import Route
 from placet.host.scheduler import Scheduler
+from placet.host.service_board import ServiceBoard
 from placet.host.store import Store
 from placet.host.supervisor import Supervisor
 from placet.host.tasks import Tasks
-from placet.proto.v1 import enclaves_pb2
+from placet.proto.v1 import enclaves_pb2, inference_pb2
 
 _log = logging.getLogger("placet.host.enclaves")
 
@@ -32,6 +35,7 @@ class Hub:
         log: LogView,
         board: Board,
         federations: FederationBoard,
+        services: ServiceBoard,
         line: AuthorityLine,
         demand: Demand,
     ) -> None:
@@ -39,6 +43,8 @@ class Hub:
         self._log = log
         self._board = board
         self._federations = federations
+        self._routes = services.routes
+        self._origins = Origins()
         self._line = line
         self._demand = demand
         self._tasks = Tasks()
@@ -68,6 +74,7 @@ class Hub:
             self._supervisor.detached()
             self._pool.dismiss_all()
         else:
+            self._routes.lost(session.link)
             self._pool.detached(session)
 
     def joined(self, session: Session, joined: enclaves_pb2.Joined) -> None:
@@ -88,7 +95,23 @@ class Hub:
         worker = self._pool.find(session)
         if worker is not None and worker.job and worker.refusal is None:
             worker.refusal = ended.refusal
+            self._routes.end(session.link, ended.refusal)
             self._pool.expect_exit(worker)
+
+    def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:
+        """See `Events`. Only the worker that has a lease offers under it."""
+        worker = self._pool.find(session)
+        record = self._board.get(worker.job) if worker is not None else None
+        origin = self._origins.of(offered.lease)
+        if record is None or record.lease != offered.lease or origin is None:
+            _log.warning("offer-unexpected enclave=%s lease=%s", session.enclave, offered.lease)
+            return
+        route = Route(record.proposal, record.id, origin, session.link)
+        self._routes.offer(offered.lease, route, session.link, offered.offer)
+
+    def answered(self, session: Session, answers: inference_pb2.Answers) -> None:
+        """See `Events`."""
+        self._routes.answer(session.link, answers)
 
     async def commit(self, commit: enclaves_pb2.Commit) -> None:
         """See `Events`."""
@@ -107,6 +130,7 @@ class Hub:
     def _mirror(self, effects: Effects) -> None:
         """A commit is durable: let memory follow, before the authority is told."""
         self._log.extend(effects.entries, effects.checkpoint)
+        self._origins.extend(effects.origins)
         for proposal, attempt in effects.leased:
             self._demand.leased(proposal, attempt)
         for record in effects.jobs:

@@ -161,7 +161,9 @@ def active_jobs(connection: sa.Connection) -> list[JobRecord]:
 
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
     """The serialised ticket of a job. Those of a federation or a service share one, so their rows have none."""
-    row = connection.execute(sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)).one()
+    row = connection.execute(
+        sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)
+    ).one()
     own: bytes = row.ticket
     shared = sa.union_all(
         *(sa.select(t.c.ticket).where(t.c.id == row.proposal) for t in (federations, services))

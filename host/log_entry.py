@@ -24,6 +24,7 @@ class Effects:
         default_factory=list[tuple[str, int]]
     )  # proposal, attempt
     federations: set[str] = field(default_factory=set[str])
+    origins: list["Entry"] = field(default_factory=list["Entry"])  # boots, joins, leases
 
 
 class Entry:
@@ -31,6 +32,7 @@ class Entry:
 
     def __init__(self, index: int, data: bytes) -> None:
         self.index = index
+        self.data = data
         try:
             value: Any = json.loads(data) if len(data) <= _MAX_ENTRY else None
         except (ValueError, RecursionError):

@@ -91,7 +91,14 @@ def _index(connection: sa.Connection, index: int, data: bytes, effects: Effects)
             _index_ballot(connection, entry)
         case "stop":
             _index_stop(connection, entry, effects)
+        case "boot":
+            effects.origins.append(entry)
+        case "join":
+            entry.text("worker")
+            effects.origins.append(entry)
         case "lease":
+            entry.text("worker")
+            effects.origins.append(entry)
             _index_lease(connection, entry, effects)
         case "release":
             _index_release(connection, entry, effects)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from placet.governance.log import Tree, leaf_hash
+from placet.governance.log import Checkpoint, LogProof, SignedNote, Tree, leaf_hash
 from placet.host.errors import LogRange
 from placet.host.log_table import log_size, read_checkpoint, read_entries
 
@@ -39,6 +39,12 @@ class LogView:
         if index >= size:
             raise LogRange(f"A log of {size} entries has no entry {index}.", claim="index")
         return self.tree.inclusion_proof(index, size)
+
+    def proof(self, index: int) -> bytes:
+        """The tlog-proof of an entry under the newest checkpoint."""
+        note = self.checkpoint
+        size = Checkpoint.from_text(SignedNote.from_bytes(note).text).size
+        return LogProof(index, self.inclusion_proof(index, size), note).to_bytes()
 
     def consistency_proof(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """The proof that one size extends another; new size 0 stands for the present one."""

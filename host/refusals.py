@@ -5,12 +5,12 @@ The status travels in the trailer `grpc-status-details-bin`, as gRPC's own statu
 Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, longest texts first.
 """
 
+import re
 import urllib.parse
 from typing import Any, Final, NoReturn
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
 from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     error_details_pb2,
     status_pb2,
@@ -22,9 +22,10 @@ from placet.proto.v1 import common_pb2
 
 DOMAIN: Final = "placet.dev"
 STATUS_TRAILER: Final = "grpc-status-details-bin"
-DETAIL_KEYS: Final = ("claim", "expected", "actual", "rule", "remedy")
+DETAIL_KEYS: Final = ("claim", "expected", "actual", "rule", "remedy", "retry_ms")
 _MAX_MESSAGE = 1500  # bytes as gRPC encodes it in its own trailer
 _MAX_DETAILS = 2500  # bytes of all values together
+_WAIT = re.compile(r"[0-9]{1,9}")  # milliseconds
 
 
 def code_of(reason: common_pb2.Reason.ValueType) -> grpc.StatusCode:
@@ -33,7 +34,7 @@ def code_of(reason: common_pb2.Reason.ValueType) -> grpc.StatusCode:
 
 
 def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
-    """The status of a refusal: code, message, and one `ErrorInfo` with the reason and the details."""
+    """The status of a refusal: code, message, an `ErrorInfo` with the reason and the details, and when to try again."""
     reason = refusal.reason if refusal.reason in TABLE else common_pb2.REASON_INTERNAL
     code, text = TABLE[reason]
     if reason == common_pb2.REASON_INTERNAL:
@@ -44,9 +45,14 @@ def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(
         reason=reason_name(reason), domain=DOMAIN, metadata=_fit_details(details)
     )
-    packed = any_pb2.Any()
-    packed.Pack(info)
-    return status_pb2.Status(code=code.value[0], message=_fit_message(message), details=[packed])
+    status = status_pb2.Status(code=code.value[0], message=_fit_message(message))
+    status.details.add().Pack(info)
+    retry_ms = details.get("retry_ms", "")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _WAIT.fullmatch(retry_ms):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(int(retry_ms))
+        status.details.add().Pack(retry)
+    return status
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: BaseException) -> NoReturn:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from placet.host.errors import QueueFull, ServiceEnded, WorkerUnavailable
+from placet.host.origins import Origin
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import MAX_COALESCED, MIB
 from placet.proto.refusals import PeerRefused, refusal_of
@@ -33,13 +34,16 @@ class Asker(Protocol):
 
 
 class Route:
-    """The way to one worker. `offer` is its newest one."""
+    """The way to one worker. `offer` is its newest one; `described` is what else users verify, once one has asked."""
 
-    def __init__(self, service: str, job: str, link: Link) -> None:
+    def __init__(self, service: str, job: str, origin: Origin, link: Link) -> None:
         self.service = service
         self.job = job
+        self.origin = origin
         self.offer = b""
+        self.described: inference_pb2.Description | None = None
         self.draining = False
+        self._ended: common_pb2.Refusal | None = None
         self.idle = asyncio.Event()  # nothing is under way
         self.idle.set()
         self._link = link
@@ -55,8 +59,13 @@ class Route:
         return len(self._under_way)
 
     def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
-        """Send a question; returns its id here, for `cancel`. Raises `QueueFull` or `ServiceEnded`."""
+        """Send a question; returns its id here, for `cancel`.
+
+        Raises `QueueFull`, `ServiceEnded`, or `PeerRefused` for what the worker has ended with.
+        """
         size = len(data)
+        if self._ended is not None:
+            raise PeerRefused(self._ended)
         if self.draining:
             raise ServiceEnded("The worker takes no more questions. Ask for another one.")
         if len(self._under_way) >= MAX_UNDER_WAY or self._bytes + size > _MAX_BYTES:
@@ -89,6 +98,7 @@ class Route:
 
     def end(self, refusal: common_pb2.Refusal) -> None:
         """The worker answers nothing more."""
+        self._ended = refusal
         for number in list(self._under_way):
             held = self._forget(number)
             if held is not None:
@@ -126,16 +136,15 @@ class Routes:
         self._leases: dict[Link, str] = {}
         self._ends: OrderedDict[str, common_pb2.Refusal] = OrderedDict()  # by lease
 
-    def offer(self, service: str, job: str, link: Link, offered: enclaves_pb2.Offered) -> None:
-        """A worker that has the lease of a job offers sessions, for the first time or again."""
-        if link.closed or offered.lease in self._ends:
+    def offer(self, lease: str, route: Route, link: Link, offer: bytes) -> None:
+        """The worker of a lease offers sessions, again or for the first time: then this is its route."""
+        if link.closed or lease in self._ends:
             return
-        route = self._routes.get(offered.lease)
-        if route is None:
-            route = self._routes[offered.lease] = Route(service, job, link)
-            self._leases[link] = offered.lease
-            self._changed(service)
-        route.offer = offered.offer
+        known = self._routes.setdefault(lease, route)
+        known.offer = offer
+        if known is route:
+            self._leases[link] = lease
+            self._changed(route.service)
 
     def answer(self, link: Link, answers: inference_pb2.Answers) -> None:
         """A worker answers."""

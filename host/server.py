@@ -23,6 +23,7 @@ from placet.host.blobs import BlobStore
 from placet.host.board import Board
 from placet.host.config import HostConfig
 from placet.host.demand import Demand
+from placet.host.descriptions import Descriptions
 from placet.host.enclaves import AUTHORITY, WORKER, Enclaves
 from placet.host.federation_board import FederationBoard
 from placet.host.federation_run import RunNeeds
@@ -34,15 +35,19 @@ from placet.host.log_view import LogView
 from placet.host.logs import close_log, open_log
 from placet.host.pool import Pool, PoolNeeds
 from placet.host.scheduler import Scheduler
+from placet.host.service_board import ServiceBoard
+from placet.host.service_run import ServingNeeds
 from placet.host.servicers import (
     BlobsService,
     FederationsService,
     GovernanceService,
+    InferenceService,
     JobsService,
     KeysService,
     LogService,
 )
 from placet.host.services import Health, Services, make_server
+from placet.host.serving import Serving, end_lost
 from placet.host.state import open_state, prune_logs
 from placet.host.store import Store
 from placet.host.supervisor import Supervisor
@@ -110,11 +115,14 @@ class Host:
         self._exits.push_async_callback(asyncio.to_thread, self._store.close)
         self._assemble(launcher)
         await self._store.read(self._log.load)
+        await self._store.write(end_lost)
         resume = await self._store.read(self._scheduler.recover)
         resume_federations = await self._store.read(self._federations.recover)
+        resume_services = await self._store.read(self._serving.recover)
         await self._listen()
         resume()
         resume_federations()
+        resume_services()
         supervisor = asyncio.ensure_future(self._supervisor.run())
         self._exits.push_async_callback(_cancelled, supervisor)
         self._exits.push_async_callback(self._drain)
@@ -134,7 +142,16 @@ class Host:
             RunNeeds(self._store, self._rounds, self._blobs, self._line, self._scheduler),
             config.max_federations,
         )
-        hub = Hub(self._store, self._log, self._board, self._rounds, self._line, demand)
+        self._services = ServiceBoard(self._store, self._board, config.max_watchers)
+        hub = Hub(
+            self._store,
+            self._log,
+            self._board,
+            self._rounds,
+            self._services,
+            self._line,
+            demand,
+        )
         self._enclaves = Enclaves(hub)
         self._pool = Pool(
             launcher,
@@ -150,6 +167,13 @@ class Host:
             folder=config.state.resolve() / "tmp",
             max_workers=config.max_workers,
         )
+        self._serving = Serving(
+            ServingNeeds(
+                self._store, self._services, self._blobs, self._line, self._scheduler, self._pool
+            ),
+            config.max_services,
+            config.max_workers,
+        )
         self._supervisor = Supervisor(launcher, self._enclaves, self._authority_order)
         self._scheduler.bind(self._pool)
         hub.bind(self._scheduler, self._pool, self._supervisor)
@@ -160,9 +184,13 @@ class Host:
             store, self._board, line, self._blobs, self._scheduler, config.max_queue
         )
         self._federating = FederationsService(self._federations, self._rounds, line, self._blobs)
+        self._inference = InferenceService(
+            self._serving, self._services, Descriptions(store, self._log)
+        )
         services = Services(
             jobs=self._jobs,
             federations=self._federating,
+            inference=self._inference,
             governance=GovernanceService(store, self._log, line),
             keys=KeysService(line),
             blobs=BlobsService(store, self._blobs),
@@ -182,10 +210,13 @@ class Host:
         _log.info("stopping")
         self._jobs.drain()
         self._federating.drain()
+        self._inference.drain()
         await self._health.drain()
         self._board.close()
         self._rounds.close()
+        self._services.close()
         await self._federations.close()
+        await self._serving.close()
         await self._scheduler.close()
         await self._pool.close()
 

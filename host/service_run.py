@@ -89,6 +89,10 @@ class ServiceRun:
         self._final: pb.Refusal | None = None  # why no further worker is started
         self._tasks = Tasks()
 
+    def again(self, ticket: pb.Ticket) -> None:
+        """Try what may have been refused before, with what the ticket is now."""
+        self._ticket, self._final = ticket, None
+
     async def run(self) -> None:
         """Serve until it has ended, or is to have no workers and has none."""
         with self._needs.board.follow(self._id) as wake:
@@ -122,7 +126,9 @@ class ServiceRun:
         elif self._final is not None and not record.jobs:
             await self._end(self._final)
             return True
-        elif len(staying) < record.workers and self._final is None and not backoff.blocked(self._id):
+        elif (
+            len(staying) < record.workers and self._final is None and not backoff.blocked(self._id)
+        ):
             await self._start(record)
         elif not (record.taking or record.jobs):
             return not wake.is_set()
@@ -138,8 +144,8 @@ class ServiceRun:
             program=self._facts.program,
             ticket=b"",
         )
-        self._known.add(new.id)
         await self._needs.scheduler.submit(new, self._facts, self._ticket)
+        self._known.add(new.id)
 
     async def _ended(self, job: str, backoff: Backoff) -> None:
         """A worker has gone: decide whether another one may come."""
@@ -170,8 +176,10 @@ class ServiceRun:
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await self._needs.board.routes.drain(job)
-        await self._needs.scheduler.withdraw(job, refusal)
-        self._needs.pool.retire(job, refusal)
+        while job in self._leaving:  # for it may be between two of the scheduler's steps
+            await self._needs.scheduler.withdraw(job, refusal)
+            self._needs.pool.retire(job, refusal)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _end(self, refusal: pb.Refusal) -> None:
         _log.info("ended service=%s reason=%s", self._id, pb.Reason.Name(refusal.reason))

@@ -96,6 +96,13 @@ def served_tickets(connection: sa.Connection) -> list[bytes]:
     return list(connection.execute(query).scalars())
 
 
+def ticket_of(connection: sa.Connection, service: str) -> bytes:
+    """The serialised ticket of a service."""
+    query = sa.select(services.c.ticket).where(services.c.id == service)
+    ticket: bytes = connection.execute(query).scalar_one()
+    return ticket
+
+
 def get_service(connection: sa.Connection, service: str) -> ServiceRecord:
     """The service of a proposal. Raises `ServiceNotFound`."""
     query = sa.select(*_COLUMNS).where(services.c.id == service)

@@ -18,6 +18,7 @@ from placet.host.servicers import (
     BlobsService,
     FederationsService,
     GovernanceService,
+    InferenceService,
     JobsService,
     KeysService,
     LogService,
@@ -29,13 +30,14 @@ from placet.proto.v1 import (
     enclaves_pb2_grpc,
     federations_pb2_grpc,
     governance_pb2_grpc,
+    inference_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
 )
 
 _PACKAGE = "placet.v1."
-_WITH_AUTHORITY = ("Federations", "Governance", "Jobs", "Keys")
+_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys")
 _ALONE = ("Blobs", "Enclaves", "Log")
 
 
@@ -45,6 +47,7 @@ class Services:
 
     jobs: JobsService
     federations: FederationsService
+    inference: InferenceService
     governance: GovernanceService
     keys: KeysService
     blobs: BlobsService
@@ -94,6 +97,7 @@ def make_server(services: Services, health: Health, max_calls: int) -> grpc.aio.
     )
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
     federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
+    inference_pb2_grpc.add_InferenceServicer_to_server(services.inference, server)
     governance_pb2_grpc.add_GovernanceServicer_to_server(services.governance, server)
     keys_pb2_grpc.add_KeysServicer_to_server(services.keys, server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)

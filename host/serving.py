@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from placet.host import service_table
 from placet.host._documents import TicketFacts, payload_of, read_stored
-from placet.host.errors import QueueFull, RequestMalformed, ServiceNotFound, WorkerUnavailable
+from placet.host.errors import QueueFull, RequestMalformed, WorkerUnavailable
 from placet.host.service_run import ServiceRun, ServingNeeds
 from placet.host.tasks import Tasks
 from placet.proto.refusals import refusal_of
@@ -44,9 +44,7 @@ class Serving:
         if workers and facts.proposal not in self._runs:
             if len(self._runs) >= self._max_services:
                 raise QueueFull(f"{self._max_services} services are served already. Drain one.")
-            await self._needs.line.request(
-                enclaves_pb2.KIND_ADMIT, ticket, enclaves_pb2.Admitted
-            )
+            await self._needs.line.request(enclaves_pb2.KIND_ADMIT, ticket, enclaves_pb2.Admitted)
             await self._needs.blobs.keep(facts.bundle, payload_of(ticket))
         elif not workers:
             await self._needs.board.get(facts.proposal)  # raises where there is nothing to drain
@@ -54,7 +52,10 @@ class Serving:
             lambda c: service_table.serve(c, facts, ticket.SerializeToString(), workers),
             then=lambda _: self._needs.board.changed(facts.proposal),
         )
-        if workers and facts.proposal not in self._runs:
+        run = self._runs.get(facts.proposal)
+        if run is not None:
+            run.again(ticket)
+        elif workers:
             self._spawn(facts, ticket)
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:

@@ -4,6 +4,7 @@
 from placet.host.servicers.blobs import BlobsService
 from placet.host.servicers.federations import FederationsService
 from placet.host.servicers.governance import GovernanceService
+from placet.host.servicers.inference import InferenceService
 from placet.host.servicers.jobs import JobsService
 from placet.host.servicers.keys import KeysService
 from placet.host.servicers.log import LogService
@@ -12,6 +13,7 @@ __all__ = [
     "BlobsService",
     "FederationsService",
     "GovernanceService",
+    "InferenceService",
     "JobsService",
     "KeysService",
     "LogService",
