@@ -4,7 +4,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 
@@ -91,7 +91,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
         """One question; who leaves cancels it."""
-        left = context.time_remaining()
+        left = cast("float | None", context.time_remaining())
         wait_ms = 0 if left is None else min(max(int(left * 1000), 1), _MAX_WAIT_MS)
         route = self._routes.find(request.lease)
         return pb.PredictResponse(data=await Call().ask(route, request.data, wait_ms))

@@ -27,7 +27,7 @@ from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, jobs_pb2
 
 P = "sha256:" + "ab" * 32
 JOB = "ab" * 20 + "-1"
-LEASE = {"kind": "lease", "lease": "l", "proposal": P, "job": JOB, "attempt": 1}
+LEASE = {"kind": "lease", "lease": "l", "proposal": P, "job": JOB, "attempt": 1, "worker": "w"}
 OPEN = {"kind": "open", "proposal": P, "round": 1, "key": "k", "closes": 99}
 AGGREGATE = {"kind": "aggregate", "lease": "l", "proposal": P, "job": JOB, "round": 1}
 ROUND_JOB = NewJob(id=JOB, request_id=b"r", proposal=P, program=P, ticket=b"")

@@ -77,7 +77,14 @@ def test_a_commit_is_whole_or_not_at_all(connection: sa.Connection) -> None:
 def test_entries_move_a_job_and_an_ended_one_stays(connection: sa.Connection) -> None:
     new = NewJob(id="j", request_id=b"r", proposal="p", program="q", ticket=b"t")
     insert_job(connection, new)
-    lease = {"kind": "lease", "lease": "l", "proposal": "p", "job": "j", "attempt": 1}
+    lease = {
+        "kind": "lease",
+        "lease": "l",
+        "proposal": "p",
+        "job": "j",
+        "attempt": 1,
+        "worker": "w",
+    }
     effects = apply_commit(connection, commit_of(0, lease))
     assert [(r.state, r.lease) for r in effects.jobs] == [(jobs_pb2.JOB_STATE_LEASED, "l")]
     assert open_leases(connection) == [("l", "j")]
@@ -98,7 +105,14 @@ def test_a_job_that_is_being_started_gets_its_row_with_its_lease(
         job: NewJob(id=job, request_id=job.encode(), proposal="p", program="q", ticket=b"t")
         for job in ("j", "k")
     }
-    lease = {"kind": "lease", "lease": "l", "proposal": "p", "job": "j", "attempt": 1}
+    lease = {
+        "kind": "lease",
+        "lease": "l",
+        "proposal": "p",
+        "job": "j",
+        "attempt": 1,
+        "worker": "w",
+    }
     effects = apply_commit(connection, commit_of(0, lease), starting)
     assert [(r.id, r.state, r.lease, r.attempt) for r in effects.jobs] == [
         ("j", jobs_pb2.JOB_STATE_LEASED, "l", 1)
