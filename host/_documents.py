@@ -37,7 +37,12 @@ class TicketFacts:
     uses: int
     not_after: int
     terms: FederationTerms | None = None  # of a federation
-    serves: bool = False  # of a service
+    action: str = "job"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is of a service."""
+        return self.action == "serve"
 
     @property
     def bundle(self) -> str:
@@ -65,9 +70,9 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
     work, terms = proposal.work, None
     if isinstance(work, Federate):
         terms = FederationTerms(work.rounds, work.roster, _sealed_bytes(work.layout))
-    serves = isinstance(work, Serve)
-    program = digest if serves or terms is not None else work.program
-    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms, serves)
+    program = digest if isinstance(work, Federate | Serve) else work.program
+    action = proposal.action
+    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms, action)
 
 
 def _sealed_bytes(layout: Layout) -> int:

@@ -79,9 +79,9 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         if len(request.request_id) != _REQUEST_ID_BYTES:
             raise RequestMalformed("request_id must have 16 bytes.", claim="request_id")
         facts = read_ticket(request.ticket)
-        if facts.terms is not None:
-            text = "The ticket is for a federation, whose rounds are jobs of its own. Start it with Federations.Start."
-            raise RequestMalformed(text, claim="action", expected="job", actual="federate")
+        if facts.action != "job":
+            text = "The ticket is for work whose jobs are its own. Start it with Federations.Start or Inference.Serve."
+            raise RequestMalformed(text, claim="action", expected="job", actual=facts.action)
         work = asyncio.ensure_future(self._submit(request, facts))
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)

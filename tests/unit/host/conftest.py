@@ -25,16 +25,22 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from placet.governance.documents import (
     Ballot,
+    Card,
     Charter,
     Federate,
     Header,
+    Input,
     Job,
     Layout,
     Mean,
     Output,
     Proposal,
+    Rations,
+    Raw,
     Recipient,
+    Roster,
     Seen,
+    Serve,
     Stop,
     Tensor,
     Update,
@@ -52,18 +58,22 @@ from placet.proto.v1 import (
     federations_pb2,
     federations_pb2_grpc,
     governance_pb2_grpc,
+    inference_pb2,
+    inference_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
 )
-from placet.sealing import HPKEPrivateKey, sealed_length
+from placet.sealing import HPKEPrivateKey, ObjectDescriptor, sealed_length
 
 SCRIPT = Path(__file__).parent / "scripted_enclave.py"
 MAIN = Path(__file__).parent / "host_main.py"
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 ORIGIN = "example.org/log"
 DIGEST = "sha256:" + "0" * 64
+MODEL = ObjectDescriptor("0" * 32, "model", (), "0" * 64, 65536, 1, 9, DIGEST)
+ACTIONS: dict[type, Any] = {Job: "job", Federate: "federate", Serve: "serve"}
 ROSTER = ("ada", "ben", "cleo")
 LAYOUT = Layout((Tensor("w", (4,)),), "float32", 16384)
 
@@ -94,6 +104,7 @@ class Client:
         self.governance: Any = governance_pb2_grpc.GovernanceStub(channel)
         self.keys: Any = keys_pb2_grpc.KeysStub(channel)
         self.federations: Any = federations_pb2_grpc.FederationsStub(channel)
+        self.inference: Any = inference_pb2_grpc.InferenceStub(channel)
         self.blobs: Any = blobs_pb2_grpc.BlobsStub(channel)
         self.log: Any = log_pb2_grpc.LogStub(channel)
         self.health: Any = health_pb2_grpc.HealthStub(channel)
@@ -181,6 +192,44 @@ class Client:
         )
         return receipt
 
+    async def serve(self, ticket: common_pb2.Ticket, workers: int = 1) -> inference_pb2.Service:
+        """Serve with so many workers."""
+        request = inference_pb2.ServeRequest(ticket=ticket, workers=workers)
+        service: inference_pb2.Service = await self.inference.Serve(request, metadata=METADATA)
+        return service
+
+    async def until_service(
+        self, service: str, found: Callable[[inference_pb2.Service], bool]
+    ) -> inference_pb2.Service:
+        """Watch until a service is as it should be."""
+        request = inference_pb2.GetServiceRequest(id=service)
+        call = self.inference.WatchService(request, metadata=METADATA)
+        shown: inference_pb2.Service
+        async for shown in call:
+            if found(shown):
+                call.cancel()
+                return shown
+        raise AssertionError("the service ended before it was so")
+
+    async def ready(self, ticket: common_pb2.Ticket, workers: int = 1) -> str:
+        """Serve, and return the lease of one of the workers once all are ready."""
+        service = await self.serve(ticket, workers)
+        await self.until_service(service.id, lambda shown: shown.ready == workers)
+        return lease_in(await self.describe(service.id))
+
+    async def describe(self, service: str, lease: str = "") -> inference_pb2.Description:
+        """What a worker is to be verified by."""
+        request = inference_pb2.DescribeRequest(service=service, lease=lease)
+        described: inference_pb2.Description = await self.inference.Describe(
+            request, metadata=METADATA
+        )
+        return described
+
+    def predict(self, lease: str, data: bytes, timeout: float | None = None) -> Any:
+        """The call that asks one question."""
+        request = inference_pb2.PredictRequest(lease=lease, data=data)
+        return self.inference.Predict(request, metadata=METADATA, timeout=timeout)
+
     async def until_health(self, service: str, *, serving: bool) -> None:
         """Wait until a service is healthy, or is not."""
         call = self.health.Watch(health_pb2.HealthCheckRequest(service=service))
@@ -188,6 +237,11 @@ class Client:
             if (response.status == health_pb2.HealthCheckResponse.SERVING) == serving:
                 call.cancel()
                 return
+
+
+def lease_in(description: inference_pb2.Description) -> str:
+    """The digest of the lease that is described."""
+    return "sha256:" + hashlib.sha256(description.lease).hexdigest()
 
 
 async def put_requests(
@@ -219,6 +273,7 @@ class World:
     origin = ORIGIN
     metadata = METADATA
     put_requests = staticmethod(put_requests)
+    lease_in = staticmethod(lease_in)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -313,6 +368,24 @@ class World:
         )
         return self._ticket(federate, rounds, acts)
 
+    def service(self, acts: str = "serve", *, uses: int = 5) -> common_pb2.Ticket:
+        """A ticket for a service whose workers do `acts`, one after the other."""
+        serve = Serve(
+            model=Input(MODEL, "owner"),
+            card=Card("A model", (), "", None, 2**40),
+            users=Roster("roster", ("ada",)),
+            rations=Rations(100, 1000, 100, 10),
+            answers={"scores": Raw("raw")},
+            not_finite="refuse",
+            largest_request=16,
+            batch="shared",
+            batch_rows=64,
+            privacy=None,
+            review=2**40,
+            deadline_seconds=3600,
+        )
+        return self._ticket(serve, uses, acts)
+
     def update(self, ticket: common_pb2.Ticket, number: int, client: str) -> Sent:
         """A client's update for a round. Nobody here opens it."""
         blob, sealed = secrets.token_hex(16), os.urandom(48)
@@ -331,13 +404,13 @@ class World:
         request = federations_pb2.UpdateRequest(update=sign(update, self.key), sealed=sealed)
         return Sent(request, blob, os.urandom(sealed_length(LAYOUT.update_bytes, 1)))
 
-    def _ticket(self, body: Job | Federate, uses: int, reason: str) -> common_pb2.Ticket:
+    def _ticket(self, body: Job | Federate | Serve, uses: int, reason: str) -> common_pb2.Ticket:
         now = int(time.time())
         proposal = Proposal(
             header=self.header(),
             constitution=DIGEST,
             proposer="proposer",
-            action="job" if isinstance(body, Job) else "federate",
+            action=ACTIONS[type(body)],
             purpose="testing",
             reason=reason,
             not_before=now - 60,

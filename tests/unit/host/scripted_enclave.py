@@ -3,16 +3,14 @@
 
 Started like an enclave: `python -I scripted_enclave.py authority|worker --host ...`. The authority judges no
 signature and gives no key; log, leases, attempts, rounds and the order of writing are real. What a worker does is the
-parameter `act` of the proposal; of a federation, the proposal's reason: what is done in each round, "; " between them.
+parameter `act` of the proposal; of a federation or a service, the proposal's reason: what is done in each round, or by
+each worker, "; " between them.
 """
 
 import argparse
 import asyncio
-import base64
-import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -39,8 +37,10 @@ from placet.proto.v1 import (
     log_pb2_grpc,
 )
 
+sys.path.insert(0, str(Path(__file__).parent))  # -I leaves it out
+from scripted_worker import K, Worker, act_of, digest_of, payload_of
+
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
-K = enclaves_pb2
 
 
 class Refuse(Exception):
@@ -50,22 +50,6 @@ class Refuse(Exception):
         super().__init__(f"The authority refuses: {reason}.")
         self.reason = reason
         self.details = {"rule": "scripted"}
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def payload_of(envelope: bytes) -> tuple[bytes, str]:
-    value = json.loads(envelope)
-    return base64.b64decode(value["payload"]), value["payloadType"].split(".")[2]
-
-
-def act_of(proposal: dict[str, Any], number: int) -> str:
-    """What is done in a round of a federation, the last act ever after; or, number 0, in a job."""
-    said: str = proposal["reason"] if number else proposal["body"]["parameters"]["act"]
-    acts = said.split("; ")
-    return acts[min(number, len(acts)) - 1]
 
 
 @dataclass
@@ -114,8 +98,10 @@ class Authority:
             seed = os.urandom(32)
             secrets = [enclaves_pb2.Secret(name="log-key", wrapped=seed)]
         self.signer = NoteSigner(self.origin, seed)
-        entry = {"kind": "boot", "boot": os.urandom(16).hex(), "identity": "", "evidence": ""}
-        await self.commit(entry, secrets=secrets)
+        identity, evidence = b"authority " + os.urandom(8), b"of the authority"
+        names = {"identity": digest_of(identity), "evidence": digest_of(evidence)}
+        entry = {"kind": "boot", "boot": os.urandom(16).hex(), **names}
+        await self.commit(entry, secrets=secrets, stored=(identity, evidence))
         self.ready.set()
 
     def apply(self, data: bytes) -> None:
@@ -157,7 +143,11 @@ class Authority:
                 del rounds.until[entry["client"]]
 
     async def commit(
-        self, entry: dict[str, Any], documents: tuple[bytes, ...] = (), secrets: Any = ()
+        self,
+        entry: dict[str, Any],
+        documents: tuple[bytes, ...] = (),
+        secrets: Any = (),
+        stored: tuple[bytes, ...] = (),
     ) -> common_pb2.Committed:
         async with self.lock:
             data = json.dumps({"at": [int(time.time())] * 2, **entry}).encode()
@@ -170,6 +160,7 @@ class Authority:
                 enclaves_pb2.StoredDocument(digest=digest_of(payload_of(d)[0]), document=d)
                 for d in documents
             ]
+            held += [enclaves_pb2.StoredDocument(digest=digest_of(d), document=d) for d in stored]
             commit = enclaves_pb2.Commit(
                 first_index=index,
                 entries=[data],
@@ -179,7 +170,7 @@ class Authority:
             )
             await self.link.request(K.KIND_COMMIT, commit)
             self.apply(data)
-        digest = held[0].digest if held else ""
+        digest = held[0].digest if documents else ""
         return common_pb2.Committed(digest=digest, index=index, checkpoint=checkpoint)
 
     async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
@@ -222,6 +213,9 @@ class Authority:
         proposal = digest_of(payload_of(ticket.proposal)[0])
         if proposal in self.vetoed:
             raise Refuse("VETOED")
+        act, _, argument = json.loads(payload_of(ticket.proposal)[0])["reason"].partition(" ")
+        if act == "refuse":
+            raise Refuse(argument)
         return enclaves_pb2.Admitted(size=self.tree.size, proposal=proposal)
 
     async def on_lease(self, frame: enclaves_pb2.Frame) -> Message:
@@ -240,9 +234,16 @@ class Authority:
         mine = [lease for lease in self.leases.values() if lease["job"] == request.job]
         if any(lease["state"] == "open" for lease in mine):
             raise Refuse("ATTEMPT_OPEN")
-        if len(mine) >= value["body"]["attempts"]:
+        if len(mine) >= value["body"].get("attempts", 1):
             raise Refuse("ATTEMPTS_USED_UP")
-        lease = digest_of(os.urandom(16))
+        uses = len([lease for lease in self.leases.values() if lease["proposal"] == proposal])
+        number = rounds.number if rounds else 0
+        if value["action"] == "serve":
+            number = uses + 1
+            if number > value["uses"]:
+                raise Refuse("TICKET_USED_UP")
+        document = b"lease " + os.urandom(16)
+        lease = digest_of(document)
         entry = {
             "kind": "lease",
             "lease": lease,
@@ -253,8 +254,7 @@ class Authority:
             "peer": self.joined.pop(request.worker),
             "deadline": 0,
         }
-        committed = await self.commit(entry)
-        number = rounds.number if rounds else 0
+        committed = await self.commit(entry, stored=(document,))
         package = json.dumps({"lease": lease, "attempt": len(mine) + 1, "round": number}).encode()
         return enclaves_pb2.LeasePackage(
             lease=package, ticket=request.ticket, proof=committed.checkpoint
@@ -354,7 +354,9 @@ class Authority:
     async def on_join(self, frame: enclaves_pb2.Frame) -> Message:
         request = enclaves_pb2.JoinRequest.FromString(frame.payload)
         worker, bound_to = digest_of(request.identity), request.evidence.decode()
-        await self.commit({"kind": "join", "worker": worker, "bound_to": bound_to})
+        names = {"worker": worker, "evidence": digest_of(request.evidence), "bound_to": bound_to}
+        stored = (request.identity, request.evidence)
+        await self.commit({"kind": "join", **names}, stored=stored)
         self.joined[worker] = frame.peer
         lapses = int(time.time()) + 3600
         return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
@@ -379,81 +381,6 @@ class Authority:
             return enclaves_pb2.Released(index=committed.index)
         committed = await self.commit({"kind": "release", **names, "receipt": receipt})
         return enclaves_pb2.Released(index=committed.index)
-
-
-class Worker:
-    """Joins, waits for its lease, does what the proposal's `act` says."""
-
-    code = 75  # its stream has ended before it was done
-
-    def __init__(self, bundle: Path, scratch: Path) -> None:
-        self.bound_to = digest_of(bundle.read_bytes())
-        assert scratch.is_dir()
-        self.link = Link(self.handle)
-        self.stopped = asyncio.Event()
-
-    async def boot(self) -> None:
-        hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
-        await self.link.request(K.KIND_JOIN_HELLO, hello, peer="authority")
-        join = enclaves_pb2.JoinRequest(identity=os.urandom(16), evidence=self.bound_to.encode())
-        await self.link.request(K.KIND_JOIN, join, peer="authority")
-
-    async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
-        if frame.kind == K.KIND_STOPPED:
-            self.stopped.set()
-            return None
-        if frame.kind == K.KIND_EXPECT:
-            return None
-        package = enclaves_pb2.LeasePackage.FromString(frame.payload)
-        value = json.loads(package.lease)
-        proposal = json.loads(payload_of(package.ticket.proposal)[0])
-        self.progress(value["lease"], 0)
-        act, _, argument = act_of(proposal, value["round"]).partition(" ")
-        await getattr(self, "do_" + act)(value["lease"], value["attempt"], argument)
-        return None
-
-    def progress(self, lease: str, percent: int) -> None:
-        self.link.send(K.KIND_PROGRESS, enclaves_pb2.Progress(lease=lease, percent=percent))
-
-    async def do_release(self, lease: str, attempt: int, argument: str) -> None:
-        self.progress(lease, 50)
-        release = enclaves_pb2.ReleaseRequest(release=f"{lease} {argument}".encode())
-        await self.link.request(K.KIND_RELEASE, release, peer="authority")
-        self.code = 0
-        self.link.close()
-
-    async def do_end(self, lease: str, attempt: int, argument: str) -> None:
-        reason = common_pb2.Reason.Value("REASON_" + argument)
-        refusal = common_pb2.Refusal(reason=reason, message="The program raised.")
-        ended = enclaves_pb2.Ended(lease=lease, refusal=refusal)
-        self.link.send(K.KIND_ENDED, ended)
-        self.code = 70
-        self.link.close()
-
-    async def do_raise(self, lease: str, attempt: int, argument: str) -> None:
-        if attempt <= int(argument):
-            await self.do_end(lease, attempt, "PROGRAM_RAISED")
-        else:
-            await self.do_release(lease, attempt, "")
-
-    do_lose = do_release
-
-    async def do_exit(self, lease: str, attempt: int, argument: str) -> None:
-        os._exit(int(argument))
-
-    async def do_die(self, lease: str, attempt: int, argument: str) -> None:
-        if attempt <= int(argument):
-            os.kill(os.getpid(), signal.SIGKILL)
-        await self.do_release(lease, attempt, "")
-
-    async def do_hang(self, lease: str, attempt: int, argument: str) -> None:
-        """In its first attempt until it is stopped or killed."""
-        if attempt == 1:
-            self.progress(lease, 1)
-            await self.stopped.wait()
-            await self.do_end(lease, attempt, "VETOED")
-        else:
-            await self.do_release(lease, attempt, argument)
 
 
 def end_with_host() -> None:

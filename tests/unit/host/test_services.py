@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services from start to end: workers that come, go and are replaced, on real processes and a real store."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from placet.governance.log import Checkpoint, LogProof, SignedNote, leaf_hash, verify_inclusion
+from placet.host import EnclaveProcess, LaunchOrder
+from placet.proto.v1 import (
+    common_pb2,
+    governance_pb2,
+    inference_pb2,
+    jobs_pb2,
+    log_pb2,
+)
+
+READY = inference_pb2.SERVICE_STATE_READY
+DRAINED = inference_pb2.SERVICE_STATE_DRAINED
+STOPPED = inference_pb2.SERVICE_STATE_STOPPED
+FAILED = inference_pb2.SERVICE_STATE_FAILED
+
+
+async def jobs(client: Any, world: Any) -> list[Any]:
+    """Oldest first."""
+    listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+    return list(reversed(listed.jobs))
+
+
+async def get(client: Any, world: Any, service: str) -> Any:
+    request = inference_pb2.GetServiceRequest(id=service)
+    return await client.inference.GetService(request, metadata=world.metadata)
+
+
+def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            started = await client.serve(ticket, 2)
+            assert started.id == world.digest(ticket.proposal)
+            assert (started.state, started.workers) == (inference_pb2.SERVICE_STATE_STARTING, 2)
+            ready = await client.until_service(started.id, lambda shown: shown.ready == 2)
+            assert ready.state == READY
+            assert ready.not_after > 0
+            orders = [o for o, _ in world.launcher.started if o.role == "worker"]
+            assert [order.bound_to for order in orders] == [started.id] * 2
+            names = [job.id for job in await jobs(client, world)]
+            assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
+            assert await client.serve(ticket, 2) == ready
+            request = inference_pb2.ListServicesRequest()
+            listed = await client.inference.ListServices(request, metadata=world.metadata)
+            assert list(listed.services) == [ready]
+            assert len(await jobs(client, world)) == 2
+            more = await client.serve(ticket, 3)
+            assert (more.workers, more.ready) == (3, 2)
+            await client.until_service(started.id, lambda shown: shown.ready == 3)
+            fewer = await client.serve(ticket, 1)
+            assert fewer.workers == 1
+            await client.until_service(started.id, lambda shown: shown.ready == 1)
+            assert len(world.launcher.running("worker")) == 3
+
+    run(body())
+
+
+def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_services=1, max_workers=2) as (_, client):
+            late = world.service("refuse TICKET_EXPIRED")
+            await refused(client.serve(late), "TICKET_EXPIRED")
+            await refused(client.serve(world.service(), 0), "SERVICE_NOT_FOUND")
+            await refused(client.serve(world.ticket("release")), "REQUEST_MALFORMED")
+            await refused(client.start(world.service()), "REQUEST_MALFORMED")
+            details = await refused(client.submit(world.service()), "REQUEST_MALFORMED")
+            assert details["actual"] == "serve"
+            details = await refused(client.serve(world.service(), 3), "REQUEST_MALFORMED")
+            assert details["expected"] == "at most 2"
+            squatted = world.service()
+            await client.put(b"squats", world.digest(squatted.proposal)[7:39])
+            await refused(client.serve(squatted), "BLOB_CONFLICT")
+            unknown = world.digest(late.proposal)
+            await refused(get(client, world, unknown), "SERVICE_NOT_FOUND")
+            await refused(client.describe(unknown), "SERVICE_NOT_FOUND")
+            await client.serve(world.service())
+            await refused(client.serve(world.service()), "QUEUE_FULL")
+
+    run(body())
+
+
+def test_a_description_has_every_proof(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            service = world.digest(ticket.proposal)
+            described = await client.describe(service, lease)
+            assert described.ticket == ticket
+            assert described.offer == b"offer 1"
+            call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+            log = [entry async for batch in call for entry in batch.entries]
+            for part, kind in (("boot", "boot"), ("join", "join"), ("lease_entry", "lease")):
+                logged = getattr(described, part)
+                assert json.loads(logged.entry)["kind"] == kind
+                proof = LogProof.from_bytes(logged.proof)
+                assert log[proof.index] == logged.entry
+                size, root = checkpoint_of(proof)
+                verify_inclusion(leaf_hash(logged.entry), proof.index, size, proof.hashes, root)
+            assert json.loads(described.lease_entry.entry)["lease"] == lease
+            assert described.authority_identity.startswith(b"authority")
+            assert described.authority_evidence == b"of the authority"
+            assert described.worker_evidence == service.encode()
+            join = json.loads(described.join.entry)
+            assert join["worker"] == world.lease_in(
+                inference_pb2.Description(lease=described.worker_identity)
+            )
+            assert (await client.predict(lease, b"offer")).data == b"offer"
+            again = await client.describe(service)
+            assert again.offer == b"offer 2"
+            again.offer = described.offer
+            assert again == described
+            other = "sha256:" + "0" * 64
+            await refused(client.describe(service, other), "WORKER_UNAVAILABLE")
+
+    run(body())
+
+
+def checkpoint_of(proof: LogProof) -> tuple[int, bytes]:
+    """Size and root; whose signature it has is the client's to verify."""
+    checkpoint = Checkpoint.from_text(SignedNote.from_bytes(proof.checkpoint).text)
+    return checkpoint.size, checkpoint.root
+
+
+def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            world.launcher.running("worker")[0].kill()
+            service = world.digest(ticket.proposal)
+            lost = await client.until_service(service, lambda shown: shown.ready == 0)
+            assert lost.state == inference_pb2.SERVICE_STATE_STARTING
+            await refused(client.predict(lease, b"echo"), "WORKER_UNAVAILABLE")
+            again = await client.until_service(service, lambda shown: shown.ready == 1)
+            assert again.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+            other = world.lease_in(await client.describe(service))
+            assert other != lease
+            assert (await client.predict(other, b"echo")).data == b"echo"
+            assert [(job.id[-2:], job.state) for job in await jobs(client, world)] == [
+                ("-1", jobs_pb2.JOB_STATE_FAILED),
+                ("-2", jobs_pb2.JOB_STATE_RUNNING),
+            ]
+
+    run(body())
+
+
+@pytest.mark.parametrize("reason", ["MODEL_INVALID", "MODEL_TOO_LARGE", "BLOB_NOT_FOUND"])
+def test_a_model_that_is_none_ends_the_service_and_it_can_be_tried_again(
+    world: Any, run: Any, refused: Any, reason: str
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service(f"end {reason}; serve")
+            service = (await client.serve(ticket)).id
+            failed = await client.until_service(service, lambda shown: shown.state == FAILED)
+            assert failed.refusal.reason == common_pb2.Reason.Value("REASON_" + reason)
+            await refused(client.describe(service), reason)
+            assert len(await jobs(client, world)) == 1
+            assert await client.ready(ticket)
+
+    run(body())
+
+
+def test_the_uses_bound_the_workers_and_those_that_are_there_go_on(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service(uses=1)
+            service = (await client.serve(ticket, 2)).id
+            short = await client.until_service(
+                service, lambda shown: shown.ready == 1 and shown.HasField("refusal")
+            )
+            assert short.state == READY
+            assert short.refusal.reason == common_pb2.REASON_TICKET_USED_UP
+            world.launcher.running("worker")[0].kill()
+            world.launcher.running("worker")[1].kill()
+            ended = await client.until_service(service, lambda shown: shown.state == FAILED)
+            assert ended.refusal.reason == common_pb2.REASON_TICKET_USED_UP
+
+    run(body())
+
+
+def test_a_veto_stops_it_at_once(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            asked = client.predict(lease, b"hold")
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+            veto = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
+            await client.governance.Stop(veto, metadata=world.metadata)
+            await refused(asked, "VETOED")
+            await refused(client.predict(lease, b"echo"), "VETOED")
+            service = world.digest(ticket.proposal)
+            stopped = await client.until_service(service, lambda shown: shown.state == STOPPED)
+            assert stopped.refusal.reason == common_pb2.REASON_VETOED
+            await refused(client.describe(service), "VETOED")
+            await refused(client.serve(ticket), "VETOED")
+            assert [job.state for job in await jobs(client, world)] == [jobs_pb2.JOB_STATE_STOPPED]
+
+    run(body())
+
+
+def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            service = world.digest(ticket.proposal)
+            stream = client.inference.PredictStream(metadata=world.metadata)
+            await stream.write(
+                inference_pb2.Asks(lease=lease, asks=[ask(1, b"hold"), ask(2, b"x")])
+            )
+            assert [a.id for a in (await stream.read()).answers] == [2]
+            drained = await client.serve(ticket, 0)
+            assert drained.state == DRAINED
+            await client.until_service(service, lambda shown: shown.ready == 0)
+            await refused(client.describe(service), "SERVICE_ENDED")
+            await refused(client.predict(lease, b"free"), "SERVICE_ENDED")
+            await stream.write(inference_pb2.Asks(cancelled=[1]))
+            worker = world.launcher.running("worker")[0]
+            await worker.wait()
+            await refused(client.predict(lease, b"x"), "SERVICE_ENDED")
+            assert (await get(client, world, service)).state == DRAINED
+            stream.cancel()
+            assert await client.ready(ticket) != lease
+
+    run(body())
+
+
+def ask(number: int, data: bytes) -> inference_pb2.Ask:
+    return inference_pb2.Ask(id=number, data=data)
+
+
+def test_a_worker_that_was_not_ready_is_let_go_too(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service("load")
+            await client.serve(ticket)
+            while not [job for job in await jobs(client, world) if job.attempt]:
+                await asyncio.sleep(0.05)
+            await client.serve(ticket, 0)
+            await world.launcher.running("worker")[0].wait()
+            states = {job.state for job in await jobs(client, world)}
+            while states != {jobs_pb2.JOB_STATE_STOPPED}:
+                await asyncio.sleep(0.05)
+                states = {job.state for job in await jobs(client, world)}
+
+    run(body())
+
+
+@pytest.mark.parametrize("drained", [False, True])
+def test_a_killed_host_serves_on(world: Any, run: Any, drained: bool) -> None:
+    async def body() -> None:
+        ticket = world.service()
+        service = world.digest(ticket.proposal)
+        async with world.process() as (process, client):
+            await client.ready(ticket)
+            if drained:
+                await client.serve(ticket, 0)
+            process.kill()
+        async with world.process() as (_, client):
+            if drained:
+                assert (await get(client, world, service)).state == DRAINED
+                assert await client.ready(ticket)
+            ready = await client.until_service(service, lambda shown: shown.ready == 1)
+            assert ready.state == READY
+            lease = world.lease_in(await client.describe(service))
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+            states = [job.state for job in await jobs(client, world)]
+            assert states[-1] == jobs_pb2.JOB_STATE_RUNNING
+            assert jobs_pb2.JOB_STATE_RUNNING not in states[:-1]
+
+    run(body())
+
+
+def test_a_killed_authority_takes_the_workers_and_others_come(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            world.launcher.running("authority")[0].kill()
+            service = world.digest(ticket.proposal)
+            await client.until_service(service, lambda shown: shown.ready == 0)
+            await client.until_service(service, lambda shown: shown.ready == 1)
+            assert world.lease_in(await client.describe(service)) != lease
+
+    run(body())
+
+
+def test_workers_that_do_not_start_are_tried_again_until_they_do(world: Any, run: Any) -> None:
+    async def body() -> None:
+        launch, broken = world.launcher.launch, True
+
+        async def launch_or_fail(order: LaunchOrder) -> Any:
+            if order.role == "worker" and broken:
+                return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+            return await launch(order)
+
+        world.launcher.launch = launch_or_fail
+        async with world.host() as (_, client):
+            ticket = world.service()
+            service = (await client.serve(ticket)).id
+            shown = await client.until_service(service, lambda shown: shown.HasField("refusal"))
+            assert shown.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+            broken = False
+            await client.until_service(service, lambda shown: shown.ready == 1)
+
+    run(body())
