@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from placet.host.errors import QueueFull, ServiceEnded, WorkerUnavailable
+from placet.host.errors import QueueFull, WorkerUnavailable
 from placet.host.origins import Origin
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import MAX_COALESCED, MIB
@@ -61,13 +61,13 @@ class Route:
     def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
         """Send a question; returns its id here, for `cancel`.
 
-        Raises `QueueFull`, `ServiceEnded`, or `PeerRefused` for what the worker has ended with.
+        Raises `QueueFull`, `WorkerUnavailable`, or `PeerRefused` for what the worker has ended with.
         """
         size = len(data)
         if self._ended is not None:
             raise PeerRefused(self._ended)
         if self.draining:
-            raise ServiceEnded("The worker takes no more questions. Ask for another one.")
+            raise WorkerUnavailable("The worker takes no more questions. Ask for another one.")
         if len(self._under_way) >= MAX_UNDER_WAY or self._bytes + size > _MAX_BYTES:
             raise QueueFull("The worker has too many questions under way.", retry_ms=str(_RETRY_MS))
         number = self._next_id

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions through the host to a worker that does what each says, and answers back."""
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
+    error_details_pb2,
+    status_pb2,
+)
+
+from placet.host import questions, routes
+from placet.proto.limits import MAX_SEALED
+from placet.proto.v1 import common_pb2, inference_pb2
+
+R = common_pb2.Reason
+
+
+def asks(*said: bytes, lease: str = "", first: int = 0) -> inference_pb2.Asks:
+    """Questions with ids from `first` on."""
+    message = inference_pb2.Asks(lease=lease)
+    for number, data in enumerate(said, first):
+        message.asks.add(id=number, data=data)
+    return message
+
+
+class Stream:
+    """A stream of questions, and the answers by id as they come."""
+
+    def __init__(self, client: Any, world: Any, timeout: float | None = None) -> None:
+        self.call = client.inference.PredictStream(metadata=world.metadata, timeout=timeout)
+        self.answers: dict[int, inference_pb2.Answer] = {}
+
+    async def ask(self, message: inference_pb2.Asks) -> None:
+        await self.call.write(message)
+
+    async def until(self, count: int) -> dict[int, inference_pb2.Answer]:
+        """Read until there are so many answers."""
+        while len(self.answers) < count:
+            message = await self.call.read()
+            assert message is not grpc.aio.EOF
+            for answer in message.answers:
+                assert answer.id not in self.answers
+                self.answers[answer.id] = answer
+        return self.answers
+
+
+async def said(client: Any, lease: str, what: bytes, timeout: float | None = None) -> int:
+    """A number that the worker says."""
+    return int((await client.predict(lease, what, timeout)).data)
+
+
+async def until_cancelled(client: Any, lease: str, count: int) -> None:
+    while await said(client, lease, b"cancelled") != count:
+        await asyncio.sleep(0.02)
+
+
+def test_one_question_one_answer(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            data = bytes(range(256)) * 16
+            assert (await client.predict(lease, data)).data == data
+            largest = b"x" * MAX_SEALED
+            assert (await client.predict(lease, largest)).data == largest
+            details = await refused(client.predict(lease, largest + b"x"), "MESSAGE_TOO_LARGE")
+            assert details["actual"] == str(MAX_SEALED + 1)
+            assert await said(client, lease, b"wait") == 0
+            assert 20_000 < await said(client, lease, b"wait", 30) <= 30_000
+            await refused(client.predict(lease, b"refuse SESSION_UNKNOWN"), "SESSION_UNKNOWN")
+            await refused(client.predict("sha256:" + "0" * 64, b"x"), "WORKER_UNAVAILABLE")
+
+    run(body())
+
+
+def test_back_pressure_says_when_to_come_again(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.predict(lease, b"refuse QUEUE_FULL")
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            trailers: dict[str, Any] = dict(caught.value.trailing_metadata() or ())
+            status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+            info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+            assert status.details[0].Unpack(info)
+            assert info.metadata["retry_ms"] == "250"
+            assert status.details[1].Unpack(retry)
+            assert retry.retry_delay.ToMilliseconds() == 250
+
+    run(body())
+
+
+def test_who_leaves_cancels_what_it_asked(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.predict(lease, b"hold", 0.2)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            await until_cancelled(client, lease, 1)
+            stream = Stream(client, world)
+            await stream.ask(asks(b"hold", b"hold", b"hold", b"echo", lease=lease))
+            assert list(await stream.until(1)) == [3]
+            await stream.ask(inference_pb2.Asks(cancelled=[1, 7]))
+            await until_cancelled(client, lease, 2)
+            stream.call.cancel()
+            await until_cancelled(client, lease, 4)
+            assert (await client.predict(lease, b"free")).data == b"free"
+
+    run(body())
+
+
+def test_a_stream_gets_each_answer_once_whatever_the_order(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            streams = [Stream(client, world) for _ in range(3)]
+            for index, stream in enumerate(streams):  # all with the same ids
+                await stream.ask(asks(*(b"%d-%d" % (index, n) for n in range(500)), lease=lease))
+                await stream.ask(asks(b"hold %d" % index, first=500))
+                await stream.ask(asks(b"refuse QUESTION_REPLAYED", first=501))
+            for index, stream in enumerate(streams):
+                answers = await stream.until(501)
+                assert all(answers[n].data == b"%d-%d" % (index, n) for n in range(500))
+                assert answers[501].refusal.reason == R.REASON_QUESTION_REPLAYED
+            assert await said(client, lease, b"most") >= 500
+            await client.predict(lease, b"free")
+            for index, stream in enumerate(streams):
+                assert (await stream.until(502))[500].data == b"hold %d" % index
+                await stream.call.done_writing()
+                assert await stream.call.read() is grpc.aio.EOF
+
+    run(body())
+
+
+def test_a_stream_is_for_one_worker_and_its_ids_are_its_own(
+    world: Any, run: Any, refused: Any
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            for messages, reason in (
+                ([asks(b"echo", lease="sha256:" + "0" * 64)], "WORKER_UNAVAILABLE"),
+                ([asks(b"echo")], "WORKER_UNAVAILABLE"),
+                ([asks(b"hold", lease=lease), asks(b"echo", lease="x")], "REQUEST_MALFORMED"),
+                ([asks(b"hold", lease=lease), asks(b"echo")], "REQUEST_MALFORMED"),
+            ):
+                call = client.inference.PredictStream(iter(messages), metadata=world.metadata)
+                await refused(call, reason)
+            empty = client.inference.PredictStream(iter([]), metadata=world.metadata)
+            assert await empty.read() is grpc.aio.EOF
+            await until_cancelled(client, lease, 2)
+
+    run(body())
+
+
+def test_too_many_questions_are_refused_one_by_one(
+    world: Any, run: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_MAX_OPEN", 4)
+    monkeypatch.setattr(routes, "MAX_UNDER_WAY", 6)
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            first, second = Stream(client, world), Stream(client, world)
+            await first.ask(asks(*[b"hold"] * 5, lease=lease))
+            refusal = (await first.until(1))[4].refusal
+            assert refusal.reason == R.REASON_QUEUE_FULL
+            assert int(refusal.details["retry_ms"]) > 0
+            await second.ask(asks(*[b"hold"] * 3, b"x" * (MAX_SEALED + 1), lease=lease))
+            answers = await second.until(2)
+            assert answers[2].refusal.reason == R.REASON_QUEUE_FULL
+            assert answers[3].refusal.reason == R.REASON_MESSAGE_TOO_LARGE
+            await refused(client.predict(lease, b"echo"), "QUEUE_FULL")
+            second.call.cancel()
+            await until_free(client, lease)
+            await client.predict(lease, b"free")
+            assert all((await first.until(5))[n].data == b"hold" for n in range(4))
+
+    run(body())
+
+
+async def until_free(client: Any, lease: str) -> None:
+    while True:
+        try:
+            await client.predict(lease, b"echo")
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
+def test_answers_that_nobody_reads_end_the_stream(
+    world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_MAX_UNREAD", 3 * 2**20)
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            stream = Stream(client, world)
+            await stream.ask(asks(*[b"large"] * 64, lease=lease))
+            while await said(client, lease, b"most") < 64:
+                await asyncio.sleep(0.02)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stream.until(64)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [("die", "WORKER_UNAVAILABLE"), ("end VETOED", "VETOED")]
+)
+def test_the_end_of_a_worker_answers_everybody(
+    world: Any, run: Any, refused: Any, how: str, reason: str
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            stream = Stream(client, world)
+            await stream.ask(asks(b"hold", b"hold", lease=lease))
+            waiting = client.predict(lease, b"hold")
+            await client.predict(lease, b"echo")
+            await stream.ask(asks(how.encode(), first=2))
+            expected = R.Value("REASON_" + reason)
+            answers = await stream.until(3)
+            assert [answers[n].refusal.reason for n in range(3)] == [expected] * 3
+            await refused(waiting, reason)
+            await stream.ask(asks(b"echo", first=3))
+            assert (await stream.until(4))[3].refusal.reason == expected
+
+    run(body())
+
+
+def test_the_least_busy_worker_is_described(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            first = await client.ready(ticket, 2)
+            stream = Stream(client, world)
+            await stream.ask(asks(b"hold", b"echo", lease=first))
+            await stream.until(1)
+            second = world.lease_in(await client.describe(world.digest(ticket.proposal)))
+            assert second != first
+            more = Stream(client, world)
+            await more.ask(asks(b"hold", b"hold", b"echo", lease=second))
+            await more.until(1)
+            service = world.digest(ticket.proposal)
+            assert world.lease_in(await client.describe(service)) == first
+            await client.serve(ticket, 1)  # the least busy goes, once it has answered
+            await client.until_service(service, lambda shown: shown.ready == 1)
+            assert world.lease_in(await client.describe(service)) == second
+            assert 0 not in stream.answers
+
+    run(body())
