@@ -169,7 +169,8 @@ class Worker:
                 task.add_done_callback(lambda _: None)
                 return
             case "large":
-                answers.answers.add(id=ask.id, data=bytes(2**20))
+                large = inference_pb2.Answer(id=ask.id, data=bytes(2**20))
+                self.link.send(K.KIND_ANSWERS, inference_pb2.Answers(answers=[large]))
                 return
             case _:
                 pass

@@ -179,7 +179,8 @@ def test_too_many_questions_are_refused_one_by_one(
             second.call.cancel()
             await until_free(client, lease)
             await client.predict(lease, b"free")
-            assert all((await first.until(5))[n].data == b"hold" for n in range(4))
+            answers = await first.until(5)
+            assert all(answers[n].data == b"hold" for n in range(4))
 
     run(body())
 
