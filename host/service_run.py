@@ -121,17 +121,15 @@ class ServiceRun:
             await self._ended(job, backoff)
         self._known = {job.id for job in record.jobs}
         staying = [job for job in record.jobs if job.id not in self._leaving]
-        if len(staying) > record.workers:
-            await self._let_go(staying, len(staying) - record.workers)
+        missing = record.workers - len(staying)
+        if missing < 0:
+            self._let_go(staying, -missing)
+        elif not (record.taking or record.jobs):
+            return not wake.is_set()  # it may have been asked for again meanwhile
         elif self._final is not None and not record.jobs:
             await self._end(self._final)
-            return True
-        elif (
-            len(staying) < record.workers and self._final is None and not backoff.blocked(self._id)
-        ):
+        elif missing and self._final is None and not backoff.blocked(self._id):
             await self._start(record)
-        elif not (record.taking or record.jobs):
-            return not wake.is_set()
         else:
             await wake.wait()
         return False
@@ -163,7 +161,7 @@ class ServiceRun:
             backoff.failed(self._id)
         await self._write(lambda c: service_table.note_refusal(c, self._id, refusal))
 
-    async def _let_go(self, staying: list[JobRecord], count: int) -> None:
+    def _let_go(self, staying: list[JobRecord], count: int) -> None:
         """First those that wait, then those that are not ready, then the least busy."""
         busy = {r.job: r.under_way for r in self._needs.board.routes.ready(self._id).values()}
         refusal = refusal_of(ServiceEnded("The worker is not asked for any more."))

@@ -48,14 +48,14 @@ class Serving:
             await self._needs.blobs.keep(facts.bundle, payload_of(ticket))
         elif not workers:
             await self._needs.board.get(facts.proposal)  # raises where there is nothing to drain
+        run = self._runs.get(facts.proposal)
+        if run is not None:
+            run.again(ticket)
         await self._needs.store.write(
             lambda c: service_table.serve(c, facts, ticket.SerializeToString(), workers),
             then=lambda _: self._needs.board.changed(facts.proposal),
         )
-        run = self._runs.get(facts.proposal)
-        if run is not None:
-            run.again(ticket)
-        elif workers:
+        if workers and facts.proposal not in self._runs:
             self._spawn(facts, ticket)
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:
