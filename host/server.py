@@ -238,6 +238,7 @@ class Host:
             certificate=self._certificate.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
+            variant="onnx" if self._serving.serves(worker.program) else "",
             bound_to=worker.program,
             bundle=worker.folder / "bundle",
             scratch=worker.folder / "scratch",

@@ -45,7 +45,7 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) ->
             assert ready.state == READY
             assert ready.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
-            assert [order.bound_to for order in orders] == [started.id] * 2
+            assert [(o.bound_to, o.variant) for o in orders] == [(started.id, "onnx")] * 2
             names = [job.id for job in await jobs(client, world)]
             assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
             assert await client.serve(ticket, 2) == ready
