@@ -199,14 +199,15 @@ class Client:
         return service
 
     async def until_service(
-        self, service: str, found: Callable[[inference_pb2.Service], bool]
+        self, service: str, *, refused: bool = False, **wanted: int
     ) -> inference_pb2.Service:
-        """Watch until a service is as it should be."""
+        """Watch until fields of a service have these values, and it shows a refusal if it should."""
         request = inference_pb2.GetServiceRequest(id=service)
         call = self.inference.WatchService(request, metadata=METADATA)
         shown: inference_pb2.Service
         async for shown in call:
-            if found(shown):
+            found = {name: getattr(shown, name) for name in wanted}
+            if found == wanted and (shown.HasField("refusal") or not refused):
                 call.cancel()
                 return shown
         raise AssertionError("the service ended before it was so")
@@ -214,16 +215,14 @@ class Client:
     async def ready(self, ticket: common_pb2.Ticket, workers: int = 1) -> str:
         """Serve, and return the lease of one of the workers once all are ready."""
         service = await self.serve(ticket, workers)
-        await self.until_service(service.id, lambda shown: shown.ready == workers)
+        await self.until_service(service.id, ready=workers)
         return lease_in(await self.describe(service.id))
 
     async def describe(self, service: str, lease: str = "") -> inference_pb2.Description:
         """What a worker is to be verified by."""
-        request = inference_pb2.DescribeRequest(service=service, lease=lease)
-        described: inference_pb2.Description = await self.inference.Describe(
-            request, metadata=METADATA
-        )
-        return described
+        ask = inference_pb2.DescribeRequest(service=service, lease=lease)
+        found: inference_pb2.Description = await self.inference.Describe(ask, metadata=METADATA)
+        return found
 
     def predict(self, lease: str, data: bytes, timeout: float | None = None) -> Any:
         """The call that asks one question."""

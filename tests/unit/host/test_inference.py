@@ -256,7 +256,7 @@ def test_the_least_busy_worker_is_described(world: Any, run: Any) -> None:
             service = world.digest(ticket.proposal)
             assert world.lease_in(await client.describe(service)) == first
             await client.serve(ticket, 1)  # the least busy goes, once it has answered
-            await client.until_service(service, lambda shown: shown.ready == 1)
+            await client.until_service(service, ready=1)
             assert world.lease_in(await client.describe(service)) == second
             assert 0 not in stream.answers
 

@@ -41,7 +41,7 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) ->
             started = await client.serve(ticket, 2)
             assert started.id == world.digest(ticket.proposal)
             assert (started.state, started.workers) == (inference_pb2.SERVICE_STATE_STARTING, 2)
-            ready = await client.until_service(started.id, lambda shown: shown.ready == 2)
+            ready = await client.until_service(started.id, ready=2)
             assert ready.state == READY
             assert ready.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
@@ -55,10 +55,10 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) ->
             assert len(await jobs(client, world)) == 2
             more = await client.serve(ticket, 3)
             assert (more.workers, more.ready) == (3, 2)
-            await client.until_service(started.id, lambda shown: shown.ready == 3)
+            await client.until_service(started.id, ready=3)
             fewer = await client.serve(ticket, 1)
             assert fewer.workers == 1
-            await client.until_service(started.id, lambda shown: shown.ready == 1)
+            await client.until_service(started.id, ready=1)
             assert len(world.launcher.running("worker")) == 3
 
     run(body())
@@ -138,10 +138,10 @@ def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refus
             lease = await client.ready(ticket)
             world.launcher.running("worker")[0].kill()
             service = world.digest(ticket.proposal)
-            lost = await client.until_service(service, lambda shown: shown.ready == 0)
+            lost = await client.until_service(service, ready=0)
             assert lost.state == inference_pb2.SERVICE_STATE_STARTING
             await refused(client.predict(lease, b"echo"), "WORKER_UNAVAILABLE")
-            again = await client.until_service(service, lambda shown: shown.ready == 1)
+            again = await client.until_service(service, ready=1)
             assert again.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
             other = world.lease_in(await client.describe(service))
             assert other != lease
@@ -162,7 +162,7 @@ def test_a_model_that_is_none_ends_the_service_and_it_can_be_tried_again(
         async with world.host() as (_, client):
             ticket = world.service(f"end {reason}; serve")
             service = (await client.serve(ticket)).id
-            failed = await client.until_service(service, lambda shown: shown.state == FAILED)
+            failed = await client.until_service(service, state=FAILED)
             assert failed.refusal.reason == common_pb2.Reason.Value("REASON_" + reason)
             await refused(client.describe(service), reason)
             assert len(await jobs(client, world)) == 1
@@ -176,14 +176,12 @@ def test_the_uses_bound_the_workers_and_those_that_are_there_go_on(world: Any, r
         async with world.host() as (_, client):
             ticket = world.service(uses=1)
             service = (await client.serve(ticket, 2)).id
-            short = await client.until_service(
-                service, lambda shown: shown.ready == 1 and shown.HasField("refusal")
-            )
+            short = await client.until_service(service, ready=1, refused=True)
             assert short.state == READY
             assert short.refusal.reason == common_pb2.REASON_TICKET_USED_UP
             world.launcher.running("worker")[0].kill()
             world.launcher.running("worker")[1].kill()
-            ended = await client.until_service(service, lambda shown: shown.state == FAILED)
+            ended = await client.until_service(service, state=FAILED)
             assert ended.refusal.reason == common_pb2.REASON_TICKET_USED_UP
 
     run(body())
@@ -201,7 +199,7 @@ def test_a_veto_stops_it_at_once(world: Any, run: Any, refused: Any) -> None:
             await refused(asked, "VETOED")
             await refused(client.predict(lease, b"echo"), "VETOED")
             service = world.digest(ticket.proposal)
-            stopped = await client.until_service(service, lambda shown: shown.state == STOPPED)
+            stopped = await client.until_service(service, state=STOPPED)
             assert stopped.refusal.reason == common_pb2.REASON_VETOED
             await refused(client.describe(service), "VETOED")
             await refused(client.serve(ticket), "VETOED")
@@ -223,7 +221,7 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
             assert [a.id for a in (await stream.read()).answers] == [2]
             drained = await client.serve(ticket, 0)
             assert drained.state == DRAINED
-            await client.until_service(service, lambda shown: shown.ready == 0)
+            await client.until_service(service, ready=0)
             await refused(client.describe(service), "SERVICE_ENDED")
             await refused(client.predict(lease, b"free"), "WORKER_UNAVAILABLE")
             await stream.write(inference_pb2.Asks(cancelled=[1]))
@@ -272,7 +270,7 @@ def test_a_killed_host_serves_on(world: Any, run: Any, drained: bool) -> None:
             if drained:
                 assert (await get(client, world, service)).state == DRAINED
                 assert await client.ready(ticket)
-            ready = await client.until_service(service, lambda shown: shown.ready == 1)
+            ready = await client.until_service(service, ready=1)
             assert ready.state == READY
             lease = world.lease_in(await client.describe(service))
             assert (await client.predict(lease, b"echo")).data == b"echo"
@@ -290,8 +288,8 @@ def test_a_killed_authority_takes_the_workers_and_others_come(world: Any, run: A
             lease = await client.ready(ticket)
             world.launcher.running("authority")[0].kill()
             service = world.digest(ticket.proposal)
-            await client.until_service(service, lambda shown: shown.ready == 0)
-            await client.until_service(service, lambda shown: shown.ready == 1)
+            await client.until_service(service, ready=0)
+            await client.until_service(service, ready=1)
             assert world.lease_in(await client.describe(service)) != lease
 
     run(body())
@@ -310,9 +308,9 @@ def test_workers_that_do_not_start_are_tried_again_until_they_do(world: Any, run
         async with world.host() as (_, client):
             ticket = world.service()
             service = (await client.serve(ticket)).id
-            shown = await client.until_service(service, lambda shown: shown.HasField("refusal"))
+            shown = await client.until_service(service, refused=True)
             assert shown.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
             broken = False
-            await client.until_service(service, lambda shown: shown.ready == 1)
+            await client.until_service(service, ready=1)
 
     run(body())
