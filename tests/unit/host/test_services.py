@@ -34,7 +34,7 @@ async def get(client: Any, world: Any, service: str) -> Any:
     return await client.inference.GetService(request, metadata=world.metadata)
 
 
-def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) -> None:
+def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, refused: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.service()
@@ -60,6 +60,7 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any) ->
             assert fewer.workers == 1
             await client.until_service(started.id, ready=1)
             assert len(world.launcher.running("worker")) == 3
+            await check_description(client, world, refused, ticket)
 
     run(body())
 
@@ -88,41 +89,37 @@ def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
     run(body())
 
 
-def test_a_description_has_every_proof(world: Any, run: Any, refused: Any) -> None:
-    async def body() -> None:
-        async with world.host() as (_, client):
-            ticket = world.service()
-            lease = await client.ready(ticket)
-            service = world.digest(ticket.proposal)
-            described = await client.describe(service, lease)
-            assert described.ticket == ticket
-            assert described.offer == b"offer 1"
-            call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
-            log = [entry async for batch in call for entry in batch.entries]
-            for part, kind in (("boot", "boot"), ("join", "join"), ("lease_entry", "lease")):
-                logged = getattr(described, part)
-                assert json.loads(logged.entry)["kind"] == kind
-                proof = LogProof.from_bytes(logged.proof)
-                assert log[proof.index] == logged.entry
-                size, root = checkpoint_of(proof)
-                verify_inclusion(leaf_hash(logged.entry), proof.index, size, proof.hashes, root)
-            assert json.loads(described.lease_entry.entry)["lease"] == lease
-            assert described.authority_identity.startswith(b"authority")
-            assert described.authority_evidence == b"of the authority"
-            assert described.worker_evidence == service.encode()
-            join = json.loads(described.join.entry)
-            assert join["worker"] == world.lease_in(
-                inference_pb2.Description(lease=described.worker_identity)
-            )
-            assert (await client.predict(lease, b"offer")).data == b"offer"
-            again = await client.describe(service)
-            assert again.offer == b"offer 2"
-            again.offer = described.offer
-            assert again == described
-            other = "sha256:" + "0" * 64
-            await refused(client.describe(service, other), "WORKER_UNAVAILABLE")
-
-    run(body())
+async def check_description(client: Any, world: Any, refused: Any, ticket: Any) -> None:
+    """Every proof holds, and the offer is the newest."""
+    service = world.digest(ticket.proposal)
+    lease = world.lease_in(await client.describe(service))
+    described = await client.describe(service, lease)
+    assert described.ticket == ticket
+    assert described.offer == b"offer 1"
+    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+    log = [entry async for batch in call for entry in batch.entries]
+    for part, kind in (("boot", "boot"), ("join", "join"), ("lease_entry", "lease")):
+        logged = getattr(described, part)
+        assert json.loads(logged.entry)["kind"] == kind
+        proof = LogProof.from_bytes(logged.proof)
+        assert log[proof.index] == logged.entry
+        size, root = checkpoint_of(proof)
+        verify_inclusion(leaf_hash(logged.entry), proof.index, size, proof.hashes, root)
+    assert json.loads(described.lease_entry.entry)["lease"] == lease
+    assert described.authority_identity.startswith(b"authority")
+    assert described.authority_evidence == b"of the authority"
+    assert described.worker_evidence == service.encode()
+    join = json.loads(described.join.entry)
+    assert join["worker"] == world.lease_in(
+        inference_pb2.Description(lease=described.worker_identity)
+    )
+    assert (await client.predict(lease, b"offer")).data == b"offer"
+    again = await client.describe(service)
+    assert again.offer == b"offer 2"
+    again.offer = described.offer
+    assert again == described
+    other = "sha256:" + "0" * 64
+    await refused(client.describe(service, other), "WORKER_UNAVAILABLE")
 
 
 def checkpoint_of(proof: LogProof) -> tuple[int, bytes]:
@@ -154,18 +151,18 @@ def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refus
     run(body())
 
 
-@pytest.mark.parametrize("reason", ["MODEL_INVALID", "BLOB_NOT_FOUND"])
 def test_a_model_that_is_none_ends_the_service_and_it_can_be_tried_again(
-    world: Any, run: Any, refused: Any, reason: str
+    world: Any, run: Any, refused: Any
 ) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
-            ticket = world.service(f"end {reason}; serve")
-            service = (await client.serve(ticket)).id
-            failed = await client.until_service(service, state=FAILED)
-            assert failed.refusal.reason == common_pb2.Reason.Value("REASON_" + reason)
-            await refused(client.describe(service), reason)
-            assert len(await jobs(client, world)) == 1
+            ticket = world.service("end MODEL_INVALID; end BLOB_NOT_FOUND; serve")
+            for reason in ("MODEL_INVALID", "BLOB_NOT_FOUND"):
+                service = (await client.serve(ticket)).id
+                failed = await client.until_service(service, state=FAILED)
+                assert failed.refusal.reason == common_pb2.Reason.Value("REASON_" + reason)
+                await refused(client.describe(service), reason)
+            assert len(await jobs(client, world)) == 2
             assert await client.ready(ticket)
 
     run(body())
@@ -231,6 +228,7 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
             assert (await get(client, world, service)).state == DRAINED
             stream.cancel()
             assert await client.ready(ticket) != lease
+            await check_not_ready(client, world)
 
     run(body())
 
@@ -239,21 +237,14 @@ def ask(number: int, data: bytes) -> inference_pb2.Ask:
     return inference_pb2.Ask(id=number, data=data)
 
 
-def test_a_worker_that_was_not_ready_is_let_go_too(world: Any, run: Any) -> None:
-    async def body() -> None:
-        async with world.host() as (_, client):
-            ticket = world.service("load")
-            await client.serve(ticket)
-            while not [job for job in await jobs(client, world) if job.attempt]:
-                await asyncio.sleep(0.05)
-            await client.serve(ticket, 0)
-            await world.launcher.running("worker")[0].wait()
-            states = {job.state for job in await jobs(client, world)}
-            while states != {jobs_pb2.JOB_STATE_STOPPED}:
-                await asyncio.sleep(0.05)
-                states = {job.state for job in await jobs(client, world)}
-
-    run(body())
+async def check_not_ready(client: Any, world: Any) -> None:
+    """A worker that was not ready is let go too."""
+    ticket = world.service("load")
+    await client.serve(ticket)
+    while not (job := (await jobs(client, world))[-1]).attempt:
+        await asyncio.sleep(0.05)
+    await client.serve(ticket, 0)
+    assert (await client.watch(job.id))[-1].state == jobs_pb2.JOB_STATE_STOPPED
 
 
 @pytest.mark.parametrize("drained", [False, True])
