@@ -10,6 +10,11 @@
     with open_stream(sealed, key, descriptor, leaf_hashes=leaves) as reader:
         reader.readinto(buffer)
 
+    asking, answering = SealedSession(secret, info), SealedSession(secret, info)  # at two ends
+    counter, sealed = asking.seal_question(content)
+    answer = answering.seal_answer(counter, respond(answering.open_question(counter, sealed)))
+    content = asking.open_answer(counter, answer)
+
 What is refused is refused by an exception of `errors.py`, each with its `reason`.
 """
 
@@ -26,8 +31,17 @@ from placet.sealing._padding import pad, padded_length, unpad_into
 from placet.sealing._reader import StreamReader, open_stream
 from placet.sealing._root import verify_root
 from placet.sealing._seal import seal_stream
+from placet.sealing._session import (
+    MAX_QUESTIONS,
+    SESSION_ID_BYTES,
+    SESSION_SECRET_BYTES,
+    SealedSession,
+    new_session_secret,
+    size_class,
+)
 from placet.sealing._wrap import unwrap_key, wrap_key
 from placet.sealing.errors import (
+    AnswerForged,
     DescriptorMalformed,
     EnvelopeForged,
     EnvelopeKeyMismatch,
@@ -39,8 +53,12 @@ from placet.sealing.errors import (
     KeyRefused,
     KeyUnwrapRefused,
     ObjectRootMismatch,
+    QuestionForged,
+    QuestionReplayed,
     SealingError,
     SegmentForged,
+    SessionRefused,
+    SessionUsedUp,
     StreamHeaderMalformed,
     StreamLengthMismatch,
     StreamRefused,
@@ -48,7 +66,11 @@ from placet.sealing.errors import (
 
 __all__ = [
     "HEADER_BYTES",
+    "MAX_QUESTIONS",
     "SEGMENT_SIZES",
+    "SESSION_ID_BYTES",
+    "SESSION_SECRET_BYTES",
+    "AnswerForged",
     "DescriptorMalformed",
     "EnvelopeForged",
     "EnvelopeKeyMismatch",
@@ -63,10 +85,15 @@ __all__ = [
     "KeyUnwrapRefused",
     "ObjectDescriptor",
     "ObjectRootMismatch",
+    "QuestionForged",
+    "QuestionReplayed",
     "ReadableSource",
+    "SealedSession",
     "SealingError",
     "SeekableSource",
     "SegmentForged",
+    "SessionRefused",
+    "SessionUsedUp",
     "StreamHeaderMalformed",
     "StreamKey",
     "StreamLengthMismatch",
@@ -75,6 +102,7 @@ __all__ = [
     "WritableSink",
     "context",
     "describe_stream",
+    "new_session_secret",
     "open_envelope",
     "open_header",
     "open_stream",
@@ -84,6 +112,7 @@ __all__ = [
     "seal_stream",
     "sealed_length",
     "segment_count",
+    "size_class",
     "unpad_into",
     "unwrap_key",
     "verify_root",

@@ -12,11 +12,16 @@
     │   ├── EnvelopeKeyMismatch        ENVELOPE_KEY_MISMATCH
     │   └── EnvelopeForged             ENVELOPE_FORGED
     ├── DescriptorMalformed            DESCRIPTOR_MALFORMED
-    └── StreamRefused
-        ├── StreamLengthMismatch       STREAM_LENGTH
-        ├── StreamHeaderMalformed      STREAM_HEADER_MALFORMED
-        ├── SegmentForged              SEGMENT_FORGED
-        └── ObjectRootMismatch         OBJECT_ROOT_MISMATCH
+    ├── StreamRefused
+    │   ├── StreamLengthMismatch       STREAM_LENGTH
+    │   ├── StreamHeaderMalformed      STREAM_HEADER_MALFORMED
+    │   ├── SegmentForged              SEGMENT_FORGED
+    │   └── ObjectRootMismatch         OBJECT_ROOT_MISMATCH
+    └── SessionRefused
+        ├── QuestionForged             QUESTION_FORGED
+        ├── QuestionReplayed           QUESTION_REPLAYED
+        ├── AnswerForged               SESSION_FORGED
+        └── SessionUsedUp              SESSION_UNKNOWN
 
 A refusal says what was expected, what was found and what to do; it never says anything about
 contents or keys. `ValueError` and `TypeError` are for wrong arguments by the caller, `OSError` is
@@ -125,3 +130,33 @@ class ObjectRootMismatch(StreamRefused):
     """The sealed bytes, or the leaf hashes given, do not have the descriptor's Merkle root."""
 
     reason = "OBJECT_ROOT_MISMATCH"
+
+
+class SessionRefused(SealingError):
+    """A question or an answer is not the next thing of its session."""
+
+    reason = "SESSION_REFUSED"
+
+
+class QuestionForged(SessionRefused):
+    """A question was changed, or was sealed in another session or under another counter."""
+
+    reason = "QUESTION_FORGED"
+
+
+class QuestionReplayed(SessionRefused):
+    """A question's counter is not above those of the questions before it."""
+
+    reason = "QUESTION_REPLAYED"
+
+
+class AnswerForged(SessionRefused):
+    """An answer was changed, or is that to another question."""
+
+    reason = "SESSION_FORGED"
+
+
+class SessionUsedUp(SessionRefused):
+    """A session has had as many questions as it may."""
+
+    reason = "SESSION_UNKNOWN"
