@@ -10,12 +10,14 @@ Numbers are big-endian. Whether what is taken apart here is genuine is for its r
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from google.protobuf.message import DecodeError
 from typing_extensions import Buffer
 
+from placet.proto.tensors import Tensor, pack_into, packed_size
 from placet.proto.v1 import common_pb2
 
 SECRET_BYTES = 32
@@ -116,19 +118,28 @@ def unpack_question(data: bytes) -> Opening | Question:
     return Opening(bytes(view[_LENGTH.size : end]), view[end:])
 
 
-def answer_of(tensors: Buffer) -> bytes:
+def answer_size(tensors: Sequence[Tensor]) -> int:
+    """Bytes of `pack_answer`."""
+    return len(_ANSWER) + packed_size(tensors)
+
+
+def pack_answer(tensors: Sequence[Tensor]) -> bytearray:
     """The content of an answer."""
-    return _ANSWER + bytes(tensors)
+    packed = bytearray(answer_size(tensors))
+    packed[: len(_ANSWER)] = _ANSWER
+    pack_into(packed, len(_ANSWER), tensors)
+    return packed
 
 
-def refusal_answer(refusal: common_pb2.Refusal) -> bytes:
+def pack_refusal(refusal: common_pb2.Refusal) -> bytes:
     """The content of an answer that is a refusal; the same bytes for the same refusal."""
     return _REFUSAL + refusal.SerializeToString(deterministic=True)
 
 
-def unpack_answer(content: memoryview) -> memoryview | common_pb2.Refusal:
-    """The tensors, or the refusal. Raises `QuestionMalformed`."""
-    kind, rest = content[:1], content[1:]
+def unpack_answer(content: Buffer) -> memoryview | common_pb2.Refusal:
+    """The tensors, packed, where they lie; or the refusal. Raises `QuestionMalformed`."""
+    view = memoryview(content)
+    kind, rest = view[:1], view[1:]
     if kind == _ANSWER:
         return rest
     try:

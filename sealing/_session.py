@@ -79,8 +79,8 @@ class SealedSession:
         self._next = counter + 1
         return counter, _seal(self._questions, counter, content)
 
-    def open_question(self, counter: int, sealed: Buffer) -> memoryview:
-        """The content, in memory of its own that the caller wipes.
+    def open_question(self, counter: int, sealed: Buffer) -> bytearray:
+        """The content, for the caller to wipe.
 
         Raises `QuestionReplayed` unless the counter is above that of every question before, `SessionUsedUp`, or
         `QuestionForged`. A question that does not open uses no counter up.
@@ -101,7 +101,7 @@ class SealedSession:
         """The answer to the question of this counter: counter, ciphertext. Never to be called twice for a counter."""
         return counter.to_bytes(_COUNTER_BYTES, "big") + _seal(self._answers, counter, content)
 
-    def open_answer(self, counter: int, answer: Buffer) -> memoryview:
+    def open_answer(self, counter: int, answer: Buffer) -> bytearray:
         """The content of the answer to the question of this counter. Raises `AnswerForged`."""
         view = memoryview(answer)
         if view[:_COUNTER_BYTES] != counter.to_bytes(_COUNTER_BYTES, "big"):
@@ -127,7 +127,7 @@ def _seal(key: AESGCM, counter: int, content: Buffer) -> bytes:
         wipe(plain)
 
 
-def _open(key: AESGCM, counter: int, sealed: Buffer, forged: type[SealingError]) -> memoryview:
+def _open(key: AESGCM, counter: int, sealed: Buffer, forged: type[SealingError]) -> bytearray:
     size = memoryview(sealed).nbytes - _TAG_BYTES
     if size < _SMALLEST_CLASS:
         raise _forged(forged)
@@ -142,7 +142,9 @@ def _open(key: AESGCM, counter: int, sealed: Buffer, forged: type[SealingError])
     if used > size or size != size_class(used) or plain.count(0, used) != size - used:
         wipe(plain)
         raise _forged(forged)
-    return memoryview(plain)[_LENGTH_BYTES:used]
+    # Cut at its ends, which copies nothing.
+    del plain[used:], plain[:_LENGTH_BYTES]
+    return plain
 
 
 def _nonce(counter: int) -> bytes:
