@@ -11,8 +11,6 @@ answers come in any order.
 
 from dataclasses import dataclass, field
 
-from typing_extensions import Buffer
-
 from placet.client.errors import AnswerMalformed, Refused
 from placet.governance.checks import check_identifier
 from placet.governance.contexts import session_info, session_keys_info, session_statement
@@ -88,7 +86,7 @@ class Session:
         finally:
             secret[:] = bytes(len(secret))
 
-    def question(self, content: Buffer) -> SealedQuestion:
+    def question(self, content: bytes | bytearray | memoryview) -> SealedQuestion:
         """Seal the next question. Raises `placet.sealing.SessionUsedUp`: then open another session."""
         counter, sealed = self._sealed.seal_question(content)
         if counter == 0:
@@ -97,7 +95,7 @@ class Session:
             data = pack_question(self._sealed.id, counter, sealed)
         return SealedQuestion(counter, data)
 
-    def answer(self, question: SealedQuestion, data: Buffer) -> memoryview:
+    def answer(self, question: SealedQuestion, data: bytes) -> memoryview:
         """The tensors that answer the question, packed.
 
         Raises `Refused` for a refusal that came sealed, `placet.sealing.AnswerForged` for bytes that are not the worker's

@@ -37,6 +37,7 @@ from placet.sealing._session import (
     SESSION_SECRET_BYTES,
     SealedSession,
     new_session_secret,
+    sealed_answer_length,
     size_class,
 )
 from placet.sealing._wrap import unwrap_key, wrap_key
@@ -110,6 +111,7 @@ __all__ = [
     "padded_length",
     "seal_envelope",
     "seal_stream",
+    "sealed_answer_length",
     "sealed_length",
     "segment_count",
     "size_class",

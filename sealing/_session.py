@@ -16,7 +16,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from typing_extensions import Buffer
 
 from placet.sealing._io import wipe
 from placet.sealing.errors import (
@@ -26,6 +25,8 @@ from placet.sealing.errors import (
     SealingError,
     SessionUsedUp,
 )
+
+Bytes = bytes | bytearray | memoryview
 
 SESSION_SECRET_BYTES = 32
 SESSION_ID_BYTES = 16
@@ -45,6 +46,11 @@ def size_class(size: int) -> int:
     return max(_SMALLEST_CLASS, -(-size // step) * step)
 
 
+def sealed_answer_length(length: int) -> int:
+    """Bytes that a sealed answer with so many bytes of content has."""
+    return _COUNTER_BYTES + size_class(_LENGTH_BYTES + length) + _TAG_BYTES
+
+
 def new_session_secret() -> bytearray:
     """A new secret; whoever holds it wipes it once the session is derived and the secret sealed."""
     return bytearray(os.urandom(SESSION_SECRET_BYTES))
@@ -58,7 +64,7 @@ class SealedSession:
 
     __slots__ = ("_answers", "_next", "_questions", "id")
 
-    def __init__(self, secret: Buffer, info: bytes) -> None:
+    def __init__(self, secret: Bytes, info: bytes) -> None:
         """Derive the keys. Raises `ValueError` unless the secret has 32 bytes."""
         if memoryview(secret).nbytes != SESSION_SECRET_BYTES:
             raise ValueError(f"a session's secret has {SESSION_SECRET_BYTES} bytes")
@@ -72,14 +78,14 @@ class SealedSession:
             wipe(keys)
         self._next = 0  # the least counter that no question has had yet
 
-    def seal_question(self, content: Buffer) -> tuple[int, bytes]:
+    def seal_question(self, content: Bytes) -> tuple[int, bytes]:
         """The next counter, and the question sealed under it. Raises `SessionUsedUp`."""
         counter = self._next
         _check_counter(counter)
         self._next = counter + 1
         return counter, _seal(self._questions, counter, content)
 
-    def open_question(self, counter: int, sealed: Buffer) -> bytearray:
+    def open_question(self, counter: int, sealed: Bytes) -> bytearray:
         """The content, for the caller to wipe.
 
         Raises `QuestionReplayed` unless the counter is above that of every question before, `SessionUsedUp`, or
@@ -97,11 +103,11 @@ class SealedSession:
         self._next = counter + 1
         return content
 
-    def seal_answer(self, counter: int, content: Buffer) -> bytes:
+    def seal_answer(self, counter: int, content: Bytes) -> bytes:
         """The answer to the question of this counter: counter, ciphertext. Never to be called twice for a counter."""
         return counter.to_bytes(_COUNTER_BYTES, "big") + _seal(self._answers, counter, content)
 
-    def open_answer(self, counter: int, answer: Buffer) -> bytearray:
+    def open_answer(self, counter: int, answer: Bytes) -> bytearray:
         """The content of the answer to the question of this counter. Raises `AnswerForged`."""
         view = memoryview(answer)
         if view[:_COUNTER_BYTES] != counter.to_bytes(_COUNTER_BYTES, "big"):
@@ -115,7 +121,7 @@ class SealedSession:
         raise TypeError("a session cannot be pickled or copied")
 
 
-def _seal(key: AESGCM, counter: int, content: Buffer) -> bytes:
+def _seal(key: AESGCM, counter: int, content: Bytes) -> bytes:
     view = memoryview(content).cast("B")
     used = _LENGTH_BYTES + len(view)
     plain = bytearray(size_class(used))
@@ -127,7 +133,7 @@ def _seal(key: AESGCM, counter: int, content: Buffer) -> bytes:
         wipe(plain)
 
 
-def _open(key: AESGCM, counter: int, sealed: Buffer, forged: type[SealingError]) -> bytearray:
+def _open(key: AESGCM, counter: int, sealed: Bytes, forged: type[SealingError]) -> bytearray:
     size = memoryview(sealed).nbytes - _TAG_BYTES
     if size < _SMALLEST_CLASS:
         raise _forged(forged)

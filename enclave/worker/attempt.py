@@ -3,17 +3,18 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 from placet.enclave.connection import Connection
+from placet.enclave.errors import FrameUnexpected
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import ReadTicket
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import RisingProgress, progress_clock
 from placet.enclave.worker.renewing import Renewing
-from placet.enclave.worker.task import Outcome, Task, Work
+from placet.enclave.worker.task import Means, Outcome, Task, Work
 from placet.governance.contexts import release_info
 from placet.governance.documents import Release, new_header
 from placet.governance.envelope import parse_envelope, sign
@@ -40,6 +41,7 @@ class Attempt:
         self._member = member
         self._task = task
         self._scratch = scratch
+        self._listener: Callable[[bytes], None] | None = None
 
     def run(self, package: enclaves_pb2.LeasePackage, expected: ReadTicket | None) -> None:
         """From the lease to the release; raises what ended it before. Keys and outputs are wiped either way."""
@@ -53,15 +55,35 @@ class Attempt:
             self._progress(0)
             self._loop.call_soon_threadsafe(renewing.start, remaining)
             objects = Objects(self._connection.channel, self.call, self._scratch)
-            outcome = work.carry_out(objects, RisingProgress(self._progress, progress_clock))
+            outcome = work.carry_out(self._means(objects, renewing))
             message = self._release(work, objects, outcome)
         # A renewal that came after the release would be refused.
         self.call(renewing.stop())
         self.call(self._ask_release(message))
 
+    def hear(self, payload: bytes) -> None:
+        """Hand the payload of a `KIND_ASKS` to the work. Called on the stream's loop. Raises `FrameUnexpected`."""
+        if self._listener is None:
+            raise FrameUnexpected("Nothing is asked of this worker.", claim="kind")
+        self._listener(payload)
+
     def call(self, work: Coroutine[Any, Any, T] | Awaitable[T]) -> T:
         """Run a coroutine on the stream's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(_run(work), self._loop).result()
+
+    def _means(self, objects: Objects, renewing: Renewing) -> Means:
+        report = RisingProgress(self._progress, progress_clock)
+        link = self._connection.link
+        return Means(objects, report, link, renewing, self._listen, self._on_loop)
+
+    def _listen(self, listener: Callable[[bytes], None]) -> None:
+        self._listener = listener
+
+    def _on_loop(self, function: Callable[[], None]) -> None:
+        async def run() -> None:
+            function()
+
+        self.call(run())
 
     def _release(
         self, work: Work, objects: Objects, outcome: Outcome

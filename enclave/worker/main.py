@@ -24,6 +24,8 @@ from placet.enclave.worker.lease import ReadTicket, read_ticket, rehearse
 from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
 from placet.enclave.worker.running import ProgramTask
 from placet.enclave.worker.task import Task
+from placet.governance.codec import decode
+from placet.governance.documents import Proposal
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
@@ -86,6 +88,8 @@ class Worker:
             elif frame.kind == enclaves_pb2.KIND_EXPECT:
                 ticket = common_pb2.Ticket.FromString(frame.payload)
                 self._expected = read_ticket(ticket, await self._joined)
+            elif frame.kind == enclaves_pb2.KIND_ASKS and self._attempt is not None:
+                self._attempt.hear(frame.payload)
             elif frame.kind == enclaves_pb2.KIND_STOPPED and self._attempt is not None:
                 stopped = enclaves_pb2.Stopped.FromString(frame.payload)
                 # Whoever sent it: the host can end a worker in other ways, and this one takes nothing else.
@@ -118,10 +122,14 @@ def run_worker(
 
 
 def _task(data: bytes, scratch: Path) -> Task:
-    """What we were launched for: the proposal of a federation, which is JSON, or the bundle of a program, which is not."""
+    """What we were launched for: a proposal's payload, which is JSON, or the bundle of a program, which is not."""
     if not data.startswith(b"{"):
         return ProgramTask(data, scratch)
-    # A worker for a program joins sooner without it.
+    # A worker joins sooner without what the others need.
+    if decode(Proposal, data).action == "serve":
+        from placet.enclave.worker.inference.task import InferenceTask
+
+        return InferenceTask(data)
     from placet.enclave.worker.federation.round import RoundTask
 
     return RoundTask(data)

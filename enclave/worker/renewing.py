@@ -7,6 +7,7 @@ the authority then refuses the release.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from placet.enclave import _kernel
 from placet.enclave.connection import Connection
@@ -27,12 +28,21 @@ class Renewing:
         self._connection = connection
         self._lease = lease
         self._ends = ends
+        self._deadline = ends
         self._task: asyncio.Task[None] | None = None
+        self.renewed: Callable[[], None] | None = (
+            None  # called after each renewal, on the stream's loop
+        )
 
     def arm(self, lease_seconds: float) -> None:
         """End the process when the lease does, or the job's time, whichever comes first."""
-        left = min(lease_seconds, self._ends - progress_clock())
-        _kernel.exit_at(max(left, 0.0), EXIT_DEADLINE)
+        self._deadline = min(progress_clock() + lease_seconds, self._ends)
+        _kernel.exit_at(self.seconds_left, EXIT_DEADLINE)
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long the process has still to live, unless the lease is renewed."""
+        return max(self._deadline - progress_clock(), 0.0)
 
     def start(self, lease_seconds: float) -> None:
         """Begin to renew; called on the stream's loop."""
@@ -64,3 +74,5 @@ class Renewing:
             # Counted from when it was asked for: what the answer took on its way is part of it.
             lease_seconds = enclaves_pb2.Renewed.FromString(reply).remaining_ms / 1000
             self.arm(lease_seconds - (progress_clock() - asked))
+            if self.renewed is not None:
+                self.renewed()

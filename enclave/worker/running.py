@@ -9,9 +9,8 @@ from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.job import Job
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import OpenedLease, ReadTicket, open_lease
-from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import run_program
-from placet.enclave.worker.task import Outcome, Report
+from placet.enclave.worker.task import Means, Outcome
 from placet.governance.documents import Lease, Proposal
 from placet.governance.envelope import Signed
 from placet.proto.v1 import enclaves_pb2
@@ -65,15 +64,15 @@ class ProgramWork:
         """What was asked for."""
         return self._opened.proposal
 
-    def carry_out(self, objects: Objects, report: Report) -> Outcome:
+    def carry_out(self, means: Means) -> Outcome:
         """Run it. Raises `ProgramEnded`, and for inputs that are not what their descriptors say."""
         terms = self.proposal.document.job
         inputs = {
-            name: objects.bring(name, value.object, self._opened.keys[name])
+            name: means.objects.bring(name, value.object, self._opened.keys[name])
             for name, value in terms.inputs.items()
         }
         outputs = {name: output.max_bytes for name, output in terms.outputs.items()}
-        self._job = Job(inputs, terms.parameters, outputs, report, self._scratch)
+        self._job = Job(inputs, terms.parameters, outputs, means.report, self._scratch)
         return Outcome(run_program(self._bundle, self._job), {})
 
     def __enter__(self) -> Self:

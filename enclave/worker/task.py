@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker is launched for: a program, or the terms of a federation. An `Attempt` carries out either."""
+"""What a worker is launched for: a program, the terms of a federation, or those of a service. An `Attempt` carries out any."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,30 @@ from typing_extensions import Buffer
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import ReadTicket
 from placet.enclave.worker.objects import Objects
+from placet.enclave.worker.renewing import Renewing
 from placet.governance.documents import Lease, Proposal
 from placet.governance.envelope import Signed
+from placet.proto.frames import Link
 from placet.proto.v1 import enclaves_pb2
 
 # Takes a fraction from 0 to 1; what is shown of it is a whole percentage.
 Report = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an attempt gives its work. Work that others ask something of while it lasts has the stream as well.
+
+    on_loop: runs a function in the stream's event loop, where alone `link`, `renewing` and `listen` may be used, and waits
+    for it. listen: sets who takes the payloads of `KIND_ASKS`.
+    """
+
+    objects: Objects
+    report: Report
+    link: Link
+    renewing: Renewing
+    listen: Callable[[Callable[[bytes], None]], None]
+    on_loop: Callable[[Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +53,8 @@ class Work(Protocol):
     @property
     def proposal(self) -> Signed[Proposal]: ...
 
-    def carry_out(self, objects: Objects, report: Report) -> Outcome:
-        """Do it, once."""
+    def carry_out(self, means: Means) -> Outcome:
+        """Do it, once. What has no outcome goes on until the process ends."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -35,7 +35,7 @@ from placet.enclave.worker.lease import (
 )
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import silence
-from placet.enclave.worker.task import Outcome, Report
+from placet.enclave.worker.task import Means, Outcome, Report
 from placet.governance.codec import decode
 from placet.governance.documents import Federate, Lease, Proposal
 from placet.governance.documents.federation import MODEL
@@ -98,9 +98,10 @@ class RoundWork:
         """The federation's."""
         return self._verified.proposal
 
-    def carry_out(self, objects: Objects, report: Report) -> Outcome:
+    def carry_out(self, means: Means) -> Outcome:
         """The new model, and who was left out of it; no model where too few organisations remain."""
         silence()
+        objects, report = means.objects, means.report
         terms = self.proposal.document.federate
         updates, missing = self._bring(objects, terms, report)
         try:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is refused of a model that is to be served, and of a question to it.
+"""What is refused of a model that is to be served, of a session with it, and of a question to it.
 
     EnclaveError
     ├── ModelInvalid, ModelTooLarge                       end the attempt
     ├── QuestionInvalid, QuestionTooLarge, ModelFailed     say something about a question: sealed
+    ├── AnswerTooLarge, RateExceeded                       the same
+    ├── SessionUnknown, SessionForged                      in the clear: nobody knows yet who asks
     └── QueueFull, DeadlinePassed                          in the clear
 
 What the runtime says of an error may quote the model or a question, so it never becomes part of a message.
@@ -52,3 +54,27 @@ class DeadlinePassed(EnclaveError):
     """The question was not in a batch by when it had to be."""
 
     reason = "DEADLINE_PASSED"
+
+
+class AnswerTooLarge(EnclaveError):
+    """The answer, sealed, is longer than an answer may be."""
+
+    reason = "ANSWER_TOO_LARGE"
+
+
+class RateExceeded(EnclaveError):
+    """The user has been answered as much as the terms allow in a minute; `retry_ms` says when to ask again."""
+
+    reason = "RATE_EXCEEDED"
+
+
+class SessionUnknown(EnclaveError):
+    """No such session, or it ended with the offer under which it was opened."""
+
+    reason = "SESSION_UNKNOWN"
+
+
+class SessionForged(EnclaveError):
+    """What should open a session does not: the envelope, the claim in it, or its proof."""
+
+    reason = "SESSION_FORGED"

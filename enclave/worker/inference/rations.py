@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users may still be answered: rows drawn from the authority in tranches, and so many in a minute.
+
+The worker believes what the host passes on as the authority's answer, so it keeps to the terms' own bounds besides: no host
+makes it answer a user, or all of them, more than the terms give them in all.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from placet.enclave.worker.inference.batching import LATER, Later, Question
+from placet.enclave.worker.inference.errors import QuestionTooLarge, RateExceeded
+from placet.governance.documents import Rations
+from placet.governance.errors import AnswersUsedUp
+from placet.proto.frames import LinkClosed, ReplyTimeout
+from placet.proto.refusals import PeerRefused
+from placet.proto.v1 import enclaves_pb2
+
+# Asks the authority for rows of a user's; raises `PeerRefused`, `ReplyTimeout`, `LinkClosed`.
+Draw = Callable[[str, int], Awaitable[enclaves_pb2.Drawn]]
+
+# The authority does not think otherwise of these while the service lasts.
+_FINAL = frozenset({"ANSWERS_USED_UP", "USER_NOT_ALLOWED", "PRIVACY_BUDGET"})
+_RETRY_SECONDS = 1.0  # for how long a draw that failed otherwise is not tried again
+_MINUTE = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Account:
+    """One user's. bucket: rows that may be charged now by the rate, as of `seen`. held: rows drawn and not charged."""
+
+    bucket: float
+    seen: float
+    held: int = 0
+    drawn: int = 0  # rows, ever
+    drawing: asyncio.Task[None] | None = None
+    refusal: Exception | None = None  # what the last draw ended with
+    refused_until: float = -math.inf
+
+
+class Allowances:
+    """Charges rows as questions enter a batch. All of it runs in one event loop.
+
+    wake: told of a user whose draw has come. clock: seconds that do not go back.
+    """
+
+    def __init__(
+        self, terms: Rations, draw: Draw, wake: Callable[[str], None], clock: Callable[[], float]
+    ) -> None:
+        self._terms = terms
+        self._draw = draw
+        self._wake = wake
+        self._clock = clock
+        self._drawn = 0
+        self._accounts: dict[str, _Account] = {}  # of those who may ask, so there are not many
+
+    def admit(self, question: Question) -> None | Later | Exception:
+        """Charge the rows of a question that would enter a batch; LATER while a draw is under way."""
+        rows, now = question.rows, self._clock()
+        account = self._accounts.get(question.user)
+        if account is None:
+            account = _Account(float(self._terms.minute), now)
+            self._accounts[question.user] = account
+        refusal = self._too_large(rows) or self._too_fast(account, rows, now)
+        if refusal is not None:
+            return refusal
+        if account.held < rows:
+            return self._wait(question.user, account, now)
+        account.held -= rows
+        account.bucket -= rows
+        if account.held <= self._terms.tranche // 2 and now >= account.refused_until:
+            self._begin_draw(question.user, account)
+        return None
+
+    def _too_large(self, rows: int) -> Exception | None:
+        """More than is ever held, or answered in a minute, would wait for ever."""
+        most = min(self._terms.tranche, self._terms.minute)
+        if rows <= most:
+            return None
+        return QuestionTooLarge(
+            "The question has more rows than the terms let a user be answered at a time. Ask for fewer.",
+            claim="rows",
+            expected=f"at most {most}",
+            actual=str(rows),
+        )
+
+    def _too_fast(self, account: _Account, rows: int, now: float) -> Exception | None:
+        a_second = self._terms.minute / _MINUTE
+        account.bucket = min(self._terms.minute, account.bucket + (now - account.seen) * a_second)
+        account.seen = now
+        if rows <= account.bucket:
+            return None
+        return RateExceeded(
+            "The terms let no more of this user's rows be answered in a minute. Ask again later.",
+            claim="rations.minute",
+            expected=f"at most {self._terms.minute} rows a minute",
+            retry_ms=str(math.ceil((rows - account.bucket) / a_second * 1000)),
+        )
+
+    def _wait(self, user: str, account: _Account, now: float) -> Later | Exception:
+        if now < account.refused_until and account.refusal is not None:
+            return account.refusal
+        self._begin_draw(user, account)
+        return LATER if account.drawing is not None else _used_up(user)
+
+    def _begin_draw(self, user: str, account: _Account) -> None:
+        """Fill up to the tranche, unless that is under way, or the terms give no more."""
+        terms = self._terms
+        rows = min(
+            terms.tranche - account.held, terms.user - account.drawn, terms.total - self._drawn
+        )
+        if account.drawing is None and rows > 0:
+            # Counted before it comes: two users' draws must not pass the total together.
+            account.drawn += rows
+            self._drawn += rows
+            account.drawing = asyncio.ensure_future(self._fill(user, account, rows))
+
+    async def _fill(self, user: str, account: _Account, rows: int) -> None:
+        granted = 0
+        try:
+            drawn = await self._draw(user, rows)
+            granted = min(drawn.rows, rows)
+            if not (granted and drawn.user_left and drawn.total_left):
+                self._refuse(account, _used_up(user), math.inf)
+        except (PeerRefused, ReplyTimeout, LinkClosed) as refusal:
+            final = refusal.reason in _FINAL
+            self._refuse(account, refusal, math.inf if final else self._clock() + _RETRY_SECONDS)
+        finally:
+            account.held += granted
+            account.drawn -= rows - granted
+            self._drawn -= rows - granted
+            account.drawing = None
+            self._wake(user)
+
+    def _refuse(self, account: _Account, refusal: Exception, until: float) -> None:
+        account.refusal, account.refused_until = refusal, until
+
+
+def _used_up(user: str) -> AnswersUsedUp:
+    return AnswersUsedUp(
+        f"All that the terms let {user} be answered has been. Have the service proposed anew with more.",
+        claim="rations",
+    )
