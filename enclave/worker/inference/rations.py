@@ -10,8 +10,9 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from placet.enclave.worker.inference.batching import LATER, Later, Question
+from placet.enclave.worker.inference.batching import LATER, Later
 from placet.enclave.worker.inference.errors import QuestionTooLarge, RateExceeded
+from placet.enclave.worker.inference.questions import Question
 from placet.governance.documents import Rations
 from placet.governance.errors import AnswersUsedUp
 from placet.proto.frames import LinkClosed, ReplyTimeout

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from placet.enclave import _kernel
-from placet.enclave.worker.inference.batching import Batcher, Delivered, Question
+from placet.enclave.worker.inference.batching import Batcher, Delivered
 from placet.enclave.worker.inference.errors import AnswerTooLarge, QuestionTooLarge
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.offers import Offers
+from placet.enclave.worker.inference.questions import Question
 from placet.enclave.worker.inference.rations import Allowances
 from placet.enclave.worker.inference.sessions import Sessions, UserSession
 from placet.enclave.worker.inference.users import Askers

@@ -76,6 +76,7 @@ from placet.proto.v1 import (
     enclaves_pb2_grpc,
     governance_pb2,
     governance_pb2_grpc,
+    inference_pb2,
     jobs_pb2,
     jobs_pb2_grpc,
     keys_pb2,
@@ -535,6 +536,8 @@ class MemoryHost(
         self.stopped: list[tuple[str, enclaves_pb2.Stopped]] = []
         self.progress: dict[str, list[int]] = {}  # by lease
         self.ended: dict[str, common_pb2.Refusal] = {}  # by lease
+        self.offers: dict[str, list[bytes]] = {}  # by lease
+        self.answers: dict[int, inference_pb2.Answer] = {}  # by id
         self.blobs: dict[str, bytes] = {}
         self.on_get: Callable[[Any, Any], Awaitable[None]] | None = None
         self.address = ""
@@ -572,6 +575,15 @@ class MemoryHost(
                 case enclaves_pb2.KIND_ENDED:
                     ended = enclaves_pb2.Ended.FromString(frame.payload)
                     self.ended[ended.lease] = ended.refusal
+                    return None
+                case enclaves_pb2.KIND_OFFER:
+                    offered = enclaves_pb2.Offered.FromString(frame.payload)
+                    self.offers.setdefault(offered.lease, []).append(offered.offer)
+                    return None
+                case enclaves_pb2.KIND_ANSWERS:
+                    for answer in inference_pb2.Answers.FromString(frame.payload).answers:
+                        assert answer.id not in self.answers
+                        self.answers[answer.id] = answer
                     return None
                 case _:
                     return await self.ask(frame.kind, frame.payload, peer=name)

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service of a small model: its authority in this process, its worker in this one or in its own, and users who ask."""
+
+import asyncio
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from placet.client._questions import Bearer, Principal, SealedQuestion, Session, User
+from placet.client.errors import Refused
+from placet.enclave.worker.inference.model import Model, load_model
+from placet.enclave.worker.inference.serving import Serving
+from placet.enclave.worker.inference.task import InferenceTask
+from placet.enclave.worker.joining import Membership, join
+from placet.enclave.worker.task import Means
+from placet.governance.codec import encode, parse_object
+from placet.governance.documents import (
+    Card,
+    Declared,
+    Input,
+    Offer,
+    Proposal,
+    Rations,
+    Raw,
+    Roster,
+    Rule,
+    Serve,
+    When,
+)
+from placet.governance.documents.lease import RESULT_KIND
+from placet.governance.envelope import Signed, digest_of, parse_envelope, sign, verify_signed
+from placet.proto.refusals import reason_name
+from placet.proto.tensors import Tensor, pack, unpack
+from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
+from placet.sealing import StreamKey, pad, padded_length, seal_stream
+
+WORDS, FEATURES = 10, 4
+TABLE = np.random.default_rng(5).standard_normal((WORDS, FEATURES)).astype(np.float32)
+TOKEN = os.urandom(32)
+
+
+def words() -> bytes:
+    """The mean of the embeddings of `ids`, int64 of shape (rows, words); an id that is no word makes the runtime fail."""
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Gather", ["table", "ids"], ["e"]),
+            node("ReduceMean", ["e"], ["mean"], axes=[1], keepdims=0),
+        ],
+        "words",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", "length"])],
+        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", FEATURES])],
+        [numpy_helper.from_array(TABLE, "table")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return model.SerializeToString()
+
+
+def question(rows: Sequence[Sequence[int]]) -> bytearray:
+    """Ids as the content of a question."""
+    ids = np.array(rows, "<i8")
+    return pack([Tensor("ids", "int64", ids.shape, memoryview(ids.tobytes()))])
+
+
+def answered(content: memoryview) -> NDArray[np.float32]:
+    """The mean in the content of an answer."""
+    (mean,) = unpack(content)
+    assert (mean.name, mean.dtype) == ("mean", "float32")
+    return np.frombuffer(mean.data, "<f4").reshape(mean.shape)
+
+
+class Sealed:
+    """A model as its owner has sealed it, or as a job has released it."""
+
+    def __init__(self, plain: bytes, *, released: bool = False) -> None:
+        self.key, sink = StreamKey.generate(), io.BytesIO()
+        source: Any = io.BytesIO(plain)
+        if released:
+            source = pad(source, len(plain), padded_length(len(plain)) + 100)
+        kind = RESULT_KIND if released else "model"
+        self.descriptor = seal_stream(source, sink, self.key, kind=kind, labels=())
+        self.data = sink.getvalue()
+
+
+class Desk:
+    """What an attempt has of renewing, without the kernel's timer: that would end the tests."""
+
+    renewed: Callable[[], None] = staticmethod(lambda: None)
+    seconds_left = 60.0
+
+
+class Service:
+    """A proposal to serve, with its ticket. `stage` is the scene that it plays in."""
+
+    def __init__(self, stage: Any, model: Any, **changes: Any) -> None:
+        self.stage, self.host, self.council = stage, stage.host, stage.council
+        self.terms = Serve(**{**_terms(model), **changes})
+        self.proposal = self._proposal()
+        self.digest = parse_envelope(self.proposal).digest
+        self.ticket = common_pb2.Ticket(
+            proposal=self.proposal, ballots=self.council.ballots(self.proposal)
+        )
+        self.workers = 0
+        self._asked = 0
+
+    def _proposal(self) -> bytes:
+        now = int(time.time())
+        document = Proposal(
+            header=self.council.header(),
+            constitution=self.council.digest,
+            proposer="engineer",
+            action="serve",
+            purpose="research",
+            reason="please",
+            not_before=now - 10,
+            not_after=now + 10**4,
+            uses=5,
+            body=self.terms,
+        )
+        return sign(document, self.council.submitter)
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """Every entry of a kind."""
+        return [e for e in map(parse_object, self.host.entries) if e["kind"] == kind]
+
+    async def lease(self, worker: str) -> enclaves_pb2.LeasePackage:
+        self.workers += 1
+        job = f"{self.digest[7:47]}-{self.workers}"
+        request = enclaves_pb2.LeaseRequest(ticket=self.ticket, worker=worker, job=job)
+        reply = await self.host.ask(enclaves_pb2.KIND_LEASE, request)
+        return enclaves_pb2.LeasePackage.FromString(reply)
+
+    async def worker(self, name: str = "w", model: Model | None = None) -> "Worker":
+        """A worker in this process, which serves."""
+        worker = Worker(self, name)
+        await worker.begin(model)
+        return worker
+
+    def user(self, name: str) -> User:
+        """A user with what shows who they are: a token, or the key of a principal."""
+        if name in getattr(self.terms.users, "tokens", {}):
+            return Bearer(name, TOKEN)
+        keys = {"engineer": self.council.submitter, "hospital": self.council.owner}
+        return Principal(name, keys.get(name) or self.council.seats[name])
+
+
+class Asked:
+    """Questions to one worker, through its host."""
+
+    def __init__(self, service: Service, name: str, lease: str) -> None:
+        self.service, self.host, self.name, self.lease = service, service.host, name, lease
+        self._next = 1
+
+    async def offer(self, number: int = 0) -> Signed[Offer]:
+        """The worker's offer of this number, once it is there."""
+        while len(self.host.offers.get(self.lease, ())) <= number:
+            await asyncio.sleep(0.002)
+        signing = await self._signing()
+        return verify_signed(self.host.offers[self.lease][number], Offer, lambda _: [signing])
+
+    async def _signing(self) -> Any:
+        raise NotImplementedError
+
+    async def session(self, user: str = "engineer", number: int = 0) -> Session:
+        offer = await self.offer(number)
+        return Session(offer, self.service.council.log, self.service.user(user))
+
+    def send(self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = ()) -> list[int]:
+        """Ask all of it in one frame; returns the ids."""
+        ids = list(range(self._next, self._next + len(data)))
+        self._next += len(data)
+        asks = [
+            inference_pb2.Ask(id=i, data=d, wait_ms=wait_ms) for i, d in zip(ids, data, strict=True)
+        ]
+        message = inference_pb2.Asks(asks=asks, cancelled=cancelled)
+        self.host.links[self.name].send(enclaves_pb2.KIND_ASKS, message)
+        return ids
+
+    async def answer(self, id_: int) -> inference_pb2.Answer:
+        while id_ not in self.host.answers:
+            await asyncio.sleep(0.001)
+        return cast("inference_pb2.Answer", self.host.answers[id_])
+
+    async def ask(self, session: Session, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The answer. Raises `Refused` for what was sealed; what was refused in the clear fails."""
+        return await self.ask_content(session, question(rows))
+
+    async def ask_content(self, session: Session, content: bytes | bytearray) -> Any:
+        sealed = session.question(content)
+        return await self.opened(session, sealed, *self.send(sealed.data))
+
+    async def opened(self, session: Session, sealed: SealedQuestion, id_: int) -> Any:
+        answer = await self.answer(id_)
+        assert not answer.HasField("refusal"), answer.refusal
+        return answered(session.answer(sealed, answer.data))
+
+    async def refused(self, session: Session, content: bytes | bytearray) -> Refused:
+        """The refusal that comes sealed."""
+        with pytest.raises(Refused) as error:
+            await self.ask_content(session, content)
+        return error.value
+
+    async def refused_in_clear(self, data: bytes, **options: Any) -> str:
+        """The reason of the refusal that comes in the clear."""
+        (id_,) = self.send(data, **options)
+        answer = await self.answer(id_)
+        assert not answer.data
+        return reason_name(answer.refusal.reason)
+
+
+class Worker(Asked):
+    """A worker in this process. What the process does with its lease and its end is left out."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        super().__init__(service, name, "")
+        self.renewing = Desk()
+        self._listener: Callable[[bytes], None] | None = None
+        self.member: Membership
+
+    async def _handle(self, frame: enclaves_pb2.Frame) -> None:
+        assert frame.kind == enclaves_pb2.KIND_ASKS
+        assert self._listener is not None
+        self._listener(frame.payload)
+
+    def _listen(self, listener: Callable[[bytes], None]) -> None:
+        self._listener = listener
+
+    async def begin(self, model: Model | None) -> None:
+        service = self.service
+        connection = await service.stage.connect(self.name, self._handle)
+        attester = service.stage.machine.attester("worker", service.digest)
+        now = int(time.time())
+        self.member = await join(connection, attester, service.digest, now)
+        package = await service.lease(self.member.keys.identity.digest)
+        task = InferenceTask(parse_envelope(service.proposal).payload)
+        work = task.open(package, self.member, now, None)
+        self.lease = work.lease.digest
+        nothing = cast("Any", None)
+        means = Means(nothing, nothing, connection.link, cast("Any", self.renewing), self._listen, nothing)
+        served = model or load_model(bytearray(words()), service.terms.answers)
+        Serving(means, self.member, work.lease, service.terms, served).begin()
+
+    async def _signing(self) -> Any:
+        return self.member.keys.signing.public
+
+
+class WorkerProcess(Asked):
+    """A worker as a host launches it: a process of its own, with a simulated processor at its pipes."""
+
+    def __init__(self, service: Service, folder: Path, name: str = "w") -> None:
+        super().__init__(service, name, "")
+        self.scratch = folder / name
+        self.scratch.mkdir()
+        (folder / "terms").write_bytes(parse_envelope(service.proposal).payload)
+        (folder / "cert").write_bytes(self.host.certificate)
+        self.log = folder / "log"
+        arguments = ["--host", self.host.address, "--cert", str(folder / "cert"), "--token", name]
+        arguments += ["--bundle", str(folder / "terms"), "--scratch", str(self.scratch)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "placet.enclave", "worker", *arguments, "--simulated"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+            )
+        ends = (self.process.stdout, self.process.stdin)
+        serve = service.stage.machine.serve
+        threading.Thread(target=serve, args=("worker", service.digest, *ends), daemon=True).start()
+
+    async def begin(self) -> None:
+        """Give it its lease, once it has joined."""
+        while not (joined := self.service.entries("join")):
+            assert self.process.poll() is None, self.log.read_text()
+            await asyncio.sleep(0.01)
+        package = await self.service.lease(joined[-1]["worker"])
+        self.lease = parse_envelope(package.lease).digest
+        self.host.links[self.name].send(enclaves_pb2.KIND_ASSIGN, package)
+
+    async def _signing(self) -> Any:
+        """From the identity document that the log's join entry names."""
+        return _signing_key(self.host, self.service.entries("join")[-1]["worker"])
+
+    async def exit(self) -> int:
+        """Its exit code, once it has ended."""
+        code = await asyncio.to_thread(self.process.wait, 30)
+        for end in (self.process.stdin, self.process.stdout):
+            if end is not None:
+                end.close()
+        return code
+
+
+def _signing_key(host: Any, worker: str) -> Any:
+    from placet.attestation import Identity
+    from placet.governance.keys import PublicKey
+
+    return PublicKey(Identity.from_bytes(host.documents[worker]).signing)
+
+
+def _terms(model: Any) -> dict[str, Any]:
+    return {
+        "model": Input(model.descriptor, "hospital"),
+        "card": Card("Means of words", ("health",), "", None, int(time.time()) + 10**5),
+        "users": Roster("roster", ("engineer", "hospital")),
+        "rations": Rations(user=1000, total=2000, minute=1000, tranche=100),
+        "answers": {"mean": Raw("raw")},
+        "not_finite": "refuse",
+        "largest_request": 50,
+        "batch": "shared",
+        "batch_rows": 64,
+        "privacy": Declared("1", "1e-7"),
+        "review": int(time.time()) + 10**4,
+        "deadline_seconds": 600,
+    }
+
+
+class Kit:
+    """What tests take from here."""
+
+    Sealed, Service, WorkerProcess = Sealed, Service, WorkerProcess
+    words, question, answered = staticmethod(words), staticmethod(question), staticmethod(answered)
+    table, token = TABLE, TOKEN
+
+
+@pytest.fixture(scope="session")
+def serving() -> Kit:
+    return Kit()
+
+
+@pytest.fixture
+def play(scene: Any, kit: Any) -> Any:
+    """Plays a story with a service: `play(story, model, lease_seconds=60, **terms)`."""
+
+    def run(story: Any, model: Sealed | None = None, lease_seconds: int = 60, **terms: Any) -> None:
+        council = kit.Council(lease_seconds=lease_seconds)
+        rule = council.constitution.rules[0]
+        serve = Rule("r2", "Serving", When(("serve",), "any", "any"), rule.demand)
+        council.constitution = replace(council.constitution, rules=(rule, serve))
+        council.digest = digest_of(encode(council.constitution))
+        found = model or Sealed(words())
+
+        async def staged(stage: Any) -> None:
+            await stage.provision(found)
+            stage.host.blobs[found.descriptor.id] = found.data
+            await story(Service(stage, found, **terms))
+
+        scene(staged, council)
+
+    return run
