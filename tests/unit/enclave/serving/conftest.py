@@ -115,7 +115,7 @@ class Service:
             proposal=self.proposal, ballots=self.council.ballots(self.proposal)
         )
         self.workers = 0
-        self._asked = 0
+        self.asked = 0
 
     def _proposal(self) -> bytes:
         now = int(time.time())
@@ -163,7 +163,6 @@ class Asked:
 
     def __init__(self, service: Service, name: str, lease: str) -> None:
         self.service, self.host, self.name, self.lease = service, service.host, name, lease
-        self._next = 1
 
     async def offer(self, number: int = 0) -> Signed[Offer]:
         """The worker's offer of this number, once it is there."""
@@ -181,8 +180,9 @@ class Asked:
 
     def send(self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = ()) -> list[int]:
         """Ask all of it in one frame; returns the ids."""
-        ids = list(range(self._next, self._next + len(data)))
-        self._next += len(data)
+        first = self.service.asked + 1
+        ids = list(range(first, first + len(data)))
+        self.service.asked += len(data)
         asks = [
             inference_pb2.Ask(id=i, data=d, wait_ms=wait_ms) for i, d in zip(ids, data, strict=True)
         ]
@@ -250,7 +250,9 @@ class Worker(Asked):
         work = task.open(package, self.member, now, None)
         self.lease = work.lease.digest
         nothing = cast("Any", None)
-        means = Means(nothing, nothing, connection.link, cast("Any", self.renewing), self._listen, nothing)
+        means = Means(
+            nothing, nothing, connection.link, cast("Any", self.renewing), self._listen, nothing
+        )
         served = model or load_model(bytearray(words()), service.terms.answers)
         Serving(means, self.member, work.lease, service.terms, served).begin()
 
