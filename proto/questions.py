@@ -28,7 +28,7 @@ _PLACE = struct.Struct(f">B{SESSION_BYTES}sQ")
 _CLAIM = struct.Struct(f">{SECRET_BYTES}sBB")
 # An envelope of the hybrid suite with the longest name and proof has less; what is longer is not opened.
 _MAX_ENVELOPE = 4096
-_ANSWER, _REFUSAL = b"\0", b"\1"
+_ANSWER, _REFUSAL = 0, 1
 
 PRINCIPAL: Literal[1] = 1  # the proof is a signature by a key of the principal
 BEARER: Literal[2] = 2  # the proof is a token of that name
@@ -106,7 +106,7 @@ def unpack_question(data: bytes) -> Opening | Question:
     """Which of the two it is. Raises `QuestionMalformed`."""
     view = memoryview(data)
     try:
-        if view[:1] == bytes([_QUESTION]):
+        if view and view[0] == _QUESTION:
             _, session, counter = _PLACE.unpack_from(view)
             return Question(session, counter, view[_PLACE.size :])
         kind, length = _LENGTH.unpack_from(view)
@@ -120,31 +120,30 @@ def unpack_question(data: bytes) -> Opening | Question:
 
 def answer_size(tensors: Sequence[Tensor]) -> int:
     """Bytes of `pack_answer`."""
-    return len(_ANSWER) + packed_size(tensors)
+    return 1 + packed_size(tensors)
 
 
 def pack_answer(tensors: Sequence[Tensor]) -> bytearray:
     """The content of an answer."""
     packed = bytearray(answer_size(tensors))
-    packed[: len(_ANSWER)] = _ANSWER
-    pack_into(packed, len(_ANSWER), tensors)
+    packed[0] = _ANSWER
+    pack_into(packed, 1, tensors)
     return packed
 
 
 def pack_refusal(refusal: common_pb2.Refusal) -> bytes:
     """The content of an answer that is a refusal; the same bytes for the same refusal."""
-    return _REFUSAL + refusal.SerializeToString(deterministic=True)
+    return bytes([_REFUSAL]) + refusal.SerializeToString(deterministic=True)
 
 
 def unpack_answer(content: Buffer) -> memoryview | common_pb2.Refusal:
     """The tensors, packed, where they lie; or the refusal. Raises `QuestionMalformed`."""
     view = memoryview(content)
-    kind, rest = view[:1], view[1:]
-    if kind == _ANSWER:
-        return rest
+    if view and view[0] == _ANSWER:
+        return view[1:]
     try:
-        if kind == _REFUSAL:
-            return common_pb2.Refusal.FromString(bytes(rest))
+        if view and view[0] == _REFUSAL:
+            return common_pb2.Refusal.FromString(bytes(view[1:]))
     except DecodeError:
         pass
     raise QuestionMalformed

@@ -110,7 +110,7 @@ class SealedSession:
     def open_answer(self, counter: int, answer: Bytes) -> bytearray:
         """The content of the answer to the question of this counter. Raises `AnswerForged`."""
         view = memoryview(answer)
-        if view[:_COUNTER_BYTES] != counter.to_bytes(_COUNTER_BYTES, "big"):
+        if bytes(view[:_COUNTER_BYTES]) != counter.to_bytes(_COUNTER_BYTES, "big"):
             raise _forged(AnswerForged)
         return _open(self._answers, counter, view[_COUNTER_BYTES:], AnswerForged)
 

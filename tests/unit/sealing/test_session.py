@@ -49,7 +49,10 @@ def test_a_session_known_byte_for_byte() -> None:
     assert session.id == KEYS[:16] == bytes.fromhex("d4dd9fac3a6a0842697c97bbedcb65af")
     counter, sealed = session.seal_question(b"what is it?")
     assert (counter, sealed[:16].hex()) == (0, "b914308544068d4ef00a90f8de165d97")
-    assert session.seal_answer(0, b"a cat")[:24].hex() == "00000000000000005ae7b15e998cee1279b86e41aa4b15bb"
+    assert (
+        session.seal_answer(0, b"a cat")[:24].hex()
+        == "00000000000000005ae7b15e998cee1279b86e41aa4b15bb"
+    )
 
 
 def test_the_bytes_are_those_that_the_format_says() -> None:

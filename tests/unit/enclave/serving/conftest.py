@@ -197,21 +197,21 @@ class Asked:
 
     async def ask(self, session: Session, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The answer. Raises `Refused` for what was sealed; what was refused in the clear fails."""
-        return await self.ask_content(session, question(rows))
-
-    async def ask_content(self, session: Session, content: bytes | bytearray) -> Any:
-        sealed = session.question(content)
+        sealed = session.question(question(rows))
         return await self.opened(session, sealed, *self.send(sealed.data))
 
-    async def opened(self, session: Session, sealed: SealedQuestion, id_: int) -> Any:
+    async def opened(
+        self, session: Session, sealed: SealedQuestion, id_: int
+    ) -> NDArray[np.float32]:
         answer = await self.answer(id_)
         assert not answer.HasField("refusal"), answer.refusal
         return answered(session.answer(sealed, answer.data))
 
     async def refused(self, session: Session, content: bytes | bytearray) -> Refused:
         """The refusal that comes sealed."""
+        sealed = session.question(content)
         with pytest.raises(Refused) as error:
-            await self.ask_content(session, content)
+            await self.opened(session, sealed, *self.send(sealed.data))
         return error.value
 
     async def refused_in_clear(self, data: bytes, **options: Any) -> str:
