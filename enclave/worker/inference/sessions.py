@@ -16,6 +16,7 @@ from placet.proto.questions import Claim, Opening
 from placet.sealing import QuestionReplayed, SealedSession
 
 MAX_OPENED = 1 << 16  # sessions by one offer
+CROWDED = MAX_OPENED // 8  # from then on another offer takes them
 MAX_LIVE = 64  # sessions of one user
 _RETRY_MS = 1000
 
@@ -31,7 +32,7 @@ class UserSession:
 
 
 class Sessions:
-    """All sessions of a worker. `crowded` is called when half of what one offer takes has been opened by the newest."""
+    """All sessions of a worker. crowded: called when `CROWDED` sessions have been opened by the newest offer."""
 
     def __init__(self, askers: Askers, offers: Offers, crowded: Callable[[], None]) -> None:
         self._askers = askers
@@ -101,7 +102,7 @@ class Sessions:
             self._end(live, next(iter(live)))
         live[session.sealed.id] = session
         self._users[session.sealed.id] = session.user
-        if len(offer.opened) == MAX_OPENED // 2 and offer is self._offers.standing[0]:
+        if len(offer.opened) == CROWDED and offer is self._offers.standing[0]:
             self._crowded()
 
     def _end(self, live: dict[bytes, UserSession], id_: bytes) -> None:

@@ -13,7 +13,7 @@ from placet.enclave.worker.inference.errors import QueueFull
 from placet.enclave.worker.inference.offers import Offers
 from placet.enclave.worker.inference.questions import Question
 from placet.enclave.worker.inference.rations import Allowances
-from placet.enclave.worker.inference.sessions import MAX_OPENED, Sessions
+from placet.enclave.worker.inference.sessions import CROWDED, MAX_OPENED, Sessions
 from placet.enclave.worker.inference.users import Askers
 from placet.enclave.worker.joining import Membership
 from placet.governance.documents import Field, Lease, Offer, Rations, Roster
@@ -147,7 +147,7 @@ def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time(kit: Any) -
         return found
 
     opened = offers.standing[0].opened
-    opened |= {n.to_bytes(16, "big") for n in range(MAX_OPENED // 2 - 1)}
+    opened |= {n.to_bytes(16, "big") for n in range(CROWDED - 1)}
     assert sessions.open(opening())[1] == b"content"
     assert crowded == [1]
     opened |= {n.to_bytes(16, "big") for n in range(MAX_OPENED - 1)}
