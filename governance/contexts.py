@@ -51,6 +51,14 @@ def session_keys_info(offer: str, user: str) -> bytes:
     return context("placet/session/keys/v1", offer.encode(), user.encode())
 
 
+def draw_statement(
+    lease: str, user: str, nonce: bytes, rows: int, user_left: int, total_left: int
+) -> bytes:
+    """What the authority signs of a draw: to which request of which worker, and how much."""
+    numbers = (str(number).encode() for number in (rows, user_left, total_left))
+    return context("placet/draw/v1", lease.encode(), user.encode(), nonce, *numbers)
+
+
 def evidence_context(log: str, checkpoint: bytes) -> bytes:
     """What evidence is bound to besides identity and nonce: the log, and its newest committed checkpoint (a note)."""
     return context("placet/evidence/v1", log.encode(), checkpoint)

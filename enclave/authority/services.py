@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 from placet.enclave.authority.core import Core
 from placet.enclave.authority.joins import Joins
 from placet.enclave.errors import FrameUnexpected
+from placet.governance.contexts import draw_statement
 from placet.governance.draws import judge_draw, rations_left
 from placet.governance.leasing import find_lease
 from placet.proto.v1 import enclaves_pb2
@@ -33,6 +34,14 @@ class Services:
             core.ledger.state.services[lease.proposal],
             core.ledger.proposal(lease.proposal).document.serve.rations,
         )
-        user_left, total_left = rations_left(rations, service, request.user)
+        rows, (user_left, total_left) = entry["rows"], rations_left(rations, service, request.user)
         await core.life.journal.covered(index)
-        return enclaves_pb2.Drawn(rows=entry["rows"], user_left=user_left, total_left=total_left)
+        statement = draw_statement(
+            lease.digest, request.user, request.nonce, rows, user_left, total_left
+        )
+        return enclaves_pb2.Drawn(
+            rows=rows,
+            user_left=user_left,
+            total_left=total_left,
+            signature=core.keys.signing.sign(statement),
+        )

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users may still be answered: rows drawn from the authority in tranches, and so many in a minute.
-
-The worker believes what the host passes on as the authority's answer, so it keeps to the terms' own bounds besides: no host
-makes it answer a user, or all of them, more than the terms give them in all.
-"""
+"""What users may still be answered: rows drawn from the authority in tranches, and so many in a minute."""
 
 import asyncio
 import math
@@ -15,11 +11,9 @@ from placet.enclave.worker.inference.errors import QuestionTooLarge, RateExceede
 from placet.enclave.worker.inference.questions import Question
 from placet.governance.documents import Rations
 from placet.governance.errors import AnswersUsedUp
-from placet.proto.frames import LinkClosed, ReplyTimeout
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
 
-# Asks the authority for rows of a user's; raises `PeerRefused`, `ReplyTimeout`, `LinkClosed`.
+# Asks the authority for rows of a user's.
 Draw = Callable[[str, int], Awaitable[enclaves_pb2.Drawn]]
 
 # The authority does not think otherwise of these while the service lasts.
@@ -35,7 +29,6 @@ class _Account:
     bucket: float
     seen: float
     held: int = 0
-    drawn: int = 0  # rows, ever
     drawing: asyncio.Task[None] | None = None
     refusal: Exception | None = None  # what the last draw ended with
     refused_until: float = -math.inf
@@ -54,7 +47,6 @@ class Allowances:
         self._draw = draw
         self._wake = wake
         self._clock = clock
-        self._drawn = 0
         self._accounts: dict[str, _Account] = {}  # of those who may ask, so there are not many
 
     def admit(self, question: Question) -> None | Later | Exception:
@@ -104,39 +96,26 @@ class Allowances:
         if now < account.refused_until and account.refusal is not None:
             return account.refusal
         self._begin_draw(user, account)
-        return LATER if account.drawing is not None else _used_up(user)
+        return LATER
 
     def _begin_draw(self, user: str, account: _Account) -> None:
-        """Fill up to the tranche, unless that is under way, or the terms give no more."""
-        terms = self._terms
-        rows = min(
-            terms.tranche - account.held, terms.user - account.drawn, terms.total - self._drawn
-        )
-        if account.drawing is None and rows > 0:
-            # Counted before it comes: two users' draws must not pass the total together.
-            account.drawn += rows
-            self._drawn += rows
-            account.drawing = asyncio.ensure_future(self._fill(user, account, rows))
+        """Fill up to the tranche, unless that is under way."""
+        if account.drawing is None:
+            account.drawing = asyncio.ensure_future(self._fill(user, account))
 
-    async def _fill(self, user: str, account: _Account, rows: int) -> None:
-        granted = 0
+    async def _fill(self, user: str, account: _Account) -> None:
         try:
-            drawn = await self._draw(user, rows)
-            granted = min(drawn.rows, rows)
-            if not (granted and drawn.user_left and drawn.total_left):
-                self._refuse(account, _used_up(user), math.inf)
-        except (PeerRefused, ReplyTimeout, LinkClosed) as refusal:
-            final = refusal.reason in _FINAL
-            self._refuse(account, refusal, math.inf if final else self._clock() + _RETRY_SECONDS)
+            drawn = await self._draw(user, self._terms.tranche - account.held)
+            account.held += drawn.rows
+            if not drawn.user_left or not drawn.total_left:
+                account.refusal, account.refused_until = _used_up(user), math.inf
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            final = getattr(error, "reason", "") in _FINAL
+            account.refusal = error
+            account.refused_until = math.inf if final else self._clock() + _RETRY_SECONDS
         finally:
-            account.held += granted
-            account.drawn -= rows - granted
-            self._drawn -= rows - granted
             account.drawing = None
             self._wake(user)
-
-    def _refuse(self, account: _Account, refusal: Exception, until: float) -> None:
-        account.refusal, account.refused_until = refusal, until
 
 
 def _used_up(user: str) -> AnswersUsedUp:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from placet.enclave import _kernel
 from placet.enclave.worker.inference.batching import Batcher, Delivered
+from placet.enclave.worker.inference.draws import Draws
 from placet.enclave.worker.inference.errors import AnswerTooLarge, QuestionTooLarge
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.offers import Offers
@@ -73,7 +74,8 @@ class Serving:
         self._loop = asyncio.get_running_loop()
         self._offers = Offers(lease, member, model.inputs, model.answers)
         self._sessions = Sessions(askers, self._offers, self._offer)
-        self._rations = Allowances(terms.rations, self._draw, self._wake, self._loop.time)
+        draws = Draws(means.link, member, lease.digest)
+        self._rations = Allowances(terms.rations, draws.draw, self._wake, self._loop.time)
         self._batcher = Batcher(model, terms, self._rations.admit, self._deliver)
         self._under_way: dict[int, Question] = {}
         self._answers = inference_pb2.Answers()  # what leaves at the end of this turn of the loop
@@ -175,12 +177,6 @@ class Serving:
             self._answers_bytes = 0
             with suppress(LinkClosed):  # then the process is about to end
                 self._means.link.send(enclaves_pb2.KIND_ANSWERS, answers)
-
-    async def _draw(self, user: str, rows: int) -> enclaves_pb2.Drawn:
-        request = enclaves_pb2.DrawRequest(lease=self._lease, user=user, rows=rows)
-        link = self._means.link
-        reply = await link.request(enclaves_pb2.KIND_DRAW, request, peer="authority")
-        return enclaves_pb2.Drawn.FromString(reply)
 
     def _wake(self, user: str) -> None:
         self._batcher.wake(user)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds against a host that answers in the authority's place, and against users who open sessions without end."""
+"""What a worker holds of rations, and what it takes of sessions."""
 
 import asyncio
 from typing import Any, cast
@@ -48,27 +48,6 @@ class Counter:
             if found is not LATER:
                 return cast("Exception | None", found)
             await self.woken.wait()
-
-    async def rows(self, user: str) -> tuple[int, Exception]:
-        rows = 0
-        while (refusal := await self.admit(user)) is None:
-            rows += 1
-        return rows, refusal
-
-
-@pytest.mark.parametrize("granted", [1, 20, 10**9])
-def test_a_host_that_grants_without_end_gets_no_more_than_the_terms_give(granted: int) -> None:
-    async def draw(user: str, rows: int) -> enclaves_pb2.Drawn:
-        assert rows <= TERMS.tranche
-        return enclaves_pb2.Drawn(rows=granted, user_left=10**9, total_left=10**9)
-
-    async def story() -> None:
-        counter = Counter(draw)
-        found = {user: await counter.rows(user) for user in ("a", "b", "c")}
-        assert {user: rows for user, (rows, _) in found.items()} == {"a": 50, "b": 30, "c": 0}
-        assert {getattr(e, "reason", "") for _, e in found.values()} == {"ANSWERS_USED_UP"}
-
-    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 def test_no_more_than_a_tranche_is_held_and_more_is_drawn_when_half_is_left() -> None:

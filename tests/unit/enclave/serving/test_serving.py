@@ -19,6 +19,7 @@ from placet.proto.limits import MAX_SEALED
 from placet.proto.questions import pack_question
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack
+from placet.proto.v1 import enclaves_pb2
 
 ROW = [[1, 2]]
 
@@ -244,6 +245,38 @@ def test_a_second_worker_gives_nobody_more(play: Any, serving: Any) -> None:
         assert answered == 30
 
     play(story, rations=Rations(user=30, total=1000, minute=1000, tranche=10))
+
+
+@pytest.mark.parametrize("change", ["rows", "user_left", "total_left", "signature", "replay"])
+def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
+    play: Any, serving: Any, change: str
+) -> None:
+    async def story(service: Any) -> None:
+        ask, seen = service.host.ask, list[Any]()
+
+        async def relay(kind: Any, message: Any, **options: Any) -> Any:
+            reply = await ask(kind, message, **options)
+            if kind == enclaves_pb2.KIND_DRAW:
+                drawn = enclaves_pb2.Drawn.FromString(reply)
+                seen.append(drawn)
+                if change == "replay":
+                    return seen[0]
+                if change == "signature":
+                    drawn.signature = drawn.signature[::-1]
+                else:
+                    setattr(drawn, change, getattr(drawn, change) + 1)
+                return drawn
+            return reply
+
+        service.host.ask = relay
+        worker = await service.worker()
+        session = await worker.session()
+        if change == "replay":
+            assert len(await worker.ask(session, [[0]] * 8)) == 8
+        refusal = await worker.refused(session, serving.question([[0]] * 8))
+        assert (refusal.reason, refusal.details["claim"]) == ("SIGNATURE_INVALID", "drawn")
+
+    play(story, rations=Rations(user=100, total=100, minute=1000, tranche=10))
 
 
 def test_a_minute_has_its_own_bound(play: Any, serving: Any) -> None:
