@@ -47,7 +47,8 @@ def test_the_first_question_opens_the_session_and_the_others_are_in_it() -> None
     worker = Worker()
     session = Session(worker.offer, LOG, Bearer("clinic", TOKEN))
     claim, other, content = worker.open(session.question(b"first").data)
-    assert (claim.kind, claim.user, claim.proof, content) == (BEARER, "clinic", TOKEN, b"first")
+    assert (claim.kind, claim.user, claim.proof) == (BEARER, "clinic", TOKEN)
+    assert content == b"first"
     for counter in (1, 2):
         question = session.question(b"next")
         found = unpack(question.data)
@@ -70,7 +71,7 @@ def test_what_comes_back_is_an_answer_a_refusal_or_refused() -> None:
     session = Session(worker.offer, LOG, Bearer("clinic", TOKEN))
     question = session.question(b"what is it?")
     _, other, _ = worker.open(question.data)
-    assert session.answer(question, other.seal_answer(0, b"\0tensors")) == b"tensors"
+    assert bytes(session.answer(question, other.seal_answer(0, b"\0tensors"))) == b"tensors"
     refusal = common_pb2.Refusal(
         reason=common_pb2.REASON_RATE_EXCEEDED, message="Later.", details={"retry_ms": "5"}
     )
