@@ -8,7 +8,6 @@ claims; `appraise` says whether that is wanted. `verify_binding` ties it to an i
 from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
 from placet.attestation.attester import Attester
 from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
-from placet.attestation.cache import EvidenceCache
 from placet.attestation.claims import Claims
 from placet.attestation.dcap import provisioning
 from placet.attestation.errors import (
@@ -58,7 +57,6 @@ __all__ = [
     "DeviceFiles",
     "Evidence",
     "EvidenceBindingError",
-    "EvidenceCache",
     "EvidenceDebugError",
     "EvidenceError",
     "EvidenceMalformedError",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verifying evidence costs besides dcap-qvl, and what a cached verdict costs.
+"""What verifying evidence costs besides dcap-qvl, what an SNP report costs, and what a cached verdict costs.
 
 Quote, collateral and policy are parsed beforehand on both sides: ours keeps the collateral of a
 machine parsed, as in an enclave that is asked about the same machine all day. The passes take turns,
@@ -20,7 +20,6 @@ from placet.attestation import (
     SIMULATION_ROOT,
     Claims,
     Evidence,
-    EvidenceCache,
     Policy,
     strip_quote,
     verify_appraisal,
@@ -29,10 +28,13 @@ from placet.attestation import (
 from placet.attestation.simulation.platform import make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import published_root
+from placet.attestation.snp import Collateral
+from placet.client.auditing import genuine
 
 NOW = 1_800_000_000
 PASSES = 400
-LIMIT_SECONDS = 50e-6  # for a cached verdict
+CACHED_SECONDS = 50e-6  # at most, for a cached verdict
+SNP_SECONDS = 5e-3  # at most, for an SNP report: no other library verifies one
 REAL = Path(__file__).parents[2] / "shared" / "vectors"
 NAMES = ("sgx/config_and_sw_hardening", "tdx/v4_up_to_date")
 
@@ -50,6 +52,7 @@ def _samples() -> Iterator[tuple[str, Evidence, int]]:
     manifest = REAL / "MANIFEST.tsv"
     if not manifest.exists():
         return
+    yield "snp", _snp("v3_milan_vcek"), 1785805473
     with manifest.open(newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         times = {row["name"]: int(row["now_unix"]) for row in rows}
@@ -60,34 +63,51 @@ def _samples() -> Iterator[tuple[str, Evidence, int]]:
         yield kind, Evidence(kind, strip_quote(raw), collateral), times[name]
 
 
+def _snp(name: str) -> Evidence:
+    folder = REAL / "snp"
+    names = ("ARK-Milan", "SEV-Milan", f"{name}.ek")
+    root, signer, key = ((folder / f"{one}.der").read_bytes() for one in names)
+    report = (folder / f"{name}.report.bin").read_bytes()
+    return Evidence("snp", report, Collateral(root, signer, key, None).to_text())
+
+
 def _figures(name: str, evidence: Evidence, now: int) -> Iterator[dict[str, object]]:
     policy = _policy(verify_evidence(evidence, now=now))
-    cache = EvidenceCache()
+    encoded = evidence.to_bytes()
 
     def ours() -> None:
         claims = verify_evidence(evidence, now=now)
         verify_appraisal(claims, policy, now=now, bound_to=None)
 
     def cached() -> None:
-        claims = cache.verify(evidence, now=now)
-        verify_appraisal(claims, policy, now=now, bound_to=None)
+        verify_appraisal(genuine(encoded, now), policy, now=now, bound_to=None)
 
-    seconds = _interleaved((ours, _floor(evidence, now), cached))
-    verify, floor, again = map(statistics.median, seconds)
-    pairs = zip(seconds[0], seconds[1], strict=True)
-    yield {
+    if name == "snp":
+        seconds = _interleaved((ours, cached))
+        yield _over_limit("snp", statistics.median(seconds[0]), SNP_SECONDS)
+    else:
+        seconds = _interleaved((ours, cached, _floor(evidence, now)))
+        yield _over_floor(name, seconds[0], seconds[2])
+    yield _over_limit(f"{name}_cached", statistics.median(seconds[1]), CACHED_SECONDS)
+
+
+def _over_floor(name: str, ours: list[float], floor: list[float]) -> dict[str, object]:
+    return {
         "name": f"evidence_{name}_over_dcap_qvl",
-        "value": round(verify * 1e3, 3),
+        "value": round(statistics.median(ours) * 1e3, 3),
         "unit": "ms",
-        "against": round(floor * 1e3, 3),
-        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+        "against": round(statistics.median(floor) * 1e3, 3),
+        "ratio": round(statistics.median(a / b for a, b in zip(ours, floor, strict=True)), 3),
     }
-    yield {
-        "name": f"evidence_{name}_cached_over_limit",
-        "value": round(again * 1e6, 1),
+
+
+def _over_limit(name: str, seconds: float, limit: float) -> dict[str, object]:
+    return {
+        "name": f"evidence_{name}_over_limit",
+        "value": round(seconds * 1e6, 1),
         "unit": "us",
-        "against": LIMIT_SECONDS * 1e6,
-        "ratio": round(again / LIMIT_SECONDS, 3),
+        "against": limit * 1e6,
+        "ratio": round(seconds / limit, 3),
     }
 
 
@@ -119,7 +139,7 @@ def _policy(claims: Claims) -> Policy:
         min_svn=claims.svn,
         min_snp_tcb="any",
         min_tcb_evaluation=claims.tcb_evaluation,
-        max_collateral_age_seconds=30 * 86400,
+        max_collateral_age_seconds="any" if claims.kind == "snp" else 30 * 86400,
     )
 
 

@@ -101,7 +101,7 @@ def attest(
 ) -> Attested:
     """Verify evidence as the authority did when it made the entry. Raises `AttestationError`."""
     found = Identity.from_bytes(identity)
-    claims = _genuine(evidence, genuine_at)
+    claims = genuine(evidence, genuine_at)
     verify_binding(claims, found, nonce, context)
     claims = verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
     return Attested(
@@ -126,6 +126,10 @@ def digests_in(entries: Iterable[bytes]) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _genuine(evidence: bytes, at: int) -> Claims:
-    """A worker's evidence is asked for again at each lease, renewal and release."""
+def genuine(evidence: bytes, at: int) -> Claims:
+    """What genuine evidence says at a time (Unix seconds), verified once; raises what `verify_evidence` does.
+
+    An audit asks again at each lease, renewal and release of a worker. A refusal is not remembered. An authority needs
+    nothing of this: evidence that is shown to it has its nonce in it, and never comes twice.
+    """
     return verify_evidence(Evidence.from_bytes(evidence), now=at)
