@@ -3,7 +3,7 @@
 
 With `--simulated`, which a launcher says and nothing else implies, standard input and output are the wire to the simulated
 processor (they pass through Gramine as well). Without it the hardware is asked, and where there is none nothing starts.
-Standard error is the log. Nothing else is read from or written to the outside but the stream to the host.
+Standard error is the log, or `--log FILE` where standard error is not apart (Gramine). Nothing else is read from or written to the outside but the stream to the host.
 
 Where the command line is measured and therefore fixed (Gramine), `--launch FILE` names a file of the host's, one word a line,
 for what differs from start to start and decides nothing: address, certificate, token, origin.
@@ -37,6 +37,8 @@ def main() -> int:
     )
     try:
         arguments = _arguments()
+        if arguments.role != "local" and arguments.log is not None:
+            _log_to(arguments.log)
         _harden()
         if arguments.role == "local":
             from placet.enclave.worker.local import run_local
@@ -114,6 +116,12 @@ def _harden() -> None:
     _kernel.harden()
 
 
+def _log_to(path: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 2)
+    os.close(file)
+
+
 def _processor() -> tuple[BinaryIO, BinaryIO]:
     """Take standard input and output for the processor alone, so that nothing printed can reach it."""
     reader = os.fdopen(os.dup(0), "rb", buffering=0)
@@ -176,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     for role in ("authority", "worker"):
         attached = roles.add_parser(role, parents=[_host_parser(role)], allow_abbrev=False)
         attached.add_argument("--launch", metavar="FILE")
+        attached.add_argument("--log", metavar="FILE")
         attached.add_argument("--simulated", action="store_true")
         attached.add_argument("--collateral", metavar="FILE")
         if role == "worker":

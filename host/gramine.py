@@ -7,6 +7,7 @@ Each enclave is started in a folder of its own, because the manifest names files
     launch/arguments                       what the host chooses at every start, one word a line
     launch/cert.pem                        the host's certificate
     launch/collateral.json                 collateral for evidence; a link, so that it can be renewed
+    launch/log                             its log; a link
     launch/bundle                          the program of a worker
 
 The manifest of a worker is the one of its program. Under `gramine-direct` a program without one gets the general one, with
@@ -70,6 +71,7 @@ class GramineLauncher:
         write_durable(
             launch / "arguments", "".join(f"{word}\n" for word in words).encode(), mode=0o600
         )
+        (launch / "log").symlink_to(order.log.absolute())
         if order.bundle is not None:
             os.link(order.bundle, launch / "bundle")
         if self._collateral is not None:

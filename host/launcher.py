@@ -94,7 +94,8 @@ class EnclaveProcess:
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                # Gramine writes standard error there too.
+                stdout=log if service is None else subprocess.PIPE,
                 stderr=log,
                 bufsize=0,  # a buffer has a lock, and closing would wait for it
                 env=environment,
@@ -146,8 +147,6 @@ class EnclaveProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
         _close(self._process.stdin)
-        if self._service is None:
-            _close(self._process.stdout)
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
             self._loop.call_soon_threadsafe(self._tell, code)
 

@@ -65,7 +65,7 @@ def _table(one: object) -> dict[str, object]:
 
 _TMP: Final = {"path": "/tmp", "type": "tmpfs"}
 _ALLOWED: Final = tuple(
-    f"file:launch/{name}" for name in ("arguments", "cert.pem", "collateral.json")
+    f"file:launch/{name}" for name in ("arguments", "cert.pem", "collateral.json", "log")
 )
 
 REQUIRED: Final[Mapping[str, Callable[[object], bool]]] = {

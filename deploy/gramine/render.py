@@ -57,7 +57,7 @@ def render(role: str, found: Closure, *, program: str = NO_PROGRAM, simulated: b
 
 def _argv(role: str, prefix: Path, simulated: bool) -> list[str]:
     argv = [str(prefix / "bin" / "python"), *OPTIONS, "-m", "placet.enclave", role]
-    argv += ["--launch", "/launch/arguments"]
+    argv += ["--launch", "/launch/arguments", "--log", "/launch/log"]
     if role == "worker":
         argv += ["--bundle", "/launch/bundle", "--scratch", "/tmp"]
     return [*argv, *(["--simulated"] if simulated else ["--collateral", "/launch/collateral.json"])]
