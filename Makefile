@@ -37,9 +37,13 @@ help: ## list the targets
 demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story on this machine, simulated (STATE=folder keeps its files; LAUNCHER=gramine-direct)
 	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) --manifests build/gramine/simulated $(if $(STATE),--state '$(STATE)') $(ARGS)
 
+# A manifest for each program, as on SGX: what it imports beyond the worker's own is listed in it.
 launcher: setup
 	@$(BIN)/python examples/demo.py --launcher '$(LAUNCHER)' --ask
+	rm -rf build/gramine/simulated
 	$(MAKE) gramine OUT=build/gramine/simulated ARGS=--simulated
+	for program in breast_cancer attacks/second_identity attacks/slow; do \
+	  $(MAKE) gramine OUT=build/gramine/simulated PROGRAM=examples/$$program ARGS=--simulated; done
 
 demo-federation: setup ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
 	$(BIN)/python examples/federation.py $(if $(STATE),--state '$(STATE)') $(ARGS)
