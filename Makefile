@@ -35,7 +35,7 @@ help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story on this machine, simulated (STATE=folder keeps its files; LAUNCHER=gramine-direct)
-	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) --manifests build/gramine/simulated $(if $(STATE),--state '$(STATE)') $(ARGS)
+	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 # A manifest for each program, as on SGX: what it imports beyond the worker's own is listed in it.
 launcher: setup
@@ -45,8 +45,8 @@ launcher: setup
 	for program in breast_cancer attacks/second_identity attacks/slow; do \
 	  $(MAKE) gramine OUT=build/gramine/simulated PROGRAM=examples/$$program ARGS=--simulated; done
 
-demo-federation: setup ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
-	$(BIN)/python examples/federation.py $(if $(STATE),--state '$(STATE)') $(ARGS)
+demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
+	$(BIN)/python examples/federation.py --launcher $(LAUNCHER) $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 test: setup ## all tests
 	$(BIN)/pytest $(ARGS)

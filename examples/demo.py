@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cheating import cheat, cheat_with_the_log, snapshot
-from hospitals import HERE, Council, running_host
+from hospitals import HERE, Council, add_launcher, launcher_options, running_host
 from rich.console import Console
 from rich.table import Table
 from safetensors import numpy as safetensors
@@ -26,7 +26,6 @@ from shares import HOSPITALS, Rows, Shares, accuracy, load_shares
 from placet.client import Client, ReceiptFile, Result
 from placet.governance.documents import Proposal
 from placet.governance.explain import explain_charged, explain_proposal, explain_rule
-from placet.host import LauncherMissing, require_launcher
 
 console = Console(highlight=False, width=110)
 PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
@@ -35,7 +34,9 @@ PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
 def main() -> None:
     arguments = _arguments()
     state: Path | None = arguments.state
-    options = ["--launcher", arguments.launcher, "--manifests", str(arguments.manifests)]
+    options = launcher_options(arguments)
+    if arguments.ask:
+        return
     with tempfile.TemporaryDirectory(prefix="placet-demo-") as temporary:
         folder = state or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,18 +50,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--state", type=Path, help="a new folder to keep everything in")
-    # What runs on SGX itself has evidence that this council's policy does not accept.
-    add("--launcher", choices=("native", "gramine-direct"), default="native")
-    add("--manifests", type=Path, default=Path("build/gramine/simulated"), help="of Gramine")
+    add_launcher(parser)
     add("--ask", action="store_true", help="say whether the launcher is there, and end")
-    arguments = parser.parse_args()
-    try:
-        require_launcher(arguments.launcher)
-    except LauncherMissing as error:
-        sys.exit(f"demo: {error}")
-    if arguments.ask:
-        sys.exit(0)
-    return arguments
+    return parser.parse_args()
 
 
 def tell(folder: Path, options: Sequence[str] = ()) -> None:

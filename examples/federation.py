@@ -2,7 +2,7 @@
 """Ten clients of five organisations train one network on digits that none of them shows the others. Then one of them lies, once
 against a mean and once against a median. Then with privacy, and epsilon as it is spent.
 
-    python examples/federation.py [--state FOLDER] [--plot FILE.png] [--rounds N]
+    python examples/federation.py [--state FOLDER] [--plot FILE.png] [--rounds N] [--launcher gramine-direct]
 
 Everything runs on this machine, in simulation, and is marked as that.
 """
@@ -10,6 +10,7 @@ Everything runs on this machine, in simulation, and is marked as that.
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ import numpy as np
 from digits import network
 from digits.clinics import CLIENTS, Clinics, initial
 from digits.shares import Share, load_shares
-from hospitals import running_host
+from hospitals import add_launcher, launcher_options, running_host
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -148,12 +149,14 @@ def main() -> None:
     arguments.add_argument("--state", type=Path, help="a new folder to keep everything in")
     arguments.add_argument("--plot", type=Path, default=Path("build/federation.png"))
     arguments.add_argument("--rounds", type=int, default=TERMS.rounds)
+    add_launcher(arguments)
     given = arguments.parse_args()
+    options = launcher_options(given)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="placet-federation-") as temporary:
         folder: Path = given.state or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        told = perform(folder, replace(TERMS, rounds=given.rounds))
+        told = perform(folder, replace(TERMS, rounds=given.rounds), options)
     show(told)
     plot(told, given.plot)
     console.print(f"\n{time.monotonic() - started:.0f} seconds, everything SIMULATED.")
@@ -161,10 +164,13 @@ def main() -> None:
     print("demo-federation: ok")
 
 
-def perform(folder: Path, terms: Federate) -> tuple[Story, ...]:
-    """Found the council, then play each story."""
+def perform(folder: Path, terms: Federate, options: Sequence[str] = ()) -> tuple[Story, ...]:
+    """Found the council, then play each story. `options` are the host's."""
     clinics = Clinics(folder, rounds=terms.rounds)
-    with running_host(folder) as (address, pin), clinics.connect(address, pin) as client:
+    with (
+        running_host(folder, options=options) as (address, pin),
+        clinics.connect(address, pin) as client,
+    ):
         step(
             "Five clinics found a council; the university gives the network that training begins with."
         )

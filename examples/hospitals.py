@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cast of the demo: three hospitals, a privacy office, a patients' council, a university, and the host they all distrust."""
 
+import argparse
 import contextlib
 import os
 import signal
@@ -32,9 +33,26 @@ from placet.governance.documents import (
     Seat,
     When,
 )
+from placet.host import LauncherMissing, require_launcher
 
 HERE = Path(__file__).resolve().parent
+MANIFESTS = Path("build/gramine/simulated")
 YEAR = 366 * 86400
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """How the enclaves are started. What runs on SGX itself has evidence that these councils' policies do not accept."""
+    parser.add_argument("--launcher", choices=("native", "gramine-direct"), default="native")
+    parser.add_argument("--manifests", type=Path, default=MANIFESTS, help="of Gramine")
+
+
+def launcher_options(arguments: argparse.Namespace) -> list[str]:
+    """The host's options for what was asked for; ends where the launcher is not installed."""
+    try:
+        require_launcher(arguments.launcher)
+    except LauncherMissing as error:
+        sys.exit(f"demo: {error}")
+    return ["--launcher", arguments.launcher, "--manifests", str(arguments.manifests)]
 
 
 @contextlib.contextmanager
