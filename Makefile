@@ -91,19 +91,21 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
 
-# An enclave's list of files is that of its lock alone: a venv for each lock, with the wheel and not this folder.
+# An enclave's list of files is that of its lock alone: a venv for each lock, with the wheel and not this folder. Whatever else is
+# installed, OpenSSL opens segments there, which Python loads anyhow: ipsec-mb would be 12 MiB more to trust.
 OUT ?= build/gramine/manifests
-gramine: build/gramine/venv/.installed build/gramine/venv-onnx/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed)
+AEAD ?= openssl
+gramine: build/gramine/venv/.installed build/gramine/venv-onnx/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed; AEAD=ipsec-mb)
 	$(BIN)/python deploy/gramine/render.py --out '$(OUT)' --python build/gramine/venv/bin/python --onnx-python build/gramine/venv-onnx/bin/python \
 	  $(if $(PROGRAM),--program '$(PROGRAM)') $(if $(KEY),--key '$(KEY)') $(ARGS)
 
-build/gramine/.wheel: $(VENV)/.installed $(shell find attestation enclave governance proto sealing -name '*.py') $(wildcard enclave/requirements*.txt)
-	rm -rf build/lib build/bdist.* build/gramine/*.whl
-	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
+build/gramine/.wheel-$(AEAD): $(VENV)/.installed $(shell find attestation enclave governance proto sealing -name '*.py') $(wildcard enclave/requirements*.txt)
+	rm -rf build/lib* build/temp.* build/bdist.* build/gramine/*.whl build/gramine/.wheel-*
+	PLACET_AEAD=$(AEAD) $(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
 	touch $@
 
 # venv has requirements.txt, venv-onnx has requirements-onnx.txt.
-build/gramine/venv/.installed build/gramine/venv-onnx/.installed: build/gramine/.wheel
+build/gramine/venv/.installed build/gramine/venv-onnx/.installed: build/gramine/.wheel-$(AEAD)
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) install --no-deps --require-hashes -r $(patsubst build/gramine/venv%,enclave/requirements%.txt,$(@D))

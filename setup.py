@@ -49,8 +49,22 @@ def has_header(name: str) -> bool:
     return found.returncode == 0
 
 
-# AES-256-GCM: Intel's ipsec-mb where its header is installed, otherwise OpenSSL's libcrypto. One of them is linked.
-IPSEC_MB = platform.machine() == "x86_64" and has_header("intel-ipsec-mb.h")
+def chosen_aead() -> str:
+    """What AES-256-GCM comes from: OpenSSL's libcrypto ("openssl"), or Intel's faster "ipsec-mb".
+
+    PLACET_AEAD says which: a build whose measurement others repeat must not depend on what else is installed. Without it,
+    ipsec-mb where its header is.
+    """
+    possible = platform.machine() == "x86_64" and has_header("intel-ipsec-mb.h")
+    wanted = os.environ.get("PLACET_AEAD") or ("ipsec-mb" if possible else "openssl")
+    if wanted not in ("openssl", "ipsec-mb"):
+        raise SystemExit(f"PLACET_AEAD must be openssl or ipsec-mb; it is {wanted!r}.")
+    if wanted == "ipsec-mb" and not possible:
+        raise SystemExit("ipsec-mb needs x86-64 and its header (Debian: libipsec-mb-dev).")
+    return wanted
+
+
+IPSEC_MB = chosen_aead() == "ipsec-mb"
 
 setup(
     cmdclass={"bdist_wheel": Wheel},

@@ -61,13 +61,17 @@ _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Absolute paths. `libraries` lie outside of the interpreter's folders, by the name they are asked for."""
+    """Absolute paths. `libraries` lie outside of the interpreter's folders, by the name they are asked for.
+
+    `aead` is what the kernel was built to open segments with: "openssl" or "ipsec-mb".
+    """
 
     interpreter: Path
     prefix: Path
     stdlib: Path
     files: tuple[Path, ...]
     libraries: dict[str, Path]
+    aead: str
 
     @property
     def all(self) -> list[Path]:
@@ -90,7 +94,7 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
     inside = [p for p in map(Path, found["libraries"]) if _below(p, prefix) or _below(p, stdlib)]
     files = {*map(Path, found["files"]), *inside}
     libraries = _linked([interpreter, *inside], prefix)
-    return Closure(interpreter, prefix, stdlib, tuple(sorted(files)), libraries)
+    return Closure(interpreter, prefix, stdlib, tuple(sorted(files)), libraries, found["aead"])
 
 
 def action_of(bundle: bytes) -> str:

@@ -3,7 +3,7 @@
 
     python -I -B -X pycache_prefix=/none imports.py authority|worker [MODULE...]
 
-`files` are sources and data, `libraries` what is mapped into the process. MODULE are what a program imports.
+`files` are sources and data, `libraries` what is mapped into the process, `aead` whose AES-GCM the kernel has. MODULE are what a program imports.
 """
 
 import sys
@@ -39,7 +39,9 @@ def main() -> None:
         # As its guard does; the build's variables are a module of their own.
         importlib.import_module("sysconfig").get_paths()
     files = opened | loaded() | {os.path.join(sys.prefix, "pyvenv.cfg")}
-    print(json.dumps({"files": sorted(filter(kept, files)), "libraries": sorted(mapped())}))
+    kernel = importlib.import_module("placet.enclave._kernel")
+    found = {"files": sorted(filter(kept, files)), "libraries": sorted(mapped())}
+    print(json.dumps({**found, "aead": kernel.AEAD}))
 
 
 def loaded() -> set[str]:

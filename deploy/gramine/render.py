@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders and checks the manifests of the enclaves; signs them where Gramine is installed.
+"""Renders and checks the manifests of the enclaves; measures them where Gramine is installed, and signs them with a key.
 
     python deploy/gramine/render.py --python VENV/bin/python [--onnx-python VENV/bin/python] --out FOLDER
         [--program PATH] [--simulated] [--key PEM]
@@ -16,6 +16,7 @@ import shutil
 import string
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from check import check_manifest
@@ -37,6 +38,7 @@ NO_PROGRAM = "0" * 64
 # Without a program; what each is launched for. A worker that serves models has another lock, and so another interpreter.
 NAMES = {"authority": "", "worker": "job", "federation": "federate", "worker-onnx": "serve"}
 _SIGSTRUCT_BYTES = 1808
+_MODULUS = slice(128, 512)
 _ENCLAVE_HASH = slice(960, 992)
 
 
@@ -101,7 +103,7 @@ def main() -> int:
         )
         return 0
     for name in names:
-        _finish(out / name, arguments.key)
+        _finish(out / name, arguments.key, simulated=arguments.simulated)
     return 0
 
 
@@ -120,7 +122,8 @@ def _write(name: str, arguments: argparse.Namespace) -> str:
     found = closure(python, role, modules)
     text = render(role, found, program=program, simulated=arguments.simulated)
     (arguments.out / f"{name}.manifest.rendered").write_text(text)
-    print(f"{name}: {len(found.all)} trusted files, {found.size / 2**20:.1f} MiB")
+    size = f"{len(found.all)} trusted files, {found.size / 2**20:.1f} MiB"
+    print(f"{name}: {size}, AES-GCM by {found.aead}")
     return name
 
 
@@ -135,18 +138,31 @@ def _bundle(program: Path) -> bytes:
     return program.read_bytes() if ready else build_bundle(program).data
 
 
-def _finish(path: Path, key: Path | None) -> None:
-    """Let Gramine fill in the digests, and sign for SGX where a key is given; prints the measurement."""
+def _finish(path: Path, key: Path | None, *, simulated: bool) -> None:
+    """Let Gramine fill in the digests, and measure and sign for SGX; prints the measurement.
+
+    The measurement depends on no key: without one a key is made, and nothing that it signed is kept.
+    """
     manifest = f"{path}.manifest"
     _run(["gramine-manifest", f"{manifest}.rendered", manifest])
-    if key is None or path.name in NAMES.keys() - {"authority"}:  # no program, so no measurement
+    for old in (f"{path}.sig", f"{manifest}.sgx"):  # of an earlier manifest
+        Path(old).unlink(missing_ok=True)
+    if simulated or path.name in NAMES.keys() - {"authority"}:  # no program, so no measurement
         return
     if shutil.which("gramine-sgx-sign") is None:
-        print("gramine-sgx-sign is missing: not signed.")
+        print("gramine-sgx-sign is missing: neither measured nor signed.")
         return
-    sign = ["gramine-sgx-sign", "--key", str(key), "--manifest", manifest]
-    _run([*sign, "--output", f"{manifest}.sgx"])
-    print(constitution_line(path.name, Path(f"{path}.sig").read_bytes()))
+    with tempfile.TemporaryDirectory() as folder:
+        signed = path if key else Path(folder) / path.name
+        if key is None:
+            key = Path(folder) / "key.pem"
+            _run(["gramine-sgx-gen-private-key", str(key)])
+        sign = ["gramine-sgx-sign", "--quiet", "--key", str(key), "--manifest", manifest]
+        _run([*sign, "--sigfile", f"{signed}.sig", "--output", f"{signed}.manifest.sgx"])
+        signature = Path(f"{signed}.sig").read_bytes()
+    print(constitution_line(path.name, signature))
+    if signed == path:
+        print(f"signed by {hashlib.sha256(signature[_MODULUS]).hexdigest()} (MRSIGNER)")
 
 
 def constitution_line(name: str, signature: bytes) -> str:
@@ -159,8 +175,9 @@ def constitution_line(name: str, signature: bytes) -> str:
 
 
 def _run(command: list[str]) -> None:
-    if subprocess.run(command, check=False).returncode:
-        sys.exit(f"{command[0]} failed; what it said is above.")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{command[0]} failed: {done.stderr.strip()}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How soon an enclave is there under gramine-direct with its computed list of files, over all that is installed listed.
+
+Everything listed: the venv, CPython's own library, and each folder of the system that a library comes from. Host, authority and
+worker are real: an authority's start ends when it is attached, a worker's (from the submission of its first job) when it has
+joined. Passes take turns; medians are shown. The peaks are what the manifests' sizes are judged by: threads and resident memory
+of an authority, and of a worker that trains the demo's model.
+
+    python bench/gramine.py [--passes N]
+
+Without Gramine it says that it is skipped.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from hospitals import Council, running_host
+from shares import HOSPITALS, load_shares
+
+ROLES = ("authority", "worker")
+PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
+_PEAKS = (
+    ("threads", "Threads", 1),
+    ("resident_mib", "VmHWM", 1024),
+    ("addresses_mib", "VmPeak", 1024),
+)
+_LIST = "sgx.trusted_files = [\n"
+
+
+def run(passes: int) -> Iterator[dict[str, object]]:
+    """The lines to print."""
+    with tempfile.TemporaryDirectory(prefix="placet-bench-") as temporary:
+        folder = Path(temporary)
+        computed, whole = folder / "computed", folder / "whole"
+        make = ["make", "--silent", "gramine", f"OUT={computed}", "ARGS=--simulated"]
+        subprocess.run(make, cwd=ROOT, check=True, stdout=sys.stderr)
+        list_everything(computed, whole)
+        peaks: dict[str, dict[str, int]] = {}
+        starts: dict[Path, list[dict[str, float]]] = {computed: [], whole: []}
+        for number in range(passes):
+            for manifests, found in starts.items():
+                found.append(starts_of(folder / f"{manifests.name}{number}", manifests, peaks))
+        for role in ROLES:
+            ours, theirs = ([one[role] for one in starts[listed]] for listed in (computed, whole))
+            yield {
+                "name": f"gramine_{role}_start_over_everything_listed",
+                "value": round(statistics.median(ours), 2),
+                "unit": f"s ({files_of(computed, role)} files)",
+                "against": round(statistics.median(theirs), 2),
+                "against_unit": f"s ({files_of(whole, role)} files)",
+                "ratio": round(statistics.median(ours) / statistics.median(theirs), 3),
+            }
+        for role, peak in peaks.items():
+            yield {"name": f"gramine_{role}_peak", **peak}
+
+
+def list_everything(computed: Path, whole: Path) -> None:
+    """The same manifests with all the files that are installed beside those that are computed."""
+    whole.mkdir()
+    for path in computed.glob("*.rendered"):
+        text = path.read_text()
+        mounts = tomllib.loads(text)["fs"]["mounts"]
+        found = {f"file:{file}" for folder in folders_of(mounts) for file in files_in(folder)}
+        more = "".join(f'  "{uri}",\n' for uri in sorted(found) if f'"{uri}"' not in text)
+        rendered = whole / path.name
+        rendered.write_text(text.replace(_LIST, _LIST + more))
+        command = ["gramine-manifest", str(rendered), str(rendered.with_suffix(""))]
+        subprocess.run(command, check=True)
+
+
+def folders_of(mounts: list[dict[str, str]]) -> set[Path]:
+    """What is mounted as a folder, and the folders that the system's libraries come from."""
+    absolute = {one["path"]: Path(one["uri"][5:]) for one in mounts if ":/" in one.get("uri", "")}
+    folders = {path for path in absolute.values() if path.is_dir()}
+    homes = {path.parent for name, path in absolute.items() if name.startswith("/libraries/")}
+    # CPython's own library lies beside libpython.
+    return folders | {home for home in homes if not any(f.is_relative_to(home) for f in folders)}
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Without byte code, and without what the machine's own CPython has installed for others."""
+    others = {"__pycache__", *(["site-packages"] if folder.name.startswith("python3") else [])}
+    for parent, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if name not in others]
+        yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
+
+
+def files_of(manifests: Path, role: str) -> int:
+    """How many files a manifest lists."""
+    return (manifests / f"{role}.manifest").read_text().count("[[sgx.trusted_files]]")
+
+
+def starts_of(folder: Path, manifests: Path, peaks: dict[str, dict[str, int]]) -> dict[str, float]:
+    """Seconds until the authority and the first worker of a new host are there; raises `peaks`."""
+    folder.mkdir()
+    council = Council(folder)
+    options = ["--launcher", "gramine-direct", "--manifests", str(manifests)]
+    ended = threading.Event()
+    watch = threading.Thread(target=keep_peaks, args=(folder, peaks, ended))
+    watch.start()
+    try:
+        with (
+            running_host(folder, options=options) as (address, pin),
+            council.connect(address, pin) as client,
+        ):
+            council.found(client)
+            for hospital in HOSPITALS:
+                council.seal_and_grant(client, hospital, load_shares().training[hospital])
+            proposal = council.propose(client, "breast_cancer", PARAMETERS, "model")
+            council.vote(client, proposal, "north", "south", "privacy")
+            submitted = datetime.now().astimezone()
+            job = client.wait(client.submit(client.proposal(proposal).ticket).id)
+            assert job.state == "released", job
+    finally:
+        ended.set()
+        watch.join()
+    log = (folder / "host" / "logs" / "host.log").read_text()
+    return {
+        "authority": (logged(log, "attached") - logged(log, "started")).total_seconds(),
+        "worker": (logged(log, "ready") - submitted).total_seconds(),
+    }
+
+
+def logged(log: str, event: str) -> datetime:
+    """When the host's log first says this."""
+    line = next(line for line in log.splitlines() if f" event={event} " in line)
+    return datetime.fromisoformat(line.split()[0].removeprefix("ts="))
+
+
+def keep_peaks(folder: Path, peaks: dict[str, dict[str, int]], ended: threading.Event) -> None:
+    """Watch the enclaves that run below a folder: a manifest's folder is where its process is."""
+    while not ended.wait(0.02):
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                place = (process / "cwd").resolve()
+                if not place.is_relative_to(folder / "host" / "tmp"):
+                    continue
+                status = (process / "status").read_text()
+            except OSError:
+                continue  # it has ended
+            peak = peaks.setdefault("authority" if place.name == "authority" else "worker", {})
+            for name, field, unit in _PEAKS:
+                found = re.search(rf"^{field}:\s+(\d+)", status, re.MULTILINE)
+                peak[name] = max(peak.get(name, 0), int(found[1]) // unit if found else 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passes", type=int, default=3)
+    arguments = parser.parse_args()
+    if missing := [n for n in ("gramine-direct", "gramine-manifest") if shutil.which(n) is None]:
+        print(f"bench/gramine.py: skipped: {missing[0]} is not installed.", file=sys.stderr)
+        return
+    for line in run(arguments.passes):
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
