@@ -42,6 +42,7 @@ argv = [real(word) for word in manifest["loader"]["argv"]]
 environment = dict(manifest["loader"]["env"])
 del environment["LD_LIBRARY_PATH"]
 role = argv[argv.index("placet.enclave") + 1]
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 traced = ["{strace}", "-f", "-qq", "-e", "trace=open,openat,execve", "-o", f"{traces}/{{role}}.{{os.getpid()}}"]
 os.execve(traced[0], [*traced, *argv], environment)
 """
@@ -103,9 +104,12 @@ def main(job):
     outcome = running(running.live.run(program, {"data": data}))
     assert outcome.results == {"out": b"45.0"}, running.live.logs()
     state = running.live.folder / "host" / "tmp"
+    # What an enclave has to say is in its log although standard error is elsewhere under Gramine.
+    logs = running.live.folder / "host" / "logs"
+    assert "from=placet.authority ready" in (logs / "authority.log").read_text()
     for role in ("authority", "worker"):
         (trace,) = traces.glob(f"{role}.*")
-        own = (f"{state.resolve()}/", *not_needed())
+        own = (f"{state.resolve()}/", f"{logs.resolve()}/", *not_needed())
         found = {path for path in opened(trace, state) if not path.startswith(own)}
         listed = trusted(manifests / f"{role}.manifest")
         assert found - listed == set(), f"opened by the {role} and not listed"
