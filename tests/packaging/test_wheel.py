@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import zipfile
@@ -106,3 +107,15 @@ def test_the_time_of_the_files_can_be_named(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     with zipfile.ZipFile(build_wheel(sources, tmp_path)) as archive:
         assert {one.date_time for one in archive.infolist()} == {(2023, 11, 14, 22, 13, 20)}
+
+
+def test_the_kernels_cipher_is_what_was_asked_for_or_nothing_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The extension is optional, so a wrong word must not merely leave the kernel out.
+    monkeypatch.setenv("PLACET_AEAD", "rot13")
+    setup = Path(__file__).parents[2] / "setup.py"
+    command = [sys.executable, str(setup), "--name"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=setup.parent)
+    assert done.returncode != 0
+    assert "PLACET_AEAD must be openssl or ipsec-mb" in done.stderr
