@@ -79,7 +79,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         if len(request.request_id) != _REQUEST_ID_BYTES:
             raise RequestMalformed("request_id must have 16 bytes.", claim="request_id")
         facts = read_ticket(request.ticket)
-        if facts.action != "job":
+        if facts.action in ("federate", "serve"):
             text = "The ticket is for work whose jobs are its own. Start it with Federations.Start or Inference.Serve."
             raise RequestMalformed(text, claim="action", expected="job", actual=facts.action)
         work = asyncio.ensure_future(self._submit(request, facts))

@@ -323,7 +323,7 @@ def test_a_program_that_was_not_put_or_is_another(scene: Scene) -> None:
 def test_a_proposal_that_is_no_job_is_not_submitted(scene: Scene) -> None:
     world = scene.world
     body = replace(scene.job, outputs={"out": Output(1)})
-    envelope = sign(world.draft(body, action="serve"), world.analyst.signing)
+    envelope = sign(world.draft(body, action="retire"), world.analyst.signing)
     request = governance_pb2.DocumentRequest(envelope=envelope)
     propose = lambda: world.stubs.governance.Propose(request, metadata=world.metadata)
     world.refused(propose, "ACTION_NOT_SUPPORTED", "claim", "expected", "actual")
