@@ -35,9 +35,10 @@ RENDER = [sys.executable, str(TOOLS / "render.py"), "--python", sys.executable]
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both manifests, for SGX."""
+    """A folder with all manifests, for SGX."""
     folder = tmp_path_factory.mktemp("gramine")
-    subprocess.run([*RENDER, "--out", str(folder)], check=True, capture_output=True, timeout=120)
+    command = [*RENDER, "--onnx-python", sys.executable, "--out", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     return folder
 
 
@@ -77,6 +78,10 @@ def test_nothing_of_the_command_line_comes_from_the_host(rendered: Path) -> None
 def test_the_roles_have_different_manifests(rendered: Path) -> None:
     assert "federation/round.py" in text_of(rendered, "federation")
     assert "federation/round.py" not in text_of(rendered, "worker")
+    for name in ("authority", "worker", "federation", "worker-onnx"):
+        serves = name == "worker-onnx"
+        assert ("/onnxruntime/" in text_of(rendered, name)) == serves
+        assert ("inference/task.py" in text_of(rendered, name)) == serves
     one, other = (tomllib.loads(text_of(rendered, role)) for role in ("authority", "worker"))
     assert one["sgx"]["isvprodid"] != other["sgx"]["isvprodid"]
 
@@ -142,6 +147,24 @@ def test_a_program_is_part_of_its_worker(tmp_path: Path) -> None:
     for name in ("colorsys.py", "wave.py", "numpy/fft/_pocketfft.py"):
         assert f'/{name}",' in text
     assert not (tmp_path / "authority.manifest.rendered").exists()
+
+
+def test_the_worker_of_a_service_is_made_for_its_proposal_with_its_own_lock(tmp_path: Path) -> None:
+    proposal = tmp_path / "proposal.json"
+    proposal.write_text('{"action": "serve"}')
+    command = [*RENDER, "--out", str(tmp_path), "--program", str(proposal)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (refused.returncode, "--onnx-python" in refused.stderr) == (1, True)
+    subprocess.run(
+        [*command, "--onnx-python", sys.executable], check=True, capture_output=True, timeout=120
+    )
+    digest = hashlib.sha256(proposal.read_bytes()).hexdigest()
+    text = text_of(tmp_path, f"worker-{digest}")
+    assert digest in text
+    assert "/onnxruntime/" in text
+    proposal.write_text('{"action": "amend"}')
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (refused.returncode, "'amend'" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

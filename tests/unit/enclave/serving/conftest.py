@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -263,7 +263,14 @@ class Worker(Asked):
 class WorkerProcess(Asked):
     """A worker as a host launches it: a process of its own, with a simulated processor at its pipes."""
 
-    def __init__(self, service: Service, folder: Path, name: str = "w") -> None:
+    def __init__(
+        self,
+        service: Service,
+        folder: Path,
+        command: Sequence[str] = (sys.executable, "-I", "-m", "placet.enclave"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        name = "w"
         super().__init__(service, name, "")
         self.scratch = folder / name
         self.scratch.mkdir()
@@ -274,7 +281,8 @@ class WorkerProcess(Asked):
         arguments += ["--bundle", str(folder / "terms"), "--scratch", str(self.scratch)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "placet.enclave", "worker", *arguments, "--simulated"],
+                [*command, "worker", *arguments, "--simulated"],
+                env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
