@@ -53,7 +53,12 @@ NOT_NEEDED = (
 # What a worker loads when it is launched for a proposal and not for a program, by the proposal's action.
 TASKS = {
     "federate": ("placet.enclave.worker.federation.round",),
-    "serve": ("placet.enclave.worker.inference.task", "onnxruntime", "numpy.random"),
+    "serve": (
+        "placet.enclave.worker.inference.task",
+        "onnxruntime",
+        "numpy.random",
+        "encodings.ascii",
+    ),
 }
 
 _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")

@@ -99,6 +99,7 @@ from placet.sealing import (
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "enclave" / "requirements.txt"
+ONNX_LOCK = ROOT / "enclave" / "requirements-onnx.txt"
 COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 ORIGIN = "council.test/log"
 EMPTY = Seen(0, "sha256:" + EMPTY_ROOT.hex())
@@ -283,25 +284,35 @@ def sha256(data: bytes) -> str:
 # --- an interpreter as enclaves have it --------------------------------------------------------------------------------
 
 
-def _build(folder: Path) -> None:
-    """A venv with the lock, by hash, and nothing else: pip itself goes as well."""
+def _build(folder: Path, lock: Path) -> None:
+    """A venv with a lock, by hash, and nothing else: pip itself goes as well."""
     venv.create(folder, clear=True, with_pip=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)
+    subprocess.run([*pip, "install", "--require-hashes", "--no-deps", "-r", str(lock)], check=True)
     subprocess.run([*pip, "uninstall", "--yes", "setuptools", "pip"], check=True)
 
 
 @pytest.fixture(scope="session")
 def python() -> str:
     """The python of a venv that holds the enclave's lock, and Placet's trusted components as they are now."""
+    return _interpreter(LOCK)
+
+
+@pytest.fixture(scope="session")
+def onnx_python() -> str:
+    """The same with the lock of workers that serve models."""
+    return _interpreter(ONNX_LOCK)
+
+
+def _interpreter(requirements: Path) -> str:
     version = ".".join(map(str, sys.version_info[:3]))
-    key = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()[:16]
+    key = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:16]
     folder = ROOT / "build" / f"enclave-venv-{key}"
     folder.parent.mkdir(exist_ok=True)
     with (folder.parent / "enclave-venv.lock").open("w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            _build(folder)
+            _build(folder, requirements)
             (folder / "complete").touch()
         major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         _install(folder / "lib" / major / "site-packages" / "placet")
