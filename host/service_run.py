@@ -3,9 +3,9 @@
 
 1. Too few: another job is scheduled. Too many: those that wait for a worker are withdrawn; then the least busy are let
    go, once they have answered what is under way.
-2. A job that ended because its worker was lost is replaced, ever more slowly if the workers do not live long. Any other
-   end, such as what the authority refuses a lease for or a model that is none, means that no further worker is started;
-   with the last one the service has ended, for that reason.
+2. A job that ended because its worker was lost is replaced: at once, unless more were lost than there are to be since one
+   lived long; then ever more slowly. Any other end, such as what the authority refuses a lease for or a model that is
+   none, means that no further worker is started; with the last one the service has ended, for that reason.
 
 All that is known is read from the store before each step, so what a restart of the authority, or of the host, ended is
 found ended.
@@ -38,7 +38,7 @@ from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2 as pb
 
 _AGAIN_SECONDS = 1.0
-_SETTLED_MS = 30_000  # a worker that lived this long is replaced at once
+_SETTLED_MS = 30_000  # a worker that lived this long has not failed
 _DRAIN_SECONDS = 60.0  # for what is under way
 _DIGITS = 40
 # Another worker, or a later one, may do.
@@ -87,6 +87,7 @@ class ServiceRun:
         self._known = set[str]()  # jobs that had not ended when it was looked last
         self._leaving = set[str]()  # of them, those that are let go
         self._final: pb.Refusal | None = None  # why no further worker is started
+        self._lost = 0  # workers in a row that did not live long
         self._tasks = Tasks()
 
     def again(self, ticket: pb.Ticket) -> None:
@@ -118,7 +119,7 @@ class ServiceRun:
         wake.clear()
         record = (await self._needs.board.get(self._id)).record
         for job in self._known - {job.id for job in record.jobs}:
-            await self._ended(job, backoff)
+            await self._ended(job, record.workers, backoff)
         self._known = {job.id for job in record.jobs}
         staying = [job for job in record.jobs if job.id not in self._leaving]
         missing = record.workers - len(staying)
@@ -145,7 +146,7 @@ class ServiceRun:
         await self._needs.scheduler.submit(new, self._facts, self._ticket)
         self._known.add(new.id)
 
-    async def _ended(self, job: str, backoff: Backoff) -> None:
+    async def _ended(self, job: str, workers: int, backoff: Backoff) -> None:
         """A worker has gone: decide whether another one may come."""
         record = await self._needs.store.read(lambda c: job_table.get_job(c, job))
         refusal = pb.Refusal.FromString(record.refusal)
@@ -156,9 +157,12 @@ class ServiceRun:
         if refusal.reason not in _LOST:
             self._final = refusal
         elif record.changed_ms - record.submitted_ms > _SETTLED_MS:
+            self._lost = 0
             backoff.joined(self._id)
         else:
-            backoff.failed(self._id)
+            self._lost += 1
+            if self._lost > workers:
+                backoff.failed(self._id)
         await self._write(lambda c: service_table.note_refusal(c, self._id, refusal))
 
     def _let_go(self, staying: list[JobRecord], count: int) -> None:
