@@ -153,20 +153,7 @@ class Host:
             demand,
         )
         self._enclaves = Enclaves(hub)
-        self._pool = Pool(
-            launcher,
-            self._enclaves,
-            self._blobs,
-            PoolNeeds(
-                wants=self._scheduler.wants,
-                order=self._worker_order,
-                expected=demand.expected,
-                ready=self._scheduler.kick,
-                unavailable=self._scheduler.unavailable,
-            ),
-            folder=config.state.resolve() / "tmp",
-            max_workers=config.max_workers,
-        )
+        self._pool = self._make_pool(launcher, demand)
         self._serving = Serving(
             ServingNeeds(
                 self._store, self._services, self._blobs, self._line, self._scheduler, self._pool
@@ -177,6 +164,22 @@ class Host:
         self._supervisor = Supervisor(launcher, self._enclaves, self._authority_order)
         self._scheduler.bind(self._pool)
         hub.bind(self._scheduler, self._pool, self._supervisor)
+
+    def _make_pool(self, launcher: Launcher, demand: Demand) -> Pool:
+        return Pool(
+            launcher,
+            self._enclaves,
+            self._blobs,
+            PoolNeeds(
+                wants=self._scheduler.wants,
+                order=self._worker_order,
+                expected=demand.expected,
+                ready=self._scheduler.kick,
+                unavailable=self._scheduler.unavailable,
+            ),
+            folder=self._config.state.resolve() / "tmp",
+            max_workers=self._config.max_workers,
+        )
 
     async def _listen(self) -> None:
         config, store, line = self._config, self._store, self._line

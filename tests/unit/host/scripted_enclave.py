@@ -242,8 +242,7 @@ class Authority:
             number = uses + 1
             if number > value["uses"]:
                 raise Refuse("TICKET_USED_UP")
-        document = b"lease " + os.urandom(16)
-        lease = digest_of(document)
+        lease = digest_of(document := b"lease " + os.urandom(16))
         entry = {
             "kind": "lease",
             "lease": lease,
