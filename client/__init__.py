@@ -7,7 +7,7 @@
         client.wait(job.id)
         client.result(job.id, keys, Path("out"))
 
-Federated training is in `placet.client.federated`.
+Federated training is in `placet.client.federated`; asking a served model in `placet.client.inference`, by `Model`.
 
 Nothing a host says is believed where something better vouches for it: the council's signatures, the log's key, the
 enclave's evidence. Errors are drawn as a tree in `errors.py`.
@@ -15,7 +15,7 @@ enclave's evidence. Errors are drawn as a tree in `errors.py`.
 
 from placet.client._grants import Terms
 from placet.client._sync_federations import Federation, Round
-from placet.client.aio import AsyncClient
+from placet.client.aio import AsyncClient, AsyncModel
 from placet.client.artifacts import (
     EvidenceFile,
     ReceiptFile,
@@ -32,8 +32,10 @@ from placet.client.errors import (
     HostUnreachable,
     InputRefused,
     KeyFileRefused,
+    OfferInvalid,
     PassphraseWrong,
     PinMismatch,
+    QuestionRefused,
     Refused,
     SettingMissing,
     StateRefused,
@@ -41,6 +43,7 @@ from placet.client.errors import (
     UsageRefused,
 )
 from placet.client.home import Home
+from placet.client.inference import ServedWorker, ServiceStatus, Token
 from placet.client.keys import Keys, PublicKeys
 from placet.client.memory import CheckpointMemory
 from placet.client.objects import Progress, SealedObject, open_file, seal_file
@@ -53,7 +56,7 @@ from placet.client.records import (
     Recorded,
     Result,
 )
-from placet.client.sync import Client
+from placet.client.sync import Client, Model
 from placet.client.verify import (
     Council,
     VerifiedAuthority,
@@ -67,6 +70,7 @@ from placet.client.verify import (
 __all__ = [
     "AnswerMalformed",
     "AsyncClient",
+    "AsyncModel",
     "Blob",
     "Bundle",
     "CallTimedOut",
@@ -85,21 +89,27 @@ __all__ = [
     "Job",
     "KeyFileRefused",
     "Keys",
+    "Model",
+    "OfferInvalid",
     "PassphraseWrong",
     "PinMismatch",
     "Progress",
     "ProposalItem",
     "ProposalRecord",
     "PublicKeys",
+    "QuestionRefused",
     "ReceiptFile",
     "Recorded",
     "Refused",
     "Result",
     "Round",
     "SealedObject",
+    "ServedWorker",
+    "ServiceStatus",
     "SettingMissing",
     "StateRefused",
     "Terms",
+    "Token",
     "Unreachable",
     "UsageRefused",
     "VerifiedAuthority",

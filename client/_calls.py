@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From gRPC's errors to ours: a refusal that came as `google.rpc.ErrorInfo`, or no answer at all."""
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -17,6 +19,8 @@ from placet.client.errors import (
     Refused,
 )
 
+_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
 _DETAILS = "grpc-status-details-bin"
 _DOMAIN = "placet.dev"
 # gRPC's own status where the stream ended while it was still sending: whatever the host said is lost with it.
@@ -32,6 +36,32 @@ def translated() -> Generator[None]:
         raise error_of(error) from None
     except grpc.aio.UsageError:
         raise HostUnreachable("The client has been closed. Open a new one.") from None
+
+
+async def followed(watch: Callable[[], Any], patience: float) -> AsyncIterator[Any]:
+    """What a streaming call tells, again from the start where the connection breaks off or the host ends it.
+
+    Whoever reads it stops when nothing more is to come. For up to `patience` seconds on end the host may be away; then
+    raises `HostUnreachable`.
+    """
+    loop = asyncio.get_running_loop()
+    pause, deadline = _PAUSE, loop.time() + patience
+    while True:
+        call: Any = None
+        try:
+            with translated():
+                call = watch()
+                async for told in call:
+                    yield told
+                    pause, deadline = _PAUSE, loop.time() + patience
+        except HostUnreachable:
+            if loop.time() + pause > deadline:
+                raise
+        finally:
+            if call is not None:
+                call.cancel()
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def error_of(error: grpc.aio.AioRpcError) -> ClientError:

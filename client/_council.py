@@ -15,6 +15,7 @@ from placet.governance.documents import (
     Federate,
     Job,
     Proposal,
+    Serve,
     Stop,
     StopAction,
     Vote,
@@ -30,7 +31,12 @@ from placet.governance.evaluate import (
 from placet.proto.v1 import common_pb2, governance_pb2, keys_pb2
 
 BALLOT_LIFETIME = 30 * 86400
-_ACTIONS: dict[type, Action] = {Job: "job", Federate: "federate", Amendment: "amend"}
+_ACTIONS: dict[type, Action] = {
+    Job: "job",
+    Federate: "federate",
+    Serve: "serve",
+    Amendment: "amend",
+}
 
 RecordMethod = Method[governance_pb2.DocumentRequest, common_pb2.Committed]
 
@@ -41,7 +47,7 @@ class CouncilOperations(TrustOperations):
     async def propose(
         self,
         keys: Keys,
-        body: Job | Federate | Amendment,
+        body: Job | Federate | Serve | Amendment,
         *,
         purpose: str,
         reason: str,
@@ -85,7 +91,7 @@ class CouncilOperations(TrustOperations):
     ) -> Recorded:
         """Sign the seat's ballot on a proposal and record it.
 
-        `expires` defaults to 30 days from now; `sequence` to one more than the seat's last ballot that the host shows.
+        `expires` defaults to 30 days from now, of a service to the date of its review; `sequence` to one more than the seat's last ballot that the host shows.
         """
         record = await self.proposal(proposal)
         if sequence is None:
@@ -100,7 +106,7 @@ class CouncilOperations(TrustOperations):
             vote=vote,
             interests=interests,
             rationale=rationale,
-            expires=self._session.now() + BALLOT_LIFETIME if expires is None else expires,
+            expires=self._expiry(record.proposal.document) if expires is None else expires,
         )
         envelope = sign(ballot, keys.signing)
         return await self._send(self._session.governance.Vote, envelope)
@@ -160,6 +166,13 @@ class CouncilOperations(TrustOperations):
         in_force = council.under(inspect(ticket.proposal, Proposal).constitution)
         now = self._session.now()
         return evaluate(ticket, in_force, Times(now, now))
+
+    def _expiry(self, proposal: Proposal) -> int:
+        """Until when a ballot counts. A service goes on after its review only by ballots that were given anew."""
+        now, body = self._session.now(), proposal.body
+        return (
+            body.review if isinstance(body, Serve) and body.review > now else now + BALLOT_LIFETIME
+        )
 
     async def _sign_stop(self, keys: Keys, action: StopAction, target: str, reason: str) -> bytes:
         if not self.log:

@@ -11,16 +11,17 @@ The initial model, round 0, has no receipt: the proposal itself has its descript
 """
 
 import asyncio
+import functools
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from placet.client._calls import translated
+from placet.client._calls import followed
 from placet.client._channel import METADATA
 from placet.client._council import ticket_to_wire
 from placet.client._results import ResultOperations
 from placet.client.artifacts import ReceiptFile
-from placet.client.errors import AnswerMalformed, HostUnreachable
+from placet.client.errors import AnswerMalformed
 from placet.client.federated.models import Model, open_model, zeros
 from placet.client.federated.receipts import UpdateReceipt, VerifiedUpdate
 from placet.client.federated.rounds import AsyncFederation
@@ -42,8 +43,6 @@ from placet.governance.log import LogProof
 from placet.governance.rounds import round_job
 from placet.proto.v1 import federations_pb2
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
-
-_PAUSE = 0.5
 
 
 class FederationOperations(ResultOperations):
@@ -71,20 +70,13 @@ class FederationOperations(ResultOperations):
         self, id: str, *, patience: float = 60.0
     ) -> AsyncIterator[FederationStatus]:
         """How it stands now, then each change until it has ended; see `watch` for `patience`."""
-        loop = asyncio.get_running_loop()
-        pause, deadline = _PAUSE, loop.time() + patience
-        while True:
-            try:
-                async for status in self._watch_federation(id):
-                    yield status
-                    if status.ended:
-                        return
-                    pause, deadline = _PAUSE, loop.time() + patience
-            except HostUnreachable:
-                if loop.time() + pause > deadline:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 8.0)
+        request = federations_pb2.GetFederationRequest(id=id)
+        watch = functools.partial(self._session.federations.Watch, request, metadata=METADATA)
+        async for told in followed(watch, patience):
+            status = FederationStatus.from_wire(told)
+            yield status
+            if status.ended:
+                return
 
     async def federation(
         self,
@@ -201,16 +193,6 @@ class FederationOperations(ResultOperations):
     async def new_header(self) -> Header:
         """A header for a document that is signed now: the log, and the newest checkpoint that is known."""
         return await self._session.known_header()
-
-    async def _watch_federation(self, id: str) -> AsyncIterator[FederationStatus]:
-        with translated():
-            request = federations_pb2.GetFederationRequest(id=id)
-            call = self._session.federations.Watch(request, metadata=METADATA)
-            try:
-                async for told in call:
-                    yield FederationStatus.from_wire(told)
-            finally:
-                call.cancel()
 
 
 def _verify_round(

@@ -2,10 +2,11 @@
 """Jobs: submit under a ticket, follow, cancel, and open what was released."""
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator
 
-from placet.client._calls import translated
+from placet.client._calls import followed
 from placet.client._channel import METADATA
 from placet.client._council import ticket_to_wire
 from placet.client._grants import GrantOperations
@@ -64,20 +65,13 @@ class JobOperations(GrantOperations):
         A connection that breaks off, as when the host restarts, is opened again for up to `patience` seconds; the state
         may then come a second time.
         """
-        loop = asyncio.get_running_loop()
-        pause, deadline = _PAUSE, loop.time() + patience
-        while True:
-            try:
-                async for job in self._watch(id):
-                    yield job
-                    if job.ended:
-                        return
-                    pause, deadline = _PAUSE, loop.time() + patience
-            except HostUnreachable:
-                if loop.time() + pause > deadline:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 8.0)
+        request = jobs_pb2.WatchRequest(id=id)
+        watch = functools.partial(self._session.jobs.Watch, request, metadata=METADATA)
+        async for told in followed(watch, patience):
+            job = Job.from_wire(told)
+            yield job
+            if job.ended:
+                return
 
     async def wait(self, id: str, *, patience: float = 60.0) -> Job:
         """The job once it has ended, however it did."""
@@ -97,12 +91,3 @@ class JobOperations(GrantOperations):
             session.jobs.Cancel, jobs_pb2.CancelRequest(id=id, stop=envelope)
         )
         return await self._recorded(committed, envelope, before, committed.index)
-
-    async def _watch(self, id: str) -> AsyncIterator[Job]:
-        with translated():
-            call = self._session.jobs.Watch(jobs_pb2.WatchRequest(id=id), metadata=METADATA)
-            try:
-                async for job in call:
-                    yield Job.from_wire(job)
-            finally:
-                call.cancel()

@@ -33,6 +33,7 @@ from placet.proto.v1 import (
     blobs_pb2_grpc,
     federations_pb2_grpc,
     governance_pb2_grpc,
+    inference_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2,
@@ -74,6 +75,7 @@ class Session:
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.federations = federations_pb2_grpc.FederationsStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)
+        self.inference = inference_pb2_grpc.InferenceStub(channel)
         self.jobs = jobs_pb2_grpc.JobsStub(channel)
         self.keys = keys_pb2_grpc.KeysStub(channel)
         self.log = log_pb2_grpc.LogStub(channel)

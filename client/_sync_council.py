@@ -11,7 +11,15 @@ from placet.client.records import ProposalItem, ProposalRecord, Recorded
 from placet.client.verify import Council, VerifiedAuthority
 from placet.governance.account import Account
 from placet.governance.audit import AuditReport
-from placet.governance.documents import Amendment, Constitution, Federate, Job, StopAction, Vote
+from placet.governance.documents import (
+    Amendment,
+    Constitution,
+    Federate,
+    Job,
+    Serve,
+    StopAction,
+    Vote,
+)
 from placet.governance.evaluate import Ticket
 from placet.governance.log import Checkpoint
 
@@ -76,7 +84,7 @@ class SyncCouncil:
     def propose(
         self,
         keys: Keys,
-        body: Job | Federate | Amendment,
+        body: Job | Federate | Serve | Amendment,
         *,
         purpose: str,
         reason: str,

@@ -5,8 +5,12 @@ async with await AsyncClient.connect("127.0.0.1:7433", pin, memory=home.memory()
     job = await client.submit(ticket)
     async for state in client.watch(job.id):
         ...
+
+async with AsyncModel(Home.default(), service, user=keys) as model:
+    answers = await model.predict(rows)
 """
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +20,19 @@ from placet.attestation import AttestationError
 from placet.client._channel import open_channel
 from placet.client._session import Session
 from placet.client.auditing import AuditOperations
-from placet.client.errors import Refused
+from placet.client.errors import Refused, UsageRefused
 from placet.client.home import Home
+from placet.client.inference.arrays import Array, Arrays, judge_rows
+from placet.client.inference.asking import Asking, find_worker
+from placet.client.inference.chain import ServedWorker
+from placet.client.inference.predicting import ask_rows
+from placet.client.inference.users import Token, judge_user
+from placet.client.keys import Keys
 from placet.client.memory import CheckpointMemory
+from placet.client.objects import Progress
 from placet.client.records import HostStatus
+from placet.governance.documents import Card
+from placet.governance.documents.serving import Field, Serve
 from placet.governance.errors import NotFounded
 
 
@@ -68,6 +81,13 @@ class AsyncClient(AuditOperations):
     ) -> None:
         await self.close()
 
+    async def open_asking(self, service: str, user: Keys | Token, patience: float) -> Asking:
+        """Find a worker of a service and verify it. Raises `UserNotAllowed`, `OfferInvalid`, or what a call raises."""
+        worker = await find_worker(self, service, patience)
+        rules = (await self.council()).newest.document
+        known_as = judge_user(user, worker.terms, rules)
+        return Asking(self, self._session, worker, known_as, patience)
+
     async def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest jobs in one view.
 
@@ -93,3 +113,103 @@ class AsyncClient(AuditOperations):
             evidence = refused.message
         jobs = await self.jobs(limit)
         return HostStatus(self.address, self.log, size, constitution, evidence, tuple(marks), jobs)
+
+
+class AsyncModel:
+    """A served model, for one user. Open it, or use it as a context; channel, verdict and session are kept between calls.
+
+    source: a home folder, or a client that stays open as long. service: the digest of the proposal. patience: for how many
+    seconds on end there may be no host, no worker, or one that has too much to do.
+    """
+
+    def __init__(
+        self,
+        source: Home | AsyncClient,
+        service: str,
+        *,
+        user: Keys | Token,
+        patience: float = 60.0,
+    ) -> None:
+        self._source = source
+        self._service = service
+        self._user = user
+        self._patience = patience
+        self._own: AsyncClient | None = None
+        self._asking: Asking | None = None
+
+    async def open(self) -> Self:
+        """Connect, and verify a worker. Raises `UserNotAllowed`, `OfferInvalid`, or what a call raises."""
+        client = self._source
+        if isinstance(client, Home):
+            client = self._own = await AsyncClient.at_home(client)
+        try:
+            self._asking = await client.open_asking(self._service, self._user, self._patience)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """End what is under way, and the connection if it was made here."""
+        if self._asking is not None:
+            await self._asking.close()
+        if self._own is not None:
+            await self._own.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def worker(self) -> ServedWorker:
+        """The worker that is asked now, verified."""
+        return self._opened().worker
+
+    @property
+    def terms(self) -> Serve:
+        """What the council approved."""
+        return self.worker.terms
+
+    @property
+    def card(self) -> Card:
+        """What the owner says of the model."""
+        return self.terms.card
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The arrays that it takes. A dimension of 0 may be of any length; the first one counts rows."""
+        return self.worker.offer.document.inputs
+
+    @property
+    def answers(self) -> tuple[Field, ...]:
+        """The arrays that it gives."""
+        return self.worker.offer.document.answers
+
+    async def predict(
+        self,
+        rows: Array | Mapping[str, Array],
+        *,
+        deadline: float | None = None,
+        progress: Progress | None = None,
+    ) -> Array | Arrays:
+        """Ask about rows: of one input and one output array in, array out; else dicts of arrays.
+
+        Many rows become several questions, up to 32 of them under way; cancelling ends them all. deadline: seconds for all.
+        progress(answered, all): in rows. Raises `QuestionRefused`, `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others),
+        `Unreachable`, `OfferInvalid`, `AnswerMalformed` or `placet.sealing.AnswerForged`.
+        """
+        asking = self._opened()
+        asked = judge_rows(rows, self.terms, self.inputs, self.answers)
+        return await ask_rows(asking, asked, self.answers, deadline=deadline, progress=progress)
+
+    def _opened(self) -> Asking:
+        if self._asking is None:
+            raise UsageRefused("The model is not open. Use it as a context, or call open().")
+        return self._asking

@@ -18,7 +18,7 @@ from placet.attestation import (
     verify_binding,
     verify_evidence,
 )
-from placet.client._federations import FederationOperations
+from placet.client._services import ServiceOperations
 from placet.client.errors import Refused
 from placet.governance.audit import AuditReport, audit
 from placet.governance.codec import Json, parse_object
@@ -28,7 +28,7 @@ from placet.governance.log import MAX_ENTRY_BYTES
 _AT_ONCE = 16
 
 
-class AuditOperations(FederationOperations):
+class AuditOperations(ServiceOperations):
     """The audit of the whole log."""
 
     async def audit(self) -> AuditReport:

@@ -6,13 +6,16 @@
     ├── Unreachable
     │     HostUnreachable, CallTimedOut, PinMismatch
     ├── AnswerMalformed    an answer that does not have the form of the contract, or contradicts the request
+    ├── OfferInvalid       what a host tells of a worker that serves does not hold
     └── InputRefused
-          FileRefused, KeyFileRefused, PassphraseWrong, SettingMissing, StateRefused, UsageRefused
+          FileRefused, KeyFileRefused, PassphraseWrong, QuestionRefused, SettingMissing, StateRefused, UsageRefused
 
 What a client finds out by itself is raised by the component that judged it: placet.governance, placet.governance.log,
 placet.attestation and placet.sealing. All of them, like these, have `reason` and `details` (keys among claim, expected,
 actual, rule, remedy). Messages never hold keys, plaintexts or rationales.
 """
+
+from placet.attestation import Check
 
 
 class ClientError(Exception):
@@ -66,6 +69,13 @@ class AnswerMalformed(ClientError):
     reason = "ANSWER_MALFORMED"
 
 
+class OfferInvalid(ClientError):
+    """What a host tells of a worker does not hold; `claim` is the step, `checks` what had held before it."""
+
+    reason = "OFFER_INVALID"
+    checks: tuple[Check, ...] = ()
+
+
 class InputRefused(ClientError):
     """What the caller gave cannot be used; nothing was sent."""
 
@@ -92,6 +102,12 @@ class SettingMissing(InputRefused):
     """Something that has to be configured is not."""
 
     reason = "SETTING_MISSING"
+
+
+class QuestionRefused(InputRefused):
+    """Arrays that the model does not take; nothing was sent."""
+
+    reason = "QUESTION_INVALID"
 
 
 class StateRefused(InputRefused):

@@ -9,28 +9,33 @@
 Progress callbacks are called from that thread. Each method does what its namesake in `AsyncClient` says.
 """
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from placet.client._grants import Terms
 from placet.client._portal import Portal
-from placet.client._sync_federations import SyncFederations
-from placet.client.aio import AsyncClient
+from placet.client._sync_services import SyncServices
+from placet.client.aio import AsyncClient, AsyncModel
 from placet.client.artifacts import ReceiptFile
 from placet.client.home import Home
+from placet.client.inference.arrays import Array, Arrays
+from placet.client.inference.chain import ServedWorker
+from placet.client.inference.users import Token
 from placet.client.keys import Keys
 from placet.client.memory import CheckpointMemory
 from placet.client.objects import Progress
 from placet.client.records import Blob, HostStatus, Job, Recorded, Result
 from placet.client.verify import VerifiedReceipt
+from placet.governance.documents import Card
+from placet.governance.documents.serving import Field, Serve
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import PublicKey
 from placet.sealing import ObjectDescriptor, StreamKey
 
 
-class Client(SyncFederations):
+class Client(SyncServices):
     """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a context."""
 
     @classmethod
@@ -148,3 +153,78 @@ class Client(SyncFederations):
         return self._portal.run(
             self._core.result(id, keys, folder, recipient=recipient, progress=progress)
         )
+
+
+class Model:
+    """A served model, for one user: see `AsyncModel`. Open from the start; close it, or use it as a context."""
+
+    def __init__(
+        self,
+        source: Home | Client,
+        service: str,
+        *,
+        user: Keys | Token,
+        patience: float = 60.0,
+    ) -> None:
+        self._own = Client.at_home(source) if isinstance(source, Home) else None
+        client = self._own or source
+        assert isinstance(client, Client), "a home folder has just become one"
+        self._portal = client._portal
+        self._core = AsyncModel(client._core, service, user=user, patience=patience)
+        try:
+            self._portal.run(self._core.open())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End what is under way, and the connection if it was made here."""
+        self._portal.run(self._core.close())
+        if self._own is not None:
+            self._own.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def worker(self) -> ServedWorker:
+        """See `AsyncModel.worker`."""
+        return self._core.worker
+
+    @property
+    def terms(self) -> Serve:
+        """See `AsyncModel.terms`."""
+        return self._core.terms
+
+    @property
+    def card(self) -> Card:
+        """See `AsyncModel.card`."""
+        return self._core.card
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """See `AsyncModel.inputs`."""
+        return self._core.inputs
+
+    @property
+    def answers(self) -> tuple[Field, ...]:
+        """See `AsyncModel.answers`."""
+        return self._core.answers
+
+    def predict(
+        self,
+        rows: Array | Mapping[str, Array],
+        *,
+        deadline: float | None = None,
+        progress: Progress | None = None,
+    ) -> Array | Arrays:
+        """See `AsyncModel.predict`."""
+        return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))
