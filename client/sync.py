@@ -169,8 +169,9 @@ class Model:
         self._own = Client.at_home(source) if isinstance(source, Home) else None
         client = self._own or source
         assert isinstance(client, Client), "a home folder has just become one"
-        self._portal = client._portal
-        self._core = AsyncModel(client._core, service, user=user, patience=patience)
+        self._portal = client._portal  # pyright: ignore[reportPrivateUsage]
+        core = client._core  # pyright: ignore[reportPrivateUsage]
+        self._core = AsyncModel(core, service, user=user, patience=patience)
         try:
             self._portal.run(self._core.open())
         except BaseException:

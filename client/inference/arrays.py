@@ -137,8 +137,7 @@ def _bytes_of_row(answers: Sequence[Field]) -> int:
 
 def _tensor(name: str, array: Array) -> Tensor:
     # memoryview casts no 16-bit floats, and no arrays without elements.
-    raw = array.reshape(-1).view(np.uint8)
-    return Tensor(name, str(array.dtype), array.shape, memoryview(raw))
+    return Tensor(name, str(array.dtype), array.shape, array.reshape(-1).view(np.uint8).data)
 
 
 def _array(tensor: Tensor) -> Array:

@@ -177,7 +177,7 @@ class _Chain:
 
         def judged(times: Times) -> None:
             account = judge_ticket(proposal, ballots, in_force, times).account
-            rules = ", ".join(account.rules) or "no rule"
+            rules = ", ".join(rule.rule for rule in account.rules) or "no rule"
             self._held("ticket", rules, f"{len(ballots)} ballot(s)")
 
         return proposal, judged

@@ -3,11 +3,13 @@
 
 import importlib.util
 import inspect
+import io
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +34,7 @@ from placet.client import Client, Home, Keys
 from placet.client._channel import pin_of
 from placet.client._portal import Portal
 from placet.governance.documents import (
+    Card,
     Constitution,
     Demand,
     Evidence,
@@ -43,8 +46,11 @@ from placet.governance.documents import (
     Recipient,
     Rule,
     Seat,
+    Serve,
     When,
 )
+from placet.governance.documents.serving import Rations, Raw, Roster
+from placet.governance.documents.work import Input
 from placet.governance.errors import GovernanceError
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
 from placet.proto.refusals import reason_name, refusal_of
@@ -52,10 +58,12 @@ from placet.proto.v1 import (
     blobs_pb2_grpc,
     federations_pb2_grpc,
     governance_pb2_grpc,
+    inference_pb2_grpc,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
 )
+from placet.sealing import StreamKey, seal_stream
 
 DAY = 86400
 
@@ -72,7 +80,14 @@ def _beside(name: str) -> Any:
 
 fake = _beside("fake_host.py")
 fake_federations = _beside("fake_federations.py")
-REFUSALS = (GovernanceError, fake.BlobMissing, fake.JobMissing, fake_federations.AuthorityAway)
+fake_services = _beside("fake_services.py")
+REFUSALS = (
+    GovernanceError,
+    fake.BlobMissing,
+    fake.JobMissing,
+    fake_federations.AuthorityAway,
+    fake_services.Said,
+)
 
 
 def policy(role: str) -> dict[str, Any]:
@@ -149,6 +164,8 @@ def start_server(host: Any, key_pem: bytes, certificate_pem: bytes) -> Any:
         blobs_pb2_grpc.add_BlobsServicer_to_server(services, server)
         federations = cast("Any", Late(host.federations))
         federations_pb2_grpc.add_FederationsServicer_to_server(federations, server)
+        inference = cast("Any", Late(host.services))
+        inference_pb2_grpc.add_InferenceServicer_to_server(inference, server)
         governance_pb2_grpc.add_GovernanceServicer_to_server(services, server)
         jobs_pb2_grpc.add_JobsServicer_to_server(cast("Any", jobs), server)
         keys_pb2_grpc.add_KeysServicer_to_server(services, server)
@@ -212,6 +229,7 @@ def host(attester: SimulatedAttester) -> Any:
     """The host that `served` serves."""
     made = fake.FakeHost(attester)
     made.federations = fake_federations.FakeFederations(made)
+    made.services = fake_services.FakeServices(made)
     return made
 
 
@@ -331,3 +349,48 @@ def released(
     contents = {"model": bytes(range(256)) * 5000, "report": b"fine"}
     host.release(submitted.id, recipient, contents)
     return submitted.id
+
+
+@pytest.fixture
+def serve(founded: Client, people: dict[str, Keys], tmp_path: Path) -> Callable[..., str]:
+    """Propose a service, vote, and serve with one worker; returns its id."""
+
+    def run(votes: tuple[str, ...] = ("alice", "bob"), **changes: Any) -> str:
+        now = int(time.time())
+        digest = founded.propose(
+            people["owner"],
+            replace(service_terms(now), **changes),
+            purpose="care",
+            reason="To answer.",
+            not_before=now - 10,
+            not_after=now + DAY,
+            uses=10,
+        ).digest
+        for seat in votes:
+            founded.vote(people[seat], digest, "placet")
+        founded.serve(founded.proposal(digest).ticket, 1)
+        return digest
+
+    return run
+
+
+def service_terms(now: int) -> Serve:
+    """A model of four numbers a row for the analyst and the owner."""
+    sealed = io.BytesIO()
+    descriptor = seal_stream(
+        io.BytesIO(b"a model"), sealed, StreamKey.generate(), kind="model", labels=()
+    )
+    return Serve(
+        model=Input(descriptor, "owner"),
+        card=Card("Triage", ("health",), "", None, now + 30 * DAY),
+        users=Roster("roster", ("analyst", "owner")),
+        rations=Rations(10_000, 100_000, 10_000, 100),
+        answers={"probabilities": Raw("raw")},
+        not_finite="refuse",
+        largest_request=4,
+        batch="shared",
+        batch_rows=64,
+        privacy=None,
+        review=now + 10 * DAY,
+        deadline_seconds=DAY,
+    )

@@ -101,10 +101,12 @@ class FakeHost:
         self.log = self.signer.verifier_key.to_text()
         self.log_key = SigningKey(Ed25519PrivateKey.from_private_bytes(self.signer.to_bytes()))
         self.hpke = HPKEPrivateKey.generate("X25519")
-        boot_key = SigningKey.generate().public.text
+        self.boot_key = SigningKey.generate()
+        signing = self.boot_key.public.text
         self.identity = Identity(
-            "authority", self.log, "ab" * 16, self.hpke.public.to_text(), boot_key
+            "authority", self.log, "ab" * 16, self.hpke.public.to_text(), signing
         )
+        self.boot_evidence = b""
         self.attester = attester
         self.documents: dict[str, bytes] = {}
         self.ledger = Ledger(self)
@@ -115,6 +117,7 @@ class FakeHost:
         self.requests: dict[bytes, str] = {}
         self.results: dict[str, jobs_pb2.ResultResponse] = {}
         self.federations: Any = None  # of fake_federations.py
+        self.services: Any = None  # of fake_services.py
 
     # The log.
 
@@ -199,7 +202,7 @@ class FakeHost:
         nonce = os.urandom(32)
         identity = self.identity.to_bytes()
         data = report_data(self.identity.digest, nonce, evidence_context(self.log, b""))
-        evidence = self.attester.evidence(data).to_bytes()
+        evidence = self.boot_evidence = self.attester.evidence(data).to_bytes()
         boot = judge_boot(
             self.identity.boot, digest_of(identity), digest_of(evidence), nonce, self.times()
         )

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking a served model: sessions, many rows, what is asked again, and what is refused at home."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from placet.client import (
+    AnswerMalformed,
+    AsyncModel,
+    CallTimedOut,
+    Client,
+    Home,
+    HostUnreachable,
+    Keys,
+    Model,
+    QuestionRefused,
+    Refused,
+    Token,
+)
+from placet.governance.documents.serving import Bearers, Field, Members, Raw
+from placet.governance.errors import UserNotAllowed
+from placet.sealing import AnswerForged
+
+WEIGHTS = np.arange(12, dtype="f4").reshape(4, 3) / 10
+ROWS = np.arange(40, dtype="f4").reshape(10, 4)
+
+Start = Callable[..., str]
+Open = Callable[..., Model]
+
+
+@pytest.fixture
+def model(founded: Client, serve: Start, people: dict[str, Keys]) -> Model:
+    """A model that is served, for the analyst."""
+    return Model(founded, serve(), user=people["analyst"], patience=5)
+
+
+def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], host: Any) -> None:
+    service = serve()
+    with Model(home, service, user=people["analyst"]) as model:
+        assert model.card.title == "Triage" and model.worker.simulated
+        assert [(f.name, f.dtype, f.shape) for f in model.inputs] == [("x", "float32", (0, 4))]
+        for start in range(3):
+            one = ROWS[start : start + 1]
+            answer = model.predict(one)
+            assert isinstance(answer, np.ndarray) and answer.dtype == np.float32
+            assert answer.tolist() == (one @ WEIGHTS).tolist()
+    # One description, one session, its counters in their order, each question by itself.
+    assert host.services.described == 1
+    assert host.services.asked == [("alone", "analyst", n, 1) for n in range(3)]
+
+
+def test_many_rows_go_as_questions_of_what_is_allowed(model: Model, host: Any) -> None:
+    told: list[tuple[int, int]] = []
+    rows = np.random.default_rng(5).random((1000, 4), dtype="f4")
+    answer = model.predict(rows, progress=lambda done, all: told.append((done, all)))
+    assert np.array_equal(answer, rows @ WEIGHTS)
+    asked = host.services.asked
+    assert [n for _, _, _, n in asked] == [4] * 250
+    assert [counter for _, _, counter, _ in asked] == list(range(250))
+    assert told[-1] == (1000, 1000) and len(told) == 250
+    # Many in flight, and not more than 32; what is queued leaves in one message.
+    sizes = [asks for asks, _ in host.services.messages]
+    assert 1 < max(sizes) <= 32 and len(sizes) < 250
+    assert np.array_equal(model.predict(rows[:1]), rows[:1] @ WEIGHTS)
+    assert asked[-1][:3] == ("alone", "analyst", 0)  # a session of its own
+
+
+def test_several_inputs_and_outputs_are_dicts(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    host.services.inputs = Field("ids", "int64", (0, 0)), Field("scale", "float16", (0,))
+    host.services.answers = Field("sum", "float64", (0,)), Field("top", "int64", (0,))
+    host.services.run = lambda given: {
+        "sum": given["ids"].sum(1) * given["scale"].astype("f8"),
+        "top": given["ids"].argmax(1),
+    }
+    service = serve(answers={"sum": Raw("raw"), "top": Raw("raw")})
+    with Model(founded, service, user=people["owner"]) as model:
+        ids = np.arange(30).reshape(6, 5) % 7
+        answer = model.predict({"ids": ids, "scale": np.full(6, 0.5, "f2")})
+        assert isinstance(answer, dict) and answer.keys() == {"sum", "top"}
+        assert answer["sum"].tolist() == (ids.sum(1) / 2).tolist()
+        assert answer["top"].tolist() == ids.argmax(1).tolist()
+        with pytest.raises(QuestionRefused):
+            model.predict({"ids": ids, "scale": np.full(5, 0.5, "f2")})
+
+
+WRONG: list[Any] = [
+    ROWS.astype("f8"),
+    ROWS[:, :3],
+    ROWS[0],
+    ROWS[:0],
+    ROWS.tolist(),
+    np.where(ROWS > 3, np.float32("nan"), ROWS),
+    {"y": ROWS},
+    {"x": ROWS, "y": ROWS},
+]
+
+
+@pytest.mark.parametrize("rows", WRONG)
+def test_what_the_model_does_not_take_is_not_sent(model: Model, host: Any, rows: Any) -> None:
+    with pytest.raises(QuestionRefused):
+        model.predict(rows)
+    assert not host.services.asked
+
+
+def test_not_finite_may_be_allowed(founded: Client, serve: Start, people: dict[str, Keys]) -> None:
+    service = serve(not_finite="accept")
+    with Model(founded, service, user=people["analyst"]) as model:
+        assert np.isnan(model.predict(np.full((1, 4), np.nan, "f4"))).all()
+
+
+def test_who_may_not_ask_is_refused_before_anything_is_sent(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    roster = serve()
+    for user in (people["alice"], Keys.generate("analyst"), Token.generate()):
+        with pytest.raises(UserNotAllowed):
+            Model(founded, roster, user=user)
+    assert not host.services.asked
+
+
+def test_members_of_an_organisation_may_ask(
+    founded: Client, serve: Start, people: dict[str, Keys]
+) -> None:
+    service = serve(users=Members("organisations", ("north",)))
+    with Model(founded, service, user=people["alice"]) as model:
+        assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
+    with pytest.raises(UserNotAllowed):
+        Model(founded, service, user=people["bob"])
+
+
+def test_a_token_asks_under_its_name(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    token, other = Token.generate(), Token.generate()
+    users = Bearers("tokens", {"ward-3": token.digest, "ward-4": other.digest})
+    service = serve(users=users)
+    with Model(founded, service, user=token) as model:
+        model.predict(ROWS[:2])
+    assert host.services.asked == [("alone", "ward-3", 0, 2)]
+    with pytest.raises(UserNotAllowed):
+        Model(founded, service, user=people["analyst"])
+
+
+def test_a_forgotten_session_is_opened_again(model: Model, host: Any) -> None:
+    model.predict(ROWS[:1])
+    host.services.renew()  # two offers later: what was opened is forgotten
+    host.services.renew()
+    with pytest.raises(Refused) as refused:  # the key of the offer that the client has is gone
+        model.predict(ROWS[:1])
+    assert refused.value.reason == "SESSION_UNKNOWN"
+
+
+def test_sessions_that_the_worker_does_not_know_are_opened_once_more(
+    model: Model, host: Any
+) -> None:
+    for rows in (ROWS[:1], ROWS):
+        model.predict(rows)
+        host.services.worker.sessions.clear()
+        assert np.array_equal(model.predict(rows), rows @ WEIGHTS)
+    host.services.refusals = ["SESSION_UNKNOWN"] * 2
+    with pytest.raises(Refused) as refused:
+        model.predict(ROWS[:1])
+    assert refused.value.reason == "SESSION_UNKNOWN" and not host.services.refusals
+
+
+def test_an_old_offer_is_renewed_and_the_verdict_kept(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    host.services.seconds = 0
+    with Model(founded, serve(), user=people["analyst"]) as model:
+        first = model.worker
+        host.services.renew()
+        host.services.forged = {"join": host.services.logged(0)}  # not looked at any more
+        model.predict(ROWS[:1])
+        assert model.worker.offer.document.number == 1
+        assert model.worker.worker is first.worker
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+def test_a_lost_worker_is_replaced_by_one_that_is_verified(
+    model: Model, host: Any, rows: int
+) -> None:
+    model.predict(ROWS[:rows])
+    old = model.worker.lease.digest
+    host.services.launch()
+    assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
+    assert model.worker.lease.digest != old and host.services.described == 2
+
+
+def test_a_question_is_lost_at_most_twice(model: Model, host: Any) -> None:
+    host.services.refusals = ["WORKER_UNAVAILABLE"] * 3
+    with pytest.raises(Refused) as refused:
+        model.predict(ROWS[:1])
+    assert refused.value.reason == "WORKER_UNAVAILABLE" and len(host.services.refusals) == 1
+
+
+def test_a_stream_that_breaks_off_goes_on(model: Model, host: Any) -> None:
+    host.services.break_after = 5
+    rows = np.arange(400, dtype="f4").reshape(100, 4)
+    assert np.array_equal(model.predict(rows), rows @ WEIGHTS)
+
+
+def test_a_stop_is_not_asked_again(model: Model, host: Any) -> None:
+    host.services.refusals = ["VETOED"]
+    with pytest.raises(Refused) as refused:
+        model.predict(ROWS[:1])
+    assert refused.value.reason == "VETOED" and not host.services.asked
+
+
+def test_a_busy_worker_is_asked_when_it_says(model: Model, host: Any) -> None:
+    host.services.details = {"retry_ms": "20"}
+    host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
+    assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
+    host.services.sealed = ["RATE_EXCEEDED"]
+    assert np.array_equal(model.predict(ROWS[:1]), ROWS[:1] @ WEIGHTS)
+    host.services.details = {"retry_ms": "3600000"}
+    host.services.sealed = ["RATE_EXCEEDED"]
+    with pytest.raises(Refused) as refused:
+        model.predict(ROWS[:1])
+    assert refused.value.reason == "RATE_EXCEEDED"
+
+
+def test_a_sealed_refusal_reaches_the_user(model: Model, host: Any) -> None:
+    host.services.details = {"claim": "user"}
+    for rows in (ROWS[:1], ROWS):
+        host.services.sealed = ["ANSWERS_USED_UP"]
+        with pytest.raises(Refused) as refused:
+            model.predict(rows)
+        assert refused.value.reason == "ANSWERS_USED_UP"
+        assert refused.value.details["claim"] == "user"
+    assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"probabilities": np.zeros((1, 3))},
+        {"other": np.zeros((1, 3), "f4")},
+        {"probabilities": np.zeros((3, 3), "f4")},
+    ],
+)
+def test_answers_that_the_offer_does_not_name_are_refused(
+    model: Model, host: Any, lie: dict[str, Any]
+) -> None:
+    host.services.lied = lie
+    with pytest.raises(AnswerMalformed):
+        model.predict(ROWS)
+
+
+def test_an_answer_to_another_question_is_refused(
+    model: Model, host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host swaps the answers of two questions: the counters do not match."""
+    kept: list[bytes] = []
+    answer = host.services._answer
+
+    async def swapped(road: str, request: Any) -> bytes:
+        kept.append(await answer(road, request))
+        return kept[0]
+
+    monkeypatch.setattr(host.services, "_answer", swapped)
+    model.predict(ROWS[:1])
+    with pytest.raises(AnswerForged):
+        model.predict(ROWS[:1])
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+def test_a_deadline_ends_the_waiting(model: Model, host: Any, rows: int) -> None:
+    host.services.held = threading.Event()
+    with pytest.raises(CallTimedOut):
+        model.predict(ROWS[:rows], deadline=0.2)
+    host.services.held.set()
+    assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
+
+
+def test_cancelled_questions_are_told_to_the_worker(
+    home: Home, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    service = serve()
+
+    async def cancel_one() -> Any:
+        async with AsyncModel(home, service, user=people["analyst"]) as model:
+            await model.predict(ROWS)
+            host.services.held = threading.Event()
+            task = asyncio.create_task(model.predict(ROWS))
+            while len(host.services.messages) < 2:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            host.services.held.set()
+            return await model.predict(ROWS)
+
+    assert np.array_equal(asyncio.run(cancel_one()), ROWS @ WEIGHTS)
+    assert sum(cancelled for _, cancelled in host.services.messages) == 3
+
+
+def test_questions_of_many_tasks_share_a_stream(
+    home: Home, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    service = serve()
+
+    async def ask() -> list[Any]:
+        async with AsyncModel(home, service, user=people["analyst"]) as model:
+            return await asyncio.gather(*(model.predict(ROWS[n : n + 1]) for n in range(10)))
+
+    answers = asyncio.run(ask())
+    assert np.array_equal(np.concatenate(answers), ROWS @ WEIGHTS)
+    assert [road for road, _, _, _ in host.services.asked].count("alone") == 1
+
+
+def test_a_service_without_workers_is_waited_for_and_then_refused(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    service = serve()
+    worker, host.services.worker = host.services.worker, None
+    with pytest.raises(Refused) as refused:
+        Model(founded, service, user=people["analyst"], patience=0.3)
+    assert refused.value.reason == "WORKER_UNAVAILABLE" and host.services.described > 1
+    timer = threading.Timer(0.2, setattr, (host.services, "worker", worker))
+    timer.start()
+    with Model(founded, service, user=people["analyst"]) as model:
+        model.predict(ROWS)
+    timer.join()
+
+
+def test_a_closed_model_says_so(home: Home, serve: Start, people: dict[str, Keys]) -> None:
+    service = serve()
+    model = Model(home, service, user=people["analyst"])
+    model.predict(ROWS)
+    model.close()
+    with pytest.raises((HostUnreachable, RuntimeError)):
+        model.predict(ROWS)
