@@ -3,6 +3,7 @@
 
     config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
     log.json      the pinned log and the newest checkpoint seen (memory.py)
+    cards/        an empty file for each service whose model card was shown, by its digest
     outbox/       sealed updates of federations whose receipts are not there yet (federated/updates.py)
 
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
@@ -72,6 +73,18 @@ class Home:
     def outbox(self) -> Path:
         """Where sealed updates wait for their receipts."""
         return self.folder / "outbox"
+
+    def knows_card(self, service: str) -> bool:
+        """Whether the model card of a service was shown before."""
+        return self._card(service).exists()
+
+    def remember_card(self, service: str) -> None:
+        """The model card of a service has been shown."""
+        self._card(service).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(self._card(service), b"")
+
+    def _card(self, service: str) -> Path:
+        return self.folder / "cards" / service.removeprefix("sha256:")
 
     def memory(self) -> CheckpointMemory:
         """What was seen of the log."""

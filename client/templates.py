@@ -208,6 +208,60 @@ segment_bytes = 65536
 # owner = "hospital-a"
 """
 
+_SERVE = """\
+# A model that the council is asked to let serve: `placet propose serve.toml`.
+action = "serve"
+purpose = "care"
+reason = \"\"\"
+WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
+\"\"\"
+# From when and until when it may serve: not_before (else: now) and not_after, or:
+valid_for_seconds = 2592000
+# From then on it goes on only by votes that have not expired: review, a date, or:
+review_after_seconds = 1296000
+# How many workers there may ever be, and how long each of them serves. Numbers may be left out where they are the usual ones.
+uses = 100
+deadline_seconds = 604800
+
+# Rows of one question; whether rows of several users are run together ("shared") or not ("apart"); how many at most.
+largest_request = 1024
+batch = "shared"
+batch_rows = 64
+not_finite = "refuse"        # questions with NaN or infinities; or "accept"
+# What all answers together cost the owner's ledger, if somebody vouches for it. Without, it has no bound from then on.
+# privacy = { epsilon = "0.5", delta = "1e-7" }
+
+# The sealed ONNX file: the .object.json that `placet seal` wrote, and the principal whose grant it takes.
+[model]
+object = "model.object.json"
+owner = "hospital-a"
+
+# What users are shown before they first ask.
+[card]
+title = "WHAT THE MODEL IS FOR"
+labels = ["health"]          # of the data that it was trained on
+# receipt = "receipt.json"   # of the job that made it, or the receipt's digest
+# privacy = { epsilon = "3", delta = "1e-6" }   # what its training cost the people in that data
+# retire_by = 2027-12-31T00:00:00Z              # else: when the window closes; or retire_by_after_seconds
+
+# Who may ask: { who = "roster", users = [...] }, { who = "organisations", organisations = [...] }, or tokens, each by a
+# name and the digest that `placet token new` prints.
+[users]
+who = "roster"
+users = ["analyst"]
+
+# Rows that are answered: to each user, in total, to a user in a minute; a worker holds a tranche of a user's at a time.
+[rations]
+user = 10000
+total = 100000
+minute = 600
+tranche = 1000
+
+# By output of the model, what users see of it: "raw", "top-class", or { show = "rounded", decimals = 2 }. Others are not computed.
+[answers]
+probabilities = "top-class"
+"""
+
 _GRANT = """\
 # Under which terms the authority may use the key of one object: `placet grant grant.toml`.
 # Every field is a bound, or the word "any".
@@ -251,6 +305,11 @@ def job_template() -> str:
 def federation_template() -> str:
     """federation.toml."""
     return _FEDERATION
+
+
+def serve_template() -> str:
+    """serve.toml."""
+    return _SERVE
 
 
 def grant_template() -> str:

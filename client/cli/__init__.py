@@ -16,7 +16,9 @@ from placet.client.cli import (
     federation,
     jobs,
     objects,
+    predict,
     privacy,
+    service,
     setup,
     verify,
 )
@@ -29,12 +31,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for group in (setup, objects, council, jobs, audit, privacy):
+for group in (setup, objects, council, jobs, service, predict, audit, privacy):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
 app.add_typer(federation.app, name="federation")
 app.add_typer(federate.app, name="federate")
+app.add_typer(predict.token, name="token")
 app.add_typer(verify.app, name="verify")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")

@@ -2,20 +2,30 @@
 """Small things that commands share: names cut short, times, progress bars, proposals by the start of their digest."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from placet.client._files import read_file, write_file
-from placet.client.artifacts import MAX_ARTIFACT
-from placet.client.errors import UsageRefused
+from placet.client.artifacts import MAX_ARTIFACT, ticket_from_bytes
+from placet.client.errors import Refused, UsageRefused
 from placet.client.objects import Progress as Report
 from placet.client.records import Job
 from placet.client.sync import Client
 from placet.governance.codec import Json
+from placet.governance.evaluate import Ticket
 
 _SHORT = 12
 _DIGEST_LENGTH = 71
@@ -57,9 +67,23 @@ def write_artifact(path: Path, data: bytes) -> None:
     write_file(path, data)
 
 
+def find_ticket(client: Client, text: str) -> Ticket:
+    """The ticket in a file, or that of a proposal named by its digest or the start of it."""
+    path = Path(text)
+    if path.is_file():
+        return ticket_from_bytes(read_artifact(path))
+    return client.proposal(find_proposal(client, text)).ticket
+
+
+def refusal_json(refusal: Refused | None) -> Json | None:
+    """A refusal in words, where there is one."""
+    if refusal is None:
+        return None
+    return {"reason": refusal.reason, "message": str(refusal), "details": refusal.details}
+
+
 def job_json(job: Job) -> Json:
     """A job with its refusal in words."""
-    refusal = job.refusal
     return {
         "id": job.id,
         "proposal": job.proposal,
@@ -68,9 +92,7 @@ def job_json(job: Job) -> Json:
         "attempt": job.attempt,
         "submitted": when(job.submitted),
         "changed": when(job.changed),
-        "refusal": None
-        if refusal is None
-        else {"reason": refusal.reason, "message": str(refusal), "details": refusal.details},
+        "refusal": refusal_json(job.refusal),
     }
 
 
@@ -84,19 +106,23 @@ def job_row(job: Job) -> tuple[object, ...]:
 JOB_COLUMNS = ("job", "proposal", "state", "attempt", "submitted", "why")
 
 
+def transfer(what: str, quiet: bool) -> AbstractContextManager[Report | None]:
+    """A progress bar on standard error for a transfer of bytes; None where it would disturb."""
+    return _bar(what, quiet, DownloadColumn(), TransferSpeedColumn())
+
+
+def counting(what: str, quiet: bool) -> AbstractContextManager[Report | None]:
+    """The same for things that are counted."""
+    return _bar(what, quiet, MofNCompleteColumn(), TimeRemainingColumn())
+
+
 @contextmanager
-def transfer(what: str, quiet: bool) -> Generator[Report | None]:
-    """A progress bar on standard error for a transfer; None where it would disturb."""
+def _bar(what: str, quiet: bool, *columns: ProgressColumn) -> Generator[Report | None]:
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns)
+    with Progress(*shown, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

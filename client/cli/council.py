@@ -29,10 +29,10 @@ from placet.client.cli._words import find_proposal, short, transfer, when, write
 from placet.client.cli.charter import read_constitution
 from placet.client.drafts import JobDraft
 from placet.client.errors import ClientError, UsageRefused
-from placet.client.federated.drafts import FederationDraft, load_work
 from placet.client.keys import Keys
 from placet.client.records import ProposalRecord, Recorded
 from placet.client.sync import Client
+from placet.client.works import WorkDraft, load_work
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
@@ -53,7 +53,9 @@ ProposalName = Annotated[
 @command(app)
 def propose(
     key: KeyFile,
-    source: Annotated[Path | None, typer.Argument(help="job.toml or federation.toml")] = None,
+    source: Annotated[
+        Path | None, typer.Argument(help="job.toml, federation.toml or serve.toml")
+    ] = None,
     amend: Annotated[
         Path | None, typer.Option(help="Propose this drafted constitution instead of a job.")
     ] = None,
@@ -63,11 +65,11 @@ def propose(
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Propose a job (its program is put to the host), a federation or an amendment to the council."""
+    """Propose a job (its program is put to the host), a federation, a service or an amendment to the council."""
     keys = load_keys(key, acting_as)
     if (source is None) == (amend is None):
         raise UsageRefused(
-            "Give either a file (job.toml, federation.toml) or --amend CONSTITUTION."
+            "Give either a file (job.toml, federation.toml, serve.toml) or --amend CONSTITUTION."
         )
     if amend is not None and not not_after:
         raise UsageRefused("An amendment takes --not-after: until when it may be put in force.")
@@ -92,9 +94,7 @@ def propose(
     show({"proposal": recorded.digest, "index": recorded.index}, as_json, lines(told))
 
 
-def _propose_work(
-    connected: Client, keys: Keys, draft: JobDraft | FederationDraft, as_json: bool
-) -> Recorded:
+def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool) -> Recorded:
     if isinstance(draft, JobDraft):
         bundle, owner = draft.bundle, keys.signing.public
         with transfer("putting the program", as_json) as progress:
@@ -117,7 +117,9 @@ def vote(
     key: KeyFile,
     rationale: Annotated[str, typer.Option(help="Your reasons; some rules demand them.")] = "",
     interests: Annotated[str, typer.Option(help="Your conflicts of interest.")] = "",
-    expires: Annotated[str, typer.Option(help="ISO 8601; else in 30 days.")] = "",
+    expires: Annotated[
+        str, typer.Option(help="ISO 8601; else in 30 days, of a service at its review.")
+    ] = "",
     acting_as: ActingAs = "",
     yes: Yes = False,
     as_json: AsJSON = False,

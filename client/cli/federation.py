@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from placet.client.artifacts import ticket_from_bytes
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -23,7 +22,14 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._words import find_proposal, read_artifact, transfer, when, write_artifact
+from placet.client.cli._words import (
+    find_proposal,
+    find_ticket,
+    refusal_json,
+    transfer,
+    when,
+    write_artifact,
+)
 from placet.client.federated.adapters import layout_of, load_state, save_state
 from placet.client.federated.status import FederationStatus
 from placet.client.federated.vectors import flatten
@@ -53,13 +59,8 @@ def start(
     as_json: AsJSON = False,
 ) -> None:
     """Start a federation under a ticket; started again it is shown as it stands."""
-    path = Path(ticket)
     with client() as connected:
-        if path.is_file():
-            bundle = ticket_from_bytes(read_artifact(path))
-        else:
-            bundle = connected.proposal(find_proposal(connected, ticket)).ticket
-        status = connected.start_federation(bundle)
+        status = connected.start_federation(find_ticket(connected, ticket))
         if watch:
             status = _follow(connected, status.id, as_json)
     _tell(status, as_json)
@@ -152,7 +153,6 @@ def _follow(connected: Client, id: str, as_json: bool) -> FederationStatus:
 
 
 def _json(status: FederationStatus) -> Json:
-    refusal = status.refusal
     return {
         "id": status.id,
         "state": status.state,
@@ -174,9 +174,7 @@ def _json(status: FederationStatus) -> Json:
             {"round": o.round, "released": o.released, "updates": o.updates, "left": o.left}
             for o in status.outcomes
         ],
-        "refusal": None
-        if refusal is None
-        else {"reason": refusal.reason, "message": str(refusal), "details": refusal.details},
+        "refusal": refusal_json(status.refusal),
     }
 
 

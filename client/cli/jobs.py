@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from placet.client.artifacts import ticket_from_bytes
 from placet.client.bundles import build_bundle
 from placet.client.cli._frame import (
     EXIT_REFUSED,
@@ -30,10 +29,9 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import (
     JOB_COLUMNS,
-    find_proposal,
+    find_ticket,
     job_json,
     job_row,
-    read_artifact,
     transfer,
 )
 from placet.client.errors import FileRefused, UsageRefused
@@ -53,13 +51,8 @@ def submit(
     as_json: AsJSON = False,
 ) -> None:
     """Submit a job under a ticket."""
-    path = Path(ticket)
     with client() as connected:
-        if path.is_file():
-            bundle = ticket_from_bytes(read_artifact(path))
-        else:
-            bundle = connected.proposal(find_proposal(connected, ticket)).ticket
-        job = connected.submit(bundle)
+        job = connected.submit(find_ticket(connected, ticket))
         if watch:
             say(
                 f"Submitted {job.id}. Should this be interrupted, go on with: placet watch {job.id}"

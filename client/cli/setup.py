@@ -34,6 +34,7 @@ from placet.client.templates import (
     federation_template,
     grant_template,
     job_template,
+    serve_template,
 )
 from placet.governance.errors import DocumentMalformed
 
@@ -47,7 +48,7 @@ def init(
     templates: Annotated[
         Path | None,
         typer.Option(
-            help="Write constitution.toml, grant.toml, job.toml and federation.toml there."
+            help="Write constitution.toml, grant.toml, job.toml, federation.toml and serve.toml there."
         ),
     ] = None,
     yes: Yes = False,
@@ -76,6 +77,7 @@ def _write_templates(folder: Path) -> None:
         "grant.toml": grant_template(),
         "job.toml": job_template(),
         "federation.toml": federation_template(),
+        "serve.toml": serve_template(),
     }
     for name, text in contents.items():
         path = folder / name

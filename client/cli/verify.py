@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verifying artifacts offline: verify receipt, update, ticket, evidence."""
+"""Verifying artifacts offline: verify receipt, update, ticket, evidence. And a service's worker, from its host."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 from rich.console import Console
 
-from placet.attestation import Policy
+from placet.attestation import Check, Policy
 from placet.client._toml import load_toml
 from placet.client.artifacts import ReceiptFile, ticket_from_bytes
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
+    client,
     command,
     home,
     lines,
@@ -21,9 +23,9 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._terms import parse_time
-from placet.client.cli._words import read_artifact
+from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
-from placet.client.errors import UsageRefused
+from placet.client.errors import OfferInvalid, UsageRefused
 from placet.client.examination import Examination, examine_file
 from placet.client.federated.receipts import UpdateReceipt
 from placet.governance.account import Times
@@ -34,7 +36,7 @@ from placet.governance.evaluate import InForce, evaluate
 from placet.governance.explain import explain_account, explain_charged
 from placet.governance.log import LogError, VerifierKey
 
-app = typer.Typer(help="Verify artifacts offline.", no_args_is_help=True)
+app = typer.Typer(help="Verify artifacts offline, and a service's worker.", no_args_is_help=True)
 
 LogText = Annotated[str, typer.Option("--log", help="The log's key; else the home folder's.")]
 At = Annotated[str, typer.Option("--at", help="Judge at this time (ISO 8601); else now.")]
@@ -151,6 +153,49 @@ def evidence(
         raise typer.Exit(EXIT_REFUSED)
 
 
+@command(app)
+def service(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SERVICE", help="The digest of its proposal, or enough of its beginning."
+        ),
+    ],
+    as_json: AsJSON = False,
+) -> None:
+    """Verify a worker that serves, from the log's key down to the key that questions are sealed to: every check."""
+    with client() as connected:
+        id = find_proposal(connected, name)
+        try:
+            found = connected.verify_service(id)
+        except OfferInvalid as refused:
+            if not as_json:
+                Console(stderr=True).print("What had held before:")
+                _checks(Console(highlight=False), refused.checks)
+            raise
+    value = {
+        "service": id,
+        "lease": found.lease.digest,
+        "worker": found.lease.document.worker,
+        "offer": found.offer.digest,
+        "simulated": found.simulated,
+        "checks": found.checks,
+    }
+    verdict = f"The worker {found.lease.document.worker} serves {id}"
+    verdict += ", SIMULATED." if found.simulated else "."
+
+    def text(console: Console) -> None:
+        _checks(console, found.checks)
+        lines([verdict])(console)
+
+    show(value, as_json, text)
+
+
+def _checks(console: Console, checks: Sequence[Check]) -> None:
+    rows = [("ok" if one.passed else "NO", one.name, one.expected, one.found) for one in checks]
+    table(("", "check", "expected", "found"), rows, "")(console)
+
+
 def _policy(policy: Path | None, constitution: Path | None, role: str) -> Policy:
     if (policy is None) == (constitution is None):
         raise UsageRefused(
@@ -165,10 +210,7 @@ def _policy(policy: Path | None, constitution: Path | None, role: str) -> Policy
 
 
 def _draw(console: Console, found: Examination) -> None:
-    rows = [
-        ("ok" if one.passed else "NO", one.name, one.expected, one.found) for one in found.checks
-    ]
-    table(("", "check", "expected", "found"), rows, "")(console)
+    _checks(console, found.checks)
     verdict = (
         "holds, and is what is wanted" if found.accepted else "is genuine, and NOT what is wanted"
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from placet.client._toml import load_toml, nothing_left, take, take_action, take_window
-from placet.client.drafts import JobDraft, load_job
 from placet.client.errors import FileRefused
 from placet.client.federated.adapters import SEGMENT_BYTES, layout_of_file
 from placet.client.objects import SealedObject
@@ -44,13 +43,6 @@ class FederationDraft:
     def uses(self) -> int:
         """One a round."""
         return self.body.rounds
-
-
-def load_work(path: Path, now: int) -> JobDraft | FederationDraft:
-    """What a file asks the council for, by its `action`: "federate", or "job" (also without one)."""
-    if load_toml(path).get("action") == _ACTION:
-        return load_federation(path, now)
-    return load_job(path, now)
 
 
 def load_federation(path: Path, now: int) -> FederationDraft:

@@ -9,8 +9,9 @@ import pytest
 from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts import JobDraft
 from placet.client.federated.adapters import save_state
-from placet.client.federated.drafts import FederationDraft, load_federation, load_work
+from placet.client.federated.drafts import FederationDraft, load_federation
 from placet.client.templates import federation_template, job_template
+from placet.client.works import load_work
 from placet.governance.documents import Krum, Mean, Tensor, TrimmedMean
 from placet.governance.errors import DocumentMalformed
 
