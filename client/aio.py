@@ -12,7 +12,7 @@ async with AsyncModel(Home.default(), service, user=keys) as model:
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc.aio
 
@@ -22,7 +22,7 @@ from placet.client._session import Session
 from placet.client.auditing import AuditOperations
 from placet.client.errors import Refused, UsageRefused
 from placet.client.home import Home
-from placet.client.inference.arrays import Array, Arrays, judge_rows
+from placet.client.inference.arrays import Array, judge_rows
 from placet.client.inference.asking import Asking, find_worker
 from placet.client.inference.chain import ServedWorker
 from placet.client.inference.predicting import ask_rows
@@ -198,8 +198,8 @@ class AsyncModel:
         *,
         deadline: float | None = None,
         progress: Progress | None = None,
-    ) -> Array | Arrays:
-        """Ask about rows: of one input and one output array in, array out; else dicts of arrays.
+    ) -> Any:
+        """Ask about rows: of one input and one output array in, array out; else dicts of arrays (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all. deadline: seconds for all.
         progress(answered, all): in rows. Raises `QuestionRefused`, `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others),

@@ -20,7 +20,7 @@ from placet.client._sync_services import SyncServices
 from placet.client.aio import AsyncClient, AsyncModel
 from placet.client.artifacts import ReceiptFile
 from placet.client.home import Home
-from placet.client.inference.arrays import Array, Arrays
+from placet.client.inference.arrays import Array
 from placet.client.inference.chain import ServedWorker
 from placet.client.inference.users import Token
 from placet.client.keys import Keys
@@ -226,6 +226,6 @@ class Model:
         *,
         deadline: float | None = None,
         progress: Progress | None = None,
-    ) -> Array | Arrays:
+    ) -> Any:
         """See `AsyncModel.predict`."""
         return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))

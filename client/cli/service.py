@@ -171,10 +171,8 @@ def _origin_lines(connected: Client, terms: Serve) -> list[str]:
         return [
             f"The model is the output {origin.output} of the job {said.job}: the receipt says so."
         ]
-    return [
-        f"The owner says that it was made from what the job {said.job} released; "
-        "it is none of the outputs that the receipt names."
-    ]
+    told = f"The owner says that it was made from what the job {said.job} released;"
+    return [f"{told} it is none of the outputs that the receipt names."]
 
 
 def _field(field: Field) -> tuple[str, str, str]:

@@ -27,6 +27,7 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
+from placet.client.cli.service import SERVICE_COLUMNS, service_json, service_row
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.keys import Keys, needs_passphrase, public_path
 from placet.client.templates import (
@@ -158,9 +159,9 @@ def status(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show host, log, evidence, and the newest jobs."""
+    """Show host, log, evidence, services, and the newest jobs."""
     with client() as connected:
-        found = connected.status()
+        found, services = connected.status(), connected.services()
         if evidence is not None:
             write_file(evidence, connected.evidence().to_bytes())
     value = {
@@ -170,6 +171,7 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
+        "services": [service_json(service) for service in services],
         "jobs": [job_json(job) for job in found.jobs],
     }
     rows = [
@@ -183,6 +185,8 @@ def status(
 
     def text(console: Console) -> None:
         table(("", ""), rows, "")(console)
+        if services:
+            table(SERVICE_COLUMNS, [service_row(service) for service in services], "")(console)
         table(JOB_COLUMNS, [job_row(job) for job in found.jobs], "No jobs.")(console)
 
     show(value, as_json, text)

@@ -51,7 +51,7 @@ def load_rows(path: Path, format: Format, inputs: Sequence[Field]) -> Array | Ar
         loaded: Any = np.load(io.BytesIO(data), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             return cast("Array", loaded)
-        with loaded as file:
+        with cast("Any", loaded) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, TypeError, OverflowError, EOFError, zipfile.BadZipFile) as error:
         raise FileRefused(
@@ -74,7 +74,7 @@ def _written(format: Format, answers: Array | Mapping[str, Array]) -> bytes:
     binary = io.BytesIO()
     if isinstance(answers, Mapping):
         if format == "npz":
-            np.savez(binary, **dict(answers))
+            np.savez(binary, **cast("Any", dict(answers)))
             return binary.getvalue()
         return _dumped({name: array.tolist() for name, array in answers.items()})
     if format == "csv":

@@ -352,14 +352,20 @@ def released(
 
 
 @pytest.fixture
-def serve(founded: Client, people: dict[str, Keys], tmp_path: Path) -> Callable[..., str]:
+def terms() -> Serve:
+    """A model of four numbers a row, for the analyst and the owner."""
+    return service_terms(int(time.time()))
+
+
+@pytest.fixture
+def serve(founded: Client, people: dict[str, Keys], terms: Serve) -> Callable[..., str]:
     """Propose a service, vote, and serve with one worker; returns its id."""
 
     def run(votes: tuple[str, ...] = ("alice", "bob"), **changes: Any) -> str:
         now = int(time.time())
         digest = founded.propose(
             people["owner"],
-            replace(service_terms(now), **changes),
+            replace(terms, **changes),
             purpose="care",
             reason="To answer.",
             not_before=now - 10,
@@ -375,7 +381,6 @@ def serve(founded: Client, people: dict[str, Keys], tmp_path: Path) -> Callable[
 
 
 def service_terms(now: int) -> Serve:
-    """A model of four numbers a row for the analyst and the owner."""
     sealed = io.BytesIO()
     descriptor = seal_stream(
         io.BytesIO(b"a model"), sealed, StreamKey.generate(), kind="model", labels=()

@@ -39,7 +39,6 @@ from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import common_pb2, inference_pb2
 from placet.sealing import HPKEPrivateKey, SealedSession, open_envelope
 
-MEASUREMENT = "bb" * 32
 WEIGHTS = np.arange(12, dtype="<f4").reshape(4, 3)
 
 
@@ -55,18 +54,18 @@ class Said(Exception):
 class FakeWorker:
     """One worker: its keys, its place in the log, its offers and its sessions."""
 
-    def __init__(self, host: Any, service: str, seconds: int) -> None:
+    def __init__(self, host: Any, service: str, seconds: int, measurement: str) -> None:
         self._host, self._seconds = host, seconds
         self.signing, self.sessions = SigningKey.generate(), dict[bytes, tuple[str, Any]]()
         hpke, boot = HPKEPrivateKey.generate("X25519").public.to_text(), os.urandom(16).hex()
         self.identity = Identity("worker", host.log, boot, hpke, self.signing.public.text)
         nonce = os.urandom(32)
         data = report_data(self.identity.digest, nonce, evidence_context(host.log, b""))
-        self.evidence = attested(data, service).to_bytes()
+        self.evidence = attested(data, service, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
         host.append(
             new_entry("join", times, worker=self.identity.digest, bound_to=service,
-                      measurement=MEASUREMENT, evidence=digest, nonce=nonce.hex(),
+                      measurement=measurement, evidence=digest, nonce=nonce.hex(),
                       lapses=times.at_most + 600),
             {self.identity.digest: self.identity.to_bytes(), digest: self.evidence},
         )  # fmt: skip
@@ -134,6 +133,7 @@ class FakeServices:
         self.held: threading.Event | None = None  # questions are answered once it is set
         self.lied: dict[str, Any] | None = None  # what answers hold instead
         self.seconds = 300
+        self.measurement = "bb" * 32
         self.inputs: tuple[Field, ...] = (Field("x", "float32", (0, 4)),)
         self.answers: tuple[Field, ...] = (Field("probabilities", "float32", (0, 3)),)
         self.run: Callable[[dict[str, Any]], dict[str, Any]] = lambda given: {
@@ -152,7 +152,7 @@ class FakeServices:
 
     def launch(self) -> FakeWorker:
         """Another worker in the place of the one before."""
-        self.worker = FakeWorker(self._host, self.told.id, self.seconds)
+        self.worker = FakeWorker(self._host, self.told.id, self.seconds, self.measurement)
         self.renew()
         return self.worker
 
@@ -291,9 +291,9 @@ class FakeServices:
         return bytes(session.seal_answer(counter, answer_of(packed)))
 
 
-def attested(data: bytes, bound_to: str) -> Any:
+def attested(data: bytes, bound_to: str, measurement: str) -> Any:
     """Evidence of a simulated worker that was launched for something."""
-    service = SimulatedQuotingService(os.urandom(32), measurer=lambda _: MEASUREMENT)
+    service = SimulatedQuotingService(os.urandom(32), measurer=lambda _: measurement)
     with ExitStack() as stack:
         ends: list[BinaryIO] = []
         for _ in range(2):

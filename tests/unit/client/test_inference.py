@@ -49,7 +49,7 @@ def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], h
         for start in range(3):
             one = ROWS[start : start + 1]
             answer = model.predict(one)
-            assert isinstance(answer, np.ndarray) and answer.dtype == np.float32
+            assert type(answer) is np.ndarray and answer.dtype == np.float32
             assert answer.tolist() == (one @ WEIGHTS).tolist()
     # One description, one session, its counters in their order, each question by itself.
     assert host.services.described == 1
@@ -77,15 +77,17 @@ def test_several_inputs_and_outputs_are_dicts(
 ) -> None:
     host.services.inputs = Field("ids", "int64", (0, 0)), Field("scale", "float16", (0,))
     host.services.answers = Field("sum", "float64", (0,)), Field("top", "int64", (0,))
-    host.services.run = lambda given: {
-        "sum": given["ids"].sum(1) * given["scale"].astype("f8"),
-        "top": given["ids"].argmax(1),
-    }
+
+    def run(given: dict[str, Any]) -> dict[str, Any]:
+        ids = given["ids"]
+        return {"sum": ids.sum(1) * given["scale"].astype("f8"), "top": ids.argmax(1)}
+
+    host.services.run = run
     service = serve(answers={"sum": Raw("raw"), "top": Raw("raw")})
     with Model(founded, service, user=people["owner"]) as model:
         ids = np.arange(30).reshape(6, 5) % 7
         answer = model.predict({"ids": ids, "scale": np.full(6, 0.5, "f2")})
-        assert isinstance(answer, dict) and answer.keys() == {"sum", "top"}
+        assert answer.keys() == {"sum", "top"}
         assert answer["sum"].tolist() == (ids.sum(1) / 2).tolist()
         assert answer["top"].tolist() == ids.argmax(1).tolist()
         with pytest.raises(QuestionRefused):

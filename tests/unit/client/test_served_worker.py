@@ -153,11 +153,10 @@ def test_every_check_is_shown(founded: Client, serve: Start) -> None:
 
 
 def test_a_measurement_that_the_council_does_not_want_is_refused(
-    founded: Client, serve: Start, host: Any, monkeypatch: pytest.MonkeyPatch
+    founded: Client, serve: Start, host: Any
 ) -> None:
     service = serve()
-    module = type(host.services).launch.__globals__
-    monkeypatch.setitem(module, "MEASUREMENT", "cc" * 32)
+    host.services.measurement = "cc" * 32
     host.services.launch()
     with pytest.raises(OfferInvalid, match="worker") as refused:
         founded.verify_service(service)
