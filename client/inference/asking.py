@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from typing_extensions import Buffer
 
 from placet.client._questions import SealedQuestion, User
 from placet.client._questions import Session as SealedSession
@@ -51,7 +50,7 @@ class _Road:
 
     @contextmanager
     def sealed(
-        self, worker: ServedWorker, user: User, content: Buffer
+        self, worker: ServedWorker, user: User, content: bytearray
     ) -> Generator[tuple[SealedSession, SealedQuestion]]:
         """The question in the running session, or in a new one. The session is dropped with an opening that fails: of that
         it is not known whether it arrived."""
@@ -65,7 +64,7 @@ class _Road:
             raise
 
     def _seal(
-        self, worker: ServedWorker, user: User, content: Buffer
+        self, worker: ServedWorker, user: User, content: bytearray
     ) -> tuple[SealedSession, SealedQuestion]:
         offer = worker.offer
         if self._session is None or self._offer != offer.digest:
@@ -103,7 +102,7 @@ class Asking:
         self._answered = self._loop.time()
         self._renew_at = self._answered + worker.offer.document.seconds / 2
 
-    async def ask(self, content: Buffer, deadline: float | None, *, alone: bool) -> memoryview:
+    async def ask(self, content: bytearray, deadline: float | None, *, alone: bool) -> memoryview:
         """The packed tensors that answer a question, which is the only one of its caller's or one of many.
 
         deadline: by the loop's clock; None: as long as it takes. Raises `Refused`, `OfferInvalid`, `Unreachable`,
@@ -136,7 +135,7 @@ class Asking:
         if self._stream is not None:
             await self._stream.close()
 
-    async def _once(self, content: Buffer, deadline: float | None, alone: bool) -> memoryview:
+    async def _once(self, content: bytearray, deadline: float | None, alone: bool) -> memoryview:
         by_itself = alone and not self._turn.locked()
         async with self._turn if by_itself else self._slots:
             worker = self.worker
@@ -152,7 +151,7 @@ class Asking:
                 raise
 
     async def _predict(
-        self, worker: ServedWorker, content: Buffer, deadline: float | None
+        self, worker: ServedWorker, content: bytearray, deadline: float | None
     ) -> memoryview:
         session, left = self._session, self._left(deadline)
         with self._alone.sealed(worker, self._user, content) as (sealed, question):
@@ -162,7 +161,7 @@ class Asking:
         return sealed.answer(question, answer.data)
 
     async def _streamed(
-        self, worker: ServedWorker, content: Buffer, deadline: float | None
+        self, worker: ServedWorker, content: bytearray, deadline: float | None
     ) -> memoryview:
         stream, left = await self._stream_to(worker), self._left(deadline)
         # From sealing to queueing nobody else gets a turn, so counters leave in their order.

@@ -33,9 +33,9 @@ from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
-from placet.proto.questions import Claim, Opening, answer_of, refusal_answer, unpack_question
+from placet.proto.questions import Claim, Opening, pack_answer, pack_refusal, unpack_question
 from placet.proto.refusals import refusal_of
-from placet.proto.tensors import Tensor, pack, unpack
+from placet.proto.tensors import Tensor, unpack
 from placet.proto.v1 import common_pb2, inference_pb2
 from placet.sealing import HPKEPrivateKey, SealedSession, open_envelope
 
@@ -283,12 +283,12 @@ class FakeServices:
         self.asked.append((road, user, counter, len(next(iter(given.values())))))
         if self.sealed:
             refusal = refusal_of(Said(self.sealed.pop(0), **self.details))
-            return bytes(session.seal_answer(counter, refusal_answer(refusal)))
+            return bytes(session.seal_answer(counter, pack_refusal(refusal)))
         found = self.run(given) if self.lied is None else self.lied
-        packed = pack(
-            [Tensor(n, str(a.dtype), a.shape, memoryview(a.tobytes())) for n, a in found.items()]
+        tensors = tuple(
+            Tensor(n, str(a.dtype), a.shape, memoryview(a.tobytes())) for n, a in found.items()
         )
-        return bytes(session.seal_answer(counter, answer_of(packed)))
+        return bytes(session.seal_answer(counter, pack_answer(tensors)))
 
 
 def attested(data: bytes, bound_to: str, measurement: str) -> Any:
