@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-
 from placet.client._questions import SealedQuestion, User
 from placet.client._questions import Session as SealedSession
 from placet.client._services import ServiceOperations
