@@ -36,7 +36,7 @@ WIDTH = 4
 
 def linear(factor: float = 2.0) -> bytes:
     """scores = factor * x, of rows of four numbers."""
-    rows = ["rows", WIDTH]
+    rows: list[str | int | None] = ["rows", WIDTH]
     node = helper.make_node("Mul", ["x", "factor"], ["scores"])
     graph = helper.make_graph(
         [node],
