@@ -30,7 +30,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo demo-federation test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher wheel sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher wheel sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -47,6 +47,9 @@ launcher: setup
 
 demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
 	$(BIN)/python examples/federation.py --launcher $(LAUNCHER) $(if $(STATE),--state '$(STATE)') $(ARGS)
+
+demo-inference: setup build/sentences/.locked ## a sealed model answers sealed questions, until somebody vetoes it (STATE=folder keeps its files)
+	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 test: setup ## all tests
 	$(BIN)/pytest $(ARGS)
@@ -179,6 +182,12 @@ build/peers/.locked: requirements/peers.txt | need
 	build/peers/bin/python $(PIP) install --no-deps --require-hashes -r requirements/peers.txt
 	touch $@
 
+# A folder and no venv: the demo's own process reads from it, and no enclave or host has it on its path.
+build/sentences/.locked: requirements/sentences.txt $(VENV)/.locked
+	rm -rf build/sentences
+	$(BIN)/python $(PIP) install --no-deps --require-hashes --target build/sentences -r requirements/sentences.txt
+	touch $@
+
 build/lock/.locked: requirements/lock.txt | need
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
@@ -196,5 +205,6 @@ lock: build/lock/.locked ## resolve the locks again, to the newest versions that
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
 	$(COMPILE) --group peers -o requirements/peers.txt
+	$(COMPILE) --group sentences --no-deps -o requirements/sentences.txt
 	$(EXTRAS) enclave | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt
 	$(EXTRAS) enclave onnx | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements-onnx.txt
