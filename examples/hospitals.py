@@ -16,8 +16,16 @@ import numpy as np
 from shares import HOSPITALS, Rows
 
 from placet.attestation import SIMULATION_SIGNER, Policy, measurements
-from placet.client import CheckpointMemory, Client, Keys, SealedObject, Terms, build_bundle
-from placet.client.objects import seal_file
+from placet.client import (
+    CheckpointMemory,
+    Client,
+    Home,
+    Keys,
+    SealedObject,
+    Terms,
+    build_bundle,
+    seal_file,
+)
 from placet.governance.documents import (
     Constitution,
     Demand,
@@ -114,6 +122,38 @@ class Members(ABC):
         for keys in self.seats.values():
             draft = client.sign_charter(draft, keys)
         return client.found(draft).checkpoint.size
+
+    def home(self, name: str, address: str, pin: str) -> Home:
+        """Somebody's home folder, set up for the host."""
+        home = Home(self.folder / name / "home")
+        home.configure(address, pin)
+        return home
+
+    def give_model(
+        self, client: Client, name: str, content: bytes, labels: tuple[str, ...]
+    ) -> SealedObject:
+        """Seal a model of the analyst's, hand it over, and provision its key under a grant that any proposal may use."""
+        plain, sealed = (self.folder / "analyst" / f"{name}.{end}" for end in ("model", "sealed"))
+        plain.write_bytes(content)
+        made = seal_file(plain, sealed, self.analyst.hpke.public, kind="model", labels=labels)
+        client.put_blob(made.descriptor.id, sealed, owner=self.analyst.signing.public)
+        terms = Terms(
+            purposes="any",
+            programs="any",
+            parameters="any",
+            recipients="any",
+            combine_with="any",
+            evidence=None,
+            witnesses="any",
+            approvals=(),
+            privacy="any",
+            uses="any",
+            expires=int(time.time()) + 30 * 86400,
+            recoverable=False,
+        )
+        grant = client.grant(self.analyst, made.descriptor, terms)
+        client.provision(self.analyst, grant, made.open_key(self.analyst.hpke))
+        return made
 
     def vote(self, client: Client, proposal: str, *names: str) -> None:
         """These seats say placet."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hospitals import YEAR, Members, wanted
 
-from placet.client import Client, Home, Keys, SealedObject, Terms, seal_file
+from placet.client import Client, Keys, SealedObject
 from placet.client.federated import flatten, layout_of
 from placet.governance.documents import (
     Constitution,
@@ -74,37 +74,10 @@ class Clinics(Members):
             recovery="none",
         )
 
-    def home(self, client: str, address: str, pin: str) -> Home:
-        """A client's home folder, set up for the host."""
-        home = Home(self.folder / client / "home")
-        home.configure(address, pin)
-        return home
-
     def give_network(self, client: Client, state: dict[str, object]) -> SealedObject:
-        """Seal the network that training begins with, hand it over, and provision its key under a grant."""
-        plain, sealed = (
-            self.folder / "analyst" / name for name in ("network.f32", "network.sealed")
-        )
-        plain.write_bytes(flatten(state, layout_of(state)).astype("<f4").tobytes())  # type: ignore[arg-type]
-        made = seal_file(plain, sealed, self.analyst.hpke.public, kind="model", labels=())
-        client.put_blob(made.descriptor.id, sealed, owner=self.analyst.signing.public)
-        terms = Terms(
-            purposes=("research",),
-            programs="any",
-            parameters="any",
-            recipients="any",
-            combine_with="any",
-            evidence=None,
-            witnesses="any",
-            approvals=(),
-            privacy="any",
-            uses="any",
-            expires=int(time.time()) + 86400,
-            recoverable=False,
-        )
-        grant = client.grant(self.analyst, made.descriptor, terms)
-        client.provision(self.analyst, grant, made.open_key(self.analyst.hpke))
-        return made
+        """Seal the network that training begins with, and grant its use."""
+        flat = flatten(state, layout_of(state)).astype("<f4")  # type: ignore[arg-type]
+        return self.give_model(client, "network", flat.tobytes(), ())
 
     def begin(self, client: Client, terms: Federate, reason: str) -> str:
         """Propose a federation, let three seats vote for it, and start it; its id."""
