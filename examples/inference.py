@@ -43,6 +43,7 @@ NOTES = (
     "Coughs at night since the beginning of March.",
 )
 QUESTION = "Who has trouble breathing at night?"
+NEAREST = {0, 1, 6}  # of the notes
 MANY = 256  # sentences in the measured stream
 SOME = 100  # answers before the veto
 
@@ -190,11 +191,12 @@ def near(scene: Scene, model: Model, sentences: Sentences) -> None:
     scene.keep("the vector of a note", vectors[1])
     scene.answers += len(vectors)
     cosines = vectors[1:] @ vectors[0]
+    order: list[int] = np.argsort(-cosines).tolist()
     table = Table(QUESTION, "cosine")
-    for place in np.argsort(-cosines):
+    for place in order:
         table.add_row(NOTES[place], f"{cosines[place]:.2f}")
     console.print(table)
-    if set(np.argsort(-cosines)[:3].tolist()) != {0, 1, 6}:
+    if set(order[: len(NEAREST)]) != NEAREST:
         raise RuntimeError("The nearest notes are not those about breathing and the night.")
 
 
