@@ -27,6 +27,9 @@ IN_FLIGHT = 32
 _LATER = ("QUEUE_FULL", "RATE_EXCEEDED")
 _LOST = ("WORKER_UNAVAILABLE", "LEASE_CLOSED", "LEASE_EXPIRED", "LEASE_UNKNOWN")
 _NOT_YET = ("WORKER_UNAVAILABLE", "AUTHORITY_UNAVAILABLE")
+# A lease is renewed every third of its time, and an offer taken until the one after the next: one that was fetched when it was
+# about to be followed has a third left.
+_PART_OF_OFFER = 4
 _PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 
@@ -99,7 +102,7 @@ class Asking:
         self._stream: QuestionStream | None = None
         self._loop = asyncio.get_running_loop()
         self._answered = self._loop.time()
-        self._renew_at = self._answered + worker.offer.document.seconds / 2
+        self._renew_at = self._answered + worker.offer.document.seconds / _PART_OF_OFFER
 
     async def ask(self, content: bytearray, deadline: float | None, *, alone: bool) -> memoryview:
         """The packed tensors that answer a question, which is the only one of its caller's or one of many.
@@ -147,6 +150,8 @@ class Asking:
             except Refused as refused:
                 if refused.reason in _LOST:
                     raise _Lost(worker, refused) from None
+                if refused.reason == "SESSION_UNKNOWN" and self.worker.offer is worker.offer:
+                    self._renew_at = self._loop.time()
                 raise
 
     async def _predict(
@@ -207,7 +212,7 @@ class Asking:
                 self.worker = await find_worker(
                     self._operations, self.worker.service, self._patience
                 )
-            share = 8 if self.worker.offer.digest == old.digest else 2
+            share = 2 * _PART_OF_OFFER if self.worker.offer.digest == old.digest else _PART_OF_OFFER
             self._renew_at = self._loop.time() + self.worker.offer.document.seconds / share
 
     async def _replace(self, lost: ServedWorker) -> None:
@@ -216,7 +221,9 @@ class Asking:
             if self.worker.lease.digest == lost.lease.digest:
                 service, patience = self.worker.service, self._patience
                 self.worker = await find_worker(self._operations, service, patience)
-                self._renew_at = self._loop.time() + self.worker.offer.document.seconds / 2
+                self._renew_at = (
+                    self._loop.time() + self.worker.offer.document.seconds / _PART_OF_OFFER
+                )
 
 
 async def find_worker(operations: ServiceOperations, service: str, patience: float) -> ServedWorker:

@@ -152,13 +152,15 @@ def test_a_token_asks_under_its_name(
         Model(founded, service, user=people["analyst"])
 
 
-def test_a_forgotten_session_is_opened_again(model: Model, host: Any) -> None:
-    model.predict(ROWS[:1])
-    host.services.renew()  # two offers later: what was opened is forgotten
-    host.services.renew()
-    with pytest.raises(Refused) as refused:  # the key of the offer that the client has is gone
-        model.predict(ROWS[:1])
-    assert refused.value.reason == "SESSION_UNKNOWN"
+@pytest.mark.parametrize("rows", [1, 10])
+def test_a_forgotten_session_is_opened_under_the_newest_offer(
+    model: Model, host: Any, rows: int
+) -> None:
+    model.predict(ROWS[:rows])
+    for _ in range(2):
+        host.services.renew()  # what was opened is forgotten, and the key of the offer that the client has is gone
+    assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
+    assert model.worker.offer.document.number == 2 and host.services.described == 2
 
 
 def test_sessions_that_the_worker_does_not_know_are_opened_once_more(
