@@ -96,8 +96,8 @@ def tell(folder: Path, sentences: Sentences) -> dict[str, bytes]:
         report = client.audit()
         step("10. Anybody can check it afterwards.")
         console.print(
-            f"   log replayed: {report.checked} of {report.size} entries judged again; they say who drew how many of the "
-            f"{scene.answers} answers, and no more"
+            f"   log replayed: {report.checked} of {report.size} entries judged again; of {scene.answers} answers they "
+            "name users and rows drawn, and nothing else"
         )
         if not report.complete:
             raise RuntimeError("The audit is not complete.")
@@ -127,7 +127,7 @@ def diagnoses(scene: Scene, result: Result) -> None:
         if sentence not in explain_card(terms.card):  # that comes later
             console.print(f"   {sentence}")
     service = start(scene, terms, "Two doctors are to try the model on their patients.")
-    step("6. Each doctor verifies the worker, is shown the model's card, and asks.")
+    step("6. ada verifies the worker, is shown the model's card, and asks.")
     judging = load_shares().judging
     patients = judging[:, :-1].astype(np.float32)
     scene.keep("measurements of patients", patients)
@@ -147,7 +147,9 @@ def diagnoses(scene: Scene, result: Result) -> None:
 
 def overdraw(scene: Scene, service: str, patients: Array, terms: Serve) -> None:
     """The other doctor goes on asking until nothing is left."""
-    step(f"7. Every doctor has {terms.rations.user} answers. ben asks for more.")
+    step(
+        f"7. ben verifies it too. Each of them may have {terms.rations.user} answers, and he asks for more."
+    )
     answered = 0
     with scene.model("ben", service) as model:
         show_worker(model)
@@ -246,8 +248,8 @@ def start(scene: Scene, terms: Serve, reason: str) -> str:
     began = time.monotonic()
     scene.client.serve(scene.client.proposal(service).ticket, workers=1)
     for status in scene.client.watch_service(service):
-        if status.refusal is not None:
-            raise status.refusal
+        if status.ended:
+            raise status.refusal or RuntimeError(f"The service is {status.state}.")
         if status.settled:
             break
     console.print(
