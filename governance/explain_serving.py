@@ -47,7 +47,9 @@ def explain_card(card: Card) -> list[str]:
         f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says its owner.",
     ]
     if card.receipt:
-        lines.append(f"It was made from what the receipt {card.receipt} of this log released.")
+        lines.append(
+            f"It was made from what this log released with the receipt {card.receipt}, says its owner."
+        )
     else:
         lines.append("No receipt says how it was made.")
     if card.privacy is None:
