@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("tutorial.md", "tutorial-federation.md")
+PAGES = ("tutorial.md", "tutorial-federation.md", "tutorial-inference.md")
 MARK = "@@@ placet tutorial"
 
 
