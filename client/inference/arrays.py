@@ -64,7 +64,9 @@ def judge_rows(
     if not count:
         raise _refused("rows", "at least 1", "0")
     row = max(sum(array.nbytes for array in arrays.values()) // count, _bytes_of_row(answers), 1)
-    at_once = max(1, min(terms.largest_request, QUESTION_BYTES // row))
+    rations = terms.rations  # a worker never answers more at once than a tranche, or than a minute allows
+    most = min(terms.largest_request, rations.tranche, rations.minute)
+    at_once = max(1, min(most, QUESTION_BYTES // row))
     for field in inputs:
         if field.shape and field.shape[0]:  # the model itself takes so many rows and no others
             at_once = field.shape[0]
