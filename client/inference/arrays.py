@@ -64,7 +64,9 @@ def judge_rows(
     if not count:
         raise _refused("rows", "at least 1", "0")
     row = max(sum(array.nbytes for array in arrays.values()) // count, _bytes_of_row(answers), 1)
-    rations = terms.rations  # a worker never answers more at once than a tranche, or than a minute allows
+    rations = (
+        terms.rations
+    )  # a worker never answers more at once than a tranche, or than a minute allows
     most = min(terms.largest_request, rations.tranche, rations.minute)
     at_once = max(1, min(most, QUESTION_BYTES // row))
     for field in inputs:
