@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes triage.onnx, the model of docs/tutorial-inference.md: four numbers a patient in, three probabilities out."""
 
+from pathlib import Path
+
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper, save_model
+from onnx import TensorProto, helper, numpy_helper
 
 WEIGHTS = np.array([[-2, 0.5, 1.5], [-3, 1, 2], [1, 0.5, -1.5], [-1, 0.5, 0.5]], dtype=np.float32)
 BIAS = np.array([2, 0, -2], dtype=np.float32)
@@ -25,7 +27,8 @@ def main() -> None:
     ]
     graph = helper.make_graph(nodes, "triage", [given], [answered], constants)
     opset = [helper.make_opsetid("", 17)]
-    save_model(helper.make_model(graph, opset_imports=opset, ir_version=9), "triage.onnx")
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    Path("triage.onnx").write_bytes(model.SerializeToString())
 
 
 if __name__ == "__main__":
