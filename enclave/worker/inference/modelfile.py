@@ -3,9 +3,10 @@
 
 The file is a protocol-buffers message (onnx.proto, IR version 3 to 14). This walks its fields where they lie: a parser would copy the
 weights. Whatever reads the file later reads every field that is looked at here, and of a message that occurs twice both are looked
-at, so it cannot be led past.
+at, so it cannot be led past. Tags are 32 bits: some readers cut longer ones off, others see another field.
 
-Refused: what is no model; operators that are not of ONNX and not local functions; weights in other files.
+Refused: what is no model; operators that are not of ONNX and not local functions; functions in the runtime's own domains, where
+its operators of the same name come first; weights in other files.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Final
 from placet.enclave.worker.inference.errors import ModelInvalid
 
 _STANDARD: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_OF_THE_RUNTIME: Final = ("com.microsoft", "com.ms.")  # how the domains of its own operators begin
 # As deep as protobuf's own parsers go.
 _MAX_DEPTH: Final = 100
 _ORT_MAGIC: Final = b"ORTM"  # at byte 4: the runtime's own format, which says less of itself
@@ -92,7 +94,9 @@ def _look_into(
 
 
 def _check_operators(nodes: set[_Name], functions: set[_Name]) -> None:
-    foreign = {domain for domain, _ in nodes - functions if domain not in _STANDARD}
+    domains = {domain for domain, _ in nodes - functions}
+    domains |= {domain for domain, _ in functions if domain.startswith(_OF_THE_RUNTIME)}
+    foreign = domains - _STANDARD
     if foreign:
         raise invalid(
             "operators", "those of ai.onnx and ai.onnx.ml", f"{len(foreign)} other domains"
@@ -105,6 +109,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while offset < end:
         tag, offset = _varint(message, offset)
         number, wire = tag >> 3, tag & 7
+        if tag >= 1 << 32:
+            raise invalid("file", "an ONNX model", "a tag of more than 32 bits")
         value: int | memoryview
         if wire == _VARINT:
             value, offset = _varint(message, offset)

@@ -159,6 +159,17 @@ def _custom_operator(kit: Any) -> onnx.ModelProto:
     return _made(kit, [node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y)
 
 
+def _function_named_as_a_custom_operator(kit: Any) -> onnx.ModelProto:
+    """The runtime would take its own operator, whatever the function says."""
+    inner, standard = node("Identity", ["a"], ["b"]), [helper.make_opsetid("", 17)]
+    function = helper.make_function("com.microsoft", "Gelu", ["a"], ["b"], [inner], standard)
+    model = _made(
+        kit, [node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y, functions=[function]
+    )
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return model
+
+
 def _custom_in_subgraph(kit: Any) -> onnx.ModelProto:
     return _made(kit, [_branch(node("Own", ["x"], ["o"], domain="ours"))], X, Y)
 
@@ -207,6 +218,7 @@ REFUSED: dict[Callable[[Any], onnx.ModelProto], str] = {
     _external_in_function: "external data",
     _external_sparse: "external data",
     _custom_operator: "operators",
+    _function_named_as_a_custom_operator: "operators",
     _custom_in_subgraph: "operators",
     _custom_in_function: "operators",
     _no_such_operator: "file",
@@ -318,3 +330,23 @@ def test_a_model_that_does_not_fit_is_refused() -> None:
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("MODEL_TOO_LARGE False\n", "")
+
+
+def test_a_tag_that_the_runtime_would_cut_off_hides_nothing() -> None:
+    """A graph with a tensor whose external data have the tag 13 << 3 | 2, and bit 32 besides."""
+    tensor = b"\xea\x80\x80\x80\x10\x00"
+    with pytest.raises(ModelInvalid) as refused:
+        check_model_file(b"\x3a\x08\x2a\x06" + tensor)
+    assert refused.value.details["actual"] == "a tag of more than 32 bits"
+
+
+def test_the_runtime_has_no_operators_in_domains_that_are_not_known() -> None:
+    """Or else a function of a model could have the name of one of them."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime  # noqa: PLC0415
+
+    domains = {operator.domain for operator in runtime.get_all_operator_schema()}
+    assert {"", "com.microsoft"} <= domains
+    assert all(
+        domain in ("", "ai.onnx.ml") or domain.startswith(("com.microsoft", "com.ms."))
+        for domain in domains
+    )
