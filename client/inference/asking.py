@@ -32,6 +32,7 @@ _NOT_YET = ("WORKER_UNAVAILABLE", "AUTHORITY_UNAVAILABLE")
 _PART_OF_OFFER = 4
 _PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_LONGEST_NUMBER = 10  # digits of milliseconds; the host may say anything
 
 
 class _Lost(Exception):
@@ -189,7 +190,8 @@ class Asking:
     async def _later(self, refused: Refused, since: float) -> None:
         """Wait for as long as the worker says. Raises the refusal where that would be beyond all patience."""
         told = refused.details.get("retry_ms", "")
-        pause = max(int(told) / 1000 if told.isdecimal() else _PAUSE, _PAUSE / 10)
+        known = told.isdecimal() and len(told) <= _LONGEST_NUMBER
+        pause = max(int(told) / 1000 if known else _PAUSE, _PAUSE / 10)
         if self._loop.time() + pause > since + self._patience:
             raise refused
         await asyncio.sleep(pause)

@@ -226,6 +226,8 @@ def test_a_busy_worker_is_asked_when_it_says(model: Model, host: Any) -> None:
     assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
     host.services.sealed = ["RATE_EXCEEDED"]
     assert np.array_equal(model.predict(ROWS[:1]), ROWS[:1] @ WEIGHTS)
+    host.services.details, host.services.refusals = {"retry_ms": "9" * 5000}, ["QUEUE_FULL"]
+    assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)  # nobody waits for what is no number
     host.services.details = {"retry_ms": "3600000"}
     host.services.sealed = ["RATE_EXCEEDED"]
     with pytest.raises(Refused) as refused:
