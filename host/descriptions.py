@@ -3,7 +3,7 @@
 
 import sqlalchemy as sa
 
-from placet.host import service_table
+from placet.host.document_table import read_proposal
 from placet.host.errors import DocumentNotFound
 from placet.host.log_entry import Entry
 from placet.host.log_table import read_document
@@ -43,8 +43,10 @@ class Descriptions:
         def logged(entry: Entry) -> inference_pb2.LoggedEntry:
             return inference_pb2.LoggedEntry(entry=entry.data, proof=self._log.proof(entry.index))
 
+        # As the log had it at the lease: whoever had it served may have left ballots out that the log had already.
+        _, proposal, ballots = read_proposal(connection, route.service, origin.lease.index)
         return inference_pb2.Description(
-            ticket=common_pb2.Ticket.FromString(service_table.ticket_of(connection, route.service)),
+            ticket=common_pb2.Ticket(proposal=proposal, ballots=ballots),
             boot=logged(origin.boot),
             authority_identity=document(origin.boot, "identity"),
             authority_evidence=document(origin.boot, "evidence"),

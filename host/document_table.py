@@ -7,6 +7,8 @@ from placet.host.errors import DocumentNotFound, NotFounded
 from placet.host.log_table import read_document, read_documents
 from placet.host.schema import ballots, constitutions, deletions, proposals
 
+_ALL = 2**62
+
 
 def read_charter(connection: sa.Connection) -> bytes | None:
     """The charter, or None before the log is founded."""
@@ -30,17 +32,20 @@ def list_proposals(connection: sa.Connection, limit: int) -> list[tuple[str, int
     return [(row.digest, row.idx, row.ballots) for row in connection.execute(query)]
 
 
-def read_proposal(connection: sa.Connection, digest: str) -> tuple[int, bytes, list[bytes]]:
+def read_proposal(
+    connection: sa.Connection, digest: str, before: int = _ALL
+) -> tuple[int, bytes, list[bytes]]:
     """Index and envelope of a proposal and the envelopes of its ballots in the order of the log.
 
-    Raises `DocumentNotFound`.
+    before: the entry from which on ballots do not count. Raises `DocumentNotFound`.
     """
     query = sa.select(proposals.c.idx).where(proposals.c.digest == digest)
     index = connection.execute(query).scalar_one_or_none()
     proposal = read_document(connection, digest)
     if index is None or proposal is None:
         raise DocumentNotFound("The log has no proposal of this digest.", claim="digest")
-    votes = sa.select(ballots.c.ballot).where(ballots.c.proposal == digest).order_by(ballots.c.idx)
+    cast = sa.and_(ballots.c.proposal == digest, ballots.c.idx < before)
+    votes = sa.select(ballots.c.ballot).where(cast).order_by(ballots.c.idx)
     return index, proposal, read_documents(connection, connection.execute(votes).scalars())
 
 

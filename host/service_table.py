@@ -67,10 +67,12 @@ class ServiceRecord:
 
 
 def serve(connection: sa.Connection, facts: TicketFacts, ticket: bytes, workers: int) -> None:
-    """Let a service have so many workers, whatever became of it before."""
-    change = {"ticket": ticket, "workers": workers, "state": RUNNING, "refusal": b""}
-    row = {"id": facts.proposal, "not_after": facts.not_after, **change}
-    connection.execute(insert_or_ignore(connection.dialect.name, services), row)
+    """Let a service have so many workers, whatever became of it before. ticket: empty to leave the one that it has."""
+    change = {"workers": workers, "state": RUNNING, "refusal": b""}
+    if ticket:
+        change["ticket"] = ticket
+        row = {"id": facts.proposal, "not_after": facts.not_after, **change}
+        connection.execute(insert_or_ignore(connection.dialect.name, services), row)
     connection.execute(services.update().where(services.c.id == facts.proposal).values(change))
 
 
@@ -94,13 +96,6 @@ def served_tickets(connection: sa.Connection) -> list[bytes]:
     query = sa.select(services.c.ticket)
     query = query.where(services.c.state == RUNNING, services.c.workers > 0)
     return list(connection.execute(query).scalars())
-
-
-def ticket_of(connection: sa.Connection, service: str) -> bytes:
-    """The serialised ticket of a service."""
-    query = sa.select(services.c.ticket).where(services.c.id == service)
-    ticket: bytes = connection.execute(query).scalar_one()
-    return ticket
 
 
 def get_service(connection: sa.Connection, service: str) -> ServiceRecord:

@@ -31,8 +31,8 @@ class Serving:
     async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
         """Let a service have so many workers, from now on and after every restart.
 
-        One that has none, or has ended, is admitted anew first: raises the authority's refusal, or
-        `AuthorityUnavailable`; or `RequestMalformed`, `QueueFull`, `BlobConflict`, `ServiceNotFound`.
+        Unless fewer are asked for than before, the ticket is admitted anew first, for anybody may send one. Raises the authority's
+        refusal, or `AuthorityUnavailable`; or `RequestMalformed`, `QueueFull`, `BlobConflict`, `ServiceNotFound`.
         """
         if workers > self._max_workers:
             raise RequestMalformed(
@@ -41,22 +41,30 @@ class Serving:
                 expected=f"at most {self._max_workers}",
                 actual=str(workers),
             )
-        if workers and facts.proposal not in self._runs:
-            if len(self._runs) >= self._max_services:
-                raise QueueFull(f"{self._max_services} services are served already. Drain one.")
+        new = facts.proposal not in self._runs
+        if workers and new and len(self._runs) >= self._max_services:
+            raise QueueFull(f"{self._max_services} services are served already. Drain one.")
+        # What there is goes on, or less of it, by the ticket that was admitted.
+        admitted = bool(workers) and (new or workers >= await self._asked_for(facts.proposal))
+        if admitted:
             await self._needs.line.request(enclaves_pb2.KIND_ADMIT, ticket, enclaves_pb2.Admitted)
+        if workers and new:
             await self._needs.blobs.keep(facts.bundle, payload_of(ticket))
         elif not workers:
-            await self._needs.board.get(facts.proposal)  # raises where there is nothing to drain
+            await self._asked_for(facts.proposal)  # raises where there is nothing to drain
         run = self._runs.get(facts.proposal)
-        if run is not None:
+        if run is not None and admitted:
             run.again(ticket)
+        kept = ticket.SerializeToString() if admitted else b""
         await self._needs.store.write(
-            lambda c: service_table.serve(c, facts, ticket.SerializeToString(), workers),
+            lambda c: service_table.serve(c, facts, kept, workers),
             then=lambda _: self._needs.board.changed(facts.proposal),
         )
         if workers and facts.proposal not in self._runs:
             self._spawn(facts, ticket)
+
+    async def _asked_for(self, service: str) -> int:
+        return (await self._needs.board.get(service)).record.workers
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:
         """Read what the former host left; call what is returned in the event loop."""

@@ -3,6 +3,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -418,6 +419,12 @@ class World:
             body=body,
         )
         return common_pb2.Ticket(proposal=sign(proposal, self.key))
+
+    def unsigned(self, envelope: bytes) -> bytes:
+        """The same document with an empty signature."""
+        value = json.loads(envelope)
+        value["signatures"][0]["sig"] = ""
+        return json.dumps(value).encode()
 
     def ballot(self, ticket: common_pb2.Ticket) -> bytes:
         """A vote for a ticket's proposal."""

@@ -77,6 +77,7 @@ class Authority:
         self.tree = Tree()
         self.leases: dict[str, dict[str, Any]] = {}
         self.vetoed: set[str] = set()
+        self.proposals: set[str] = set()
         self.joined: dict[str, str] = {}
         self.federations: dict[str, Rounds] = {}
         self.boots = 0
@@ -118,6 +119,8 @@ class Authority:
                 self.vetoed.add(entry["target"])
             case "boot":
                 self.boots += 1
+            case "proposal":
+                self.proposals.add(entry["proposal"])
             case "open" | "update" | "cohort" | "aggregate" | "lift":
                 self.apply_round(entry)
             case _:
@@ -216,6 +219,8 @@ class Authority:
         act, _, argument = json.loads(payload_of(ticket.proposal)[0])["reason"].partition(" ")
         if act == "refuse":
             raise Refuse(argument)
+        if not json.loads(ticket.proposal)["signatures"][0]["sig"]:
+            raise Refuse("SIGNATURE_INVALID")
         return enclaves_pb2.Admitted(size=self.tree.size, proposal=proposal)
 
     async def on_lease(self, frame: enclaves_pb2.Frame) -> Message:
@@ -239,6 +244,9 @@ class Authority:
         uses = len([lease for lease in self.leases.values() if lease["proposal"] == proposal])
         number = rounds.number if rounds else 0
         if value["action"] == "serve":
+            if proposal not in self.proposals:
+                entered = {"kind": "proposal", "proposal": proposal}
+                await self.commit(entered, (request.ticket.proposal,))
             number = uses + 1
             if number > value["uses"]:
                 raise Refuse("TICKET_USED_UP")

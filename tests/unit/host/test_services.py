@@ -151,6 +151,33 @@ def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refus
     run(body())
 
 
+def test_anybody_may_send_a_ticket_and_only_an_admitted_one_is_kept(
+    world: Any, run: Any, refused: Any
+) -> None:
+    """The ballots of a description are those that the log had at the lease, whatever Serve was called with."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service()
+            lease = await client.ready(ticket)
+            service = world.digest(ticket.proposal)
+            forged = common_pb2.Ticket(proposal=world.unsigned(ticket.proposal))
+            await refused(client.serve(forged, 1), "SIGNATURE_INVALID")
+            await refused(client.serve(forged, 2), "SIGNATURE_INVALID")
+            await client.serve(forged, 0)
+            await client.until_service(service, state=DRAINED)
+            vote = governance_pb2.DocumentRequest(envelope=world.ballot(ticket))
+            await client.governance.Vote(vote, metadata=world.metadata)
+            await client.serve(ticket, 1)
+            await client.until_service(service, ready=1)
+            described = await client.describe(service)
+            assert world.lease_in(described) != lease
+            whole = common_pb2.Ticket(proposal=ticket.proposal, ballots=[vote.envelope])
+            assert described.ticket == whole
+
+    run(body())
+
+
 def test_a_model_that_is_none_ends_the_service_and_it_can_be_tried_again(
     world: Any, run: Any, refused: Any
 ) -> None:
@@ -240,8 +267,8 @@ def ask(number: int, data: bytes) -> inference_pb2.Ask:
 async def check_not_ready(client: Any, world: Any) -> None:
     """A worker that was not ready is let go too."""
     ticket = world.service("load")
-    await client.serve(ticket)
-    while not (job := (await jobs(client, world))[-1]).attempt:
+    service = (await client.serve(ticket)).id
+    while not ((job := (await jobs(client, world))[-1]).attempt and job.id[:40] == service[7:47]):
         await asyncio.sleep(0.05)
     await client.serve(ticket, 0)
     assert (await client.watch(job.id))[-1].state == jobs_pb2.JOB_STATE_STOPPED
