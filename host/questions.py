@@ -12,6 +12,7 @@ from placet.proto.refusals import PeerRefused, refusal_of
 from placet.proto.v1 import inference_pb2
 
 _MAX_OPEN = 1024  # questions of a stream whose answer has not left
+_MAX_ANSWERS = 8 * _MAX_OPEN  # that were not read, most of them refusals then
 _MAX_UNREAD = 64 * MIB
 _RETRY_MS = 20
 _OVERHEAD = 32  # what an answer adds to its data
@@ -110,6 +111,8 @@ class Stream:
         for ask in asks.asks:
             if ask.id in self._open:
                 raise RequestMalformed("Two questions have one id.", claim="id")
+            if len(self._answers) >= _MAX_ANSWERS:
+                raise QueueFull("The answers are not read. Read them, or ask less at a time.")
             try:
                 if len(self._open) + len(self._answers) >= _MAX_OPEN:
                     text = "The stream has too many questions under way."

@@ -68,7 +68,9 @@ class Route:
             raise PeerRefused(self._ended)
         if self.draining:
             raise WorkerUnavailable("The worker takes no more questions. Ask for another one.")
-        if len(self._under_way) >= MAX_UNDER_WAY or self._bytes + size > _MAX_BYTES:
+        # What was cancelled may still be on its way, and would not count.
+        most = max(self._bytes, self._link.queued) + size
+        if len(self._under_way) >= MAX_UNDER_WAY or most > _MAX_BYTES:
             raise QueueFull("The worker has too many questions under way.", retry_ms=str(_RETRY_MS))
         number = self._next_id
         self._next_id += 1

@@ -57,6 +57,7 @@ class Link:
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
         self._queue: deque[enclaves_pb2.Frame] = deque()
+        self._queued = 0
         self._wake = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +122,7 @@ class Link:
             message, size = enclaves_pb2.Frames(), 0
             while self._queue and (not size or size + self._queue[0].ByteSize() <= MAX_COALESCED):
                 frame = self._queue.popleft()
+                self._queued -= len(frame.payload)
                 size += frame.ByteSize()
                 message.frames.append(frame)
             yield message
@@ -138,6 +140,11 @@ class Link:
                 task.cancel()
 
     @property
+    def queued(self) -> int:
+        """Bytes of payload that have not left yet."""
+        return self._queued
+
+    @property
     def closed(self) -> bool:
         return self._closed
 
@@ -149,6 +156,7 @@ class Link:
                 f"A frame holds at most {MAX_FRAME} bytes; this one {len(frame.payload)}."
             )
         self._queue.append(frame)
+        self._queued += len(frame.payload)
         self._wake.set()
 
     def _settle(self, frame: enclaves_pb2.Frame) -> None:

@@ -2,7 +2,7 @@
 """Questions through the host to a worker that does what each says, and answers back."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 import pytest
@@ -12,6 +12,8 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from placet.host import questions, routes
+from placet.host.errors import QueueFull
+from placet.proto.frames import Link
 from placet.proto.limits import MAX_SEALED
 from placet.proto.v1 import common_pb2, inference_pb2
 
@@ -201,6 +203,41 @@ async def check_unread(client: Any, world: Any, lease: str) -> None:
         await stream.until(64)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await client.predict(lease, b"echo")).data == b"echo"
+
+
+def test_a_flood_of_questions_ends_its_stream(world: Any, run: Any) -> None:
+    """A short message of many questions is not turned into as many refusals."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            stream = Stream(client, world)
+            flood = asks(*[b""] * 30_000, lease=lease)
+            assert flood.ByteSize() < 200_000
+            await stream.ask(flood)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stream.until(30_000)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+
+    run(body())
+
+
+def test_what_was_cancelled_counts_until_it_has_left(run: Any) -> None:
+    """A worker that does not read yet: whoever asks and cancels gets no further than who asks."""
+
+    async def nothing(frame: object) -> None:
+        """Never called."""
+
+    async def body() -> None:
+        route = routes.Route("service", "job", cast("Any", None), Link(nothing))
+        data, caller = bytes(MAX_SEALED), questions.Call()
+        with pytest.raises(QueueFull):
+            for _ in range(100):
+                route.cancel(route.ask(caller, 0, data, 0))
+                await asyncio.sleep(0)
+
+    run(body())
 
 
 def test_the_end_of_a_worker_answers_everybody(world: Any, run: Any, refused: Any) -> None:
