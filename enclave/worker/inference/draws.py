@@ -32,11 +32,12 @@ class Draws:
         statement = draw_statement(
             self._lease, user, nonce, drawn.rows, drawn.user_left, drawn.total_left
         )
-        if not self._authority.has_signed(drawn.signature, statement):
+        # The request is not signed: whoever relays it could ask for more than a worker is to hold.
+        if drawn.rows > rows or not self._authority.has_signed(drawn.signature, statement):
             raise SignatureInvalid(
-                "What the worker was told of the user's ration does not come from the authority.",
+                "What the worker was told of the user's ration does not come from the authority, or does not answer what it asked.",
                 claim="drawn",
-                expected="the signature of the authority's boot key",
+                expected=f"at most {rows} rows, and the signature of the authority's boot key",
                 remedy="tell the council: the host has changed it",
             )
         return drawn

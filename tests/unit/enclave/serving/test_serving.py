@@ -279,6 +279,33 @@ def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
     play(story, rations=Rations(user=100, total=100, minute=1000, tranche=10))
 
 
+def test_a_host_that_asks_for_more_than_the_worker_did_is_not_obeyed(
+    play: Any, serving: Any
+) -> None:
+    """The authority would grant a whole tranche to a worker that holds half of one."""
+
+    async def story(service: Any) -> None:
+        ask, seen = service.host.ask, list[int]()
+
+        async def relay(kind: Any, message: Any, **options: Any) -> Any:
+            if kind == enclaves_pb2.KIND_DRAW:
+                request = enclaves_pb2.DrawRequest.FromString(message)
+                seen.append(request.rows)
+                request.rows = 10
+                message = request.SerializeToString()
+            return await ask(kind, message, **options)
+
+        service.host.ask = relay
+        worker = await service.worker()
+        session = await worker.session()
+        assert len(await worker.ask(session, [[0]] * 6)) == 6
+        refusal = await worker.refused(session, serving.question([[0]] * 9))
+        assert (refusal.reason, refusal.details["claim"]) == ("SIGNATURE_INVALID", "drawn")
+        assert seen == [10, 6]
+
+    play(story, rations=Rations(user=100, total=100, minute=1000, tranche=10))
+
+
 def test_a_minute_has_its_own_bound(play: Any, serving: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
