@@ -32,6 +32,17 @@ def test_rounding(dtype: str) -> None:
     assert not np.signbit(shown[2])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_nan_says_only_that_it_is_none(dtype: str) -> None:
+    """Of its bits half could be somebody's data."""
+    values = np.array([np.nan, -np.nan, np.nan], dtype)
+    values.view(np.uint8)[2 * values.itemsize] = 7
+    assert len({value.tobytes() for value in values}) == 3
+    shown = show(Rounded("rounded", 2), values)
+    assert {value.tobytes() for value in shown} == {np.array(np.nan, dtype).tobytes()}
+    assert show(Rounded("rounded", 2), values[2].reshape(())).tobytes() == shown[0].tobytes()
+
+
 def test_the_largest_numbers_survive_rounding() -> None:
     values = np.array([np.finfo(np.float64).max, -(2.0**53) - 2], np.float64)
     np.testing.assert_array_equal(show(Rounded("rounded", 6), values), values)
