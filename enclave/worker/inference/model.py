@@ -13,6 +13,7 @@ from placet.enclave.worker.inference.probing import probe
 from placet.enclave.worker.inference.runtime import Port, Runtime, too_large
 from placet.governance.documents.serving import DType, Field, Shown
 from placet.governance.errors import GovernanceError
+from placet.proto.tensors import MAX_TENSORS
 
 Array = npt.NDArray[Any]
 
@@ -34,8 +35,8 @@ class Model:
         self._answers = dict(answers)
         self._names = list(answers)
         self.inputs = tuple(_field("inputs", port) for port in runtime.inputs)
-        if not self.inputs:
-            raise invalid("inputs", "at least one", "none")
+        if not 0 < len(self.inputs) <= MAX_TENSORS:
+            raise invalid("inputs", f"1 to {MAX_TENSORS}", str(len(self.inputs)))
         outputs = {port.name: port for port in runtime.outputs}
         for name in self._names:
             if name not in outputs:

@@ -24,7 +24,7 @@ Compute = Callable[[Mapping[str, Array]], Sequence[Array]]
 _ROWS: Final = 8
 # What free dimensions besides that of the rows are tried with, until the model runs.
 _LENGTHS: Final = (8, 1, 32, 224)
-_MAX_ELEMENTS: Final = 1 << 25  # of a tensor that is tried
+_MAX_ELEMENTS: Final = 1 << 25  # of all tensors that are tried together
 # The same sums in another order: so much of the largest value may differ. Whole numbers may not.
 _TOLERANCE: Final = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-10}
 
@@ -42,7 +42,7 @@ def probe(compute: Compute, inputs: Sequence[Field]) -> Probe:
     free = rows_are_free(inputs)
     for length in _LENGTHS:
         shapes = {field.name: _shape(field, length) for field in inputs}
-        if any(math.prod(shape) > _MAX_ELEMENTS for shape in shapes.values()):
+        if sum(map(math.prod, shapes.values())) > _MAX_ELEMENTS:
             continue
         feeds = _random(inputs, shapes)
         first = {name: array[:1] for name, array in feeds.items()} if free else feeds

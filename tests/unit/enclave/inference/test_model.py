@@ -200,6 +200,17 @@ def _no_input(kit: Any) -> onnx.ModelProto:
     return _made(kit, [constant], {}, {"y": (FLOAT, [3])})
 
 
+def _too_many_inputs(kit: Any) -> onnx.ModelProto:
+    ports = {f"x{n}": (FLOAT, ["n", 3]) for n in range(65)}
+    return _made(kit, [node("Sum", list(ports), ["y"])], ports, Y)
+
+
+def _large_inputs(kit: Any) -> onnx.ModelProto:
+    """Each could be tried, but all of them together would take gigabytes."""
+    ports = {f"x{n}": (FLOAT, ["n", 1 << 20]) for n in range(60)}
+    return _made(kit, [node("Sum", list(ports), ["y"])], ports, {"y": (FLOAT, ["n", 1 << 20])})
+
+
 def _other_output(kit: Any) -> onnx.ModelProto:
     return _made(kit, [node("Relu", ["x"], ["z"])], X, {"z": (FLOAT, ["n", 3])})
 
@@ -225,6 +236,8 @@ REFUSED: dict[Callable[[Any], onnx.ModelProto], str] = {
     _text_input: "inputs.x",
     _text_output: "outputs.y",
     _no_input: "inputs",
+    _too_many_inputs: "inputs",
+    _large_inputs: "model",
     _other_output: "answers.y",
     _never_runs: "model",
 }
