@@ -57,7 +57,7 @@ class Runtime:
         except MemoryError:
             raise too_large(len(data)) from None
         except Exception as error:  # noqa: BLE001 - the runtime's classes have no common base
-            if "alloc" in str(error):
+            if _lacks_memory(error):
                 raise too_large(len(data)) from None
             raise invalid("file", "a model that the runtime loads", type(error).__name__) from None
         self._session._model_bytes = None  # it would keep the file
@@ -68,7 +68,12 @@ class Runtime:
 
     def run(self, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """The outputs of these names. Raises whatever the runtime raises, which may quote the feeds, and MemoryError."""
-        return list(self._session.run(names, feeds, self._options))
+        try:
+            return list(self._session.run(names, feeds, self._options))
+        except Exception as error:
+            if _lacks_memory(error):
+                raise MemoryError from None
+            raise
 
 
 def too_large(length: int) -> ModelTooLarge:
@@ -79,6 +84,11 @@ def too_large(length: int) -> ModelTooLarge:
         expected=f"memory for {_TIMES_THE_FILE} times its file",
         actual=f"{length} bytes",
     )
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether it is memory that there was not enough of: the runtime has no class of its own for that."""
+    return any(words in str(error) for words in ("bad_alloc", "bad allocation", "allocate memory"))
 
 
 def _port(arg: Any) -> Port:
