@@ -7,6 +7,7 @@ able to send what the library would not, and to see what the host sees: an answe
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
@@ -305,6 +306,18 @@ class Services:
         client = self.world.client
         client.serve(client.proposal(service).ticket, 0)
         self.world.until(lambda: client.service_status(service).ready == 0)
+
+    @contextlib.contextmanager
+    def frozen_workers(self) -> Generator[None]:
+        """All workers stand still in the block, which has to be shorter than a lease."""
+        workers = self.world.enclaves("worker")
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
 
     def failed(self, model: bytes | Input) -> Refused:
         """What a service of this model ends with."""
