@@ -363,17 +363,12 @@ class Services:
 
 
 @pytest.fixture(scope="module")
-def services(new_world: Callable[..., Any]) -> Services:
-    """One host with its council for a module."""
-    return Services(new_world(max_workers=3))
+def new_services(new_world: Callable[..., Any]) -> Callable[..., Services]:
+    """Makes hosts with their councils; each is ended when the module is."""
+    return lambda **settings: Services(new_world(max_workers=4), **settings)
 
 
-@pytest.fixture
-def make_rows() -> Callable[..., Rows]:
-    return rows
-
-
-@pytest.fixture
-def canary() -> str:
-    """Something that is in nobody's log by chance."""
-    return os.urandom(8).hex()
+@pytest.fixture(scope="module")
+def services(new_services: Callable[..., Services]) -> Services:
+    """One for a module."""
+    return new_services()
