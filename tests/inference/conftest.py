@@ -171,14 +171,14 @@ class HandStream:
         stream = services.stub.PredictStream
         self.call: Any = stream(iter(self._leaving.get, None), metadata=services.world.metadata)
 
-    def send(self, *questions: SealedQuestion) -> list[int]:
-        """Questions in one message; their ids."""
-        asks = inference_pb2.Asks()
+    def send(self, *questions: SealedQuestion, wait_ms: Mapping[int, int] | None = None) -> None:
+        """Questions in one message; ids count from 1 over all messages. wait_ms: by id."""
+        asks, waits = inference_pb2.Asks(), wait_ms or {}
         for question in questions:
             self._asked += 1
-            asks.asks.add(id=self._asked, data=question.data)
+            wait = waits.get(self._asked, 0)
+            asks.asks.add(id=self._asked, data=question.data, wait_ms=wait)
         self._leaving.put(asks)
-        return [ask.id for ask in asks.asks]
 
     def answers(self) -> Generator[inference_pb2.Answer]:
         """As they come, until the host ends the stream."""

@@ -17,9 +17,10 @@ from onnx import TensorProto, parser
 
 from placet.client import Keys, Token
 from placet.client.errors import QuestionRefused
-from placet.governance.documents import Bearers, Members, Rations, Raw, Roster
+from placet.governance.documents import Bearers, Rations, Raw, Roster
 from placet.proto.limits import MAX_SEALED
 from placet.proto.questions import pack_question
+from placet.proto.refusals import reason_name
 from placet.sealing import sealed_answer_length
 
 X = np.ones((2, 4), np.float32)
@@ -209,12 +210,9 @@ def test_tokens_that_are_not_the_ones(services: Any) -> None:
         assert refusal.reason == "USER_NOT_ALLOWED"
 
 
-@pytest.mark.parametrize(
-    "users", [Roster("roster", ("vic",)), Members("organisations", ("vic", "wim"))]
-)
-def test_a_user_whom_the_terms_do_not_name(services: Any, users: Any) -> None:
+def test_a_user_whom_the_terms_do_not_name(services: Any) -> None:
     """Known to the council, and not let in: told within the seal, since the host does not read who asks."""
-    with services.serving(users=users) as service:
+    with services.serving(users=Roster("roster", ("vic",))) as service:
         refusal, _ = services.asker(service, "uma").refused_sealed({"x": X})
         assert refusal.reason == "USER_NOT_ALLOWED"
         assert services.entries(service, "draw") == []
@@ -254,6 +252,28 @@ def test_too_fast(services: Any) -> None:
         with services.asking(service, patience=0.5) as model:
             refusal = services.world.refusal_of(lambda: model.predict(services.rows(4)))
             assert refusal.reason == "RATE_EXCEEDED"
+
+
+def test_too_much_at_once_and_too_late(services: Any) -> None:
+    """What does not fit is told when to come again, what is not reached in time is dropped; the others are answered."""
+    with services.serving() as service:
+        asker, late = services.asker(service), 401
+        asked = [services.rows(64 if n < 400 else 1, n) for n in range(700)]
+        questions = [asker.question({"x": rows}) for rows in asked]
+        stream = asker.stream()
+        stream.send(*questions, wait_ms={late: 1})
+        stream.close()
+        refused = dict[int, Any]()
+        for answer in stream.answers():
+            if answer.HasField("refusal"):
+                refused[answer.id] = answer.refusal
+                continue
+            found = asker.opened(questions[answer.id - 1], answer.data)
+            assert np.array_equal(found["scores"], 2 * asked[answer.id - 1])
+        assert reason_name(refused.pop(late).reason) == "DEADLINE_PASSED"
+        assert list(refused) == list(range(513, 701))  # as many wait of one user's as may
+        assert {reason_name(refusal.reason) for refusal in refused.values()} == {"QUEUE_FULL"}
+        assert all(int(refusal.details["retry_ms"]) >= 10 for refusal in refused.values())
 
 
 def test_after_the_window(services: Any) -> None:
