@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who serves a model in the benchmark: a council of one seat, the model's owner, and the user who asks."""
+
+import os
+import time
+from pathlib import Path
+
+from _inference.models import Served
+from hospitals import YEAR, Members, wanted
+
+from placet.client import Client, Keys, Terms
+from placet.client.objects import seal_file
+from placet.governance.documents import (
+    Constitution,
+    Demand,
+    Evidence,
+    Input,
+    Limits,
+    Organisation,
+    Party,
+    Rule,
+    Seat,
+    When,
+)
+from placet.governance.documents.serving import Card, Raw, Rations, Roster, Serve
+
+MOST = 10**9  # rows, and rows a minute
+TRANCHE = 10**6
+LEASE_SECONDS = 60
+BATCH_ROWS = 32
+
+
+class Owner(Members):
+    """One organisation in all parts but the user's."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ("seat",), uses=10)
+        self.user = Keys.generate("user")
+
+    def constitution(self) -> Constitution:
+        """One approval."""
+        now = int(time.time())
+        (seat,) = self.seats.values()
+        demand = Demand(
+            approvals=1,
+            organisations=1,
+            roles={},
+            veto=(),
+            conflicts=(),
+            rationale=False,
+            lifetime_seconds=7 * 86400,
+            uses=self.uses,
+        )
+        return Constitution(
+            nonce=os.urandom(16).hex(),
+            version=1,
+            predecessor=None,
+            name="One owner",
+            organisations=(Organisation("owner", "Owner"), Organisation("user", "User")),
+            seats=(Seat("seat", "owner", "board", (seat.public.signing,), now - 60, now + YEAR),),
+            parties=(
+                Party("analyst", "owner", (self.analyst.public.signing,)),
+                Party("user", "user", (self.user.public.signing,)),
+            ),
+            labels=("public",),
+            rules=(Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),),
+            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker[onnx]")),
+            limits=Limits(lease_seconds=LEASE_SECONDS, join_seconds=600),
+            witnesses="none",
+            recovery="none",
+        )
+
+    def serve(self, client: Client, served: Served) -> str:
+        """Found the log, seal the model, have the service approved and a worker ready; the digest of the proposal."""
+        self.found(client)
+        now = int(time.time())
+        proposal = client.propose(
+            self.analyst,
+            self._terms(client, served, now),
+            purpose="research",
+            reason="To be timed.",
+            not_before=now - 60,
+            not_after=now + 86400,
+            uses=self.uses,
+        ).digest
+        self.vote(client, proposal, *self.seats)
+        client.serve(client.proposal(proposal).ticket, 1)
+        for status in client.watch_service(proposal):
+            if status.ready:
+                return proposal
+        raise SystemExit("The service has ended before it began.")
+
+    def _terms(self, client: Client, served: Served, now: int) -> Serve:
+        keys = self.analyst
+        plain, sealed = self.folder / "model.onnx", self.folder / "model.sealed"
+        plain.write_bytes(served.file)
+        made = seal_file(plain, sealed, keys.hpke.public, kind="model", labels=("public",))
+        client.put_blob(made.descriptor.id, sealed, owner=keys.signing.public)
+        terms = Terms(
+            purposes=("research",),
+            programs="any",
+            parameters="any",
+            recipients="any",
+            combine_with=(),
+            evidence=None,
+            witnesses="any",
+            approvals=(),
+            privacy="any",
+            uses="any",
+            expires=now + 30 * 86400,
+            recoverable=False,
+        )
+        client.provision(keys, client.grant(keys, made.descriptor, terms), made.open_key(keys.hpke))
+        return Serve(
+            model=Input(made.descriptor, keys.id),
+            card=Card("To be timed", ("public",), "", None, now + 30 * 86400),
+            users=Roster("roster", (self.user.id,)),
+            rations=Rations(user=MOST, total=MOST, minute=MOST, tranche=TRANCHE),
+            answers={served.output: Raw("raw")},
+            not_finite="refuse",
+            largest_request=1,
+            batch="shared",
+            batch_rows=BATCH_ROWS,
+            privacy=None,
+            review=now + 86400,
+            deadline_seconds=86400,
+        )

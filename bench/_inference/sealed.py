@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking a served model through a real host, in the event loop of the caller."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from _inference.council import Owner
+from _inference.models import Array, Served
+from _inference.plain import answer_of, packed
+from _inference.process import Process, find_process
+from hospitals import running_host
+
+from placet.client._questions import Principal, Session
+from placet.client.aio import AsyncClient, AsyncModel
+from placet.client.inference.stream import QuestionStream
+
+
+class SealedPeer:
+    """A served model, as `placet.client` asks it. `worker` is the worker's process."""
+
+    def __init__(self, client: AsyncClient, model: AsyncModel, owner: Owner, served: Served) -> None:
+        self.worker = find_process("placet.enclave\0worker", str(owner.folder))
+        self.host = find_process("placet.host\0", str(owner.folder))
+        self._client = client
+        self._model = model
+        self._user = Principal(owner.user.id, owner.user.signing)
+        self._questions = served.questions
+
+    async def alone(self, number: int) -> Array:
+        """The answer to one question, by a call of its own."""
+        question = self._questions[number % len(self._questions)]
+        given = question if len(question) > 1 else next(iter(question.values()))
+        return cast("Array", await self._model.predict(given))
+
+    async def stream(self, count: int) -> float:
+        """Seconds for so many questions in one session, 32 of them under way."""
+        asked = {
+            name: np.concatenate(
+                [self._questions[i % len(self._questions)][name] for i in range(count)]
+            )
+            for name in self._questions[0]
+        }
+        given = asked if len(asked) > 1 else next(iter(asked.values()))
+        started = time.perf_counter()
+        await self._model.predict(given)
+        return time.perf_counter() - started
+
+    async def sessions(self, count: int, in_flight: int) -> float:
+        """Seconds for so many questions, each with a session of its own, by one stream."""
+        worker = self._model.worker
+        log = worker.offer.document.header.log
+        stream = QuestionStream(self._client._session, worker.lease.digest)  # pyright: ignore[reportPrivateUsage]
+        numbers = iter(range(count))
+
+        async def some() -> None:
+            for number in numbers:
+                session = Session(worker.offer, log, self._user)
+                asked = session.question(packed(self._questions[number % len(self._questions)]))
+                answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
+
+        started = time.perf_counter()
+        await asyncio.gather(*(some() for _ in range(in_flight)))
+        seconds = time.perf_counter() - started
+        await stream.close()
+        return seconds
+
+
+@contextlib.asynccontextmanager
+async def sealed_peer(served: Served, folder: Path) -> AsyncGenerator[SealedPeer]:
+    """Host, authority and worker as processes of their own, over `folder`."""
+    owner = Owner(folder)
+    with running_host(folder) as (address, pin):
+        client = await asyncio.to_thread(owner.connect, address, pin)
+        with client:
+            service = await asyncio.to_thread(owner.serve, client, served)
+        async with (
+            await AsyncClient.connect(address, pin, memory=owner.memory) as asking,
+            AsyncModel(asking, service, user=owner.user) as model,
+        ):
+            yield SealedPeer(asking, model, owner, served)

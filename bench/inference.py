@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast sealed questions are answered, beside a plain server that does the same in the clear: `make bench-inference`.
+
+    python bench/inference.py [--passes 9] [--skip-embedding] [--skip-memory] [--out FILE]
+
+Ours goes through a real host to a real worker in simulation, asked by `placet.client`; the plain peer (`_inference/plain_server.py`)
+is reached directly. Both take turns, so that a busy machine slows both; medians are shown, and a ratio is the median over
+pairs of passes of the same turn. Every question has one row.
+
+One JSON object a line: name, value, unit, against, ratio, and the floor, or the most, where there is one.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+import numpy as np
+from _inference.council import BATCH_ROWS
+from _inference.models import embedding, perceptron
+from _inference.plain import PlainPeer, plain_peer
+from _inference.process import Process
+from _inference.runtime import row_seconds
+from _inference.sealed import SealedPeer, sealed_peer
+
+PASSES = 9
+IN_FLIGHT = 32
+ALONE, STREAMED, CALLED, OPENED, EMBEDDED = 200, 3000, 1500, 600, 96  # questions a pass
+FIRST, LAST = 1_000, 100_000  # requests after which memory is compared
+Figure = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Seconds a question, and of processor time a question by each process."""
+
+    seconds: float
+    cpu: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """So many questions; `run` gives the seconds of one of them."""
+
+    count: int
+    run: Callable[[], Awaitable[float]]
+
+
+Passes = Mapping[str, list[Pass]]
+
+
+async def figures(options: argparse.Namespace) -> AsyncIterator[Figure]:
+    """Yield all figures."""
+    with tempfile.TemporaryDirectory(prefix="placet-bench-") as folder:
+        async for figure in _small(Path(folder), options):
+            yield figure
+    if not options.skip_embedding:
+        with tempfile.TemporaryDirectory(prefix="placet-bench-") as folder:
+            async for figure in _large(Path(folder), options):
+                yield figure
+
+
+async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
+    served = perceptron()
+    async with plain_peer(served, folder / "plain") as plain, sealed_peer(served, folder) as sealed:
+        await _check(sealed, plain)
+        tasks = {
+            "unary": Task(ALONE, lambda: _alone(sealed)),
+            "plain_unary": Task(ALONE, lambda: _alone(plain)),
+            "stream": _total(STREAMED, sealed.stream),
+            "plain_stream": _total(STREAMED, lambda count: plain.stream(count, IN_FLIGHT)),
+            "sessions": _total(OPENED, lambda count: sealed.sessions(count, IN_FLIGHT)),
+            "plain_calls": _total(CALLED, lambda count: plain.calls(count, IN_FLIGHT)),
+        }
+        passes = await _turns(tasks, _processes(sealed, plain), options.passes)
+        for figure in _small_figures(passes, row_seconds(served, BATCH_ROWS)):
+            yield figure
+        if not options.skip_memory:
+            yield await _memory_growth(sealed)
+
+
+def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
+    unary, plain = passes["unary"], passes["plain_unary"]
+    ratio = statistics.median(a.seconds / b.seconds for a, b in zip(unary, plain, strict=True))
+    milliseconds = [statistics.median(p.seconds for p in side) * 1000 for side in (unary, plain)]
+    yield _figure("unary_p50_over_plain", milliseconds[0], "ms", milliseconds[1], ratio, most=2.6)
+    stream, plain = passes["stream"], passes["plain_stream"]
+    yield _rates("stream32_over_plain", stream, plain, floor=1.0)
+    yield _rates("stream32_hpke_over_plain", passes["sessions"], plain, floor=0.55)
+    yield _rates("stream32_over_plain_calls", stream, passes["plain_calls"])
+    yield _rates("stream32_hpke_over_plain_calls", passes["sessions"], passes["plain_calls"])
+    used = statistics.median(p.cpu["worker"] for p in stream) * 1e6
+    yield _figure("worker_cpu_us", used - run * 1e6, "us a request", None, None, most=100)
+    for name, of in passes.items():
+        for process in of[0].cpu:
+            microseconds = statistics.median(p.cpu[process] for p in of) * 1e6
+            if microseconds >= 1:
+                yield _figure(f"{name}_{process}_cpu", microseconds, "us a request", None, None)
+
+
+async def _large(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
+    served = embedding()
+    async with plain_peer(served, folder / "plain") as plain, sealed_peer(served, folder) as sealed:
+        await _check(sealed, plain)
+        tasks = {
+            "stream": _total(EMBEDDED, sealed.stream),
+            "plain_stream": _total(EMBEDDED, lambda count: plain.stream(count, IN_FLIGHT)),
+        }
+        passes = await _turns(tasks, _processes(sealed, plain), options.passes)
+        yield _rates("embedding_over_plain", passes["stream"], passes["plain_stream"], floor=0.9)
+
+
+async def _memory_growth(sealed: SealedPeer) -> Figure:
+    """From a worker that is at the beginning of its life or has been asked much; both have to hold."""
+    await sealed.stream(FIRST)
+    first = sealed.worker.memory
+    for _ in range(LAST // (10 * FIRST)):
+        await sealed.stream(10 * FIRST)
+    last = sealed.worker.memory
+    return _figure("memory_growth", last / 1e6, "MB", first / 1e6, last / first, most=1.05)
+
+
+async def _check(sealed: SealedPeer, plain: PlainPeer) -> None:
+    """Raise `SystemExit` unless both give the same answers: a benchmark of wrong results is worth nothing."""
+    for number in range(8):
+        if not np.allclose(await sealed.alone(number), await plain.alone(number), atol=1e-5):
+            raise SystemExit("Ours and the plain peer give other answers; their speed says nothing")
+
+
+def _processes(sealed: SealedPeer, plain: PlainPeer) -> dict[str, Callable[[], float]]:
+    def clock(process: Process) -> Callable[[], float]:
+        return lambda: process.cpu
+
+    return {
+        "asker": time.process_time,
+        "host": clock(sealed.host),
+        "worker": clock(sealed.worker),
+        "server": clock(plain.server),
+    }
+
+
+async def _alone(peer: SealedPeer | PlainPeer) -> float:
+    """The median of questions one after the other, each by a call of its own."""
+    taken: list[float] = []
+    for number in range(ALONE):
+        started = time.perf_counter()
+        await peer.alone(number)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def _total(count: int, run: Callable[[int], Awaitable[float]]) -> Task:
+    async def each() -> float:
+        return await run(count) / count
+
+    return Task(count, each)
+
+
+async def _turns(
+    tasks: Mapping[str, Task], processes: Mapping[str, Callable[[], float]], passes: int
+) -> Passes:
+    """All passes of each task; the first turn only warms up."""
+    taken: dict[str, list[Pass]] = {name: [] for name in tasks}
+    for turn in range(passes + 1):
+        # Nobody always comes first.
+        for name in tasks if turn % 2 else reversed(tasks):
+            before = {process: clock() for process, clock in processes.items()}
+            seconds = await tasks[name].run()
+            cpu = {
+                process: (clock() - before[process]) / tasks[name].count
+                for process, clock in processes.items()
+            }
+            if turn:
+                taken[name].append(Pass(seconds, cpu))
+            print(f"{name:14} turn {turn}: {seconds * 1e6:.0f} us a request", file=sys.stderr)
+    return taken
+
+
+def _rates(name: str, ours: list[Pass], plain: list[Pass], **more: object) -> Figure:
+    return _figure(
+        name,
+        statistics.median(1 / p.seconds for p in ours),
+        "requests/s",
+        statistics.median(1 / p.seconds for p in plain),
+        statistics.median(b.seconds / a.seconds for a, b in zip(ours, plain, strict=True)),
+        **more,
+    )
+
+
+def _figure(
+    name: str,
+    value: float,
+    unit: str,
+    against: float | None,
+    ratio: float | None,
+    **more: object,
+) -> Figure:
+    def rounded(number: float | None) -> float | None:
+        return None if number is None else round(number, 3)
+
+    return {
+        "name": name,
+        "value": rounded(value),
+        "unit": unit,
+        "against": rounded(against),
+        "ratio": rounded(ratio),
+        **more,
+    }
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--passes", type=int, default=PASSES)
+    parser.add_argument("--skip-embedding", action="store_true")
+    parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--out", type=Path, help="write the lines here too")
+    options = parser.parse_args()
+    lines = list[str]()
+    async for figure in figures(options):
+        lines.append(json.dumps(figure))
+        print(lines[-1], flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
