@@ -64,7 +64,7 @@ class Owner(Members):
             ),
             labels=("public",),
             rules=(Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),),
-            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker[onnx]")),
+            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
             limits=Limits(lease_seconds=LEASE_SECONDS, join_seconds=600),
             witnesses="none",
             recovery="none",

@@ -64,6 +64,7 @@ class PlainPeer:
             room.release()
         seconds = time.perf_counter() - started
         await asking
+        await call.done_writing()
         return seconds
 
     async def _ask(self, call: Any, count: int, room: asyncio.Semaphore) -> None:
@@ -71,7 +72,6 @@ class PlainPeer:
             await room.acquire()
             question = self._questions[number % len(self._questions)]
             await call.write(Ask(id=number, data=packed(question)))
-        await call.done_writing()
 
 
 @contextlib.asynccontextmanager

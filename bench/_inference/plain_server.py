@@ -90,6 +90,7 @@ class Plain:
         return PredictResponse(data=await answered)
 
     async def predict_stream(self, _: Any, context: "grpc.aio.ServicerContext[Ask, Answer]") -> None:
+        # Who ends the stream waits for no answer any more.
         answers: asyncio.Queue[Answer] = asyncio.Queue()
         writing = asyncio.create_task(self._write(answers, context))
         try:
