@@ -55,16 +55,21 @@ class SealedPeer:
         worker = self._model.worker
         log = worker.offer.document.header.log
         stream = QuestionStream(self._client._session, worker.lease.digest)  # pyright: ignore[reportPrivateUsage]
-        numbers = iter(range(count))
+        room = asyncio.Semaphore(in_flight)
 
-        async def some() -> None:
-            for number in numbers:
-                session = Session(worker.offer, log, self._user)
-                asked = session.question(packed(self._questions[number % len(self._questions)]))
-                answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
+        async def one(number: int) -> None:
+            session = Session(worker.offer, log, self._user)
+            asked = session.question(packed(self._questions[number % len(self._questions)]))
+            answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
+            room.release()
 
         started = time.perf_counter()
-        await asyncio.gather(*(some() for _ in range(in_flight)))
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                await room.acquire()
+                group.create_task(one(number))
+                # What is sealed leaves while the next one is being sealed.
+                await asyncio.sleep(0)
         seconds = time.perf_counter() - started
         await stream.close()
         return seconds
