@@ -21,8 +21,8 @@ KEY ?=
 
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
-# The aggregation's has a target of its own, because it installs the peers.
-BENCHES ?= $(filter-out bench/_% bench/aggregation.py,$(wildcard bench/*.py))
+# Two have targets of their own, because they install more: peers, and a model.
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/inference.py,$(wildcard bench/*.py))
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -30,7 +30,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation fix clean proto lock sanitize generate need gramine launcher wheel sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix clean proto lock sanitize generate need gramine launcher wheel sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -70,6 +70,9 @@ bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (ARGS='--passes 3')
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python bench/aggregation.py --out build/aggregation.jsonl $(ARGS)
 	build/peers/bin/python bench/peers/plot.py build/aggregation.jsonl build/aggregation.png
+
+bench-inference: setup build/sentences/.locked ## sealed questions beside a plain server's (ARGS='--passes 3')
+	$(BIN)/python bench/inference.py --sentences build/sentences --out build/inference.jsonl $(ARGS)
 
 fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .
