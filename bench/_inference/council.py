@@ -63,7 +63,9 @@ class Owner(Members):
                 Party("user", "user", (self.user.public.signing,)),
             ),
             labels=("public",),
-            rules=(Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),),
+            rules=(
+                Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),
+            ),
             evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
             limits=Limits(lease_seconds=LEASE_SECONDS, join_seconds=600),
             witnesses="none",

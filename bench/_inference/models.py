@@ -58,9 +58,7 @@ def perceptron() -> Served:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.checker.check_model(model)
-    questions = [
-        {"pixels": random.random((1, PIXELS), dtype=np.float32)} for _ in range(DIFFERENT)
-    ]
+    questions = [{"pixels": random.random((1, PIXELS), dtype=np.float32)} for _ in range(DIFFERENT)]
     return Served("perceptron", model.SerializeToString(), "scores", questions)
 
 

@@ -89,7 +89,9 @@ class Plain:
         self._batcher.ask(request.data, answered.set_result)
         return PredictResponse(data=await answered)
 
-    async def predict_stream(self, _: Any, context: "grpc.aio.ServicerContext[Ask, Answer]") -> None:
+    async def predict_stream(
+        self, _: Any, context: "grpc.aio.ServicerContext[Ask, Answer]"
+    ) -> None:
         # Who ends the stream waits for no answer any more.
         answers: asyncio.Queue[Answer] = asyncio.Queue()
         writing = asyncio.create_task(self._write(answers, context))
@@ -122,9 +124,7 @@ async def serve(file: Path, output: str, folder: Path) -> None:
     server = grpc.aio.server(options=GRPC_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Plain", handlers),))
     certificate = load_certificate(folder, (), utc_now())
-    credentials = grpc.ssl_server_credentials(
-        [(certificate.key_pem, certificate.certificate_pem)]
-    )
+    credentials = grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     print(port, flush=True)

@@ -23,7 +23,9 @@ from placet.client.inference.stream import QuestionStream
 class SealedPeer:
     """A served model, as `placet.client` asks it. `worker` is the worker's process."""
 
-    def __init__(self, client: AsyncClient, model: AsyncModel, owner: Owner, served: Served) -> None:
+    def __init__(
+        self, client: AsyncClient, model: AsyncModel, owner: Owner, served: Served
+    ) -> None:
         self.worker = find_process("placet.enclave\0worker", str(owner.folder))
         self.host = find_process("placet.host\0", str(owner.folder))
         self._client = client
