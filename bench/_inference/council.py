@@ -22,7 +22,7 @@ from placet.governance.documents import (
     Seat,
     When,
 )
-from placet.governance.documents.serving import Card, Raw, Rations, Roster, Serve
+from placet.governance.documents.serving import Card, Rations, Raw, Roster, Serve
 
 MOST = 10**9  # rows, and rows a minute
 TRANCHE = 10**6

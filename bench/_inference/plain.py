@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -80,17 +79,18 @@ async def plain_peer(served: Served, folder: Path) -> AsyncGenerator[PlainPeer]:
     folder.mkdir()
     (folder / "model.onnx").write_bytes(served.file)
     command = [sys.executable, SERVER, folder / "model.onnx", served.output, folder / "tls"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = int(await asyncio.to_thread(process.stdout.readline))
-            credentials = grpc.ssl_channel_credentials((folder / "tls" / "cert.pem").read_bytes())
-            options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", "localhost"))
-            address = f"127.0.0.1:{port}"
-            async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
-                yield PlainPeer(channel, served, Process(process.pid))
-        finally:
-            process.terminate()
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        port = int(await process.stdout.readline())
+        credentials = grpc.ssl_channel_credentials((folder / "tls" / "cert.pem").read_bytes())
+        options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", "localhost"))
+        address = f"127.0.0.1:{port}"
+        async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+            yield PlainPeer(channel, served, Process(process.pid))
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 def packed(question: Arrays) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 from _inference.council import Owner
 from _inference.models import Array, Served
 from _inference.plain import answer_of, packed
-from _inference.process import Process, find_process
+from _inference.process import find_process
 from hospitals import running_host
 
 from placet.client._questions import Principal, Session
