@@ -172,7 +172,7 @@ async def _turns(
     taken: dict[str, list[Pass]] = {name: [] for name in tasks}
     for turn in range(passes + 1):
         # Nobody always comes first.
-        for name in tasks if turn % 2 else reversed(tasks):
+        for name in tasks if turn % 2 else reversed(list(tasks)):
             before = {process: clock() for process, clock in processes.items()}
             seconds = await tasks[name].run()
             cpu = {

@@ -78,8 +78,10 @@ async def plain_peer(served: Served, folder: Path) -> AsyncGenerator[PlainPeer]:
     """The peer as a process of its own, over `folder`."""
     folder.mkdir()
     (folder / "model.onnx").write_bytes(served.file)
-    command = [sys.executable, SERVER, folder / "model.onnx", served.output, folder / "tls"]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    arguments = (SERVER, folder / "model.onnx", served.output, folder / "tls")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         port = int(await process.stdout.readline())
@@ -105,7 +107,7 @@ def packed(question: Arrays) -> bytes:
     )
 
 
-def answer_of(data: bytes) -> Array:
+def answer_of(data: bytes | memoryview) -> Array:
     """The one array of an answer."""
     (tensor,) = unpack(data)
     return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)

@@ -74,7 +74,7 @@ class Batcher:
         name, dtype = self._model.answers[0].name, self._model.answers[0].dtype
         for row, (_, deliver) in enumerate(batch):
             part = output[row : row + 1]
-            data = memoryview(part.reshape(-1).view(np.uint8))
+            data = part.reshape(-1).view(np.uint8).data
             deliver(bytes(pack([Tensor(name, dtype, part.shape, data)])))
 
 
@@ -96,7 +96,7 @@ class Plain:
         answers: asyncio.Queue[Answer] = asyncio.Queue()
         writing = asyncio.create_task(self._write(answers, context))
         try:
-            while isinstance(ask := await context.read(), Ask):
+            while (ask := await context.read()) is not grpc.aio.EOF:
                 self._take(ask, answers)
         finally:
             writing.cancel()
@@ -113,7 +113,7 @@ class Plain:
 
 async def serve(file: Path, output: str, folder: Path) -> None:
     plain = Plain(load_model(bytearray(file.read_bytes()), {output: Raw("raw")}))
-    handlers = {
+    handlers: dict[str, Any] = {
         "Predict": grpc.unary_unary_rpc_method_handler(
             plain.predict, PredictRequest.FromString, PredictResponse.SerializeToString
         ),
