@@ -18,6 +18,10 @@ from placet.client.records import refused_of
 from placet.proto.limits import MAX_COALESCED
 from placet.proto.v1 import inference_pb2
 
+# Answers that are taken in before whoever waited asks again. Were it all that are under way, user and worker would each wait
+# for the other's whole load; with half of it both are at work.
+_AT_ONCE = 16
+
 
 class QuestionStream:
     """One stream to the worker of one lease. After it failed it takes nothing more, and another has to be opened."""
@@ -96,8 +100,10 @@ class QuestionStream:
             answers = await self._call.read()
             if answers is grpc.aio.EOF:
                 raise HostUnreachable("The host ended the stream. Ask again.")
-            for answer in answers.answers:
+            for number, answer in enumerate(answers.answers, 1):
                 self._answered(answer)
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     def _answered(self, answer: inference_pb2.Answer) -> None:
         waiting = self._waiting.pop(answer.id, None)
