@@ -71,7 +71,11 @@ async def figures(options: argparse.Namespace) -> AsyncIterator[Figure]:
 
 async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
     served = perceptron()
-    async with plain_peer(served, folder / "plain") as plain, sealed_peer(served, folder) as sealed:
+    async with (
+        plain_peer(served, folder / "plain") as plain,
+        sealed_peer(served, folder / "signed") as sealed,
+        sealed_peer(served, folder / "token", token=True) as by_token,
+    ):
         await _check(sealed, plain)
         tasks = {
             "unary": Task(ALONE, lambda: _alone(sealed)),
@@ -79,6 +83,7 @@ async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Fig
             "stream": _total(STREAMED, sealed.stream),
             "plain_stream": _total(STREAMED, lambda count: plain.stream(count, IN_FLIGHT)),
             "sessions": _total(OPENED, lambda count: sealed.sessions(count, IN_FLIGHT)),
+            "sessions_by_token": _total(OPENED, lambda count: by_token.sessions(count, IN_FLIGHT)),
             "plain_calls": _total(CALLED, lambda count: plain.calls(count, IN_FLIGHT)),
         }
         passes = await _turns(tasks, _processes(sealed, plain), options.passes)
@@ -96,8 +101,10 @@ def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
     stream, plain = passes["stream"], passes["plain_stream"]
     yield _rates("stream32_over_plain", stream, plain, floor=1.0)
     yield _rates("stream32_hpke_over_plain", passes["sessions"], plain, floor=0.55)
+    yield _rates("stream32_hpke_token_over_plain", passes["sessions_by_token"], plain)
     yield _rates("stream32_over_plain_calls", stream, passes["plain_calls"])
-    yield _rates("stream32_hpke_over_plain_calls", passes["sessions"], passes["plain_calls"])
+    for name in ("sessions", "sessions_by_token"):
+        yield _rates(f"{name}_over_plain_calls", passes[name], passes["plain_calls"])
     used = statistics.median(p.cpu["worker"] for p in stream) * 1e6
     yield _figure("worker_cpu_us", used - run * 1e6, "us a request", None, None, most=100)
     for name, of in passes.items():

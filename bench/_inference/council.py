@@ -9,6 +9,7 @@ from _inference.models import Served
 from hospitals import YEAR, Members, wanted
 
 from placet.client import Client, Keys, Terms
+from placet.client.inference import Token
 from placet.client.objects import seal_file
 from placet.governance.documents import (
     Constitution,
@@ -22,7 +23,7 @@ from placet.governance.documents import (
     Seat,
     When,
 )
-from placet.governance.documents.serving import Card, Rations, Raw, Roster, Serve
+from placet.governance.documents.serving import Bearers, Card, Rations, Raw, Roster, Serve, Users
 
 MOST = 10**9  # rows, and rows a minute
 TRANCHE = 10**6
@@ -31,11 +32,12 @@ BATCH_ROWS = 32
 
 
 class Owner(Members):
-    """One organisation in all parts but the user's."""
+    """One organisation in all parts but that of the user, who signs, or holds a token."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, token: bool) -> None:
         super().__init__(folder, ("seat",), uses=10)
-        self.user = Keys.generate("user")
+        self._keys = Keys.generate("user")
+        self.user = Token.generate() if token else self._keys
 
     def constitution(self) -> Constitution:
         """One approval."""
@@ -60,7 +62,7 @@ class Owner(Members):
             seats=(Seat("seat", "owner", "board", (seat.public.signing,), now - 60, now + YEAR),),
             parties=(
                 Party("analyst", "owner", (self.analyst.public.signing,)),
-                Party("user", "user", (self.user.public.signing,)),
+                Party("user", "user", (self._keys.public.signing,)),
             ),
             labels=("public",),
             rules=(
@@ -92,6 +94,11 @@ class Owner(Members):
                 return proposal
         raise SystemExit("The service has ended before it began.")
 
+    def _users(self) -> Users:
+        if isinstance(self.user, Token):
+            return Bearers("tokens", {"user": self.user.digest})
+        return Roster("roster", (self.user.id,))
+
     def _terms(self, client: Client, served: Served, now: int) -> Serve:
         keys = self.analyst
         plain, sealed = self.folder / "model.onnx", self.folder / "model.sealed"
@@ -116,7 +123,7 @@ class Owner(Members):
         return Serve(
             model=Input(made.descriptor, keys.id),
             card=Card("To be timed", ("public",), "", None, now + 30 * 86400),
-            users=Roster("roster", (self.user.id,)),
+            users=self._users(),
             rations=Rations(user=MOST, total=MOST, minute=MOST, tranche=TRANCHE),
             answers={served.output: Raw("raw")},
             not_finite="refuse",

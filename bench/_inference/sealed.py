@@ -15,8 +15,10 @@ from _inference.plain import answer_of, packed
 from _inference.process import find_process
 from hospitals import running_host
 
-from placet.client._questions import Principal, Session
+from placet.client import Keys
+from placet.client._questions import Bearer, Principal, Session, User
 from placet.client.aio import AsyncClient, AsyncModel
+from placet.client.inference import Token
 from placet.client.inference.stream import QuestionStream
 
 
@@ -30,7 +32,7 @@ class SealedPeer:
         self.host = find_process("placet.host\0", str(owner.folder))
         self._client = client
         self._model = model
-        self._user = Principal(owner.user.id, owner.user.signing)
+        self._user = _known_as(owner.user)
         self._questions = served.questions
 
     async def alone(self, number: int) -> Array:
@@ -61,6 +63,8 @@ class SealedPeer:
 
         async def some() -> None:
             for number in numbers:
+                if number % 2:  # what others have sealed leaves while this is sealed
+                    await asyncio.sleep(0)
                 session = Session(worker.offer, log, self._user)
                 asked = session.question(packed(self._questions[number % len(self._questions)]))
                 answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
@@ -73,9 +77,11 @@ class SealedPeer:
 
 
 @contextlib.asynccontextmanager
-async def sealed_peer(served: Served, folder: Path) -> AsyncGenerator[SealedPeer]:
+async def sealed_peer(
+    served: Served, folder: Path, *, token: bool = False
+) -> AsyncGenerator[SealedPeer]:
     """Host, authority and worker as processes of their own, over `folder`."""
-    owner = Owner(folder)
+    owner = Owner(folder, token=token)
     with running_host(folder) as (address, pin):
         client = await asyncio.to_thread(owner.connect, address, pin)
         with client:
@@ -85,3 +91,9 @@ async def sealed_peer(served: Served, folder: Path) -> AsyncGenerator[SealedPeer
             AsyncModel(asking, service, user=owner.user) as model,
         ):
             yield SealedPeer(asking, model, owner, served)
+
+
+def _known_as(user: Keys | Token) -> User:
+    return (
+        Bearer("user", user.secret) if isinstance(user, Token) else Principal(user.id, user.signing)
+    )
