@@ -22,7 +22,7 @@ KEY ?=
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
 # Two have targets of their own, because they install more: peers, and a model.
-BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/inference.py,$(wildcard bench/*.py))
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -72,7 +72,7 @@ bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (A
 	build/peers/bin/python bench/peers/plot.py build/aggregation.jsonl build/aggregation.png
 
 bench-inference: setup build/sentences/.locked ## sealed questions beside a plain server's (ARGS='--passes 3')
-	$(BIN)/python bench/inference.py --out build/inference.jsonl $(ARGS)
+	$(BIN)/python bench/sealed_inference.py --out build/inference.jsonl $(ARGS)
 
 fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast sealed questions are answered, beside a plain server that does the same in the clear: `make bench-inference`.
 
-    python bench/inference.py [--passes 9] [--skip-embedding] [--skip-memory] [--out FILE]
+    python bench/sealed_inference.py [--passes 9] [--skip-embedding] [--skip-memory] [--out FILE]
 
 Ours goes through a real host to a real worker in simulation, asked by `placet.client`; the plain peer (`_inference/plain_server.py`)
 is reached directly. Both take turns, so that a busy machine slows both; medians are shown, and a ratio is the median over
