@@ -355,7 +355,7 @@ def test_a_tag_that_the_runtime_would_cut_off_hides_nothing() -> None:
 
 def test_the_runtime_has_no_operators_in_domains_that_are_not_known() -> None:
     """Or else a function of a model could have the name of one of them."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as runtime  # noqa: PLC0415
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
     domains = {operator.domain for operator in runtime.get_all_operator_schema()}
     assert {"", "com.microsoft"} <= domains
