@@ -96,7 +96,8 @@ class Plain:
         answers: asyncio.Queue[Answer] = asyncio.Queue()
         writing = asyncio.create_task(self._write(answers, context))
         try:
-            while (ask := await context.read()) is not grpc.aio.EOF:
+            read: Any = context.read  # what it gives at the end is of no type that the stubs know
+            while (ask := await read()) is not grpc.aio.EOF:
                 self._take(ask, answers)
         finally:
             writing.cancel()

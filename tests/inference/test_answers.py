@@ -209,7 +209,7 @@ def test_asking_without_threads(services: Any, service: str) -> None:
                 tasks = [asyncio.create_task(model.predict(rows)) for rows in asked]
                 await asyncio.sleep(0)
                 tasks[2].cancel()
-                found = await asyncio.gather(*tasks, return_exceptions=True)
+                found: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
             assert isinstance(found.pop(2), asyncio.CancelledError)
             del asked[2]
             for rows, answer in zip(asked, found, strict=True):
