@@ -86,11 +86,11 @@ async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Fig
             "sessions_by_token": _total(OPENED, lambda count: by_token.sessions(count, IN_FLIGHT)),
             "plain_calls": _total(CALLED, lambda count: plain.calls(count, IN_FLIGHT)),
         }
+        if not options.skip_memory:
+            yield await _memory_growth(sealed)
         passes = await _turns(tasks, _processes(sealed, plain), options.passes)
         for figure in _small_figures(passes, row_seconds(served, BATCH_ROWS)):
             yield figure
-        if not options.skip_memory:
-            yield await _memory_growth(sealed)
 
 
 def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
@@ -127,11 +127,11 @@ async def _large(folder: Path, options: argparse.Namespace) -> AsyncIterator[Fig
 
 
 async def _memory_growth(sealed: SealedPeer) -> Figure:
-    """From a worker that is at the beginning of its life or has been asked much; both have to hold."""
+    """Of a worker that has been asked next to nothing before."""
     await sealed.stream(FIRST)
     first = sealed.worker.memory
-    for _ in range(LAST // (10 * FIRST)):
-        await sealed.stream(10 * FIRST)
+    for _ in range(11):
+        await sealed.stream((LAST - FIRST) // 11)
     last = sealed.worker.memory
     return _figure("memory_growth", last / 1e6, "MB", first / 1e6, last / first, most=1.05)
 

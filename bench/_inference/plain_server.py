@@ -89,9 +89,7 @@ class Plain:
         self._batcher.ask(request.data, answered.set_result)
         return PredictResponse(data=await answered)
 
-    async def predict_stream(
-        self, _: Any, context: "grpc.aio.ServicerContext[Ask, Answer]"
-    ) -> None:
+    async def predict_stream(self, _: Any, context: Any) -> None:
         # Who ends the stream waits for no answer any more.
         answers: asyncio.Queue[Answer] = asyncio.Queue()
         writing = asyncio.create_task(self._write(answers, context))
@@ -105,9 +103,7 @@ class Plain:
     def _take(self, ask: Ask, answers: asyncio.Queue[Answer]) -> None:
         self._batcher.ask(ask.data, lambda data: answers.put_nowait(Answer(id=ask.id, data=data)))
 
-    async def _write(
-        self, answers: asyncio.Queue[Answer], context: "grpc.aio.ServicerContext[Ask, Answer]"
-    ) -> None:
+    async def _write(self, answers: asyncio.Queue[Answer], context: Any) -> None:
         while True:
             await context.write(await answers.get())
 
