@@ -365,7 +365,11 @@ class Services:
 @pytest.fixture(scope="module")
 def new_services(new_world: Callable[..., Any]) -> Callable[..., Services]:
     """Makes hosts with their councils; each is ended when the module is."""
-    return lambda **settings: Services(new_world(max_workers=4), **settings)
+
+    def make(lease_seconds: int = 3) -> Services:
+        return Services(new_world(max_workers=4), lease_seconds)
+
+    return make
 
 
 @pytest.fixture(scope="module")

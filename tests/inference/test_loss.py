@@ -15,7 +15,7 @@ from placet.governance.documents import Rations
 from placet.proto.refusals import reason_name
 
 USERS = ("uma", "vic")
-ROWS = 12_000
+ROWS = 4_000
 
 
 @pytest.fixture(scope="module")
