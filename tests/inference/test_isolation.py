@@ -7,6 +7,7 @@ Questions of several users that are sent in one message reach the worker in one 
 import json
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from placet.client.errors import Refused
 from placet.governance.documents import Raw
 
 USERS = ("uma", "vic", "wim")
+
+
+@pytest.fixture(scope="module")
+def services(new_services: Callable[..., Any]) -> Any:
+    """Leases of a minute: a session by hand lasts as long as a test, however slow the machine."""
+    return new_services(lease_seconds=60)
 
 
 @pytest.fixture(scope="module")

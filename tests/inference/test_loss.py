@@ -19,6 +19,12 @@ ROWS = 4_000
 
 
 @pytest.fixture(scope="module")
+def services(new_services: Callable[..., Any]) -> Any:
+    """Leases of a minute: a session by hand lasts as long as a test, however slow the machine."""
+    return new_services(lease_seconds=60)
+
+
+@pytest.fixture(scope="module")
 def service(services: Any) -> str:
     """Small questions, so that many are under way, and two workers."""
     rations = Rations(user=1_000_000, total=3_000_000, minute=1_000_000, tranche=500)

@@ -66,6 +66,12 @@ WRONG: dict[str, Wrong] = {
 
 
 @pytest.fixture(scope="module")
+def services(new_services: Callable[..., Any]) -> Any:
+    """Leases of a minute: a session by hand lasts as long as a test, however slow the machine."""
+    return new_services(lease_seconds=60)
+
+
+@pytest.fixture(scope="module")
 def service(services: Any) -> str:
     shown = dict.fromkeys(("z", "p", "label"), Raw("raw"))
     return str(services.serve(services.mixed(), answers=shown))
