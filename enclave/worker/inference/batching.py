@@ -36,6 +36,7 @@ Admit = Callable[[Question], None | Later | Exception]
 # Called once a batch. The tensors lie in memory that is wiped when it returns.
 Deliver = Callable[[Sequence[Delivered]], None]
 
+LONGEST_RUN = 60.0  # seconds of a batch, or one question could keep a worker from all others
 _SMOOTHING: Final = 0.1  # of the measured seconds a row
 _MIN_RETRY_MS, _MAX_RETRY_MS = 10, 30_000
 
@@ -52,6 +53,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._waiting = Waiting()
         self._under_way: Batch | None = None
+        self._too_long: asyncio.TimerHandle | None = None
         self._turn_comes = False
         self._row_seconds = 0.0
         # Users whose last question failed: theirs are run apart, or they would cost everybody the batch again and again.
@@ -136,6 +138,7 @@ class Batcher:
                 refused.append((question, refusal))
         if batch:
             self._under_way = Batch(self._model, batch)
+            self._too_long = self._loop.call_later(LONGEST_RUN, self._under_way.stop)
             self._batches.put(self._under_way)
         return refused
 
@@ -161,6 +164,8 @@ class Batcher:
 
     def _done(self, batch: Batch) -> None:
         self._under_way = None
+        if self._too_long is not None:
+            self._too_long.cancel()
         seconds = batch.seconds / batch.rows
         self._row_seconds += _SMOOTHING * (seconds - self._row_seconds)
         try:

@@ -62,6 +62,10 @@ class Model:
             answers.append(shown)
         return answers
 
+    def stop(self) -> None:
+        """See `Runtime.stop`."""
+        self._runtime.stop()
+
     def _compute(self, feeds: Mapping[str, Array]) -> list[Array]:
         return self._runtime.run(self._names, feeds)
 

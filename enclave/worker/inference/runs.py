@@ -31,6 +31,7 @@ class Batch:
         self._model = model
         self._feeds: dict[str, Array] = {}
         self._outputs: list[Array] = []
+        self._stopped = False
 
     def run(self) -> None:
         """Fill `answers`, one a question. It can run in any thread, and raises nothing.
@@ -43,11 +44,18 @@ class Batch:
             self.answers, first = [], 0
             for question in self.questions:
                 last = first + question.rows
-                self.answers += self._answers(first, last, [question])
+                self.answers += (
+                    [_failed()] if self._stopped else self._answers(first, last, [question])
+                )
                 first = last
         self.seconds = time.perf_counter() - start
         for feed in self._feeds.values():
             feed.fill(0)
+
+    def stop(self) -> None:
+        """It has taken too long: what is not answered yet fails. From any thread."""
+        self._stopped = True
+        self._model.stop()
 
     def wipe(self) -> None:
         """Overwrite the answers."""

@@ -61,19 +61,23 @@ class Runtime:
                 raise too_large(len(data)) from None
             raise invalid("file", "a model that the runtime loads", type(error).__name__) from None
         self._session._model_bytes = None  # it would keep the file
-        self._options = _ort.RunOptions()
-        self._options.log_severity_level = _FATAL
+        self._options = _run_options()
         self.inputs = tuple(map(_port, self._session.get_inputs()))
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 
     def run(self, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """The outputs of these names. Raises whatever the runtime raises, which may quote the feeds, and MemoryError."""
+        self._options = _run_options()
         try:
             return list(self._session.run(names, feeds, self._options))
         except Exception as error:
             if _lacks_memory(error):
                 raise MemoryError from None
             raise
+
+    def stop(self) -> None:
+        """Let the run under way raise as soon as its next operator begins; from any thread."""
+        self._options.terminate = True
 
 
 def too_large(length: int) -> ModelTooLarge:
@@ -93,6 +97,12 @@ def _lacks_memory(error: Exception) -> bool:
 
 def _port(arg: Any) -> Port:
     return Port(arg.name, arg.type, tuple(arg.shape))
+
+
+def _run_options() -> Any:
+    options = _ort.RunOptions()
+    options.log_severity_level = _FATAL
+    return options
 
 
 def _session_options() -> Any:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from placet.enclave.errors import EnclaveError
+from placet.enclave.worker.inference import batching
 from placet.enclave.worker.inference.batching import LATER, Admit, Batcher, Delivered
 from placet.enclave.worker.inference.errors import QuestionInvalid, QuestionTooLarge, QueueFull
 from placet.enclave.worker.inference.questions import Question
@@ -122,6 +123,37 @@ def test_a_question_that_fails_fails_alone(kit: Any, words: Any) -> None:
         for question in again:
             await desk.answer(question)
         assert desk.batches[3:] == [["user0", "eve"]]
+
+    play(story)
+
+
+def test_a_question_without_end_is_ended(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is there for others again, who do not share a batch with its author any more."""
+    monkeypatch.setattr(batching, "LONGEST_RUN", 0.5)
+    bools, whole = onnx.TensorProto.BOOL, onnx.TensorProto.INT64
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    body = onnx.helper.make_graph(
+        [node("Identity", ["c"], ["d"]), node("Neg", ["v"], ["w"])],
+        "body",
+        [value("i", whole, []), value("c", bools, []), value("v", whole, None)],
+        [value("d", bools, []), value("w", whole, None)],
+    )
+    loop = [
+        node("ReduceMax", ["n"], ["times"], keepdims=0),
+        node("Loop", ["times", "", "n"], ["y"], body=body),
+    ]
+    rows = {"n": (whole, ["rows"])}
+    model = kit.load(kit.build(loop, rows, {"y": (whole, ["rows"])}))
+
+    async def story() -> None:
+        desk = Desk(kit, model)
+        endless = desk.ask("eve", n=np.array([2**62], np.int64))
+        assert await desk.answer(endless) == "MODEL_FAILED"
+        short = [desk.ask(user, n=np.array([2], np.int64)) for user in ("ada", "bob")]
+        again = desk.ask("eve", n=np.array([2**62], np.int64))
+        for question in short:
+            np.testing.assert_array_equal((await desk.answer(question))["y"], [2])
+        assert await desk.answer(again) == "MODEL_FAILED"
 
     play(story)
 
