@@ -165,7 +165,7 @@ def test_anybody_may_send_a_ticket_and_only_an_admitted_one_is_kept(
             await refused(client.serve(forged, 1), "SIGNATURE_INVALID")
             await refused(client.serve(forged, 2), "SIGNATURE_INVALID")
             await client.serve(forged, 0)
-            await client.until_service(service, state=DRAINED)
+            await client.until_service(service, state=DRAINED, ready=0)
             vote = governance_pb2.DocumentRequest(envelope=world.ballot(ticket))
             await client.governance.Vote(vote, metadata=world.metadata)
             await client.serve(ticket, 1)
