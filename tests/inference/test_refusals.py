@@ -292,8 +292,9 @@ def test_after_the_window(services: Any) -> None:
     [*_, status] = client.watch_service(service)
     assert (status.state, status.ready, status.refusal.reason) == ("failed", 0, "TICKET_EXPIRED")
     assert time.time() > window["not_after"]
+    # The worker ended with its lease, whoever noticed first, and the next one got none.
     refusal = asker.refused_in_clear(asker.question({"x": asked}).data)
-    assert refusal.reason == "TICKET_EXPIRED"
+    assert refusal.reason in ("WORKER_UNAVAILABLE", "TICKET_EXPIRED")
     refusal = services.world.refusal_of(lambda: services.asker(service))
     assert refusal.reason == "TICKET_EXPIRED"
 
