@@ -236,6 +236,7 @@ from placet.governance.leasing import (
     judge_lease,
     judge_release,
     judge_renewal,
+    latest_deadline,
     next_attempt,
 )
 from placet.governance.ledger import (
@@ -467,6 +468,7 @@ __all__ = [
     "judge_release",
     "judge_renewal",
     "judge_stop",
+    "latest_deadline",
     "lease_info",
     "may_stop",
     "missing_document",

@@ -141,7 +141,7 @@ def judge_lease(
 
 def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times: Times) -> None:
     """The authority writes the lease itself; whoever audits it finds that it says what it has to."""
-    latest = times.at_most + ledger.in_force().constitution.limits.lease_seconds
+    latest = latest_deadline(ledger, proposal, times)
     check_log(lease.header.log, ledger.state.log)
     ledger.check_seen(lease.header)
     attempt = next_attempt(ledger, proposal.digest, lease.job)
@@ -168,6 +168,13 @@ def _appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: 
         appraise(worker, ledger.grant(grant).document.evidence.worker)
 
 
+def latest_deadline(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> int:
+    """Until when a lease given or renewed now holds, Unix seconds: a service's not beyond its window, since it answers all the while."""
+    latest = times.at_most + ledger.in_force().constitution.limits.lease_seconds
+    served = isinstance(proposal.document.body, Serve)
+    return min(latest, proposal.document.not_after) if served else latest
+
+
 def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:
     """The number that the next attempt of a job gets, counted from 1."""
     known = ledger.state.proposals.get(proposal)
@@ -179,7 +186,7 @@ def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times)
     lease = check_lease(ledger, digest, times)
     check_goes_on(ledger, lease, times)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
-    deadline = times.at_most + ledger.in_force().constitution.limits.lease_seconds
+    deadline = latest_deadline(ledger, ledger.proposal(lease.proposal), times)
     return new_entry("renewal", times, lease=digest, deadline=deadline)
 
 

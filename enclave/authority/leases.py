@@ -150,7 +150,7 @@ class Leases:
             job=request.job,
             attempt=leasing.next_attempt(core.ledger, proposal.digest, request.job),
             worker=request.worker,
-            deadline=times.at_most + core.ledger.in_force().constitution.limits.lease_seconds,
+            deadline=leasing.latest_deadline(core.ledger, proposal, times),
         )
         payload = encode(lease)
         entry = leasing.judge_lease(

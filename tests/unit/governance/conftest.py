@@ -63,6 +63,7 @@ from placet.governance import (
     judge_lease,
     judge_release,
     judge_renewal,
+    latest_deadline,
     missing_document,
     next_attempt,
     receipt_for,
@@ -374,7 +375,7 @@ class World:
             job=job,
             attempt=next_attempt(self.ledger, proposal.digest, job),
             worker=worker,
-            deadline=self.times.at_most + 300,
+            deadline=latest_deadline(self.ledger, proposal, self.times),
         )
         lease = replace(lease, **changes)
         envelope = sign(lease, self._enclaves[self.ledger.state.boot])

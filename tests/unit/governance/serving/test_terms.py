@@ -124,17 +124,20 @@ def test_it_ends_with_its_window(service: Any) -> None:
     service.refused("LEASE_EXPIRED", lambda: service.world.renew(lease))
 
 
-def test_renewals_end_with_the_window(world: Any, make_service: Any) -> None:
+def test_leases_end_with_the_window(world: Any, make_service: Any) -> None:
+    """However long they are else: a worker answers for as long as its lease holds."""
     service = make_service(world)
     service.grant()
     proposal = service.propose(service.make_terms(), not_after=service.now + 100)
-    lease = service.lease(world.ticket(proposal), digest_of(encode(proposal)))
+    ticket, bound_to = world.ticket(proposal), digest_of(encode(proposal))
+    lease = service.lease(ticket, bound_to)
     service.later(100)
-    world.renew(lease)
+    assert world.renew(lease)["deadline"] == proposal.not_after
     service.draw(lease)
     service.later(1)
-    service.refused("TICKET_EXPIRED", lambda: world.renew(lease))
-    service.refused("TICKET_EXPIRED", lambda: service.draw(lease))
+    service.refused("LEASE_EXPIRED", lambda: world.renew(lease))
+    service.refused("LEASE_EXPIRED", lambda: service.draw(lease))
+    service.refused("TICKET_EXPIRED", lambda: service.lease(ticket, bound_to))
     service.audited()
 
 
