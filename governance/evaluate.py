@@ -25,7 +25,15 @@ from placet.governance.account import (
     Times,
 )
 from placet.governance.codec import malformed
-from placet.governance.documents import Ballot, Constitution, Job, Proposal, Rule, Seat
+from placet.governance.documents import (
+    Ballot,
+    Constitution,
+    Federate,
+    Proposal,
+    Rule,
+    Seat,
+    Serve,
+)
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     GovernanceError,
@@ -37,6 +45,7 @@ from placet.governance.errors import (
     TicketNotYetValid,
     Vetoed,
 )
+from placet.governance.terms import terms_digest
 
 MAX_BALLOTS = 1000
 
@@ -148,9 +157,14 @@ def check_log(named: str, log: str) -> None:
 
 
 def bound_digest(proposal: Signed[Proposal]) -> str:
-    """What a worker has to be launched for: a job's program; a federation's own terms, since the program is built in."""
+    """What a worker has to be launched for: a job's program; else the terms, since the program is built in.
+
+    Raises `DocumentMalformed` for an amendment.
+    """
     body = proposal.document.body
-    return body.program if isinstance(body, Job) else proposal.digest
+    return (
+        terms_digest(body) if isinstance(body, Federate | Serve) else proposal.document.job.program
+    )
 
 
 def _check_constitution(named: str, in_force: InForce) -> None:

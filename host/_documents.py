@@ -6,10 +6,20 @@ the host's own affair, so only there a signature is checked.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from placet.governance.documents import Charter, Delete, Federate, Layout, Proposal, Serve, Update
-from placet.governance.envelope import inspect, parse_envelope, verify_signed
+from placet.governance.codec import encode
+from placet.governance.documents import (
+    Action,
+    Charter,
+    Delete,
+    Federate,
+    Job,
+    Layout,
+    Proposal,
+    Update,
+)
+from placet.governance.envelope import digest_of, inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
 from placet.host.errors import NotPermitted
 from placet.proto.v1 import common_pb2
@@ -17,7 +27,7 @@ from placet.sealing import sealed_length, segment_count
 
 
 @dataclass(frozen=True, slots=True)
-class FederationTerms:
+class FederationFacts:
     """Of a federation: how many rounds, who may send updates, and the length of an update's sealed stream."""
 
     rounds: int
@@ -29,15 +39,17 @@ class FederationTerms:
 class TicketFacts:
     """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds.
 
-    A federation's workers, and a service's, are launched for the proposal itself, so that is its program.
+    `terms` are those of a federation or a service in canonical JSON, b"" of a job. Its workers are launched for them, so
+    their digest is its program; two proposals of the same terms have one program, as two jobs may.
     """
 
     proposal: str
     program: str
     uses: int
     not_after: int
-    terms: FederationTerms | None = None  # of a federation
-    action: str = "job"
+    action: Action = "job"
+    terms: bytes = field(default=b"", repr=False)
+    federation: FederationFacts | None = None
 
     @property
     def serves(self) -> bool:
@@ -46,7 +58,7 @@ class TicketFacts:
 
     @property
     def bundle(self) -> str:
-        """Id of the blob that holds the program's bundle."""
+        """Id of the blob that holds the program's bundle, or the terms."""
         return self.program.removeprefix("sha256:")[:32]
 
 
@@ -66,23 +78,24 @@ def read_stored(ticket: bytes) -> TicketFacts | None:
 @functools.lru_cache(maxsize=64)  # a ticket of many uses is submitted as often
 def _read_proposal(envelope: bytes) -> TicketFacts:
     proposal = inspect(envelope, Proposal)
-    digest = parse_envelope(envelope).digest
-    work, terms = proposal.work, None
+    work, federation = proposal.work, None
     if isinstance(work, Federate):
-        terms = FederationTerms(work.rounds, work.roster, _sealed_bytes(work.layout))
-    program = digest if isinstance(work, Federate | Serve) else work.program
-    action = proposal.action
-    return TicketFacts(digest, program, proposal.uses, proposal.not_after, terms, action)
+        federation = FederationFacts(work.rounds, work.roster, _sealed_bytes(work.layout))
+    terms = b"" if isinstance(work, Job) else encode(work)
+    return TicketFacts(
+        proposal=parse_envelope(envelope).digest,
+        program=work.program if isinstance(work, Job) else digest_of(terms),
+        uses=proposal.uses,
+        not_after=proposal.not_after,
+        action=proposal.action,
+        terms=terms,
+        federation=federation,
+    )
 
 
 def _sealed_bytes(layout: Layout) -> int:
     segments = segment_count(layout.update_bytes, layout.segment_bytes)
     return sealed_length(layout.update_bytes, segments)
-
-
-def payload_of(ticket: common_pb2.Ticket) -> bytes:
-    """The payload of a ticket's proposal: what workers that are launched for a proposal are launched with."""
-    return parse_envelope(ticket.proposal).payload
 
 
 @dataclass(frozen=True, slots=True)

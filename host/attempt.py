@@ -16,6 +16,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from placet.governance.documents import Action
 from placet.host import job_table
 from placet.host.authority import AuthorityLine
 from placet.host.board import Board
@@ -56,13 +57,8 @@ class Queued:
     proposal: str
     program: str
     ticket: pb.Ticket | None
-    serves: bool = False
+    action: Action = "job"
     tries: int = 0
-
-    @property
-    def is_round(self) -> bool:
-        """Whether it is a round of a federation, whose workers are launched for the proposal."""
-        return self.program == self.proposal and not self.serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,10 @@ class Attempts:
             reason = pb.Reason.Name(worker.refusal.reason) if worker.refusal else ""
             text = "attempt-ended job=%s code=%s why=%s reason=%s"
             _log.info(text, queued.job, code, end.why, reason)
-            if queued.is_round and not (end.refusal and end.refusal.reason in job_table.STOPPING):
+            stopped = end.refusal is not None and end.refusal.reason in job_table.STOPPING
+            if queued.action == "federate" and not stopped:
                 end = End(None, end.why)
-            elif queued.serves and end.refusal is None:
+            elif queued.action == "serve" and end.refusal is None:
                 end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
         record = self._board.get(queued.job) or await self._written(queued.job)
         if record is None or record.ended:  # it was released, or stopped on the way

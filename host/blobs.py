@@ -84,7 +84,7 @@ class BlobStore:
             await self.put(header, chunks())
         except BlobConflict:
             raise BlobConflict(
-                "Another blob lies where the host has to keep a proposal.",
+                "Another blob lies where the host has to keep the terms of a proposal.",
                 actual=blob,
                 remedy="Have its owner or the operator delete that blob, then try again.",
             ) from None

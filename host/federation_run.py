@@ -24,7 +24,7 @@ from google.protobuf.message import Message
 
 from placet.governance.rounds import round_job
 from placet.host import federation_table, job_table
-from placet.host._documents import TicketFacts, payload_of
+from placet.host._documents import TicketFacts
 from placet.host.attempt import LINE_REASONS, RETRY_SECONDS
 from placet.host.authority import AuthorityLine
 from placet.host.blobs import BlobStore
@@ -85,7 +85,7 @@ class FederationRun:
         One that failed goes on unless the authority, asked again, has no round of it.
         """
         try:
-            await self._needs.blobs.keep(self._facts.bundle, payload_of(self._ticket))
+            await self._needs.blobs.keep(self._facts.bundle, self._facts.terms)
         except HostError as error:
             self._refuse_begin(error)
             return False

@@ -34,11 +34,11 @@ _ROUND = [column for column in rounds.c if column.name != "federation"]
 
 def insert_federation(connection: sa.Connection, facts: TicketFacts, ticket: bytes) -> None:
     """Start a federation; nothing changes if it was started before."""
-    terms = facts.terms
-    assert terms is not None
+    federation = facts.federation
+    assert federation is not None
     row = {"id": facts.proposal, "ticket": ticket, "state": RUNNING, "refusal": b""}
-    row |= {"rounds": terms.rounds, "sealed_bytes": terms.sealed_bytes}
-    row |= {"roster": json.dumps(terms.roster)}
+    row |= {"rounds": federation.rounds, "sealed_bytes": federation.sealed_bytes}
+    row |= {"roster": json.dumps(federation.roster)}
     connection.execute(insert_or_ignore(connection.dialect.name, federations), row)
 
 

@@ -106,7 +106,7 @@ def _general(order: LaunchOrder) -> str:
     with order.bundle.open("rb") as file:
         return (
             "federation" if file.read(1) == b"{" else "worker"
-        )  # a proposal is JSON, a program is not
+        )  # terms are JSON, a program is not
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -159,6 +159,12 @@ def active_jobs(connection: sa.Connection) -> list[JobRecord]:
     return [JobRecord(**row) for row in connection.execute(query).mappings()]
 
 
+def active_rounds(connection: sa.Connection) -> set[str]:
+    """The ids of those jobs that have not ended and are rounds of federations."""
+    query = sa.select(jobs.c.id).join(federations, federations.c.id == jobs.c.proposal)
+    return set(connection.execute(query.where(jobs.c.state.in_(ACTIVE))).scalars())
+
+
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
     """The serialised ticket of a job. Those of a federation or a service share one, so their rows have none."""
     row = connection.execute(

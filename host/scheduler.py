@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from placet.governance.documents import Action
 from placet.host import job_table
 from placet.host._documents import TicketFacts, read_stored
 from placet.host.attempt import Attempts, End, Queued
@@ -84,7 +85,7 @@ class Scheduler:
         if worker is None:
             return None
         self._demand.note(facts, 0, kept)
-        queued = Queued(new.id, new.proposal, new.program, kept)
+        queued = Queued(new.id, new.proposal, new.program, kept, facts.action)
         self.starting[new.id] = new
         try:
             end = await self._attempts.lease(queued, worker)
@@ -126,7 +127,7 @@ class Scheduler:
                 self._queue.pop(new.id, None)
 
         written = self._store.begin(insert, then=then)
-        self._enqueue(Queued(new.id, new.proposal, new.program, kept, facts.serves))
+        self._enqueue(Queued(new.id, new.proposal, new.program, kept, facts.action))
         self.kick()
         try:
             return (await asyncio.shield(written)).record
@@ -135,8 +136,12 @@ class Scheduler:
             raise
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:
-        """Read what the former host left; call what is returned in the event loop."""
+        """Read what the former host left; call what is returned in the event loop.
+
+        Of a service there is nothing any more: its jobs were ended before.
+        """
         records = job_table.active_jobs(connection)
+        rounds = job_table.active_rounds(connection)
         leases = job_table.open_leases(connection)
         tickets = job_table.recent_tickets(connection, self._demand.max_tickets)
         parsed = [facts for ticket in tickets if (facts := read_stored(ticket)) is not None]
@@ -148,12 +153,12 @@ class Scheduler:
             for record in records:
                 self._board.publish(record)
                 if record.state == job_table.QUEUED:
-                    self._enqueue(_waiting(record))
+                    self._enqueue(_waiting(record, rounds))
             active = {r.id for r in records if r.state != job_table.QUEUED}
             for lease, job in leases:
-                self._tasks.spawn(self._resume(lease, job if job in active else ""))
+                self._tasks.spawn(self._resume(lease, job if job in active else "", rounds))
             for job in active - {job for _, job in leases}:
-                self._tasks.spawn(self._resume("", job))
+                self._tasks.spawn(self._resume("", job, rounds))
 
         return resume
 
@@ -221,13 +226,13 @@ class Scheduler:
             self._again(queued)
         self.kick()
 
-    async def _resume(self, lease: str, job: str) -> None:
+    async def _resume(self, lease: str, job: str, rounds: set[str]) -> None:
         if lease:
             await self._attempts.close_lease(lease, "lost")
         if job and await self._attempts.requeue(job):
             record = self._board.get(job)
             if record is not None:
-                self._enqueue(_waiting(record))
+                self._enqueue(_waiting(record, rounds))
         self.kick()
 
     def _again(self, queued: Queued) -> None:
@@ -240,8 +245,9 @@ class Scheduler:
         self._queue[queued.job] = queued
 
 
-def _waiting(record: JobRecord) -> Queued:
-    return Queued(record.id, record.proposal, record.program, None)
+def _waiting(record: JobRecord, rounds: set[str]) -> Queued:
+    action: Action = "federate" if record.id in rounds else "job"
+    return Queued(record.id, record.proposal, record.program, None, action)
 
 
 def _kept(ticket: common_pb2.Ticket) -> common_pb2.Ticket | None:

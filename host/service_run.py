@@ -90,6 +90,11 @@ class ServiceRun:
         self._lost = 0  # workers in a row that did not live long
         self._tasks = Tasks()
 
+    @property
+    def program(self) -> str:
+        """The digest of the terms, which its workers are launched for."""
+        return self._facts.program
+
     def again(self, ticket: pb.Ticket) -> None:
         """Try what may have been refused before, with what the ticket is now."""
         self._ticket, self._final = ticket, None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from placet.host import service_table
-from placet.host._documents import TicketFacts, payload_of, read_stored
+from placet.host._documents import TicketFacts, read_stored
 from placet.host.errors import QueueFull, RequestMalformed, WorkerUnavailable
 from placet.host.service_run import ServiceRun, ServingNeeds
 from placet.host.tasks import Tasks
@@ -26,7 +26,7 @@ class Serving:
 
     def serves(self, program: str) -> bool:
         """Whether workers of this program are a service's."""
-        return program in self._runs
+        return any(run.program == program for run in self._runs.values())
 
     async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
         """Let a service have so many workers, from now on and after every restart.
@@ -49,7 +49,7 @@ class Serving:
         if admitted:
             await self._needs.line.request(enclaves_pb2.KIND_ADMIT, ticket, enclaves_pb2.Admitted)
         if workers and new:
-            await self._needs.blobs.keep(facts.bundle, payload_of(ticket))
+            await self._needs.blobs.keep(facts.bundle, facts.terms)
         elif not workers:
             await self._asked_for(facts.proposal)  # raises where there is nothing to drain
         run = self._runs.get(facts.proposal)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What members do: propose, vote, veto, pause, revoke, proposals, ticket."""
+"""What members do: propose, terms, vote, veto, pause, revoke, proposals, ticket."""
 
 import time
 from pathlib import Path
@@ -32,7 +32,7 @@ from placet.client.errors import ClientError, UsageRefused
 from placet.client.keys import Keys
 from placet.client.records import ProposalRecord, Recorded
 from placet.client.sync import Client
-from placet.client.works import WorkDraft, load_work
+from placet.client.works import WorkDraft, load_terms, load_work
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
@@ -108,6 +108,19 @@ def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool
         not_after=draft.not_after,
         uses=draft.uses,
     )
+
+
+@command(app)
+def terms(
+    source: Annotated[Path, typer.Argument(help="federation.toml or serve.toml")],
+    out: OutFile = Path("terms.json"),
+    as_json: AsJSON = False,
+) -> None:
+    """Write the terms of a federation or a service before they are proposed: what its workers are launched for."""
+    payload = encode(load_terms(source, int(time.time())))
+    write_artifact(out, payload)
+    value = {"terms": digest_of(payload), "file": str(out)}
+    show(value, as_json, lines([f"Wrote {out}: terms {digest_of(payload)}."]))
 
 
 @command(app)

@@ -6,7 +6,7 @@
                to the entry's nonce, and what the constitution wants
 3. lease       signed by the key of that boot, in the log, for this service
 4. ticket      valid on paper when the lease was given; its window is still open
-5. worker      its join is in the log, before the lease; identity and evidence as above; launched for this proposal
+5. worker      its join is in the log, before the lease; identity and evidence as above; launched for the proposal's terms
 6. offer       signed by the worker's joined key, for this lease, with the outputs that the terms show
 
 A host may show an older boot or lease than there is. That does not help it: whoever answers under the offer's key holds the
@@ -38,7 +38,12 @@ from placet.governance.documents import Lease, Offer, Proposal
 from placet.governance.documents.serving import Serve
 from placet.governance.envelope import Signed, digest_of, inspect, parse_envelope, verify_signed
 from placet.governance.errors import EntryInvalid, GovernanceError
-from placet.governance.evaluate import judge_ticket, verify_ballots, verify_proposal
+from placet.governance.evaluate import (
+    bound_digest,
+    judge_ticket,
+    verify_ballots,
+    verify_proposal,
+)
 from placet.governance.keys import PublicKey
 from placet.governance.log import (
     MAX_ENTRY_BYTES,
@@ -129,9 +134,10 @@ class _Chain:
             raise
 
     def _verified(self) -> ServedWorker:
-        given, service = self._given, self._service
+        given = self._given
         with _step("proposal"):
             proposal, judged = self._proposal()  # 1
+            bound_to = bound_digest(proposal)
         with _step("authority"):
             boot = self._entry(given.boot, "boot")
             identity, authority = self._enclave(
@@ -146,9 +152,9 @@ class _Chain:
         with _step("worker"):
             joined = self._entry(given.join, "join", before=given.lease_entry)
             self._same("worker identity", lease.document.worker, joined["worker"])
-            self._same("worker bound_to in the log", service, joined["bound_to"])
+            self._same("worker bound_to in the log", bound_to, joined["bound_to"])
             worker, claims = self._enclave(
-                "worker", joined, "worker", given.worker_identity, given.worker_evidence
+                "worker", joined, "worker", given.worker_identity, given.worker_evidence, bound_to
             )  # 5
         with _step("offer"):
             key = PublicKey(worker.signing)
@@ -202,7 +208,13 @@ class _Chain:
         return lease, entry
 
     def _enclave(
-        self, role: str, entry: Json, name: str, identity: bytes, evidence: bytes
+        self,
+        role: str,
+        entry: Json,
+        name: str,
+        identity: bytes,
+        evidence: bytes,
+        bound_to: str | None = None,
     ) -> tuple[Identity, Claims]:
         """Identity and evidence that an entry names, as the authority verified them and as the policy wants them now."""
         self._same(f"{role} identity", entry[name], digest_of(identity))
@@ -216,11 +228,10 @@ class _Chain:
         verify_binding(claims, found, bytes.fromhex(entry["nonce"]), context)
         self._held(f"{role} report_data", "identity, nonce and log", "the same")
         policy = self._council.policy(role)
-        self._appraise(role, claims, policy)
+        self._appraise(role, claims, policy, bound_to)
         return found, claims
 
-    def _appraise(self, role: str, claims: Claims, policy: Policy) -> None:
-        bound_to = self._service if role == "worker" else None
+    def _appraise(self, role: str, claims: Claims, policy: Policy, bound_to: str | None) -> None:
         verify_appraisal(claims, policy, now=self._now, bound_to=bound_to)
         checks = appraise(claims, policy, now=self._now, bound_to=bound_to).checks
         self.checks += (replace(check, name=f"{role} {check.name}") for check in checks)

@@ -24,8 +24,8 @@ from placet.enclave.worker.lease import ReadTicket, read_ticket, rehearse
 from placet.enclave.worker.leaving import EXIT_ENDED, EXIT_HOST_GONE, EXIT_RELEASED, end, leave
 from placet.enclave.worker.running import ProgramTask
 from placet.enclave.worker.task import Task
-from placet.governance.codec import decode
-from placet.governance.documents import Proposal
+from placet.governance.documents import Serve
+from placet.governance.terms import decode_terms
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
@@ -122,14 +122,15 @@ def run_worker(
 
 
 def _task(data: bytes, scratch: Path) -> Task:
-    """What we were launched for: a proposal's payload, which is JSON, or the bundle of a program, which is not."""
+    """What we were launched for: terms, which are JSON, or the bundle of a program, which is not."""
     if not data.startswith(b"{"):
         return ProgramTask(data, scratch)
+    terms = decode_terms(data)
     # A worker joins sooner without what the others need.
-    if decode(Proposal, data).action == "serve":
+    if isinstance(terms, Serve):
         from placet.enclave.worker.inference.task import InferenceTask
 
-        return InferenceTask(data)
+        return InferenceTask(terms)
     from placet.enclave.worker.federation.round import RoundTask
 
-    return RoundTask(data)
+    return RoundTask(terms)

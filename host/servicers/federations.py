@@ -50,7 +50,7 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         if self._draining:
             raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
-        if facts.terms is None:
+        if facts.federation is None:
             text = "The ticket is not for a federation. Use Jobs.Submit for a job, Inference.Serve for a service."
             raise RequestMalformed(text, claim="action", expected="federate", actual=facts.action)
         await self._federations.start(facts, request.ticket)

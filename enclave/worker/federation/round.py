@@ -36,10 +36,10 @@ from placet.enclave.worker.lease import (
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import silence
 from placet.enclave.worker.task import Means, Outcome, Report
-from placet.governance.codec import decode
 from placet.governance.documents import Federate, Lease, Proposal
 from placet.governance.documents.federation import MODEL
-from placet.governance.envelope import Signed, digest_of
+from placet.governance.envelope import Signed
+from placet.governance.terms import terms_digest
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import padded_length
 
@@ -52,11 +52,11 @@ _FETCHED, _AGGREGATED = 0.5, 0.9
 
 
 class RoundTask:
-    """The terms of a federation, from its proposal's payload. Raises `DocumentMalformed` where it is none."""
+    """The terms of a federation."""
 
-    def __init__(self, payload: bytes) -> None:
-        self.digest = digest_of(payload)
-        self._terms = decode(Proposal, payload).federate
+    def __init__(self, terms: Federate) -> None:
+        self.digest = terms_digest(terms)
+        self._terms = terms
         self._noise: Noise | None = None
 
     def prepare(self) -> None:

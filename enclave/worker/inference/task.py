@@ -14,21 +14,20 @@ from placet.enclave.worker.lease import OpenedLease, ReadTicket, open_lease
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import silence
 from placet.enclave.worker.task import Means
-from placet.governance.codec import decode
-from placet.governance.documents import Lease, Proposal
+from placet.governance.documents import Lease, Proposal, Serve
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.serving import MODEL
-from placet.governance.envelope import Signed, digest_of
+from placet.governance.envelope import Signed
+from placet.governance.terms import terms_digest
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import padded_length, unpad_into
 
 
 class InferenceTask:
-    """The terms of a service, from its proposal's payload. Raises `DocumentMalformed` where it is none."""
+    """The terms of a service."""
 
-    def __init__(self, payload: bytes) -> None:
-        self.digest = digest_of(payload)
-        self._terms = decode(Proposal, payload).serve
+    def __init__(self, terms: Serve) -> None:
+        self.digest = terms_digest(terms)
 
     def prepare(self) -> None:
         """Load the runtime: that takes longer than anything else before the model."""

@@ -368,11 +368,13 @@ class World:
         )
         return self._ticket(federate, rounds, acts)
 
-    def service(self, acts: str = "serve", *, uses: int = 5) -> common_pb2.Ticket:
-        """A ticket for a service whose workers do `acts`, one after the other."""
+    def service(
+        self, acts: str = "serve", *, uses: int = 5, title: str = "A model"
+    ) -> common_pb2.Ticket:
+        """A ticket for a service whose workers do `acts`, one after the other. `title` alone makes other terms."""
         serve = Serve(
             model=Input(MODEL, "owner"),
-            card=Card("A model", (), "", None, 2**40),
+            card=Card(title, (), "", None, 2**40),
             users=Roster("roster", ("ada",)),
             rations=Rations(100, 1000, 100, 10),
             answers={"scores": Raw("raw")},
@@ -452,6 +454,12 @@ class World:
         constitution = sign_payload(b"{}", "application/vnd.placet.constitution.v1+json", self.key)
         charter = Charter(header=self.header(), constitution=self.digest(constitution))
         return constitution, sign(charter, self.key)
+
+    def bound_to(self, ticket: common_pb2.Ticket) -> str:
+        """What the workers of a federation or a service are launched for."""
+        body = inspect(ticket.proposal, Proposal).body
+        assert isinstance(body, Federate | Serve)
+        return terms_digest(body)
 
     def digest(self, envelope: bytes) -> str:
         """The digest of a document."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from placet.host._documents import FederationTerms, TicketFacts, read_ticket
+from placet.host._documents import FederationFacts, TicketFacts, read_ticket
 from placet.host.errors import FederationNotFound, LogEntryInvalid
 from placet.host.federation_record import Suspension
 from placet.host.federation_table import (
@@ -193,8 +193,11 @@ def test_an_unknown_federation_is_refused(connection: sa.Connection) -> None:
 def test_what_the_host_reads_in_a_ticket(world: Any) -> None:
     ticket = world.federation("release", rounds=4)
     facts = read_ticket(ticket)
-    assert facts.program == facts.proposal == world.digest(ticket.proposal)
-    assert facts.bundle == facts.proposal[7:39]
+    assert facts.proposal == world.digest(ticket.proposal)
+    terms = encode(inspect(ticket.proposal, Proposal).body)
+    assert (facts.terms, facts.program) == (terms, digest_of(terms))
+    assert facts.bundle == facts.program[7:39]
     assert facts.uses == 4
-    assert facts.terms == FederationTerms(4, ("ada", "ben", "cleo"), 16 + 40 + 16)
-    assert read_ticket(world.ticket("release")).terms is None
+    assert facts.federation == FederationFacts(4, ("ada", "ben", "cleo"), 16 + 40 + 16)
+    job = read_ticket(world.ticket("release"))
+    assert (job.terms, job.federation) == (b"", None)

@@ -293,7 +293,7 @@ def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
             while not await entries(client, world, "join"):
                 await asyncio.sleep(0.05)
             order = next(o for o, _ in world.launcher.started if o.role == "worker")
-            assert order.bound_to == started.id
+            assert order.bound_to == world.bound_to(ticket)
             assert (
                 await client.federations.Get(
                     federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata

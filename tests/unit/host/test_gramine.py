@@ -94,6 +94,7 @@ def test_direct_fills_in_the_program_of_a_worker(
         "launch/arguments": "--host\n127.0.0.1:1\n--cert\n/launch/cert.pem\n--token\nt\n",
         "launch/bundle": "program",
         "launch/cert.pem": "certificate",
+        "launch/log": "",
     }
     (manifests / "federation.manifest").write_text(f"federation {'0' * 64}")
     federation = order(tmp_path, "worker")

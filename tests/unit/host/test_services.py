@@ -45,7 +45,7 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, re
             assert ready.state == READY
             assert ready.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
-            assert [(o.bound_to, o.variant) for o in orders] == [(started.id, "onnx")] * 2
+            assert [(o.bound_to, o.variant) for o in orders] == [(world.bound_to(ticket), "onnx")] * 2
             names = [job.id for job in await jobs(client, world)]
             assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
             assert await client.serve(ticket, 2) == ready
@@ -77,8 +77,8 @@ def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
             assert details["actual"] == "serve"
             details = await refused(client.serve(world.service(), 3), "REQUEST_MALFORMED")
             assert details["expected"] == "at most 2"
-            squatted = world.service()
-            await client.put(b"squats", world.digest(squatted.proposal)[7:39])
+            squatted = world.service(title="Another model")
+            await client.put(b"squats", world.bound_to(squatted)[7:39])
             await refused(client.serve(squatted), "BLOB_CONFLICT")
             unknown = world.digest(late.proposal)
             await refused(get(client, world, unknown), "SERVICE_NOT_FOUND")

@@ -43,6 +43,7 @@ from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
 from placet.governance.rounds import SealedUpdate, round_job
+from placet.governance.terms import terms_digest
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2
 from placet.sealing import (
@@ -122,6 +123,7 @@ class Federation:
         self.initial = initial
         self.keys: dict[str, SigningKey] = self.council.clients
         self.terms = Federate(**{**_terms(initial), **changes})
+        self.bound_to = terms_digest(self.terms)
         self.proposal = self._proposal()
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
@@ -285,8 +287,8 @@ class Federation:
     async def joined(self, name: str) -> Membership:
         """A worker in this process, which gets as far as its lease."""
         connection = await self.stage.connect(name)
-        attester = self.stage.machine.attester("worker", self.digest)
-        return await join(connection, attester, self.digest, int(time.time()))
+        attester = self.stage.machine.attester("worker", self.bound_to)
+        return await join(connection, attester, self.bound_to, int(time.time()))
 
     def round_keys(self, package: enclaves_pb2.LeasePackage, member: Membership) -> RoundKeys:
         info = contexts.lease_info(parse_envelope(package.lease).digest)
@@ -364,7 +366,7 @@ class WorkerProcess:
         self.scratch = folder / name
         self.scratch.mkdir()
         for file, content in (
-            ("terms", parse_envelope(federation.proposal).payload if terms is None else terms),
+            ("terms", encode(federation.terms) if terms is None else terms),
             ("cert", self._host.certificate),
         ):
             (folder / f"{name}.{file}").write_bytes(content)
@@ -384,7 +386,7 @@ class WorkerProcess:
         ends = (self.process.stdout, self.process.stdin)
         threading.Thread(
             target=federation.stage.machine.serve,
-            args=("worker", federation.digest, *ends),
+            args=("worker", federation.bound_to, *ends),
             daemon=True,
         ).start()
 

@@ -42,6 +42,7 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.envelope import Signed, digest_of, parse_envelope, sign, verify_signed
+from placet.governance.terms import terms_digest
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
@@ -109,6 +110,7 @@ class Service:
     def __init__(self, stage: Any, model: Any, **changes: Any) -> None:
         self.stage, self.host, self.council = stage, stage.host, stage.council
         self.terms = Serve(**{**_terms(model), **changes})
+        self.bound_to = terms_digest(self.terms)
         self.proposal = self._proposal()
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
@@ -242,11 +244,11 @@ class Worker(Asked):
     async def begin(self, model: Model | None) -> None:
         service = self.service
         connection = await service.stage.connect(self.name, self._handle)
-        attester = service.stage.machine.attester("worker", service.digest)
+        attester = service.stage.machine.attester("worker", service.bound_to)
         now = int(time.time())
-        self.member = await join(connection, attester, service.digest, now)
+        self.member = await join(connection, attester, service.bound_to, now)
         package = await service.lease(self.member.keys.identity.digest)
-        task = InferenceTask(parse_envelope(service.proposal).payload)
+        task = InferenceTask(service.terms)
         work = task.open(package, self.member, now, None)
         self.lease = work.lease.digest
         nothing = cast("Any", None)
@@ -274,7 +276,7 @@ class WorkerProcess(Asked):
         super().__init__(service, name, "")
         self.scratch = folder / name
         self.scratch.mkdir()
-        (folder / "terms").write_bytes(parse_envelope(service.proposal).payload)
+        (folder / "terms").write_bytes(encode(service.terms))
         (folder / "cert").write_bytes(self.host.certificate)
         self.log = folder / "log"
         arguments = ["--host", self.host.address, "--cert", str(folder / "cert"), "--token", name]
@@ -290,7 +292,9 @@ class WorkerProcess(Asked):
             )
         ends = (self.process.stdout, self.process.stdin)
         serve = service.stage.machine.serve
-        threading.Thread(target=serve, args=("worker", service.digest, *ends), daemon=True).start()
+        threading.Thread(
+            target=serve, args=("worker", service.bound_to, *ends), daemon=True
+        ).start()
 
     async def begin(self) -> None:
         """Give it its lease, once it has joined."""

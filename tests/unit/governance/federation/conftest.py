@@ -37,6 +37,7 @@ from placet.governance.federation import (
     open_entries,
 )
 from placet.governance.rounds import find_federation, round_job
+from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -119,7 +120,7 @@ class Federation:
 
     def lease(self) -> Any:
         self._workers += 1
-        worker = self.world.join(f"worker {self._workers}", self.digest)
+        worker = self.world.join(f"worker {self._workers}", terms_digest(self.terms))
         job = round_job(self.digest, self.state.current.number)
         return self.world.lease(self.ticket, worker, job)
 

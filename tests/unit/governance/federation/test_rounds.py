@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds: how they open, who may send, what closes them."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from placet.governance import Layout, Tensor, Ticket
+from placet.governance import Layout, Tensor, Ticket, digest_of, encode
 from placet.governance.federation import judge_update, logged_update
 from placet.governance.rounds import round_job
+from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -137,6 +139,21 @@ def test_the_smallest_cohort_counts_organisations(
     audited(federation)
 
 
+def test_two_proposals_of_the_same_terms_share_workers_and_nothing_else(
+    world: Any, federation: Any, audited: Any
+) -> None:
+    first = federation.round("ana-a", "cem-b")
+    proposal = world.proposal(
+        action="federate", uses=federation.terms.rounds, body=federation.terms
+    )
+    federation.proposal, federation.ticket = proposal, world.ticket(proposal)
+    federation.digest = digest_of(encode(proposal))
+    second = federation.round("ana-a", "cem-b")
+    assert (first["round"], second["round"]) == (1, 1)
+    assert first["proposal"] != second["proposal"]
+    audited(federation)
+
+
 def test_a_lease_is_of_the_closed_round_and_of_a_worker_for_these_terms(
     federation: Any, refused: Any
 ) -> None:
@@ -147,9 +164,14 @@ def test_a_lease_is_of_the_closed_round_and_of_a_worker_for_these_terms(
     federation.later(601)
     federation.close()
     world, job = federation.world, round_job(federation.digest, 1)
-    other = world.join("for the program", federation.terms.program)
-    refused("BOUND_TO_MISMATCH", lambda: world.lease(federation.ticket, other, job))
-    worker = world.join("for the terms", federation.digest)
+    for bound_to in (
+        federation.terms.program,
+        federation.digest,
+        terms_digest(replace(federation.terms, clip="2")),
+    ):
+        other = world.join(f"for {bound_to}", bound_to)
+        refused("BOUND_TO_MISMATCH", partial(world.lease, federation.ticket, other, job))
+    worker = world.join("for the terms", terms_digest(federation.terms))
     for wrong in ("job-1", round_job(federation.digest, 2)):
         refused("ROUND_NOT_OPEN", partial(world.lease, federation.ticket, worker, wrong))
     assert world.lease(federation.ticket, worker, job)["job"] == job

@@ -25,6 +25,7 @@ from placet.governance import (
 from placet.governance.documents import Card, Rations, Raw, Roster, Serve
 from placet.governance.documents.serving import ONNX_INFERENCE
 from placet.governance.draws import judge_draw
+from placet.governance.terms import terms_digest
 
 DAY = 86400
 
@@ -83,10 +84,10 @@ class Service:
         fields |= {"parameters": "any", "recipients": "any"}
         return self.world.give(**{**fields, **changes})
 
-    def lease(self, ticket: Ticket | None = None, digest: str = "") -> str:
+    def lease(self, ticket: Ticket | None = None, terms: Serve | None = None) -> str:
         self._workers += 1
         name = f"{self._workers}"
-        worker = self.world.join("worker " + name, digest or self.digest)
+        worker = self.world.join("worker " + name, terms_digest(terms or self.terms))
         entry: Entry = self.world.lease(ticket or self.ticket, worker, "serving-" + name)
         return str(entry["lease"])
 

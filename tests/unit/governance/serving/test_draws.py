@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from placet.governance import Budget, Cost, EntryInvalid, digest_of, encode
+from placet.governance import Budget, Cost, EntryInvalid, encode
 from placet.governance.audit import audit
 from placet.governance.documents import Bearers, Members
 from placet.governance.documents.serving import token_digest
@@ -55,8 +55,8 @@ def test_only_users_of_the_terms_draw(service: Any) -> None:
     ],
 )
 def test_organisations_and_tokens(service: Any, users: Any, good: str, bad: str) -> None:
-    proposal = service.propose(service.make_terms(users=users))
-    lease = service.lease(service.world.ticket(proposal), digest_of(encode(proposal)))
+    terms = service.make_terms(users=users)
+    lease = service.lease(service.world.ticket(service.propose(terms)), terms)
     assert service.draw(lease, good) == 40
     service.refused("USER_NOT_ALLOWED", lambda: service.draw(lease, bad))
     service.audited()
@@ -76,12 +76,11 @@ def test_the_first_draw_charges_the_owner_once(service: Any) -> None:
 def test_a_budget_that_another_draw_used_up_meanwhile(world: Any, make_service: Any) -> None:
     service = make_service(world)
     service.grant(privacy=Budget("1.5", "1e-6"))
-    other = service.propose(service.make_terms(), reason="Another one.")
-    ticket, digest = world.ticket(other), digest_of(encode(other))
-    first, second = service.lease(), service.lease(ticket, digest)
+    ticket = world.ticket(service.propose(service.terms, reason="Another one."))
+    first, second = service.lease(), service.lease(ticket)
     service.draw(first)
     service.refused("PRIVACY_BUDGET", lambda: service.draw(second))
-    service.refused("PRIVACY_BUDGET", lambda: service.lease(ticket, digest))
+    service.refused("PRIVACY_BUDGET", lambda: service.lease(ticket))
     service.lease()  # what has been charged is not charged again
     service.audited()
 

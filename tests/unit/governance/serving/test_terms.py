@@ -20,6 +20,7 @@ from placet.governance import (
 )
 from placet.governance.documents import Bearers, Card, Members, Roster, Rounded, TopClass
 from placet.governance.documents.serving import ONNX_INFERENCE, token_digest
+from placet.governance.terms import decode_terms, terms_digest
 
 DAY = 86400
 
@@ -34,6 +35,36 @@ def test_a_proposal_is_read_as_it_was_written(service: Any) -> None:
     for allowed in users:
         proposal = service.propose(service.make_terms(users=allowed, answers=answers))
         assert decode(Proposal, encode(proposal)) == proposal
+
+
+def test_terms_have_one_form_and_one_digest(service: Any) -> None:
+    data = encode(service.terms)
+    assert decode_terms(data) == service.terms
+    assert terms_digest(service.terms) == digest_of(data)
+    laid_out = json.dumps(json.loads(data), indent=1).encode()
+    for other in (data + b"\n", laid_out, b"{}", b"{", encode(service.proposal), b"[]"):
+        with pytest.raises(DocumentMalformed):
+            decode_terms(other)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"largest_request": 65},
+        {"batch": "apart"},
+        {"card": Card("Another net", (), "", None, 2**40)},
+        {"users": Roster("roster", ("lab",))},
+        {"review": 2**39},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_terms_that_differ_in_one_field_are_another_binding(
+    service: Any, changes: dict[str, Any]
+) -> None:
+    terms = service.make_terms(**changes)
+    ticket = service.world.ticket(service.propose(terms))
+    service.refused("BOUND_TO_MISMATCH", lambda: service.lease(ticket, service.terms))
+    assert service.lease(ticket, terms)
 
 
 @pytest.mark.parametrize(
@@ -129,15 +160,15 @@ def test_leases_end_with_the_window(world: Any, make_service: Any) -> None:
     service = make_service(world)
     service.grant()
     proposal = service.propose(service.make_terms(), not_after=service.now + 100)
-    ticket, bound_to = world.ticket(proposal), digest_of(encode(proposal))
-    lease = service.lease(ticket, bound_to)
+    ticket = world.ticket(proposal)
+    lease = service.lease(ticket, proposal.body)
     service.later(100)
     assert world.renew(lease)["deadline"] == proposal.not_after
     service.draw(lease)
     service.later(1)
     service.refused("LEASE_EXPIRED", lambda: world.renew(lease))
     service.refused("LEASE_EXPIRED", lambda: service.draw(lease))
-    service.refused("TICKET_EXPIRED", lambda: service.lease(ticket, bound_to))
+    service.refused("TICKET_EXPIRED", lambda: service.lease(ticket, proposal.body))
     service.audited()
 
 
