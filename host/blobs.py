@@ -56,6 +56,7 @@ class BlobStore:
         self._max_puts = max_puts
         self._puts = 0
         self._slots: dict[str, _Slot] = {}
+        self._keeping = asyncio.Lock()
         self._complete: dict[str, blobs_pb2.BlobInfo] = {}  # asked for lately; such do not change
 
     async def put(
@@ -81,7 +82,8 @@ class BlobStore:
         sha256 = hashlib.sha256(data).digest()
         header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
         try:
-            await self.put(header, chunks())
+            async with self._keeping:  # of the same bytes too: a newer put would take over
+                await self.put(header, chunks())
         except BlobConflict:
             raise BlobConflict(
                 "Another blob lies where the host has to keep the terms of a proposal.",

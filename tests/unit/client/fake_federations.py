@@ -40,6 +40,7 @@ from placet.governance.federation import (
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
 from placet.governance.rounds import SealedUpdate, find_federation, round_job
+from placet.governance.terms import terms_digest
 from placet.proto.v1 import federations_pb2
 from placet.sealing import (
     HPKEPrivateKey,
@@ -201,7 +202,7 @@ class FakeFederations:
         job, times = round_job(self.id, number), self._host.times()
         evidence = "sha256:" + "44" * 32
         entries = (
-            new_entry("join", times, worker=worker, bound_to=self.id, measurement="bb" * 32,
+            new_entry("join", times, worker=worker, bound_to=terms_digest(self.terms), measurement="bb" * 32,
                       evidence=evidence, nonce=os.urandom(32).hex(), lapses=times.at_most + 600),
             new_entry("lease", times, lease=lease, proposal=self.id, job=job, attempt=1,
                       worker=worker, grants=[], deadline=times.at_most + 60,

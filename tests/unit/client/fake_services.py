@@ -29,7 +29,7 @@ from placet.governance.contexts import (
 from placet.governance.documents import Lease, Offer, Seen, new_header
 from placet.governance.documents.serving import Field, token_digest
 from placet.governance.envelope import digest_of, parse_envelope, sign
-from placet.governance.evaluate import Ticket
+from placet.governance.evaluate import Ticket, bound_digest
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
@@ -61,10 +61,11 @@ class FakeWorker:
         self.identity = Identity("worker", host.log, boot, hpke, self.signing.public.text)
         nonce = os.urandom(32)
         data = report_data(self.identity.digest, nonce, evidence_context(host.log, b""))
-        self.evidence = attested(data, service, measurement).to_bytes()
+        bound_to = bound_digest(host.ledger.proposal(service))
+        self.evidence = attested(data, bound_to, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
         host.append(
-            new_entry("join", times, worker=self.identity.digest, bound_to=service,
+            new_entry("join", times, worker=self.identity.digest, bound_to=bound_to,
                       measurement=measurement, evidence=digest, nonce=nonce.hex(),
                       lapses=times.at_most + 600),
             {self.identity.digest: self.identity.to_bytes(), digest: self.evidence},

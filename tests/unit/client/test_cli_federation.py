@@ -16,6 +16,7 @@ from placet.client import Home, Keys
 from placet.client.cli import app
 from placet.client.federated import UpdateReceipt, load_state, save_state
 from placet.client.templates import constitution_template, federation_template
+from placet.governance.terms import decode_terms, terms_digest
 
 Run = Callable[..., Any]
 TRAIN = """
@@ -87,6 +88,10 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
 
 
 def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: Path) -> None:
+    terms = host.ledger.proposal(federation).document.federate
+    written = run("terms", "federation.toml")
+    assert written == {"terms": terms_digest(terms), "file": "terms.json"}
+    assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
     started = run("federation", "start", federation)
     assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)
     for name in ("alice", "bob", "owner"):

@@ -18,9 +18,10 @@ from placet.client.cli import app
 from placet.client.inference.drafts import load_serve
 from placet.client.objects import seal_file
 from placet.client.templates import serve_template
+from placet.governance.codec import encode
 from placet.governance.documents import Receipt, Serve
 from placet.governance.documents.work import Input
-from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.envelope import digest_of, inspect, parse_envelope
 
 Run = Callable[..., Any]
 Start = Callable[..., str]
@@ -248,6 +249,20 @@ def test_a_draft_that_is_wrong_says_where(draft: Path, old: str, new: str, claim
     with pytest.raises(Exception, match=claim) as refused:
         load_serve(draft, NOW)
     assert getattr(refused.value, "reason", "") in ("FILE_REFUSED", "DOCUMENT_MALFORMED")
+
+
+def test_terms_are_written_before_they_are_proposed(
+    run: Run, founded: Client, draft: Path, tmp_path: Path
+) -> None:
+    refused = run("terms", "serve.toml", code=2)
+    assert refused["error"]["details"]["claim"] == "not_before"
+    fixed = draft.read_text().replace("\npurpose", f"\nnot_before = {NOW}\npurpose", 1)
+    draft.write_text(fixed)
+    written = run("terms", "serve.toml", "-o", "terms.json")
+    data = (tmp_path / "terms.json").read_bytes()
+    assert written == {"terms": digest_of(data), "file": "terms.json"}
+    service = run("propose", "serve.toml", "--key", "owner.key")["proposal"]
+    assert encode(founded.proposal(service).proposal.document.serve) == data
 
 
 def test_the_usual_numbers_may_be_left_out(draft: Path) -> None:

@@ -15,6 +15,7 @@ from placet.governance.documents import Lease, Offer
 from placet.governance.documents.serving import Field
 from placet.governance.envelope import inspect, sign
 from placet.governance.keys import SigningKey
+from placet.governance.terms import terms_digest
 from placet.proto.v1 import common_pb2, inference_pb2
 
 Start = Callable[..., str]
@@ -70,7 +71,7 @@ def no_ballots(host: Any, worker: Any) -> dict[str, Any]:
 
 
 def joined_for_something_else(host: Any, worker: Any) -> dict[str, Any]:
-    """A worker that was launched for another proposal, and a lease for this one."""
+    """A worker that was launched for other terms, and a lease for this one."""
     return rejoined(host, worker, bound_to="sha256:" + "55" * 32)
 
 
@@ -149,7 +150,7 @@ def test_every_check_is_shown(founded: Client, serve: Start) -> None:
         assert any(name.startswith(wanted) for name in names), wanted
     assert names[-1] == "offer" and all(check.passed for check in found.checks)
     (bound,) = [c for c in found.checks if c.name == "worker bound_to"]
-    assert bound.found == found.service
+    assert bound.found == terms_digest(found.terms) != found.service
 
 
 def test_a_measurement_that_the_council_does_not_want_is_refused(

@@ -47,9 +47,10 @@ from placet.governance.documents import (
     Update,
     new_header,
 )
-from placet.governance.envelope import parse_envelope, sign, sign_payload
+from placet.governance.envelope import inspect, parse_envelope, sign, sign_payload
 from placet.governance.keys import SigningKey
 from placet.governance.log import EMPTY_ROOT
+from placet.governance.terms import terms_digest
 from placet.host import EnclaveProcess, Host, HostConfig, LaunchOrder, Running, arguments
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from placet.governance.codec import encode
+from placet.governance.documents import Proposal
+from placet.governance.envelope import digest_of, inspect
 from placet.host._documents import FederationFacts, TicketFacts, read_ticket
 from placet.host.errors import FederationNotFound, LogEntryInvalid
 from placet.host.federation_record import Suspension
@@ -37,9 +40,9 @@ ROUND_JOB = NewJob(id=JOB, request_id=b"r", proposal=P, program=P, ticket=b"")
 def connection(tmp_path: Path) -> Iterator[sa.Connection]:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
     metadata.create_all(engine)
-    terms = FederationTerms(rounds=3, roster=("a", "b", "c"), sealed_bytes=72)
+    federation = FederationFacts(rounds=3, roster=("a", "b", "c"), sealed_bytes=72)
     with engine.connect() as connection:
-        insert_federation(connection, TicketFacts(P, P, 3, 100, terms), b"t")
+        insert_federation(connection, TicketFacts(P, P, 3, 100, federation=federation), b"t")
         yield connection
     engine.dispose()
 

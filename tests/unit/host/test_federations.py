@@ -35,7 +35,7 @@ def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) 
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release")
-            blob = world.digest(ticket.proposal)[7:39]
+            blob = world.bound_to(ticket)[7:39]
             await client.put(b"squats", blob)
             details = await refused(client.start(ticket), "BLOB_CONFLICT")
             assert details["actual"] == blob
@@ -44,6 +44,12 @@ def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) 
             await refused(call, "FEDERATION_NOT_FOUND")
 
     run(body())
+
+
+async def jobs(client: Any, world: Any) -> list[Any]:
+    """Newest first."""
+    listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
+    return list(listed.jobs)
 
 
 def outcomes(federation: Any) -> list[tuple[int, bool, int]]:
@@ -80,6 +86,24 @@ def test_two_rounds_close_when_everybody_has_sent(world: Any, run: Any, refused:
             wanted = federations_pb2.ModelRequest(request=b"wanted")
             model = await client.federations.Model(wanted, metadata=world.metadata)
             assert model.receipt == wanted.SerializeToString()
+
+    run(body())
+
+
+def test_two_proposals_of_the_same_terms_both_run(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            tickets = world.federation("release"), world.federation("raise 1")
+            assert len({world.bound_to(ticket) for ticket in tickets}) == 1
+            started = await asyncio.gather(*map(client.start, tickets))
+            for ticket in tickets:
+                await send_all(client, world, ticket, 1)
+            for federation, attempts in zip(started, (1, 2), strict=True):
+                ended = await client.ended(federation.id)
+                assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+                assert outcomes(ended) == [(1, True, 3)]
+                (job,) = [j for j in await jobs(client, world) if j.proposal == federation.id]
+                assert (job.state, job.attempt) == (jobs_pb2.JOB_STATE_RELEASED, attempts)
 
     run(body())
 

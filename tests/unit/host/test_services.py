@@ -45,7 +45,9 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, re
             assert ready.state == READY
             assert ready.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
-            assert [(o.bound_to, o.variant) for o in orders] == [(world.bound_to(ticket), "onnx")] * 2
+            assert [(o.bound_to, o.variant) for o in orders] == [
+                (world.bound_to(ticket), "onnx")
+            ] * 2
             names = [job.id for job in await jobs(client, world)]
             assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
             assert await client.serve(ticket, 2) == ready
@@ -61,6 +63,24 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, re
             await client.until_service(started.id, ready=1)
             assert len(world.launcher.running("worker")) == 3
             await check_description(client, world, refused, ticket)
+
+    run(body())
+
+
+def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            one, other = world.service(), world.service()
+            assert world.bound_to(one) == world.bound_to(other)
+            for ticket in await asyncio.gather(client.serve(one), client.serve(other, 2)):
+                await client.until_service(ticket.id, ready=ticket.workers)
+            await client.serve(one, 0)
+            await client.until_service(world.digest(one.proposal), state=DRAINED, ready=0)
+            more = await client.serve(other, 3)
+            await client.until_service(more.id, ready=3)
+            orders = [o for o, _ in world.launcher.started if o.role == "worker"]
+            assert {(o.bound_to, o.variant) for o in orders} == {(world.bound_to(one), "onnx")}
+            assert len(world.launcher.running("worker")) == 3
 
     run(body())
 
