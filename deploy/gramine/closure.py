@@ -15,6 +15,10 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from placet.governance.documents import Serve
+from placet.governance.errors import GovernanceError
+from placet.governance.terms import decode_terms
+
 # No .pyc is looked at: what is measured is what a council can read. The folder of compiled modules does not exist.
 OPTIONS = ("-I", "-B", "-X", "pycache_prefix=/none")
 # C and UTC need no files of the host's; libcrypto's own configuration would be one more to trust.
@@ -50,7 +54,7 @@ NOT_NEEDED = (
     "/dev/",
 )
 
-# What a worker loads when it is launched for a proposal and not for a program, by the proposal's action.
+# What a worker loads when it is launched for terms and not for a program, by the action that they are proposed with.
 TASKS = {
     "federate": ("placet.enclave.worker.federation.round",),
     "serve": (
@@ -103,17 +107,17 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
 
 
 def action_of(bundle: bytes) -> str:
-    """What a worker is launched for: "job" with a program; with a proposal, which is JSON, that proposal's action."""
+    """What a worker is launched for: "job" with a program; with terms, which are JSON, "serve" or "federate"."""
     if not bundle.startswith(b"{"):
         return "job"
-    action = json.loads(bundle).get("action")
-    if action not in TASKS:
-        sys.exit(f"No worker is launched for a proposal whose action is {action!r}.")
-    return str(action)
+    try:
+        return "serve" if isinstance(decode_terms(bundle), Serve) else "federate"
+    except GovernanceError as refusal:
+        sys.exit(f"These are no terms that a worker can be launched for. {refusal}")
 
 
 def modules_of(bundle: bytes) -> tuple[str, ...]:
-    """The modules that the sources of a program bundle import, but for those that it brings itself; a proposal's task."""
+    """The modules that the sources of a program bundle import, but for those that it brings itself; or the task that terms set."""
     if (action := action_of(bundle)) != "job":
         return TASKS[action]
     own: set[str] = set()

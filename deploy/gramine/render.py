@@ -5,7 +5,7 @@
         [--program PATH] [--simulated] [--key PEM]
 
 The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
-`--program` renders the worker of one program (what `placet propose` takes, a bundle, or the proposal of a federation or a service), with what that program imports; without it the program's digest is left zero,
+`--program` renders the worker of one program (what `placet propose` takes, a bundle, or the terms of a federation or a service as `placet terms` wrote them), with what that program imports; without it the program's digest is left zero,
 for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
 """
 
@@ -43,7 +43,7 @@ _ENCLAVE_HASH = slice(960, 992)
 
 
 def render(role: str, found: Closure, *, program: str = NO_PROGRAM, simulated: bool = False) -> str:
-    """Return the checked manifest of a role; `program` is the bundle's SHA-256 in hexadecimal."""
+    """Return the checked manifest of a role; `program` is the SHA-256 of bundle or terms in hexadecimal."""
     template = string.Template((HERE / f"{role}.manifest.template").read_text())
     text = template.substitute(
         interpreter=found.interpreter,
@@ -133,7 +133,7 @@ def _python(action: str, arguments: argparse.Namespace) -> Path | None:
 
 
 def _bundle(program: Path) -> bytes:
-    """The very bytes whose digest a proposal names."""
+    """The very bytes that the worker is launched for: a proposal names the digest of a program."""
     ready = program.suffix in (".tar", ".json")
     return program.read_bytes() if ready else build_bundle(program).data
 
@@ -191,7 +191,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of the venv that holds the lock of workers that serve models",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
-    parser.add_argument("--program", type=Path, help="a program: render its worker alone")
+    parser.add_argument(
+        "--program", type=Path, help="a program, or terms: render their worker alone"
+    )
     parser.add_argument(
         "--simulated", action="store_true", help="for gramine-direct, which cannot attest"
     )

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from placet.attestation import Policy
+from placet.governance.codec import encode
+from placet.governance.documents import Card, Input, Rations, Raw, Roster, Serve
+from placet.sealing import ObjectDescriptor
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "deploy" / "gramine"
@@ -149,22 +152,43 @@ def test_a_program_is_part_of_its_worker(tmp_path: Path) -> None:
     assert not (tmp_path / "authority.manifest.rendered").exists()
 
 
-def test_the_worker_of_a_service_is_made_for_its_proposal_with_its_own_lock(tmp_path: Path) -> None:
-    proposal = tmp_path / "proposal.json"
-    proposal.write_text('{"action": "serve"}')
-    command = [*RENDER, "--out", str(tmp_path), "--program", str(proposal)]
+def service_terms() -> bytes:
+    """What `placet terms` writes of a service."""
+    model = ObjectDescriptor("a" * 32, "model", (), "b" * 64, 65536, 1, 8, "sha256:" + "c" * 64)
+    terms = Serve(
+        model=Input(model, "owner"),
+        card=Card("A model", (), "", None, 2**40),
+        users=Roster("roster", ("ada",)),
+        rations=Rations(100, 1000, 100, 10),
+        answers={"scores": Raw("raw")},
+        not_finite="refuse",
+        largest_request=16,
+        batch="shared",
+        batch_rows=64,
+        privacy=None,
+        review=2**40,
+        deadline_seconds=3600,
+    )
+    return encode(terms)
+
+
+def test_the_worker_of_a_service_is_made_for_its_terms_with_its_own_lock(tmp_path: Path) -> None:
+    terms = tmp_path / "terms.json"
+    terms.write_bytes(service_terms())
+    command = [*RENDER, "--out", str(tmp_path), "--program", str(terms)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (refused.returncode, "--onnx-python" in refused.stderr) == (1, True)
     subprocess.run(
         [*command, "--onnx-python", sys.executable], check=True, capture_output=True, timeout=120
     )
-    digest = hashlib.sha256(proposal.read_bytes()).hexdigest()
+    digest = hashlib.sha256(terms.read_bytes()).hexdigest()
     text = text_of(tmp_path, f"worker-{digest}")
     assert digest in text
     assert "/onnxruntime/" in text
-    proposal.write_text('{"action": "amend"}')
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (refused.returncode, "'amend'" in refused.stderr) == (1, True)
+    for other in (service_terms() + b"\n", b'{"action": "serve"}'):
+        terms.write_bytes(other)
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert (refused.returncode, "These are no terms" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
