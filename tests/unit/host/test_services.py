@@ -80,7 +80,7 @@ def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) 
             await client.until_service(more.id, ready=3)
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
             assert {(o.bound_to, o.variant) for o in orders} == {(world.bound_to(one), "onnx")}
-            assert len(world.launcher.running("worker")) == 3
+            assert len(orders) == 4
 
     run(body())
 
@@ -128,7 +128,7 @@ async def check_description(client: Any, world: Any, refused: Any, ticket: Any) 
     assert json.loads(described.lease_entry.entry)["lease"] == lease
     assert described.authority_identity.startswith(b"authority")
     assert described.authority_evidence == b"of the authority"
-    assert described.worker_evidence == service.encode()
+    assert described.worker_evidence == world.bound_to(ticket).encode()
     join = json.loads(described.join.entry)
     assert join["worker"] == world.lease_in(
         inference_pb2.Description(lease=described.worker_identity)

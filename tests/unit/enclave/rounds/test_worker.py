@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from placet.attestation import Identity
 from placet.enclave.round_keys import RoundKeys, UpdateKey, key_text
+from placet.governance.codec import encode
 from placet.governance.contexts import lease_info
 from placet.governance.documents import Krum, Median, Receipt, TrimmedMean
 from placet.governance.documents.federation import CLIP_UNITS
@@ -184,12 +185,17 @@ def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Pa
     play(story, layout=replace(rounds.layout, encoding="int8"))
 
 
-@pytest.mark.parametrize("terms", [b"{}", b"{", b'{"header": 1}'])
-def test_what_is_no_proposal_of_a_federation_is_refused_at_once(
-    play: Play, rounds: Any, tmp_path: Path, terms: bytes
+@pytest.mark.parametrize("found", ["{", "a proposal", "another layout"])
+def test_what_are_no_terms_is_refused_at_once(
+    play: Play, rounds: Any, tmp_path: Path, found: str
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
-        worker = rounds.WorkerProcess(federation, tmp_path, "w", terms)
+        given = {
+            "{": b"{",
+            "a proposal": parse_envelope(federation.proposal).payload,
+            "another layout": encode(federation.terms) + b"\n",
+        }
+        worker = rounds.WorkerProcess(federation, tmp_path, "w", given[found])
         assert await worker.exit() == 78
         assert worker.log.read_text().startswith("refused reason=DOCUMENT_MALFORMED")
 
