@@ -72,8 +72,9 @@ def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) 
         async with world.host() as (_, client):
             one, other = world.service(), world.service()
             assert world.bound_to(one) == world.bound_to(other)
-            for ticket in await asyncio.gather(client.serve(one), client.serve(other, 2)):
-                await client.until_service(ticket.id, ready=ticket.workers)
+            await asyncio.gather(client.serve(one), client.serve(other, 2))
+            for ticket, ready in ((one, 1), (other, 2)):
+                await client.until_service(world.digest(ticket.proposal), ready=ready)
             await client.serve(one, 0)
             await client.until_service(world.digest(one.proposal), state=DRAINED, ready=0)
             more = await client.serve(other, 3)
