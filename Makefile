@@ -51,8 +51,8 @@ demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten cl
 demo-inference: setup build/sentences/.locked ## a sealed model answers sealed questions, until somebody vetoes it (STATE=folder keeps its files)
 	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
 
-test: setup ## all tests
-	$(BIN)/pytest $(ARGS)
+test: setup ## all tests, on all cores, a file at a time on each
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
 	$(BIN)/ruff format --check .
