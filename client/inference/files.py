@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows from files, and answers into files: CSV, JSON, NPY, and NPZ for several arrays.
 
-    csv     one array; a line a row, its numbers in C order; a first line that holds no numbers is a heading
+    csv     one array; a line a row, its numbers in C order; a first line without any number is a heading
     json    lists of rows; of several arrays an object of them by name
     npy     one array            npz     several by name
 
@@ -11,6 +11,7 @@ Text has no dtype, so it gets the model's. Arrays in NPY and NPZ are taken as th
 import csv
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ def load_rows(path: Path, format: Format, inputs: Sequence[Field]) -> Array | Ar
     data = read_file(path, _MAX_FILE)
     try:
         if format == "csv":
-            return _from_csv(data.decode(), _only(inputs, path))
+            return _from_csv(data.decode("utf-8-sig"), _only(inputs, path))
         if format == "json":
             return _from_json(json.loads(data), inputs)
         loaded: Any = np.load(io.BytesIO(data), allow_pickle=False)
@@ -96,16 +97,28 @@ def _dumped(value: Any) -> bytes:
 
 
 def _from_csv(text: str, field: Field) -> Array:
-    lines = [line for line in csv.reader(io.StringIO(text)) if line]
-    if lines and not _numbers(lines[0]):
+    reader = csv.reader(io.StringIO(text))
+    lines = [(reader.line_num, line) for line in reader if line]
+    # A row with a cell that is missing is no heading: to leave it out would give its patient the answer of the next.
+    if lines and not any(_is_number(cell) for cell in lines[0][1]):
         lines = lines[1:]
-    return _shaped(np.array(lines, dtype=np.str_), field)
+    if not lines:
+        raise ValueError(
+            "no line has a number; numbers are separated by commas, with a decimal point"
+        )
+    width = math.prod(field.shape[1:]) or len(lines[0][1])
+    for at, line in lines:
+        for column, cell in enumerate(line, 1):
+            if not _is_number(cell):
+                raise ValueError(f"line {at}, column {column} is no number: {cell[:40]!r}")
+        if len(line) != width:
+            raise ValueError(f"line {at} has {len(line)} numbers, and a row has {width}")
+    return _shaped(np.array([line for _, line in lines], dtype=np.str_), field)
 
 
-def _numbers(cells: list[str]) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        for cell in cells:
-            float(cell)
+        float(cell)
     except ValueError:
         return False
     return True
