@@ -64,9 +64,16 @@ def judge_rows(
     if not count:
         raise _refused("rows", "at least 1", "0")
     row = max(sum(array.nbytes for array in arrays.values()) // count, _bytes_of_row(answers), 1)
-    rations = (
-        terms.rations
-    )  # a worker never answers more at once than a tranche, or than a minute allows
+    rations = terms.rations
+    if count > (allowed := min(rations.user, rations.total)):
+        # What was answered before the refusal would be spent, and the caller would have none of it.
+        raise QuestionRefused(
+            f"The terms let a user be answered {allowed} rows in all, and these are {count}. Ask about fewer; nothing was spent.",
+            claim="rations",
+            expected=f"at most {allowed}",
+            actual=str(count),
+        )
+    # A worker never answers more at once than a tranche, or than a minute allows.
     most = min(terms.largest_request, rations.tranche, rations.minute)
     at_once = max(1, min(most, QUESTION_BYTES // row))
     for field in inputs:

@@ -131,6 +131,11 @@ def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     [
         ("a.csv", "0,1,2\n"),
         ("a.csv", "0,1,2,3\n0,1,x,3\n"),
+        ("a.csv", "0,1,,3\n0,1,2,3\n"),
+        ("a.csv", "0,1,2,3\n0,1,2\n"),
+        ("a.csv", "a,b,c,d\n"),
+        ("a.csv", "0;1;2;3\n0;1;2;3\n"),
+        ("a.csv", "0,1,2,3\n" * 10_001),
         ("a.csv", ""),
         ("a.json", "[[1, 2, 3, 4]"),
         ("a.json", '{"y": [[1, 2, 3, 4]]}'),
