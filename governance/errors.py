@@ -428,6 +428,6 @@ class UserNotAllowed(ServiceRefused):
 
 
 class AnswersUsedUp(ServiceRefused):
-    """Nothing is left of the user's ration, or of the total."""
+    """Less is left of the user's ration, or of the total, than was asked for."""
 
     reason = "ANSWERS_USED_UP"

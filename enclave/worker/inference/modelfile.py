@@ -61,8 +61,11 @@ def check_model_file(data: bytes | bytearray | memoryview) -> None:
 
 def invalid(claim: str, expected: str, actual: str) -> ModelInvalid:
     """The refusal of a model."""
+    remedy = "Export it anew, with ONNX's operators alone and its weights inside."
+    if claim.startswith("answers."):
+        remedy = "Have it proposed anew, with answers that its outputs can give."
     return ModelInvalid(
-        "The model cannot be served. Export it anew, with ONNX's operators alone and its weights inside.",
+        f"The model cannot be served. {remedy}",
         claim=claim,
         expected=expected,
         actual=actual,

@@ -120,6 +120,7 @@ class Allowances:
 
 def _used_up(user: str) -> AnswersUsedUp:
     return AnswersUsedUp(
-        f"All that the terms let {user} be answered has been. Have the service proposed anew with more.",
+        f"The terms let {user} be answered less than this from now on."
+        " Ask about fewer rows, or have the service proposed anew with more.",
         claim="rations",
     )
