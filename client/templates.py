@@ -209,7 +209,8 @@ segment_bytes = 65536
 """
 
 _SERVE = """\
-# A model that the council is asked to let serve: `placet propose serve.toml`.
+# A model that the council is asked to let serve: `placet propose serve.toml`. It takes a rule of the constitution that
+# names the action serve and this purpose, and allows so long a window and so many uses; `placet init` writes none.
 action = "serve"
 purpose = "care"
 reason = \"\"\"
@@ -258,6 +259,7 @@ minute = 600
 tranche = 1000
 
 # By output of the model, what users see of it: "raw", "top-class", or { show = "rounded", decimals = 2 }. Others are not computed.
+# The names are those of the file's outputs. "top-class" is for the output with a number of each class, not for one of labels.
 [answers]
 probabilities = "top-class"
 """
