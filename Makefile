@@ -52,7 +52,7 @@ demo-inference: setup build/sentences/.locked ## a sealed model answers sealed q
 	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 test: setup ## all tests, on all cores, a file at a time on each
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
 	$(BIN)/ruff format --check .
