@@ -45,7 +45,12 @@ class Portal:
                 yield item
         finally:
             if hasattr(items, "aclose") and not self._loop.is_closed():
-                self.run(_close(items))
+                closing = _close(items)
+                if threading.current_thread() is self._thread:
+                    # What nobody refers to is collected in any thread, also in this one, which would wait for itself.
+                    asyncio.run_coroutine_threadsafe(closing, self._loop)
+                else:
+                    self.run(closing)
 
     def close(self) -> None:
         """End the loop and its thread."""

@@ -69,3 +69,23 @@ def test_a_closed_portal_says_so() -> None:
     portal.close()
     with pytest.raises(RuntimeError, match="closed"):
         portal.run(asyncio.sleep(0))
+
+
+def test_an_iteration_may_be_collected_in_the_portals_own_thread(portal: Portal) -> None:
+    ended: list[int] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(3):
+                yield number
+        finally:
+            ended.append(1)
+
+    async def drop() -> None:
+        held.clear()  # the last reference, as the garbage collector may have it
+
+    held = [portal.iterate(numbers())]
+    assert next(held[0]) == 0
+    portal.run(drop())
+    portal.run(asyncio.sleep(0))
+    assert ended == [1]
