@@ -72,6 +72,8 @@ class Hub:
         if session.role == AUTHORITY:
             self._line.detach(session.link)
             self._supervisor.detached()
+            # All at once: nobody shall be sent from one that is being dismissed to the next one.
+            self._routes.lost_all()
             self._pool.dismiss_all()
         else:
             self._routes.lost(session.link)

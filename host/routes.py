@@ -171,6 +171,11 @@ class Routes:
         text = "The worker has gone. Ask for another one."
         self.end(link, refusal_of(WorkerUnavailable(text)))
 
+    def lost_all(self) -> None:
+        """Every worker is being dismissed."""
+        for link in list(self._leases):
+            self.lost(link)
+
     def find(self, lease: str) -> Route:
         """The route of a lease. Raises `WorkerUnavailable`, or what its worker ended with."""
         route = self._routes.get(lease)

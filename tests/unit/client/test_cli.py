@@ -37,6 +37,7 @@ COMMANDS = [
     "provision",
     "withdraw",
     "delete",
+    "terms",
     "propose",
     "vote",
     "veto",
