@@ -106,7 +106,11 @@ def environment(registry: None) -> Environment:
             venv.create(unfinished, with_pip=False, symlinks=True)
             interpreter = unfinished / "bin" / "python"
             _run(*PIP, "--python", interpreter, "install", "--quiet", *pip_arguments)
-            unfinished.rename(folder)
+            try:
+                unfinished.rename(folder)
+            except OSError:  # another process of this run has made it meanwhile
+                shutil.rmtree(unfinished)
+        assert python.exists()
         return python
 
     return make
