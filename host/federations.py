@@ -7,10 +7,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from placet.host import federation_table
-from placet.host._documents import TicketFacts, read_stored
+from placet.host._documents import TicketFacts
 from placet.host.errors import AuthorityUnavailable, QueueFull
 from placet.host.federation_run import FederationRun, RunNeeds
-from placet.host.tasks import Tasks
+from placet.host.runs import Runs
 from placet.proto.v1 import common_pb2
 
 _BEGIN_SECONDS = 30.0
@@ -20,10 +20,8 @@ class Federations:
     """See the module. At most `max_running` run at once."""
 
     def __init__(self, needs: RunNeeds, max_running: int) -> None:
-        self._needs = needs
         self._max_running = max_running
-        self._runs: dict[str, FederationRun] = {}
-        self._tasks = Tasks()
+        self._runs = Runs(lambda facts, ticket: FederationRun(facts, ticket, needs))
 
     async def start(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
         """Run a federation, and return once it has a round; nothing changes if it runs or is finished.
@@ -35,7 +33,7 @@ class Federations:
         if run is None:
             if len(self._runs) >= self._max_running:
                 raise QueueFull(f"{self._max_running} federations run already. Try again later.")
-            run = self._spawn(facts, ticket)
+            run = self._runs.spawn(facts, ticket)
         try:
             async with asyncio.timeout(_BEGIN_SECONDS):
                 await asyncio.shield(run.begun)
@@ -45,30 +43,8 @@ class Federations:
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:
         """Read what the former host left; call what is returned in the event loop."""
-        found = [
-            (facts, ticket)
-            for ticket in federation_table.running_federations(connection)
-            if (facts := read_stored(ticket)) is not None
-        ]
-
-        def resume() -> None:
-            for facts, ticket in found:
-                if facts.proposal not in self._runs:
-                    self._spawn(facts, common_pb2.Ticket.FromString(ticket))
-
-        return resume
+        return self._runs.recover(federation_table.running_federations(connection))
 
     async def close(self) -> None:
         """Stop deciding; what runs is left to the next host."""
-        await self._tasks.cancel()
-
-    def _spawn(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> FederationRun:
-        run = self._runs[facts.proposal] = FederationRun(facts, ticket, self._needs)
-        self._tasks.spawn(self._live(run, facts.proposal))
-        return run
-
-    async def _live(self, run: FederationRun, federation: str) -> None:
-        try:
-            await run.run()
-        finally:
-            del self._runs[federation]
+        await self._runs.close()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from placet.host import service_table
-from placet.host._documents import TicketFacts, read_stored
+from placet.host._documents import TicketFacts
 from placet.host.errors import QueueFull, RequestMalformed, WorkerUnavailable
+from placet.host.runs import Runs
 from placet.host.service_run import ServiceRun, ServingNeeds
-from placet.host.tasks import Tasks
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
@@ -21,12 +21,11 @@ class Serving:
         self._needs = needs
         self._max_services = max_services
         self._max_workers = max_workers
-        self._runs: dict[str, ServiceRun] = {}
-        self._tasks = Tasks()
+        self._runs = Runs(lambda facts, ticket: ServiceRun(facts, ticket, needs))
 
     def serves(self, program: str) -> bool:
         """Whether workers of this program are a service's."""
-        return any(run.program == program for run in self._runs.values())
+        return any(run.program == program for run in self._runs.all())
 
     async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
         """Let a service have so many workers, from now on and after every restart.
@@ -41,7 +40,7 @@ class Serving:
                 expected=f"at most {self._max_workers}",
                 actual=str(workers),
             )
-        new = facts.proposal not in self._runs
+        new = self._runs.get(facts.proposal) is None
         if workers and new and len(self._runs) >= self._max_services:
             raise QueueFull(f"{self._max_services} services are served already. Drain one.")
         # What there is goes on, or less of it, by the ticket that was admitted.
@@ -60,40 +59,19 @@ class Serving:
             lambda c: service_table.serve(c, facts, kept, workers),
             then=lambda _: self._needs.board.changed(facts.proposal),
         )
-        if workers and facts.proposal not in self._runs:
-            self._spawn(facts, ticket)
+        if workers and self._runs.get(facts.proposal) is None:
+            self._runs.spawn(facts, ticket)
 
     async def _asked_for(self, service: str) -> int:
         return (await self._needs.board.get(service)).record.workers
 
     def recover(self, connection: sa.Connection) -> Callable[[], None]:
         """Read what the former host left; call what is returned in the event loop."""
-        found = [
-            (facts, ticket)
-            for ticket in service_table.served_tickets(connection)
-            if (facts := read_stored(ticket)) is not None
-        ]
-
-        def resume() -> None:
-            for facts, ticket in found:
-                if facts.proposal not in self._runs:
-                    self._spawn(facts, common_pb2.Ticket.FromString(ticket))
-
-        return resume
+        return self._runs.recover(service_table.served_tickets(connection))
 
     async def close(self) -> None:
         """Stop deciding; workers end with the pool."""
-        await self._tasks.cancel()
-
-    def _spawn(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
-        run = self._runs[facts.proposal] = ServiceRun(facts, ticket, self._needs)
-        self._tasks.spawn(self._live(run, facts.proposal))
-
-    async def _live(self, run: ServiceRun, service: str) -> None:
-        try:
-            await run.run()
-        finally:
-            del self._runs[service]
+        await self._runs.close()
 
 
 def end_lost(connection: sa.Connection) -> None:
