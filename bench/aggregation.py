@@ -27,13 +27,13 @@ from _aggregation.limit import ciphers
 from _aggregation.memory import peaks, print_peak, with_peak
 from _aggregation.peers import Peers
 from _aggregation.sealed import Pass, Round, clip_for, weights_for
+from _figures import Figure, figure
 
 from placet.enclave import _kernel
 from placet.enclave.worker.federation import Mean, Median
 
 SHAPES = "32x10000000,100x1000000,8x50000000"
 PASSES = 9
-Figure = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,10 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
         ),
     ]
     for name, rate in rates.items():
-        yield _figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
+        yield figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
     for ratio, floor in [*FLOORS, *((ratio, None) for ratio in more)]:
         ours, against = rates[ratio.ours], rates[ratio.against]
-        yield _figure(
+        yield figure(
             f"{ratio.name}{suffix}",
             statistics.median(ours),
             "GB/s",
@@ -125,7 +125,7 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
         )
     for name, peak in memory.items():
         if not name.startswith(("read", "aes", "evp", "ipsec")):
-            yield _figure(f"{name}_peak_mb{suffix}", peak / 1e6, "MB", None, None)
+            yield figure(f"{name}_peak_mb{suffix}", peak / 1e6, "MB", None, None)
 
 
 def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
@@ -190,27 +190,6 @@ def _check(name: str, sample: list[float], sealed: Round) -> None:
         raise SystemExit(f"{name} gave another result than it should; its speed says nothing")
 
 
-def _figure(
-    name: str,
-    value: float,
-    unit: str,
-    against: float | None,
-    ratio: float | None,
-    **more: object,
-) -> Figure:
-    def rounded(number: float | None) -> float | None:
-        return None if number is None else round(number, 3)
-
-    return {
-        "name": name,
-        "value": rounded(value),
-        "unit": unit,
-        "against": rounded(against),
-        "ratio": rounded(ratio),
-        **more,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -228,8 +207,8 @@ def main() -> None:
         return
     lines = list[str]()
     start = time.monotonic()
-    for figure in run(options):
-        lines.append(json.dumps(figure))
+    for found in run(options):
+        lines.append(json.dumps(found))
         print(lines[-1], flush=True)
     print(f"{time.monotonic() - start:.0f} s, cipher: {_kernel.AEAD}", file=sys.stderr)
     if options.out:

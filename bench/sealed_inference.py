@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import numpy as np
+from _figures import Figure, figure
 from _inference.council import BATCH_ROWS
 from _inference.models import embedding, perceptron
 from _inference.plain import PlainPeer, plain_peer
@@ -36,7 +37,6 @@ PASSES = 9
 IN_FLIGHT = 32
 ALONE, STREAMED, CALLED, OPENED, EMBEDDED = 200, 3000, 1500, 600, 96  # questions a pass
 FIRST, LAST = 1_000, 100_000  # requests after which memory is compared
-Figure = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ Passes = Mapping[str, list[Pass]]
 async def figures(options: argparse.Namespace) -> AsyncIterator[Figure]:
     """Yield all figures."""
     with tempfile.TemporaryDirectory(prefix="placet-bench-") as folder:
-        async for figure in _small(Path(folder), options):
-            yield figure
+        async for found in _small(Path(folder), options):
+            yield found
     if not options.skip_embedding:
         with tempfile.TemporaryDirectory(prefix="placet-bench-") as folder:
-            async for figure in _large(Path(folder), options):
-                yield figure
+            async for found in _large(Path(folder), options):
+                yield found
 
 
 async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
@@ -89,15 +89,15 @@ async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Fig
         if not options.skip_memory:
             yield await _memory_growth(sealed)
         passes = await _turns(tasks, _processes(sealed, plain), options.passes)
-        for figure in _small_figures(passes, row_seconds(served, BATCH_ROWS)):
-            yield figure
+        for found in _small_figures(passes, row_seconds(served, BATCH_ROWS)):
+            yield found
 
 
 def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
     unary, plain = passes["unary"], passes["plain_unary"]
     ratio = statistics.median(a.seconds / b.seconds for a, b in zip(unary, plain, strict=True))
     milliseconds = [statistics.median(p.seconds for p in side) * 1000 for side in (unary, plain)]
-    yield _figure("unary_p50_over_plain", milliseconds[0], "ms", milliseconds[1], ratio, most=2.6)
+    yield figure("unary_p50_over_plain", milliseconds[0], "ms", milliseconds[1], ratio, most=2.6)
     stream, plain = passes["stream"], passes["plain_stream"]
     yield _rates("stream32_over_plain", stream, plain, floor=1.0)
     yield _rates("stream32_hpke_over_plain", passes["sessions"], plain, floor=0.55)
@@ -106,12 +106,12 @@ def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
     for name in ("sessions", "sessions_by_token"):
         yield _rates(f"{name}_over_plain_calls", passes[name], passes["plain_calls"])
     used = statistics.median(p.cpu["worker"] for p in stream) * 1e6
-    yield _figure("worker_cpu_us", used - run * 1e6, "us a request", None, None, most=100)
+    yield figure("worker_cpu_us", used - run * 1e6, "us a request", None, None, most=100)
     for name, of in passes.items():
         for process in of[0].cpu:
             microseconds = statistics.median(p.cpu[process] for p in of) * 1e6
             if microseconds >= 1:
-                yield _figure(f"{name}_{process}_cpu", microseconds, "us a request", None, None)
+                yield figure(f"{name}_{process}_cpu", microseconds, "us a request", None, None)
 
 
 async def _large(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
@@ -133,7 +133,7 @@ async def _memory_growth(sealed: SealedPeer) -> Figure:
     for _ in range(11):
         await sealed.stream((LAST - FIRST) // 11)
     last = sealed.worker.memory
-    return _figure("memory_growth", last / 1e6, "MB", first / 1e6, last / first, most=1.05)
+    return figure("memory_growth", last / 1e6, "MB", first / 1e6, last / first, most=1.05)
 
 
 async def _check(sealed: SealedPeer, plain: PlainPeer) -> None:
@@ -193,7 +193,7 @@ async def _turns(
 
 
 def _rates(name: str, ours: list[Pass], plain: list[Pass], **more: object) -> Figure:
-    return _figure(
+    return figure(
         name,
         statistics.median(1 / p.seconds for p in ours),
         "requests/s",
@@ -201,27 +201,6 @@ def _rates(name: str, ours: list[Pass], plain: list[Pass], **more: object) -> Fi
         statistics.median(b.seconds / a.seconds for a, b in zip(ours, plain, strict=True)),
         **more,
     )
-
-
-def _figure(
-    name: str,
-    value: float,
-    unit: str,
-    against: float | None,
-    ratio: float | None,
-    **more: object,
-) -> Figure:
-    def rounded(number: float | None) -> float | None:
-        return None if number is None else round(number, 3)
-
-    return {
-        "name": name,
-        "value": rounded(value),
-        "unit": unit,
-        "against": rounded(against),
-        "ratio": rounded(ratio),
-        **more,
-    }
 
 
 async def main() -> None:
@@ -234,8 +213,8 @@ async def main() -> None:
     parser.add_argument("--out", type=Path, help="write the lines here too")
     options = parser.parse_args()
     lines = list[str]()
-    async for figure in figures(options):
-        lines.append(json.dumps(figure))
+    async for found in figures(options):
+        lines.append(json.dumps(found))
         print(lines[-1], flush=True)
     if options.out:
         options.out.write_text("\n".join(lines) + "\n")
