@@ -23,7 +23,8 @@ class Identity:
     """What an enclave says of itself; the digest of `to_bytes` goes into its report data."""
 
     role: str  # "authority" or "worker"
-    log: str  # the log this enclave belongs to
+    log: str  # the log this enclave belongs to: its verifier key
+    charter: str  # the digest of that log's charter; empty before it is founded
     boot: str  # 32 hexadecimal digits, random at every start
     hpke: str  # the HPKE public key, text form
     signing: str  # the signing key, text form
@@ -32,6 +33,8 @@ class Identity:
         refusal = IdentityMalformedError
         _strict.one_of("role", self.role, ROLES, refusal)
         _strict.text("log", self.log, _MAX_LOG_CHARACTERS, refusal)
+        if self.charter:
+            _strict.digest("charter", self.charter, refusal)
         _strict.hexadecimal("boot", self.boot, (32,), refusal)
         _strict.text("hpke", self.hpke, _MAX_KEY_CHARACTERS, refusal)
         _strict.text("signing", self.signing, _MAX_KEY_CHARACTERS, refusal)

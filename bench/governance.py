@@ -99,11 +99,13 @@ class Council:
         self.constitution = self._constitution()
         self.digest = digest_of(encode(self.constitution))
         self.seen = Seen(0, "sha256:" + Tree().root().hex())
+        self.charter = Charter.new(self.log, self.digest)
+        self.name = digest_of(encode(self.charter))
 
     def found(self, ledger: Ledger, store: dict[str, bytes]) -> bytes:
         """Entry 0."""
         constitution = sign(self.constitution, *self.keys)
-        charter = sign(Charter(new_header(self.log, self.seen), self.digest), *self.keys)
+        charter = sign(self.charter, *self.keys)
         times = Times(NOW, NOW)
         store[self.digest] = constitution
         store[parse_envelope(charter).digest] = charter
@@ -111,7 +113,7 @@ class Council:
 
     def ticket(self) -> Ticket:
         proposal = Proposal(
-            header=new_header(self.log, self.seen),
+            header=new_header(self.name, self.seen),
             constitution=self.digest,
             proposer="lab",
             action="job",
@@ -128,7 +130,7 @@ class Council:
 
     def _ballot(self, seat: str, proposal: str, key: SigningKey) -> bytes:
         ballot = Ballot(
-            header=new_header(self.log, self.seen),
+            header=new_header(self.name, self.seen),
             seat=seat,
             proposal=proposal,
             constitution=self.digest,
@@ -308,7 +310,7 @@ def _audit(council: Council) -> dict[str, object]:
     entries, key = authority.entries, council.signer.verifier_key
 
     def ours() -> None:
-        report = audit.audit(entries, authority, key, authority.note, attest=_no_enclaves)
+        report = audit.audit(entries, authority, council.name, authority.note, attest=_no_enclaves)
         if report.checked != len(entries):
             raise AssertionError("every entry is checked")
 

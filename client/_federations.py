@@ -144,8 +144,8 @@ class FederationOperations(ResultOperations):
         answer = await session.ask(session.federations.Model, wire)  # 1
         verified, file = None, None
         if round:
-            file = ReceiptFile(self.log, answer.receipt, answer.entry, answer.proof)
-            verified = _verify_round(file.verify(self.log), proposal, round)  # 2, 3
+            file = ReceiptFile(self.charter, self.log, answer.receipt, answer.entry, answer.proof)
+            verified = _verify_round(file.verify(self.log, self.charter), proposal, round)  # 2, 3
             await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
         info = model_info(parse_envelope(request).digest)
         key = StreamKey.from_bytes(open_envelope(answer.key_envelope, fresh, info))  # 4
@@ -185,8 +185,10 @@ class FederationOperations(ResultOperations):
         await self.put_blob(pending.update.object, pending.stream, owner=owner, progress=progress)
         request = federations_pb2.UpdateRequest(update=pending.document, sealed=pending.sealed)
         answer = await session.ask(session.federations.Update, request)
-        receipt = UpdateReceipt(self.log, pending.document, answer.entry, answer.proof)
-        verified = receipt.verify(self.log)
+        receipt = UpdateReceipt(
+            self.charter, self.log, pending.document, answer.entry, answer.proof
+        )
+        verified = receipt.verify(self.log, self.charter)
         await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
         return verified
 

@@ -41,8 +41,13 @@ class LogOperations:
         self._session = session
 
     @property
+    def charter(self) -> str:
+        """The pinned council by the digest of its charter; empty before one is known."""
+        return self._session.memory.charter
+
+    @property
     def log(self) -> str:
-        """The pinned log by its verifier key text; empty before one is known."""
+        """The pinned council's log by its verifier key text; empty before one is known."""
         return self._session.memory.log
 
     async def checkpoint(self) -> Checkpoint:

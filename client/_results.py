@@ -48,8 +48,8 @@ class ResultOperations(JobOperations):
         before = session.memory.newest()
         request = jobs_pb2.ResultRequest(id=id, recipient=recipient)
         answer = await session.ask(session.jobs.Result, request)
-        file = ReceiptFile(self.log, answer.receipt, answer.entry, answer.proof)
-        verified = file.verify(self.log)  # 1
+        file = ReceiptFile(self.charter, self.log, answer.receipt, answer.entry, answer.proof)
+        verified = file.verify(self.log, self.charter)  # 1
         await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)  # 2
         said = verified.receipt.predicate
         if said.job != id:

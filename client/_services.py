@@ -103,7 +103,7 @@ class ServiceOperations(FederationOperations):
         asked = log_pb2.InclusionProofRequest(index=index, size=checkpoint.size)
         hashes = (await session.ask(session.log.GetInclusionProof, asked)).hashes
         proof = LogProof(index, tuple(hashes), note).to_bytes()
-        receipt = verify_receipt(envelope, proof, entry, self.log)
+        receipt = verify_receipt(envelope, proof, entry, self.log, self.charter)
         if receipt.digest != wanted:
             raise ReceiptInvalid(
                 "The host gave another receipt than the card names. Do not rely on it.",

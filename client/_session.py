@@ -23,7 +23,6 @@ from placet.client.memory import CheckpointMemory
 from placet.governance.documents import Header, Seen, new_header
 from placet.governance.errors import NotFounded
 from placet.governance.log import (
-    EMPTY_ROOT,
     Checkpoint,
     VerifierKey,
     verify_checkpoint,
@@ -99,6 +98,11 @@ class Session:
             )
         return VerifierKey.from_text(self.memory.log)
 
+    def charter(self) -> str:
+        """The digest that names the pinned council. Raises `NotFounded` before one is known."""
+        self.log_key()
+        return self.memory.charter
+
     async def accept(self, note: bytes, before: Checkpoint | None) -> Checkpoint:
         """Verify a checkpoint that answers a request sent when `before` was the newest known.
 
@@ -130,16 +134,16 @@ class Session:
         return answer.note, await self.accept(answer.note, before)
 
     async def header(self) -> Header:
-        """A header for a new document: the log, and the newest checkpoint."""
+        """A header for a new document: the council, and the newest checkpoint."""
         newest = await self.checkpoint()
-        return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
+        return new_header(self.charter(), Seen(newest.size, root_text(newest.root)))
 
     async def known_header(self) -> Header:
         """The same from what is known already, where anything is: for who has just read the log."""
         newest = self.memory.newest()
         if newest is None:
             return await self.header()
-        return new_header(self.log_key().to_text(), Seen(newest.size, root_text(newest.root)))
+        return new_header(self.charter(), Seen(newest.size, root_text(newest.root)))
 
     async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
         proof: tuple[bytes, ...] = ()
@@ -152,11 +156,6 @@ class Session:
                 if refused.reason != "LOG_RANGE":
                     raise
         verify_extends(old, new, proof)
-
-
-def genesis_header(log: str) -> Header:
-    """The header of a charter: nothing has been seen yet."""
-    return new_header(log, Seen(0, root_text(EMPTY_ROOT)))
 
 
 def root_text(root: bytes) -> str:

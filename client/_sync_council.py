@@ -37,8 +37,13 @@ class SyncCouncil:
         return self._core.address
 
     @property
+    def charter(self) -> str:
+        """The pinned council by the digest of its charter; empty before one is known."""
+        return self._core.charter
+
+    @property
     def log(self) -> str:
-        """The pinned log; empty before one is known."""
+        """The pinned council's log; empty before one is known."""
         return self._core.log
 
     def checkpoint(self) -> Checkpoint:

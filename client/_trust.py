@@ -5,7 +5,6 @@ import os
 
 from placet.attestation import NONCE_BYTES, Policy
 from placet.client._log import LogOperations
-from placet.client._session import genesis_header
 from placet.client.artifacts import EvidenceFile
 from placet.client.charters import CharterDraft
 from placet.client.errors import UsageRefused
@@ -38,17 +37,21 @@ class TrustOperations(LogOperations):
         if not answer.constitutions:
             raise EntryInvalid("The host gave no constitution. Ask its operator.")
         council = verify_council(answer.charter, answer.constitutions)  # 1
-        session.memory.adopt(council.log)  # 2
+        session.memory.adopt(council.charter.digest, council.log)  # 2
         checkpoint = await session.accept(answer.checkpoint, before)  # 3
         if len(council.constitutions) > 1:
             await self._check_adopted(council, checkpoint)  # 4
         return council
 
-    async def evidence(self) -> EvidenceFile:
-        """The authority's evidence for a fresh nonce, not verified."""
+    async def evidence(self, constitution: str = "") -> EvidenceFile:
+        """The authority's evidence for a fresh nonce, not verified.
+
+        Before the founding it is about a log for the genesis constitution of this digest.
+        """
         nonce = os.urandom(NONCE_BYTES)
         session = self._session
-        answer = await session.ask(session.keys.GetEvidence, keys_pb2.EvidenceRequest(nonce=nonce))
+        request = keys_pb2.EvidenceRequest(nonce=nonce, constitution=constitution)
+        answer = await session.ask(session.keys.GetEvidence, request)
         return EvidenceFile(answer.identity, answer.evidence, answer.checkpoint, nonce)
 
     async def verify_authority(self, policy: Policy | None = None) -> VerifiedAuthority:
@@ -60,21 +63,29 @@ class TrustOperations(LogOperations):
             policy = (await self.council()).policy("authority")
         before = self._session.memory.newest()
         answer = await self.evidence()
-        verified = answer.verify(policy, now=self._session.now(), log=self.log)
-        if self.log and answer.checkpoint:
-            await self._session.accept(answer.checkpoint, before)
+        now = self._session.now()
+        verified = answer.verify(policy, now=now, log=self.log, charter=self.charter)
+        await self._session.accept(answer.checkpoint, before)
         return verified
+
+    async def verify_founder(self, constitution: Constitution, log: str = "") -> VerifiedAuthority:
+        """Make sure that the authority is what a genesis constitution wants, and keeps no log yet.
+
+        `log` is the verifier key that it has to name; any if empty. Raises as `verify_authority`.
+        """
+        policy = Policy.from_dict(constitution.evidence.authority)
+        answer = await self.evidence(digest_of(CharterDraft.payload_of(constitution)))
+        return answer.verify(policy, now=self._session.now(), log=log, charter="")
 
     async def draft_charter(self, constitution: Constitution) -> CharterDraft:
         """A charter for the authority that this host runs, once its evidence satisfies the constitution's policy."""
-        policy = Policy.from_dict(constitution.evidence.authority)
         Policy.from_dict(constitution.evidence.worker)
-        log = (await self.verify_authority(policy)).identity.log
+        log = (await self.verify_founder(constitution)).identity.log
         digest = digest_of(CharterDraft.payload_of(constitution))
-        return CharterDraft.make(constitution, Charter(genesis_header(log), digest))
+        return CharterDraft.make(constitution, Charter.new(log, digest))
 
     async def sign_charter(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
-        """Check the authority's evidence with a nonce of one's own, then sign; the draft's log is pinned.
+        """Check the authority's evidence with a nonce of one's own, then sign; the charter is pinned.
 
         Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the draft's.
         """
@@ -86,8 +97,8 @@ class TrustOperations(LogOperations):
                 expected=", ".join(seat.id for seat in constitution.seats),
                 actual=keys.id,
             )
-        self._session.memory.adopt(charter.header.log)
-        await self.verify_authority(Policy.from_dict(constitution.evidence.authority))
+        await self.verify_founder(constitution, charter.log)
+        self._session.memory.adopt(digest_of(draft.charter), charter.log)
         return draft.sign(keys.signing)
 
     async def found(self, draft: CharterDraft) -> Recorded:
@@ -99,7 +110,7 @@ class TrustOperations(LogOperations):
                 actual=", ".join(missing),
             )
         session = self._session
-        session.memory.adopt(draft.read_charter().header.log)
+        session.memory.adopt(digest_of(draft.charter), draft.read_charter().log)
         before = session.memory.newest()
         request = governance_pb2.FoundRequest(
             constitution=draft.constitution_envelope, charter=draft.charter_envelope

@@ -2,7 +2,7 @@
 """Files that hold several artifacts for verification offline: tickets, receipts, evidence.
 
     ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
-    receipt    {"log": <verifier key>, "receipt": <DSSE>, "entry": <text>, "proof": <text>}
+    receipt    {"charter": <digest>, "log": <verifier key>, "receipt": <DSSE>, "entry": <text>, "proof": <text>}
     evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>, "nonce": <64 hexadecimal digits>}
 
 DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
@@ -32,18 +32,20 @@ MAX_ARTIFACT = 4 * 1024 * 1024
 class ReceiptFile:
     """A receipt with all that is needed to verify it, not verified."""
 
+    charter: str
     log: str
     receipt: bytes
     entry: bytes
     proof: bytes
 
-    def verify(self, log: str) -> VerifiedReceipt:
-        """Verify it for the log that the caller trusts; see `verify_receipt`."""
-        return verify_receipt(self.receipt, self.proof, self.entry, log)
+    def verify(self, log: str, charter: str) -> VerifiedReceipt:
+        """Verify it for the council that the caller trusts; see `verify_receipt`."""
+        return verify_receipt(self.receipt, self.proof, self.entry, log, charter)
 
     def to_bytes(self) -> bytes:
         return encode(
             {
+                "charter": self.charter,
                 "log": self.log,
                 "receipt": _object(self.receipt),
                 "entry": self.entry.decode(),
@@ -54,9 +56,10 @@ class ReceiptFile:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Raises `FileRefused`."""
-        value = _parsed(data, "receipt", {"log": str, "receipt": dict, "entry": str, "proof": str})
-        receipt = encode(value["receipt"])
-        return cls(value["log"], receipt, value["entry"].encode(), value["proof"].encode())
+        texts = dict.fromkeys(("charter", "log", "entry", "proof"), str)
+        value = _parsed(data, "receipt", {**texts, "receipt": dict})
+        receipt, entry, proof = encode(value["receipt"]), value["entry"], value["proof"]
+        return cls(value["charter"], value["log"], receipt, entry.encode(), proof.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class EvidenceFile:
     checkpoint: bytes
     nonce: bytes
 
-    def verify(self, policy: Policy, *, now: int, log: str = "") -> VerifiedAuthority:
+    def verify(self, policy: Policy, *, now: int, log: str, charter: str) -> VerifiedAuthority:
         """Verify it; see `verify_authority`. Only who chose the nonce knows that the evidence is fresh."""
         return verify_authority(
             self.identity,
@@ -78,6 +81,7 @@ class EvidenceFile:
             policy=policy,
             now=now,
             log=log,
+            charter=charter,
         )
 
     def to_bytes(self) -> bytes:

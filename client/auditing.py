@@ -42,8 +42,8 @@ class AuditOperations(ServiceOperations):
         note, checkpoint = await self._session.newest_note()
         entries = await self.entries(checkpoint)
         documents = GivenDocuments(await self._documents(digests_in(entries)))
-        key = self._session.log_key()
-        return await asyncio.to_thread(audit, entries, documents, key, note, attest=attest)
+        charter = self._session.charter()
+        return await asyncio.to_thread(audit, entries, documents, charter, note, attest=attest)
 
     async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
         slots = asyncio.Semaphore(_AT_ONCE)
@@ -85,6 +85,7 @@ class Attested:
     bound_to: str
     role: str
     log: str
+    charter: str
     boot: str
     signing: str
 
@@ -110,6 +111,7 @@ def attest(
         bound_to=claims.bound_to,
         role=found.role,
         log=found.log,
+        charter=found.charter,
         boot=found.boot,
         signing=found.signing,
     )

@@ -43,15 +43,19 @@ class Examination:
         return all(check.passed for check in self.checks)
 
 
-def examine_file(data: bytes, policy: Policy, *, now: int, log: str = "") -> Examination:
+def examine_file(
+    data: bytes, policy: Policy, *, now: int, log: str = "", charter: str = ""
+) -> Examination:
     """Examine what `placet status --evidence` wrote, or evidence alone. Raises `FileRefused` and `AttestationError`.
 
-    `log` is the verifier key of the log asked for; any if empty.
+    `log` is the verifier key of the log asked for, `charter` the digest of its charter; any if empty.
     """
     try:
         alone = Evidence.from_bytes(data)
     except EvidenceMalformedError:
-        return examine_authority(EvidenceFile.from_bytes(data), policy, now=now, log=log)
+        return examine_authority(
+            EvidenceFile.from_bytes(data), policy, now=now, log=log, charter=charter
+        )
     return examine_alone(alone, policy, now=now)
 
 
@@ -63,7 +67,7 @@ def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examinatio
 
 
 def examine_authority(
-    shown: EvidenceFile, policy: Policy, *, now: int, log: str = ""
+    shown: EvidenceFile, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
     """Examine an authority's answer to a nonce. Raises `AttestationError`, `LogError`."""
     try:
@@ -77,6 +81,7 @@ def examine_authority(
     own = (
         Check("role", "authority", identity.role, identity.role == "authority"),
         Check("log", log or _ANY, identity.log, log in ("", identity.log)),
+        Check("charter", charter or _ANY, identity.charter, charter in ("", identity.charter)),
         _binding(claims, identity, shown),
     )
     open_ends = (
@@ -89,7 +94,7 @@ def examine_authority(
 
 
 def _binding(claims: Claims, identity: Identity, shown: EvidenceFile) -> Check:
-    context = evidence_context(identity.log, shown.checkpoint)
+    context = evidence_context(identity.log, identity.charter, shown.checkpoint)
     wanted = report_data(identity.digest, shown.nonce, context)
     try:
         verify_binding(claims, identity, shown.nonce, context)

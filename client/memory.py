@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest checkpoint that this client has seen of its log: a log may only grow beyond it.
+"""The council that a home folder belongs to, and the newest checkpoint seen of its log: it may only grow beyond it.
 
     memory = CheckpointMemory(folder / "log.json")
-    memory.adopt(log)                   # pins the log: another one is refused from then on
+    memory.adopt(charter, log)          # pins the council: another one is refused from then on
     memory.advance(note)                # keeps the note if it is newer than what is kept
 
 Whether a newer checkpoint extends the one kept is shown by a consistency proof, which `Session.accept` asks for before
@@ -24,17 +24,23 @@ _MAX_FILE = 256 * 1024
 
 
 class CheckpointMemory:
-    """What is remembered of one log; without a path it lasts as long as the object."""
+    """What is remembered of one council; without a path it lasts as long as the object."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._charter = ""
         self._log = ""
         self._note = b""
         self._load()
 
     @property
+    def charter(self) -> str:
+        """The pinned council by the digest of its charter; empty before the first."""
+        return self._charter
+
+    @property
     def log(self) -> str:
-        """The pinned log by its verifier key text; empty before the first."""
+        """The log that the charter names, by its verifier key text; empty before the first."""
         return self._log
 
     def newest(self) -> Checkpoint | None:
@@ -42,21 +48,21 @@ class CheckpointMemory:
         self._load()
         return self._checkpoint(self._note) if self._note else None
 
-    def adopt(self, log: str) -> None:
-        """Pin the log. Raises `OtherLog` if another one is pinned, `CheckpointInvalidError` for no key."""
+    def adopt(self, charter: str, log: str) -> None:
+        """Pin a council. Raises `OtherLog` if another one is pinned, `CheckpointInvalidError` for no key."""
         VerifierKey.from_text(log)
         with self._locked():
             self._load()
-            if self._log and self._log != log:
+            if self._charter and (self._charter, self._log) != (charter, log):
                 raise OtherLog(
-                    "This home folder belongs to another log than the host serves: it was set up for another council, "
-                    "or the host has replaced the log. Use another home folder, or find out from the council.",
-                    claim="log",
-                    expected=self._log,
-                    actual=log,
+                    "This home folder belongs to another council than the host serves. Use another home folder, "
+                    "or compare the charter's digest with another member's.",
+                    claim="charter",
+                    expected=self._charter,
+                    actual=charter,
                 )
-            if not self._log:
-                self._log = log
+            if not self._charter:
+                self._charter, self._log = charter, log
                 self._store()
 
     def advance(self, note: bytes) -> bool:
@@ -78,7 +84,8 @@ class CheckpointMemory:
             return
         try:
             value = json.loads(read_file(self._path, _MAX_FILE))
-            self._log, note = str(value["log"]), str(value["checkpoint"]).encode()
+            self._charter, self._log = str(value["charter"]), str(value["log"])
+            note = str(value["checkpoint"]).encode()
             if note:
                 self._checkpoint(note)
         except (ValueError, KeyError, TypeError, LogError):
@@ -91,7 +98,11 @@ class CheckpointMemory:
 
     def _store(self) -> None:
         if self._path is not None:
-            value = {"log": self._log, "checkpoint": self._note.decode()}
+            value = {
+                "charter": self._charter,
+                "log": self._log,
+                "checkpoint": self._note.decode(),
+            }
             write_file(self._path, json.dumps(value, indent=1).encode(), mode=0o600)
 
     @contextmanager

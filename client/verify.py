@@ -35,10 +35,9 @@ from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     OtherConstitution,
-    OtherLog,
     ReceiptInvalid,
 )
-from placet.governance.evaluate import InForce
+from placet.governance.evaluate import InForce, check_identity
 from placet.governance.federation import release_cost
 from placet.governance.founding import verify_succession
 from placet.governance.grants import charges_of
@@ -72,13 +71,13 @@ class Council:
     @property
     def in_force(self) -> InForce:
         """The last constitution as the context in which documents are verified."""
-        return InForce(self.newest.document, self.newest.digest, self.log)
+        return InForce(self.newest.document, self.newest.digest, self.charter.digest)
 
     def under(self, digest: str) -> InForce:
         """The constitution of this digest. Raises `OtherConstitution`."""
         for signed in self.constitutions:
             if signed.digest == digest:
-                return InForce(signed.document, signed.digest, self.log)
+                return InForce(signed.document, signed.digest, self.charter.digest)
         raise OtherConstitution(
             "The document is under a constitution that this log never had.",
             claim="constitution",
@@ -133,14 +132,16 @@ def verify_authority(
     nonce: bytes,
     policy: Policy,
     now: int,
-    log: str = "",
+    log: str,
+    charter: str,
 ) -> VerifiedAuthority:
-    """Verify that an authority that the policy wants answered to this nonce, for this log.
+    """Verify that an authority that the policy wants answered to this nonce, for this council.
 
-    1. The identity is an authority's, of the log asked for (any log if `log` is empty: before it is founded).
-    2. The checkpoint, if there is one, is signed by that log's key.
+    1. The identity is an authority's, of the log and charter asked for (before the founding there is no charter, and any
+       log will do if `log` is empty).
+    2. The checkpoint, without which no founded log is, is signed by that log's key.
     3. The evidence is genuine.
-    4. It binds identity, nonce, log and checkpoint.
+    4. It binds identity, nonce, log, charter and checkpoint.
     5. It satisfies the policy.
     That the checkpoint extends what was seen before is for the caller.
     """
@@ -149,25 +150,21 @@ def verify_authority(
         raise IdentityMalformedError(
             "The identity is not an authority's.", claim="role", actual=found.role
         )
-    if log and found.log != log:
-        raise OtherLog(
-            "The authority is of another log. Check that this is your council's host.",
-            claim="log",
-            expected=log,
-            actual=found.log,
-        )
+    check_identity(found, log or (found.log if not charter else ""), charter)
     key = VerifierKey.from_text(found.log)
-    verified = verify_checkpoint(checkpoint, key) if checkpoint else None  # 2
+    verified = verify_checkpoint(checkpoint, key) if charter or checkpoint else None  # 2
     claims = verify_evidence(Evidence.from_bytes(evidence), now=now)  # 3
-    verify_binding(claims, found, nonce, evidence_context(found.log, checkpoint))  # 4
+    verify_binding(claims, found, nonce, evidence_context(found.log, charter, checkpoint))  # 4
     verify_appraisal(claims, policy, now=now, bound_to=None)  # 5
     return VerifiedAuthority(found, claims, verified)
 
 
-def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> VerifiedReceipt:
+def verify_receipt(
+    receipt: bytes, proof: bytes, entry: bytes, log: str, charter: str
+) -> VerifiedReceipt:
     """Verify a receipt with its log entry and proof.
 
-    1. It is signed by the key of `log` (a verifier key's text), and names that log.
+    1. It is signed by the key of `log` (a verifier key's text), and names the council of `charter` (a digest).
     2. The entry is in the log, at the place that the receipt names.
     3. The entry is the release of this receipt, lease, proposal and job; for a federation the aggregate of its round.
     """
@@ -175,8 +172,8 @@ def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, log: str) -> Veri
     signer = log_signing_key(key)
     signed = verify_signed(receipt, Receipt, lambda _: [signer])  # 1
     said = signed.document.predicate
-    if said.header.log != log:
-        raise _invalid("log", log, said.header.log)
+    if said.header.charter != charter:
+        raise _invalid("charter", charter, said.header.charter)
     checkpoint = verify_proof(proof, leaf_hash(entry), key)  # 2
     index = LogProof.from_bytes(proof).index
     if index != said.entry:

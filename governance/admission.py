@@ -30,6 +30,7 @@ from placet.governance.errors import (
     GrantMissing,
     NotPermitted,
     OtherConstitution,
+    OtherLog,
     SeatExpired,
     Stopped,
     TicketRefused,
@@ -63,21 +64,27 @@ from placet.governance.state import Entry, ProposalState
 def judge_charter(
     ledger: Ledger, constitution: bytes, charter: bytes, log: str, times: Times
 ) -> Entry:
-    """Entry 0: genesis constitution and charter, each signed by every genesis seat. Raises `DocumentRefused`."""
+    """Entry 0: genesis constitution and charter, each signed by every genesis seat, for the log that the authority
+    keeps for this constitution (the verifier key's text). Raises `DocumentRefused`."""
     if ledger.state.charter or ledger.tree.size:
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"
         )
     founding = verify_founding(constitution, charter)
-    header = founding.charter.document.header
-    ledger.check_header(header, log)
+    if founding.log != log:
+        raise OtherLog(
+            "The charter is for another log than this authority keeps for its constitution. Draft it anew.",
+            claim="log",
+            expected=log,
+            actual=founding.log,
+        )
     return new_entry(
         "charter",
         times,
         log=log,
         constitution=founding.constitution.digest,
         charter=founding.charter.digest,
-        nonce=header.nonce,
+        nonce=founding.charter.document.nonce,
     )
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replaying a log from its first entry: every decision is made again, and has to come out as the log has it.
 
-    report = audit(entries, documents, log, checkpoint, attest=attest)
+    report = audit(entries, documents, charter, checkpoint, attest=attest)
+
+The council is named by the digest of its charter, and the charter names the log key: nothing else is believed.
 
 Steps for each entry:
   1. it is in its one encoding, and its time is not before the entry's before it;
@@ -27,7 +29,8 @@ from placet.governance.draws import judge_draw
 from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
-from placet.governance.evaluate import check_log
+from placet.governance.evaluate import check_charter, check_identity
+from placet.governance.founding import verify_charter
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
@@ -74,6 +77,8 @@ class Attested(Protocol):
     @property
     def log(self) -> str: ...
     @property
+    def charter(self) -> str: ...
+    @property
     def boot(self) -> str: ...
     @property
     def signing(self) -> str: ...
@@ -116,6 +121,7 @@ class AuditReport:
     """
 
     log: str
+    charter: str
     size: int
     root: str
     checked: int
@@ -131,24 +137,28 @@ class AuditReport:
 def audit(
     entries: Sequence[bytes],
     documents: Documents,
-    log: VerifierKey,
+    charter: str,
     checkpoint: bytes,
     *,
     attest: Attest,
 ) -> AuditReport:
-    """Judge a whole log again. Raises `EntryInvalid`, or `CheckpointInvalidError` for the checkpoint.
+    """Judge the whole log of the council whose charter has this digest.
 
+    Raises `EntryInvalid`, `CheckpointInvalidError` for the checkpoint, or `DocumentNotFound` without the charter.
     `documents` gives envelopes, and identities and evidence as they are, by digest; it raises `DocumentNotFound` for
     what it does not have.
     """
+    log = VerifierKey.from_text(verify_charter(documents.envelope(charter), charter).log)
     covered = verify_checkpoint(checkpoint, log)
-    replay = _Replay(documents, log, attest)
+    replay = _Replay(documents, log, charter, attest)
     not_checked: list[NotChecked] = []
     for index, data in enumerate(entries):
         missing = replay.step(index, data)
         if missing:
             kind: str = parse_object(data)["kind"]
             not_checked.append(NotChecked(index, kind, missing))
+    if replay.ledger.state.charter != charter:
+        raise _differs(f"an entry 0 of the charter {charter}", replay.ledger.state.charter)
     size, root = replay.ledger.head()
     if (size, root) != (covered.size, "sha256:" + covered.root.hex()):
         raise EntryInvalid(
@@ -158,7 +168,7 @@ def audit(
             actual=f"{size} entries, {root}",
         )
     checked, privacy = size - len(not_checked), replay.ledger.state.privacy
-    return AuditReport(log.to_text(), size, root, checked, tuple(not_checked), privacy)
+    return AuditReport(log.to_text(), charter, size, root, checked, tuple(not_checked), privacy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +185,22 @@ class _Joined:
 class _Replay:
     """The ledger as it stood at each entry, and the keys of enclaves that the entries so far have attested."""
 
-    def __init__(self, documents: Documents, log: VerifierKey, attest: Attest) -> None:
+    def __init__(
+        self, documents: Documents, log: VerifierKey, charter: str, attest: Attest
+    ) -> None:
         self.ledger = Ledger(documents)
         self._documents = documents
         self._log = log.to_text()
+        self._charter = charter
         self._log_key = PublicKey.ed25519(log.public_key)
         self._attest = attest
-        self._context = evidence_context(self._log, b"")
+        self._context = evidence_context(self._log, charter, b"")
         # Enclaves whose evidence was not checked, with what it would have taken.
         self._unattested: dict[str, str] = {}
         self._boots: dict[str, PublicKey] = {}
         self._joined: dict[str, _Joined] = {}
         self._judges: dict[str, Callable[[Entry, Times], Entry]] = {
-            "charter": self._charter,
+            "charter": self._founding,
             "constitution": self._constitution,
             "boot": self._boot,
             "proposal": self._document,
@@ -267,7 +280,7 @@ class _Replay:
     def _named(self, entry: Entry, name: str) -> bytes:
         return self._documents.envelope(entry[name])
 
-    def _charter(self, entry: Entry, times: Times) -> Entry:
+    def _founding(self, entry: Entry, times: Times) -> Entry:
         constitution, charter = self._named(entry, "constitution"), self._named(entry, "charter")
         return admission.judge_charter(self.ledger, constitution, charter, self._log, times)
 
@@ -312,7 +325,7 @@ class _Replay:
         )
         if attested.role != role:
             raise _differs(f"the identity of a {role}", attested.role)
-        check_log(attested.log, self._log)
+        check_identity(attested, self._log, self._charter)
         return _Joined(identity, evidence, nonce, now, attested)
 
     def _lease(self, entry: Entry, times: Times) -> Entry:
@@ -348,7 +361,7 @@ class _Replay:
         release = self._released(entry)
         receipt = verify_signed(self._named(entry, "receipt"), Receipt, lambda _: [self._log_key])
         header: Header = receipt.document.predicate.header
-        check_log(header.log, self._log)
+        check_charter(header.charter, self._charter)
         self.ledger.check_seen(header)
         kind = self._worker(release.document.worker).attested.kind
         if receipt_for(self.ledger, release, kind, header, times) != receipt.document:

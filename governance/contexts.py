@@ -40,9 +40,9 @@ def session_info(offer: str) -> bytes:
     return context("placet/session/v1", offer.encode())
 
 
-def session_statement(log: str, offer: str, user: str, secret: bytes) -> bytes:
-    """What a user signs to open a session: for which log, by which offer, as whom, with which secret."""
-    parts = (log.encode(), offer.encode(), user.encode(), secret)
+def session_statement(charter: str, offer: str, user: str, secret: bytes) -> bytes:
+    """What a user signs to open a session: for which council, by which offer, as whom, with which secret."""
+    parts = (charter.encode(), offer.encode(), user.encode(), secret)
     return context("placet/session/statement/v1", *parts)
 
 
@@ -59,9 +59,15 @@ def draw_statement(
     return context("placet/draw/v1", lease.encode(), user.encode(), nonce, *numbers)
 
 
-def evidence_context(log: str, checkpoint: bytes) -> bytes:
-    """What evidence is bound to besides identity and nonce: the log, and its newest committed checkpoint (a note)."""
-    return context("placet/evidence/v1", log.encode(), checkpoint)
+def evidence_context(log: str, charter: str, checkpoint: bytes) -> bytes:
+    """What evidence is bound to besides identity and nonce: the log, its charter's digest, and its newest committed
+    checkpoint (a note). Before the founding the last two are empty."""
+    return context("placet/evidence/v2", log.encode(), charter.encode(), checkpoint)
+
+
+def log_key_info(constitution: str) -> bytes:
+    """HKDF info of the log key: the digest of the genesis constitution, so that no two councils have one key."""
+    return context("placet/log-key/v2", constitution.encode())
 
 
 def secret_info(name: str) -> bytes:

@@ -16,6 +16,7 @@ What no paper shows (stops, uses, grants, ballots left out of the bundle) is jud
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from placet.governance.account import (
     Account,
@@ -64,12 +65,22 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A constitution with its digest, the log it governs, and the seats that have been revoked since."""
+    """A constitution with its digest, the charter of the council whose it is, and the seats revoked since."""
 
     constitution: Constitution
     digest: str
-    log: str
+    charter: str
     revoked_seats: frozenset[str] = frozenset()
+
+
+class Named(Protocol):
+    """What an enclave's identity says of the log that it belongs to."""
+
+    @property
+    def log(self) -> str: ...
+
+    @property
+    def charter(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
     signed = verify_signed(
         envelope, Proposal, lambda document: in_force.constitution.keys_of(document.proposer)
     )
-    check_log(signed.document.header.log, in_force.log)
+    check_charter(signed.document.header.charter, in_force.charter)
     _check_constitution(signed.document.constitution, in_force)
     return signed
 
@@ -140,20 +151,32 @@ def verify_ballot(envelope: bytes, in_force: InForce) -> Signed[Ballot]:
     signed = verify_signed(
         envelope, Ballot, lambda document: in_force.constitution.seat(document.seat).keys
     )
-    check_log(signed.document.header.log, in_force.log)
+    check_charter(signed.document.header.charter, in_force.charter)
     _check_constitution(signed.document.constitution, in_force)
     return signed
 
 
-def check_log(named: str, log: str) -> None:
-    """A document is for one log. Raises `OtherLog`."""
-    if named != log:
+def check_charter(named: str, charter: str) -> None:
+    """A document is for one council, by the digest of its charter. Raises `OtherLog`."""
+    if named != charter:
         raise OtherLog(
-            "The document is for another log. Sign one that names this log.",
-            claim="header.log",
-            expected=log,
+            "The document is for another council. Sign one that names the charter of this one.",
+            claim="header.charter",
+            expected=charter,
             actual=named,
         )
+
+
+def check_identity(named: Named, log: str, charter: str) -> None:
+    """An enclave is of one log and council. Raises `OtherLog`."""
+    for claim, expected, actual in (("log", log, named.log), ("charter", charter, named.charter)):
+        if expected != actual:
+            raise OtherLog(
+                f"The enclave is of another council, by its {claim}. Check that this is your council's host.",
+                claim=claim,
+                expected=expected or "none yet",
+                actual=actual or "none yet",
+            )
 
 
 def bound_digest(proposal: Signed[Proposal]) -> str:

@@ -107,7 +107,7 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
     """What is proposed and, where the constitution is given, by which rules it will be judged."""
     lines = [
         f"{proposal.proposer} proposes the action {proposal.action} for the purpose {proposal.purpose}.",
-        f"It is for the log {proposal.header.log}, under the constitution {proposal.constitution}.",
+        f"It is for the council {proposal.header.charter}, under the constitution {proposal.constitution}.",
         f"Its author had seen the log at size {proposal.header.seen.size}.",
         (
             f"It holds from {time_text(proposal.not_before)} to {time_text(proposal.not_after)}, "
@@ -169,7 +169,7 @@ def explain_grant(grant: Grant) -> list[str]:
         "any": "A log without witnesses may use it too.",
     }
     return [
-        f"{grant.owner} lets the authority of the log {grant.header.log} use the key of {_object(grant.object)}.",
+        f"{grant.owner} lets the authority of the council {grant.header.charter} use the key of {_object(grant.object)}.",
         f"It may be used for {_any_of('purpose', grant.purposes)}.",
         f"It may be used by {_any_of('program', grant.programs)}.",
         *_bounds(grant),

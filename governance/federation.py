@@ -45,7 +45,7 @@ from placet.governance.errors import (
     UpdateDuplicate,
     UpdateMalformed,
 )
-from placet.governance.evaluate import check_log
+from placet.governance.evaluate import check_charter
 from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
 from placet.governance.grants import charges_of
 from placet.governance.leasing import Appraise, check_outputs, check_release
@@ -357,7 +357,7 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
     _check_roster(terms, named.client)
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, ModelRequest, lambda d: constitution.keys_of(d.client))
-    check_log(named.header.log, ledger.state.log)
+    check_charter(named.header.charter, ledger.state.charter)
     there = terms.model is not None if named.round == 0 else named.round in federation.models
     if not there:
         raise ModelNotReleased(

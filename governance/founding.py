@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placet.governance.documents import Charter, Constitution
-from placet.governance.envelope import Signed, verify_signed
-from placet.governance.errors import NotSuccessor, OtherConstitution
+from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
+from placet.governance.errors import NotSuccessor, OtherConstitution, OtherLog
 from placet.governance.ledger import all_keys, verify_every_seat
 
 
@@ -25,7 +25,22 @@ class Founding:
     @property
     def log(self) -> str:
         """The log's verifier key, as the charter names it."""
-        return self.charter.document.header.log
+        return self.charter.document.log
+
+
+def verify_charter(envelope: bytes, digest: str) -> Charter:
+    """The charter of this digest, which nothing but the digest vouches for: its log key is whom to believe.
+
+    Raises `DocumentRefused` for another document. Who signed it is `verify_founding`'s to say.
+    """
+    if parse_envelope(envelope).digest != digest:
+        raise OtherLog(
+            "The host shows the charter of another council. Check the charter's digest, and whose host this is.",
+            claim="charter",
+            expected=digest,
+            actual=parse_envelope(envelope).digest,
+        )
+    return inspect(envelope, Charter)
 
 
 def verify_founding(constitution: bytes, charter: bytes) -> Founding:

@@ -39,7 +39,7 @@ from placet.governance.errors import (
     OutputUndeclared,
     Stopped,
 )
-from placet.governance.evaluate import bound_digest, check_log
+from placet.governance.evaluate import bound_digest, check_charter
 from placet.governance.grants import charges_of, check_live
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.rounds import check_closed
@@ -142,7 +142,7 @@ def judge_lease(
 def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times: Times) -> None:
     """The authority writes the lease itself; whoever audits it finds that it says what it has to."""
     latest = latest_deadline(ledger, proposal, times)
-    check_log(lease.header.log, ledger.state.log)
+    check_charter(lease.header.charter, ledger.state.charter)
     ledger.check_seen(lease.header)
     attempt = next_attempt(ledger, proposal.digest, lease.job)
     for claim, expected, actual in (

@@ -39,7 +39,7 @@ from placet.governance.errors import (
     SeenUnknown,
     SignatureInvalid,
 )
-from placet.governance.evaluate import InForce, check_log, verify_ballot, verify_proposal
+from placet.governance.evaluate import InForce, check_charter, verify_ballot, verify_proposal
 from placet.governance.keys import PublicKey
 from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, Tree, leaf_hash
 from placet.governance.state import Entry, State
@@ -181,10 +181,10 @@ class Ledger:
                 refusal = refusal or error
         raise refusal or NotFounded("The log has no charter yet. Found it first: placet charter.")
 
-    def check_header(self, header: Header, log: str = "") -> None:
-        """Refuse a document of another log, one replayed, and one whose signer has seen what this log does not contain."""
+    def check_header(self, header: Header) -> None:
+        """Refuse a document of another council, one replayed, and one whose signer has seen what this log does not contain."""
         check_nonce("header.nonce", header.nonce)
-        check_log(header.log, log or self.state.log)
+        check_charter(header.charter, self.state.charter)
         if header.nonce in self.state.nonces:
             raise DocumentReplayed(
                 "The log has a document with this id already. Sign a new one.",
@@ -220,7 +220,7 @@ class Ledger:
     def under(self, digest: str) -> InForce:
         """A constitution of this log, past or present, with what has been revoked until now."""
         revoked = frozenset(self.state.revoked_seats)
-        return InForce(self.constitution(digest), digest, self.state.log, revoked)
+        return InForce(self.constitution(digest), digest, self.state.charter, revoked)
 
     def _under(self, digest: str, cls: UnderConstitution) -> InForce:
         """The constitution that a document of this log names, as the context to verify it in."""

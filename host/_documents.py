@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Action,
-    Charter,
     Delete,
     Federate,
     Job,
@@ -115,7 +114,7 @@ def read_update(envelope: bytes) -> UpdateFacts:
 def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: bytes | None) -> str:
     """The digest of a document by which the owner of a blob has it deleted.
 
-    `charter` is the log's charter: the document must be for that log. Raises `NotPermitted` or
+    `charter` is the log's charter: the document must be for that council. Raises `NotPermitted` or
     governance's typed refusals.
     """
     if not owner:
@@ -124,9 +123,11 @@ def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: bytes | 
     if signed.document.blob != blob:
         raise NotPermitted("The document is about another blob.", claim="blob", expected=blob)
     if charter is not None:
-        log = inspect(charter, Charter).header.log
-        if signed.document.header.log != log:
-            raise NotPermitted("The document is for another log.", claim="log", expected=log)
+        expected = parse_envelope(charter).digest
+        if signed.document.header.charter != expected:
+            raise NotPermitted(
+                "The document is for another council.", claim="charter", expected=expected
+            )
     return signed.digest
 
 

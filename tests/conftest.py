@@ -301,7 +301,7 @@ class World:
     def header(self) -> Header:
         """A fresh header for a document of this log."""
         seen = self.client.checkpoint()
-        return new_header(self.client.log, Seen(seen.size, "sha256:" + seen.root.hex()))
+        return new_header(self.client.charter, Seen(seen.size, "sha256:" + seen.root.hex()))
 
     def seal(self, content: bytes = b"patients" * 40_000) -> SealedObject:
         """An object sealed at home; its sealed bytes lie beside it in the folder `data`."""

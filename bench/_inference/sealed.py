@@ -57,7 +57,7 @@ class SealedPeer:
     async def sessions(self, count: int, in_flight: int) -> float:
         """Seconds for so many questions, each with a session of its own, by one stream."""
         worker = self._model.worker
-        log = worker.offer.document.header.log
+        charter = worker.offer.document.header.charter
         stream = QuestionStream(self._client._session, worker.lease.digest)  # pyright: ignore[reportPrivateUsage]
         numbers = iter(range(count))
 
@@ -65,7 +65,7 @@ class SealedPeer:
             for number in numbers:
                 if number % 2:  # what others have sealed leaves while this is sealed
                     await asyncio.sleep(0)
-                session = Session(worker.offer, log, self._user)
+                session = Session(worker.offer, charter, self._user)
                 asked = session.question(packed(self._questions[number % len(self._questions)]))
                 answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
 

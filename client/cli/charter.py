@@ -165,7 +165,7 @@ def _state(draft: CharterDraft, path: Path) -> dict[str, object]:
         "file": str(path),
         "constitution": digest_of(draft.constitution),
         "charter": digest_of(draft.charter),
-        "log": draft.read_charter().header.log,
+        "log": draft.read_charter().log,
         "signed_by": sorted(draft.signed_by()),
         "missing": list(draft.missing()),
     }

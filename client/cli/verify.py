@@ -34,7 +34,6 @@ from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
 from placet.governance.explain import explain_account, explain_charged
-from placet.governance.log import LogError, VerifierKey
 
 app = typer.Typer(help="Verify artifacts offline, and a service's worker.", no_args_is_help=True)
 
@@ -61,10 +60,10 @@ def receipt(
     as_json: AsJSON = False,
 ) -> None:
     """Verify a receipt: signed by the log's key, in the log, and what the entry there names."""
-    verified = ReceiptFile.from_bytes(read_artifact(file)).verify(_log(log))
+    verified = ReceiptFile.from_bytes(read_artifact(file)).verify(*_council(log))
     said = verified.receipt.predicate
     told = [
-        f"Receipt {verified.digest} holds: entry {said.entry} of the log {said.header.log}.",
+        f"Receipt {verified.digest} holds: entry {said.entry} of the council {said.header.charter}.",
         f"Marks: {' '.join(said.marks) or 'none'}. Evidence: {said.evidence}.",
         f"Proposal {said.proposal}, program {said.program}, approved by {', '.join(said.approved_by)}.",
         *explain_charged(said.privacy),
@@ -80,10 +79,10 @@ def update(
     as_json: AsJSON = False,
 ) -> None:
     """Verify an update's receipt: the log has the update. Nothing in it says what the update holds."""
-    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_log(log))
+    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(*_council(log))
     said = verified.update
     told = [
-        f"Update {verified.digest} is entry {verified.index} of the log {said.header.log}.",
+        f"Update {verified.digest} is entry {verified.index} of the council {said.header.charter}.",
         f"Sent by {said.client} for round {said.round} of {said.federation}.",
     ]
     show({"digest": verified.digest, "index": verified.index, "update": said}, as_json, lines(told))
@@ -100,7 +99,7 @@ def ticket(
     """Judge a ticket on paper: signatures, seats, rules, window; not stops, uses or grants."""
     bundle = ticket_from_bytes(read_artifact(file))
     document = read_constitution(constitution)
-    in_force = InForce(document, _digest_under(document, bundle.proposal), _log(log))
+    in_force = InForce(document, _digest_under(document, bundle.proposal), _council(log)[1])
     now = _time(at)
     account = evaluate(bundle, in_force, Times(now, now))
     value = {
@@ -232,17 +231,13 @@ def _digest_under(document: Constitution, proposal: bytes) -> str:
     return digest
 
 
-def _log(given: str) -> str:
-    log = given or home().memory().log
-    if not log:
-        raise UsageRefused("No log is known here. Give --log, as the charter names it.")
-    try:
-        return VerifierKey.from_text(log).to_text()
-    except LogError:
+def _council(given: str) -> tuple[str, str]:
+    memory = home().memory()
+    if not memory.charter or given not in ("", memory.log):
         raise UsageRefused(
-            f"{log!r} is no key of a log. Give <origin>+<key id>+<key>, as `placet status` shows it.",
-            claim="log",
-        ) from None
+            "No such council is known here. Verify it in a home folder of the council."
+        )
+    return memory.log, memory.charter
 
 
 def _time(text: str) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The receipt of an update: proof, checkable offline, that the log has it, so that whoever leaves it out is seen.
 
-{"log": <verifier key>, "update": <DSSE>, "entry": <text>, "proof": <text>}
+{"charter": <digest>, "log": <verifier key>, "update": <DSSE>, "entry": <text>, "proof": <text>}
 """
 
 import json
@@ -13,6 +13,7 @@ from placet.governance.codec import Json, encode, parse_object
 from placet.governance.documents import Update
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import GovernanceError, ReceiptInvalid
+from placet.governance.evaluate import check_charter
 from placet.governance.log import Checkpoint, LogProof, VerifierKey, leaf_hash, verify_proof
 
 _MAX_FILE = 1024 * 1024
@@ -34,23 +35,25 @@ class VerifiedUpdate:
 class UpdateReceipt:
     """An update with all that shows it to be in the log, not verified."""
 
+    charter: str
     log: str
     update: bytes
     entry: bytes
     proof: bytes
 
-    def verify(self, log: str) -> VerifiedUpdate:
-        """Verify it for the log that the caller trusts (a verifier key's text).
+    def verify(self, log: str, charter: str) -> VerifiedUpdate:
+        """Verify it for the council that the caller trusts: its log's key as text, its charter's digest.
 
         1. The entry is in the log, under a checkpoint that the log's key has signed.
-        2. It is the entry of this update: digest, random bytes, federation, round, client.
+        2. It is the entry of this update: digest, random bytes, federation, round, client; the update names the council.
         Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid` or `LogError`.
         """
         checkpoint = verify_proof(
             self.proof, leaf_hash(self.entry), VerifierKey.from_text(log)
         )  # 1
         document, digest = inspect(self.update, Update), parse_envelope(self.update).digest
-        recorded = parse_object(self.entry, _MAX_ENTRY)  # 2
+        check_charter(document.header.charter, charter)  # 2
+        recorded = parse_object(self.entry, _MAX_ENTRY)
         expected = {
             "kind": "update",
             "update": digest,
@@ -75,6 +78,7 @@ class UpdateReceipt:
         """The receipt as a file."""
         return encode(
             {
+                "charter": self.charter,
                 "log": self.log,
                 "update": cast("Json", json.loads(self.update)),
                 "entry": self.entry.decode(),
@@ -87,10 +91,11 @@ class UpdateReceipt:
         """Raises `FileRefused`."""
         try:
             value = parse_object(data, _MAX_FILE)
-            if value.keys() != {"log", "update", "entry", "proof"}:
+            if value.keys() != {"charter", "log", "update", "entry", "proof"}:
                 raise ValueError
             entry, proof = value["entry"].encode(), value["proof"].encode()
-            return cls(str(value["log"]), encode(value["update"]), entry, proof)
+            charter, log = str(value["charter"]), str(value["log"])
+            return cls(charter, log, encode(value["update"]), entry, proof)
         except (GovernanceError, ValueError, AttributeError):
             raise FileRefused(
                 "This is not the receipt of an update. Name the file that placet wrote.",

@@ -71,7 +71,7 @@ class _Road:
     ) -> tuple[SealedSession, SealedQuestion]:
         offer = worker.offer
         if self._session is None or self._offer != offer.digest:
-            self._session = SealedSession(offer, offer.document.header.log, user)
+            self._session = SealedSession(offer, offer.document.header.charter, user)
             self._offer = offer.digest
         try:
             return self._session, self._session.question(content)

@@ -40,6 +40,7 @@ from placet.governance.envelope import Signed, digest_of, inspect, parse_envelop
 from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import (
     bound_digest,
+    check_identity,
     judge_ticket,
     verify_ballots,
     verify_proposal,
@@ -189,14 +190,14 @@ class _Chain:
         return proposal, judged
 
     def _lease(self, authority: Identity) -> tuple[Signed[Lease], Json]:
-        given, log = self._given, self._council.log
+        given, charter = self._given, self._council.charter.digest
         entry = self._entry(given.lease_entry, "lease")
         key = PublicKey(authority.signing)
         lease = verify_signed(given.lease, Lease, lambda _: [key])
         said = lease.document
         for claim, expected, found in (
             ("lease in the log", lease.digest, entry["lease"]),
-            ("lease log", log, said.header.log),
+            ("lease charter", charter, said.header.charter),
             ("lease boot", authority.boot, said.boot),
             ("lease proposal", self._service, said.proposal),
             ("lease proposal in the log", self._service, entry["proposal"]),
@@ -221,10 +222,11 @@ class _Chain:
         self._same(f"{role} evidence", entry["evidence"], digest_of(evidence))
         found = Identity.from_bytes(identity)
         self._same(f"{role} role", role, found.role)
-        self._same(f"{role} log", self._council.log, found.log)
+        check_identity(found, self._council.log, self._council.charter.digest)
+        self._held(f"{role} council", self._council.charter.digest, found.charter)
         claims = verify_evidence(Evidence.from_bytes(evidence), now=Times(*entry["at"]).at_most)
         self._held(f"{role} genuine", "a vendor's root", claims.kind)
-        context = evidence_context(self._council.log, b"")
+        context = evidence_context(self._council.log, self._council.charter.digest, b"")
         verify_binding(claims, found, bytes.fromhex(entry["nonce"]), context)
         self._held(f"{role} report_data", "identity, nonce and log", "the same")
         policy = self._council.policy(role)
@@ -278,7 +280,7 @@ def _verify_offer(
     said = offer.document
     shown = sorted(answer.name for answer in said.answers)
     for claim, expected, found in (
-        ("log", lease.document.header.log, said.header.log),
+        ("charter", lease.document.header.charter, said.header.charter),
         ("lease", lease.digest, said.lease),
         ("worker", lease.document.worker, said.worker),
         ("answers", ", ".join(sorted(terms.answers)), ", ".join(shown)),

@@ -2,19 +2,26 @@
 """How an authority comes to life: root secret, log key, replay, boot keys.
 
 1. Ask the host for the sealed root secret; open it, or make one and have it stored before it is used.
-2. Derive the log key. The log is named by it and by the origin.
-3. Ask for the checkpoint; where there is one, verify it with the log key and replay every entry under it. The root of
-   the replayed entries has to be the checkpoint's. Signatures of documents are not checked again.
-4. Make boot keys. Nothing of an older boot is accepted after the boot entry.
+2. Ask for the checkpoint. Where there is none, the log has not been founded, and there is no log key yet.
+3. Derive the log key from the root secret and the genesis constitution that the host says entry 0 names. Under that key
+   this authority has signed nothing but a log whose entry 0 names that constitution.
+4. Verify the checkpoint with the log key and replay every entry under it. The root of the replayed entries has to be the
+   checkpoint's. Signatures of documents are not checked again.
+5. Make boot keys. Nothing of an older boot is accepted after the boot entry.
 """
+
+import grpc.aio
 
 from placet.attestation import Attester
 from placet.enclave.authority.documents import DocumentCache, read_entries
 from placet.enclave.authority.journal import Journal
-from placet.enclave.authority.vault import ROOT, Vault
+from placet.enclave.authority.vault import ROOT, LogKeys, Vault
 from placet.enclave.connection import METADATA, Connection
+from placet.enclave.errors import HostUnfaithful
+from placet.governance.codec import parse_object
+from placet.governance.errors import NotFounded
 from placet.governance.ledger import Ledger
-from placet.governance.log import NoteSigner, verify_checkpoint
+from placet.governance.log import MAX_ENTRY_BYTES, verify_checkpoint
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 
@@ -35,31 +42,57 @@ async def open_vault(connection: Connection, attester: Attester) -> Vault:
     return Vault.open(enclaves_pb2.Secret.FromString(reply).wrapped, attester)
 
 
-async def replay(connection: Connection, ledger: Ledger, journal: Journal, key: NoteSigner) -> None:
-    """Step 3. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where the host's copy is not this log."""
-    stub = log_pb2_grpc.LogStub(connection.channel)
-    request = log_pb2.GetCheckpointRequest()
-    note = (await stub.GetCheckpoint(request, metadata=METADATA)).note
-    if not note:
-        return
-    checkpoint = verify_checkpoint(note, key.verifier_key)
-    entries = [data async for data in read_entries(connection.channel, 0, checkpoint.size)]
-    ledger.replay_all(entries, checkpoint)
-    journal.resume(note)
-
-
 class Life:
-    """Everything that one life of the authority has: what was replayed, and the keys of this boot."""
+    """Everything that one life of the authority has: the log as it was replayed, and its keys."""
 
     def __init__(self, connection: Connection, vault: Vault, origin: str) -> None:
         self.vault = vault
         self.connection = connection
         self.documents = DocumentCache(connection.channel)
         self.ledger = Ledger(self.documents)
-        self.note_signer = vault.note_signer(origin)
-        self.log = self.note_signer.verifier_key.to_text()
-        self.log_key = vault.log_key()
-        self.journal = Journal(self.ledger, self.note_signer, self._store)
+        self.journal = Journal(self.ledger, lambda: self.log_keys.checkpoints, self._store)
+        self._origin = origin
+        self._log_keys: LogKeys | None = None
+
+    @property
+    def log_keys(self) -> LogKeys:
+        """The keys of this log. Raises `NotFounded` before there is one."""
+        if self._log_keys is None:
+            raise NotFounded("The log has no charter yet. Found it first: placet charter.")
+        return self._log_keys
+
+    def log_keys_for(self, constitution: str) -> LogKeys:
+        """The keys of the log that this authority keeps, or would keep, for a genesis constitution (its digest)."""
+        return self.vault.log_keys(self._origin, constitution)
+
+    def keep(self, keys: LogKeys) -> None:
+        """From here on this is the log. The charter that names its key has been judged, or is about to be replayed."""
+        self._log_keys = keys
+
+    async def replay(self) -> None:
+        """Steps 2 to 4. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where the host's copy is not
+        the log of this authority."""
+        channel = self.connection.channel
+        request = log_pb2.GetCheckpointRequest()
+        stub = log_pb2_grpc.LogStub(channel)
+        note = (await stub.GetCheckpoint(request, metadata=METADATA)).note
+        if not note:
+            return
+        keys = self.log_keys_for(await _genesis(channel))
+        checkpoint = verify_checkpoint(note, keys.checkpoints.verifier_key)
+        entries = [data async for data in read_entries(channel, 0, checkpoint.size)]
+        self.ledger.replay_all(entries, checkpoint)
+        self.keep(keys)
+        self.journal.resume(note)
 
     async def _store(self, step: enclaves_pb2.Commit) -> None:
         await self.connection.link.request(enclaves_pb2.KIND_COMMIT, step)
+
+
+async def _genesis(channel: grpc.aio.Channel) -> str:
+    """The constitution that entry 0 names, by the host's word: only the right one gives the key that signed the log."""
+    async for data in read_entries(channel, 0, 1):
+        constitution = parse_object(data, MAX_ENTRY_BYTES).get("constitution")
+        if isinstance(constitution, str):
+            return constitution
+    raise HostUnfaithful("The host does not give back entry 0 of the log.", claim="entries")

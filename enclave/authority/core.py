@@ -14,7 +14,7 @@ from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.documents import missing_digest
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys, Keys
 from placet.governance import admission
 from placet.governance.account import Times
 from placet.governance.errors import DocumentNotFound
@@ -30,12 +30,25 @@ T = TypeVar("T")
 class Core:
     """One life of the authority, its keys of this boot, and the way entries are made."""
 
-    def __init__(self, life: Life, keys: Keys, attester: Attester, clock: Clock) -> None:
+    def __init__(self, life: Life, keys: BootKeys, attester: Attester, clock: Clock) -> None:
         self.life = life
-        self.keys = keys
+        self.boot_keys = keys
         self.attester = attester
         self.store = KeyStore(life)
         self._clock = clock
+        self._keys: Keys | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of this boot, named for the log. Raises `NotFounded` before there is one."""
+        if self._keys is None:
+            self._keys = self.boot_keys.of(self.life.log_keys.log, self.charter)
+        return self._keys
+
+    @property
+    def charter(self) -> str:
+        """The digest by which documents name the council."""
+        return self.ledger.state.charter
 
     @property
     def ledger(self) -> Ledger:

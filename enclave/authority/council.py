@@ -9,10 +9,12 @@ from placet.attestation import Policy
 from placet.enclave.authority.core import Core, ticket_of
 from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.rounds import retired_by_stop
-from placet.enclave.peer import NONCE_BYTES
+from placet.enclave.peer import NONCE_BYTES, Keys
 from placet.governance import admission, contexts
+from placet.governance.checks import check_digest
 from placet.governance.documents import Constitution, Grant
 from placet.governance.envelope import digest_of, inspect, parse_envelope
+from placet.governance.errors import NotFounded
 from placet.governance.leasing import judge_boot
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
 from placet.sealing import StreamKey, open_envelope
@@ -26,13 +28,17 @@ class Council:
         self._leases = leases
 
     async def evidence(self, frame: enclaves_pb2.Frame) -> Message:
-        """Evidence for the nonce of whoever asks, bound to the newest committed checkpoint."""
+        """Evidence for the nonce of whoever asks, bound to the newest committed checkpoint.
+
+        Before the founding it is about the log that the authority would keep for the constitution that is asked about.
+        """
         core = self._core
         request = keys_pb2.EvidenceRequest.FromString(frame.payload)
         checkpoint = core.life.journal.covering.note
-        evidence = core.keys.evidence(core.attester, request.nonce, checkpoint)
+        keys = core.keys if core.charter else self._unfounded(request.constitution)
+        evidence = keys.evidence(core.attester, request.nonce, checkpoint)
         return keys_pb2.EvidenceResponse(
-            identity=core.keys.identity.to_bytes(),
+            identity=keys.identity.to_bytes(),
             evidence=evidence.to_bytes(),
             checkpoint=checkpoint,
         )
@@ -42,10 +48,10 @@ class Council:
         core = self._core
         request = governance_pb2.FoundRequest.FromString(frame.payload)
         constitution, charter = request.constitution, request.charter
-        entry = admission.judge_charter(
-            core.ledger, constitution, charter, core.life.log, core.now()
-        )
+        keys = core.life.log_keys_for(parse_envelope(constitution).digest)
+        entry = admission.judge_charter(core.ledger, constitution, charter, keys.log, core.now())
         _check_policies(constitution)
+        core.life.keep(keys)
         core.append(entry, {entry["constitution"]: constitution, entry["charter"]: charter})
         return await core.committed(append_boot(core), entry["charter"])
 
@@ -105,6 +111,16 @@ class Council:
         admitted = await core.judged(lambda: admission.admit(core.ledger, ticket, "", core.now()))
         digest = admitted.ticket.proposal.digest
         return enclaves_pb2.Admitted(size=core.ledger.tree.size, proposal=digest)
+
+    def _unfounded(self, constitution: str) -> Keys:
+        """The keys of this boot for the log of a council that does not exist yet."""
+        if not constitution:
+            raise NotFounded(
+                "The log has no charter yet. Ask about the genesis constitution that you want to found it with."
+            )
+        check_digest("constitution", constitution)
+        core = self._core
+        return core.boot_keys.of(core.life.log_keys_for(constitution).log, "")
 
 
 def _check_policies(constitution: bytes) -> None:

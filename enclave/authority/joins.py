@@ -64,7 +64,9 @@ class Joins:
         times = core.now()
         policy = in_force.constitution.evidence.worker
         shown = (request.identity, request.evidence)
-        peer = verify_peer("worker", core.life.log, shown, nonce, b"", policy, times.at_most)
+        peer = verify_peer(
+            "worker", core.life.log_keys.log, core.charter, shown, nonce, b"", policy, times.at_most
+        )
         worker, evidence = peer.identity.digest, peer.evidence.digest
         entry = leasing.judge_join(core.ledger, worker, peer.claims, evidence, nonce, times)
         self._forget_done(times.at_most)

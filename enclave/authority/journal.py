@@ -39,7 +39,7 @@ class Covering:
 class Journal:
     """The writing side of the log. `covering` is the newest checkpoint that the host has acknowledged."""
 
-    def __init__(self, ledger: Ledger, signer: NoteSigner, store: Store) -> None:
+    def __init__(self, ledger: Ledger, signer: Callable[[], NoteSigner], store: Store) -> None:
         self.covering = Covering(0, b"")
         self._ledger = ledger
         self._signer = signer
@@ -110,8 +110,9 @@ class Journal:
     async def _commit(self, step: enclaves_pb2.Commit) -> None:
         size = step.first_index + len(step.entries)
         root = self._ledger.tree.root(size)
-        checkpoint = Checkpoint(self._signer.verifier_key.name, size, root)
-        step.checkpoint = sign_checkpoint(checkpoint, self._signer)
+        signer = self._signer()
+        checkpoint = Checkpoint(signer.verifier_key.name, size, root)
+        step.checkpoint = sign_checkpoint(checkpoint, signer)
         await self._store(step)
         self.covering = Covering(size, step.checkpoint)
         ready = [waiter for index, waiter in self._waiting if index < size]

@@ -143,7 +143,7 @@ class Leases:
         proposal = admission.ticket.proposal
         size, root = core.ledger.head()
         lease = Lease(
-            header=new_header(core.life.log, Seen(size, root)),
+            header=new_header(core.charter, Seen(size, root)),
             boot=core.keys.identity.boot,
             proposal=proposal.digest,
             constitution=proposal.document.constitution,

@@ -8,11 +8,11 @@ import time
 from google.protobuf.message import Message
 
 from placet.attestation import Attester
-from placet.enclave.authority.boot import Life, open_vault, replay
+from placet.enclave.authority.boot import Life, open_vault
 from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.service import Authority
 from placet.enclave.connection import Connection
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.proto.v1 import enclaves_pb2
 
 _log = logging.getLogger("placet.authority")
@@ -32,13 +32,13 @@ async def run_authority(
         await connection.attach("authority", token)
         vault = await open_vault(connection, attester)
         life = Life(connection, vault, origin)
-        await replay(connection, life.ledger, life.journal, life.note_signer)
-        keys = Keys("authority", life.log)
+        await life.replay()
+        keys = BootKeys("authority")
         authority = Authority(life, keys, attester, Clock(time.time))
         storing = asyncio.create_task(life.journal.run())
         await authority.start()
         ready.set_result(authority)
-        _log.info("ready entries=%d boot=%s", life.ledger.tree.size, keys.identity.boot)
+        _log.info("ready entries=%d boot=%s", life.ledger.tree.size, keys.boot)
         ended = asyncio.create_task(connection.ended())
         await asyncio.wait([storing, ended], return_when=asyncio.FIRST_COMPLETED)
     finally:

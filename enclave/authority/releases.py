@@ -49,7 +49,7 @@ class Releases:
             secrets.append(core.store.retire_round(entry["proposal"], entry["round"]))
         documents = {release.digest: request.release}
         if receipt:
-            documents[entry["receipt"]] = sign(receipt, core.life.log_key)
+            documents[entry["receipt"]] = sign(receipt, core.life.log_keys.receipts)
         index = core.append(entry, documents, secrets)
         await core.life.journal.covered(index)
         return enclaves_pb2.Released(receipt=documents.get(entry["receipt"], b""), index=index)
@@ -100,7 +100,7 @@ class Releases:
         # The weakest kind in the chain: authority and workers are of one kind, as one policy names both.
         evidence = self._joins.worker(release.document.worker).peer.claims.kind
         size, root = core.ledger.head()
-        header = new_header(core.life.log, Seen(size, root))
+        header = new_header(core.charter, Seen(size, root))
         return receipt_for(core.ledger, release, evidence, header, times)
 
 

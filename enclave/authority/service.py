@@ -16,7 +16,7 @@ from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.releases import Releases
 from placet.enclave.authority.services import Services
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.proto.v1 import enclaves_pb2 as pb
 
 Answer = Callable[[pb.Frame], Awaitable[Message]]
@@ -25,7 +25,7 @@ Answer = Callable[[pb.Frame], Awaitable[Message]]
 class Authority:
     """One life of the authority. `handle` answers the frames of host and workers."""
 
-    def __init__(self, life: Life, keys: Keys, attester: Attester, clock: Clock) -> None:
+    def __init__(self, life: Life, keys: BootKeys, attester: Attester, clock: Clock) -> None:
         self.core = Core(life, keys, attester, clock)
         joins = Joins(self.core)
         leases, releases = Leases(self.core, joins), Releases(self.core, joins)

@@ -2,17 +2,19 @@
 """The root secret, sealed to this enclave's measurement, and what is derived from it or wrapped under it.
 
 The host stores the sealed root secret and the wrapped secrets; it can lose them, not read or change them. The log key
-is derived from the root secret, so there is one thing to seal.
+is derived from the root secret, so there is one thing to seal; and from the digest of the genesis constitution: a host that
+brings back a root secret of before the founding, and founds a council of its own with it, gets another log key.
 """
 
 import os
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from placet.attestation import Attester
-from placet.governance.contexts import secret_info
+from placet.governance.contexts import log_key_info, secret_info
 from placet.governance.keys import SigningKey
 from placet.governance.log import NoteSigner
 from placet.proto.v1 import enclaves_pb2
@@ -22,12 +24,25 @@ ROOT = "root"
 _KEY_BYTES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """One log key: as the signer of checkpoints, and as that of receipts."""
+
+    checkpoints: NoteSigner
+    receipts: SigningKey
+
+    @property
+    def log(self) -> str:
+        """The verifier key that names the log."""
+        return self.checkpoints.verifier_key.to_text()
+
+
 class Vault:
     """Wraps secrets under the root secret. Its representation shows nothing."""
 
     def __init__(self, root: bytes) -> None:
+        self._root = root
         self._wrapping = _derive(root, b"placet/wrapping/v1")
-        self._log_seed = _derive(root, b"placet/log-key/v1")
 
     @classmethod
     def create(cls, attester: Attester) -> tuple["Vault", enclaves_pb2.Secret]:
@@ -41,13 +56,12 @@ class Vault:
         """The vault of a sealed root secret. Raises `KeyUnwrapRefused` for another measurement or machine."""
         return cls(unwrap_key(sealed, attester.sealing_key(), secret_info(ROOT)))
 
-    def note_signer(self, origin: str) -> NoteSigner:
-        """The log key as the signer of checkpoints."""
-        return NoteSigner(origin, self._log_seed)
-
-    def log_key(self) -> SigningKey:
-        """The log key as the signer of receipts."""
-        return SigningKey(Ed25519PrivateKey.from_private_bytes(self._log_seed))
+    def log_keys(self, origin: str, constitution: str) -> LogKeys:
+        """The log key of the council whose genesis constitution has this digest. Another council has another one."""
+        seed = _derive(self._root, log_key_info(constitution))
+        return LogKeys(
+            NoteSigner(origin, seed), SigningKey(Ed25519PrivateKey.from_private_bytes(seed))
+        )
 
     def wrap(self, name: str, secret: bytes) -> enclaves_pb2.Secret:
         """A secret under its name, for storage."""

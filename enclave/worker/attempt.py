@@ -94,7 +94,7 @@ class Attempt:
         key, descriptors = objects.store(outcome.outputs, declared, owner)
         header = work.lease.document.header
         release = Release(
-            header=new_header(header.log, header.seen),
+            header=new_header(header.charter, header.seen),
             lease=work.lease.digest,
             worker=self._member.keys.identity.digest,
             outputs=descriptors,

@@ -7,12 +7,11 @@ What the worker holds afterwards is the log it belongs to, the constitutions of 
 import os
 from dataclasses import dataclass
 
-from placet.attestation import Attester, Identity
+from placet.attestation import Attester
 from placet.enclave.connection import Connection
 from placet.enclave.errors import LeaseInvalid, ProgramOther
-from placet.enclave.peer import NONCE_BYTES, Keys, Peer, verify_peer
+from placet.enclave.peer import NONCE_BYTES, BootKeys, Keys, Peer, verify_peer
 from placet.governance.documents import Constitution
-from placet.governance.evaluate import check_log
 from placet.governance.founding import verify_succession
 from placet.governance.log import VerifierKey
 from placet.proto.v1 import enclaves_pb2
@@ -20,11 +19,12 @@ from placet.proto.v1 import enclaves_pb2
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a worker knows of the authority it has joined."""
+    """What a worker knows of the authority it has joined. `charter` is the digest that names the council."""
 
     keys: Keys
     authority: Peer
     log: VerifierKey
+    charter: str
     constitutions: dict[str, Constitution]
 
 
@@ -40,15 +40,14 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     offer = enclaves_pb2.JoinOffer.FromString(
         await connection.link.request(enclaves_pb2.KIND_JOIN_HELLO, hello, peer="authority")
     )
-    log = Identity.from_bytes(offer.identity).log
     founding, chain = verify_succession(offer.charter, offer.constitutions)
-    check_log(founding.log, log)
+    log, charter = founding.log, founding.charter.digest
     # That the later ones were adopted is the log's to show; here the authority that we attest vouches for it.
     constitutions = {signed.digest: signed.document for signed in chain}
     policy = list(constitutions.values())[-1].evidence.authority
     shown = (offer.identity, offer.evidence)
-    authority = verify_peer("authority", log, shown, nonce, offer.checkpoint, policy, now)
-    keys = Keys("worker", log)
+    authority = verify_peer("authority", log, charter, shown, nonce, offer.checkpoint, policy, now)
+    keys = BootKeys("worker").of(log, charter)
     evidence = keys.evidence(attester, offer.nonce, b"")
     request = enclaves_pb2.JoinRequest(
         identity=keys.identity.to_bytes(), evidence=evidence.to_bytes()
@@ -65,4 +64,4 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
         )
     if joined.worker != keys.identity.digest:
         raise LeaseInvalid("The authority's answer is about another worker.", claim="worker")
-    return Membership(keys, authority, VerifierKey.from_text(log), constitutions)
+    return Membership(keys, authority, VerifierKey.from_text(log), charter, constitutions)

@@ -29,7 +29,7 @@ from placet.governance.evaluate import (
     InForce,
     Ticket,
     bound_digest,
-    check_log,
+    check_charter,
     judge_ticket,
     verify_ballots,
     verify_proposal,
@@ -88,7 +88,7 @@ def verify_lease(
 ) -> VerifiedLease:
     """Verify a lease. `bound_to` is what we were launched for; `expected` saves reading its ticket, if it is the one.
 
-    1. the lease is signed by the boot key of the authority that we joined, for this boot, this log, and us;
+    1. the lease is signed by the boot key of the authority that we joined, for this boot, this council, and us;
     2. its deadline has not passed;
     3. its entry is in the log, under a checkpoint of the log's key;
     4. the ticket is valid on paper under the constitution it names, and is the one that the lease is for;
@@ -135,7 +135,7 @@ def rehearse(member: Membership) -> None:
 
 def _check_names(lease: Lease, member: Membership, now: int) -> None:
     """Steps 1 and 2."""
-    check_log(lease.header.log, member.log.to_text())
+    check_charter(lease.header.charter, member.charter)
     if lease.boot != member.authority.identity.boot:
         raise lease_invalid("boot", member.authority.identity.boot, lease.boot)
     if lease.worker != member.keys.identity.digest:
@@ -179,7 +179,7 @@ def _second_opinion(
 def _in_force(member: Membership) -> InForce:
     """The newest constitution that we hold: whoever joined before an amendment gets no lease after it."""
     newest = list(member.constitutions)[-1]
-    return InForce(member.constitutions[newest], newest, member.log.to_text())
+    return InForce(member.constitutions[newest], newest, member.charter)
 
 
 def _ticket(message: common_pb2.Ticket) -> Ticket:

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every document says first: 16 random bytes, the log it is for, and the newest checkpoint its signer has seen."""
+"""What every document says first: 16 random bytes, the council it is for, and the newest checkpoint its signer has seen."""
 
 import secrets
 from dataclasses import dataclass
 
 from placet.governance.checks import check_digest, check_nonce, check_range
-from placet.governance.codec import malformed
-
-MAX_LOG_NAME = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +21,21 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`nonce` makes the digest unpredictable and the document unrepeatable; `log` is the log's verifier key (C2SP)."""
+    """`nonce` makes the digest unpredictable and the document unrepeatable.
+
+    `charter` is the digest of the council's charter, which names the log key and the genesis constitution: no other
+    council has the same one.
+    """
 
     nonce: str
-    log: str
+    charter: str
     seen: Seen
 
     def __post_init__(self) -> None:
         check_nonce("header.nonce", self.nonce)
-        if not self.log or len(self.log) > MAX_LOG_NAME or not self.log.isprintable():
-            raise malformed("header.log", "the log's verifier key", "other text")
+        check_digest("header.charter", self.charter)
 
 
-def new_header(log: str, seen: Seen) -> Header:
+def new_header(charter: str, seen: Seen) -> Header:
     """A header with fresh random bytes."""
-    return Header(secrets.token_hex(16), log, seen)
+    return Header(secrets.token_hex(16), charter, seen)

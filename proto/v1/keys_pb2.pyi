@@ -23,16 +23,20 @@ class EvidenceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NONCE_FIELD_NUMBER: _builtins.int
+    CONSTITUTION_FIELD_NUMBER: _builtins.int
     nonce: _builtins.bytes
     """32 random bytes chosen by the caller."""
+    constitution: _builtins.str
+    """Before the log is founded: the digest of the genesis constitution. The authority has a log key for each."""
     def __init__(
         self,
         *,
         nonce: _builtins.bytes = ...,
+        constitution: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constitution", b"constitution", "nonce", b"nonce"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

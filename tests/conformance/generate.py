@@ -5,7 +5,7 @@ ticket/<name>[_fail]/ holds one ticket with one property:
 
     constitution.json   the constitution in force, in the envelope that every seat has signed
     ticket.json         {"proposal": <envelope>, "ballots": [<envelope>, ...]}
-    case.toml           log: the log's verifier key; at_least, at_most: Unix seconds; expected: the reason of the
+    case.toml           charter: the digest of the council's charter; at_least, at_most: Unix seconds; expected: the reason of the
                         refusal, or "" where the ticket is valid
     README.md           the property, in a sentence
 
@@ -50,13 +50,12 @@ from placet.governance import (
     sign,
     sign_payload,
 )
-from placet.governance.log import NoteSigner
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 NOW = 1_800_000_000
 DAY = 86400
-LOG = NoteSigner("conformance.example/log", bytes(32)).verifier_key.to_text()
-OTHER_LOG = NoteSigner("conformance.example/log", b"\x01" * 32).verifier_key.to_text()
+CHARTER = "sha256:" + "c4" * 32
+OTHER_CHARTER = "sha256:" + "c5" * 32
 EMPTY = Seen(0, "sha256:" + hashlib.sha256(b"").hexdigest())
 _READER = X25519PrivateKey.from_private_bytes(b"\x07" * 32).public_key().public_bytes_raw()
 
@@ -78,9 +77,9 @@ class Case:
     proposer: str = "lab"
     nonces: int = 0
 
-    def header(self, log: str = LOG) -> Header:
+    def header(self, charter: str = CHARTER) -> Header:
         self.nonces += 1
-        return Header(_digest(f"{self.name} {self.nonces}")[:32], log, EMPTY)
+        return Header(_digest(f"{self.name} {self.nonces}")[:32], charter, EMPTY)
 
     def in_force(self) -> Constitution:
         return replace(CONSTITUTION, **self.constitution)
@@ -90,7 +89,7 @@ class Case:
             "constitution": digest_of(encode(self.in_force())),
             **self.proposal,
         }
-        return replace(PROPOSAL, header=Header(_digest(self.name)[:32], LOG, EMPTY), **fields)
+        return replace(PROPOSAL, header=Header(_digest(self.name)[:32], CHARTER, EMPTY), **fields)
 
     def ballot(self, seat: str, vote: str = "placet", key: str = "", **changes: Any) -> bytes:
         """A ballot that its seat has signed, or whoever's key is named."""
@@ -168,7 +167,7 @@ JOB = Job(
     deadline_seconds=600,
 )
 PROPOSAL = Proposal(
-    header=Header("00" * 16, LOG, EMPTY),
+    header=Header("00" * 16, CHARTER, EMPTY),
     constitution="sha256:" + "00" * 32,
     proposer="lab",
     action="job",
@@ -180,7 +179,7 @@ PROPOSAL = Proposal(
     body=JOB,
 )
 BALLOT = Ballot(
-    header=Header("00" * 16, LOG, EMPTY),
+    header=Header("00" * 16, CHARTER, EMPTY),
     seat="a",
     proposal="sha256:" + "00" * 32,
     constitution="sha256:" + "00" * 32,
@@ -330,8 +329,8 @@ CASES = (
     ),
     Case(
         "other_log_fail",
-        "A ballot for another log is refused, and the bundle with it.",
-        lambda c: [*c.quorum(), c.ballot("b", header=c.header(OTHER_LOG))],
+        "A ballot for another council is refused, and the bundle with it.",
+        lambda c: [*c.quorum(), c.ballot("b", header=c.header(OTHER_CHARTER))],
         "OTHER_LOG",
     ),
     Case(
@@ -394,7 +393,7 @@ def write(folder: Path) -> None:
         case.nonces = 0
         ticket = {"proposal": json.loads(proposal), "ballots": ballots}
         settings = {
-            "log": LOG,
+            "charter": CHARTER,
             "at_least": case.at_least,
             "at_most": case.at_most,
             "expected": case.expected,

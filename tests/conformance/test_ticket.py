@@ -43,7 +43,7 @@ def test_the_outcome_is_the_one_stated(name: str) -> None:
     bundle = json.loads((folder / "ticket.json").read_text())
     ballots = tuple(json.dumps(ballot).encode() for ballot in bundle["ballots"])
     ticket = Ticket(json.dumps(bundle["proposal"]).encode(), ballots)
-    in_force = InForce(constitution.document, constitution.digest, case["log"])
+    in_force = InForce(constitution.document, constitution.digest, case["charter"])
     reason = ""
     try:
         verify_ticket(ticket, in_force, Times(case["at_least"], case["at_most"]))

@@ -115,9 +115,9 @@ class Asker:
         self.lease = self.worker.lease.digest
         self.session = self.open(user)
 
-    def open(self, user: User, log: str = "") -> Session:
+    def open(self, user: User, charter: str = "") -> Session:
         """A session that is not the asker's own."""
-        return Session(self.worker.offer, log or self._services.world.client.log, user)
+        return Session(self.worker.offer, charter or self._services.world.client.charter, user)
 
     def question(self, content: Mapping[str, Array] | bytes) -> SealedQuestion:
         """Arrays sealed, whether the model takes them or not; or any bytes in their place."""

@@ -184,13 +184,13 @@ def test_a_question_for_another_model(services: Any, service: str) -> None:
 
 
 def test_who_is_not_who_they_say(services: Any, service: str) -> None:
-    """Another's key, another log, nobody's name, a token where there are none: the worker does not know yet who asks."""
+    """Another's key, another council, nobody's name, a token where there are none: the worker does not know yet who asks."""
     asker, world = services.asker(service), services.world
     for session in (
         asker.open(services.principal("uma", services.users["vic"])),
         asker.open(services.principal("uma", Keys.generate("uma"))),
         asker.open(services.principal("nobody", services.users["uma"])),
-        asker.open(services.principal("uma"), log=world.client.log + "x"),
+        asker.open(services.principal("uma"), charter="sha256:" + "c5" * 32),
         asker.open(services.bearer("uma", Token.generate())),
     ):
         opening = session.question(services.packed({"x": X, "words": WORDS})).data

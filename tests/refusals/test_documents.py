@@ -34,7 +34,6 @@ from placet.governance.envelope import (
 )
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
-from placet.governance.log import NoteSigner
 from placet.proto.limits import KIB, MAX_DOCUMENT
 from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2, keys_pb2
 
@@ -241,24 +240,22 @@ def test_a_payload_changed_under_its_signature(doors: Doors, door: str) -> None:
 
 
 def elsewhere(header: Header) -> Header:
-    return new_header(
-        NoteSigner("other.test/log", os.urandom(32)).verifier_key.to_text(), header.seen
-    )
+    return new_header("sha256:" + os.urandom(32).hex(), header.seen)
 
 
 # A header that is of another log, of another history of this log, or was used before.
 HEADERS: dict[str, tuple[Callable[[Doors, Header], Header], str]] = {
     "of another log": (lambda doors, h: elsewhere(h), "OTHER_LOG"),
     "replayed": (
-        lambda doors, h: Header(inspect_header(doors.logged).nonce, h.log, h.seen),
+        lambda doors, h: Header(inspect_header(doors.logged).nonce, h.charter, h.seen),
         "DOCUMENT_REPLAYED",
     ),
     "of a fork": (
-        lambda doors, h: new_header(h.log, Seen(h.seen.size, "sha256:" + "00" * 32)),
+        lambda doors, h: new_header(h.charter, Seen(h.seen.size, "sha256:" + "00" * 32)),
         "SEEN_UNKNOWN",
     ),
     "of a longer log": (
-        lambda doors, h: new_header(h.log, Seen(h.seen.size + 1, h.seen.root)),
+        lambda doors, h: new_header(h.charter, Seen(h.seen.size + 1, h.seen.root)),
         "SEEN_UNKNOWN",
     ),
 }

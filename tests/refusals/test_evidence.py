@@ -135,14 +135,16 @@ def test_evidence_that_was_changed_on_its_way(world: Any, case: str) -> None:
     change, reason = SHOWN[case]
     policy = Policy.from_dict(world.policy("authority"))
     shown = change(world.client.evidence())
-    call = lambda: shown.verify(policy, now=int(time.time()), log=world.client.log)
+    call = lambda: shown.verify(
+        policy, now=int(time.time()), log=world.client.log, charter=world.client.charter
+    )
     world.refused(call, reason)
 
 
 def test_evidence_for_another_log(world: Any) -> None:
     policy, shown = Policy.from_dict(world.policy("authority")), world.client.evidence()
     log = world.client.log.replace("refusals", "elsewhere")
-    call = lambda: shown.verify(policy, now=int(time.time()), log=log)
+    call = lambda: shown.verify(policy, now=int(time.time()), log=log, charter=world.client.charter)
     world.refused(call, "OTHER_LOG", "claim", "expected", "actual")
 
 

@@ -20,7 +20,7 @@ import time
 
 from placet.enclave import _kernel
 from placet.enclave.connection import METADATA
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.proto.v1 import common_pb2, enclaves_pb2 as pb
 from placet.proto.v1 import governance_pb2
 
@@ -54,9 +54,9 @@ class Attacks:
         reply = await self.connection.link.request(pb.KIND_JOIN_HELLO, message, peer="authority")
         return pb.JoinOffer.FromString(reply).nonce
 
-    async def join(self, role="worker", log="", hello=True, nonce=None, change=lambda e: e):
+    async def join(self, role="worker", log="", charter="", hello=True, nonce=None, change=lambda e: e):
         offered = await self.hello() if hello else bytes(32)
-        keys = Keys(role, log or self.log)
+        keys = BootKeys(role).of(log or self.log, charter or self.member.charter)
         evidence = keys.evidence(self.attester, nonce or offered, b"").to_bytes()
         request = pb.JoinRequest(identity=keys.identity.to_bytes(), evidence=change(evidence))
         return await self.ask(pb.KIND_JOIN, request)
@@ -80,6 +80,7 @@ class Attacks:
             "another nonce": await self.join(nonce=b"n" * 32),
             "another role": await self.join(role="authority"),
             "another log": await self.join(log="x" + self.log),
+            "another council": await self.join(charter=other),
             "simulation that says it is hardware": await self.join(change=self.kind("sgx")),
             "no known kind": await self.join(change=self.kind("mine")),
             "truncated evidence": await self.join(change=lambda e: e[:-1]),
@@ -116,6 +117,7 @@ ANSWERS = {
     "another nonce": "EVIDENCE_BINDING",
     "another role": "FRAME_UNEXPECTED",
     "another log": "OTHER_LOG",
+    "another council": "OTHER_LOG",
     "simulation that says it is hardware": "EVIDENCE_INVALID",
     "no known kind": "EVIDENCE_MALFORMED",
     "truncated evidence": "EVIDENCE_MALFORMED",

@@ -41,7 +41,12 @@ PPID = bytes(range(16))
 NONCE = bytes(range(32))
 CONTEXT = b"the log, and its newest checkpoint"
 IDENTITY = Identity(
-    "worker", "vectors.example/log+1", "0123456789abcdef" * 2, "hpke:AA", "ed25519:BB"
+    "worker",
+    "vectors.example/log+1",
+    "sha256:" + "c4" * 32,
+    "0123456789abcdef" * 2,
+    "hpke:AA",
+    "ed25519:BB",
 )
 SAID = report_data(IDENTITY.digest, NONCE, CONTEXT)
 SGX = EnclaveReport(

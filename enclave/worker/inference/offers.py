@@ -48,7 +48,7 @@ class Offers:
         """The envelope of a new offer, by a new key, while the lease holds for so many seconds."""
         key, header = HPKEPrivateKey.generate(), self._lease.document.header
         offer = Offer(
-            header=new_header(header.log, header.seen),
+            header=new_header(header.charter, header.seen),
             lease=self._lease.digest,
             worker=self._member.keys.identity.digest,
             number=self._made,

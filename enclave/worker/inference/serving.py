@@ -68,7 +68,7 @@ class Serving:
         self, means: Means, member: Membership, lease: Signed[Lease], terms: Serve, model: Model
     ) -> None:
         constitution = list(member.constitutions.values())[-1]
-        askers = Askers(terms.users, constitution, member.log.to_text())
+        askers = Askers(terms.users, constitution, member.charter)
         self._means = means
         self._lease = lease.digest
         self._loop = asyncio.get_running_loop()

@@ -14,10 +14,10 @@ from placet.proto.questions import BEARER, PRINCIPAL, Claim
 class Askers:
     """Those who may ask, and those who only can show who they are."""
 
-    def __init__(self, users: Users, constitution: Constitution, log: str) -> None:
+    def __init__(self, users: Users, constitution: Constitution, charter: str) -> None:
         self._users = users
         self._principals = {principal.id: principal for principal in constitution.principals}
-        self._log = log
+        self._charter = charter
 
     def verify_claim(self, claim: Claim, offer: str) -> str:
         """The user whose claim it is, allowed or not. Raises `SessionForged`."""
@@ -57,5 +57,5 @@ class Askers:
         principal = self._principals.get(claim.user)
         if claim.kind != PRINCIPAL or principal is None:
             return False
-        statement = session_statement(self._log, offer, claim.user, claim.secret)
+        statement = session_statement(self._charter, offer, claim.user, claim.secret)
         return any(key.has_signed(claim.proof, statement) for key in principal.keys)

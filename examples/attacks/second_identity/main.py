@@ -10,7 +10,7 @@ import asyncio
 import sys
 
 from placet.enclave.connection import METADATA
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.proto.v1 import enclaves_pb2 as pb
 from placet.proto.v1 import governance_pb2
 from placet.proto.v1.governance_pb2_grpc import GovernanceStub
@@ -20,15 +20,15 @@ def main(job):
     frame = sys._getframe()
     while type(frame.f_locals.get("self")).__name__ != "Worker":
         frame = frame.f_back
-    worker, log = frame.f_locals["self"], frame.f_locals["member"].log.to_text()
-    work = steal(worker._connection, worker._attester, log, job.parameters["victim"])
+    worker, member = frame.f_locals["self"], frame.f_locals["member"]
+    work = steal(worker._connection, worker._attester, member, job.parameters["victim"])
     said = asyncio.run_coroutine_threadsafe(work, worker._loop).result()
     with job.output("report") as sink:
         sink.write(said.encode())
 
 
-async def steal(connection, attester, log, victim):
-    keys = Keys("worker", log)
+async def steal(connection, attester, member, victim):
+    keys = BootKeys("worker").of(member.log.to_text(), member.charter)
     hello = await ask(connection, pb.KIND_JOIN_HELLO, pb.JoinHello(nonce=bytes(32)))
     nonce = pb.JoinOffer.FromString(hello).nonce
     evidence = keys.evidence(attester, nonce, b"").to_bytes()

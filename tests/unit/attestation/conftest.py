@@ -102,7 +102,8 @@ def launch(
 @pytest.fixture
 def identity() -> Identity:
     """A worker's identity document."""
-    return Identity("worker", "log.example+1", "0123456789abcdef" * 2, "hpke:AAAA", "ed25519:BBBB")
+    charter, boot = "sha256:" + "c4" * 32, "0123456789abcdef" * 2
+    return Identity("worker", "log.example+1", charter, boot, "hpke:AAAA", "ed25519:BBBB")
 
 
 @pytest.fixture

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from placet.attestation import MAX_IDENTITY_BYTES, Identity, IdentityMalformedError
 
-PLAIN = Identity("authority", "log", "0" * 32, "hpke:A", "ed25519:B")
+PLAIN = Identity("authority", "log", "", "0" * 32, "hpke:A", "ed25519:B")
 
 
 @given(
     st.sampled_from(["authority", "worker"]),
     st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=512),
+    st.sampled_from(["", "sha256:" + "ab" * 32]),
     st.binary(min_size=16, max_size=16),
 )
-def test_round_trip(role: str, log: str, boot: bytes) -> None:
-    identity = replace(PLAIN, role=role, log=log, boot=boot.hex())
+def test_round_trip(role: str, log: str, charter: str, boot: bytes) -> None:
+    identity = replace(PLAIN, role=role, log=log, charter=charter, boot=boot.hex())
     assert Identity.from_bytes(identity.to_bytes()) == identity
 
 

@@ -224,7 +224,7 @@ class FakeFederations:
         size, root = self._host.ledger.head()
         receipt = Receipt.about(
             Predicate(
-                header=new_header(self._host.log, Seen(size, root)),
+                header=new_header(self._host.charter, Seen(size, root)),
                 proposal=self.id,
                 constitution=proposal.constitution,
                 job=job,

@@ -102,10 +102,6 @@ class FakeHost:
         self.log_key = SigningKey(Ed25519PrivateKey.from_private_bytes(self.signer.to_bytes()))
         self.hpke = HPKEPrivateKey.generate("X25519")
         self.boot_key = SigningKey.generate()
-        signing = self.boot_key.public.text
-        self.identity = Identity(
-            "authority", self.log, "ab" * 16, self.hpke.public.to_text(), signing
-        )
         self.boot_evidence = b""
         self.attester = attester
         self.documents: dict[str, bytes] = {}
@@ -118,6 +114,17 @@ class FakeHost:
         self.results: dict[str, jobs_pb2.ResultResponse] = {}
         self.federations: Any = None  # of fake_federations.py
         self.services: Any = None  # of fake_services.py
+
+    @property
+    def charter(self) -> str:
+        """The digest of the charter; empty before there is one."""
+        return self.ledger.state.charter
+
+    @property
+    def identity(self) -> Identity:
+        """What the authority says of itself."""
+        keys = (self.hpke.public.to_text(), self.boot_key.public.text)
+        return Identity("authority", self.log, self.charter, "ab" * 16, *keys)
 
     # The log.
 
@@ -201,7 +208,9 @@ class FakeHost:
         )
         nonce = os.urandom(32)
         identity = self.identity.to_bytes()
-        data = report_data(self.identity.digest, nonce, evidence_context(self.log, b""))
+        data = report_data(
+            self.identity.digest, nonce, evidence_context(self.log, self.charter, b"")
+        )
         evidence = self.boot_evidence = self.attester.evidence(data).to_bytes()
         boot = judge_boot(
             self.identity.boot, digest_of(identity), digest_of(evidence), nonce, self.times()
@@ -286,7 +295,7 @@ class FakeHost:
         self, request: keys_pb2.EvidenceRequest, context: Any
     ) -> keys_pb2.EvidenceResponse:
         checkpoint = self._newest()
-        bound = evidence_context(self.log, checkpoint)
+        bound = evidence_context(self.log, self.charter, checkpoint)
         data = report_data(self.identity.digest, request.nonce, bound)
         return keys_pb2.EvidenceResponse(
             identity=self.identity.to_bytes(),
@@ -412,7 +421,7 @@ class FakeHost:
         size, root = self.ledger.head()
         receipt = Receipt.about(
             Predicate(
-                header=new_header(self.log, Seen(size, root)),
+                header=new_header(self.charter, Seen(size, root)),
                 proposal=proposal_digest,
                 constitution=proposal.constitution,
                 job=job,

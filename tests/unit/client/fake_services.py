@@ -58,9 +58,13 @@ class FakeWorker:
         self._host, self._seconds = host, seconds
         self.signing, self.sessions = SigningKey.generate(), dict[bytes, tuple[str, Any]]()
         hpke, boot = HPKEPrivateKey.generate("X25519").public.to_text(), os.urandom(16).hex()
-        self.identity = Identity("worker", host.log, boot, hpke, self.signing.public.text)
+        self.identity = Identity(
+            "worker", host.log, host.charter, boot, hpke, self.signing.public.text
+        )
         nonce = os.urandom(32)
-        data = report_data(self.identity.digest, nonce, evidence_context(host.log, b""))
+        data = report_data(
+            self.identity.digest, nonce, evidence_context(host.log, host.charter, b"")
+        )
         bound_to = bound_digest(host.ledger.proposal(service))
         self.evidence = attested(data, bound_to, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
@@ -73,7 +77,7 @@ class FakeWorker:
         self.joined, deadline = len(host.entries) - 1, times.at_most + 60
         size, root = host.ledger.head()
         lease = Lease(
-            new_header(host.log, Seen(size, root)), host.identity.boot, service,
+            new_header(host.charter, Seen(size, root)), host.identity.boot, service,
             host.ledger.proposal(service).document.constitution, f"{service[7:47]}-{size}", 1,
             self.identity.digest, deadline,
         )  # fmt: skip
@@ -93,7 +97,7 @@ class FakeWorker:
         self.number += 1
         key, size_root = HPKEPrivateKey.generate("X25519"), self._host.ledger.head()
         offer = Offer(
-            new_header(self._host.log, Seen(*size_root)), self.lease, self.identity.digest,
+            new_header(self._host.charter, Seen(*size_root)), self.lease, self.identity.digest,
             self.number, key.public.to_text(), self._seconds, inputs, answers,
         )  # fmt: skip
         envelope = sign(offer, self.signing)
@@ -110,7 +114,7 @@ class FakeWorker:
                 continue
             claim = Claim.from_bytes(bytes(raw))
             if claim.kind == 1:
-                said = session_statement(self._host.log, digest, claim.user, claim.secret)
+                said = session_statement(self._host.charter, digest, claim.user, claim.secret)
                 held = any(key.has_signed(claim.proof, said) for key in keys_of(claim.user))
             else:
                 held = tokens.get(claim.user) == token_digest(claim.proof)

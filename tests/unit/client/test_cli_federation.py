@@ -101,7 +101,7 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
         )  # fmt: skip
         assert told["rounds"] == [1]
     kept = UpdateReceipt.from_bytes((tmp_path / "alice-receipts/round-1.update.json").read_bytes())
-    assert kept.verify(host.log).update.client == "alice"
+    assert kept.verify(host.log, host.charter).update.client == "alice"
     verified = run("verify", "update", "alice-receipts/round-1.update.json")
     assert verified["update"]["round"] == 1
     run("verify", "update", "charter.json", code=2)

@@ -113,7 +113,9 @@ def test_what_the_host_says_was_recorded_has_to_be_in_the_log(
 
 def test_a_home_belongs_to_one_log(founded: Client, home: Home) -> None:
     with pytest.raises(OtherLog):
-        home.memory().adopt(NoteSigner.generate("other.example/log").verifier_key.to_text())
+        home.memory().adopt(
+            founded.charter, NoteSigner.generate("other.example/log").verifier_key.to_text()
+        )
 
 
 def test_status_before_and_after_founding(

@@ -463,11 +463,11 @@ def test_an_updates_receipt_verifies_offline(join: Any, host: Any, founded: Clie
     round = next(join().rounds())
     receipt = round.send(round.model())
     file = UpdateReceipt.from_bytes(receipt.file.to_bytes())
-    verified = file.verify(founded.log)
+    verified = file.verify(founded.log, founded.charter)
     assert (verified.digest, verified.index) == (receipt.digest, receipt.index)
     forged = replace(file, entry=file.entry.replace(b'"alice"', b'"bobby"'))
     with pytest.raises(LogError):
-        forged.verify(founded.log)
+        forged.verify(founded.log, founded.charter)
 
 
 def test_the_model_of_another_round_is_refused(

@@ -20,6 +20,7 @@ from placet.governance.log import (
 
 SIGNER = NoteSigner("a.example/log", bytes(32))
 LOG = SIGNER.verifier_key.to_text()
+CHARTER = "sha256:" + "c4" * 32
 
 
 def note(size: int, signer: NoteSigner = SIGNER) -> bytes:
@@ -31,18 +32,18 @@ def test_what_is_remembered_outlives_the_object(tmp_path: Path) -> None:
     path = tmp_path / "home" / "log.json"
     memory = CheckpointMemory(path)
     assert (memory.log, memory.newest()) == ("", None)
-    memory.adopt(LOG)
+    memory.adopt(CHARTER, LOG)
     assert memory.advance(note(3))
     again = CheckpointMemory(path)
     newest = again.newest()
-    assert again.log == LOG
+    assert (again.charter, again.log) == (CHARTER, LOG)
     assert newest is not None and newest.size == 3
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_two_processes_do_not_undo_each_other(tmp_path: Path) -> None:
     first = CheckpointMemory(tmp_path / "log.json")
-    first.adopt(LOG)
+    first.adopt(CHARTER, LOG)
     second = CheckpointMemory(tmp_path / "log.json")
     assert second.advance(note(5))
     assert not first.advance(note(4))  # it has to look again before it may
@@ -52,15 +53,19 @@ def test_two_processes_do_not_undo_each_other(tmp_path: Path) -> None:
 
 def test_another_log_is_refused(tmp_path: Path) -> None:
     memory = CheckpointMemory(tmp_path / "log.json")
-    memory.adopt(LOG)
+    memory.adopt(CHARTER, LOG)
     with pytest.raises(OtherLog):
-        memory.adopt(NoteSigner.generate("a.example/log").verifier_key.to_text())
-    memory.adopt(LOG)
+        memory.adopt(CHARTER, NoteSigner.generate("a.example/log").verifier_key.to_text())
+    with pytest.raises(OtherLog):
+        memory.adopt("sha256:" + "cd" * 32, LOG)
+    memory.adopt(CHARTER, LOG)
     with pytest.raises(CheckpointInvalidError):
-        CheckpointMemory().adopt("no key")
+        CheckpointMemory().adopt(CHARTER, "no key")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"log": "x", "checkpoint": "y"}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"charter": "", "log": "x", "checkpoint": "y"}']
+)
 def test_a_damaged_file_is_not_taken_for_a_new_home(tmp_path: Path, content: str) -> None:
     path = tmp_path / "log.json"
     path.write_text(content)

@@ -18,7 +18,7 @@ from placet.proto.questions import unpack_question as unpack
 from placet.proto.v1 import common_pb2
 from placet.sealing import AnswerForged, HPKEPrivateKey, SealedSession, open_envelope
 
-TOKEN, LOG = os.urandom(32), "test/log+00000000+key"
+TOKEN, CHARTER = os.urandom(32), "sha256:" + "c4" * 32
 
 
 class Worker:
@@ -27,7 +27,7 @@ class Worker:
     def __init__(self) -> None:
         self.key, signing = HPKEPrivateKey.generate(), SigningKey.generate()
         digest, field = "sha256:" + "0" * 64, Field("x", "float32", (0, 1))
-        header = Header("0" * 32, LOG, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
+        header = Header("0" * 32, CHARTER, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
         public = self.key.public.to_text()
         offer = Offer(header, digest, digest, 0, public, 60, (field,), (field,))
         self.offer: Signed[Offer] = verify_signed(
@@ -45,7 +45,7 @@ class Worker:
 
 def test_the_first_question_opens_the_session_and_the_others_are_in_it() -> None:
     worker = Worker()
-    session = Session(worker.offer, LOG, Bearer("clinic", TOKEN))
+    session = Session(worker.offer, CHARTER, Bearer("clinic", TOKEN))
     claim, other, content = worker.open(session.question(b"first").data)
     assert (claim.kind, claim.user, claim.proof) == (BEARER, "clinic", TOKEN)
     assert content == b"first"
@@ -59,16 +59,16 @@ def test_the_first_question_opens_the_session_and_the_others_are_in_it() -> None
 
 def test_a_principal_signs_for_the_offer_and_the_secret() -> None:
     worker, key = Worker(), SigningKey.generate()
-    session = Session(worker.offer, LOG, Principal("ada", key))
+    session = Session(worker.offer, CHARTER, Principal("ada", key))
     claim, _, _ = worker.open(session.question(b"").data)
-    statement = session_statement(LOG, worker.offer.digest, "ada", claim.secret)
+    statement = session_statement(CHARTER, worker.offer.digest, "ada", claim.secret)
     assert (claim.kind, claim.user) == (PRINCIPAL, "ada")
     assert key.public.has_signed(claim.proof, statement)
 
 
 def test_what_comes_back_is_an_answer_a_refusal_or_refused() -> None:
     worker = Worker()
-    session = Session(worker.offer, LOG, Bearer("clinic", TOKEN))
+    session = Session(worker.offer, CHARTER, Bearer("clinic", TOKEN))
     question = session.question(b"what is it?")
     _, other, _ = worker.open(question.data)
     assert bytes(session.answer(question, other.seal_answer(0, b"\0tensors"))) == b"tensors"
@@ -88,7 +88,7 @@ def test_what_comes_back_is_an_answer_a_refusal_or_refused() -> None:
 
 def test_nothing_secret_is_shown() -> None:
     worker, token = Worker(), Bearer("clinic", TOKEN)
-    session: Any = Session(worker.offer, LOG, token)
+    session: Any = Session(worker.offer, CHARTER, token)
     shown = f"{session!r} {token!r} {session.question(b'canary')!r}"
     assert "canary" not in shown
     assert repr(TOKEN)[2:-1] not in shown

@@ -37,7 +37,9 @@ def test_a_result_is_verified_and_opened(
         "receipt.json",
         "report",
     ]
-    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.log)
+    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(
+        founded.log, founded.charter
+    )
     assert offline.digest == result.receipt.digest
 
 
@@ -79,7 +81,7 @@ def test_a_receipt_verifies_offline_in_every_part(
     founded: Client, released: str, host: Any
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    good = (answer.receipt, answer.proof, answer.entry, founded.log)
+    good = (answer.receipt, answer.proof, answer.entry, founded.log, founded.charter)
     verified = verify_receipt(*good)
     assert verified.receipt.predicate.job == released
     payload = b"{}"
@@ -88,11 +90,13 @@ def test_a_receipt_verifies_offline_in_every_part(
         verify_receipt(forged, *good[1:])
     other = NoteSigner.generate("council.example/log").verifier_key.to_text()
     with pytest.raises(SignatureInvalid):
-        verify_receipt(*good[:3], other)
+        verify_receipt(*good[:3], other, founded.charter)
+    with pytest.raises(ReceiptInvalid, match="charter"):
+        verify_receipt(*good[:4], "sha256:" + "c4" * 32)
     with pytest.raises(ProofInvalidError):
-        verify_receipt(good[0], good[1], good[2] + b" ", good[3])
+        verify_receipt(good[0], good[1], good[2] + b" ", *good[3:])
     with pytest.raises(ProofInvalidError):
-        verify_receipt(good[0], good[1], host.entries[0], good[3])
+        verify_receipt(good[0], good[1], host.entries[0], *good[3:])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,9 @@ def test_a_receipt_that_does_not_answer_its_proposal(
     founded: Client, released: str, host: Any, claim: str, other: object
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.log)
+    verified = verify_receipt(
+        answer.receipt, answer.proof, answer.entry, founded.log, founded.charter
+    )
     said = verified.receipt.predicate
     proposal = founded.proposal(said.proposal).proposal
     assert verify_answers(verified, proposal) is verified
@@ -128,7 +134,7 @@ def test_an_entry_that_is_not_this_release_is_refused(
     host.release(released, recipient, {"model": b"x", "report": b"y"})
     second = host.results[released]
     with pytest.raises(ReceiptInvalid):
-        verify_receipt(first.receipt, second.proof, second.entry, founded.log)
+        verify_receipt(first.receipt, second.proof, second.entry, founded.log, founded.charter)
 
 
 def test_a_job_is_followed_through_a_broken_connection(

@@ -175,15 +175,24 @@ class Council:
             recovery="none",
         )
         self.digest = digest_of(encode(self.constitution))
+        self._nonce = secrets.token_hex(16)
+
+    @property
+    def charter(self) -> Charter:
+        return Charter(self._nonce, self.log, self.digest)
+
+    @property
+    def name(self) -> str:
+        """The digest of the charter, by which documents name the council."""
+        return digest_of(encode(self.charter))
 
     def header(self) -> Header:
-        return new_header(self.log, EMPTY)
+        return new_header(self.name, EMPTY)
 
     def founding(self) -> governance_pb2.FoundRequest:
-        charter = Charter(self.header(), self.digest)
         return governance_pb2.FoundRequest(
             constitution=sign(self.constitution, *self.seats.values()),
-            charter=sign(charter, *self.seats.values()),
+            charter=sign(self.charter, *self.seats.values()),
         )
 
     def grant(self, descriptor: ObjectDescriptor, **bounds: Any) -> bytes:
@@ -384,7 +393,7 @@ class Live:
         self.authority = ""
 
     async def found(self) -> None:
-        request = keys_pb2.EvidenceRequest(nonce=os.urandom(32))
+        request = keys_pb2.EvidenceRequest(nonce=os.urandom(32), constitution=self.council.digest)
         async with asyncio.timeout(20):
             while True:
                 try:
@@ -740,7 +749,7 @@ class Scene:
         )
         while "authority" not in self.host.links:
             await asyncio.sleep(0.002)
-        request = keys_pb2.EvidenceRequest(nonce=os.urandom(32))
+        request = keys_pb2.EvidenceRequest(nonce=os.urandom(32), constitution=self.council.digest)
         asked = asyncio.ensure_future(self.host.ask(enclaves_pb2.KIND_EVIDENCE, request))
         await asyncio.wait([asked])
         if asked.exception() is not None:

@@ -17,7 +17,7 @@ from placet.enclave.authority import main
 from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.service import Authority
 from placet.enclave.errors import NotStored
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
 from placet.governance.documents import Lease, Release, new_header
@@ -75,7 +75,7 @@ def release_of(
         descriptors[name] = seal_stream(plain, io.BytesIO(), key, kind="result", labels=())
     signed = inspect(package.lease, Lease)
     release = Release(
-        header=new_header(signed.header.log, signed.header.seen),
+        header=new_header(signed.header.charter, signed.header.seen),
         lease=parse_envelope(package.lease).digest,
         worker=member.keys.identity.digest,
         outputs=descriptors,
@@ -399,7 +399,7 @@ def test_the_gate_is_for_the_lease_s_own_worker_and_key(scene: Any, kit: Any) ->
         theirs = release_of(other, package)
         asked = stage.host.ask(enclaves_pb2.KIND_RELEASE, theirs, peer="w2")
         assert await refused(asked) == "LEASE_UNKNOWN"
-        forged = replace(member, keys=Keys("worker", member.keys.identity.log))
+        forged = replace(member, keys=BootKeys("worker").of(member.log.to_text(), member.charter))
         request = release_of(forged, package, worker=member.keys.identity.digest)
         asked = stage.host.ask(enclaves_pb2.KIND_RELEASE, request, peer="w1")
         assert await refused(asked) == "SIGNATURE_INVALID"
@@ -564,11 +564,11 @@ def test_a_result_is_given_again_after_a_restart(scene: Any, kit: Any) -> None:
 def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
     async def story(stage: Any) -> None:
         host = stage.host
-        log = stage.council.log
+        log, charter = stage.council.log, stage.council.name
 
         async def attempt(
             role: str, says: str, *, bound_to: str = PROGRAM, nonce: bytes | None = None,
-            log: str = log, hello: bool = True, evidence: bytes | None = None,
+            log: str = log, charter: str = charter, hello: bool = True, evidence: bytes | None = None,
         ) -> str:  # fmt: skip
             offered = b""
             if hello:
@@ -578,7 +578,7 @@ def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
                     peer="w",
                 )
                 offered = enclaves_pb2.JoinOffer.FromString(reply).nonce
-            keys = Keys(says, log)
+            keys = BootKeys(says).of(log, charter)
             attester = stage.machine.attester(role, bound_to)
             proof = evidence or keys.evidence(attester, nonce or offered, b"").to_bytes()
             request = enclaves_pb2.JoinRequest(identity=keys.identity.to_bytes(), evidence=proof)
@@ -590,6 +590,8 @@ def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
         assert await attempt("worker", "worker", nonce=bytes(32)) == "EVIDENCE_BINDING"
         assert await attempt("worker", "worker", nonce=bytes(32), hello=False) == "FRAME_UNEXPECTED"
         assert await attempt("worker", "worker", log=log.replace("test", "tset")) == "OTHER_LOG"
+        assert await attempt("worker", "worker", charter=PROGRAM) == "OTHER_LOG"
+        assert await attempt("worker", "worker", charter="") == "OTHER_LOG"
         assert await attempt("worker", "worker", evidence=b"{}") == "EVIDENCE_MALFORMED"
         short = enclaves_pb2.JoinHello(nonce=b"short")
         asked = host.ask(enclaves_pb2.KIND_JOIN_HELLO, short, peer="w")
@@ -605,7 +607,7 @@ def test_a_join_cannot_be_replayed(scene: Any, kit: Any) -> None:
         offer = enclaves_pb2.JoinOffer.FromString(
             await host.ask(enclaves_pb2.KIND_JOIN_HELLO, hello, peer="w")
         )
-        keys = Keys("worker", stage.council.log)
+        keys = BootKeys("worker").of(stage.council.log, stage.council.name)
         attester = stage.machine.attester("worker", PROGRAM)
         request = enclaves_pb2.JoinRequest(
             identity=keys.identity.to_bytes(),

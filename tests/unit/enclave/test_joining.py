@@ -64,7 +64,7 @@ def test_a_relay_that_changes_the_offer_is_found_out(scene: Any, kit: Any) -> No
             ({"constitutions": [theirs.constitution]}, "SIGNATURE_INVALID"),
             (
                 {"constitutions": [theirs.constitution], "charter": theirs.charter},
-                "joined",  # which council a log is of, its own charter says: the host can make up both
+                "OTHER_LOG",  # the authority says in its identity which charter its log has
             ),
             ({"constitutions": []}, "OTHER_CONSTITUTION"),
             ({"identity": b"{}"}, "IDENTITY_MALFORMED"),

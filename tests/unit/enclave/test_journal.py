@@ -44,7 +44,7 @@ def boot(number: int) -> dict[str, Any]:
 def play(story: Callable[[Journal, Ledger, Disk, NoteSigner], Awaitable[None]]) -> None:
     async def run() -> None:
         ledger, signer, disk = Ledger(Nothing()), NoteSigner("j.test/log", os.urandom(32)), Disk()
-        journal = Journal(ledger, signer, disk)
+        journal = Journal(ledger, lambda: signer, disk)
         task = asyncio.create_task(journal.run())
         try:
             await story(journal, ledger, disk, signer)

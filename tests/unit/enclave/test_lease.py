@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from placet.enclave.errors import LeaseInvalid
-from placet.enclave.peer import Keys, Peer
+from placet.enclave.peer import BootKeys, Peer
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import OpenedLease, open_lease, read_ticket
 from placet.governance.codec import encode
@@ -42,7 +42,7 @@ class World:
         self.council = kit.Council()
         self.signer = NoteSigner("council.test/log", os.urandom(32))
         self.council.log = self.signer.verifier_key.to_text()
-        self.authority = Keys("authority", self.council.log)
+        self.authority = BootKeys("authority").of(self.council.log, self.council.name)
         peer = Peer(
             identity=self.authority.identity,
             claims=None,  # type: ignore[arg-type]  # the lease does not look at them
@@ -51,15 +51,17 @@ class World:
             signing=self.authority.signing.public,
         )
         constitutions = {self.council.digest: self.council.constitution}
-        worker = Keys("worker", self.council.log)
-        self.member = Membership(worker, peer, self.signer.verifier_key, constitutions)
+        worker = BootKeys("worker").of(self.council.log, self.council.name)
+        self.member = Membership(
+            worker, peer, self.signer.verifier_key, self.council.name, constitutions
+        )
         self.sealed = kit.seal(b"plain")
         self.ticket = self.council.ticket(PROGRAM, {"data": self.sealed.descriptor})
 
     def lease(self, **changed: Any) -> Lease:
         root = "sha256:" + Tree().root().hex()
         lease = Lease(
-            header=new_header(self.council.log, Seen(0, root)),
+            header=new_header(self.council.name, Seen(0, root)),
             boot=self.authority.identity.boot,
             proposal=parse_envelope(self.ticket.proposal).digest,
             constitution=self.council.digest,
@@ -137,13 +139,12 @@ def test_a_good_lease_opens_and_its_keys_are_wiped_afterwards(world: World) -> N
 
 
 def test_step_1_signer_boot_log_and_worker(world: World) -> None:
-    stranger = Keys("authority", world.council.log)
+    stranger = BootKeys("authority").of(world.council.log, world.council.name)
     assert reason(world, world.package(key=stranger.signing)) == "SIGNATURE_INVALID"
     assert reason(world, world.package(key=world.member.keys.signing)) == "SIGNATURE_INVALID"
     assert reason(world, world.package(world.lease(boot="0" * 32))) == "LEASE_INVALID"
     assert reason(world, world.package(world.lease(worker=OTHER))) == "LEASE_INVALID"
-    other = NoteSigner("other.test/log", os.urandom(32)).verifier_key.to_text()
-    header = new_header(other, Seen(0, "sha256:" + Tree().root().hex()))
+    header = new_header(OTHER, Seen(0, "sha256:" + Tree().root().hex()))
     assert reason(world, world.package(world.lease(header=header))) == "OTHER_LOG"
     package = world.package()
     package.lease = b"{}"

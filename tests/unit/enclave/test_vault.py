@@ -7,6 +7,9 @@ from placet.attestation import Evidence
 from placet.enclave.authority.vault import Vault
 from placet.sealing import KeyUnwrapRefused
 
+CONSTITUTION = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
+
 
 class Processor:
     """An attester whose sealing key is known."""
@@ -24,11 +27,20 @@ class Processor:
 def test_a_vault_comes_back_from_its_sealed_root() -> None:
     vault, sealed = Vault.create(Processor(b"a" * 32))
     again = Vault.open(sealed.wrapped, Processor(b"a" * 32))
-    assert vault.log_key().public == again.log_key().public
-    assert vault.note_signer("o").verifier_key == again.note_signer("o").verifier_key
+    ours, theirs = vault.log_keys("o", CONSTITUTION), again.log_keys("o", CONSTITUTION)
+    assert ours.log == theirs.log
+    assert ours.receipts.public == theirs.receipts.public
     wrapped = vault.wrap("grant/x", b"secret").wrapped
     assert again.unwrap("grant/x", wrapped) == b"secret"
     assert b"secret" not in wrapped
+
+
+def test_another_council_has_another_log_key() -> None:
+    """Also of one root secret, which a host can bring back from before the founding."""
+    vault, _ = Vault.create(Processor(b"a" * 32))
+    first, second = vault.log_keys("o", CONSTITUTION), vault.log_keys("o", OTHER)
+    assert first.log != second.log
+    assert first.receipts.public != second.receipts.public
 
 
 def test_a_secret_opens_under_its_own_name_and_root_only() -> None:

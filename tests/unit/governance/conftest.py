@@ -104,6 +104,7 @@ class Claimed:
     bound_to: str
     role: str
     log: str
+    charter: str
     boot: str
     signing: str
 
@@ -145,7 +146,7 @@ class World:
 
     def header(self, **changes: Any) -> Header:
         size, root = self.ledger.head()
-        return replace(Header(self.nonce(), self.log, Seen(size, root)), **changes)
+        return replace(Header(self.nonce(), self.name, Seen(size, root)), **changes)
 
     def make_constitution(self, **changes: Any) -> Constitution:
         fields: dict[str, Any] = {
@@ -179,12 +180,25 @@ class World:
         return Constitution(**{**fields, **changes})
 
     @property
+    def charter(self) -> Charter:
+        return Charter("c4" * 16, self.log, self.digest if not self.entries else self.genesis)
+
+    @property
+    def name(self) -> str:
+        """The digest of the charter, by which documents name the council."""
+        return digest_of(encode(self.charter))
+
+    @property
+    def genesis(self) -> str:
+        return self.ledger.state.constitutions[0]
+
+    @property
     def digest(self) -> str:
         return digest_of(encode(self.constitution))
 
     def in_force(self, constitution: Constitution | None = None) -> InForce:
         found = constitution or self.constitution
-        return InForce(found, digest_of(encode(found)), self.log)
+        return InForce(found, digest_of(encode(found)), self.name)
 
     def descriptor(
         self,
@@ -290,7 +304,7 @@ class World:
     def found(self) -> "World":
         seats = [seat.id for seat in self.constitution.seats]
         constitution = self.signed(self.constitution, *seats)
-        charter = self.signed(Charter(self.header(), self.digest), *seats)
+        charter = self.signed(self.charter, *seats)
         entry = judge_charter(self.ledger, constitution, charter, self.log, self.times)
         self.add(entry, constitution, charter)
         return self
@@ -417,11 +431,17 @@ class World:
     def enclave(self, role: str, name: str, bound_to: str) -> tuple[Claimed, bytes, bytes, bytes]:
         boot, key = hashlib.sha256(name.encode()).hexdigest()[:32], _key(name)
         nonce = hashlib.sha256(b"nonce for " + name.encode()).digest()
-        fields = {"role": role, "log": self.log, "boot": boot, "signing": key.public.text}
+        fields = {
+            "role": role,
+            "log": self.log,
+            "charter": self.name,
+            "boot": boot,
+            "signing": key.public.text,
+        }
         identity = encode(fields)
         self._enclaves[boot] = self._enclaves[digest_of(identity)] = key
         claims = {"kind": "test", "measurement": MEASUREMENT, "bound_to": bound_to}
-        message = _quoted(identity, nonce, evidence_context(self.log, b""), claims)
+        message = _quoted(identity, nonce, evidence_context(self.log, self.name, b""), claims)
         evidence = encode({**claims, "quote": _key("hardware").sign(message).hex()})
         return Claimed(**fields, **claims), identity, evidence, nonce
 

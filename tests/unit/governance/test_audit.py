@@ -20,9 +20,11 @@ from placet.governance import (
     sign,
 )
 from placet.governance.audit import audit
+from placet.governance.errors import DocumentNotFound
 from placet.governance.log import (
     Checkpoint,
     CheckpointInvalidError,
+    NoteSigner,
     Tree,
     leaf_hash,
     sign_checkpoint,
@@ -57,7 +59,7 @@ def run(world: Any, entries: list[bytes] | None = None) -> AuditReport:
     tree = Tree(map(leaf_hash, entries))
     name = world.signer.verifier_key.name
     note = sign_checkpoint(Checkpoint(name, tree.size, tree.root()), world.signer)
-    return audit(entries, world, world.signer.verifier_key, note, attest=world.attest)
+    return audit(entries, world, world.name, note, attest=world.attest)
 
 
 def find(world: Any, kind: str, number: int = 0) -> int:
@@ -103,8 +105,12 @@ def test_what_depends_on_what_is_not_given_is_not_checked_either(written: Any) -
     assert "boot" in {left.kind for left in run(written).not_checked}
 
 
-def test_without_any_document_nothing_is_checked_but_the_root(written: Any) -> None:
+def test_with_the_charter_alone_nothing_is_checked_but_the_root(written: Any) -> None:
+    charter = written.store[written.name]
     written.store.clear()
+    with pytest.raises(DocumentNotFound):
+        run(written)  # without the charter nobody knows whose log it is
+    written.store[written.name] = charter
     report = run(written)
     assert report.checked == 1  # the closing of an attempt takes no document
     assert (report.size, report.root) == written.ledger.head()
@@ -210,13 +216,24 @@ def test_an_entry_twice_is_found(written: Any) -> None:
 
 
 def test_entries_under_another_checkpoint_are_found(written: Any) -> None:
-    key = written.signer.verifier_key
     shorter = written.entries[:-1]
     with pytest.raises(EntryInvalid, match="checkpoint covers"):
-        audit(shorter, written, key, written.checkpoint(), attest=written.attest)
-    other = replace(key, name="other.example")
+        audit(shorter, written, written.name, written.checkpoint(), attest=written.attest)
+    other = sign_checkpoint(written.head(), NoteSigner.generate("council.example/log"))
     with pytest.raises(CheckpointInvalidError):
-        audit(written.entries, written, other, written.checkpoint(), attest=written.attest)
+        audit(written.entries, written, written.name, other, attest=written.attest)
+
+
+def test_the_log_of_another_charter_is_found(written: Any) -> None:
+    """The same seats sign another charter of the same log: it is not the council that is audited."""
+    another = replace(written.charter, nonce="c5" * 16)
+    seats = [seat.id for seat in written.constitution.seats]
+    digest = digest_of(encode(another))
+    written.store[digest] = written.signed(another, *seats)
+    with pytest.raises(EntryInvalid):
+        audit(written.entries, written, digest, written.checkpoint(), attest=written.attest)
+    with pytest.raises(DocumentNotFound):
+        audit(written.entries, written, "sha256:" + "00" * 32, b"", attest=written.attest)
 
 
 def test_a_release_that_the_worker_did_not_sign_is_found(written: Any) -> None:

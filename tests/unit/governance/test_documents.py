@@ -66,7 +66,7 @@ def samples(founded: Any) -> dict[str, Document]:
     entry = founded.release(lease)
     return {
         "ballot": founded.ballot("chair-a", DIGEST),
-        "charter": Charter(founded.header(), DIGEST),
+        "charter": Charter(founded.nonce(), founded.log, DIGEST),
         "constitution": founded.constitution,
         "delete": Delete(founded.header(), "00" * 16),
         "grant": founded.grant(),
@@ -220,7 +220,7 @@ json_values = st.recursive(
 def test_any_json_in_any_field_raises_nothing_else(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["ballot", "stop", "delete", "charter"]))
     sample: dict[str, Any] = {
-        "header": {"nonce": "00" * 16, "log": "log", "seen": {"size": 0, "root": DIGEST}},
+        "header": {"nonce": "00" * 16, "charter": DIGEST, "seen": {"size": 0, "root": DIGEST}},
         "seat": "a",
         "proposal": DIGEST,
         "constitution": DIGEST,
@@ -234,6 +234,8 @@ def test_any_json_in_any_field_raises_nothing_else(data: st.DataObject) -> None:
         "target": DIGEST,
         "reason": "",
         "blob": "00" * 16,
+        "nonce": "00" * 16,
+        "log": "log",
     }
     names = {
         "ballot": "header seat proposal constitution sequence vote interests rationale expires"
@@ -241,7 +243,7 @@ def test_any_json_in_any_field_raises_nothing_else(data: st.DataObject) -> None:
     names |= {
         "stop": "header by action target reason",
         "delete": "header blob",
-        "charter": "header constitution",
+        "charter": "nonce log constitution",
     }
     document = {name: sample[name] for name in names[kind].split()}
     decode(KINDS[kind], json.dumps(document).encode())
@@ -267,7 +269,7 @@ printable = st.text(
 def test_any_ballot_reads_as_it_was_written(
     interests: str, rationale: str, sequence: int, vote: Any
 ) -> None:
-    header = {"nonce": "00" * 16, "log": "log", "seen": {"size": 0, "root": DIGEST}}
+    header = {"nonce": "00" * 16, "charter": DIGEST, "seen": {"size": 0, "root": DIGEST}}
     fields = {
         "seat": "a",
         "proposal": DIGEST,

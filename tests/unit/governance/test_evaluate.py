@@ -299,7 +299,7 @@ def test_a_bundle_with_anything_else_in_it_is_refused_whole(world: Any) -> None:
     proposal = world.proposal()
     digest, other = digest_of(encode(proposal)), "sha256:" + "00" * 32
     good = world.vote("chair-a", "ethics-c", proposal=digest)
-    log = replace(world.header(), log=world.log.replace("council", "other"))
+    log = replace(world.header(), charter="sha256:" + "c5" * 32)
     junk: dict[type[GovernanceError], bytes] = {
         DocumentMalformed: world.signed(world.ballot("data-b", other), "data-b"),
         OtherConstitution: world.signed(
@@ -319,7 +319,7 @@ def test_a_bundle_with_anything_else_in_it_is_refused_whole(world: Any) -> None:
 
 
 def test_a_proposal_has_to_be_its_proposers_for_this_log_and_constitution(world: Any) -> None:
-    log = replace(world.header(), log=world.log.replace("council", "other"))
+    log = replace(world.header(), charter="sha256:" + "c5" * 32)
     cases: list[tuple[type[GovernanceError], Any, str]] = [
         (SignatureInvalid, world.proposal(), "owner-b"),
         (SignerUnknown, world.proposal(proposer="stranger"), "lab"),

@@ -110,7 +110,7 @@ def test_a_proposal_word_for_word(world: Any) -> None:
     recipient = world.job().recipients[0].hpke.key_id
     assert lines == [
         "lab proposes the action job for the purpose research.",
-        f"It is for the log {world.log}, under the constitution {world.digest}.",
+        f"It is for the council {world.name}, under the constitution {world.digest}.",
         "Its author had seen the log at size 0.",
         "It holds from 2027-01-15 07:59:50 UTC to 2027-01-16 08:00:00 UTC, for 1 use.",
         f"It would run the program sha256:{'ab' * 32}.",
@@ -239,7 +239,7 @@ def test_a_grant_word_for_word(world: Any) -> None:
     recipient = world.job().recipients[0].hpke.key_id
     assert lines == [
         (
-            f"owner-b lets the authority of the log {world.log} use the key of the object {grant.object.digest} "
+            f"owner-b lets the authority of the council {world.name} use the key of the object {grant.object.digest} "
             "(kind dataset, labels health, 1000 bytes)."
         ),
         "It may be used for the purpose research.",
@@ -308,7 +308,7 @@ def test_every_field_of_a_grant_shows(world: Any) -> None:
     grant = world.grant()
     policy = Evidence({"kinds": ["other"]}, grant.evidence.worker)
     values: dict[str, list[object]] = {
-        "header": [replace(grant.header, log="another log")],
+        "header": [replace(grant.header, charter="sha256:" + "c5" * 32)],
         "owner": ["lab"],
         "object": [world.descriptor("other"), world.descriptor(labels=("public",))],
         "purposes": ["any", ("training",)],

@@ -115,7 +115,7 @@ def test_a_lease_says_what_it_has_to(logged: Any) -> None:
             partial(logged.lease, logged.given, worker, "job-1", **changes),
             logged,
         )
-    header = logged.header(log="other.example+00000000+AA")
+    header = logged.header(charter="sha256:" + "c5" * 32)
     refused("OTHER_LOG", lambda: logged.lease(logged.given, worker, "job-1", header=header), logged)
     header = logged.header(seen=replace(logged.header().seen, root=DIGEST))
     refused(
@@ -230,7 +230,7 @@ def test_a_release_has_exactly_the_outputs_proposed(logged: Any) -> None:
 def test_a_release_is_the_leased_workers_once(logged: Any) -> None:
     digest, other = lease(logged), logged.join("worker 2")
     refused("LEASE_UNKNOWN", lambda: logged.release(digest, worker=other), logged)
-    elsewhere = logged.header(log="other.example+00000000+AA")
+    elsewhere = logged.header(charter="sha256:" + "c5" * 32)
     refused("OTHER_LOG", lambda: logged.release(digest, header=elsewhere), logged)
     entry = logged.release(digest)
     state = logged.ledger.state.leases[digest]

@@ -56,8 +56,7 @@ def lease(world: Any, given: Ticket, job: str) -> str:
 
 
 def audited(world: Any) -> AuditReport:
-    key = world.signer.verifier_key
-    return audit(world.entries, world, key, world.checkpoint(), attest=world.attest)
+    return audit(world.entries, world, world.name, world.checkpoint(), attest=world.attest)
 
 
 def total(world: Any, owner: str = "owner-b") -> Cost:

@@ -330,7 +330,7 @@ class World:
 
     def header(self) -> Header:
         """A header for the log of the tests."""
-        return new_header(ORIGIN, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
+        return new_header(self.name, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
 
     def ticket(self, act: str, *, attempts: int = 2, uses: int = 5) -> common_pb2.Ticket:
         """A ticket for a job that does `act`."""
@@ -450,10 +450,15 @@ class World:
         stop = Stop(header=self.header(), by="seat", action="veto", target=target, reason="No.")
         return sign(stop, self.key)
 
+    @property
+    def name(self) -> str:
+        """The digest of the charter."""
+        return self.digest(self.founding()[1])
+
     def founding(self) -> tuple[bytes, bytes]:
         """A constitution, which nobody here reads, and the charter of the log."""
         constitution = sign_payload(b"{}", "application/vnd.placet.constitution.v1+json", self.key)
-        charter = Charter(header=self.header(), constitution=self.digest(constitution))
+        charter = Charter(nonce="c4" * 16, log=ORIGIN, constitution=self.digest(constitution))
         return constitution, sign(charter, self.key)
 
     def bound_to(self, ticket: common_pb2.Ticket) -> str:

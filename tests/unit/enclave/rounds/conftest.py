@@ -158,9 +158,9 @@ class Federation:
 
     def audit(self) -> Any:
         """What an auditor finds who judges all of the log again."""
-        host, log = self.host, VerifierKey.from_text(self.council.log)
+        host, charter = self.host, self.council.name
         documents = GivenDocuments(host.documents)
-        return audit(host.entries, documents, log, host.checkpoint, attest=attest)
+        return audit(host.entries, documents, charter, host.checkpoint, attest=attest)
 
     def verified(self, index: int, entry: bytes, proof: bytes) -> dict[str, Any]:
         """An entry that is shown to be in the log."""
@@ -312,7 +312,7 @@ class Federation:
             outputs["model"] = seal_stream(plain, io.BytesIO(), key, kind="result", labels=())
         header = inspect(package.lease, Lease).header
         document = Release(
-            header=new_header(header.log, header.seen),
+            header=new_header(header.charter, header.seen),
             lease=parse_envelope(package.lease).digest,
             worker=member.keys.identity.digest,
             outputs=outputs,

@@ -178,7 +178,7 @@ class Asked:
 
     async def session(self, user: str = "engineer", number: int = 0) -> Session:
         offer = await self.offer(number)
-        return Session(offer, self.service.council.log, self.service.user(user))
+        return Session(offer, self.service.council.name, self.service.user(user))
 
     def send(self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = ()) -> list[int]:
         """Ask all of it in one frame; returns the ids."""

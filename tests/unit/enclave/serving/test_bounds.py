@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from placet.client._questions import Principal, Session
-from placet.enclave.peer import Keys
+from placet.enclave.peer import BootKeys
 from placet.enclave.worker.inference.batching import LATER
 from placet.enclave.worker.inference.errors import QueueFull
 from placet.enclave.worker.inference.offers import Offers
@@ -98,8 +98,8 @@ def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time(kit: Any) -
     council = kit.Council()
     key = VerifierKey("test/log", bytes(32))
     council.log = log = key.to_text()
-    keys = Keys("worker", log)
-    member = Membership(keys, cast("Any", None), key, {})
+    keys = BootKeys("worker").of(log, council.name)
+    member = Membership(keys, cast("Any", None), key, council.name, {})
     digest = "sha256:" + "0" * 64
     document = Lease(
         header=council.header(),

@@ -78,7 +78,7 @@ def test_bearers_of_tokens_may_ask(play: Any, serving: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         assert len(await worker.ask(await worker.session("clinic"), ROW)) == 1
-        offer, log = await worker.offer(), service.council.log
+        offer, log = await worker.offer(), service.council.name
         for user in (
             Bearer("clinic", os.urandom(32)),
             Bearer("other", os.urandom(32)),
@@ -100,7 +100,7 @@ def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(
 ) -> None:
     async def story(service: Any) -> None:
         worker, other = await service.worker("w"), await service.worker("x")
-        offer, log, key = await worker.offer(), service.council.log, service.council.submitter
+        offer, log, key = await worker.offer(), service.council.name, service.council.submitter
         for wrong in (
             Session(offer, log, Principal("engineer", SigningKey.generate())),
             Session(offer, log, Principal("hospital", key)),

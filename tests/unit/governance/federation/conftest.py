@@ -192,9 +192,7 @@ def _refused(reason: str, call: Callable[[], object]) -> GovernanceError:
 
 def _audited(federation: Federation) -> None:
     world = federation.world
-    report = audit.audit(
-        world.entries, world, world.signer.verifier_key, world.checkpoint(), attest=world.attest
-    )
+    report = audit.audit(world.entries, world, world.name, world.checkpoint(), attest=world.attest)
     assert report.complete
     assert report.size == len(world.entries)
     assert report.privacy == world.ledger.state.privacy

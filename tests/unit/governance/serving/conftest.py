@@ -97,9 +97,9 @@ class Service:
         return int(entry["rows"])
 
     def audited(self) -> AuditReport:
-        key = self.world.signer.verifier_key
+        world = self.world
         report: AuditReport = audit.audit(
-            self.world.entries, self.world, key, self.world.checkpoint(), attest=self.world.attest
+            world.entries, world, world.name, world.checkpoint(), attest=world.attest
         )
         assert report.complete
         return report

@@ -90,7 +90,6 @@ def test_an_audit_refuses_a_draw_that_nobody_may(service: Any) -> None:
     service.draw(lease)
     world = service.world
     entry = json.loads(world.entries[-1])
-    key = world.signer.verifier_key
     tampered: tuple[dict[str, Any], ...] = (
         {"rows": 41},
         {"rows": 0},
@@ -100,4 +99,4 @@ def test_an_audit_refuses_a_draw_that_nobody_may(service: Any) -> None:
     for changes in tampered:
         forged = [*world.entries[:-1], encode({**entry, **changes})]
         with pytest.raises(EntryInvalid):
-            audit(forged, world, key, world.checkpoint(), attest=world.attest)
+            audit(forged, world, world.name, world.checkpoint(), attest=world.attest)
