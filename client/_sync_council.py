@@ -66,9 +66,9 @@ class SyncCouncil:
         """See `AsyncClient.council`."""
         return self._portal.run(self._core.council())
 
-    def evidence(self) -> EvidenceFile:
+    def evidence(self, constitution: str = "") -> EvidenceFile:
         """See `AsyncClient.evidence`."""
-        return self._portal.run(self._core.evidence())
+        return self._portal.run(self._core.evidence(constitution))
 
     def verify_authority(self, policy: Policy | None = None) -> VerifiedAuthority:
         """See `AsyncClient.verify_authority`."""

@@ -108,7 +108,7 @@ class Members(ABC):
         deadline = time.monotonic() + 60
         while True:
             try:
-                client.evidence()
+                client.evidence("sha256:" + "00" * 32)
             except Exception:
                 if time.monotonic() > deadline:
                     raise

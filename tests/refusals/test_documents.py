@@ -265,7 +265,7 @@ WITH_HEADER = [door for door in DOORS if door not in ("amend", "delete")]
 
 def inspect_header(envelope: bytes) -> Header:
     payload = json.loads(parse_envelope(envelope).payload)["header"]
-    return Header(payload["nonce"], payload["log"], Seen(**payload["seen"]))
+    return Header(payload["nonce"], payload["charter"], Seen(**payload["seen"]))
 
 
 @pytest.mark.parametrize("door", WITH_HEADER)

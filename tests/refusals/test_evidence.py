@@ -96,7 +96,10 @@ def debug(data: bytearray) -> None:
 SHOWN: dict[str, tuple[Callable[[EvidenceFile], EvidenceFile], str]] = {
     "another nonce": (lambda e: dataclasses.replace(e, nonce=bytes(32)), "EVIDENCE_BINDING"),
     "no nonce": (lambda e: dataclasses.replace(e, nonce=b""), "EVIDENCE_NONCE"),
-    "another checkpoint": (lambda e: dataclasses.replace(e, checkpoint=b""), "EVIDENCE_BINDING"),
+    "another checkpoint": (
+        lambda e: dataclasses.replace(e, checkpoint=b""),
+        "LOG_CHECKPOINT_INVALID",
+    ),
     "a simulation that says it is hardware": (with_kind("sgx"), "EVIDENCE_INVALID"),
     "no known kind": (with_kind("mine"), "EVIDENCE_MALFORMED"),
     "a changed quote": (quote(flip), "EVIDENCE_INVALID"),
