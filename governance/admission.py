@@ -279,6 +279,7 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
         "grant",
         times,
         grant=signed.digest,
+        expires=signed.document.expires,
         nonce=signed.document.header.nonce,
         object=signed.document.object.digest,
         owner=signed.document.owner,

@@ -70,6 +70,16 @@ def log_key_info(constitution: str) -> bytes:
     return context("placet/log-key/v2", constitution.encode())
 
 
+def grant_secret(grant: str) -> str:
+    """The name of the wrapped key that came with a grant."""
+    return "grant/" + grant
+
+
+def round_secret(federation: str, number: int) -> str:
+    """The name of the wrapped private key of a round."""
+    return f"round/{federation}/{number}"
+
+
 def secret_info(name: str) -> bytes:
     """Associated data of a secret that is wrapped under the root secret: its name."""
     return context("placet/secret/v1", name.encode())

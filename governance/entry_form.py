@@ -18,13 +18,13 @@ _FIELDS = {
     "proposal": "proposal nonce",
     "ballot": "ballot nonce proposal seat sequence vote",
     "stop": "stop nonce by action target",
-    "grant": "grant nonce object owner",
+    "grant": "grant expires nonce object owner",
     "join": "worker bound_to measurement evidence nonce lapses",
     "lease": "lease proposal job attempt worker grants deadline judged charges",
     "renewal": "lease deadline",
     "release": "lease proposal job release receipt",
     "close": "lease job why",
-    "open": "proposal round key closes charges",
+    "open": "proposal round key closes grants charges",
     "update": "update nonce proposal round client charge",
     "cohort": "proposal round standing counted",
     "aggregate": "lease proposal job round release receipt left until",
@@ -32,7 +32,8 @@ _FIELDS = {
     "draw": "lease proposal user rows charges",
 }
 _NUMBERS = frozenset(
-    {"sequence", "lapses", "attempt", "deadline", "judged", "round", "closes", "until", "rows"}
+    {"sequence", "expires", "lapses", "attempt", "deadline", "judged", "round", "closes"}
+    | {"until", "rows"}
 )
 _LISTS = {"at": int, "grants": str, "counted": str}
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")

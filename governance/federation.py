@@ -5,7 +5,8 @@ Pure, like leasing.py, and read by an audit in the same way. A round goes
 
     open -> update ... update -> cohort -> (lease -> ... close)* lease -> aggregate
 
-and each step is one entry, made once. What decides who counts is the log: an update that it has counts, one that it does
+or ends with a cohort that is void, as soon as no model can come of it any more;
+each step is one entry, made once. What decides who counts is the log: an update that it has counts, one that it does
 not have does not, whatever the host says. One release a round, and nothing is taken out of it afterwards.
 """
 
@@ -35,7 +36,10 @@ from placet.governance.envelope import Signed, inspect, parse_envelope, verify_s
 from placet.governance.errors import (
     ClientQuarantined,
     CohortTooSmall,
+    DocumentNotFound,
     FederationEnded,
+    GovernanceError,
+    GrantMissing,
     ModelNotReleased,
     NotOnRoster,
     OutputMissing,
@@ -51,8 +55,8 @@ from placet.governance.grants import charges_of
 from placet.governance.leasing import Appraise, check_outputs, check_release
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.privacy import check_budget, gaussian_cost
-from placet.governance.rounds import find_federation, next_round, round_job
-from placet.governance.state import Entry, State
+from placet.governance.rounds import closed_round, find_federation, next_round, round_job
+from placet.governance.state import Entry, use_of
 
 # Why an update may turn out not to count, by what its stream holds or by its not being there.
 LEFT_REASONS = frozenset(
@@ -79,30 +83,28 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
     """
     proposal = admission.ticket.proposal
     if in_log(ledger, admission):
-        readmit(ledger, proposal, next_job(ledger, proposal), times)
-    opened = _judge_open(ledger, proposal, key, times)
+        admission = readmit(ledger, proposal, next_job(ledger, proposal), times)
+    opened = _judge_open(ledger, admission, key, times)
     due = _due(ledger.state.federations.get(proposal.digest))
     return *(judge_lift(ledger, proposal.digest, client, times) for client in due), opened
 
 
 def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
     """The next round opens, under a ticket that is admitted over the log, now that nobody is left to be let in again."""
-    readmit(
-        ledger,
-        proposal,
-        round_job(proposal.digest, next_round(ledger.state, proposal.digest)),
-        times,
-    )
+    job = round_job(proposal.digest, next_round(ledger.state, proposal.digest))
+    admission = readmit(ledger, proposal, job, times)
     due = _due(ledger.state.federations.get(proposal.digest))
     if due:
         raise ClientQuarantined(
             "These clients may take part again first.", claim="client", actual=due[0]
         )
-    return _judge_open(ledger, proposal, key, times)
+    return _judge_open(ledger, admission, key, times)
 
 
-def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
-    # From here on the roster is given the initial model, whether a round ever releases one or not.
+def _judge_open(ledger: Ledger, admission: Admission, key: str, times: Times) -> Entry:
+    # From here on the roster is given the initial model, whether a round ever releases one or not:
+    # so a use of its grant is taken, and its owner charged.
+    proposal = admission.ticket.proposal
     return new_entry(
         "open",
         times,
@@ -110,6 +112,7 @@ def _judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Tim
         round=_next_round(ledger, proposal),
         key=key,
         closes=times.at_most + proposal.document.federate.round_seconds,
+        grants=list(admission.grants),
         charges=to_plain(charges_of(proposal.document)),
     )
 
@@ -118,7 +121,7 @@ def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
     terms = proposal.document.federate
     federation = ledger.state.federations.get(proposal.digest)
     if federation is not None:
-        check_over(ledger.state, federation, terms)
+        _check_over(federation)
     number = next_round(ledger.state, proposal.digest)
     if number > terms.rounds:
         raise FederationEnded(
@@ -130,15 +133,10 @@ def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
     return number
 
 
-def check_over(state: State, federation: FederationState, terms: Federate) -> None:
-    """The newest round is over: released, void, or out of attempts. Raises `RoundOpen`."""
+def _check_over(federation: FederationState) -> None:
+    """The newest round is released or void. Raises `RoundOpen`."""
     current = federation.current
     if current.status in ("released", "void"):
-        return
-    job = round_job(federation.proposal, current.number)
-    leases = state.proposals[federation.proposal].jobs.get(job, [])
-    standing = [state.leases[lease].status for lease in leases]
-    if current.status == "closed" and standing.count("closed") >= terms.attempts:
         return
     raise RoundOpen(
         f"Round {current.number} is {current.status}, and one round is under way at a time.",
@@ -151,7 +149,7 @@ def check_over(state: State, federation: FederationState, terms: Federate) -> No
 def judge_lift(ledger: Ledger, proposal: str, client: str, times: Times) -> Entry:
     """A client has sat out its rounds."""
     federation = find_federation(ledger.state, proposal)
-    check_over(ledger.state, federation, ledger.proposal(proposal).document.federate)
+    _check_over(federation)
     quarantine = federation.quarantined.get(client)
     number = next_round(ledger.state, proposal)
     if quarantine is None or quarantine.until > number:
@@ -264,11 +262,14 @@ def _check_takes_part(federation: FederationState, update: Update, times: Times)
 
 
 def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> Entry:
-    """A round takes in no more: everybody who may has sent, or its time is over. With too few it is void."""
+    """A round takes in no more: everybody who may has sent, or its time is over, or all is in vain.
+
+    It is void with too few, and as soon as no model can come of it any more, closed or not.
+    """
     federation = find_federation(ledger.state, proposal)
     terms = ledger.proposal(proposal).document.federate
-    current = federation.current
-    if number != current.number or current.status != "open":
+    current, vain = federation.current, _is_vain(ledger, federation, times)
+    if number != current.number or not (vain or current.status == "open"):
         raise RoundNotOpen(
             f"Round {number} is not open; round {current.number} is {current.status}.",
             claim="round",
@@ -276,14 +277,14 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
             actual=str(number),
         )
     waiting = set(terms.roster) - federation.quarantined.keys() - current.updates.keys()
-    if waiting and times.at_least <= current.closes:
+    if waiting and times.at_least <= current.closes and not vain:
         raise RoundOpen(
             f"{len(waiting)} client(s) may still send until {current.closes}.",
             claim="closes",
             expected=f"after {current.closes}",
             actual=str(times.at_least),
         )
-    enough = organisations(ledger, current.updates) >= terms.smallest_cohort
+    enough = not vain and organisations(ledger, current.updates) >= terms.smallest_cohort
     return new_entry(
         "cohort",
         times,
@@ -292,6 +293,39 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
         standing="closed" if enough else "void",
         counted=[update.digest for update in current.updates.values()],
     )
+
+
+def judge_vain(ledger: Ledger, proposal: str, times: Times) -> Entry | None:
+    """The entry that ends the newest round where no model can come of it any more."""
+    federation = find_federation(ledger.state, proposal)
+    if not _is_vain(ledger, federation, times):
+        return None
+    return judge_cohort(ledger, proposal, federation.current.number, times)
+
+
+def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
+    """Whether no model can come any more of a round that is not over.
+
+    Its attempts are used up, or its ticket would not be let through now: it is stopped, its window is over,
+    an approval has expired, a grant is gone. What an open lease may still release is waited for.
+    Raises `DocumentNotFound` where that cannot be judged.
+    """
+    current, known = federation.current, ledger.state.proposals[federation.proposal]
+    if current.status not in ("open", "closed"):
+        return False
+    proposal, job = ledger.proposal(known.digest), round_job(known.digest, current.number)
+    leases = [ledger.state.leases[lease] for lease in known.jobs[job]]
+    if any(lease.status == "open" for lease in leases) and not known.stopped:
+        return False
+    if len(leases) >= proposal.document.federate.attempts:
+        return True
+    try:
+        readmit(ledger, proposal, job, times)
+    except DocumentNotFound:
+        raise
+    except GovernanceError:
+        return True
+    return False
 
 
 def organisations(ledger: Ledger, clients: Iterable[str]) -> int:
@@ -309,7 +343,7 @@ def judge_aggregate(
     """
     lease = check_release(ledger, release, appraise, times)
     terms = ledger.proposal(lease.proposal).document.federate
-    current = find_federation(ledger.state, lease.proposal).current
+    current = closed_round(ledger.state, lease.proposal, lease.job)
     check_left(ledger, release.document, terms, current)
     if bool(receipt) != bool(release.document.outputs):
         raise OutputMissing("A receipt is about a model that is released.", claim="receipt")
@@ -369,3 +403,22 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
             actual=str(named.round),
         )
     return signed
+
+
+def judge_initial(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> str:
+    """The grant by which the newest round hands the initial model out, which counts it as a use.
+
+    Raises what an admission raises, and `GrantMissing`.
+    """
+    current = find_federation(ledger.state, proposal.digest).current
+    job = round_job(proposal.digest, current.number)
+    grant = readmit(ledger, proposal, job, times).grants[0]
+    if use_of(proposal.digest, job) not in ledger.state.grants[grant].jobs:
+        raise GrantMissing(
+            "The grant by which the round was opened does not allow it any more. "
+            "Ask again once the next round is open.",
+            claim="model",
+            expected="the grant that counts the round as a use",
+            actual=grant,
+        )
+    return grant

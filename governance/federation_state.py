@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from placet.governance.contexts import round_secret
 from placet.governance.documents.privacy import Cost
 
 if TYPE_CHECKING:
     from placet.governance.state import State
+
+_DIGITS = 40
 
 RoundStatus = Literal["open", "closed", "released", "void"]
 Entry = dict[str, Any]
@@ -36,9 +39,10 @@ class Quarantine:
 
 @dataclass(slots=True)
 class RoundState:
-    """A round: `open` for updates, `closed` while it is aggregated, then `released`, or `void`: it changed nothing.
+    """A round: `open` for updates, `closed` while it is aggregated, then `released`, or `void`.
 
-    `closed_at` is the index of the entry that says whose updates count, `aggregated` whether they are, or were, enough.
+    A void one changed nothing. `closed_at` is the index of the entry that says whose updates count,
+    `aggregated` whether they are, or were, enough.
     """
 
     number: int
@@ -69,15 +73,20 @@ class FederationState:
         return self.rounds[-1]
 
 
+def round_job(proposal: str, number: int) -> str:
+    """The name of the job that aggregates a round: the authority's, so that no two rounds have one."""
+    return f"{proposal.removeprefix('sha256:')[:_DIGITS]}-{number}"
+
+
 def _open(state: "State", entry: Entry) -> None:
     proposal = entry["proposal"]
     federation = state.federations.setdefault(proposal, FederationState(proposal))
-    if federation.rounds and federation.current.status == "closed":
-        # All its attempts are used up.
-        federation.current.status = "void"
-        _settle(state, federation.current, spent=False)
     opened = RoundState(entry["round"], entry["key"], entry["closes"], state.size)
     federation.rounds.append(opened)
+    # From here on the roster is given the initial model, whether a lease follows or not.
+    job = round_job(proposal, opened.number)
+    state.proposals[proposal].jobs[job] = []
+    state.count_use(entry["grants"], proposal, job)
     for owner, cost in entry["charges"].items():
         state.ledger_of(owner).spent += Cost.from_dict(cost)
 
@@ -91,10 +100,11 @@ def _update(state: "State", entry: Entry) -> None:
 
 def _cohort(state: "State", entry: Entry) -> None:
     current = state.federations[entry["proposal"]].current
-    current.status, current.closed_at = entry["standing"], state.size
-    current.aggregated = entry["standing"] == "closed"
+    current.status, current.closed_at = entry["standing"], current.closed_at or state.size
     if current.status == "void":
-        _settle(state, current, spent=False)
+        _end(state, entry["proposal"], current, spent=False)
+    else:
+        current.aggregated = True
 
 
 def _aggregate(state: "State", entry: Entry) -> None:
@@ -105,7 +115,7 @@ def _aggregate(state: "State", entry: Entry) -> None:
     for client, reason in entry["left"].items():
         federation.quarantined[client] = Quarantine(reason, entry["until"])
     federation.current.status = "released" if entry["receipt"] else "void"
-    _settle(state, federation.current, spent=bool(entry["receipt"]))
+    _end(state, federation.proposal, federation.current, spent=bool(entry["receipt"]))
     if entry["receipt"]:
         federation.model = federation.models[entry["round"]] = lease.digest
 
@@ -114,26 +124,9 @@ def _lift(state: "State", entry: Entry) -> None:
     del state.federations[entry["proposal"]].quarantined[entry["client"]]
 
 
-def end_dead(state: "State", proposal: str) -> None:
-    """Void a round of which no model can come any more: its proposal was stopped, or is under an earlier constitution.
-
-    What a lease that is open still may release under an earlier constitution is waited for.
-    """
-    federation = state.federations.get(proposal)
-    if federation is None or federation.current.status not in ("open", "closed"):
-        return
-    known, current = state.proposals[proposal], federation.current
-    leased = any(
-        state.leases[digest].status == "open" for job in known.jobs.values() for digest in job
-    )
-    if known.stopped or (known.constitution != state.constitution and not leased):
-        current.closed_at = current.closed_at or state.size
-        current.status = "void"
-        _settle(state, current, spent=False)
-
-
-def _settle(state: "State", over: RoundState, *, spent: bool) -> None:
-    """A round is over: what its updates have reserved is spent, or given back."""
+def _end(state: "State", proposal: str, over: RoundState, *, spent: bool) -> None:
+    """A round is over, and its key useless: what its updates have reserved is spent, or given back."""
+    state.over.append(round_secret(proposal, over.number))
     for client, update in over.updates.items():
         ledger = state.ledger_of(client)
         reserved = ledger.reserved.pop(update.digest)

@@ -116,9 +116,10 @@ def _grant_for(
 ) -> str:
     wanted, use = body.inputs[name], use_of(ticket.proposal.digest, job)
     refusal: GrantRefused | None = None
-    for state in ledger.state.grants.values():
-        if state.object != wanted.object.digest or state.owner != wanted.owner:
-            continue
+    named = (wanted.object.digest, wanted.owner)
+    found = [g for g in ledger.state.grants.values() if (g.object, g.owner) == named]
+    # One that has counted this use goes before one that would count it a second time.
+    for state in sorted(found, key=lambda grant: use not in grant.jobs):
         try:
             grant = check_live(ledger, state.digest, use, times)
             _check_permits(grant, ticket)

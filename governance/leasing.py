@@ -19,7 +19,7 @@ from placet.governance.admission import (
 )
 from placet.governance.checks import check_text
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents import Lease, Proposal, Release, Serve
+from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.work import Work
 from placet.governance.envelope import Signed
@@ -42,7 +42,7 @@ from placet.governance.errors import (
 from placet.governance.evaluate import bound_digest, check_charter
 from placet.governance.grants import charges_of, check_live
 from placet.governance.ledger import Ledger, new_entry
-from placet.governance.rounds import check_closed
+from placet.governance.rounds import closed_round
 from placet.governance.state import Entry, JoinState, LeaseState, use_of
 from placet.sealing import padded_length
 
@@ -118,7 +118,8 @@ def judge_lease(
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.work
     _check_worker(ledger, lease.worker, bound_digest(proposal), times)
-    check_closed(ledger.state, proposal, lease.job)
+    if isinstance(body, Federate):
+        closed_round(ledger.state, proposal.digest, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
@@ -234,6 +235,17 @@ def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
             actual=lease.status,
         )
     return new_entry("close", times, lease=digest, job=lease.job, why=why)
+
+
+def judge_lapsed(ledger: Ledger, times: Times) -> list[Entry]:
+    """The entries that close what is open and over all the same: past its deadline, or of an earlier boot."""
+    entries: list[Entry] = []
+    for lease in ledger.state.open_leases.values():
+        if lease.boot != ledger.state.boot:
+            entries.append(judge_close(ledger, lease.digest, "lost", times))
+        elif times.at_most > lease.deadline:
+            entries.append(judge_close(ledger, lease.digest, "deadline", times))
+    return entries
 
 
 def find_lease(ledger: Ledger, digest: str) -> LeaseState:

@@ -6,19 +6,20 @@ import struct
 from dataclasses import dataclass
 from typing import Self
 
-from placet.governance.documents import Federate, Proposal
-from placet.governance.envelope import Signed
+from placet.governance.documents import Federate
 from placet.governance.errors import FederationNotFound, RoundNotOpen, UpdateMalformed
-from placet.governance.federation_state import FederationState, RoundState
+from placet.governance.federation_state import FederationState, RoundState, round_job
 from placet.governance.state import State
 
-_DIGITS = 40
+__all__ = [
+    "SealedUpdate",
+    "closed_round",
+    "find_federation",
+    "next_round",
+    "round_job",
+]
+
 _SEALED = struct.Struct("<32sdfI")
-
-
-def round_job(proposal: str, number: int) -> str:
-    """The name of the job that aggregates a round. It is the authority's, so that no host gives two rounds one name."""
-    return f"{proposal.removeprefix('sha256:')[:_DIGITS]}-{number}"
 
 
 def find_federation(state: State, proposal: str) -> FederationState:
@@ -39,12 +40,10 @@ def next_round(state: State, proposal: str) -> int:
     return len(federation.rounds) + 1 if federation else 1
 
 
-def check_closed(state: State, proposal: Signed[Proposal], job: str) -> RoundState | None:
-    """A lease of a federation is for its newest round, once that is closed; None for a job. Raises `RoundNotOpen`."""
-    if not isinstance(proposal.document.body, Federate):
-        return None
-    current = find_federation(state, proposal.digest).current
-    expected = round_job(proposal.digest, current.number)
+def closed_round(state: State, proposal: str, job: str) -> RoundState:
+    """The newest round of a federation, closed, whose job this has to be. Raises `RoundNotOpen`."""
+    current = find_federation(state, proposal).current
+    expected = round_job(proposal, current.number)
     if job != expected or current.status != "closed":
         raise RoundNotOpen(
             "There is no such round to aggregate: it is open still, or over.",

@@ -4,14 +4,18 @@
 Entries are JSON objects of identifiers and digests. `apply` trusts them: they were judged before they were appended
 (admission.py, leasing.py), and an audit judges them again. It is deterministic and cannot fail on a judged entry, so
 nothing is ever half applied. Two judgements over one state give the same entry; that is what an audit compares.
+
+What is over with an entry settles what it had reserved in the same step, and `over` names the keys that nobody needs any more.
 """
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from placet.governance import federation_state, service_state
 from placet.governance.account import Times
+from placet.governance.contexts import grant_secret
 from placet.governance.documents.privacy import Cost
 from placet.governance.federation_state import FederationState
 from placet.governance.service_state import ServiceState
@@ -130,6 +134,12 @@ class State:
     grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
     joins: dict[str, JoinState] = field(default_factory=lambda: dict[str, JoinState]())
     leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    # Those of `leases` that are open.
+    open_leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    # A heap of the grants whose time is not over, each by when it is.
+    expiring: list[tuple[int, str]] = field(default_factory=lambda: list[tuple[int, str]]())
+    # Names of the wrapped keys that the newest entry has made useless.
+    over: list[str] = field(default_factory=lambda: list[str]())
     federations: dict[str, FederationState] = field(
         default_factory=lambda: dict[str, FederationState]()
     )
@@ -155,11 +165,17 @@ class State:
 
     def settle(self, lease: LeaseState, *, spent: bool) -> None:
         """A lease is over: what it has reserved is spent, or given back."""
+        del self.open_leases[lease.digest]
         for owner in lease.charges:
             ledger = self.privacy[owner]
             reserved = ledger.reserved.pop(lease.digest)
             if spent:
                 ledger.spent += reserved
+
+    def count_use(self, grants: Iterable[str], proposal: str, job: str) -> None:
+        """What these grants are about has been handed out for a job."""
+        for grant in grants:
+            self.grants[grant].jobs.add(use_of(proposal, job))
 
     def charged(self, owner: str) -> Cost:
         """What an owner has been charged until now."""
@@ -167,10 +183,13 @@ class State:
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry that has been judged."""
+        self.over = []
         _APPLY[entry["kind"]](self, entry)
         at_least, at_most = entry["at"]
         self.at = at_least, at_most
         self.size += 1
+        while self.expiring and self.expiring[0][0] < at_most:
+            self.over.append(grant_secret(heapq.heappop(self.expiring)[1]))
 
 
 def use_of(proposal: str, job: str) -> str:
@@ -188,8 +207,6 @@ def _charter(state: State, entry: Entry) -> None:
 def _constitution(state: State, entry: Entry) -> None:
     state.proposals[entry["proposal"]].jobs["amend"] = []
     state.constitutions.append(entry["constitution"])
-    for proposal in state.federations:
-        federation_state.end_dead(state, proposal)
     # A worker holds the constitutions it saw when it joined: under a new one it has to join again.
     for join in state.joins.values():
         if not join.lease:
@@ -217,6 +234,7 @@ def _stop(state: State, entry: Entry) -> None:
     action, target = entry["action"], entry["target"]
     if action == "withdraw":
         state.grants[target].withdrawn = True
+        state.over.append(grant_secret(target))
     elif action == "revoke-seat":
         state.revoked_seats.add(target)
     elif action == "revoke-program":
@@ -225,13 +243,13 @@ def _stop(state: State, entry: Entry) -> None:
         state.revoked_measurements.add(target)
     elif state.proposals[target].stopped != "veto":
         state.proposals[target].stopped = action
-        federation_state.end_dead(state, target)
 
 
 def _grant(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
     grant = GrantState(entry["grant"], entry["object"], entry["owner"], state.constitution)
     state.grants[grant.digest] = grant
+    heapq.heappush(state.expiring, (entry["expires"], grant.digest))
 
 
 def _join(state: State, entry: Entry) -> None:
@@ -254,11 +272,10 @@ def _lease(state: State, entry: Entry) -> None:
         entry["at"][1],
         {owner: Cost.from_dict(cost) for owner, cost in entry["charges"].items()},
     )
-    state.leases[lease.digest] = lease
+    state.leases[lease.digest] = state.open_leases[lease.digest] = lease
     state.joins[lease.worker].lease = lease.digest
     state.proposals[lease.proposal].jobs.setdefault(lease.job, []).append(lease.digest)
-    for grant in lease.grants:
-        state.grants[grant].jobs.add(use_of(lease.proposal, lease.job))
+    state.count_use(lease.grants, lease.proposal, lease.job)
     for owner, cost in lease.charges.items():
         state.ledger_of(owner).reserved[lease.digest] = cost
 
@@ -278,7 +295,6 @@ def _close(state: State, entry: Entry) -> None:
     lease = state.leases[entry["lease"]]
     lease.status = "closed"
     state.settle(lease, spent=False)
-    federation_state.end_dead(state, lease.proposal)
 
 
 _APPLY: dict[str, Callable[[State, Entry], None]] = {

@@ -130,9 +130,7 @@ class FederationRun:
         if record.current is not None and record.current.number >= record.rounds:
             return await self._end(None)
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
-        if refusal is None:
-            return False
-        if refusal.reason == pb.REASON_ROUND_OPEN:
+        if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
             await _wait(wake, _AGAIN_SECONDS)
             return False
         if record.current is None:
@@ -150,9 +148,7 @@ class FederationRun:
             return False
         request = enclaves_pb2.CloseRound(federation=self._id, round=current.number)
         refusal = await self._ask(enclaves_pb2.KIND_CLOSE_ROUND, request, enclaves_pb2.RoundClosed)
-        if refusal is None:
-            return False
-        if refusal.reason == pb.REASON_ROUND_OPEN:
+        if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
             await _wait(wake, _AGAIN_SECONDS)
             return False
         return await self._end(refusal)

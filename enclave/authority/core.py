@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every answer of the authority stands on: judge, append, wait until covered.
+"""What every answer of the authority stands on: judge, append, and say what may leave.
 
-Between judging and appending nothing is awaited, so no two requests see one state. What a judgement needs and is not in
-memory (documents, wrapped keys) is fetched first, and the judgement is made anew.
+A handler judges, appends, and returns an `Effect`: what leaves once all that the log has by then is covered. It waits
+for nothing after it has appended; waiting is done in one place (service.py). Between judging and appending nothing is
+awaited, so no two requests see one state. What a judgement needs and is not in memory (documents, wrapped keys) is
+fetched first, and the judgement is made anew.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from google.protobuf.message import Message
+
 from placet.attestation import Attester
 from placet.enclave.authority.boot import Life
 from placet.enclave.authority.clock import Clock
-from placet.enclave.authority.documents import missing_digest
+from placet.enclave.authority.documents import missing_digest, read_entry
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
 from placet.enclave.peer import BootKeys, Keys
@@ -25,6 +29,9 @@ from placet.governance.state import Entry
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
 T = TypeVar("T")
+
+# What leaves, made from the checkpoint that covers what it was judged over.
+Effect = Callable[[Covering], Message]
 
 
 class Core:
@@ -86,12 +93,20 @@ class Core:
         documents: Mapping[str, bytes] | None = None,
         secrets: Sequence[enclaves_pb2.Secret] = (),
     ) -> int:
-        """Append what has been judged; its documents and wrapped secrets stay at hand."""
-        index = self.life.journal.append(entry, documents, secrets)
+        """Append what has been judged; its documents and wrapped secrets stay at hand.
+
+        The keys that are useless once the log has it are overwritten in the same step.
+        """
+
+        def stored() -> list[enclaves_pb2.Secret]:
+            retired = self.store.retired(self.ledger.state.over)
+            for secret in (*secrets, *retired):
+                self.store.keep(secret)
+            return [*secrets, *retired]
+
+        index = self.life.journal.append(entry, documents, stored)
         for digest, document in (documents or {}).items():
             self.life.documents.keep(digest, document)
-        for secret in secrets:
-            self.store.keep(secret)
         return index
 
     def append_unknown(self, admitted: admission.Admission) -> None:
@@ -104,15 +119,22 @@ class Core:
             entry = admission.enter_ballot(self.ledger, ballot, self.now())
             self.append(entry, {ballot.digest: ballot.envelope})
 
-    async def committed(self, index: int, digest: str) -> common_pb2.Committed:
-        """The answer to whoever sent a document: its entry is covered."""
-        covering = await self.life.journal.covered(index)
-        return common_pb2.Committed(digest=digest, index=index, checkpoint=covering.note)
+    async def stored_entry(self, index: int) -> bytes:
+        """An entry, from the host, once that has it. Raises `NotStored` or `HostUnfaithful`."""
+        await self.life.journal.covered(index)
+        return await read_entry(self.life.connection.channel, self.ledger.tree, index)
 
     def proof(self, index: int, covering: Covering) -> bytes:
         """The tlog-proof of an entry under a checkpoint that covers it."""
         hashes = self.ledger.tree.inclusion_proof(index, covering.size)
         return LogProof(index, hashes, covering.note).to_bytes()
+
+
+def committed(index: int, digest: str) -> Callable[[Covering], common_pb2.Committed]:
+    """The answer to whoever sent a document: where its entry is, and a checkpoint that covers it."""
+    return lambda covering: common_pb2.Committed(
+        digest=digest, index=index, checkpoint=covering.note
+    )
 
 
 def ticket_of(message: common_pb2.Ticket) -> Ticket:

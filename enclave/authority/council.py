@@ -6,9 +6,9 @@ import os
 from google.protobuf.message import Message
 
 from placet.attestation import Policy
-from placet.enclave.authority.core import Core, ticket_of
+from placet.enclave.authority.core import Core, Effect, committed, ticket_of
+from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.leases import Leases
-from placet.enclave.authority.rounds import retired_by_stop
 from placet.enclave.peer import NONCE_BYTES, Keys
 from placet.governance import admission, contexts
 from placet.governance.checks import check_digest
@@ -27,23 +27,26 @@ class Council:
         self._core = core
         self._leases = leases
 
-    async def evidence(self, frame: enclaves_pb2.Frame) -> Message:
+    async def evidence(self, frame: enclaves_pb2.Frame) -> Effect:
         """Evidence for the nonce of whoever asks, bound to the newest committed checkpoint.
 
         Before the founding it is about the log that the authority would keep for the constitution that is asked about.
         """
         core = self._core
         request = keys_pb2.EvidenceRequest.FromString(frame.payload)
-        checkpoint = core.life.journal.covering.note
         keys = core.keys if core.charter else self._unfounded(request.constitution)
-        evidence = keys.evidence(core.attester, request.nonce, checkpoint)
-        return keys_pb2.EvidenceResponse(
-            identity=keys.identity.to_bytes(),
-            evidence=evidence.to_bytes(),
-            checkpoint=checkpoint,
-        )
 
-    async def found(self, frame: enclaves_pb2.Frame) -> Message:
+        def effect(covering: Covering) -> Message:
+            evidence = keys.evidence(core.attester, request.nonce, covering.note)
+            return keys_pb2.EvidenceResponse(
+                identity=keys.identity.to_bytes(),
+                evidence=evidence.to_bytes(),
+                checkpoint=covering.note,
+            )
+
+        return effect
+
+    async def found(self, frame: enclaves_pb2.Frame) -> Effect:
         """Entry 0, and the boot entry of the life that wrote it."""
         core = self._core
         request = governance_pb2.FoundRequest.FromString(frame.payload)
@@ -53,9 +56,9 @@ class Council:
         _check_policies(constitution)
         core.life.keep(keys)
         core.append(entry, {entry["constitution"]: constitution, entry["charter"]: charter})
-        return await core.committed(append_boot(core), entry["charter"])
+        return committed(append_boot(core), entry["charter"])
 
-    async def record(self, frame: enclaves_pb2.Frame) -> Message:
+    async def record(self, frame: enclaves_pb2.Frame) -> Effect:
         """A proposal, a ballot or a stop."""
         core = self._core
         envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
@@ -63,12 +66,12 @@ class Council:
             lambda: admission.judge_document(core.ledger, envelope, core.now())
         )
         digest = parse_envelope(envelope).digest
-        index = core.append(entry, {digest: envelope}, retired_by_stop(core, entry))
+        index = core.append(entry, {digest: envelope})
         if entry["kind"] != "proposal":
             self._leases.tell_stopped()
-        return await core.committed(index, digest)
+        return committed(index, digest)
 
-    async def amend(self, frame: enclaves_pb2.Frame) -> Message:
+    async def amend(self, frame: enclaves_pb2.Frame) -> Effect:
         """Another constitution."""
         core = self._core
         request = governance_pb2.AmendRequest.FromString(frame.payload)
@@ -83,9 +86,9 @@ class Council:
         entry = admission.judge_amendment(core.ledger, admitted, successor, core.now())
         index = core.append(entry, {entry["constitution"]: successor})
         self._leases.tell_stopped()
-        return await core.committed(index, entry["constitution"])
+        return committed(index, entry["constitution"])
 
-    async def provision(self, frame: enclaves_pb2.Frame) -> Message:
+    async def provision(self, frame: enclaves_pb2.Frame) -> Effect:
         """A grant and the key that it is about. Raises `KeyCommitmentMismatch` for another key."""
         core = self._core
         request = keys_pb2.ProvisionRequest.FromString(frame.payload)
@@ -101,16 +104,17 @@ class Council:
             secret = core.store.wrap_grant(digest, key)
         finally:
             key.wipe()
-        return await core.committed(core.append(entry, {digest: request.grant}, [secret]), digest)
+        return committed(core.append(entry, {digest: request.grant}, [secret]), digest)
 
-    async def admit(self, frame: enclaves_pb2.Frame) -> Message:
+    async def admit(self, frame: enclaves_pb2.Frame) -> Effect:
         """Whether a ticket could have a lease now. Changes nothing."""
         core = self._core
         ticket = ticket_of(common_pb2.Ticket.FromString(frame.payload))
         # No job has the empty name, so this asks for a further use.
         admitted = await core.judged(lambda: admission.admit(core.ledger, ticket, "", core.now()))
         digest = admitted.ticket.proposal.digest
-        return enclaves_pb2.Admitted(size=core.ledger.tree.size, proposal=digest)
+        answer = enclaves_pb2.Admitted(size=core.ledger.tree.size, proposal=digest)
+        return lambda _: answer
 
     def _unfounded(self, constitution: str) -> Keys:
         """The keys of this boot for the log of a council that does not exist yet."""

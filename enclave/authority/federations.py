@@ -7,19 +7,20 @@ seal to a round is opened here to be checked, and thrown away.
 
 from google.protobuf.message import Message
 
-from placet.enclave.authority.core import Core, ticket_of
-from placet.enclave.authority.documents import read_entry
-from placet.enclave.authority.releases import evidence_of_release, hand_over
+from placet.enclave.authority.core import Core, Effect, committed, ticket_of
+from placet.enclave.authority.journal import Covering
+from placet.enclave.authority.releases import hand_over
 from placet.enclave.authority.rounds import open_update
 from placet.enclave.errors import RequestMalformed
 from placet.governance.admission import Admission, admit, in_log, readmit
 from placet.governance.codec import encode
 from placet.governance.contexts import model_info
-from placet.governance.documents import ModelRequest, Update
+from placet.governance.documents import Update
 from placet.governance.envelope import Signed, digest_of
 from placet.governance.errors import UpdateMalformed
 from placet.governance.federation import (
     judge_cohort,
+    judge_initial,
     judge_update,
     logged_update,
     next_job,
@@ -30,7 +31,7 @@ from placet.governance.federation_state import LoggedUpdate
 from placet.governance.rounds import find_federation, round_job
 from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, federations_pb2
-from placet.sealing import HPKEPrivateKey, HPKEPublicKey
+from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey
 
 
 class Federations:
@@ -39,7 +40,7 @@ class Federations:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def open_round(self, frame: enclaves_pb2.Frame) -> Message:
+    async def open_round(self, frame: enclaves_pb2.Frame) -> Effect:
         """The next round opens, under a key of its own: wrapped key and entry are durable together."""
         core = self._core
         request = enclaves_pb2.OpenRound.FromString(frame.payload)
@@ -59,30 +60,27 @@ class Federations:
         for lift in lifts:
             core.append(lift)
         federation, number = opened["proposal"], opened["round"]
-        secrets = [core.store.wrap_round(federation, number, key)]
-        if number > 1:
-            secrets.append(core.store.retire_round(federation, number - 1))
-        return await core.committed(core.append(opened, secrets=secrets), federation)
+        secret = core.store.wrap_round(federation, number, key)
+        return committed(core.append(opened, secrets=[secret]), federation)
 
-    async def update(self, frame: enclaves_pb2.Frame) -> Message:
+    async def update(self, frame: enclaves_pb2.Frame) -> Effect:
         """A client's update becomes part of the round. The same one again gets the same receipt."""
         core = self._core
         request = federations_pb2.UpdateRequest.FromString(frame.payload)
         found = await core.judged(lambda: self._judge_update(request))
         if isinstance(found, LoggedUpdate):
             index = found.index
-            covering = await core.life.journal.covered(index)
-            data = await read_entry(core.life.connection.channel, core.ledger.tree, index)
+            data = await core.stored_entry(index)
         else:
             signed, entry = found
             documents = {signed.digest: request.update, signed.document.sealed: request.sealed}
             index, data = core.append(entry, documents), encode(entry)
             core.ledger.remember(signed)
-            covering = await core.life.journal.covered(index)
-        proof = core.proof(index, covering)
-        return federations_pb2.UpdateReceipt(index=index, entry=data, proof=proof)
+        return lambda covering: federations_pb2.UpdateReceipt(
+            index=index, entry=data, proof=core.proof(index, covering)
+        )
 
-    async def close_round(self, frame: enclaves_pb2.Frame) -> Message:
+    async def close_round(self, frame: enclaves_pb2.Frame) -> Effect:
         """A round takes in no more. Asked again: the same answer."""
         core = self._core
         request = enclaves_pb2.CloseRound.FromString(frame.payload)
@@ -91,16 +89,13 @@ class Federations:
             entry = await core.judged(
                 lambda: judge_cohort(core.ledger, request.federation, request.round, core.now())
             )
-            void = entry["standing"] == "void"
-            retired = [core.store.retire_round(request.federation, request.round)] if void else []
-            core.append(entry, secrets=retired)
+            core.append(entry)
         closed = federation.rounds[request.round - 1]
-        return enclaves_pb2.RoundClosed(
-            committed=await core.committed(closed.closed_at, request.federation),
-            job=round_job(request.federation, request.round) if closed.aggregated else "",
-        )
+        job = round_job(request.federation, request.round) if closed.aggregated else ""
+        answer = committed(closed.closed_at, request.federation)
+        return lambda covering: enclaves_pb2.RoundClosed(committed=answer(covering), job=job)
 
-    async def model(self, frame: enclaves_pb2.Frame) -> Message:
+    async def model(self, frame: enclaves_pb2.Frame) -> Effect:
         """The key of a round's model, sealed to a client of the roster; of round 0 the initial model's."""
         core = self._core
         envelope = federations_pb2.ModelRequest.FromString(frame.payload).request
@@ -108,16 +103,23 @@ class Federations:
         asked, info = signed.document, model_info(signed.digest)
         recipient = HPKEPublicKey.from_text(asked.key)
         if asked.round == 0:
-            key = await core.judged(lambda: core.store.open_grant(self._initial_grant(signed)))
-            return federations_pb2.ModelResponse(key_envelope=hand_over(key, recipient, info))
+            key = await core.judged(lambda: self._initial_key(asked.federation))
+            answer = federations_pb2.ModelResponse(key_envelope=hand_over(key, recipient, info))
+            return lambda _: answer
         federation = find_federation(core.ledger.state, asked.federation)
         lease = core.ledger.state.leases[federation.models[asked.round]]
-        receipt, proof, entry = await evidence_of_release(core, lease)
+        receipt = await core.document(lease.receipt)
+        entry = await core.stored_entry(lease.released_at)
         key = await core.judged(lambda: core.store.open_result(lease.digest))
         sealed = hand_over(key, recipient, info)
-        return federations_pb2.ModelResponse(
-            receipt=receipt, key_envelope=sealed, proof=proof, entry=entry
-        )
+
+        def effect(covering: Covering) -> Message:
+            proof = core.proof(lease.released_at, covering)
+            return federations_pb2.ModelResponse(
+                receipt=receipt, key_envelope=sealed, proof=proof, entry=entry
+            )
+
+        return effect
 
     def _admission(self, request: enclaves_pb2.OpenRound) -> Admission:
         """By the ticket, if one came; else by what the log has, which is all that a later round needs."""
@@ -164,10 +166,8 @@ class Federations:
         rounds = find_federation(self._core.ledger.state, request.federation).rounds
         return 1 <= request.round <= len(rounds) and rounds[request.round - 1].status != "open"
 
-    def _initial_grant(self, request: Signed[ModelRequest]) -> str:
-        """The grant by which the initial model takes part: live, and of a federation that nothing stops."""
+    def _initial_key(self, federation: str) -> StreamKey:
+        """The initial model's key, if it may be handed out now."""
         core = self._core
-        federation = find_federation(core.ledger.state, request.document.federation)
-        job = round_job(federation.proposal, federation.current.number)
-        proposal = core.ledger.proposal(federation.proposal)
-        return readmit(core.ledger, proposal, job, core.now()).grants[0]
+        grant = judge_initial(core.ledger, core.ledger.proposal(federation), core.now())
+        return core.store.open_grant(grant)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from placet.attestation import Policy, verify_appraisal
-from placet.enclave.authority.core import Core
+from placet.enclave.authority.core import Core, Effect
+from placet.enclave.authority.journal import Covering
 from placet.enclave.errors import FrameUnexpected
 from placet.enclave.peer import NONCE_BYTES, Peer, verify_peer
 from placet.governance import leasing
@@ -35,25 +36,29 @@ class Joins:
         self._nonces: OrderedDict[str, bytes] = OrderedDict()
         self._joined: dict[str, Joined] = {}
 
-    async def offer(self, frame: enclaves_pb2.Frame) -> Message:
+    async def offer(self, frame: enclaves_pb2.Frame) -> Effect:
         """First half: our evidence for the worker's nonce, and our nonce for its evidence."""
         core = self._core
         request = enclaves_pb2.JoinHello.FromString(frame.payload)
         await core.judged(core.ledger.in_force)
         state = core.ledger.state
         documents = [await core.document(d) for d in (state.charter, *state.constitutions)]
-        checkpoint = core.life.journal.covering.note
-        evidence = core.keys.evidence(core.attester, request.nonce, checkpoint)
-        return enclaves_pb2.JoinOffer(
-            identity=core.keys.identity.to_bytes(),
-            evidence=evidence.to_bytes(),
-            checkpoint=checkpoint,
-            charter=documents[0],
-            constitutions=documents[1:],
-            nonce=self._new_nonce(frame.peer),
-        )
+        nonce = self._new_nonce(frame.peer)
 
-    async def join(self, frame: enclaves_pb2.Frame) -> Message:
+        def effect(covering: Covering) -> Message:
+            evidence = core.keys.evidence(core.attester, request.nonce, covering.note)
+            return enclaves_pb2.JoinOffer(
+                identity=core.keys.identity.to_bytes(),
+                evidence=evidence.to_bytes(),
+                checkpoint=covering.note,
+                charter=documents[0],
+                constitutions=documents[1:],
+                nonce=nonce,
+            )
+
+        return effect
+
+    async def join(self, frame: enclaves_pb2.Frame) -> Effect:
         """Second half: the worker's evidence is verified and appraised; the log takes it in."""
         core = self._core
         request = enclaves_pb2.JoinRequest.FromString(frame.payload)
@@ -70,11 +75,11 @@ class Joins:
         worker, evidence = peer.identity.digest, peer.evidence.digest
         entry = leasing.judge_join(core.ledger, worker, peer.claims, evidence, nonce, times)
         self._forget_done(times.at_most)
-        index = core.append(entry, {worker: request.identity, evidence: request.evidence})
+        core.append(entry, {worker: request.identity, evidence: request.evidence})
         self._joined[worker] = Joined(peer, frame.peer)
-        await core.life.journal.covered(index)
         bound_to, lapses = peer.claims.bound_to, entry["lapses"]
-        return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+        answer = enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+        return lambda _: answer
 
     def worker(self, worker: str) -> Joined:
         """A joined worker by the digest of its identity. Raises `JoinUnknown`."""

@@ -3,8 +3,8 @@
 
 `append` changes the ledger and queues what the host has to store; one task sends it, as much of what has gathered as one
 step holds: wrapped secrets, documents, entries and the checkpoint over them, durable together. An effect (a key leaving,
-an answer) awaits `covered`. With no witness configured the authority's own signature makes a checkpoint acceptable; with
-witnesses, their quorum has to be gathered where `_commit` now signs alone.
+an answer) awaits `covered`, in one place (service.py). With no witness configured the authority's own signature makes a
+checkpoint acceptable; with witnesses, their quorum has to be gathered where `_commit` now signs alone.
 
 If the host does not store a step, the ledger in memory is ahead of the disk for good: everything that waits is refused,
 nothing is appended any more, and the authority ends. Its next life replays what was stored.
@@ -58,9 +58,12 @@ class Journal:
         self,
         entry: Entry,
         documents: Mapping[str, bytes] | None = None,
-        secrets: Sequence[enclaves_pb2.Secret] = (),
+        secrets: Callable[[], Sequence[enclaves_pb2.Secret]] = tuple,
     ) -> int:
-        """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises `NotStored`."""
+        """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises `NotStored`.
+
+        `secrets` is called once the ledger has the entry, and knows what is over with it.
+        """
         self._check_writing()
         index = self._ledger.tree.size
         stored = (documents or {}).items()
@@ -68,7 +71,7 @@ class Journal:
             enclaves_pb2.Commit(
                 entries=[self._ledger.append(entry)],
                 documents=[enclaves_pb2.StoredDocument(digest=d, document=b) for d, b in stored],
-                secrets=secrets,
+                secrets=secrets(),
             )
         )
         self._wake.set()

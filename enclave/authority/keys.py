@@ -5,13 +5,15 @@ They are at hand or fetched as documents are: `open_...` raises `KeyNotAtHand`, 
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from placet.enclave.authority.boot import Life
+from placet.governance.contexts import grant_secret, round_secret
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import HPKEPrivateKey, StreamKey
 
 _KEPT = 8192
-_OVER = b"the round is over"
+_OVER = b"over"
 
 
 class KeyNotAtHand(Exception):
@@ -31,7 +33,7 @@ class KeyStore:
 
     def wrap_grant(self, grant: str, key: StreamKey) -> enclaves_pb2.Secret:
         """The key that came with a grant, for storage."""
-        return self._life.vault.wrap("grant/" + grant, key.to_bytes())
+        return self._life.vault.wrap(grant_secret(grant), key.to_bytes())
 
     def wrap_result(self, lease: str, key: StreamKey) -> enclaves_pb2.Secret:
         """The result key of a lease, for storage."""
@@ -39,15 +41,16 @@ class KeyStore:
 
     def wrap_round(self, federation: str, number: int, key: HPKEPrivateKey) -> enclaves_pb2.Secret:
         """The private part of a round key, for storage."""
-        return self._life.vault.wrap(_round(federation, number), key.to_bytes())
+        return self._life.vault.wrap(round_secret(federation, number), key.to_bytes())
 
-    def retire_round(self, federation: str, number: int) -> enclaves_pb2.Secret:
-        """What takes the place of a round key once its round is over, so that its updates cannot be opened any more.
+    def retired(self, names: Iterable[str]) -> list[enclaves_pb2.Secret]:
+        """What takes the place of keys that nobody needs any more, so that nothing can be opened with them.
 
-        A host that kept the old one has nothing but a wrapped key, and the authority opens no update of a round that the
-        log says is over; but what an honest host has deleted, nobody can bring back who learns the root secret one day.
+        A host that kept the old one has nothing but a wrapped key, and the authority opens nothing by
+        what the log says is over; but what an honest host has deleted, nobody can bring back who learns
+        the root secret one day.
         """
-        return self._life.vault.wrap(_round(federation, number), _OVER)
+        return [self._life.vault.wrap(name, _OVER) for name in names]
 
     def keep(self, secret: enclaves_pb2.Secret) -> None:
         """Have a wrapped key at hand; the oldest goes when there are too many."""
@@ -57,7 +60,7 @@ class KeyStore:
 
     def open_grant(self, grant: str) -> StreamKey:
         """The key of a grant."""
-        return StreamKey(self._open("grant/" + grant))
+        return StreamKey(self._open(grant_secret(grant)))
 
     def open_result(self, lease: str) -> StreamKey:
         """The result key of a lease."""
@@ -65,7 +68,7 @@ class KeyStore:
 
     def open_round(self, federation: str, number: int) -> HPKEPrivateKey:
         """The key of a round that is not over."""
-        return HPKEPrivateKey.from_bytes(self._open(_round(federation, number)))
+        return HPKEPrivateKey.from_bytes(self._open(round_secret(federation, number)))
 
     async def fetch(self, name: str) -> None:
         """Have a wrapped key at hand. Raises `PeerRefused` or `KeyUnwrapRefused`."""
@@ -81,7 +84,3 @@ class KeyStore:
         if name not in self._wrapped:
             raise KeyNotAtHand(name)
         return self._life.vault.unwrap(name, self._wrapped[name])
-
-
-def _round(federation: str, number: int) -> str:
-    return f"round/{federation}/{number}"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from placet.enclave.authority.core import Core, ticket_of
+from placet.enclave.authority.core import Core, Effect, committed, ticket_of
 from placet.enclave.authority.joins import Joins
-from placet.enclave.authority.rounds import retired_by_close, round_keys
+from placet.enclave.authority.journal import Covering
+from placet.enclave.authority.rounds import round_keys
 from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.round_keys import key_text
 from placet.governance import leasing
@@ -44,7 +45,7 @@ class Leases:
         self._core = core
         self._joins = joins
 
-    async def lease(self, frame: enclaves_pb2.Frame) -> Message:
+    async def lease(self, frame: enclaves_pb2.Frame) -> Effect:
         """One attempt of an admitted ticket for one joined worker; the keys leave once the entry is covered."""
         core = self._core
         request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
@@ -57,20 +58,23 @@ class Leases:
         admission, draft, keys = await core.judged(lambda: self._judge(ticket, request))
         envelope = sign_payload(draft.payload, payload_type(Lease), core.keys.signing)
         index = core.append(draft.entry, {draft.entry["lease"]: envelope})
-        covering = await core.life.journal.covered(index)
-        return enclaves_pb2.LeasePackage(
-            lease=envelope,
-            ticket=common_pb2.Ticket(
-                proposal=admission.ticket.proposal.envelope,
-                ballots=[ballot.envelope for ballot in admission.ticket.ballots],
-            ),
-            entry=encode(draft.entry),
-            proof=core.proof(index, covering),
-            key_envelope=keys,
-            constitution=draft.lease.constitution,
-        )
 
-    async def renew(self, frame: enclaves_pb2.Frame) -> Message:
+        def effect(covering: Covering) -> Message:
+            return enclaves_pb2.LeasePackage(
+                lease=envelope,
+                ticket=common_pb2.Ticket(
+                    proposal=admission.ticket.proposal.envelope,
+                    ballots=[ballot.envelope for ballot in admission.ticket.ballots],
+                ),
+                entry=encode(draft.entry),
+                proof=core.proof(index, covering),
+                key_envelope=keys,
+                constitution=draft.lease.constitution,
+            )
+
+        return effect
+
+    async def renew(self, frame: enclaves_pb2.Frame) -> Effect:
         """A lease goes on, unless something has stopped it."""
         core = self._core
         request = enclaves_pb2.RenewRequest.FromString(frame.payload)
@@ -83,13 +87,14 @@ class Leases:
                 core.ledger, lease.digest, self._joins.appraise, core.now()
             )
         )
-        await core.life.journal.covered(core.append(entry))
+        core.append(entry)
         (_, at_most), deadline = entry["at"], int(entry["deadline"])
-        return enclaves_pb2.Renewed(
+        answer = enclaves_pb2.Renewed(
             deadline_ms=deadline * 1000, remaining_ms=(deadline - at_most) * 1000
         )
+        return lambda _: answer
 
-    async def close(self, frame: enclaves_pb2.Frame) -> Message:
+    async def close(self, frame: enclaves_pb2.Frame) -> Effect:
         """The host says that an attempt is over. It can only take away by that, never give."""
         core = self._core
         request = enclaves_pb2.CloseAttempt.FromString(frame.payload)
@@ -97,16 +102,15 @@ class Leases:
             raise RequestMalformed(
                 "An attempt is over in one of a few ways.", claim="why", expected=", ".join(_WHYS)
             )
-        entry, retired = await core.judged(
-            lambda: (
-                leasing.judge_close(core.ledger, request.lease, request.why, core.now()),
-                retired_by_close(core, request.lease),
-            )
-        )
-        return await core.committed(core.append(entry, secrets=retired), request.lease)
+        entry = leasing.judge_close(core.ledger, request.lease, request.why, core.now())
+        return committed(core.append(entry), request.lease)
 
     def tell_stopped(self) -> None:
-        """Tell every worker whose lease can no longer go on, at once rather than at its renewal."""
+        """Tell every worker whose lease can no longer go on, at once rather than at its renewal.
+
+        This alone leaves before it is durable: it says no, and a host that loses the stop could as well
+        have dropped the notice.
+        """
         core, times = self._core, self._core.now()
         for worker, joined in self._joins.all():
             lease = core.ledger.state.leases.get(core.ledger.state.joins[worker].lease)

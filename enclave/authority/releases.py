@@ -3,9 +3,9 @@
 
 from google.protobuf.message import Message
 
-from placet.enclave.authority.core import Core
-from placet.enclave.authority.documents import read_entry
+from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.joins import Joins
+from placet.enclave.authority.journal import Covering
 from placet.governance import contexts, leasing
 from placet.governance.account import Times
 from placet.governance.codec import encode
@@ -14,7 +14,7 @@ from placet.governance.envelope import Signed, digest_of, sign, verify_signed
 from placet.governance.errors import NotReleased, RecipientUnknown
 from placet.governance.federation import judge_aggregate
 from placet.governance.receipts import receipt_for
-from placet.governance.state import Entry, LeaseState
+from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, jobs_pb2
 from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope
 
@@ -26,12 +26,12 @@ class Releases:
         self._core = core
         self._joins = joins
 
-    async def release(self, frame: enclaves_pb2.Frame) -> Message:
+    async def release(self, frame: enclaves_pb2.Frame) -> Effect:
         """Take in a release.
 
         1. it is signed by a joined worker, and the result key that came with it is the one of every output;
         2. lease, outputs and all that could stop it are judged, and the receipt is written;
-        3. wrapped key, receipt and entry go into one durable step, and the answer waits for it.
+        3. wrapped key, receipt and entry go into one durable step.
         """
         core = self._core
         request = enclaves_pb2.ReleaseRequest.FromString(frame.payload)
@@ -45,16 +45,14 @@ class Releases:
         finally:
             if key:
                 key.wipe()
-        if entry["kind"] == "aggregate":
-            secrets.append(core.store.retire_round(entry["proposal"], entry["round"]))
         documents = {release.digest: request.release}
         if receipt:
             documents[entry["receipt"]] = sign(receipt, core.life.log_keys.receipts)
         index = core.append(entry, documents, secrets)
-        await core.life.journal.covered(index)
-        return enclaves_pb2.Released(receipt=documents.get(entry["receipt"], b""), index=index)
+        answer = enclaves_pb2.Released(receipt=documents.get(entry["receipt"], b""), index=index)
+        return lambda _: answer
 
-    async def result(self, frame: enclaves_pb2.Frame) -> Message:
+    async def result(self, frame: enclaves_pb2.Frame) -> Effect:
         """The result key, sealed to one recipient of the proposal; may be asked again."""
         core = self._core
         request = enclaves_pb2.ResultKeyRequest.FromString(frame.payload)
@@ -65,12 +63,19 @@ class Releases:
             )
         proposal = await core.judged(lambda: core.ledger.proposal(lease.proposal))
         recipient = recipient_key(proposal.document, request.recipient)
-        receipt, proof, entry = await evidence_of_release(core, lease)
+        receipt = await core.document(lease.receipt)
+        entry = await core.stored_entry(lease.released_at)
         info = contexts.result_info(lease.receipt, request.recipient)
         key = await core.judged(lambda: core.store.open_result(lease.digest))
-        return jobs_pb2.ResultResponse(
-            receipt=receipt, key_envelope=hand_over(key, recipient, info), proof=proof, entry=entry
-        )
+        sealed = hand_over(key, recipient, info)
+
+        def effect(covering: Covering) -> Message:
+            proof = core.proof(lease.released_at, covering)
+            return jobs_pb2.ResultResponse(
+                receipt=receipt, key_envelope=sealed, proof=proof, entry=entry
+            )
+
+        return effect
 
     def _result_key(self, release: Signed[Release], envelope: bytes) -> StreamKey | None:
         """The key of every output; None where nothing is released, as of a round with too few updates left."""
@@ -102,14 +107,6 @@ class Releases:
         size, root = core.ledger.head()
         header = new_header(core.charter, Seen(size, root))
         return receipt_for(core.ledger, release, evidence, header, times)
-
-
-async def evidence_of_release(core: Core, lease: LeaseState) -> tuple[bytes, bytes, bytes]:
-    """What shows that something was released under a lease: receipt, tlog-proof, entry. Waits until it is durable."""
-    covering = await core.life.journal.covered(lease.released_at)
-    receipt = await core.document(lease.receipt)
-    entry = await read_entry(core.life.connection.channel, core.ledger.tree, lease.released_at)
-    return receipt, core.proof(lease.released_at, covering), entry
 
 
 def hand_over(key: StreamKey, recipient: HPKEPublicKey, info: bytes) -> bytes:

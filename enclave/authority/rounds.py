@@ -14,10 +14,7 @@ from placet.governance.documents import Federate, Proposal, Receipt, Update
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, inspect
 from placet.governance.federation_state import FederationState
-from placet.governance.leasing import find_lease
-from placet.governance.rounds import SealedUpdate, find_federation, round_job
-from placet.governance.state import Entry
-from placet.proto.v1 import enclaves_pb2
+from placet.governance.rounds import SealedUpdate, find_federation
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 
@@ -61,31 +58,6 @@ def round_keys(
         for update, box in zip(logged, sealed, strict=True)
     )
     return RoundKeys(lease, base, updates)
-
-
-def retired_by_close(core: Core, lease: str) -> list[enclaves_pb2.Secret]:
-    """What takes the place of a round's key, where this was the last attempt to aggregate it."""
-    known = find_lease(core.ledger, lease)
-    federation = core.ledger.state.federations.get(known.proposal)
-    if federation is None:
-        return []
-    terms, number = (
-        core.ledger.proposal(known.proposal).document.federate,
-        federation.current.number,
-    )
-    if known.attempt < terms.attempts or known.job != round_job(known.proposal, number):
-        return []
-    return [core.store.retire_round(known.proposal, number)]
-
-
-def retired_by_stop(core: Core, entry: Entry) -> list[enclaves_pb2.Secret]:
-    """What takes the place of a round's key, where a stop that is not in the log yet ends the round."""
-    if entry["kind"] != "stop" or entry["action"] not in ("pause", "veto", "cancel"):
-        return []
-    federation = core.ledger.state.federations.get(entry["target"])
-    if federation is None or federation.current.status not in ("open", "closed"):
-        return []
-    return [core.store.retire_round(federation.proposal, federation.current.number)]
 
 
 def _update_key(update: Update, found: SealedUpdate, organisation: str) -> UpdateKey:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which part of the authority answers which kind of frame, and for whom."""
+"""Which part of the authority answers which kind of frame, and for whom; and when an answer leaves.
+
+Whatever was judged, to yes or to no, leaves once the log is durable as it then was. That is here and nowhere else.
+What leaves without: STOPPED, which says no (leases.py), and what the authority asks the host to store or to give back.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,10 +12,12 @@ from google.protobuf.message import DecodeError, Message
 from placet.attestation import Attester
 from placet.enclave.authority.boot import Life
 from placet.enclave.authority.clock import Clock
-from placet.enclave.authority.core import Core
+from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.council import Council, append_boot
+from placet.enclave.authority.endings import Endings
 from placet.enclave.authority.federations import Federations
 from placet.enclave.authority.joins import Joins
+from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.releases import Releases
 from placet.enclave.authority.services import Services
@@ -19,7 +25,7 @@ from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.peer import BootKeys
 from placet.proto.v1 import enclaves_pb2 as pb
 
-Answer = Callable[[pb.Frame], Awaitable[Message]]
+Answer = Callable[[pb.Frame], Awaitable[Effect]]
 
 
 class Authority:
@@ -30,6 +36,7 @@ class Authority:
         joins = Joins(self.core)
         leases, releases = Leases(self.core, joins), Releases(self.core, joins)
         council, federations = Council(self.core, leases), Federations(self.core)
+        self._endings = Endings(self.core)
         self._host: dict[int, Answer] = {
             pb.KIND_LEASE: leases.lease,
             pb.KIND_EVIDENCE: council.evidence,
@@ -61,13 +68,22 @@ class Authority:
             await self.core.life.journal.covered(append_boot(self.core))
 
     async def handle(self, frame: pb.Frame) -> Message:
-        """Answer one frame, or raise what refuses it."""
+        """Answer one frame, or raise what refuses it, once all that either was judged over is durable."""
         answer = (self._enclaves if frame.peer else self._host).get(frame.kind)
         if answer is None:
             raise FrameUnexpected(
                 "The authority does not answer such frames from there.", claim="kind"
             )
         try:
-            return await answer(frame)
+            effect = await answer(frame)
         except DecodeError:
             raise RequestMalformed("The request is not of its kind.", claim="payload") from None
+        except Exception:
+            await self._durable()
+            raise
+        return effect(await self._durable())
+
+    async def _durable(self) -> Covering:
+        """End what is over by now, and wait until everything that the log has is covered."""
+        await self._endings.append()
+        return await self.core.life.journal.covered(self.core.ledger.tree.size - 1)

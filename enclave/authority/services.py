@@ -3,8 +3,9 @@
 
 from google.protobuf.message import Message
 
-from placet.enclave.authority.core import Core
+from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.joins import Joins
+from placet.enclave.authority.journal import Covering
 from placet.enclave.errors import FrameUnexpected
 from placet.governance.contexts import draw_statement
 from placet.governance.draws import judge_draw, rations_left
@@ -19,7 +20,7 @@ class Services:
         self._core = core
         self._joins = joins
 
-    async def draw(self, frame: enclaves_pb2.Frame) -> Message:
+    async def draw(self, frame: enclaves_pb2.Frame) -> Effect:
         """Rows for one user: spent once the entry is covered, whatever becomes of the worker."""
         core = self._core
         request = enclaves_pb2.DrawRequest.FromString(frame.payload)
@@ -29,19 +30,22 @@ class Services:
         entry = await core.judged(
             lambda: judge_draw(core.ledger, lease.digest, request.user, request.rows, core.now())
         )
-        index = core.append(entry)
+        core.append(entry)
         service, rations = (
             core.ledger.state.services[lease.proposal],
             core.ledger.proposal(lease.proposal).document.serve.rations,
         )
         rows, (user_left, total_left) = entry["rows"], rations_left(rations, service, request.user)
-        await core.life.journal.covered(index)
-        statement = draw_statement(
-            lease.digest, request.user, request.nonce, rows, user_left, total_left
-        )
-        return enclaves_pb2.Drawn(
-            rows=rows,
-            user_left=user_left,
-            total_left=total_left,
-            signature=core.keys.signing.sign(statement),
-        )
+
+        def effect(_: Covering) -> Message:
+            statement = draw_statement(
+                lease.digest, request.user, request.nonce, rows, user_left, total_left
+            )
+            return enclaves_pb2.Drawn(
+                rows=rows,
+                user_left=user_left,
+                total_left=total_left,
+                signature=core.keys.signing.sign(statement),
+            )
+
+        return effect

@@ -243,12 +243,16 @@ class Council:
         )
 
     def ballots(
-        self, proposal: bytes, seats: tuple[str, ...] = ("s0", "s1", "s2"), vote: Any = "placet"
+        self,
+        proposal: bytes,
+        seats: tuple[str, ...] = ("s0", "s1", "s2"),
+        vote: Any = "placet",
+        sequence: int = 1,
     ) -> list[bytes]:
         digest, expires = parse_envelope(proposal).digest, int(time.time()) + 10**4
         return [
             sign(
-                Ballot(self.header(), s, digest, self.digest, 1, vote, "none", "", expires),
+                Ballot(self.header(), s, digest, self.digest, sequence, vote, "none", "", expires),
                 self.seats[s],
             )
             for s in seats

@@ -24,7 +24,7 @@ from placet.governance.documents import Lease, Release, new_header
 from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.ledger import new_entry
 from placet.proto.refusals import PeerRefused
-from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, keys_pb2
 from placet.sealing import (
     ObjectDescriptor,
     StreamKey,
@@ -174,6 +174,56 @@ def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(
         assert await refused(lease(stage, ticket, member)) == "JOIN_UNKNOWN"
         member = await joined(stage, "w2")
         await lease(stage, ticket, member)
+
+    scene(story)
+
+
+def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any, kit: Any) -> None:
+    async def story(stage: Any) -> None:
+        _, member, ticket = await ready(stage, kit)
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def hold(commit: enclaves_pb2.Commit) -> None:
+            reached.set()
+            await gate.wait()
+
+        stage.host.on_commit = hold
+        digest = parse_envelope(ticket.proposal).digest
+        stop = stage.council.stop("s0", "pause", digest)
+        proposal = governance_pb2.DocumentRequest(envelope=ticket.proposal)
+        waiting = [asyncio.create_task(stage.host.ask(enclaves_pb2.KIND_RECORD, proposal))]
+        await reached.wait()
+        # Of these the first brings an entry of its own; the others say yes, or no, over what is not durable.
+        for kind, request, peer in (
+            (enclaves_pb2.KIND_RECORD, governance_pb2.DocumentRequest(envelope=stop), ""),
+            (enclaves_pb2.KIND_RECORD, proposal, ""),
+            (enclaves_pb2.KIND_ADMIT, ticket, ""),
+            (enclaves_pb2.KIND_LEASE, lease_request(ticket, member), ""),
+            (enclaves_pb2.KIND_EVIDENCE, keys_pb2.EvidenceRequest(nonce=bytes(32)), ""),
+            (enclaves_pb2.KIND_JOIN_HELLO, enclaves_pb2.JoinHello(nonce=bytes(32)), "w7"),
+        ):
+            asked = stage.host.ask(kind, request, peer=peer)
+            waiting.append(asyncio.create_task(asked))
+        await asyncio.wait(waiting, timeout=0.2)
+        assert not any(task.done() for task in waiting)
+        gate.set()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        found = [getattr(answer, "reason", "") for answer in answers]
+        assert found == ["", "", "DOCUMENT_REPLAYED", "STOPPED", "STOPPED", "", ""]
+
+    scene(story)
+
+
+def test_the_key_of_a_withdrawn_grant_goes_in_the_same_step(scene: Any, kit: Any) -> None:
+    async def story(stage: Any) -> None:
+        grant = await stage.provision(kit.seal(b"plain"))
+        name = f"grant/{grant}"
+        wrapped = stage.host.secrets[name]
+        await stage.record(stage.council.stop("hospital", "withdraw", grant))
+        step = stage.host.commits[-1]
+        assert [json.loads(entry)["kind"] for entry in step.entries] == ["stop"]
+        assert [secret.name for secret in step.secrets] == [name]
+        assert stage.host.secrets[name] != wrapped
 
     scene(story)
 
@@ -525,9 +575,8 @@ def test_nothing_of_an_older_boot_is_accepted(scene: Any, kit: Any) -> None:
         asked = stage.host.ask(enclaves_pb2.KIND_RENEW, renew, peer="w1")
         assert await refused(asked) == "JOIN_UNKNOWN"
         again = await joined(stage, "w2")
-        assert await refused(lease(stage, ticket, again)) == "ATTEMPT_OPEN"
         close = enclaves_pb2.CloseAttempt(lease=renew.lease, why="lost")
-        await stage.host.ask(enclaves_pb2.KIND_CLOSE, close)
+        assert await refused(stage.host.ask(enclaves_pb2.KIND_CLOSE, close)) == "LEASE_CLOSED"
         await lease(stage, ticket, again)
 
     scene(story)

@@ -65,7 +65,7 @@ async def turns() -> None:
 def test_secrets_documents_entry_and_checkpoint_are_one_step() -> None:
     async def story(journal: Journal, ledger: Ledger, disk: Disk, signer: NoteSigner) -> None:
         secret = enclaves_pb2.Secret(name="s", wrapped=b"w")
-        index = journal.append(boot(1), {"d": b"doc"}, [secret])
+        index = journal.append(boot(1), {"d": b"doc"}, lambda: [secret])
         covering = await journal.covered(index)
         [step] = disk.steps
         assert (step.first_index, len(step.entries)) == (0, 1)

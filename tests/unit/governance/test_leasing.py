@@ -17,6 +17,7 @@ from placet.governance import (
     digest_of,
     encode,
 )
+from placet.governance.leasing import judge_lapsed
 from placet.sealing import padded_length
 
 T0 = 1_800_000_000
@@ -292,3 +293,41 @@ def test_after_a_restart_everything_is_judged_as_before(logged: Any) -> None:
     logged.forget()
     assert digest_of(encode(logged.ledger.proposal(proposal).document)) == proposal
     logged.release(digest)
+
+
+def test_what_is_past_its_deadline_or_of_an_earlier_boot_is_closed(ready: Any) -> None:
+    ready.given = ready.ticket(ready.proposal(uses=3))
+    charged = ready.ledger.state.privacy
+    digests = [lease(ready, f"worker {n}", f"job-{n}") for n in (1, 2)]
+    assert charged["owner-b"].reserved.keys() == set(digests)
+    later(ready, ready.ledger.state.leases[digests[1]].deadline - ready.times.at_most)
+    assert judge_lapsed(ready.ledger, ready.times) == []
+    ready.renew(digests[0])
+    later(ready, 1)
+    [entry] = judge_lapsed(ready.ledger, ready.times)
+    assert (entry["kind"], entry["lease"], entry["why"]) == ("close", digests[1], "deadline")
+    ready.add(entry)
+    ready.boot("boot 2")
+    [entry] = judge_lapsed(ready.ledger, ready.times)
+    assert (entry["kind"], entry["lease"], entry["why"]) == ("close", digests[0], "lost")
+    ready.add(entry)
+    assert judge_lapsed(ready.ledger, ready.times) == []
+    assert not charged["owner-b"].reserved
+
+
+def test_the_key_of_a_grant_is_over_when_it_is_withdrawn_or_expires(founded: Any) -> None:
+    first = founded.give()["grant"]
+    first_ends = founded.ledger.grant(first).document.expires
+    later(founded, 10)
+    second = founded.give(expires=first_ends + 1000)["grant"]
+    state = founded.ledger.state
+    founded.record(founded.stop("owner-b", "withdraw", second), "owner-b")
+    assert state.over == [f"grant/{second}"]
+    later(founded, first_ends - founded.times.at_most)
+    founded.boot("boot 2")
+    assert state.over == []
+    later(founded, 1)
+    founded.boot("boot 3")
+    assert state.over == [f"grant/{first}"]
+    founded.boot("boot 4")
+    assert state.over == []

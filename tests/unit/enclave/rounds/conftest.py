@@ -3,6 +3,7 @@
 
 import asyncio
 import io
+import secrets
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from placet.governance import contexts
 from placet.governance.audit import audit
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
+    Amendment,
     Federate,
     Input,
     Layout,
@@ -45,7 +47,7 @@ from placet.governance.log import VerifierKey, leaf_hash, verify_proof
 from placet.governance.rounds import SealedUpdate, round_job
 from placet.governance.terms import terms_digest
 from placet.proto.refusals import PeerRefused
-from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, governance_pb2
 from placet.sealing import (
     HPKEPrivateKey,
     HPKEPublicKey,
@@ -201,6 +203,19 @@ class Federation:
         )
         reply = await self.host.ask(enclaves_pb2.KIND_LEASE, request)
         return enclaves_pb2.LeasePackage.FromString(reply)
+
+    async def amend(self) -> None:
+        """Put another constitution into force."""
+        council, old = self.council, self.council.constitution
+        changes = {"nonce": secrets.token_hex(16), "version": 2, "predecessor": council.digest}
+        successor = sign(replace(old, **changes), council.seats["s0"])
+        body = Amendment(parse_envelope(successor).digest)
+        changes = {"header": council.header(), "action": "amend", "uses": 1, "body": body}
+        asked = replace(inspect(self.proposal, Proposal), **changes)
+        proposal = sign(asked, council.submitter)
+        ticket = common_pb2.Ticket(proposal=proposal, ballots=council.ballots(proposal))
+        request = governance_pb2.AmendRequest(ticket=ticket, constitution=successor)
+        await self.host.ask(enclaves_pb2.KIND_AMEND, request)
 
     async def end_attempt(self, lease: str) -> None:
         request = enclaves_pb2.CloseAttempt(lease=lease, why="lost")
@@ -462,7 +477,11 @@ def federations(kit: Any) -> Any:
     council.constitution = replace(
         old,
         parties=(*old.parties, *parties),
-        rules=(*old.rules, Rule("r2", "Together", When(("federate",), "any", "any"), demand)),
+        rules=(
+            *old.rules,
+            Rule("r2", "Together", When(("federate",), "any", "any"), demand),
+            Rule("r3", "Order", When(("amend",), "any", "any"), demand),
+        ),
     )
     council.digest = digest_of(encode(council.constitution))
     return council

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from placet.governance.codec import parse_object
 from placet.governance.documents import Receipt
 from placet.governance.envelope import digest_of, inspect, parse_envelope
@@ -250,10 +252,102 @@ def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
         assert await rounds.refused(federation.send("ana", sent)) == "STOPPED"
         assert await rounds.refused(federation.open()) == "STOPPED"
         closed = await federation.close(1)  # with the entry that ended it
-        [stop] = federation.entries("stop")
-        assert parse_object(stage.host.entries[closed.committed.index]) == stop
+        [ended] = federation.entries("cohort")
+        assert parse_object(stage.host.entries[closed.committed.index]) == ended
+        assert ended["standing"] == "void"
         assert closed.job == ""
         assert federation.audit().complete
+
+    play(story)
+
+
+def test_the_initial_model_waits_for_the_round_that_is_charged_for_it(
+    scene: Any, rounds: Any, federations: Any, kit: Any
+) -> None:
+    initial = kit.seal(rounds.vector(9).tobytes())
+
+    async def story(stage: Any) -> None:
+        await stage.provision(initial, uses=1)
+        stage.host.blobs[initial.descriptor.id] = initial.data
+        federation = rounds.Federation(stage, initial)
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def hold(commit: enclaves_pb2.Commit) -> None:
+            reached.set()
+            await gate.wait()
+
+        stage.host.on_commit = hold
+        opening = asyncio.create_task(federation.open())
+        await reached.wait()
+        asked = asyncio.create_task(federation.model(0))
+        refused = asyncio.create_task(federation.model(7))
+        await asyncio.wait([asked, refused, opening], timeout=0.1)
+        # Neither what it gives nor what it refuses leaves: both were judged over the round.
+        assert not (asked.done() or refused.done() or opening.done())
+        gate.set()
+        await opening
+        _, key = await asked
+        assert key.to_bytes() == initial.key.to_bytes()
+        assert await rounds.refused(refused) == "MODEL_NOT_RELEASED"
+        del stage.host.on_commit
+        # The round that hands it out has taken the one use.
+        again = rounds.Federation(stage, initial)
+        assert await rounds.refused(again.open()) == "GRANT_USED_UP"
+        assert await rounds.refused(again.model(0)) == "FEDERATION_NOT_FOUND"
+
+    scene(story, federations)
+
+
+@pytest.mark.parametrize("end", ["pause", "revoke-seat", "revoke-program", "ballot", "amend"])
+def test_whatever_ends_a_round_ends_its_key_and_reservations_in_the_same_step(
+    play: Play, rounds: Any, end: str
+) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        host, council = stage.host, federation.council
+        await federation.send("ana", rounds.Sent.of(rounds.vector(1)))
+        name = f"round/{federation.digest}/1"
+        wrapped = host.secrets[name]
+        if end == "amend":
+            await federation.amend()
+        elif end == "ballot":
+            [no] = council.ballots(federation.proposal, ("s0",), "non placet", 2)
+            await stage.record(no)
+        else:
+            target = {"pause": federation.digest, "revoke-seat": "s1"}
+            target = target.get(end, federation.terms.program)
+            await stage.record(council.stop("s0", end, target))
+        step = host.commits[-1]
+        kinds = [parse_object(entry)["kind"] for entry in step.entries]
+        assert kinds[-1] == "cohort" and len(kinds) > 1
+        assert name in {secret.name for secret in step.secrets}
+        assert host.secrets[name] != wrapped
+        [void] = federation.entries("cohort")
+        assert void["standing"] == "void"
+        assert (await federation.close(1)).job == ""
+        report = federation.audit()
+        assert report.complete
+        assert not report.privacy["ana"].reserved
+
+    play(story)
+
+
+def test_leases_of_an_earlier_life_are_closed(play: Play, rounds: Any) -> None:
+    async def story(stage: Any, federation: Any) -> None:
+        await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        name = f"round/{federation.digest}/1"
+        wrapped = stage.host.secrets[name]
+        for attempt in (1, 2):
+            assert stage.host.secrets[name] == wrapped
+            member = await federation.joined(f"w{attempt}")
+            await federation.lease(member.keys.identity.digest, 1)
+            await stage.end()
+            await stage.boot()
+            await federation.close(1)
+            assert [e["why"] for e in federation.entries("close")] == ["lost"] * attempt
+        # No attempt is left, so the round went with the last one.
+        assert stage.host.secrets[name] != wrapped
+        assert not federation.audit().privacy["ana"].reserved
 
     play(story)
 
@@ -288,7 +382,9 @@ def test_everything_survives_a_restart_between_any_two_steps(
             keys = federation.round_keys(package, member)
             assert len(keys.updates) == len(clients)
             await restart()
-            await federation.end_attempt(parse_envelope(package.lease).digest)
+            await federation.close(number)  # or whatever is asked first
+            over = federation.end_attempt(parse_envelope(package.lease).digest)
+            assert await rounds.refused(over) == "LEASE_CLOSED"
             await restart()
             member = await federation.joined(f"found-{number}")
             package = await federation.lease(member.keys.identity.digest, number)

@@ -33,6 +33,7 @@ from placet.governance.federation import (
     judge_aggregate,
     judge_cohort,
     judge_update,
+    judge_vain,
     next_job,
     open_entries,
 )
@@ -117,6 +118,11 @@ class Federation:
     def close(self) -> Any:
         number = self.state.current.number
         return self.world.add(judge_cohort(self.ledger, self.digest, number, self.world.times))
+
+    def settle(self) -> Any:
+        """What an authority does after every request: end the newest round if all is in vain."""
+        entry = judge_vain(self.ledger, self.digest, self.world.times)
+        return entry and self.world.add(entry)
 
     def lease(self) -> Any:
         self._workers += 1

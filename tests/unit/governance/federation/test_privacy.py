@@ -20,6 +20,7 @@ from placet.governance import (
     judge_stop,
 )
 from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.federation import judge_initial
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -68,9 +69,7 @@ def test_a_round_without_a_model_costs_nothing(private: Any, audited: Any) -> No
     audited(private)
 
 
-def test_a_round_out_of_attempts_costs_nothing_once_the_next_opens(
-    private: Any, audited: Any
-) -> None:
+def test_a_round_out_of_attempts_costs_nothing(private: Any, audited: Any) -> None:
     private.open()
     private.send("ana-a")
     private.send("cem-b")
@@ -79,7 +78,7 @@ def test_a_round_out_of_attempts_costs_nothing_once_the_next_opens(
     for _ in range(2):
         private.world.close(private.lease()["lease"])
         assert _charged(private, "ana-a") == ONE
-    private.open()
+    private.settle()
     assert _charged(private, "ana-a") == Cost()
     audited(private)
 
@@ -153,6 +152,7 @@ def test_a_round_that_a_stop_ends_costs_nothing(private: Any, audited: Any, clos
     world = private.world
     stop = world.signed(world.stop("chair-a", "pause", private.digest), "chair-a")
     world.add(judge_stop(private.ledger, stop, world.times), stop)
+    private.settle()
     assert private.state.current.status == "void"
     assert _charged(private, "ana-a") == _charged(private, "cem-b") == Cost()
     audited(private)
@@ -168,8 +168,10 @@ def test_an_amendment_ends_a_round_once_no_lease_can_release_it(
     private.close()
     lease = private.lease()
     private.world.amend()
+    assert private.settle() is None
     assert _charged(private, "ana-a") == ONE
     private.world.close(lease["lease"])
+    private.settle()
     assert private.state.current.status == "void"
     assert _charged(private, "ana-a") == Cost()
     audited(private)
@@ -179,6 +181,46 @@ def test_an_amendment_ends_the_taking_in(private: Any, refused: Any, audited: An
     private.open()
     private.send("ana-a")
     private.world.amend()
+    private.settle()
     assert _charged(private, "ana-a") == Cost()
     refused("OTHER_CONSTITUTION", lambda: private.send("cem-b"))
     audited(private)
+
+
+def test_opening_a_round_is_a_use_of_the_initial_models_grant(
+    world: Any, refused: Any, audited: Any, make_federation: Any
+) -> None:
+    model = world.descriptor("model", length=15 * 4)
+    federation = make_federation(world, model=Input(model, "owner-b"))
+    wide = dict.fromkeys(("parameters", "programs", "recipients", "combine_with"), "any")
+    once = world.give(object=model, uses=1, **wide)["grant"]
+    [opened] = federation.open()
+    assert opened["grants"] == [once]
+    proposal = federation.ledger.proposal(federation.digest)
+    assert judge_initial(federation.ledger, proposal, world.times) == once
+    # The lease of this round is the same use; another round, or another federation, is another.
+    for client in ("ana-a", "cem-b"):
+        federation.send(client)
+    federation.later(601)
+    federation.close()
+    assert federation.lease()["grants"] == [once]
+    second = world.proposal(action="federate", uses=4, body=federation.terms)
+    federation.ticket = world.ticket(second)
+    refused("GRANT_USED_UP", federation.open)
+    audited(federation)
+
+
+def test_the_initial_model_is_handed_out_by_the_grant_that_counts_it(
+    world: Any, refused: Any, make_federation: Any
+) -> None:
+    model = world.descriptor("model", length=15 * 4)
+    federation = make_federation(world, model=Input(model, "owner-b"))
+    wide = dict.fromkeys(("parameters", "programs", "recipients", "combine_with"), "any")
+    once = world.give(object=model, uses=1, **wide)["grant"]
+    federation.open()
+    another = world.give(object=model, uses=1, **wide)["grant"]
+    proposal = federation.ledger.proposal(federation.digest)
+    assert judge_initial(federation.ledger, proposal, world.times) == once
+    world.record(world.stop("owner-b", "withdraw", once), "owner-b")
+    refused("GRANT_MISSING", lambda: judge_initial(federation.ledger, proposal, world.times))
+    assert federation.ledger.state.grants[another].jobs == set()

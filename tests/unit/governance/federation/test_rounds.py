@@ -38,11 +38,15 @@ def test_one_round_is_under_way_at_a_time(federation: Any, refused: Any, audited
     lease = federation.lease()
     refused("ROUND_OPEN", federation.open)
     federation.world.close(lease["lease"])
+    assert federation.settle() is None
     refused("ROUND_OPEN", federation.open)  # an attempt is left
     again = federation.lease()
     assert again["attempt"] == 2
+    assert federation.settle() is None
     federation.world.close(again["lease"])
-    federation.open()  # no attempt is left: the round changed nothing
+    assert federation.settle()["standing"] == "void"  # no attempt is left: it changed nothing
+    assert federation.settle() is None
+    federation.open()
     assert [r.status for r in federation.state.rounds] == ["void", "open"]
     assert federation.state.model == ""
     audited(federation)
@@ -55,6 +59,7 @@ def test_a_round_opens_under_a_ticket_that_is_valid(federation: Any, refused: An
     federation.ticket = whole
     federation.open()
     federation.world.record(federation.world.stop("data-b", "pause", federation.digest), "data-b")
+    federation.settle()
     assert federation.state.current.status == "void"
     refused("STOPPED", lambda: federation.send("ana-a"))
     refused("ROUND_NOT_OPEN", federation.close)
