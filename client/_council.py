@@ -91,9 +91,13 @@ class CouncilOperations(TrustOperations):
     ) -> Recorded:
         """Sign the seat's ballot on a proposal and record it.
 
-        `expires` defaults to 30 days from now, of a service to the date of its review; `sequence` to one more than the seat's last ballot that the host shows.
+        Only a placet expires: `expires` defaults to 30 days from now, of a service to its review.
+        Any other vote stands until the seat votes again. `sequence` defaults to one more than the
+        seat's last ballot that the host shows.
         """
         record = await self.proposal(proposal)
+        if expires is None and vote == "placet":
+            expires = self._expiry(record.proposal.document)
         if sequence is None:
             own = [b.document.sequence for b in record.ballots if b.document.seat == keys.id]
             sequence = max(own, default=0) + 1
@@ -106,7 +110,7 @@ class CouncilOperations(TrustOperations):
             vote=vote,
             interests=interests,
             rationale=rationale,
-            expires=self._expiry(record.proposal.document) if expires is None else expires,
+            expires=expires,
         )
         envelope = sign(ballot, keys.signing)
         return await self._send(self._session.governance.Vote, envelope)
@@ -168,7 +172,7 @@ class CouncilOperations(TrustOperations):
         return evaluate(ticket, in_force, Times(now, now))
 
     def _expiry(self, proposal: Proposal) -> int:
-        """Until when a ballot counts. A service goes on after its review only by ballots that were given anew."""
+        """Until when a placet counts. After its review a service takes ballots given anew."""
         now, body = self._session.now(), proposal.body
         return (
             body.review if isinstance(body, Serve) and body.review > now else now + BALLOT_LIFETIME

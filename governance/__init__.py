@@ -23,9 +23,6 @@ from placet.governance.admission import (
     Admission,
     admit,
     check_in_office,
-    check_not_stopped,
-    check_not_vetoed,
-    check_uses,
     enter_ballot,
     enter_proposal,
     in_log,
@@ -37,7 +34,6 @@ from placet.governance.admission import (
     judge_proposal,
     judge_stop,
     readmit,
-    standing_ballots,
 )
 from placet.governance.audit import (
     Attest,
@@ -230,6 +226,7 @@ from placet.governance.leasing import (
     Claimed,
     check_goes_on,
     check_lease,
+    check_running,
     find_lease,
     judge_boot,
     judge_close,
@@ -246,7 +243,6 @@ from placet.governance.ledger import (
     all_keys,
     missing_document,
     new_entry,
-    principal_of,
     verify_every_seat,
 )
 from placet.governance.privacy import (
@@ -258,6 +254,13 @@ from placet.governance.privacy import (
 )
 from placet.governance.receipts import (
     receipt_for,
+)
+from placet.governance.standing import (
+    Standing,
+    check_not_stopped,
+    check_stands,
+    check_uses,
+    standing_ballots,
 )
 from placet.governance.state import (
     ENTRY_KINDS,
@@ -398,6 +401,7 @@ __all__ = [
     "Signed",
     "SignerUnknown",
     "SigningKey",
+    "Standing",
     "State",
     "Stop",
     "StopAction",
@@ -432,7 +436,8 @@ __all__ = [
     "check_lease",
     "check_live",
     "check_not_stopped",
-    "check_not_vetoed",
+    "check_running",
+    "check_stands",
     "check_uses",
     "decode",
     "describe_cost",
@@ -479,7 +484,6 @@ __all__ = [
     "next_attempt",
     "parse_envelope",
     "payload_type",
-    "principal_of",
     "provision_info",
     "readmit",
     "receipt_for",

@@ -61,6 +61,11 @@ class Account:
     rules: tuple[RuleAccount, ...]
     refusals: tuple[GovernanceError, ...]
 
+    @property
+    def approving(self) -> tuple[str, ...]:
+        """The seats whose placet counts, where no rule leaves their organisation out."""
+        return tuple(b.seat for b in self.ballots if b.vote == "placet" and not b.why)
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             "an account has no truth value: call verify_ticket, or look at account.refusals"

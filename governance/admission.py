@@ -23,7 +23,6 @@ from placet.governance.documents import (
 from placet.governance.documents.proposal import Amendment
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.errors import (
-    ActionNotSupported,
     AlreadyFounded,
     BallotStale,
     GrantExpired,
@@ -32,10 +31,7 @@ from placet.governance.errors import (
     OtherConstitution,
     OtherLog,
     SeatExpired,
-    Stopped,
     TicketRefused,
-    TicketUsedUp,
-    Vetoed,
     WrongPayloadType,
 )
 from placet.governance.evaluate import (
@@ -43,22 +39,20 @@ from placet.governance.evaluate import (
     Ticket,
     ValidTicket,
     check_ballots,
-    judge,
-    judge_ticket,
     may_stop,
     seat_refusal,
     verify_ballot,
     verify_proposal,
 )
 from placet.governance.founding import verify_founding, verify_successor
-from placet.governance.grants import find_grants
 from placet.governance.ledger import (
     Ledger,
     missing_document,
     new_entry,
 )
 from placet.governance.naming import check_named
-from placet.governance.state import Entry, ProposalState
+from placet.governance.standing import check_action, check_stands, standing_ballots
+from placet.governance.state import BallotState, Entry, ProposalState
 
 
 def judge_charter(
@@ -114,21 +108,11 @@ def judge_proposal(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> Entry:
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
-    _check_action(signed.document)
+    check_action(signed.document)
     check_named(ledger, signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
-
-
-def _check_action(proposal: Proposal) -> None:
-    if proposal.action not in ("job", "federate", "serve", "amend"):
-        raise ActionNotSupported(
-            f"This version does not carry out {proposal.action}. It knows job, federate, serve and amend.",
-            claim="action",
-            expected="job, federate, serve or amend",
-            actual=proposal.action,
-        )
 
 
 def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
@@ -148,7 +132,7 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
             expected=in_force.digest,
             actual=known.constitution,
         )
-    _check_ballot(ballot, [(b.seat, b.sequence) for b in known.ballots], in_force, times)
+    _check_ballot(ballot, known.ballots, in_force, times)
     ledger.remember(signed)
     return new_entry(
         "ballot",
@@ -163,38 +147,42 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
 
 
 def _check_ballot(
-    ballot: Ballot, logged: Sequence[tuple[str, int]], in_force: InForce, times: Times
+    ballot: Ballot, logged: Sequence[BallotState], in_force: InForce, times: Times
 ) -> None:
-    """Whether a ballot may enter a log that has these seats and numbers. To say no takes less than to say yes."""
-    seat, enables = in_force.constitution.seat(ballot.seat), ballot.vote == "placet"
-    if enables or not may_stop(seat, times):
+    """Whether a ballot may enter a log that has these for its proposal.
+
+    To say no takes less than to say yes.
+    """
+    seat = in_force.constitution.seat(ballot.seat)
+    last = max((b.sequence for b in logged if b.seat == ballot.seat), default=0)
+    standing = [b.vote for b in logged if (b.seat, b.sequence) == (ballot.seat, last)]
+    # Two contents of one number are a non placet; a third would add nothing to it.
+    full = ballot.sequence == last and len(standing) > 1
+    says_no = len(standing) > 1 or standing == ["non placet"]
+    lifts = says_no and ballot.sequence > last and ballot.vote != "non placet"
+    # To lift a no enables: whoever has the key of a revoked seat shall not, by abstaining say.
+    if ballot.vote == "placet" or lifts or not may_stop(seat, times):
         check_in_office(seat, in_force, times)
-    numbers = [number for voted, number in logged if voted == ballot.seat]
-    last = max(numbers, default=0)
-    # A third content of one number would add nothing to the non placet that two of them are.
-    full = ballot.sequence == last and numbers.count(last) > 1
-    now = times.at_most if enables else times.at_least
-    if ballot.sequence < last or full or now > ballot.expires:
+    if ballot.sequence < last or full or ballot.has_expired(times.at_most):
         raise BallotStale(
             f"The ballot is expired, or the seat has voted since: its last sequence number is {last}. "
             "Vote again with a higher one and a later expiry.",
             claim="sequence",
-            expected=f"at least {last + full}, expiring at or after {now}",
-            actual=f"{ballot.sequence}, expiring {ballot.expires}",
+            expected=f"at least {last + full}, expiring at or after {times.at_most} or not at all",
+            actual=f"{ballot.sequence}, expiring {ballot.expires or 'never'}",
         )
 
 
 def judge_stop(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     """A stop takes one who may: a seat, an owner for what is theirs, a proposer for what they asked."""
     in_force = ledger.in_force()
-    if inspect(envelope, Stop).action == "withdraw":
-        # An owner whom an amendment has left out since still owns what they granted.
-        signed = ledger.verify_by_principal(envelope, Stop)
-    else:
-        keys_of = in_force.constitution.keys_of
-        signed = verify_signed(envelope, Stop, lambda d: keys_of(d.by))
+    # An owner whom an amendment has left out since still owns what they granted, and withdraws it
+    # with the keys that they were listed with last.
+    withdraws = inspect(envelope, Stop).action == "withdraw"
+    keys_of = ledger.last_keys_of if withdraws else in_force.constitution.keys_of
+    signed = verify_signed(envelope, Stop, lambda d: keys_of(d.by))
     ledger.check_header(signed.document.header)
-    if signed.document.action == "withdraw":
+    if withdraws:
         _check_owner(ledger, signed.document)
     else:
         _check_power(ledger, signed.document, in_force, times)
@@ -301,8 +289,8 @@ class Admission:
 def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     """Judge a ticket over the ballots of the log together with those of the bundle. Changes nothing.
 
-    A ballot that is judged and could not enter the log (its seat has voted since, say) is none of `new_ballots`; what
-    approves always could. Raises what `verify_ticket` raises, and for stops, uses and grants.
+    It is judged by what the log would have: a ballot that could not enter it (its seat has voted
+    since, say) decides nothing. Raises what `check_stands` raises, and for what the bundle holds.
     """
     in_force = ledger.in_force()
     proposal = ledger.open_proposal(ticket.proposal)
@@ -311,20 +299,18 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     bundle = check_ballots(tuple(map(ledger.open_ballot, ticket.ballots)), proposal)
     new = tuple({b.digest: b for b in bundle if b.digest not in logged}.values())
     _check_headers(ledger, [] if known else [proposal.document.header], new)
-    ballots = (*standing_ballots(ledger, proposal.digest), *new)
-    valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
     entering = _entering(new, known, in_force, times)
+    ballots = (*standing_ballots(ledger, proposal.digest), *entering)
+    found = check_stands(ledger, proposal, job, times, ballots=ballots)
     # A bundle that brings nothing new was judged over what the log alone has.
-    over_log = None if new or known is None else (ledger.tree.size, job, times)
-    return Admission(valid, grants, known is None, entering, over_log)
+    over_log = None if entering or known is None else (ledger.tree.size, job, times)
+    return Admission(found.ticket, found.grants, known is None, entering, over_log)
 
 
 def readmit(ledger: Ledger, proposal: Signed[Proposal], job: str, times: Times) -> Admission:
     """Judge a ticket over what the log alone has, which is all that an audit will see. Raises as `admit`."""
-    check_in_force(ledger, proposal)
-    ballots = standing_ballots(ledger, proposal.digest)
-    valid, grants = _judge_admission(ledger, proposal, ballots, job, times)
-    return Admission(valid, grants, False, ())
+    found = check_stands(ledger, proposal, job, times)
+    return Admission(found.ticket, found.grants, False, ())
 
 
 def in_log(ledger: Ledger, admission: Admission) -> bool:
@@ -332,30 +318,6 @@ def in_log(ledger: Ledger, admission: Admission) -> bool:
     known = ledger.state.proposals.get(admission.ticket.proposal.digest)
     new = {ballot.digest for ballot in admission.new_ballots}
     return known is not None and new <= {ballot.digest for ballot in known.ballots}
-
-
-def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...]:
-    """Of the ballots that the log has for a proposal those of each seat's highest number; any other decides nothing."""
-    known = ledger.state.proposals.get(proposal)
-    ballots = known.ballots if known else []
-    highest: dict[str, int] = {}
-    for ballot in ballots:
-        highest[ballot.seat] = max(ballot.sequence, highest.get(ballot.seat, 0))
-    return tuple(ledger.ballot(b.digest) for b in ballots if b.sequence == highest[b.seat])
-
-
-def _judge_admission(
-    ledger: Ledger,
-    proposal: Signed[Proposal],
-    ballots: tuple[Signed[Ballot], ...],
-    job: str,
-    times: Times,
-) -> tuple[ValidTicket, tuple[str, ...]]:
-    _check_action(proposal.document)
-    valid = judge_ticket(proposal, ballots, ledger.in_force(), times)
-    check_not_stopped(ledger, proposal)
-    check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
-    return valid, find_grants(ledger, valid, job, times)
 
 
 def _check_headers(
@@ -372,73 +334,17 @@ def _entering(
     new: tuple[Signed[Ballot], ...], known: ProposalState | None, in_force: InForce, times: Times
 ) -> tuple[Signed[Ballot], ...]:
     """The new ballots that the log can take in, each seat's in the order of its numbers."""
-    logged = [(ballot.seat, ballot.sequence) for ballot in known.ballots] if known else []
+    logged = list(known.ballots) if known else []
     entering: list[Signed[Ballot]] = []
     for ballot in sorted(new, key=lambda b: (b.document.seat, b.document.sequence, b.digest)):
+        said = ballot.document
         try:
-            _check_ballot(ballot.document, logged, in_force, times)
+            _check_ballot(said, logged, in_force, times)
         except TicketRefused:
             continue
-        logged.append((ballot.document.seat, ballot.document.sequence))
+        logged.append(BallotState(ballot.digest, said.seat, said.sequence, said.vote))
         entering.append(ballot)
     return tuple(entering)
-
-
-def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
-    """Refuse what was proposed under an earlier constitution. Raises `OtherConstitution`."""
-    in_force = ledger.in_force()
-    if proposal.document.constitution != in_force.digest:
-        raise OtherConstitution(
-            "The proposal is under a constitution that is no longer in force. Propose again.",
-            claim="proposal",
-            expected=in_force.digest,
-            actual=proposal.document.constitution,
-        )
-
-
-def judge_standing(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> ValidTicket:
-    """The ticket over the ballots that the log has now, under its own constitution. Raises its first refusal."""
-    under = ledger.under(proposal.document.constitution)
-    return judge_ticket(proposal, standing_ballots(ledger, proposal.digest), under, times)
-
-
-def check_not_vetoed(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:
-    """Refuse what a seat with a veto has said non placet to since. Raises `Vetoed`."""
-    under = ledger.under(proposal.document.constitution)
-    for refusal in judge(
-        proposal, standing_ballots(ledger, proposal.digest), under, times
-    ).refusals:
-        if isinstance(refusal, Vetoed):
-            raise refusal
-
-
-def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
-    """Refuse what anybody entitled to it has stopped. Raises `Vetoed` or `Stopped`."""
-    known = ledger.state.proposals.get(proposal.digest)
-    action = known.stopped if known else ""
-    if action == "veto":
-        raise Vetoed("A seat with a veto has stopped this proposal.", claim="stop", actual="veto")
-    if action:
-        raise Stopped(
-            f"The proposal has been stopped ({action}). Propose again if the council still wants it.",
-            claim="stop",
-            actual=action,
-        )
-    body = proposal.document.body
-    if not isinstance(body, Amendment) and body.program in ledger.state.revoked_programs:
-        raise Stopped("A seat has revoked this program.", claim="program", actual=body.program)
-
-
-def check_uses(proposal: Signed[Proposal], known: ProposalState | None, job: str) -> None:
-    """A use is a job; uses are counted by the proposal's digest, whatever ballots come with it."""
-    jobs = known.jobs if known else {}
-    if job not in jobs and len(jobs) >= proposal.document.uses:
-        raise TicketUsedUp(
-            f"The proposal allows {proposal.document.uses} use(s), and all are taken. Propose again.",
-            claim="uses",
-            expected=f"at most {proposal.document.uses}",
-            actual=str(len(jobs) + 1),
-        )
 
 
 def judge_amendment(

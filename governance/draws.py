@@ -11,8 +11,8 @@ from placet.governance.codec import to_plain
 from placet.governance.documents import Serve
 from placet.governance.documents.serving import MAX_ANSWERS, Rations
 from placet.governance.errors import AnswersUsedUp
-from placet.governance.grants import charges_due, check_privacy
-from placet.governance.leasing import check_goes_on, check_lease
+from placet.governance.grants import charges_due
+from placet.governance.leasing import check_running
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.naming import check_user
 from placet.governance.service_state import ServiceState
@@ -22,11 +22,11 @@ from placet.governance.state import Entry
 def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -> Entry:
     """As much of `rows` as a tranche, the user's ration and the total allow, for the worker that has the lease.
 
-    The first draw of a service charges its owner for all its answers. Raises `LeaseRefused`, what `check_goes_on` raises,
-    `UserNotAllowed`, `AnswersUsedUp`, `PrivacyBudget`, and `DocumentMalformed` for a lease of anything else, or no rows.
+    The first draw of a service charges its owner for all its answers. Raises what `check_running`
+    raises, `UserNotAllowed`, `AnswersUsedUp`, and `DocumentMalformed` for a lease of anything else,
+    or no rows.
     """
-    known = check_lease(ledger, lease, times)
-    check_goes_on(ledger, known, times)
+    known = check_running(ledger, lease, times)
     proposal = ledger.proposal(known.proposal)
     terms: Serve = proposal.document.serve
     check_range("rows", rows, 1, MAX_ANSWERS)
@@ -42,9 +42,6 @@ def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -
             expected=f"at most {terms.rations.user} rows, and {terms.rations.total} for everybody",
             actual=f"{user_left} left, and {total_left} for everybody",
         )
-    due = charges_due(ledger, proposal)
-    for grant in known.grants:
-        check_privacy(ledger, ledger.grant(grant).document, due)
     return new_entry(
         "draw",
         times,
@@ -52,7 +49,7 @@ def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -
         proposal=known.proposal,
         user=user,
         rows=granted,
-        charges=to_plain(due),
+        charges=to_plain(charges_due(ledger, proposal, known.job)),
     )
 
 

@@ -7,8 +7,9 @@ Steps of `evaluate`:
      (a bundle with anything else in it is refused whole: a submitter has no business sending it);
   3. of each seat the highest sequence number stands; one number with two contents stands as non placet;
   4. a standing ballot does not approve where its seat is out of term or revoked, or it has expired;
-     it vetoes as long as either reading of the time leaves seat and ballot in force, revoked or not:
-     revoking takes one seat, and one seat shall not take away another's veto;
+     a non placet stands until its seat says otherwise: it has no expiry, and neither the end of a
+     term nor a revocation takes it back. The log takes in only what was cast in office; and to
+     revoke takes one seat, which shall not take away another's veto;
   5. the window is open;
   6. every rule that applies holds; there is at least one, and the constitution lists every label of the data.
 What no paper shows (stops, uses, grants, ballots left out of the bundle) is judged at admission: see admission.py.
@@ -213,7 +214,7 @@ def judge(
     ]
     conflicted = {rule.id: _conflicted(rule, document, in_force.constitution) for rule in matching}
     rules = tuple(_rule_account(rule, standing, conflicted[rule.id], document) for rule in matching)
-    vetoes = _vetoes(matching, standing, in_force.constitution, times)
+    vetoes = _vetoes(matching, standing)
     refusals = [*_window(document, times), *vetoes, *_unmet(rules)]
     # A label that the constitution does not list, a misspelt one say, would slip through its rules.
     if not matching or not document.labels.issubset(in_force.constitution.labels):
@@ -231,9 +232,8 @@ def _standing(ballots: Iterable[Signed[Ballot]]) -> list[tuple[Ballot, str]]:
     for seat in sorted(by_seat):
         highest = max(ballot.sequence for ballot in by_seat[seat].values())
         last = [ballot for ballot in by_seat[seat].values() if ballot.sequence == highest]
-        vote = last[0].vote if len(last) == 1 else "non placet"
-        # Two contents of one number are one non placet, for as long as the longer of them lasts.
-        standing.append((max(last, key=lambda ballot: ballot.expires), vote))
+        # Two contents of one number are one non placet.
+        standing.append((last[0], last[0].vote if len(last) == 1 else "non placet"))
     return standing
 
 
@@ -244,7 +244,7 @@ def _ballot_account(
     ballot, vote = standing
     seat = in_force.constitution.seat(ballot.seat)
     why = seat_refusal(seat, in_force, times)
-    if not why and times.at_most > ballot.expires:
+    if not why and vote == "placet" and ballot.has_expired(times.at_most):
         why = "the ballot has expired"
     return BallotAccount(seat.id, seat.organisation, seat.role, vote, why), ballot
 
@@ -261,7 +261,10 @@ def seat_refusal(seat: Seat, in_force: InForce, times: Times) -> str:
 
 
 def may_stop(seat: Seat, times: Times) -> bool:
-    """Whether a seat may say no: revoked seats too, and both readings of the time lean to it."""
+    """Whether a seat may say no now: revoked seats too, and both readings of the time lean to it.
+
+    Asked when a no enters the log, and never after: what was said in office stands.
+    """
     return seat.term_start <= times.at_most and times.at_least <= seat.term_end
 
 
@@ -354,27 +357,21 @@ def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
 
 
 def _vetoes(
-    rules: list[Rule],
-    standing: list[tuple[BallotAccount, Ballot]],
-    constitution: Constitution,
-    times: Times,
+    rules: list[Rule], standing: list[tuple[BallotAccount, Ballot]]
 ) -> list[GovernanceError]:
     """Step 4, for vetoes."""
     return [
         Vetoed(
             f"The seat {account.seat} ({account.role}) said non placet, and rule {rule.id} gives its role a veto. "
-            "Only that seat can lift it, by a later ballot.",
+            "Only that seat can lift it, by a later ballot while it is in office.",
             claim="veto",
             expected="no non placet of a veto role",
             actual=f"non placet by {account.seat}",
             rule=rule.id,
         )
         for rule in rules
-        for account, ballot in standing
-        if account.role in rule.demand.veto
-        and account.vote == "non placet"
-        and may_stop(constitution.seat(account.seat), times)
-        and times.at_least <= ballot.expires
+        for account, _ in standing
+        if account.role in rule.demand.veto and account.vote == "non placet"
     ]
 
 

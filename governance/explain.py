@@ -42,6 +42,16 @@ _CONFLICTS = {
     "owner": "The approvals of an organisation that owns data in the job do not count.",
 }
 
+# What standing.py does, for those who vote.
+_STANDING = (
+    "A placet counts until it expires, while its seat is in office.",
+    "Any other vote stands until its seat votes again.",
+    "What runs has to be let through still, whenever its lease is renewed and when it releases.",
+    "It goes on where an approval or a seat's term has ended by time alone: it began before that.",
+    "It ends where an approval that it needs was taken back, or its seat was revoked.",
+    "A service goes on after its review only if it would be let through anew.",
+)
+
 
 def explain_rule(rule: Rule) -> list[str]:
     """When a rule applies and everything that it demands."""
@@ -60,7 +70,10 @@ def explain_rule(rule: Rule) -> list[str]:
     for role, number in sorted(demand.roles.items()):
         lines.append(f"At least {count(number, 'seat')} of the role {role} must be among them.")
     for role in demand.veto:
-        lines.append(f"The non placet of any one seat of the role {role} stops the ticket.")
+        lines.append(
+            f"The non placet of any one seat of the role {role} stops the ticket, "
+            "until that seat lifts it."
+        )
     if not demand.veto:
         lines.append("No role has a veto under this rule.")
     lines += [_CONFLICTS[conflict] for conflict in demand.conflicts]
@@ -90,6 +103,7 @@ def explain_constitution(constitution: Constitution) -> list[str]:
         lines.append(_principal(principal))
     lines.append(f"The labels that data may carry are {_listed(constitution.labels)}.")
     lines.append("Every rule that applies has to hold. What no rule applies to is refused.")
+    lines += _STANDING
     for rule in constitution.rules:
         lines += explain_rule(rule)
     lines += _evidence("the constitution", constitution.evidence)
@@ -183,6 +197,10 @@ def explain_grant(grant: Grant) -> list[str]:
         if grant.uses == "any"
         else f"It may be used for at most {count(grant.uses, 'job')}.",
         f"It holds until {time_text(grant.expires)}.",
+        (
+            "An amendment suspends it that changes the evidence, a rule for this data, "
+            f"who holds a seat, or the keys or organisation of {_listed((grant.owner, *_whom(grant)))}."
+        ),
         f"The key {recoverable} be recovered by whatever recovery the constitution has.",
     ]
 
@@ -294,6 +312,10 @@ def _rule_account(rule: RuleAccount) -> list[str]:
     for seat, why in rule.not_counted:
         lines.append(f"It does not count the seat {seat}: {why}.")
     return lines
+
+
+def _whom(grant: Grant) -> tuple[str, ...]:
+    return () if isinstance(grant.combine_with, str) else grant.combine_with
 
 
 def _bounds(grant: Grant) -> list[str]:

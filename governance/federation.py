@@ -15,9 +15,6 @@ from collections.abc import Iterable
 from placet.governance.account import Times
 from placet.governance.admission import (
     Admission,
-    check_in_force,
-    check_not_stopped,
-    check_not_vetoed,
     in_log,
     readmit,
 )
@@ -56,6 +53,7 @@ from placet.governance.leasing import Appraise, check_outputs, check_release
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.privacy import check_budget, gaussian_cost
 from placet.governance.rounds import closed_round, find_federation, next_round, round_job
+from placet.governance.standing import check_stands
 from placet.governance.state import Entry, use_of
 
 # Why an update may turn out not to count, by what its stream holds or by its not being there.
@@ -185,14 +183,13 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
     federation = find_federation(ledger.state, named.federation)
     proposal = ledger.proposal(named.federation)
     terms = proposal.document.federate
-    _check_roster(terms, named.client)
+    _check_roster(ledger, terms, named.client)
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, Update, lambda update: constitution.keys_of(update.client))
     update = signed.document
     ledger.check_header(update.header)
-    check_in_force(ledger, proposal)
-    check_not_stopped(ledger, proposal)
-    check_not_vetoed(ledger, proposal, times)
+    # An update that no lease could aggregate any more would cost its client for nothing.
+    check_stands(ledger, proposal, round_job(proposal.digest, federation.current.number), times)
     _check_takes_part(federation, update, times)
     if update.layout != terms.layout.digest:
         raise UpdateMalformed(
@@ -223,12 +220,14 @@ def release_cost(terms: Federate) -> Cost:
     return gaussian_cost(CLIP_UNITS, terms.sigma) if terms.sigma else UNBOUNDED
 
 
-def _check_roster(terms: Federate, client: str) -> None:
-    if client not in terms.roster:
+def _check_roster(ledger: Ledger, terms: Federate, client: str) -> None:
+    """A client of the roster. A revoked seat takes part in nothing: another may have its key."""
+    if client not in terms.roster or client in ledger.state.revoked_seats:
         raise NotOnRoster(
-            f"{client} is not on the federation's roster. Only who is named there takes part.",
+            f"{client} is not on the federation's roster, or its seat was revoked. "
+            "Only who is named there takes part.",
             claim="client",
-            expected="a client of the roster",
+            expected="a client of the roster that was not revoked",
             actual=client,
         )
 
@@ -276,7 +275,8 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
             expected=f"{current.number}, open",
             actual=str(number),
         )
-    waiting = set(terms.roster) - federation.quarantined.keys() - current.updates.keys()
+    out = federation.quarantined.keys() | ledger.state.revoked_seats
+    waiting = set(terms.roster) - out - current.updates.keys()
     if waiting and times.at_least <= current.closes and not vain:
         raise RoundOpen(
             f"{len(waiting)} client(s) may still send until {current.closes}.",
@@ -388,7 +388,7 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
     named = inspect(envelope, ModelRequest)
     federation = find_federation(ledger.state, named.federation)
     terms = ledger.proposal(named.federation).document.federate
-    _check_roster(terms, named.client)
+    _check_roster(ledger, terms, named.client)
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, ModelRequest, lambda d: constitution.keys_of(d.client))
     check_charter(named.header.charter, ledger.state.charter)

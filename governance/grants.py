@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the owners' grants allow a job: each input needs one live grant of its owner that permits all of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
@@ -32,7 +32,10 @@ _MAX_SHOWN = 300  # characters of a value in a sentence
 
 
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
-    """One grant an input, by input name. Raises `GrantRefused` for the first input that has none."""
+    """One grant an input, by input name, that allows a use now.
+
+    Raises `GrantRefused` for the first input that has none.
+    """
     proposal = ticket.proposal.document
     if isinstance(proposal.body, Amendment):
         return ()
@@ -40,6 +43,14 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
         _grant_for(ledger, ticket, proposal.body, name, job, times)
         for name in sorted(proposal.body.inputs)
     )
+
+
+def check_grants(
+    ledger: Ledger, ticket: ValidTicket, job: str, grants: Iterable[str], times: Times
+) -> None:
+    """Each of the grants that were found once allows the use still. Raises `GrantRefused`."""
+    for grant in grants:
+        _check_allows(ledger, grant, ticket, job, times)
 
 
 def charges_of(proposal: Proposal) -> dict[str, Cost]:
@@ -55,12 +66,19 @@ def charges_of(proposal: Proposal) -> dict[str, Cost]:
     return dict.fromkeys(owners, terms.cost if terms else UNBOUNDED)
 
 
-def charges_due(ledger: Ledger, proposal: Signed[Proposal]) -> dict[str, Cost]:
-    """What is still to be charged for what is asked now: a service is charged once, by its first draw."""
-    body, drawn = proposal.document.body, ledger.state.services
-    if isinstance(body, Serve) and proposal.digest in drawn:
-        return {}
-    return charges_of(proposal.document)
+def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[str, Cost]:
+    """What a use is still to be charged.
+
+    While its lease is open that is nothing; of a service nothing after its first draw.
+    """
+    state = ledger.state
+    if isinstance(proposal.document.body, Serve):
+        charged = proposal.digest in state.services
+    else:
+        known = state.proposals.get(proposal.digest)
+        leases = known.jobs.get(job, []) if known else []
+        charged = any(state.leases[lease].status == "open" for lease in leases)
+    return {} if charged else charges_of(proposal.document)
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
@@ -87,14 +105,14 @@ def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
 
 
 def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> None:
-    """The owner agreed to the evidence, the witnesses and the rules of the constitution that they granted under."""
+    """The owner agreed to `_terms` of the constitution that was in force. Raises `GrantForbids`."""
     if state.constitution == ledger.state.constitution:
         return
-    labels = frozenset(grant.object.labels)
-    granted_under = _terms(ledger.constitution(state.constitution), labels)
-    if granted_under != _terms(ledger.in_force().constitution, labels):
+    granted_under = _terms(ledger.constitution(state.constitution), grant)
+    if granted_under != _terms(ledger.in_force().constitution, grant):
         raise GrantForbids(
-            f"The constitution has changed what {state.owner} granted under: evidence, witnesses, or a rule for this data. "
+            f"The constitution has changed what {state.owner} granted under: evidence, witnesses, "
+            "a rule for this data, or who is behind a seat or a name that the grant rests on. "
             "Ask the owner to grant again.",
             claim="constitution",
             expected=state.constitution,
@@ -102,13 +120,30 @@ def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> Non
         )
 
 
-def _terms(constitution: Constitution, labels: frozenset[str]) -> tuple[object, ...]:
-    rules = [
-        (rule.id, rule.when, rule.demand)
-        for rule in sorted(constitution.rules, key=lambda rule: rule.id)
+def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
+    """What a grant rests on: evidence, witnesses, each rule for such data, and who is behind names.
+
+    seats: all of them, since every rule counts the approvals of any seat: another one, one more or
+    one less changes who decides. Those that the grant names are among them. parties: those that the
+    grant names, its owner and whose data may be in the same job. Somebody is an organisation and
+    keys, and a seat a role. A term says until when, and not who.
+    """
+    labels = frozenset(grant.object.labels)
+    rules = {
+        rule.id: (rule.when, rule.demand)
+        for rule in constitution.rules
         if rule.when.labels == "any" or not labels.isdisjoint(rule.when.labels)
-    ]
-    return constitution.evidence, constitution.witnesses, rules
+    }
+    seats = {
+        seat.id: (seat.organisation, seat.role, frozenset(seat.keys)) for seat in constitution.seats
+    }
+    named = {grant.owner, *(() if grant.combine_with == "any" else grant.combine_with)}
+    parties = {
+        party.id: (party.organisation, frozenset(party.keys))
+        for party in constitution.parties
+        if party.id in named
+    }
+    return constitution.evidence, constitution.witnesses, rules, seats, parties
 
 
 def _grant_for(
@@ -121,9 +156,7 @@ def _grant_for(
     # One that has counted this use goes before one that would count it a second time.
     for state in sorted(found, key=lambda grant: use not in grant.jobs):
         try:
-            grant = check_live(ledger, state.digest, use, times)
-            _check_permits(grant, ticket)
-            check_privacy(ledger, grant, charges_due(ledger, ticket.proposal))
+            _check_allows(ledger, state.digest, ticket, job, times)
         # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
         except GrantRefused as error:
             refusal = error
@@ -138,6 +171,14 @@ def _grant_for(
     )
 
 
+def _check_allows(ledger: Ledger, digest: str, ticket: ValidTicket, job: str, times: Times) -> None:
+    """The grant is live, permits all of the ticket, and has room for what is to be charged."""
+    proposal = ticket.proposal
+    grant = check_live(ledger, digest, use_of(proposal.digest, job), times)
+    _check_permits(grant, ticket)
+    check_privacy(ledger, grant, charges_due(ledger, proposal, job))
+
+
 def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
     """Each bound of the grant on the proposal by itself, in turn. Raises `GrantForbids`."""
     proposal: Proposal = ticket.proposal.document
@@ -148,9 +189,8 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
     others = sorted(proposal.owners - {grant.owner})
     _check_listed("combine_with", grant.combine_with, others)
     _check_parameters(grant, body)
-    approving = {b.seat for b in ticket.account.ballots if b.vote == "placet" and not b.why}
     for seat in grant.approvals:
-        if seat not in approving:
+        if seat not in ticket.account.approving:
             raise _forbids("approvals", f"the approval of {seat}", "without it")
     if grant.witnesses == "demanded":
         raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")

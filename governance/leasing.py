@@ -11,10 +11,7 @@ from typing import Protocol
 from placet.governance.account import Times
 from placet.governance.admission import (
     Admission,
-    check_not_stopped,
-    check_not_vetoed,
     in_log,
-    judge_standing,
     readmit,
 )
 from placet.governance.checks import check_text
@@ -40,10 +37,11 @@ from placet.governance.errors import (
     Stopped,
 )
 from placet.governance.evaluate import bound_digest, check_charter
-from placet.governance.grants import charges_of, check_live
+from placet.governance.grants import charges_of
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.rounds import closed_round
-from placet.governance.state import Entry, JoinState, LeaseState, use_of
+from placet.governance.standing import check_stands
+from placet.governance.state import Entry, JoinState, LeaseState
 from placet.sealing import padded_length
 
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the rounding.
@@ -184,8 +182,7 @@ def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:
 
 def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times) -> Entry:
     """A lease goes on, if nothing has stopped it in the meantime."""
-    lease = check_lease(ledger, digest, times)
-    check_goes_on(ledger, lease, times)
+    lease = check_running(ledger, digest, times)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
     deadline = latest_deadline(ledger, ledger.proposal(lease.proposal), times)
     return new_entry("renewal", times, lease=digest, deadline=deadline)
@@ -214,11 +211,10 @@ def check_release(
     ledger: Ledger, release: Signed[Release], appraise: Appraise, times: Times
 ) -> LeaseState:
     """A release of a lease that still holds and that nothing stops, by the worker that has it."""
-    lease = check_lease(ledger, release.document.lease, times)
+    lease = check_running(ledger, release.document.lease, times)
     ledger.check_header(release.document.header)
     if lease.worker != release.document.worker:
         raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
-    check_goes_on(ledger, lease, times)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
     return lease
 
@@ -256,6 +252,17 @@ def find_lease(ledger: Ledger, digest: str) -> LeaseState:
     return lease
 
 
+def check_running(ledger: Ledger, digest: str, times: Times) -> LeaseState:
+    """A lease whose worker may go on now: it holds, and what it is for stands.
+
+    A client asks it of the log that it has replayed, before it believes a worker.
+    Raises `LeaseRefused`, and what `check_goes_on` raises.
+    """
+    lease = check_lease(ledger, digest, times)
+    check_goes_on(ledger, lease, times)
+    return lease
+
+
 def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
     """A lease that is open, of this boot, and within its deadline."""
     lease = find_lease(ledger, digest)
@@ -284,7 +291,10 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 
 
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
-    """Nothing stops what the lease is for: proposal, program, grants, measurement, the job's own time."""
+    """What the lease is for would be let through now (standing.py), to this worker, in its time.
+
+    Raises `LeaseExpired`, `Stopped`, and what `check_stands` raises.
+    """
     proposal = ledger.proposal(lease.proposal)
     ends = lease.started + proposal.document.work.deadline_seconds + _SECOND
     if times.at_most > ends:
@@ -294,22 +304,8 @@ def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
             expected=f"at or before {ends}",
             actual=str(times.at_most),
         )
-    check_not_stopped(ledger, proposal)
-    check_not_vetoed(ledger, proposal, times)
-    _check_served(ledger, proposal, times)
-    for grant in lease.grants:
-        check_live(ledger, grant, use_of(lease.proposal, lease.job), times)
+    check_stands(ledger, proposal, lease.job, times, lease=lease)
     _check_measurement(ledger, ledger.state.joins[lease.worker].measurement)
-
-
-def _check_served(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> None:
-    """A service goes on within its window and, from its review on, only by a ticket that would be let through anew.
-
-    Nothing is asked of a job here: what it was admitted for has an end of its own. Raises `TicketRefused`.
-    """
-    body = proposal.document.body
-    if isinstance(body, Serve) and times.at_most > min(body.review, proposal.document.not_after):
-        judge_standing(ledger, proposal, times)
 
 
 def _check_worker(ledger: Ledger, worker: str, program: str, times: Times) -> JoinState:

@@ -20,7 +20,6 @@ from placet.governance.documents import (
     Grant,
     Header,
     Proposal,
-    Stop,
     Update,
 )
 from placet.governance.envelope import (
@@ -34,7 +33,6 @@ from placet.governance.errors import (
     DocumentNotFound,
     DocumentReplayed,
     EntryInvalid,
-    GovernanceError,
     NotFounded,
     SeenUnknown,
     SignatureInvalid,
@@ -48,7 +46,6 @@ _KEPT = 4096
 _BATCH = 512
 
 T = TypeVar("T")
-Authored = TypeVar("Authored", Proposal, Ballot, Grant, Stop, Update)
 UnderConstitution = type[Proposal] | type[Ballot]
 
 
@@ -140,19 +137,29 @@ class Ledger:
         return self._once("ballot", digest, load)
 
     def grant(self, digest: str) -> Signed[Grant]:
-        """A grant of this log, signed by its owner under some constitution of this log."""
+        """A grant of this log, signed by its owner under the constitution that it came under."""
 
         def load() -> Signed[Grant]:
             _check_named(digest, self.state.grants)
-            return self.verify_by_principal(self._envelope(digest), Grant)
+            keys_of = self.constitution(self.state.grants[digest].constitution).keys_of
+            return verify_signed(self._envelope(digest), Grant, lambda grant: keys_of(grant.owner))
 
         return self._once("grant", digest, load)
 
     def update(self, digest: str) -> Signed[Update]:
-        """A client's update that the caller has found in this log, signed by its client under some constitution of it."""
-        return self._once(
-            "update", digest, lambda: self.verify_by_principal(self._envelope(digest), Update)
-        )
+        """A client's update that the caller has found in this log.
+
+        Its client has signed it under the constitution of its federation.
+        """
+
+        def load() -> Signed[Update]:
+            envelope = self._envelope(digest)
+            federation = inspect(envelope, Update).federation
+            _check_named(federation, self.state.proposals)
+            keys_of = self.constitution(self.state.proposals[federation].constitution).keys_of
+            return verify_signed(envelope, Update, lambda update: keys_of(update.client))
+
+        return self._once("update", digest, load)
 
     def open_proposal(self, envelope: bytes) -> Signed[Proposal]:
         """A proposal as it came, verified under the constitution in force; the same bytes are verified once."""
@@ -170,16 +177,16 @@ class Ledger:
         """Keep a document that has just been verified, so that it need not be loaded and verified again."""
         self._keep((signed.document.KIND, signed.digest), signed)
 
-    def verify_by_principal(self, envelope: bytes, cls: type[Authored]) -> Signed[Authored]:
-        """A document signed by the principal that it names as owner or author, in the constitution in force or before."""
-        refusal: GovernanceError | None = None
+    def last_keys_of(self, id_: str) -> tuple[PublicKey, ...]:
+        """The keys of a principal in the newest constitution that lists it. Raises `SignerUnknown`.
+
+        Older keys count for nothing new: they may have been replaced because they were stolen.
+        """
         for digest in reversed(self.state.constitutions):
-            constitution = self.constitution(digest)
-            try:
-                return _signed_under(constitution, envelope, cls)
-            except GovernanceError as error:
-                refusal = refusal or error
-        raise refusal or NotFounded("The log has no charter yet. Found it first: placet charter.")
+            for principal in self.constitution(digest).principals:
+                if principal.id == id_:
+                    return principal.keys
+        return self.in_force().constitution.keys_of(id_)
 
     def check_header(self, header: Header) -> None:
         """Refuse a document of another council, one replayed, and one whose signer has seen what this log does not contain."""
@@ -237,27 +244,6 @@ class Ledger:
         self._loaded[key] = value
         if len(self._loaded) > _KEPT:
             self._loaded.popitem(last=False)
-
-
-def _signed_under(
-    constitution: Constitution, envelope: bytes, cls: type[Authored]
-) -> Signed[Authored]:
-    return verify_signed(envelope, cls, lambda d: constitution.keys_of(principal_of(d)))
-
-
-def principal_of(document: Proposal | Ballot | Grant | Stop | Update) -> str:
-    """The principal that a document names as its author."""
-    match document:
-        case Proposal():
-            return document.proposer
-        case Ballot():
-            return document.seat
-        case Grant():
-            return document.owner
-        case Stop():
-            return document.by
-        case Update():
-            return document.client
 
 
 def _check_named(digest: str, named: Container[str]) -> None:

@@ -2,7 +2,6 @@
 """What a receipt has to say about a release: the authority writes it, and an audit writes it again and compares."""
 
 from placet.governance.account import Times
-from placet.governance.admission import standing_ballots
 from placet.governance.documents import (
     Charged,
     Cost,
@@ -10,17 +9,16 @@ from placet.governance.documents import (
     Header,
     Job,
     Predicate,
-    Proposal,
     Receipt,
     Release,
     Work,
 )
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
-from placet.governance.evaluate import judge
 from placet.governance.leasing import find_lease
 from placet.governance.ledger import Ledger
 from placet.governance.rounds import find_federation
+from placet.governance.standing import account_of
 from placet.governance.state import LeaseState
 
 
@@ -49,7 +47,7 @@ def receipt_for(
             inputs={name: value.object.digest for name, value in job.inputs.items()},
             outputs=release.document.outputs,
             recipients=_recipients(job),
-            approved_by=_approving(ledger, proposal, times),
+            approved_by=account_of(ledger, lease, times).approving,
             evidence=evidence,
             privacy=_charged(ledger, lease, job),
             marks=marks,
@@ -76,10 +74,3 @@ def _recipients(work: Work) -> tuple[str, ...]:
     if isinstance(work, Federate):
         return work.roster
     return tuple(recipient.id for recipient in work.recipients)
-
-
-def _approving(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> tuple[str, ...]:
-    """The seats whose placet stands in the log."""
-    under = ledger.under(proposal.document.constitution)
-    account = judge(proposal, standing_ballots(ledger, proposal.digest), under, times)
-    return tuple(b.seat for b in account.ballots if b.vote == "placet" and not b.why)

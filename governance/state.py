@@ -47,6 +47,7 @@ class BallotState:
     digest: str
     seat: str
     sequence: int
+    vote: str
 
 
 @dataclass(slots=True)
@@ -225,7 +226,7 @@ def _proposal(state: State, entry: Entry) -> None:
 
 def _ballot(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    ballot = BallotState(entry["ballot"], entry["seat"], entry["sequence"])
+    ballot = BallotState(entry["ballot"], entry["seat"], entry["sequence"], entry["vote"])
     state.proposals[entry["proposal"]].ballots.append(ballot)
 
 

@@ -403,7 +403,9 @@ class World:
             "vote": "placet",
             "interests": "",
             "rationale": "",
-            "expires": int(time.time()) + 3600,
+            "expires": int(time.time()) + 3600
+            if changed.get("vote", "placet") == "placet"
+            else None,
         }
         return Ballot(**{**fields, **changed})
 

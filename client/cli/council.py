@@ -131,7 +131,10 @@ def vote(
     rationale: Annotated[str, typer.Option(help="Your reasons; some rules demand them.")] = "",
     interests: Annotated[str, typer.Option(help="Your conflicts of interest.")] = "",
     expires: Annotated[
-        str, typer.Option(help="ISO 8601; else in 30 days, of a service at its review.")
+        str,
+        typer.Option(
+            help="Until when a placet counts, ISO 8601; else 30 days, or a service's review."
+        ),
     ] = "",
     acting_as: ActingAs = "",
     yes: Yes = False,

@@ -244,13 +244,17 @@ CASES = (
     Case(
         "veto_fail",
         "A non placet of a seat with a veto stops the ticket.",
-        lambda c: [*c.quorum(), c.ballot("b", "non placet")],
+        lambda c: [*c.quorum(), c.ballot("b", "non placet", expires=None)],
         "VETOED",
     ),
     Case(
         "veto_lifted",
         "Of a seat's ballots the highest number counts, wherever it stands in the bundle.",
-        lambda c: [c.ballot("b", sequence=2), *c.quorum(), c.ballot("b", "non placet")],
+        lambda c: [
+            c.ballot("b", sequence=2),
+            *c.quorum(),
+            c.ballot("b", "non placet", expires=None),
+        ],
     ),
     Case(
         "equivocation_fail",
@@ -266,11 +270,29 @@ CASES = (
         at_most=NOW + 5,
     ),
     Case(
-        "veto_may_have_expired_fail",
-        "A veto lasts as long as the earlier reading of the time leaves it in force.",
-        lambda c: [*c.quorum(), c.ballot("b", "non placet", expires=NOW + 4)],
+        "veto_outlasts_term_fail",
+        "A veto stands until its seat lifts it, also when the seat's term has ended.",
+        lambda c: [*c.quorum(), c.ballot("b", "non placet", expires=None)],
         "VETOED",
-        at_most=NOW + 5,
+        constitution={
+            "seats": tuple(
+                replace(s, term_end=NOW - 1) if s.id == "b" else s for s in CONSTITUTION.seats
+            )
+        },
+    ),
+    Case(
+        "veto_with_expiry_fail",
+        "Only a placet expires: a non placet that says when is refused.",
+        lambda c: _respelt(c, lambda payload: payload.replace(b'"placet"', b'"non placet"')),
+        "DOCUMENT_MALFORMED",
+    ),
+    Case(
+        "placet_without_expiry_fail",
+        "A placet says until when it counts.",
+        lambda c: _respelt(
+            c, lambda payload: payload.replace(b'"expires":%d' % (NOW + 2 * DAY), b'"expires":null')
+        ),
+        "DOCUMENT_MALFORMED",
     ),
     Case(
         "window_may_not_have_opened_fail",

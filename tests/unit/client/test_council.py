@@ -70,6 +70,7 @@ def test_proposal_ballots_and_account(
         ("alice", 2),
         ("bob", 1),
     ]
+    assert [b.document.expires is None for b in record.ballots] == [True, False, False]
     assert not founded.account(record.ticket).refusals
     assert [(p.digest, p.ballots) for p in founded.proposals()] == [(digest, 3)]
 

@@ -249,7 +249,8 @@ class Council:
         vote: Any = "placet",
         sequence: int = 1,
     ) -> list[bytes]:
-        digest, expires = parse_envelope(proposal).digest, int(time.time()) + 10**4
+        digest = parse_envelope(proposal).digest
+        expires = int(time.time()) + 10**4 if vote == "placet" else None
         return [
             sign(
                 Ballot(self.header(), s, digest, self.digest, sequence, vote, "none", "", expires),

@@ -248,7 +248,7 @@ class World:
             "vote": vote,
             "interests": "none",
             "rationale": "It is useful.",
-            "expires": T0 + 2 * DAY,
+            "expires": T0 + 2 * DAY if vote == "placet" else None,
         }
         return Ballot(**{**fields, **changes})
 

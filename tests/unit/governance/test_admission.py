@@ -130,7 +130,7 @@ def test_a_ballot_is_recorded_of_a_seat_in_office_not_older_than_its_last(founde
     refused("SEAT_EXPIRED", vote(sequence=7), founded)
     vote("non placet", sequence=7)()  # a revoked seat may still say no
     founded.times = Times(T0 + 500 * DAY, T0 + 500 * DAY)
-    refused("SEAT_EXPIRED", vote("non placet", sequence=8, expires=T0 + 900 * DAY), founded)
+    refused("SEAT_EXPIRED", vote("non placet", sequence=8), founded)
 
 
 def test_a_ballot_is_under_the_constitution_of_its_proposal(founded: Any) -> None:

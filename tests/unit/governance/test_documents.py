@@ -277,7 +277,8 @@ def test_any_ballot_reads_as_it_was_written(
         "sequence": sequence,
         "vote": vote,
     }
-    texts = {"interests": interests, "rationale": rationale, "expires": 1}
+    expires = 1 if vote == "placet" else None
+    texts = {"interests": interests, "rationale": rationale, "expires": expires}
     data = encode({"header": header, **fields, **texts})
     assert encode(decode(Ballot, data)) == data
 
@@ -315,6 +316,10 @@ def test_an_envelope_that_is_not_quite_one_is_refused(
 BAD_FIELDS: list[tuple[str, dict[str, object]]] = [
     ("ballot", {"sequence": 0}),
     ("ballot", {"expires": 0}),
+    ("ballot", {"expires": None}),
+    ("ballot", {"vote": "non placet"}),
+    ("ballot", {"vote": "abstain"}),
+    ("ballot", {"vote": "recuse"}),
     ("ballot", {"seat": "Chair"}),
     ("ballot", {"vote": "yes"}),
     ("ballot", {"rationale": "\u202e"}),

@@ -120,9 +120,14 @@ CASES: dict[str, Case] = {
     "an expired approval hides an older one": Case(
         [*ENOUGH, yes("chair-a", sequence=2, expires=1)], ["RULE_NOT_MET"] * 2
     ),
-    "a veto that has expired": Case([*ENOUGH, no("data-b", expires=T0 - 1)]),
-    "a veto that may not have expired": Case(
-        [*ENOUGH, no("data-b", expires=T0 + 4)], ["VETOED"], times=Times(T0, T0 + 5)
+    "a veto does not expire": Case(
+        [*(yes(seat, expires=T0 + 99 * DAY) for seat in ("chair-a", "ethics-c")), no("data-b")],
+        ["VETOED"],
+        {"not_before": T0 + 60 * DAY, "not_after": T0 + 61 * DAY},
+        Times(T0 + 60 * DAY, T0 + 61 * DAY),
+    ),
+    "a placet that lifted a veto and has expired": Case(
+        [*ENOUGH, no("data-b"), yes("data-b", sequence=2, expires=1)]
     ),
     "a term that has not begun": Case(
         ENOUGH, ["RULE_NOT_MET"] * 2, constitution=_term("chair-a", T0 + 1, T0 + 9)
@@ -139,7 +144,7 @@ CASES: dict[str, Case] = {
         ENOUGH, ["RULE_NOT_MET"] * 2, constitution=_term("chair-a", 0, T0 - 1)
     ),
     "a veto by a term that has ended": Case(
-        [*ENOUGH, no("data-b")], constitution=_term("data-b", 0, T0 - 1)
+        [*ENOUGH, no("data-b")], ["VETOED"], constitution=_term("data-b", 0, T0 - 1)
     ),
     "a veto by a term that may not have ended": Case(
         [*ENOUGH, no("data-b")],

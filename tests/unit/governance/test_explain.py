@@ -36,7 +36,7 @@ The title of rule health, in its author's words:
 | Work on health data
 It takes the placet of at least 2 seats from at least 2 organisations.
 At least 1 seat of the role ethics must be among them.
-The non placet of any one seat of the role dpo stops the ticket.
+The non placet of any one seat of the role dpo stops the ticket, until that seat lifts it.
 The approvals of the proposer's own organisation do not count.
 An approval without a written rationale does not count.
 A ticket's window is at most 7 days long.
@@ -77,6 +77,12 @@ owner-b of org-b has no vote and signs with the keys ed25519:a-zvuxzBnwNkHqe_n5M
 lab of org-d has no vote and signs with the keys ed25519:7nyFsUOMAA40IqZ94aEir3yp6c09vL90lqjA4YS5mE8.
 The labels that data may carry are health, public.
 Every rule that applies has to hold. What no rule applies to is refused.
+A placet counts until it expires, while its seat is in office.
+Any other vote stands until its seat votes again.
+What runs has to be let through still, whenever its lease is renewed and when it releases.
+It goes on where an approval or a seat's term has ended by time alone: it began before that.
+It ends where an approval that it needs was taken back, or its seat was revoked.
+A service goes on after its review only if it would be let through anew.
 {HEALTH}
 {AMEND}
 What the constitution demands of the evidence of the authority:
@@ -262,6 +268,10 @@ def test_a_grant_word_for_word(world: Any) -> None:
         "It sets no bound on what the outputs may tell about the data.",
         "It may be used for at most 5 jobs.",
         "It holds until 2027-02-14 08:00:00 UTC.",
+        (
+            "An amendment suspends it that changes the evidence, a rule for this data, "
+            "who holds a seat, or the keys or organisation of owner-b."
+        ),
         "The key may not be recovered by whatever recovery the constitution has.",
     ]
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a proposal would be let through now: one predicate, before a key is given and after.
+
+Admission, lease, renewal, release, draw, round and update ask `check_stands` of the authority's
+log. A client asks it of the log that it has replayed. Its steps:
+  1. the action is one that is carried out, and the proposal is under the constitution in force;
+  2. the ticket is valid over every ballot that the log has, without revoked seats (evaluate.py);
+  3. nothing stops it, and a use is left;
+  4. for each input a grant of its owner allows all of it (grants.py).
+
+What a lease runs for takes the same steps, with these exceptions and no others:
+  window        It may have closed: the lease was given within it, and a job has an end of its own.
+  approvals     Their lifetime, or their seat's term, may have ended since the lease was given. Both
+                say until when a yes may be acted on, and it was. What somebody has said since
+                counts at once: a veto, an approval that is taken back, a seat that is revoked.
+  constitution  A later one may be in force, which nothing that runs could be under. Its evidence
+                policies hold (leasing.py). It suspends a grant where it changes what the owner
+                agreed to.
+  grants        They are those that the lease names, since the worker holds the keys of these.
+A service has the first three until its review. From then on it has to be one that would be admitted
+anew. What was released stays released: a recipient may have had its key already.
+"""
+
+from dataclasses import dataclass
+
+from placet.governance.account import Account, Times
+from placet.governance.documents import Ballot, Proposal, Serve
+from placet.governance.documents.proposal import Amendment
+from placet.governance.envelope import Signed
+from placet.governance.errors import (
+    ActionNotSupported,
+    OtherConstitution,
+    Stopped,
+    TicketUsedUp,
+    Vetoed,
+)
+from placet.governance.evaluate import ValidTicket, judge, judge_ticket
+from placet.governance.grants import check_grants, find_grants
+from placet.governance.ledger import Ledger
+from placet.governance.state import LeaseState, ProposalState
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A ticket that stands, and the grants that allow it: one an input, by input name."""
+
+    ticket: ValidTicket
+    grants: tuple[str, ...]
+
+
+def check_stands(
+    ledger: Ledger,
+    proposal: Signed[Proposal],
+    job: str,
+    times: Times,
+    *,
+    lease: LeaseState | None = None,
+    ballots: tuple[Signed[Ballot], ...] | None = None,
+) -> Standing:
+    """Whether a use of the proposal, by this name, would be let through now.
+
+    lease: what runs for it already. ballots: what the log would have, if not those that it has.
+    Raises the first refusal.
+    """
+    if ballots is None:
+        ballots = standing_ballots(ledger, proposal.digest)
+    check_action(proposal.document)
+    spared = lease is not None and _is_spared(proposal.document, times)
+    if not spared:
+        check_in_force(ledger, proposal)
+    under = ledger.under(proposal.document.constitution)
+    at = _since(lease, times) if lease and spared else times
+    valid = judge_ticket(proposal, ballots, under, at)
+    check_not_stopped(ledger, proposal)
+    check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
+    if lease is None:
+        return Standing(valid, find_grants(ledger, valid, job, times))
+    check_grants(ledger, valid, job, lease.grants, times)
+    return Standing(valid, lease.grants)
+
+
+def account_of(ledger: Ledger, lease: LeaseState, times: Times) -> Account:
+    """The judgement of a lease's ticket as `check_stands` makes it; refuses nothing."""
+    proposal = ledger.proposal(lease.proposal)
+    at = _since(lease, times) if _is_spared(proposal.document, times) else times
+    under = ledger.under(proposal.document.constitution)
+    return judge(proposal, standing_ballots(ledger, proposal.digest), under, at)
+
+
+def _is_spared(proposal: Proposal, times: Times) -> bool:
+    """Whether what runs for the proposal has the exceptions still."""
+    body = proposal.body
+    return not isinstance(body, Serve) or times.at_most <= min(body.review, proposal.not_after)
+
+
+def _since(lease: LeaseState, times: Times) -> Times:
+    """What closes is judged as of the lease; what opens, now: a seat may be in office since."""
+    return Times(times.at_least, min(times.at_most, lease.started))
+
+
+def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...]:
+    """The log's ballots for a proposal, of each seat those of its highest number.
+
+    Any other decides nothing.
+    """
+    known = ledger.state.proposals.get(proposal)
+    ballots = known.ballots if known else []
+    highest: dict[str, int] = {}
+    for ballot in ballots:
+        highest[ballot.seat] = max(ballot.sequence, highest.get(ballot.seat, 0))
+    return tuple(ledger.ballot(b.digest) for b in ballots if b.sequence == highest[b.seat])
+
+
+def check_action(proposal: Proposal) -> None:
+    """Refuse what this version does not carry out. Raises `ActionNotSupported`."""
+    if proposal.action not in ("job", "federate", "serve", "amend"):
+        raise ActionNotSupported(
+            f"This version does not carry out {proposal.action}. "
+            "It knows job, federate, serve and amend.",
+            claim="action",
+            expected="job, federate, serve or amend",
+            actual=proposal.action,
+        )
+
+
+def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
+    """Refuse what was proposed under an earlier constitution. Raises `OtherConstitution`."""
+    in_force = ledger.in_force()
+    if proposal.document.constitution != in_force.digest:
+        raise OtherConstitution(
+            "The proposal is under a constitution that is no longer in force. Propose again.",
+            claim="proposal",
+            expected=in_force.digest,
+            actual=proposal.document.constitution,
+        )
+
+
+def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
+    """Refuse what anybody entitled to it has stopped. Raises `Vetoed` or `Stopped`."""
+    known = ledger.state.proposals.get(proposal.digest)
+    action = known.stopped if known else ""
+    if action == "veto":
+        raise Vetoed("A seat with a veto has stopped this proposal.", claim="stop", actual="veto")
+    if action:
+        raise Stopped(
+            f"The proposal has been stopped ({action}). "
+            "Propose again if the council still wants it.",
+            claim="stop",
+            actual=action,
+        )
+    body = proposal.document.body
+    if not isinstance(body, Amendment) and body.program in ledger.state.revoked_programs:
+        raise Stopped("A seat has revoked this program.", claim="program", actual=body.program)
+
+
+def check_uses(proposal: Signed[Proposal], known: ProposalState | None, job: str) -> None:
+    """A use is a job; uses are counted by the proposal's digest, whatever ballots come with it."""
+    jobs = known.jobs if known else {}
+    if job not in jobs and len(jobs) >= proposal.document.uses:
+        raise TicketUsedUp(
+            f"The proposal allows {proposal.document.uses} use(s), and all are taken. "
+            "Propose again.",
+            claim="uses",
+            expected=f"at most {proposal.document.uses}",
+            actual=str(len(jobs) + 1),
+        )
