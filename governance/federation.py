@@ -266,7 +266,8 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
     It is void with too few, and as soon as no model can come of it any more, closed or not.
     """
     federation = find_federation(ledger.state, proposal)
-    terms = ledger.proposal(proposal).document.federate
+    proposed = ledger.proposal(proposal)
+    terms = proposed.document.federate
     current, vain = federation.current, _is_vain(ledger, federation, times)
     if number != current.number or not (vain or current.status == "open"):
         raise RoundNotOpen(
@@ -284,7 +285,8 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
             expected=f"after {current.closes}",
             actual=str(times.at_least),
         )
-    enough = not vain and organisations(ledger, current.updates) >= terms.smallest_cohort
+    counted = organisations(ledger, proposed, current.updates)
+    enough = not vain and counted >= terms.smallest_cohort
     return new_entry(
         "cohort",
         times,
@@ -328,9 +330,12 @@ def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
     return False
 
 
-def organisations(ledger: Ledger, clients: Iterable[str]) -> int:
-    """How many organisations these clients belong to: one that enrols twice counts once."""
-    constitution = ledger.in_force().constitution
+def organisations(ledger: Ledger, proposal: Signed[Proposal], clients: Iterable[str]) -> int:
+    """How many organisations these clients belong to: one that enrols twice counts once.
+
+    By the constitution that they took part under: no later one makes two of one.
+    """
+    constitution = ledger.constitution(proposal.document.constitution)
     return len({constitution.principal(client).organisation for client in clients})
 
 
@@ -342,9 +347,10 @@ def judge_aggregate(
     `receipt` is empty where nothing is released.
     """
     lease = check_release(ledger, release, appraise, times)
-    terms = ledger.proposal(lease.proposal).document.federate
+    proposal = ledger.proposal(lease.proposal)
+    terms = proposal.document.federate
     current = closed_round(ledger.state, lease.proposal, lease.job)
-    check_left(ledger, release.document, terms, current)
+    check_left(ledger, release.document, proposal, current)
     if bool(receipt) != bool(release.document.outputs):
         raise OutputMissing("A receipt is about a model that is released.", claim="receipt")
     if release.document.outputs:
@@ -363,8 +369,14 @@ def judge_aggregate(
     )
 
 
-def check_left(ledger: Ledger, release: Release, terms: Federate, current: RoundState) -> None:
-    """Who left was of the cohort, for one of the known reasons; with enough organisations there is a model, else none."""
+def check_left(
+    ledger: Ledger, release: Release, proposal: Signed[Proposal], current: RoundState
+) -> None:
+    """Who left was of the cohort, for a known reason.
+
+    With enough organisations left there is a model, and else there is none.
+    """
+    terms = proposal.document.federate
     for client, reason in release.left.items():
         if client not in current.updates or reason not in LEFT_REASONS:
             raise OutputUndeclared(
@@ -373,7 +385,7 @@ def check_left(ledger: Ledger, release: Release, terms: Federate, current: Round
                 expected="a client of the cohort, and a known reason",
                 actual=client,
             )
-    stay = organisations(ledger, set(current.updates) - release.left.keys())
+    stay = organisations(ledger, proposal, set(current.updates) - release.left.keys())
     if (stay >= terms.smallest_cohort) != bool(release.outputs):
         raise CohortTooSmall(
             "A model takes enough organisations, and with enough of them there has to be one.",
@@ -384,13 +396,19 @@ def check_left(ledger: Ledger, release: Release, terms: Federate, current: Round
 
 
 def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest]:
-    """A request for a round's model by a client of the roster. Round 0 is the initial model. Raises `FederationRefused`."""
+    """A request for a round's model by a client of the roster; round 0 is the initial model.
+
+    Its key is one that the client had when the federation was approved and has still: under the same
+    name an amendment may have put somebody else. Raises `FederationRefused`.
+    """
     named = inspect(envelope, ModelRequest)
     federation = find_federation(ledger.state, named.federation)
-    terms = ledger.proposal(named.federation).document.federate
+    proposal = ledger.proposal(named.federation).document
+    terms = proposal.federate
     _check_roster(ledger, terms, named.client)
-    constitution = ledger.in_force().constitution
-    signed = verify_signed(envelope, ModelRequest, lambda d: constitution.keys_of(d.client))
+    before = ledger.constitution(proposal.constitution).keys_of(named.client)
+    keys = [k for k in ledger.in_force().constitution.keys_of(named.client) if k in before]
+    signed = verify_signed(envelope, ModelRequest, lambda _: keys)
     check_charter(named.header.charter, ledger.state.charter)
     there = terms.model is not None if named.round == 0 else named.round in federation.models
     if not there:

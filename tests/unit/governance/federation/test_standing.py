@@ -2,6 +2,7 @@
 """What a round may still do: each step asks whether the federation would be let through now."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,3 +90,38 @@ def test_a_revoked_seat_takes_part_in_nothing(world: Any, make_federation: Any) 
     federation.send("chair-a")
     federation.send("cem-b")
     assert federation.close()["standing"] == "closed"
+
+
+def test_a_model_is_for_those_whom_the_roster_meant(federation: Any, refused: Any) -> None:
+    """Not for whom an amendment has put under the name, nor for a key that was replaced."""
+    federation.round("ana-a", "cem-b")
+    world, key = federation.world, HPKEPrivateKey.generate("X25519").public.to_text()
+
+    def ask(client: str, signer: str) -> object:
+        asked = ModelRequest(world.header(), federation.digest, 1, client, key)
+        return verify_model_request(federation.ledger, world.signed(asked, signer))
+
+    parties = world.constitution.parties
+    other = (world.key("another").public,)
+    world.amend(parties=tuple(replace(p, keys=other) if p.id == "ana-a" else p for p in parties))
+    refused("SIGNATURE_INVALID", lambda: ask("ana-a", "another"))
+    refused("SIGNATURE_INVALID", lambda: ask("ana-a", "ana-a"))
+    ask("cem-b", "cem-b")
+
+
+def test_no_amendment_makes_two_organisations_of_one(federation: Any, refused: Any) -> None:
+    """What is counted is what the clients took part under, also in a round that is leased."""
+    world = federation.world
+    federation.open()
+    for client in ("ana-a", "ben-a", "cem-b"):
+        federation.send(client)
+    federation.later(601)
+    federation.close()
+    lease = federation.lease()
+    parties = world.constitution.parties
+    world.amend(
+        parties=tuple(replace(p, organisation="org-d") if p.id == "ben-a" else p for p in parties)
+    )
+    left = {"cem-b": "NORM_EXCEEDED"}
+    refused("COHORT_TOO_SMALL", lambda: federation.aggregate(lease, left))
+    federation.aggregate(lease, left, released=False)
