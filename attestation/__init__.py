@@ -6,7 +6,7 @@ claims; `appraise` says whether that is wanted. `verify_binding` ties it to an i
 """
 
 from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
-from placet.attestation.attester import Attester
+from placet.attestation.attester import Attester, SealingKey
 from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
 from placet.attestation.claims import Claims
 from placet.attestation.dcap import provisioning
@@ -69,6 +69,7 @@ __all__ = [
     "Policy",
     "PolicyMalformedError",
     "QuotingError",
+    "SealingKey",
     "SealingUnavailableError",
     "SimulatedAttester",
     "SimulatedQuotingService",

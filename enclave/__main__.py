@@ -70,10 +70,14 @@ def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> i
 
         from placet.enclave.authority.main import run_authority
 
-        asyncio.run(
-            run_authority(arguments.host, certificate, arguments.token, arguments.origin, attester)
-        )
-        return 0
+        where = (arguments.host, certificate, arguments.token, arguments.origin)
+        codes: list[int] = []
+        try:
+            asyncio.run(run_authority(*where, attester, lambda e: codes.append(_report(e))))
+        except Exception:
+            if not codes:
+                raise
+        return codes[0] if codes else 0
     from placet.enclave.worker.main import run_worker
 
     bundle, scratch = Path(arguments.bundle), Path(arguments.scratch)

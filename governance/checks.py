@@ -3,7 +3,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
 from placet.governance.codec import malformed
@@ -11,9 +11,11 @@ from placet.governance.codec import malformed
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e-?[1-9][0-9]?)?")
 
 MAX_TEXT = 4000
+MEASUREMENT_DIGITS = (64, 96)  # SGX and simulation; TDX and SNP
 
 
 def check_digest(claim: str, value: str) -> None:
@@ -32,6 +34,22 @@ def check_nonce(claim: str, value: str) -> None:
     """16 random bytes as hexadecimal digits."""
     if not _NONCE.fullmatch(value):
         raise malformed(claim, "16 random bytes in hexadecimal", "other text")
+
+
+def check_hexadecimal(claim: str, value: str, lengths: Collection[int]) -> None:
+    """Lower-case hexadecimal digits, in one of these numbers."""
+    if len(value) not in lengths or not _HEXADECIMAL.fullmatch(value):
+        wanted = " or ".join(map(str, lengths))
+        raise malformed(claim, f"{wanted} lower-case hexadecimal digits", "other text")
+
+
+def check_measurement(claim: str, value: str) -> None:
+    """The measurement of an enclave of any kind, as claims have it.
+
+    `placet.attestation` has its own check of the same form, because governance imports nothing of it; a
+    test holds the two together over every kind of evidence.
+    """
+    check_hexadecimal(claim, value, MEASUREMENT_DIGITS)
 
 
 def check_text(claim: str, value: str, limit: int = MAX_TEXT) -> None:

@@ -53,11 +53,12 @@ class Supervisor:
         token = self._enclaves.admit(AUTHORITY)
         process: Running | None = None
         try:
-            process = self._process = await self._launcher.launch(self._order(token))
+            order = self._order(token)
+            process = self._process = await self._launcher.launch(order)
             loop = asyncio.get_running_loop()
             self._hello = loop.call_later(_HELLO_SECONDS, process.kill)
             code = await process.wait()
-            _log.warning("exited code=%d", code)
+            _log.warning("exited code=%d log=%s", code, order.log)
         except asyncio.CancelledError:
             if process is not None:
                 await end_now(process)

@@ -17,13 +17,19 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from placet.attestation import _strict
+from placet.attestation.attester import SealingKey
 from placet.attestation.binding import REPORT_DATA_BYTES
-from placet.attestation.errors import QuotingError, SealingUnavailableError
+from placet.attestation.errors import (
+    EvidenceMalformedError,
+    QuotingError,
+    SealingUnavailableError,
+)
 from placet.attestation.evidence import Evidence
 from placet.attestation.machine import sev_guest
 from placet.attestation.machine.certificate_table import collateral_of
 from placet.attestation.machine.files import Files, answering
 from placet.attestation.machine.quotes import exact_quote
+from placet.attestation.snp import Report
 
 FOLDER = "/sys/kernel/config/tsm/report"
 MAX_BLOB_BYTES = 32 * 1024  # the kernel's own bound
@@ -50,28 +56,38 @@ class TSMAttester:
         """Return evidence for 64 bytes; raises QuotingError."""
         size = REPORT_DATA_BYTES
         _strict.octets("report_data", report_data, size, size, QuotingError)
+        quote, certificates = self._quote(report_data)
+        if self._collateral is not None:
+            return Evidence(self._kind, quote, self._collateral())
+        return Evidence(self._kind, quote, collateral_of(quote, certificates))
+
+    def sealing_keys(self) -> tuple[SealingKey, ...]:
+        """Return the one key of this measurement on this chip (SNP); raises QuotingError.
+
+        TDX has no such key: SealingUnavailableError.
+        """
+        if self._kind != "snp":
+            raise SealingUnavailableError(
+                "TDX gives no sealing key, so an authority cannot keep its root secret here.",
+                claim="sealing key",
+                remedy="run the authority on SGX or SEV-SNP, and workers wherever you like",
+            )
+        key = sev_guest.derived_key(self._files)
+        quote, _ = self._quote(bytes(REPORT_DATA_BYTES))
+        try:
+            report = Report.from_bytes(quote)
+        except EvidenceMalformedError as error:
+            raise QuotingError(str(error), **error.details) from error
+        return (SealingKey(report.measurement.hex(), report.reported_tcb.hex(), key),)
+
+    def _quote(self, report_data: bytes) -> tuple[bytes, bytes]:
+        """A fresh quote for 64 bytes, and the certificates that the host gave with it."""
         with report_object(self._files) as folder:
             kind = provider(self._files, folder)
             if kind != self._kind:
                 raise QuotingError("The hardware has changed.", expected=self._kind, actual=kind)
             raw, certificates = self._ask(folder, report_data)
-        quote = exact_quote(kind, raw, report_data)
-        if self._collateral is not None:
-            return Evidence(kind, quote, self._collateral())
-        return Evidence(kind, quote, collateral_of(quote, certificates))
-
-    def sealing_key(self) -> bytes:
-        """Return 32 bytes of this measurement on this chip (SNP); raises QuotingError.
-
-        TDX has no such key: SealingUnavailableError.
-        """
-        if self._kind == "snp":
-            return sev_guest.derived_key(self._files)
-        raise SealingUnavailableError(
-            "TDX gives no sealing key, so an authority cannot keep its root secret here.",
-            claim="sealing key",
-            remedy="run the authority on SGX or SEV-SNP, and workers wherever you like",
-        )
+        return exact_quote(kind, raw, report_data), certificates
 
     def _ask(self, folder: str, report_data: bytes) -> tuple[bytes, bytes]:
         """Steps 2 to 4."""

@@ -5,6 +5,7 @@ import threading
 from typing import BinaryIO
 
 from placet.attestation import _strict
+from placet.attestation.attester import SealingKey
 from placet.attestation.binding import REPORT_DATA_BYTES
 from placet.attestation.errors import EvidenceMalformedError, QuotingError
 from placet.attestation.evidence import Evidence
@@ -29,10 +30,13 @@ class SimulatedAttester:
         except EvidenceMalformedError as error:
             raise QuotingError("The quoting service sent no evidence.") from error
 
-    def sealing_key(self) -> bytes:
-        """Return the 32 bytes of this measurement on this machine; raise QuotingError if none."""
-        key = self._ask(channel.SEALING_KEY, b"")
-        return _strict.octets("sealing key", key, 32, 32, QuotingError)
+    def sealing_keys(self) -> tuple[SealingKey, ...]:
+        """Return the keys of this measurement on this machine; raise QuotingError if there is none."""
+        answer, size = self._ask(channel.SEALING_KEYS, b""), channel.SEALING_ENTRY_BYTES
+        if not answer or len(answer) % size:
+            raise QuotingError("The quoting service sent no sealing keys.", claim="sealing key")
+        entries = (answer[at : at + size] for at in range(0, len(answer), size))
+        return tuple(SealingKey(one[1:33].hex(), one[:1].hex(), one[33:]) for one in entries)
 
     def _ask(self, operation: int, argument: bytes) -> bytes:
         with self._lock:

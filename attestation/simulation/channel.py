@@ -4,8 +4,9 @@
     request:  u32 length, big-endian | operation (1 byte) | argument
     answer:   u32 length, big-endian | status (1 byte)    | result
 
-Operations: 1 quote (argument: 64 bytes of report data; result: encoded evidence), 2 sealing key
-(no argument; result: 32 bytes). Status: 0 done, 1 refused (no result).
+Operations: 1 quote (argument: 64 bytes of report data; result: encoded evidence), 2 sealing keys
+(no argument; result, for each TCB that the machine has a key of, the newest first: TCB (1 byte) |
+measurement (32) | key (32)). Status: 0 done, 1 refused (no result).
 """
 
 from typing import BinaryIO
@@ -14,11 +15,13 @@ from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES
 
 QUOTE = 1
-SEALING_KEY = 2
+SEALING_KEYS = 2
 DONE = 0
 REFUSED = 1
 MAX_REQUEST_BYTES = 1 + 64
 MAX_ANSWER_BYTES = 1 + MAX_EVIDENCE_BYTES
+SEALING_KEY_BYTES = 32
+SEALING_ENTRY_BYTES = 1 + 32 + SEALING_KEY_BYTES
 _LENGTH_BYTES = 4
 
 

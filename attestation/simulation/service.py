@@ -7,7 +7,7 @@ other end of the channel chooses report data, and nothing else.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -25,7 +25,6 @@ from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import published_root
 
 SECRET_BYTES = 32
-SEALING_KEY_BYTES = 32
 REFRESH_SECONDS = 24 * 3600  # collateral is made anew daily, as machines fetch it
 
 
@@ -48,7 +47,9 @@ class SimulatedQuotingService:
     """One simulated machine. Serves any number of enclaves, each from a thread of its own.
 
     `secret` (32 bytes) is what a real CPU has fused in: it names the machine and derives the
-    sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of an enclave by its name.
+    sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of an enclave by its
+    name. `tcbs` are the security versions that the machine derives sealing keys for, the present one
+    first: (2, 1) is a machine that was updated and still gives the old keys, (2,) one that does not.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class SimulatedQuotingService:
         *,
         clock: Callable[[], float] = time.time,
         measurer: Callable[[str], str] = measure,
+        tcbs: Sequence[int] = (1,),
     ) -> None:
         _strict.octets("secret", secret, SECRET_BYTES, SECRET_BYTES, QuotingError)
         self._secret = secret
         self._clock = clock
         self._measurer = measurer
+        self._tcbs = tuple(tcbs)
         self._lock = threading.Lock()
         self._machine = self._start()
 
@@ -90,12 +93,15 @@ class SimulatedQuotingService:
         if operation == channel.QUOTE and len(argument) == REPORT_DATA_BYTES:
             report = EnclaveReport(launched.measurement, launched.config_id, argument)
             return channel.DONE, self._evidence(report).to_bytes()
-        if operation == channel.SEALING_KEY and not argument:
-            # As with SGX key policies MRENCLAVE and CONFIGID: what was launched for another
-            # digest gets another key.
-            name = b"sealing/v1" + launched.measurement + launched.config_id
-            return channel.DONE, self._derive(name, SEALING_KEY_BYTES)
+        if operation == channel.SEALING_KEYS and not argument:
+            entries = (self._sealing_key(launched, bytes([tcb])) for tcb in self._tcbs)
+            return channel.DONE, b"".join(entries)
         return channel.REFUSED, b""
+
+    def _sealing_key(self, launched: _Launched, tcb: bytes) -> bytes:
+        """As with SGX key policies MRENCLAVE and CONFIGID: another digest or TCB is another key."""
+        name = b"sealing/v2" + tcb + launched.measurement + launched.config_id
+        return tcb + launched.measurement + self._derive(name, channel.SEALING_KEY_BYTES)
 
     def _evidence(self, report: EnclaveReport) -> Evidence:
         with self._lock:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an authority comes to life: root secret, log key, replay, boot keys.
 
-1. Ask the host for the sealed root secret; open it, or make one and have it stored before it is used.
+1. Ask the host for the sealed root secret; open it, or make one and have it stored before it is used. After an update of
+   the machine it is sealed anew.
 2. Ask for the checkpoint. Where there is none, the log has not been founded, and there is no log key yet.
 3. Derive the log key from the root secret and the genesis constitution that the host says entry 0 names. Under that key
    this authority has signed nothing but a log whose entry 0 names that constitution.
@@ -15,7 +16,8 @@ import grpc.aio
 from placet.attestation import Attester
 from placet.enclave.authority.documents import DocumentCache, read_entries
 from placet.enclave.authority.journal import Journal
-from placet.enclave.authority.vault import ROOT, LogKeys, Vault
+from placet.enclave.authority.sealed_root import ROOT
+from placet.enclave.authority.vault import LogKeys, Vault
 from placet.enclave.connection import METADATA, Connection
 from placet.enclave.errors import HostUnfaithful
 from placet.governance.codec import parse_object
@@ -27,7 +29,7 @@ from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 
 
 async def open_vault(connection: Connection, attester: Attester) -> Vault:
-    """Step 1. Raises `KeyUnwrapRefused` where the root secret was sealed by another measurement or machine."""
+    """Step 1. Raises `KeyUnwrapRefused` where the machine gives no key that opens the root secret."""
     request = enclaves_pb2.FetchSecret(name=ROOT)
     try:
         reply = await connection.link.request(enclaves_pb2.KIND_FETCH_SECRET, request)
@@ -35,11 +37,13 @@ async def open_vault(connection: Connection, attester: Attester) -> Vault:
         if refusal.reason != "DOCUMENT_NOT_FOUND":
             raise
         vault, sealed = Vault.create(attester)
-        await connection.link.request(
-            enclaves_pb2.KIND_COMMIT, enclaves_pb2.Commit(secrets=[sealed])
-        )
-        return vault
-    return Vault.open(enclaves_pb2.Secret.FromString(reply).wrapped, attester)
+    else:
+        stored = enclaves_pb2.Secret.FromString(reply).wrapped
+        vault, sealed = Vault.open(stored, attester)
+    if sealed is not None:
+        commit = enclaves_pb2.Commit(secrets=[sealed])
+        await connection.link.request(enclaves_pb2.KIND_COMMIT, commit)
+    return vault
 
 
 class Life:

@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from google.protobuf.message import Message
 
@@ -19,9 +20,18 @@ _log = logging.getLogger("placet.authority")
 
 
 async def run_authority(
-    address: str, certificate: bytes, token: str, origin: str, attester: Attester
+    address: str,
+    certificate: bytes,
+    token: str,
+    origin: str,
+    attester: Attester,
+    failed: Callable[[Exception], None] = lambda _: None,
 ) -> None:
-    """Run until the host ends the stream. Raises what keeps the authority from coming to life, or from storing."""
+    """Run until the host ends the stream.
+
+    Raises what keeps the authority from coming to life, or from storing. `failed` hears of it before
+    the stream ends: with its stream the host ends an enclave, which then says nothing more.
+    """
     ready: asyncio.Future[Authority] = asyncio.get_running_loop().create_future()
 
     async def handle(frame: enclaves_pb2.Frame) -> Message:
@@ -41,7 +51,10 @@ async def run_authority(
         _log.info("ready entries=%d boot=%s", life.ledger.tree.size, keys.boot)
         ended = asyncio.create_task(connection.ended())
         await asyncio.wait([storing, ended], return_when=asyncio.FIRST_COMPLETED)
+        if storing.done():
+            storing.result()  # raises: that the host did not store is why we end
+    except Exception as error:
+        failed(error)
+        raise
     finally:
         await connection.close()
-    if storing.done():
-        storing.result()  # raises: that the host did not store is why we end

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from placet.attestation import Attester
+from placet.enclave.authority.sealed_root import ROOT, open_root, seal_root
 from placet.governance.contexts import log_key_info, secret_info
 from placet.governance.keys import SigningKey
 from placet.governance.log import NoteSigner
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import unwrap_key, wrap_key
 
-ROOT = "root"
 _KEY_BYTES = 32
 
 
@@ -48,13 +48,18 @@ class Vault:
     def create(cls, attester: Attester) -> tuple["Vault", enclaves_pb2.Secret]:
         """A new root secret, and the same sealed for storage."""
         root = os.urandom(_KEY_BYTES)
-        sealed = wrap_key(root, attester.sealing_key(), secret_info(ROOT))
+        sealed = seal_root(root, attester.sealing_keys())
         return cls(root), enclaves_pb2.Secret(name=ROOT, wrapped=sealed)
 
     @classmethod
-    def open(cls, sealed: bytes, attester: Attester) -> "Vault":
-        """The vault of a sealed root secret. Raises `KeyUnwrapRefused` for another measurement or machine."""
-        return cls(unwrap_key(sealed, attester.sealing_key(), secret_info(ROOT)))
+    def open(cls, sealed: bytes, attester: Attester) -> tuple["Vault", enclaves_pb2.Secret | None]:
+        """The vault of a sealed root secret and, after an update of the machine, the same sealed anew for storage.
+
+        Raises `KeyUnwrapRefused` for another measurement or machine, or a TCB whose key the machine does not give.
+        """
+        root, resealed = open_root(sealed, attester.sealing_keys())
+        anew = None if resealed is None else enclaves_pb2.Secret(name=ROOT, wrapped=resealed)
+        return cls(root), anew
 
     def log_keys(self, origin: str, constitution: str) -> LogKeys:
         """The log key of the council whose genesis constitution has this digest. Another council has another one."""

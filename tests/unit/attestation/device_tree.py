@@ -44,6 +44,9 @@ class DeviceTree:
         self.put(f"{GRAMINE}/user_report_data", bytes(64))
         self.put(f"{GRAMINE}/quote", b"")
         self.put(f"{GRAMINE}/keys/_sgx_mrenclave", bytes(range(16)))
+        self.put(f"{GRAMINE}/my_target_info", b"t" * 512)
+        self.put(f"{GRAMINE}/target_info", bytes(512))
+        self.put(f"{GRAMINE}/report", b"\x0c" * 16 + bytes(48) + b"\xaa" * 32 + bytes(336))
 
     def exists(self, path: str) -> bool:
         return self._files.exists(path)

@@ -63,6 +63,14 @@ def snp_report(report_data: bytes, signer: int = 0) -> bytes:
     return bytes(report)
 
 
+def sound_report(report_data: bytes) -> bytes:
+    """An SNP report that can be read, of a measurement of "m" and a TCB of four numbers."""
+    report = bytearray(snp_report(report_data))
+    report[0x08:0x10], report[0x34] = (0x3001F).to_bytes(8, "little"), 1
+    report[0x90:0xC0], report[0x180:0x188] = b"m" * 48, bytes((4, 1, 0, 0, 0, 0, 24, 219))
+    return bytes(report)
+
+
 def certificate_table(entries: dict[str, bytes]) -> bytes:
     """The GHCB's table of GUID, offset, length."""
     head, body, start = b"", b"", 24 * (len(entries) + 1)
@@ -131,17 +139,28 @@ def test_gramine(
 def test_gramine_seals_by_mrenclave(tree: Any) -> None:
     tree.offer_gramine()
     attester = probe(tree)
-    key = attester.sealing_key()
+    (found,) = attester.sealing_keys()
+    assert (found.measurement, found.tcb) == ("aa" * 32, "0c" * 16)
+    key = found.key
     assert len(key) == 32
+    assert key.hex() not in repr(found)
+    assert str(key) not in repr(found)
     assert bytes(range(16)) not in key
+    # The report is one for ourselves.
+    assert tree.read("/dev/attestation/target_info", 512) == b"t" * 512
     tree.put("/dev/attestation/keys/_sgx_mrsigner", bytes(16))
-    assert attester.sealing_key() == key
+    assert attester.sealing_keys() == (found,)
     tree.put("/dev/attestation/keys/_sgx_mrenclave", b"\1" * 16)
-    assert attester.sealing_key() != key
+    assert attester.sealing_keys()[0].key != key
     for bad in (b"", bytes(16), b"\1" * 15, b"\1" * 65):
         tree.put("/dev/attestation/keys/_sgx_mrenclave", bad)
         with pytest.raises(QuotingError):
-            attester.sealing_key()
+            attester.sealing_keys()
+    tree.put("/dev/attestation/keys/_sgx_mrenclave", b"\1" * 16)
+    for bad in (b"", bytes(431), bytes(433)):
+        tree.put("/dev/attestation/report", bad)
+        with pytest.raises(QuotingError):
+            attester.sealing_keys()
 
 
 def test_gramine_refuses_what_is_no_quote_for_what_was_asked(tree: Any, collateral: Path) -> None:
@@ -193,7 +212,7 @@ def test_tdx(tree: Any, collateral: Path, version: int) -> None:
     assert len(evidence.quote) == {4: 48 + 584, 5: 54 + 648}[version] + 4 + 700
     assert tree.quote(ASKED).startswith(evidence.quote)
     with pytest.raises(SealingUnavailableError, match="no sealing key"):
-        attester.sealing_key()
+        attester.sealing_keys()
     assert tree.objects == []
 
 
@@ -260,17 +279,24 @@ def test_snp_seals_by_measurement_and_policy(tree: Any) -> None:
     tree.offer_tsm("sev_guest")
     attester = probe(tree)
     with pytest.raises(QuotingError, match="/dev/sev-guest"):
-        attester.sealing_key()
+        attester.sealing_keys()
     tree.put("/dev/sev-guest", b"")
-    key = attester.sealing_key()
+    tree.quote = sound_report
+    (found,) = attester.sealing_keys()
+    key = found.key
+    assert (found.measurement, found.tcb) == ("6d" * 48, "04010000000018db")
     assert len(key) == 32
     assert key != tree.device_key
     # The chip's own VCEK; guest policy (bit 0) and measurement (bit 3); nothing else is mixed in.
-    assert tree.asked[-1] == struct.pack("<IIQIIQ", 2, 0, 1 | 8, 0, 0, 0)
-    assert attester.sealing_key() == key
+    assert tree.asked[0] == struct.pack("<IIQIIQ", 2, 0, 1 | 8, 0, 0, 0)
+    assert attester.sealing_keys() == (found,)
+    tree.quote = snp_report  # which is none but for its report data
+    with pytest.raises(QuotingError, match="cannot be read"):
+        attester.sealing_keys()
     tree.device_key = bytes(32)
     with pytest.raises(SealingUnavailableError):
-        attester.sealing_key()
+        attester.sealing_keys()
+    assert tree.objects == []
 
 
 def test_an_unknown_provider_is_refused(tree: Any) -> None:

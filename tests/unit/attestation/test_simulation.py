@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from placet.attestation import (
     Attester,
     QuotingError,
+    SealingKey,
     SimulatedAttester,
     SimulatedQuotingService,
     verify_evidence,
@@ -40,10 +41,14 @@ def answers(service: SimulatedQuotingService, request: bytes, bound_to: str = ""
     return written.getvalue()
 
 
-def sealing_key(service: SimulatedQuotingService, bound_to: str = "") -> bytes:
+def sealing_keys(service: SimulatedQuotingService, bound_to: str = "") -> tuple[SealingKey, ...]:
     answer = answers(service, b"\0\0\0\1\2", bound_to)
-    assert answer[:5] == b"\0\0\0\x21\0"
-    return answer[5:]
+    return SimulatedAttester(io.BytesIO(answer), io.BytesIO()).sealing_keys()
+
+
+def sealing_key(service: SimulatedQuotingService, bound_to: str = "") -> bytes:
+    (found,) = sealing_keys(service, bound_to)
+    return found.key
 
 
 def test_service_fills_the_rest(
@@ -67,7 +72,7 @@ def test_over_a_socket(now: int) -> None:
             thread.start()
             attester = SimulatedAttester(enclave, enclave)
             assert verify_evidence(attester.evidence(bytes(64)), now=now).measurement == MEASURED
-            assert len(attester.sealing_key()) == 32
+            assert [len(found.key) for found in attester.sealing_keys()] == [32]
         thread.join(timeout=30)
         assert not thread.is_alive()
 
@@ -97,6 +102,18 @@ def test_sealing_keys() -> None:
         sealing_key(make_service(), bound_to="sha256:" + "cd" * 32),
     ]
     assert len({key, *others}) == 4
+
+
+def test_an_update_is_another_key_and_the_earlier_one_may_be_given_too() -> None:
+    def machine(*tcbs: int) -> tuple[SealingKey, ...]:
+        return sealing_keys(
+            SimulatedQuotingService(b"\x01" * 32, measurer=lambda _: MEASURED, tcbs=tcbs)
+        )
+
+    (before,), (after,) = machine(1), machine(2)
+    assert before.key != after.key
+    assert machine(2, 1) == (after, before)
+    assert (before.measurement, before.tcb, after.tcb) == (MEASURED, "01", "02")
 
 
 def test_platform_is_the_machine(now: int) -> None:
@@ -135,7 +152,7 @@ def test_collateral_is_renewed() -> None:
 def test_bad_request_is_refused_and_the_next_served(request_bytes: bytes) -> None:
     answer = answers(make_service(), request_bytes + b"\0\0\0\1\2")
     assert answer[:5] == b"\0\0\0\1\1"
-    assert answer[5:10] == b"\0\0\0\x21\0"
+    assert answer[5:10] == b"\0\0\0\x42\0"
 
 
 @pytest.mark.parametrize(
@@ -174,14 +191,14 @@ def test_attester_refuses_nonsense(answer: bytes) -> None:
     with pytest.raises(QuotingError):
         SimulatedAttester(io.BytesIO(answer), io.BytesIO()).evidence(bytes(64))
     with pytest.raises(QuotingError):
-        SimulatedAttester(io.BytesIO(answer), io.BytesIO()).sealing_key()
+        SimulatedAttester(io.BytesIO(answer), io.BytesIO()).sealing_keys()
 
 
 def test_attester_without_a_service() -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb", buffering=0) as writer, pytest.raises(QuotingError):
-        SimulatedAttester(io.BytesIO(), writer).sealing_key()
+        SimulatedAttester(io.BytesIO(), writer).sealing_keys()
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])

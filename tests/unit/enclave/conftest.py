@@ -704,9 +704,14 @@ class Machine:
     """A simulated processor for enclaves in this process."""
 
     def __init__(self, secret: bytes = b"m" * 32) -> None:
+        self._secret = secret
         self._service = SimulatedQuotingService(secret)
         self._files: list[BinaryIO] = []
         self._threads: list[threading.Thread] = []
+
+    def update(self, *tcbs: int) -> None:
+        """Another microcode, with the sealing keys of these TCBs, the present one first."""
+        self._service = SimulatedQuotingService(self._secret, tcbs=tcbs)
 
     def attester(self, role: str, bound_to: str = "") -> SimulatedAttester:
         there, here = os.pipe(), os.pipe()

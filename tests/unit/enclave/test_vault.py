@@ -3,7 +3,7 @@
 
 import pytest
 
-from placet.attestation import Evidence
+from placet.attestation import Evidence, SealingKey
 from placet.enclave.authority.vault import Vault
 from placet.sealing import KeyUnwrapRefused
 
@@ -12,21 +12,22 @@ OTHER = "sha256:" + "cd" * 32
 
 
 class Processor:
-    """An attester whose sealing key is known."""
+    """An attester whose sealing keys are known."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._key = SealingKey("aa" * 32, "01", key)
 
     def evidence(self, report_data: bytes) -> Evidence:
         raise NotImplementedError
 
-    def sealing_key(self) -> bytes:
-        return self._key
+    def sealing_keys(self) -> tuple[SealingKey, ...]:
+        return (self._key,)
 
 
 def test_a_vault_comes_back_from_its_sealed_root() -> None:
     vault, sealed = Vault.create(Processor(b"a" * 32))
-    again = Vault.open(sealed.wrapped, Processor(b"a" * 32))
+    again, resealed = Vault.open(sealed.wrapped, Processor(b"a" * 32))
+    assert resealed is None
     ours, theirs = vault.log_keys("o", CONSTITUTION), again.log_keys("o", CONSTITUTION)
     assert ours.log == theirs.log
     assert ours.receipts.public == theirs.receipts.public
