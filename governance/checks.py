@@ -44,7 +44,7 @@ def check_hexadecimal(claim: str, value: str, lengths: Collection[int]) -> None:
 
 
 def check_measurement(claim: str, value: str) -> None:
-    """The measurement of an enclave of any kind, as claims have it.
+    """The measurement of an enclave of any kind, as claims have it: the one form in all documents and entries.
 
     `placet.attestation` has its own check of the same form, because governance imports nothing of it; a
     test holds the two together over every kind of evidence.

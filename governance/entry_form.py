@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
+from placet.governance.checks import check_measurement
 from placet.governance.codec import Json
 from placet.governance.documents import Cost
 from placet.governance.errors import DocumentMalformed
@@ -45,7 +46,9 @@ def has_form(entry: Entry) -> bool:
     if fields is None or entry.keys() != {"kind", "at", *fields.split()}:
         return False
     good = all(_is_typed(name, value) for name, value in entry.items())
-    return good and len(entry["at"]) == 2 and _is_hexadecimal(entry.get("nonce", "00"))
+    if not good or len(entry["at"]) != 2 or not _is_hexadecimal(entry.get("nonce", "00")):
+        return False
+    return _is_measurement(entry.get("measurement"))
 
 
 def _is_typed(name: str, value: object) -> bool:
@@ -74,6 +77,15 @@ def _are_texts(table: Json) -> bool:
 
 
 _TABLES: dict[str, Callable[[Json], bool]] = {"left": _are_texts, "charges": _are_costs}
+
+
+def _is_measurement(value: str | None) -> bool:
+    try:
+        if value is not None:
+            check_measurement("measurement", value)
+    except DocumentMalformed:
+        return False
+    return True
 
 
 def _is_hexadecimal(text: str) -> bool:

@@ -14,7 +14,7 @@ from placet.governance.admission import (
     in_log,
     readmit,
 )
-from placet.governance.checks import check_text
+from placet.governance.checks import check_measurement, check_text
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND
@@ -82,6 +82,7 @@ def judge_join(
         raise BoundToMismatch(
             "The worker was launched for no program. Launch it for one.", claim="bound_to"
         )
+    check_measurement("measurement", claimed.measurement)
     _check_measurement(ledger, claimed.measurement)
     return new_entry(
         "join",

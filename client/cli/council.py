@@ -33,6 +33,7 @@ from placet.client.keys import Keys
 from placet.client.records import ProposalRecord, Recorded
 from placet.client.sync import Client
 from placet.client.works import WorkDraft, load_terms, load_work
+from placet.governance.checks import check_measurement
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
@@ -209,6 +210,10 @@ def revoke(
             f"What can be revoked: {', '.join(REVOCABLE)}.", claim="what", actual=what
         )
     keys, action = load_keys(key, acting_as), cast("StopAction", f"revoke-{what}")
+    if what == "measurement":
+        # As a policy or another tool may write it: `<measurement>=sha256:<program>`, or in capitals.
+        target = target.partition("=")[0].lower()
+        check_measurement("target", target)
     confirm(f"Revoke the {what} {target}? Nothing takes it back.", yes)
     with client() as connected:
         recorded = connected.stop(keys, action, target, reason=reason)

@@ -31,6 +31,7 @@ from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 async def open_vault(connection: Connection, attester: Attester) -> Vault:
     """Step 1. Raises `KeyUnwrapRefused` where the machine gives no key that opens the root secret."""
     request = enclaves_pb2.FetchSecret(name=ROOT)
+    sealed: enclaves_pb2.Secret | None
     try:
         reply = await connection.link.request(enclaves_pb2.KIND_FETCH_SECRET, request)
     except PeerRefused as refusal:

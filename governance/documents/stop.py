@@ -5,7 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from placet.governance.checks import check_digest, check_identifier, check_text
+from placet.governance.checks import (
+    check_digest,
+    check_identifier,
+    check_measurement,
+    check_text,
+)
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
 
@@ -15,7 +20,6 @@ StopAction = Literal[
 
 # What the target of each action is.
 _DIGESTS = ("pause", "veto", "cancel", "withdraw", "revoke-program")
-_MEASUREMENT = re.compile(r"[0-9a-f]{64}")
 _OBJECT = re.compile(r"[0-9a-f]{32}")
 
 
@@ -38,8 +42,8 @@ class Stop:
             check_digest("target", self.target)
         elif self.action == "revoke-seat":
             check_identifier("target", self.target)
-        elif not _MEASUREMENT.fullmatch(self.target):
-            raise malformed("target", "a measurement (64 hexadecimal digits)", "other text")
+        else:
+            check_measurement("target", self.target)
 
 
 @dataclass(frozen=True, slots=True)

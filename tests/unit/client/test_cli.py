@@ -269,6 +269,26 @@ def test_revoking_a_seat(run: Run, council: str) -> None:
     assert refused["error"]["details"]["actual"] == "member"
 
 
+@pytest.mark.parametrize("digits", [64, 96], ids=["sgx", "tdx, snp"])
+def test_revoking_a_measurement(run: Run, council: str, digits: int) -> None:
+    measurement = "ab" * (digits // 2)
+    policy = f"{measurement}=sha256:{'cd' * 32}"  # as a policy may have it
+    for written in (measurement, measurement.upper(), policy):
+        line = ["revoke", "measurement", written, "--key", "alice.key", "--yes"]
+        found = run(*line)
+        assert (found["action"], found["target"]) == ("revoke-measurement", measurement)
+
+
+@pytest.mark.parametrize("written", ["", "xy" * 32, "ab" * 31, "ab" * 33, "sha256:" + "ab" * 32])
+def test_a_measurement_that_is_none_is_refused_before_anybody_is_asked(
+    run: Run, council: str, written: str
+) -> None:
+    refused = run("revoke", "measurement", written, "--key", "alice.key", code=1)["error"]
+    assert refused["reason"] == "DOCUMENT_MALFORMED"
+    assert refused["details"]["claim"] == "target"
+    assert "64 or 96" in refused["message"]
+
+
 def test_what_is_not_sealed_is_not_put(
     run: Run, council: str, folder: Path, client: Client
 ) -> None:

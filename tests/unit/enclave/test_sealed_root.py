@@ -141,7 +141,8 @@ def test_the_start_after_an_update_says_in_words_what_happened(scene: Any, tmp_p
         process.kill()
         await asyncio.to_thread(process.wait, 30)
         for end in (process.stdin, process.stdout):
-            end.close()
+            if end is not None:
+                end.close()
         said = (tmp_path / "log").read_text()
         assert "refused reason=KEY_UNWRAP_REFUSED" in said
         assert "microcode or firmware was updated" in said
