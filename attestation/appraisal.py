@@ -2,16 +2,19 @@
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
 The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
-dynamic_platform, tcb_status, advisories, snp_tcb, tcb_evaluation, collateral_age, collateral_left.
+dynamic_platform, tcb_status, advisories, snp_tcb, snp_bits_required, snp_bits_allowed,
+tcb_evaluation, collateral_age, collateral_left.
 Whatever the policy says, debug is refused, and claims whose collateral has expired since.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from placet.attestation.claims import Claims
 from placet.attestation.errors import AppraisalRefusedError
-from placet.attestation.policy import ANY, NONE, Policy
+from placet.attestation.policy import ANY, KNOWN, NONE, Policy
+from placet.attestation.snp import bits
 from placet.attestation.snp.tcb import Tcb
 
 
@@ -81,6 +84,8 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
             _listed("tcb_status", policy.tcb_statuses, claims.tcb_status),
             _advisories(policy, claims),
             _snp_tcb(policy.min_snp_tcb, claims.snp_tcb),
+            _snp_bits_required(policy, claims.snp_bits),
+            _snp_bits_allowed(policy, claims.snp_bits),
             _at_least("tcb_evaluation", policy.min_tcb_evaluation, claims.tcb_evaluation),
             _age(policy.max_collateral_age_seconds, now - claims.collateral_issued),
             _valid(claims.collateral_expires - now),
@@ -148,6 +153,31 @@ def _snp_tcb(least: str, found: str) -> Check:
         return Check("snp_tcb", least, found or NONE, True)
     passed = Tcb.from_text(found).at_least(Tcb.from_text(least))
     return Check("snp_tcb", f"at least {least} in each", found, passed)
+
+
+def _snp_bits_required(policy: Policy, found: tuple[str, ...] | None) -> Check:
+    wanted = _listed_bits(policy.snp_bits_required)
+    missing = wanted - wanted.intersection(wanted if found is None else found)
+    text = f"without {_words(missing)}" if missing else _words(found)
+    return Check("snp_bits_required", _words(policy.snp_bits_required), text, not missing)
+
+
+def _snp_bits_allowed(policy: Policy, found: tuple[str, ...] | None) -> Check:
+    allowed = policy.snp_bits_allowed
+    listed = _listed_bits(allowed) | _listed_bits(policy.snp_bits_required) | bits.MITIGATIONS
+    others = set(found or ()) - listed
+    text = f"also {_words(others)}" if others else _words(found)
+    return Check("snp_bits_allowed", _words(allowed), text, not others)
+
+
+def _listed_bits(value: tuple[str, ...] | str) -> frozenset[str]:
+    if isinstance(value, str):
+        return {ANY: bits.BITS, KNOWN: bits.KNOWN}.get(value, frozenset())
+    return frozenset(value)
+
+
+def _words(values: Collection[str] | str | None) -> str:
+    return values if isinstance(values, str) else ", ".join(sorted(values or ())) or NONE
 
 
 def _age(most: int | str, age: int) -> Check:

@@ -21,6 +21,7 @@ TCB_STATUSES = (
     "Unstated",  # SNP: AMD publishes numbers and no status; policies set a minimum
 )
 RAW = "raw:"
+MAX_SVN = 2**32 - 1
 MAX_INTEGER = 2**53 - 1  # whole numbers that every JSON reader keeps
 
 
@@ -32,7 +33,7 @@ class Claims:
     measurement: str  # hexadecimal; what it covers depends on the kind, see docs/formats.md
     signer: str  # hexadecimal: MRSIGNER; TDX: MRSIGNERSEAM
     product: int  # ISVPRODID; 0 where the hardware has none
-    svn: int  # ISVSVN; 0 where the hardware has none
+    svn: int  # ISVSVN, 16 bits; SNP: the guest's, 32 bits; 0 where the hardware has none
     debug: bool
     # What the enclave was launched for: sha256:..., "" for nothing, or raw: and the hexadecimal of a
     # register that holds something else, which is nobody's digest.
@@ -44,6 +45,8 @@ class Claims:
     tcb_status: str  # one of TCB_STATUSES
     advisories: tuple[str, ...]
     snp_tcb: str  # fmc.bootloader.tee.snp.microcode, the lowest relied on; "" for other hardware
+    # The bits that are set in an SNP report, by the names of snp/bits.py; None: other hardware.
+    snp_bits: tuple[str, ...] | None
     tcb_evaluation: (
         int  # the lower of the numbers of TCB info and QE identity; 0 where there are none
     )
@@ -57,7 +60,7 @@ class Claims:
         _strict.hexadecimal("measurement", self.measurement, MEASUREMENT_DIGITS, refusal)
         _strict.hexadecimal("signer", self.signer, MEASUREMENT_DIGITS, refusal)
         _strict.integer("product", self.product, 0, 2**16 - 1, refusal)
-        _strict.integer("svn", self.svn, 0, 2**16 - 1, refusal)
+        _strict.integer("svn", self.svn, 0, MAX_SVN, refusal)
         _strict.boolean("debug", self.debug, refusal)
         if self.bound_to.startswith(RAW):
             _strict.hexadecimal("bound_to", self.bound_to.removeprefix(RAW), (96,), refusal)
@@ -73,6 +76,8 @@ class Claims:
             _strict.text("advisories", advisory, 64, refusal)
         if self.snp_tcb:
             _strict.text("snp_tcb", self.snp_tcb, 19, refusal)
+        for bit in self.snp_bits or ():
+            _strict.text("snp_bits", bit, 64, refusal)
         _strict.integer("tcb_evaluation", self.tcb_evaluation, 0, MAX_INTEGER, refusal)
         _strict.integer("collateral_issued", self.collateral_issued, 0, MAX_INTEGER, refusal)
         _strict.integer("collateral_expires", self.collateral_expires, 0, MAX_INTEGER, refusal)

@@ -152,6 +152,7 @@ def _claims(
         tcb_status=verified.tcb_status,
         advisories=verified.advisories,
         snp_tcb="",
+        snp_bits=None,
         tcb_evaluation=verified.tcb_evaluation,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,

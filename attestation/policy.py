@@ -2,8 +2,8 @@
 """What a relying party wants of an enclave.
 
 Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
-may not. An empty list is an error; `advisories` says "none" where none is tolerated, and
-`bound_to` where the enclave must have been launched for nothing.
+may not. An empty list is an error; `advisories` and the SNP bits say "none" where there is none,
+and `bound_to` where the enclave must have been launched for nothing.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,15 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Self, cast
 
 from placet.attestation import _strict
-from placet.attestation.claims import MAX_INTEGER, MEASUREMENT_DIGITS, TCB_STATUSES
+from placet.attestation.claims import MAX_INTEGER, MAX_SVN, MEASUREMENT_DIGITS, TCB_STATUSES
 from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.evidence import KINDS
+from placet.attestation.snp.bits import check_bit
 from placet.attestation.snp.tcb import Tcb
 
 ANY: Final = "any"
 NONE: Final = "none"
+KNOWN: Final = "known"
 MAX_CHOICES = 1024  # entries in one list
 _LISTS = (
     "kinds",
@@ -27,6 +29,8 @@ _LISTS = (
     "platforms",
     "tcb_statuses",
     "advisories",
+    "snp_bits_required",
+    "snp_bits_allowed",
 )
 
 
@@ -49,6 +53,10 @@ class Policy:
     min_svn: int | Literal["any"]
     # fmc.bootloader.tee.snp.microcode, each at least that; other hardware has none and satisfies it.
     min_snp_tcb: str
+    # By the names of snp/bits.py; other hardware has none and satisfies both.
+    snp_bits_required: tuple[str, ...] | Literal["none"]
+    # What else may be set; "known" leaves out the bits that this version has no word for.
+    snp_bits_allowed: tuple[str, ...] | Literal["any", "known", "none"]
     min_tcb_evaluation: int | Literal["any"]
     max_collateral_age_seconds: int | Literal["any"]
 
@@ -63,9 +71,11 @@ class Policy:
         _flag("dynamic_platform", self.dynamic_platform)
         _choices("tcb_statuses", self.tcb_statuses, _tcb_status, (ANY,))
         _choices("advisories", self.advisories, _advisory, (ANY, NONE))
-        _bound("min_svn", self.min_svn, 0, 2**16 - 1)
+        _bound("min_svn", self.min_svn, 0, MAX_SVN)
         if self.min_snp_tcb != ANY:
             Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyMalformedError))
+        _choices("snp_bits_required", self.snp_bits_required, check_bit, (NONE,))
+        _choices("snp_bits_allowed", self.snp_bits_allowed, check_bit, (ANY, KNOWN, NONE))
         _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
         _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
         if len({one.partition("=")[0] for one in self.measurements}) != len(self.measurements):

@@ -138,6 +138,8 @@ def _policy(claims: Claims) -> Policy:
         advisories=claims.advisories or "none",
         min_svn=claims.svn,
         min_snp_tcb="any",
+        snp_bits_required="none",
+        snp_bits_allowed="known",
         min_tcb_evaluation=claims.tcb_evaluation,
         max_collateral_age_seconds="any" if claims.kind == "snp" else 30 * 86400,
     )

@@ -97,6 +97,8 @@ tcb_statuses = ["UpToDate"]
 advisories = "none"
 min_svn = "any"
 min_snp_tcb = "any"         # SNP: the least of each: fmc.bootloader.tee.snp.microcode
+snp_bits_required = "none"  # SNP: what has to be set, such as "platform.ciphertext_hiding"
+snp_bits_allowed = "known"  # what else may be: a list, or "any", also of a later firmware
 min_tcb_evaluation = "any"
 max_collateral_age_seconds = 2592000
 
@@ -114,6 +116,8 @@ tcb_statuses = ["UpToDate"]
 advisories = "none"
 min_svn = "any"
 min_snp_tcb = "any"
+snp_bits_required = "none"
+snp_bits_allowed = "known"
 min_tcb_evaluation = "any"
 max_collateral_age_seconds = 2592000
 

@@ -84,6 +84,8 @@ def policy(role: str, **changed: Any) -> dict[str, Any]:
         "advisories": "none",
         "min_svn": "any",
         "min_snp_tcb": "any",
+        "snp_bits_required": "none",
+        "snp_bits_allowed": "known",
         "min_tcb_evaluation": "any",
         "max_collateral_age_seconds": 30 * 86400,
     }

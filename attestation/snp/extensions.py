@@ -11,7 +11,8 @@ from placet.attestation.snp.machine import Machine
 from placet.attestation.snp.tcb import Tcb
 
 _AMD = "1.3.6.1.4.1.3704.1."
-_NUMBERS = {  # of the TCB; the ones without a name must be 0
+# Of the TCB. Those without a name are reserved: Turin's certificates leave 3.4 out, others have zeros.
+_NUMBERS = {
     "3.1": "bootloader",
     "3.2": "tee",
     "3.3": "snp",
@@ -51,10 +52,10 @@ def _tcb(found: dict[str, bytes], machine: Machine) -> Tcb:
     named = _NUMBERS | _FMC if "fmc" in machine.tcb else _NUMBERS
     numbers = {"fmc": 0}
     for oid, name in named.items():
-        number = _small_integer(found.get(_AMD + oid, b""))
+        value = found.get(_AMD + oid, b"")
         if name:
-            numbers[name] = number
-        elif number:
+            numbers[name] = _small_integer(value)
+        elif value and _small_integer(value):
             raise EvidenceMalformedError("The end key has a TCB number that is reserved.")
     return Tcb(**numbers)
 

@@ -3,6 +3,8 @@
 
 Versions 2, 3 and 5 are read: 3 added the processor's CPUID, 5 the mitigation vectors. Every byte is
 a field, a part of the signature, or has to be zero; so an accepted report has no second spelling.
+
+Single bits that a later firmware may set are read and not judged: they are claims (`bits_of`).
 """
 
 import struct
@@ -34,13 +36,10 @@ _ZERO_BEFORE = {3: (0x188, 0x18B), 5: (0x1F8, 0x208)}  # fields that a version b
 POLICY_ONE = 1 << 17
 POLICY_MIGRATION = 1 << 18
 POLICY_DEBUG = 1 << 19
-_POLICY_BITS = 26
 PLATFORM_SMT = 1 << 0
-_PLATFORM_BITS = 0b1011_1111
-_FLAG_BITS = 5
 _AUTHOR_KEY = 1 << 0
 _MASK_CHIP_KEY = 1 << 1
-_SIGNING_KEY_SHIFT = 2
+_SIGNING_KEY_SHIFT, _SIGNING_KEY_MASK = 2, 0b111
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Report:
     vmpl: int  # 0 to 3
     current_tcb: bytes  # 8, as all TCBs: their layout depends on the machine
     platform_info: int
+    flags: int
     signing_key: str  # one of KEYS
     report_data: bytes  # 64
     measurement: bytes  # 48
@@ -68,6 +68,8 @@ class Report:
     current_version: tuple[int, int, int]  # of the firmware: major, minor, build
     committed_version: tuple[int, int, int]
     launch_tcb: bytes
+    launch_mitigations: int  # each bit a vulnerability that is mitigated; 0 before version 5
+    current_mitigations: int
     signed: bytes  # 672
     signature: tuple[int, int]  # r and s
 
@@ -89,7 +91,8 @@ class Report:
             vmpl=_number(data, 0x30, 4),
             current_tcb=_tcb(data, 0x38),
             platform_info=_number(data, 0x40, 8),
-            signing_key=KEYS[_number(data, 0x48, 4) >> _SIGNING_KEY_SHIFT],
+            flags=_number(data, 0x48, 4),
+            signing_key=KEYS[_signing_key(data)],
             report_data=data[0x50:0x90],
             measurement=data[0x90:0xC0],
             host_data=data[0xC0:0xE0],
@@ -102,6 +105,8 @@ class Report:
             current_version=_firmware(data, 0x1E8),
             committed_version=_firmware(data, 0x1EC),
             launch_tcb=_tcb(data, 0x1F0),
+            launch_mitigations=_number(data, 0x1F8, 8),
+            current_mitigations=_number(data, 0x200, 8),
             signed=data[:SIGNED_BYTES],
             signature=(_number(data, _R, _NUMBER_BYTES), _number(data, _S, _NUMBER_BYTES)),
         )
@@ -116,16 +121,12 @@ def _check_zeros(data: bytes, version: int) -> None:
 
 def _check_words(data: bytes) -> None:
     """Check the numbers of which only some values have a meaning."""
-    policy, platform = _number(data, 0x08, 8), _number(data, 0x40, 8)
+    policy, flags = _number(data, 0x08, 8), _number(data, 0x48, 4)
     vmpl, algorithm = struct.unpack_from("<II", data, 0x30)
-    flags = _number(data, 0x48, 4)
-    known = policy >> _POLICY_BITS == 0 and policy & POLICY_ONE
-    _require(bool(known), "policy", "bit 17 set, bits 26 to 63 clear", hex(policy))
-    _require(not platform & ~_PLATFORM_BITS, "platform_info", "no reserved bit", hex(platform))
+    _require(bool(policy & POLICY_ONE), "policy", "bit 17 set", hex(policy))
     _require(vmpl <= 3, "vmpl", "0 to 3", str(vmpl))
     _require(algorithm == ECDSA_P384_SHA384, "signature_algo", "1", str(algorithm))
-    _require(flags >> _FLAG_BITS == 0, "flags", "bits 5 to 31 clear", hex(flags))
-    key = flags >> _SIGNING_KEY_SHIFT
+    key = _signing_key(data)
     _require(key < len(KEYS), "signing_key", "0 (VCEK) or 1 (VLEK)", str(key))
     # With MASK_CHIP_KEY the firmware signs nothing with the chip's key.
     masked = KEYS[key] == "VCEK" and flags & _MASK_CHIP_KEY
@@ -148,6 +149,10 @@ def _require(holds: bool, claim: str, expected: str, actual: str) -> None:
 
 def _number(data: bytes, offset: int, size: int) -> int:
     return int.from_bytes(data[offset : offset + size], "little")
+
+
+def _signing_key(data: bytes) -> int:
+    return _number(data, 0x48, 4) >> _SIGNING_KEY_SHIFT & _SIGNING_KEY_MASK
 
 
 def _tcb(data: bytes, offset: int) -> bytes:

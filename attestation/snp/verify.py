@@ -3,14 +3,15 @@
 
 Steps of `verify_report`:
 
-1. the report is read: lengths, versions, and every bit that has to be zero;
+1. the report is read: lengths, versions, and every byte that has to be zero;
 2. the certificates of its signing key lead to a pinned root, and none is revoked (`verify_chain`);
 3. that key signed the report;
 4. the report and the certificate agree: processor, reported TCB, chip;
 5. the TCBs and firmware versions are in an order that the firmware keeps.
 
 `verify_snp` then refuses guests that a debugger or a migration agent can read, and any but those at
-VMPL 0, and puts the rest into the terms of `Claims`. A minimum TCB is the policy's.
+VMPL 0, and puts the rest into the terms of `Claims`. A minimum TCB is the policy's, and so are the
+single bits of the report.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from placet.attestation.errors import (
     EvidenceNotGenuineError,
 )
 from placet.attestation.evidence import Evidence
+from placet.attestation.snp.bits import bits_of
 from placet.attestation.snp.certificates import EndKey, verify_chain
 from placet.attestation.snp.collateral import Collateral
 from placet.attestation.snp.machine import MACHINES, Machine
@@ -202,6 +204,7 @@ def _claims(verified: VerifiedReport) -> Claims:
         tcb_status="Unstated",
         advisories=(),
         snp_tcb=verified.tcb.to_text(),
+        snp_bits=bits_of(report),
         tcb_evaluation=0,
         collateral_issued=verified.collateral_issued,
         collateral_expires=verified.collateral_expires,

@@ -29,7 +29,7 @@ POLICY: dict[str, Any] = {
 } | dict.fromkeys(
     (
         "signers", "product", "bound_to", "platforms", "smt", "dynamic_platform", "min_svn", "min_snp_tcb",
-        "min_tcb_evaluation", "max_collateral_age_seconds",
+        "snp_bits_required", "snp_bits_allowed", "min_tcb_evaluation", "max_collateral_age_seconds",
     ),
     "any",
 )  # fmt: skip

@@ -9,6 +9,7 @@ evidence/<name>[_fail]/ holds one piece of evidence with one property:
                     of: the case whose files stand for those that are not here
                     keep, append: the quote is cut to so many bytes; these follow it (hexadecimal)
     evidence.json   as it travels (docs/formats.md)
+    quote.bin       a quote to take in place of the one in it
     identity.json   the identity document that it is to speak for
     policy.toml     what is wanted
     root.der        the root to verify below; the case is verified below the built-in one if `simulation`
@@ -25,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from amd import snp_cases
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -140,9 +142,10 @@ class Case:
     keep: int | None = None
     append: bytes = b""
     evidence: Evidence | None = None
+    quote: bytes | None = None
     identity: Identity | None = None
     policy: dict[str, Any] | None = None
-    root: Issuer | None = None
+    root: Issuer | bytes | None = None  # DER, or what has it
 
 
 def write(case: Case, folder: Path) -> None:
@@ -161,13 +164,17 @@ def write(case: Case, folder: Path) -> None:
     (here / "case.toml").write_text(_toml(told))
     if case.evidence is not None:
         (here / "evidence.json").write_bytes(case.evidence.to_bytes())
+    if case.quote is not None:
+        (here / "quote.bin").write_bytes(case.quote)
     if case.identity is not None:
         (here / "identity.json").write_bytes(case.identity.to_bytes())
     if case.policy is not None:
         (here / "policy.toml").write_text(_toml(case.policy))
-    if case.root is not None:
-        encoded = case.root.certificate.public_bytes(serialization.Encoding.DER)
-        (here / "root.der").write_bytes(encoded)
+    root = case.root
+    if isinstance(root, Issuer):
+        root = root.certificate.public_bytes(serialization.Encoding.DER)
+    if root is not None:
+        (here / "root.der").write_bytes(root)
 
 
 def cases() -> Iterator[Case]:
@@ -181,6 +188,8 @@ def cases() -> Iterator[Case]:
     yield from _bindings()
     yield from _policies()
     yield from _cut()
+    for fields in snp_cases(IDENTITY, SAID, _policy):
+        yield Case(**fields)
 
 
 def _sound(root: Issuer) -> Iterator[Case]:
@@ -422,6 +431,8 @@ def _policy(**changed: Any) -> dict[str, Any]:
         "advisories": "none",
         "min_svn": "any",
         "min_snp_tcb": "any",
+        "snp_bits_required": "none",
+        "snp_bits_allowed": "known",
         "min_tcb_evaluation": 1,
         "max_collateral_age_seconds": 30 * DAY,
     }

@@ -134,6 +134,8 @@ def policy(claims: Claims) -> Policy:
         advisories="none",
         min_svn=1,
         min_snp_tcb="0.3.0.20.209",
+        snp_bits_required=("platform.ecc",),
+        snp_bits_allowed=("platform.tsme",),
         min_tcb_evaluation=1,
         max_collateral_age_seconds=3600,
     )

@@ -29,6 +29,8 @@ CHECKS = [
     "tcb_status",
     "advisories",
     "snp_tcb",
+    "snp_bits_required",
+    "snp_bits_allowed",
     "tcb_evaluation",
     "collateral_age",
     "collateral_left",
@@ -47,6 +49,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "tcb_status": {"tcb_status": "OutOfDate"},
     "advisories": {"advisories": ("INTEL-SA-00615",)},
     "snp_tcb": {"snp_tcb": "0.4.1.24.208"},
+    "snp_bits_required": {"snp_bits": ("platform.tsme",)},
+    "snp_bits_allowed": {"snp_bits": ("platform.ecc", "policy.cxl")},
     "tcb_evaluation": {"tcb_evaluation": 0},
     "bound_to": {"bound_to": "sha256:" + "ab" * 32},
 }
@@ -103,6 +107,7 @@ def test_kept_until_the_collateral_expires(claims: Claims, policy: Policy) -> No
 
 def test_all_together(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
     changes = {key: value for change in WRONG.values() for key, value in change.items()}
+    changes["snp_bits"] = ("policy.cxl",)
     changed = replace(claims, **changes)
     verdict = appraise(changed, policy, now=now + 10**7, bound_to=bound_to)
     assert not verdict.accepted
@@ -130,6 +135,8 @@ def test_any(claims: Claims, policy: Policy, now: int) -> None:
         advisories="any",
         min_svn="any",
         min_snp_tcb="any",
+        snp_bits_required="none",
+        snp_bits_allowed="any",
         min_tcb_evaluation="any",
         max_collateral_age_seconds="any",
     )

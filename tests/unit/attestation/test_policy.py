@@ -23,13 +23,16 @@ PLAIN: dict[str, object] = {
     "advisories": ["INTEL-SA-00615"],
     "min_svn": 1,
     "min_snp_tcb": "0.3.0.20.209",
+    "snp_bits_required": ["platform.ecc", "launch_mitigation.0"],
+    "snp_bits_allowed": ["policy.cxl", "platform.8", "flags.31"],
     "min_tcb_evaluation": 17,
     "max_collateral_age_seconds": 3600,
 }
 LISTS = [name for name, value in PLAIN.items() if isinstance(value, list)]
 FLAGS = ("smt", "dynamic_platform")
-MAY_BE_NONE = ("bound_to", "advisories")
-MAY_BE_ANY = [name for name in PLAIN if name not in ("kinds", "measurements")]
+MAY_BE_NONE = ("bound_to", "advisories", "snp_bits_required", "snp_bits_allowed")
+NEVER_ANY = ("kinds", "measurements", "snp_bits_required")
+MAY_BE_ANY = [name for name in PLAIN if name not in NEVER_ANY]
 
 
 def test_round_trip() -> None:
@@ -62,8 +65,8 @@ def test_lists(name: str) -> None:
             Policy.from_dict(PLAIN | {name: value})
 
 
-@pytest.mark.parametrize("name", ["kinds", "measurements"])
-@pytest.mark.parametrize("value", ["any", ["any"], "none"])
+@pytest.mark.parametrize("name", NEVER_ANY)
+@pytest.mark.parametrize("value", ["any", ["any"], ["none"], ["known"]])
 def test_never_any(name: str, value: object) -> None:
     with pytest.raises(PolicyMalformedError):
         Policy.from_dict(PLAIN | {name: value})
@@ -80,7 +83,15 @@ def test_none_is_a_word_of_few(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("min_svn", 65536),
+        ("min_svn", 2**32),
+        ("snp_bits_allowed", ["platform.2"]),  # which has a word
+        ("snp_bits_allowed", ["platform.smt"]),  # which is judged by `smt`
+        ("snp_bits_allowed", ["policy.debug"]),
+        ("snp_bits_allowed", ["policy.19"]),
+        ("snp_bits_allowed", ["platform.64"]),
+        ("snp_bits_allowed", ["flags.4"]),
+        ("snp_bits_allowed", ["platform.08"]),
+        ("snp_bits_required", "known"),
         ("product", 65536),
         ("min_snp_tcb", "3.0.20.209"),
         ("min_snp_tcb", "0.3.0.20.256"),

@@ -129,6 +129,8 @@ def _policy(claims: Claims, measurement: str) -> Policy:
         advisories="any",
         min_svn="any",
         min_snp_tcb="any",
+        snp_bits_required="none",
+        snp_bits_allowed="known",
         min_tcb_evaluation="any",
         max_collateral_age_seconds="any",
     )

@@ -106,8 +106,8 @@ class Vendor:
         """The end key's certificate, with serial number 0 as AMD has it."""
         found: dict[str, bytes | None] = {"1": _integer(0)}
         found |= {key: _integer(number) for key, number in NUMBERS.items()}
-        if line == "Turin":
-            found["3.9"] = _integer(2)
+        if line == "Turin":  # whose certificates leave 3.4 out
+            found |= {"3.4": None, "3.9": _integer(2)}
         if kind == "VCEK":
             found["4"] = CHIP[:8] if line == "Turin" else CHIP
         else:

@@ -23,6 +23,7 @@ def test_every_field(vendor: Any) -> None:
     assert (found.version, found.guest_svn, found.policy) == (5, 5, 0x3001F)
     assert (found.family_id, found.image_id) == (b"f" * 16, b"i" * 16)
     assert (found.vmpl, found.platform_info, found.signing_key) == (2, 0x25, "VCEK")
+    assert (found.flags, found.launch_mitigations, found.current_mitigations) == (1, 1, 3)
     assert (found.report_data, found.measurement) == (b"r" * 64, b"m" * 48)
     assert (found.host_data, found.id_key_digest) == (b"h" * 32, b"k" * 48)
     assert (found.author_key_digest, found.cpuid) == (b"a" * 48, (0x19, 0x11))
