@@ -11,12 +11,12 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]
 
+from placet.client._told import refused
 from placet.client.errors import (
     AnswerMalformed,
     CallTimedOut,
     ClientError,
     HostUnreachable,
-    Refused,
 )
 
 _PAUSE = 0.5
@@ -68,7 +68,7 @@ def error_of(error: grpc.aio.AioRpcError) -> ClientError:
     """What a failed call stands for."""
     info = _info_of(error)
     if info is not None:
-        return Refused(info.reason, error.details() or info.reason, dict(info.metadata))
+        return refused(info.reason, error.details() or info.reason, info.metadata)
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE or (code, error.details()) == _BROKEN_SENDING:
         return HostUnreachable(

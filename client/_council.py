@@ -149,7 +149,7 @@ class CouncilOperations(TrustOperations):
         session = self._session
         request = governance_pb2.ListProposalsRequest(limit=limit)
         answer = await session.ask(session.governance.ListProposals, request)
-        return tuple(ProposalItem(i.digest, i.index, i.ballots) for i in answer.proposals)
+        return tuple(map(ProposalItem.from_wire, answer.proposals))
 
     async def proposal(self, digest: str) -> ProposalRecord:
         """A proposal with the ballots for it; every signature is verified. Raises what `verify_ticket` raises."""

@@ -12,7 +12,8 @@ answers come in any order.
 import functools
 from dataclasses import dataclass, field
 
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client._told import refused
+from placet.client.errors import AnswerMalformed
 from placet.governance.checks import check_identifier
 from placet.governance.contexts import session_info, session_keys_info, session_statement
 from placet.governance.documents import Offer
@@ -108,7 +109,7 @@ class Session:
             raise AnswerMalformed("The answer has not the form of one.", claim="answer") from None
         if isinstance(content, memoryview):
             return content
-        raise Refused(reason_name(content.reason), content.message, dict(content.details))
+        raise refused(reason_name(content.reason), content.message, content.details)
 
     def __repr__(self) -> str:
         return "Session(...)"

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from placet.client._told import digest, identifier, object_id, refused
 from placet.client.errors import AnswerMalformed, Refused
 from placet.client.verify import VerifiedReceipt
 from placet.governance.documents import Ballot, Proposal
@@ -14,7 +15,7 @@ from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 from placet.governance.log import Checkpoint
 from placet.proto.refusals import reason_name
-from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2
+from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2
 
 JobState = Literal["queued", "leased", "running", "released", "failed", "stopped"]
 _STATES: Final[Mapping[int, JobState]] = MappingProxyType(
@@ -45,6 +46,11 @@ class ProposalItem:
     digest: str
     index: int
     ballots: int
+
+    @classmethod
+    def from_wire(cls, item: governance_pb2.ListProposalsResponse.Item) -> "ProposalItem":
+        """Raises `AnswerMalformed`."""
+        return cls(digest(item.digest), item.index, item.ballots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +87,15 @@ class Job:
 
     @classmethod
     def from_wire(cls, job: jobs_pb2.Job) -> "Job":
-        """Raises `AnswerMalformed` for a state that this version does not know."""
+        """Raises `AnswerMalformed` for a state that this version does not know, or what is no id or digest."""
         state = _STATES.get(job.state)
         if state is None:
             raise AnswerMalformed(
                 "The host tells a state of a job that this version does not know."
             )
         return cls(
-            id=job.id,
-            proposal=job.proposal,
+            id=identifier(job.id),
+            proposal=digest(job.proposal),
             state=state,
             progress=job.progress,
             attempt=job.attempt,
@@ -110,7 +116,7 @@ class Blob:
 
     @classmethod
     def from_wire(cls, info: blobs_pb2.BlobInfo) -> "Blob":
-        return cls(info.id, info.length, info.received, info.complete)
+        return cls(object_id(info.id), info.length, info.received, info.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +143,4 @@ class HostStatus:
 
 def refused_of(refusal: common_pb2.Refusal) -> Refused:
     """A refusal on the wire as the exception that it stands for."""
-    return Refused(reason_name(refusal.reason), refusal.message, dict(refusal.details))
+    return refused(reason_name(refusal.reason), refusal.message, refusal.details)

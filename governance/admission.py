@@ -53,6 +53,7 @@ from placet.governance.ledger import (
 from placet.governance.naming import check_named
 from placet.governance.standing import check_action, check_stands, standing_ballots
 from placet.governance.state import BallotState, Entry, ProposalState
+from placet.governance.text import brief
 
 
 def judge_charter(
@@ -95,7 +96,7 @@ def judge_document(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
             "A proposal, a ballot or a stop was expected.",
             claim="payloadType",
             expected=" or ".join(judges),
-            actual=found[:80] if found.isprintable() else "unprintable text",
+            actual=brief(found, 80),
         )
     return judges[found](ledger, envelope, times)
 

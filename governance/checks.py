@@ -2,20 +2,23 @@
 """Checks of single values that documents share: digests, identifiers, numbers, and text that people will read."""
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from placet.governance.codec import malformed
+from placet.governance.text import described, hidden, why_no_name
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_REASON = re.compile(r"[A-Z][A-Z_]{0,63}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e-?[1-9][0-9]?)?")
 
 MAX_TEXT = 4000
 MEASUREMENT_DIGITS = (64, 96)  # SGX and simulation; TDX and SNP
+MAX_NAME = 200
+MAX_PARAMETER = 1000
 
 
 def check_digest(claim: str, value: str) -> None:
@@ -28,6 +31,12 @@ def check_identifier(claim: str, value: str) -> None:
     """Identifiers are short, lower-case and plain, so that two of them never look alike."""
     if not _IDENTIFIER.fullmatch(value):
         raise malformed(claim, "an identifier (a-z, 0-9, '.', '_', '-'; at most 64)", "other text")
+
+
+def check_reason(claim: str, value: str) -> None:
+    """The name of a reason, as the wire's enum writes it: what it means is for its reader to know."""
+    if not _REASON.fullmatch(value):
+        raise malformed(claim, "the name of a reason (A-Z and '_'; at most 64)", "other text")
 
 
 def check_nonce(claim: str, value: str) -> None:
@@ -52,16 +61,28 @@ def check_measurement(claim: str, value: str) -> None:
     check_hexadecimal(claim, value, MEASUREMENT_DIGITS)
 
 
+def check_name(claim: str, value: str, limit: int = MAX_NAME) -> None:
+    """A name or title that stands in a sentence or a line of a list: one line that shows all it holds; see text.py."""
+    if not 1 <= len(value) <= limit:
+        raise malformed(claim, f"1 to {limit} characters", f"{len(value)} characters")
+    if why := why_no_name(value):
+        raise malformed(claim, "one line of printable text, from left to right", why)
+
+
 def check_text(claim: str, value: str, limit: int = MAX_TEXT) -> None:
-    """Text for people: line breaks are allowed, other control, bidirectional and private characters are not."""
+    """Text that is shown apart or quoted: line breaks are allowed, other characters that show nothing are not."""
     if len(value) > limit:
         raise malformed(claim, f"text of at most {limit} characters", f"{len(value)} characters")
-    if value.replace("\n", "").isprintable():
-        return
-    character = next(c for c in value if c != "\n" and not c.isprintable())
-    raise malformed(
-        claim, "printable text", f"U+{ord(character):04X} {unicodedata.category(character)}"
-    )
+    for character in hidden(value.replace("\n", "")):
+        raise malformed(claim, "printable text", described(character))
+
+
+def check_scalars(claim: str, values: Mapping[str, str | int | bool]) -> None:
+    """Parameters by name."""
+    for name, value in values.items():
+        check_identifier(claim, name)
+        if isinstance(value, str):
+            check_text(f"{claim}.{name}", value, MAX_PARAMETER)
 
 
 def check_range(claim: str, value: int, low: int, high: int) -> None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strict JSON for frozen dataclasses: what is not exactly the declared shape is refused.
 
-Rules of decoding: the size is checked before anything else; UTF-8; one JSON object; every field present, none unknown,
-none doubled; integers are integers (no floats, no booleans) of at most 53 bits; nesting is bounded, by the declared types
-or, where another component declares them, by a number.
+Rules of decoding: the size is checked before anything else; UTF-8, also behind escapes (no half of a surrogate pair); one
+JSON object; every field present, none unknown, none doubled; integers are integers (no floats, no booleans) of at most 53
+bits; nesting is bounded, by the declared types or, where another component declares them, by a number; so are the names of
+one object and the items of one list. What it costs to decode grows no faster than the bytes do: bytes come from anybody.
 Encoding is the one canonical form that we write: sorted keys, no white space, UTF-8. Signatures and digests are over
 the stored bytes, so other writers may lay their JSON out as they like.
+
+A class may bound how many of it a list or table holds (`MOST`).
 
 Field types: str, int, bool, X | None, Literal, tuple[X, ...], dict[str, X], dataclasses, classes with
 `from_dict`/`to_dict`, and `Json` for what another component defines.
@@ -20,6 +23,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 from placet.governance.errors import DocumentMalformed, DocumentTooLarge
+from placet.governance.text import brief, hidden
 
 T = TypeVar("T")
 
@@ -27,8 +31,9 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 MAX_DOCUMENT = 256 * 1024
+MAX_ITEMS = 4096  # in one list or table, where its type sets no lower bound
+MAX_NAMES = 5 * MAX_ITEMS  # in all objects of a document, the objects counted too
 _MAX_INTEGER = 2**53
-_MAX_ITEMS = 4096
 # What another component defines: no appraisal policy nests deeper.
 _MAX_DEPTH = 8
 
@@ -67,10 +72,19 @@ def parse_object(data: bytes, limit: int = MAX_DOCUMENT) -> Json:
             actual=f"{len(data)} bytes",
         )
     try:
-        value: object = _DECODER.decode(data.decode())
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, _Doubled):
-            raise malformed(error.name, "each field once", "the field twice") from None
+        value: object = json.loads(
+            data.decode(),
+            object_pairs_hook=_Counting().object,
+            parse_float=_no_float,
+            parse_constant=_no_constant,
+        )
+        if b"\\u" in data:
+            encode(
+                value
+            )  # an escape can stand for half of a surrogate pair, which UTF-8 does not have
+    except _Shape as error:
+        raise malformed(*error.refusal) from None
+    except (ValueError, RecursionError):
         raise malformed("document", "one JSON object in UTF-8", "bytes that are not") from None
     if not isinstance(value, dict):
         raise malformed("document", "one JSON object", type(value).__name__)
@@ -110,18 +124,34 @@ def as_list(value: object, claim: str) -> list[object]:
     return cast("list[object]", value)
 
 
-class _Doubled(ValueError):
-    def __init__(self, name: str) -> None:
+class _Shape(ValueError):
+    """What JSON may hold and a document may not: field, what was expected, what was found."""
+
+    def __init__(self, *refusal: str) -> None:
         super().__init__()
-        self.name = _short(name)
+        self.refusal = refusal
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Json:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Doubled(next(name for name in names if names.count(name) > 1))
-    return value
+class _Counting:
+    """Makes the objects of one document, each name looked at once, and gives up when there are too many."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NAMES
+
+    def object(self, pairs: list[tuple[str, Any]]) -> Json:
+        self._left -= 1 + len(pairs)
+        if self._left < 0:
+            raise _Shape("document", f"of at most {MAX_NAMES} names and objects", "of more")
+        value: Json = {}
+        for name, item in pairs:
+            if name in value:
+                raise _Shape(_short(name), "each field once", "the field twice")
+            value[name] = item
+        return value
+
+
+def _no_float(text: str) -> Any:
+    raise _Shape("document", "without numbers but integers", f"one with {brief(text)}")
 
 
 def _no_constant(name: str) -> Any:
@@ -131,7 +161,6 @@ def _no_constant(name: str) -> Any:
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=to_plain
 )
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 @functools.cache
@@ -145,9 +174,9 @@ def _decoder(hint: Any) -> _Decoder:
     if hint == Json:
         return _foreign_object
     if origin is tuple:
-        return _sequence(_decoder(args[0]))
+        return _sequence(_decoder(args[0]), _most(args[0]))
     if origin is dict:
-        return _mapping(_decoder(args[1]))
+        return _mapping(_decoder(args[1]), _most(args[1]))
     if hint is str:
         return _typed(str, "text")
     if hint is bool:
@@ -171,29 +200,26 @@ def _typed(kind: type, name: str) -> _Decoder:
 
 
 def _foreign_object(value: Any, where: str) -> Any:
+    """What another component checks: no more than what we can write again byte for byte, bounded in depth and number."""
     if type(value) is not dict:
         raise malformed(where, "an object", type(value).__name__)
-    found = cast("Json", value)
-    _check_foreign(found, where, 1)
-    return found
-
-
-def _check_foreign(value: object, where: str, depth: int) -> None:
-    """What another component checks: no more than what we can write again byte for byte, in bounded depth."""
-    if depth > _MAX_DEPTH:
-        raise malformed(where, f"nested at most {_MAX_DEPTH} deep", "deeper")
-    if isinstance(value, dict):
-        for name, item in cast("Json", value).items():
-            _check_foreign(name, where, depth)
-            _check_foreign(item, f"{where}.{_short(name)}", depth + 1)
-    elif isinstance(value, list):
-        for item in cast("list[object]", value):
-            _check_foreign(item, where, depth + 1)
-    elif isinstance(value, str):
-        if not value.isprintable():
-            raise malformed(where, "printable text", "other text")
-    elif value is not None and not isinstance(value, bool):
-        _integer(value, where)
+    left: list[tuple[object, int]] = [(value, 1)]
+    for item, depth in left:
+        if depth > _MAX_DEPTH:
+            raise malformed(where, f"nested at most {_MAX_DEPTH} deep", "deeper")
+        if isinstance(item, dict):
+            left += ((one, depth + 1) for one in cast("Json", item).values())
+            left += ((name, depth) for name in cast("Json", item))
+        elif isinstance(item, list):
+            left += ((one, depth + 1) for one in cast("list[object]", item))
+        elif isinstance(item, str):
+            if any(hidden(item)):
+                raise malformed(where, "printable text", "other text")
+        elif item is not None and not isinstance(item, bool):
+            _integer(item, where)
+        if len(left) > MAX_ITEMS:
+            raise malformed(where, f"at most {MAX_ITEMS} names and values", "more")
+    return cast("Json", value)
 
 
 def _integer(value: Any, where: str) -> int:
@@ -224,23 +250,29 @@ def _union(choices: tuple[_Decoder, ...]) -> _Decoder:
     return decoder
 
 
-def _sequence(item: _Decoder) -> _Decoder:
+def _most(hint: Any) -> int:
+    """How many of a type one list or table holds: those that cost more to read say it themselves."""
+    most: int = getattr(hint, "MOST", MAX_ITEMS)
+    return most
+
+
+def _sequence(item: _Decoder, most: int) -> _Decoder:
     def decoder(value: Any, where: str) -> Any:
         items = as_list(value, where)
-        if len(items) > _MAX_ITEMS:
-            raise malformed(where, f"at most {_MAX_ITEMS} items", f"{len(items)} items")
+        if len(items) > most:
+            raise malformed(where, f"at most {most} items", f"{len(items)} items")
         return tuple(item(element, f"{where}[{index}]") for index, element in enumerate(items))
 
     return decoder
 
 
-def _mapping(item: _Decoder) -> _Decoder:
+def _mapping(item: _Decoder, most: int) -> _Decoder:
     def decoder(value: Any, where: str) -> Any:
         if type(value) is not dict:
             raise malformed(where, "an object", type(value).__name__)
         items = cast("Json", value)
-        if len(items) > _MAX_ITEMS:
-            raise malformed(where, f"at most {_MAX_ITEMS} items", f"{len(items)} items")
+        if len(items) > most:
+            raise malformed(where, f"at most {most} items", f"{len(items)} items")
         return {name: item(element, f"{where}.{_short(name)}") for name, element in items.items()}
 
     return decoder
@@ -286,5 +318,4 @@ def _refuse_names(where: str, found: set[str], declared: set[str]) -> typing.NoR
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else type(value).__name__
-    return text[:64] if text.isprintable() else "unprintable text"
+    return brief(value) if isinstance(value, str) else type(value).__name__

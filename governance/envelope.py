@@ -30,6 +30,7 @@ from placet.governance.codec import (
 )
 from placet.governance.errors import SignatureInvalid, WrongPayloadType
 from placet.governance.keys import PublicKey, SigningKey
+from placet.governance.text import brief
 
 _MAX_SIGNATURES = 64
 
@@ -156,9 +157,9 @@ def verified_signers(raw: RawEnvelope, keys: Iterable[PublicKey]) -> frozenset[P
 def _payload(raw: RawEnvelope, cls: type[D]) -> D:
     expected = payload_type(cls)
     if raw.payload_type != expected:
-        shown = raw.payload_type[:80] if raw.payload_type.isprintable() else "unprintable text"
+        shown = brief(raw.payload_type, 80)
         raise WrongPayloadType(
-            f"A {cls.KIND} was expected; the envelope says that it carries {shown!r}.",
+            f"A {cls.KIND} was expected; the envelope says that it carries {shown}.",
             claim="payloadType",
             expected=expected,
             actual=shown,

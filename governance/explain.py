@@ -6,9 +6,7 @@ list is one line. What an author wrote freely stands apart, after a line that sa
 `| `: it decides nothing, and it cannot pass for a sentence of ours.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from placet.governance.account import Account, RuleAccount
 from placet.governance.codec import Json
@@ -30,11 +28,18 @@ from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
-from placet.governance.documents.work import Scalar
 from placet.governance.errors import GovernanceError
 from placet.governance.explain_federation import explain_federation
 from placet.governance.explain_serving import explain_serving
-from placet.governance.sentences import apart, count, duration, time_text, words
+from placet.governance.sentences import (
+    apart,
+    count,
+    duration,
+    listed,
+    time_text,
+    words,
+)
+from placet.governance.text import plain, quoted
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 _CONFLICTS = {
@@ -101,7 +106,7 @@ def explain_constitution(constitution: Constitution) -> list[str]:
         lines += words(f"The name of the organisation {organisation.id}", organisation.name)
     for principal in constitution.principals:
         lines.append(_principal(principal))
-    lines.append(f"The labels that data may carry are {_listed(constitution.labels)}.")
+    lines.append(f"The labels that data may carry are {listed(constitution.labels)}.")
     lines.append("Every rule that applies has to hold. What no rule applies to is refused.")
     lines += _STANDING
     for rule in constitution.rules:
@@ -191,7 +196,7 @@ def explain_grant(grant: Grant) -> list[str]:
         f"The data may be in one job with data of {_any_of('other owner', grant.combine_with)}.",
         *_evidence(grant.owner, grant.evidence),
         witnesses[grant.witnesses],
-        f"Whatever the rules say, it takes the placet of these seats: {_listed(grant.approvals)}.",
+        f"Whatever the rules say, it takes the placet of these seats: {listed(grant.approvals)}.",
         *_budget(grant),
         "It may be used any number of times."
         if grant.uses == "any"
@@ -231,7 +236,7 @@ def explain_cost(cost: Cost) -> str:
 
 
 def _principal(principal: Seat | Party) -> str:
-    keys = f"with the keys {_listed(key.text for key in principal.keys)}"
+    keys = f"with the keys {listed(key.text for key in principal.keys)}"
     if isinstance(principal, Party):
         return f"{principal.id} of {principal.organisation} has no vote and signs {keys}."
     return (
@@ -245,7 +250,7 @@ def _job(job: Job) -> list[str]:
     for name, item in sorted(job.inputs.items()):
         lines.append(f"The program reads as {name} {_object(item.object)}, owned by {item.owner}.")
     for name, value in sorted(job.parameters.items()):
-        lines.append(f"The parameter {name} is {_scalar(value)}.")
+        lines.append(f"The parameter {name} is {quoted(value)}.")
     for name, output in sorted(job.outputs.items()):
         lines.append(f"It writes the output {name}, padded to {count(output.max_bytes, 'byte')}.")
     for recipient in job.recipients:
@@ -323,10 +328,10 @@ def _bounds(grant: Grant) -> list[str]:
         return ["The job's parameters may be any."]
     if not grant.parameters:
         return ["The job may have no parameters."]
-    lines = [f"The job's parameters are exactly these: {_listed(sorted(grant.parameters))}."]
+    lines = [f"The job's parameters are exactly these: {listed(sorted(grant.parameters))}."]
     for name, bound in sorted(grant.parameters.items()):
         if isinstance(bound, Exactly):
-            lines.append(f"The parameter {name} must be {_scalar(bound.exactly)}.")
+            lines.append(f"The parameter {name} must be {quoted(bound.exactly)}.")
         else:
             lines.append(f"The parameter {name} must be from {bound.low} to {bound.high}.")
     return lines
@@ -342,12 +347,12 @@ def _evidence(whose: str, evidence: Evidence) -> list[str]:
 
 def _policy(whose: str, role: str, policy: Json) -> list[str]:
     lines = [f"What {whose} demands of the evidence of the {role}:"]
-    return lines + [f"- {name}: {_json(value)}." for name, value in sorted(policy.items())]
+    return lines + [f"- {plain(name)}: {plain(value)}." for name, value in sorted(policy.items())]
 
 
 def _object(descriptor: ObjectDescriptor) -> str:
     return (
-        f"the object {descriptor.digest} (kind {descriptor.kind}, labels {_listed(descriptor.labels)}, "
+        f"the object {descriptor.digest} (kind {descriptor.kind}, labels {listed(descriptor.labels)}, "
         f"{count(descriptor.length, 'byte')})"
     )
 
@@ -374,20 +379,6 @@ def _key_ids(keys: tuple[str, ...] | str) -> tuple[str, ...] | str:
 def _key_id(key: str) -> str:
     """An HPKE key is too long to compare by eye."""
     return HPKEPublicKey.from_text(key).key_id
-
-
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(values) or "none"
-
-
-def _scalar(value: Scalar) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _json(value: object) -> str:
-    if isinstance(value, list):
-        return _listed(_json(item) for item in cast("list[object]", value))
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _meanings() -> dict[str, str]:

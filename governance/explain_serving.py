@@ -14,6 +14,7 @@ from placet.governance.documents.serving import (
     Users,
 )
 from placet.governance.sentences import count, duration, time_text, words
+from placet.governance.text import quoted
 
 
 def explain_serving(terms: Serve) -> list[str]:
@@ -76,11 +77,11 @@ def _users(users: Users) -> str:
 def _shown(name: str, shown: Shown) -> str:
     match shown:
         case Raw():
-            return f"Of the output {name} users see what the model gives."
+            return f"Of the output {quoted(name)} users see what the model gives."
         case Rounded():
-            return f"Of the output {name} users see numbers of {count(shown.decimals, 'decimal')}."
+            return f"Of the output {quoted(name)} users see numbers of {count(shown.decimals, 'decimal')}."
         case _:
-            return f"Of the output {name} users see which class is the largest, and no numbers."
+            return f"Of the output {quoted(name)} users see which class is the largest, and no numbers."
 
 
 def _batch(terms: Serve) -> str:

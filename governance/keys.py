@@ -11,6 +11,7 @@ import binascii
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -31,15 +32,17 @@ PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 class PublicKey:
     """A public signing key by its text. Raises `DocumentMalformed` for anything that is not exactly such a text."""
 
+    MOST: ClassVar[int] = 16  # of one principal
+
     text: str
 
     def __post_init__(self) -> None:
-        _load(self.text)
+        _parsed(self.text)
 
     @property
     def key_id(self) -> str:
         """SHA-256 of the text, in hexadecimal."""
-        return _load(self.text).keyid
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     def has_signed(self, signature: bytes, message: bytes) -> bool:
         """Whether the signature over the message is this key's."""
@@ -97,6 +100,13 @@ def _text(key: object) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _load(text: str) -> SSlibKey:
+    """The key of a text, to check signatures with: that costs more than to parse it, and few of those named have signed."""
+    key_id = hashlib.sha256(text.encode()).hexdigest()
+    return SSlibKey.from_crypto(_parsed(text), keyid=key_id)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
     """The key of a text; only the one text that the key would be written as."""
     name, _, encoded = text.partition(":")
     try:
@@ -112,4 +122,4 @@ def _load(text: str) -> SSlibKey:
         raise malformed("key", "ed25519:<base64url> or p256:<base64url>", "other text") from None
     if _text(key) != text:
         raise malformed("key", "the canonical text of the key", "another text of it")
-    return SSlibKey.from_crypto(key, keyid=hashlib.sha256(text.encode()).hexdigest())
+    return key

@@ -14,7 +14,7 @@ from placet.governance.admission import (
     in_log,
     readmit,
 )
-from placet.governance.checks import check_measurement, check_text
+from placet.governance.checks import check_measurement, check_name
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND
@@ -223,7 +223,7 @@ def check_release(
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
     """An attempt has ended without a release; the job may have another."""
     lease = find_lease(ledger, digest)
-    check_text("why", why, 200)
+    check_name("why", why)
     if lease.status != "open":
         raise LeaseClosed(
             f"The lease is {lease.status} already.",

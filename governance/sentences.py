@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all explanations are written with: numbers, times, and words of others set apart."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 # The last second that a calendar of four-digit years has.
 _LAST_DATE = 253402300799
+
+
+def listed(values: Iterable[str]) -> str:
+    """Identifiers, which can be no sentence, one after the other."""
+    return ", ".join(values) or "none"
 
 
 def words(what: str, text: str) -> list[str]:

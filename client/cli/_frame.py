@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every command stands in: one way to fail, one way to show, and the options that many share.
 
+What is shown is escaped where it could do more than be read: paths and arguments are text of others too. On a terminal a
+sentence that is too long goes on below with an indent, so that no line begins with words in the middle of it.
+
 Exit codes:
   0   done
   1   refused: by the host, an enclave, or by what this client verified; a job that failed or was stopped
@@ -20,8 +23,8 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from placet.client.errors import ClientError, InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
@@ -29,6 +32,7 @@ from placet.client.keys import Keys, needs_passphrase
 from placet.client.sync import Client
 from placet.governance.codec import to_plain
 from placet.governance.explain import explain_refusal
+from placet.governance.text import hidden, shown
 
 P = ParamSpec("P")
 
@@ -107,14 +111,29 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
 def show(value: Any, as_json: bool, text: Callable[[Console], None]) -> None:
     """Write a result: as JSON (dataclasses as objects), or by `text` to a console."""
     if as_json:
-        typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, default=str))
+        typer.echo(_json(value, indent=2))
     else:
         text(Console(highlight=False))
 
 
 def lines(sentences: Sequence[str]) -> Callable[[Console], None]:
     """Sentences, one a line, without interpreting anything in them."""
-    return lambda console: console.print("\n".join(map(escape, sentences)), soft_wrap=True)
+
+    def draw(console: Console) -> None:
+        for sentence in sentences:
+            for line in _folded(shown(sentence), console):
+                console.print(Text(line), soft_wrap=True)
+
+    return draw
+
+
+def _folded(sentence: str, console: Console) -> list[str]:
+    """The sentence as it fits on a terminal; a file or pipe gets it whole."""
+    if not console.is_terminal or not sentence:
+        return [sentence]
+    indent = "| " if sentence.startswith("| ") else "  "
+    first, *rest = Text(sentence).wrap(console, max(console.width - len(indent), 1))
+    return [first.plain, *(indent + line.plain for line in rest)]
 
 
 def table(
@@ -135,15 +154,28 @@ def table(
             show_header=any(columns),
         )
         for row in rows:
-            drawn.add_row(*(escape(str(cell)) for cell in row))
+            drawn.add_row(*(Text(shown(str(cell))) for cell in row))
         console.print(drawn)
 
     return draw
 
 
-def say(text: str) -> None:
-    """A line for people that is no result: on standard error."""
-    typer.echo(text, err=True)
+def say(*sentences: str) -> None:
+    """Lines for people that are no result: on standard error."""
+    lines(sentences)(Console(stderr=True, highlight=False))
+
+
+def say_json(value: Any) -> None:
+    """The same for programs, in one line."""
+    typer.echo(_json(value), err=True)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON in which what cannot be seen stands as an escape, which means the same to who reads it."""
+    text = json.dumps(to_plain(value), indent=indent, ensure_ascii=False, default=str)
+    for character in set(hidden(text)) - {"\n"}:
+        text = text.replace(character, json.dumps(character)[1:-1])
+    return text
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -161,9 +193,9 @@ def _refuse(error: Exception, *, as_json: bool) -> NoReturn:
     details: dict[str, str] = getattr(error, "details", {})
     if as_json:
         told = {"reason": reason, "message": str(error), "details": details}
-        say(json.dumps({"error": told}, ensure_ascii=False))
+        say_json({"error": told})
     else:
-        say("\n".join(_sentences(error, reason, details)))
+        say(*_sentences(error, reason, details))
     raise typer.Exit(_code(error)) from None
 
 

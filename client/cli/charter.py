@@ -59,7 +59,7 @@ def charter_sign(
     draft = CharterDraft.from_bytes(read_artifact(draft_file))
     keys = load_keys(key)
     if not yes:
-        say("\n".join(explain_constitution(draft.read_constitution())))
+        say(*explain_constitution(draft.read_constitution()))
     confirm(f"Sign constitution {digest_of(draft.constitution)} and the charter?", yes)
     with client() as connected:
         draft = connected.sign_charter(draft, keys)

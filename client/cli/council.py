@@ -149,7 +149,7 @@ def vote(
         if not yes:
             document = connected.proposal(digest).proposal.document
             rules = connected.council().under(document.constitution).constitution
-            say("\n".join(explain_proposal(document, rules)))
+            say(*explain_proposal(document, rules))
             confirm(f"Vote {choice} on {digest} as {keys.id}?", yes)
         recorded = connected.vote(
             keys,

@@ -2,7 +2,6 @@
 """federate join: train at home, round after round."""
 
 import importlib.util
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from placet.client.cli._frame import (
     lines,
     load_keys,
     say,
+    say_json,
     show,
 )
 from placet.client.cli._words import find_proposal, transfer, when, write_artifact
@@ -87,7 +87,7 @@ def join(
             if once:
                 raise refusal
             value = {"state": "suspended", "why": refusal.details["actual"]}
-            say(json.dumps(value) if as_json else f"{refusal.reason}: {refusal} Waiting.")
+            say_json(value) if as_json else say(f"{refusal.reason}: {refusal} Waiting.")
 
         closing: list[str] = []
         for round in federation.rounds(told=told):
@@ -136,7 +136,7 @@ def _take_part(
     def tell(state: str, text: str, **more: object) -> None:
         value = {"round": round.number, "state": state, **more}
         where = f"Round {round.number}/{federation.terms.rounds}"
-        say(json.dumps(value) if as_json else f"{where}: {text}")
+        say_json(value) if as_json else say(f"{where}: {text}")
 
     until = when(round.closes)
     tell("open", f"open until {until}.", closes=until)

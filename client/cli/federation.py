@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Federations: start, show, watch, model, vector. Taking part is in federate.py."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from placet.client.cli._frame import (
     lines,
     load_keys,
     say,
+    say_json,
     show,
     table,
 )
@@ -147,7 +147,7 @@ def _follow(connected: Client, id: str, as_json: bool) -> FederationStatus:
     """A line a change; with --json a JSON line a change."""
     last: FederationStatus | None = None
     for last in connected.watch_federation(id):
-        say(json.dumps(_json(last)) if as_json else status_line(last))
+        say_json(_json(last)) if as_json else say(status_line(last))
     assert last is not None, "watch ends with a federation that has ended"
     return last
 
@@ -199,5 +199,5 @@ def _tell(status: FederationStatus, as_json: bool) -> None:
     if status.refusal is not None:
         if not as_json:
             refusal = status.refusal
-            say("\n".join(explain_refusal(refusal.reason, str(refusal), refusal.details)))
+            say(*explain_refusal(refusal.reason, str(refusal), refusal.details))
         raise typer.Exit(EXIT_REFUSED)

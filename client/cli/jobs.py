@@ -23,6 +23,7 @@ from placet.client.cli._frame import (
     lines,
     load_keys,
     say,
+    say_json,
     show,
     table,
 )
@@ -191,7 +192,7 @@ def _follow(connected: Client, id: str, as_json: bool) -> Job:
     last: Job | None = None
     for last in connected.watch(id):
         if as_json:
-            say(json.dumps(job_json(last)))
+            say_json(job_json(last))
         else:
             say(f"{last.id} {last.state} {last.progress}% attempt {last.attempt}")
     assert last is not None, "watch ends with a job that has ended"
@@ -218,9 +219,6 @@ def _tell(job: Job, as_json: bool) -> None:
     show(job_json(job), as_json, table(JOB_COLUMNS, [job_row(job)], ""))
     if job.refusal is not None:
         if not as_json:
-            say(
-                "\n".join(
-                    explain_refusal(job.refusal.reason, str(job.refusal), job.refusal.details)
-                )
-            )
+            refusal = job.refusal
+            say(*explain_refusal(refusal.reason, str(refusal), refusal.details))
         raise typer.Exit(EXIT_REFUSED)

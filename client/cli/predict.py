@@ -124,6 +124,6 @@ def _meet(model: Model, service: str, yes: bool) -> None:
         say(warning)
     if home().knows_card(service):
         return
-    say("\n".join(explain_card(model.card)))
+    say(*explain_card(model.card))
     confirm("Ask this model?", yes)
     home().remember_card(service)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services: serve, services, model. Asking is in predict.py."""
 
-import json
 import time
 from typing import Annotated
 
@@ -9,7 +8,17 @@ import typer
 from rich.console import Console
 
 from placet.client._services import Origin
-from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, say, show, table
+from placet.client.cli._frame import (
+    EXIT_REFUSED,
+    AsJSON,
+    client,
+    command,
+    lines,
+    say,
+    say_json,
+    show,
+    table,
+)
 from placet.client.cli._words import find_proposal, find_ticket, refusal_json, short, when
 from placet.client.errors import ClientError, Refused
 from placet.client.inference.chain import ServedWorker
@@ -21,6 +30,7 @@ from placet.governance.errors import GovernanceError
 from placet.governance.explain import explain_refusal
 from placet.governance.explain_serving import explain_serving
 from placet.governance.log import LogError
+from placet.governance.text import plain
 
 app = typer.Typer()
 
@@ -52,7 +62,7 @@ def serve(
     if status.ended:
         if status.refusal is not None and not as_json:
             refusal = status.refusal
-            say("\n".join(explain_refusal(refusal.reason, str(refusal), refusal.details)))
+            say(*explain_refusal(refusal.reason, str(refusal), refusal.details))
         raise typer.Exit(EXIT_REFUSED)
 
 
@@ -140,7 +150,7 @@ def _follow(connected: Client, id: str, as_json: bool) -> ServiceStatus:
     """A line a change, until as many workers are ready as were asked for; with --json a JSON line."""
     last: ServiceStatus | None = None
     for last in connected.watch_service(id):
-        say(json.dumps(service_json(last)) if as_json else _line(last))
+        say_json(service_json(last)) if as_json else say(_line(last))
         if last.settled:
             break
     assert last is not None, "watch tells how it stands, or raises"
@@ -177,4 +187,4 @@ def _origin_lines(connected: Client, terms: Serve) -> list[str]:
 
 def _field(field: Field) -> tuple[str, str, str]:
     shape = ", ".join(str(n) if n else "any" for n in field.shape[1:])
-    return field.name, field.dtype, f"(rows{', ' + shape if shape else ''})"
+    return plain(field.name), field.dtype, f"(rows{', ' + shape if shape else ''})"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from placet.client._told import digest, identifier, reason
 from placet.client.errors import AnswerMalformed, Refused
 from placet.client.records import refused_of
 from placet.proto.v1 import federations_pb2
@@ -73,7 +74,7 @@ class FederationStatus:
                 "The host tells a state of a federation that this version does not know."
             )
         return cls(
-            id=told.id,
+            id=digest(told.id),
             state=state,
             round=told.round,
             rounds=told.rounds,
@@ -81,10 +82,15 @@ class FederationStatus:
             model_round=told.model_round,
             progress=told.progress,
             members=tuple(
-                Member(m.client, m.updated, m.suspended_until, m.why) for m in told.members
+                Member(identifier(m.client), m.updated, m.suspended_until, reason(m.why))
+                for m in told.members
             ),
             outcomes=tuple(
-                Outcome(o.round, o.released, o.updates, dict(o.left)) for o in told.outcomes
+                Outcome(o.round, o.released, o.updates, _left(o.left)) for o in told.outcomes
             ),
             refusal=refused_of(told.refusal) if told.HasField("refusal") else None,
         )
+
+
+def _left(told: Mapping[str, str]) -> dict[str, str]:
+    return {identifier(client): reason(why) for client, why in told.items()}

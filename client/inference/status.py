@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from placet.client._told import digest
 from placet.client.errors import AnswerMalformed, Refused
 from placet.client.records import refused_of
 from placet.proto.v1 import inference_pb2
@@ -56,7 +57,7 @@ class ServiceStatus:
                 "The host tells a state of a service that this version does not know."
             )
         return cls(
-            id=told.id,
+            id=digest(told.id),
             state=state,
             workers=told.workers,
             ready=told.ready,

@@ -7,7 +7,7 @@ one before it.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,9 +15,9 @@ from placet.governance.checks import (
     check_digest,
     check_distinct,
     check_identifier,
+    check_name,
     check_nonce,
     check_range,
-    check_text,
     check_window,
 )
 from placet.governance.codec import Json
@@ -35,12 +35,14 @@ class Organisation:
 
     def __post_init__(self) -> None:
         check_identifier("organisation.id", self.id)
-        check_text("organisation.name", self.name, 200)
+        check_name("organisation.name", self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A vote in the council. Several keys may act for a seat; it still has one vote. The term is in Unix seconds."""
+
+    MOST: ClassVar[int] = 512
 
     id: str
     organisation: str
@@ -62,6 +64,8 @@ class Seat:
 @dataclass(frozen=True, slots=True)
 class Party:
     """A principal without a vote: a data owner, a model owner, a submitter."""
+
+    MOST: ClassVar[int] = 1024
 
     id: str
     organisation: str
@@ -115,7 +119,7 @@ class Constitution:
 
     def __post_init__(self) -> None:
         check_nonce("nonce", self.nonce)
-        check_text("name", self.name, 200)
+        check_name("name", self.name)
         check_range("version", self.version, 1, 2**31)
         if (self.version == 1) != (self.predecessor is None):
             raise _invalid(
@@ -185,16 +189,17 @@ class Constitution:
                 raise _invalid(
                     "organisation", "one of the organisations listed", principal.organisation
                 )
-        roles = Counter(seat.role for seat in self.seats)
+        roles, labels = Counter(seat.role for seat in self.seats), frozenset(self.labels)
+        organisations = len({seat.organisation for seat in self.seats})
         for rule in self.rules:
-            _subset(f"rule {rule.id}: labels", _listed(rule.when.labels), self.labels)
+            _subset(f"rule {rule.id}: labels", _listed(rule.when.labels), labels)
             _subset(f"rule {rule.id}: roles", rule.demand.roles, roles)
             _subset(f"rule {rule.id}: veto", rule.demand.veto, roles)
-            self._check_reachable(rule, roles)
+            self._check_reachable(rule, roles, organisations)
 
-    def _check_reachable(self, rule: Rule, roles: Counter[str]) -> None:
+    def _check_reachable(self, rule: Rule, roles: Counter[str], organisations: int) -> None:
         """A demand for more than there is would shut the council out of its own constitution."""
-        demand, organisations = rule.demand, len({seat.organisation for seat in self.seats})
+        demand = rule.demand
         for claim, demanded, there in (
             ("approvals", demand.approvals, len(self.seats)),
             ("organisations", demand.organisations, organisations),
@@ -208,7 +213,7 @@ def _listed(values: tuple[str, ...] | str) -> tuple[str, ...]:
     return () if isinstance(values, str) else values
 
 
-def _subset(claim: str, values: Iterable[str], known: Iterable[str]) -> None:
+def _subset(claim: str, values: Iterable[str], known: Container[str]) -> None:
     for value in values:
         if value not in known:
             raise _invalid(claim, "one that the constitution lists", value)

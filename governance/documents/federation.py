@@ -16,9 +16,9 @@ from placet.governance.checks import (
     check_digest,
     check_distinct,
     check_identifier,
+    check_name,
     check_nonce,
     check_range,
-    check_text,
 )
 from placet.governance.codec import encode, malformed
 from placet.governance.documents.header import Header
@@ -58,7 +58,7 @@ class Tensor:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        check_text("tensor.name", self.name, 200)
+        check_name("tensor.name", self.name)
         check_range("tensor.shape", len(self.shape), 0, _MAX_DIMENSIONS)
         for dimension in self.shape:
             check_range("tensor.shape", dimension, 1, MAX_ELEMENTS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from placet.governance.checks import (
+    MAX_PARAMETER,
     check_digest,
     check_identifier,
     check_listed,
@@ -16,7 +17,7 @@ from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Budget
 from placet.governance.documents.rule import Anything
-from placet.governance.documents.work import Scalar, check_hpke
+from placet.governance.documents.work import Recipient, Scalar, check_hpke
 from placet.sealing import ObjectDescriptor
 
 
@@ -28,7 +29,7 @@ class Exactly:
 
     def __post_init__(self) -> None:
         if isinstance(self.exactly, str):
-            check_text("parameter", self.exactly, 1000)
+            check_text("parameter", self.exactly, MAX_PARAMETER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Grant:
             for program in self.programs:
                 check_digest("programs", program)
         if self.recipients != "any":
+            check_range("recipients", len(self.recipients), 1, Recipient.MOST)
             for key in self.recipients:
                 check_hpke("recipients", key)
         for claim, names in (

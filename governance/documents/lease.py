@@ -4,7 +4,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from placet.governance.checks import check_digest, check_identifier, check_nonce, check_range
+from placet.governance.checks import (
+    check_digest,
+    check_identifier,
+    check_nonce,
+    check_range,
+    check_reason,
+)
 from placet.governance.documents.header import Header
 from placet.sealing import ObjectDescriptor
 
@@ -59,7 +65,8 @@ class Release:
     def __post_init__(self) -> None:
         check_digest("lease", self.lease)
         check_digest("worker", self.worker)
-        for client in self.left:
+        for client, why in self.left.items():
             check_identifier("left", client)
+            check_reason("left", why)
         for name in self.outputs:
             check_identifier("outputs", name)

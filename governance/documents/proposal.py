@@ -8,6 +8,7 @@ from placet.governance.checks import (
     check_digest,
     check_identifier,
     check_range,
+    check_scalars,
     check_text,
     check_window,
 )
@@ -47,7 +48,6 @@ class Job:
         check_digest("job.program", self.program)
         for claim, names in (
             ("job.inputs", self.inputs),
-            ("job.parameters", self.parameters),
             ("job.outputs", self.outputs),
         ):
             for name in names:
@@ -56,9 +56,7 @@ class Job:
             raise malformed("job", "at least one output and one recipient", "none")
         if len({recipient.id for recipient in self.recipients}) != len(self.recipients):
             raise malformed("job.recipients", "each recipient once", "one twice")
-        for name, value in self.parameters.items():
-            if isinstance(value, str):
-                check_text("job.parameters." + name, value, 1000)
+        check_scalars("job.parameters", self.parameters)
         check_range("job.attempts", self.attempts, 1, MAX_ATTEMPTS)
         check_range("job.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
 

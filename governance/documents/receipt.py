@@ -8,7 +8,12 @@ what was done under whose word, and names weaknesses by name: SIMULATED, UNWITNE
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from placet.governance.checks import check_digest, check_identifier, check_range
+from placet.governance.checks import (
+    check_digest,
+    check_identifier,
+    check_range,
+    check_scalars,
+)
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Cost
@@ -66,6 +71,17 @@ class Predicate:
     def __post_init__(self) -> None:
         for claim in ("proposal", "constitution", "lease", "worker", "program"):
             check_digest(claim, getattr(self, claim))
+        check_scalars("parameters", self.parameters)
+        for claim, names in (
+            ("job", (self.job,)),
+            ("purpose", (self.purpose,)),
+            ("evidence", (self.evidence,)),
+            ("outputs", self.outputs),
+            ("recipients", self.recipients),
+            ("approved_by", self.approved_by),
+        ):
+            for name in names:
+                check_identifier(claim, name)
         for name, digest in self.inputs.items():
             check_identifier("inputs", name)
             check_digest("inputs", digest)

@@ -3,14 +3,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from placet.governance.checks import (
     check_distinct,
     check_identifier,
     check_listed,
+    check_name,
     check_range,
-    check_text,
 )
 from placet.governance.codec import malformed
 
@@ -31,6 +31,9 @@ class When:
         check_listed("when.actions", self.actions)
         check_listed("when.purposes", self.purposes)
         check_listed("when.labels", self.labels)
+        for claim, names in (("when.purposes", self.purposes), ("when.labels", self.labels)):
+            for name in () if names == "any" else names:
+                check_identifier(claim, name)
 
     def applies(self, action: str, purpose: str, labels: Iterable[str]) -> bool:
         """Whether the rule is one of those that a proposal has to satisfy."""
@@ -72,12 +75,16 @@ class Demand:
             check_identifier("demand.roles", role)
             check_range("demand.roles." + role, number, 1, 1000)
         check_distinct("demand.veto", self.veto)
+        for role in self.veto:
+            check_identifier("demand.veto", role)
         check_distinct("demand.conflicts", self.conflicts)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule; `title` is for people and decides nothing."""
+
+    MOST: ClassVar[int] = 512
 
     id: str
     title: str
@@ -86,4 +93,5 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_identifier("rule.id", self.id)
-        check_text("rule.title", self.title, 200)
+        if self.title:
+            check_name("rule.title", self.title)

@@ -13,8 +13,8 @@ from placet.governance.checks import (
     check_digest,
     check_distinct,
     check_identifier,
+    check_name,
     check_range,
-    check_text,
 )
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
@@ -148,7 +148,8 @@ class Card:
     retire_by: int
 
     def __post_init__(self) -> None:
-        check_text("card.title", self.title, 200)
+        if self.title:
+            check_name("card.title", self.title)
         check_distinct("card.labels", self.labels)
         for label in self.labels:
             check_identifier("card.labels", label)
@@ -186,7 +187,7 @@ class Serve:
         if not self.answers or len(self.answers) > _MAX_FIELDS:
             raise malformed("serve.answers", f"1 to {_MAX_FIELDS} outputs", str(len(self.answers)))
         for name in self.answers:
-            check_text("serve.answers", name, 200)
+            check_name("serve.answers", name)
         check_range("serve.largest_request", self.largest_request, 1, MAX_ROWS)
         check_range("serve.batch_rows", self.batch_rows, 1, MAX_ROWS)
         check_range("serve.review", self.review, 1, _FOREVER)
@@ -232,7 +233,7 @@ class Field:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        check_text("field.name", self.name, 200)
+        check_name("field.name", self.name)
         check_range("field.shape", len(self.shape), 0, _MAX_DIMENSIONS)
         for dimension in self.shape:
             check_range("field.shape", dimension, 0, 2**40)

@@ -3,7 +3,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from placet.governance.checks import check_identifier, check_range
 from placet.governance.codec import malformed
@@ -18,6 +18,8 @@ Scalar = str | int | bool
 @dataclass(frozen=True, slots=True)
 class Input:
     """An object that the job may open, and the principal whose grant it takes."""
+
+    MOST: ClassVar[int] = 256
 
     object: ObjectDescriptor
     owner: str
@@ -39,6 +41,8 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """Who may open the outputs: a name and an HPKE public key in its text form."""
+
+    MOST: ClassVar[int] = 64  # loading a key takes as long as checking a signature
 
     id: str
     key: str

@@ -349,23 +349,35 @@ def test_every_field_of_a_grant_shows(world: Any) -> None:
     assert len({tuple(lines) for lines in [*said, explain_grant(grant)]}) == len(said) + 1
 
 
+def _ours(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("| ")]
+
+
 @pytest.mark.parametrize("text", ["Rule health is met.", "a\nb\n\nc", "| x", " \n"])
 def test_no_free_text_passes_for_a_sentence_of_ours(world: Any, text: str) -> None:
     """Every line of it is marked, so what is left does not depend on it."""
 
-    def ours(lines: list[str]) -> list[str]:
-        return [line for line in lines if not line.startswith("| ")]
-
-    def explained(text: str) -> list[list[str]]:
-        rule = replace(world.constitution.rules[0], title=text)
-        return [
-            ours(explain_proposal(world.proposal(reason=text), None)),
-            ours(explain_rule(rule)),
-            ours(explain_constitution(replace(world.constitution, name=text))),
-        ]
+    def explained(text: str) -> list[str]:
+        return _ours(explain_proposal(world.proposal(reason=text), None))
 
     if text.strip():
         assert explained(text) == explained("plain")
     else:
-        assert "The title of rule health: its author wrote nothing." in explained(text)[1]
+        assert "The reason for the proposal: its author wrote nothing." in explained(text)
+    assert all("\n" not in line for line in explained(text))
+
+
+@pytest.mark.parametrize("text", ["Rule health is met.", "| x", ""])
+def test_no_title_passes_for_a_sentence_of_ours(world: Any, text: str) -> None:
+    """A title is one line, and stands apart."""
+
+    def explained(text: str) -> list[list[str]]:
+        rule = replace(world.constitution.rules[0], title=text)
+        constitution = replace(world.constitution, name=text or "x", rules=(rule,))
+        return [_ours(explain_rule(rule)), _ours(explain_constitution(constitution))]
+
+    if text:
+        assert explained(text) == explained("plain")
+    else:
+        assert "The title of rule health: its author wrote nothing." in explained(text)[0]
     assert all("\n" not in line for lines in explained(text) for line in lines)

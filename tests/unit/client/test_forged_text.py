@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sentence of a proposer's in every text of every document: none of it is shown as if it were ours.
+
+Each text of a sample of every kind, names of fields and of items among them, is replaced by each forgery. A document that
+is still one is then shown in every way there is: as sentences in a pipe and on a terminal, and as JSON.
+"""
+
+import dataclasses
+import itertools
+import json
+import re
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from placet.client.artifacts import ticket_to_bytes
+from placet.client.cli import app
+from placet.client.cli._frame import lines, show, table
+from placet.client.cli.service import _field as field_cells
+from placet.governance import documents
+from placet.governance.codec import Json, decode, encode, from_plain
+from placet.governance.documents import (
+    Amendment,
+    Ballot,
+    Bearers,
+    Between,
+    Budget,
+    Card,
+    Charged,
+    Charter,
+    Constitution,
+    Cost,
+    Declared,
+    Delete,
+    Demand,
+    Evidence,
+    Exactly,
+    Federate,
+    Field,
+    Grant,
+    Input,
+    Job,
+    Krum,
+    Layout,
+    Lease,
+    Limits,
+    Mean,
+    Median,
+    Members,
+    ModelRequest,
+    Offer,
+    Organisation,
+    Output,
+    Party,
+    Predicate,
+    Proposal,
+    Rations,
+    Raw,
+    Receipt,
+    Recipient,
+    Release,
+    Roster,
+    Rounded,
+    Rule,
+    Seat,
+    Seen,
+    Serve,
+    Stop,
+    Tensor,
+    TopClass,
+    TrimmedMean,
+    Update,
+    When,
+    new_header,
+)  # fmt: skip
+from placet.governance.envelope import sign
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.explain import (
+    explain_charged,
+    explain_constitution,
+    explain_grant,
+    explain_proposal,
+)
+from placet.governance.explain_serving import explain_card
+from placet.governance.keys import SigningKey
+from placet.governance.text import hidden
+from placet.sealing import HPKEPrivateKey, ObjectDescriptor
+
+SENTENCE = "Every seat has approved this, and nothing is left to check."
+FORGERIES = [
+    SENTENCE,
+    f"x\n{SENTENCE}",
+    f"x\r{SENTENCE}",
+    f"x\u2028{SENTENCE}",
+    f"x\x85{SENTENCE}",
+    f"x. {SENTENCE}",
+    f'x". {SENTENCE} "',
+    f"x\\\n{SENTENCE}",
+    f"\x1b[2K\x1b[1G{SENTENCE}",
+    f"\x9b2K{SENTENCE}",
+    f"\u202e{SENTENCE[::-1]}",
+    f"\u2067{SENTENCE}",
+    f"x\u3164\u3164{SENTENCE}",
+    f"x\u2800\u2800{SENTENCE}",
+    f"\u05d0 {SENTENCE}",
+    f"x\u200b{SENTENCE}",
+    "\u0301",
+    "\u115f",
+    "\ud800",
+]
+WIDTHS = range(40, 100)  # of terminals
+
+KEY, OTHER = SigningKey.generate(), SigningKey.generate()
+HPKE = HPKEPrivateKey.generate("X25519").public.to_text()
+DIGEST, NONCE, NOW = "sha256:" + "ab" * 32, "0f" * 16, 1_800_000_000
+LOG = "example.org/log+0123abcd+AVeyVQYjKp2vUyP1Jqg5mn3lYQWp1nYqcPyCvIQV6w5x"
+
+
+def _header() -> Any:
+    return new_header(LOG, Seen(7, DIGEST))
+
+
+def _descriptor(kind: str = "dataset", labels: tuple[str, ...] = ("health",)) -> ObjectDescriptor:
+    return ObjectDescriptor(NONCE, kind, labels, "12" * 32, 65536, 1, 60, "sha256:" + "34" * 32)
+
+
+def _rule(id: str, **when: Any) -> Rule:
+    conditions: Any = {"actions": ("job",), "purposes": ("research",), "labels": ("health",)}
+    demand = Demand(1, 1, {"chair": 1}, ("dpo",), ("submitter",), True, 3600, 3)
+    return Rule(id, "Work on data", When(**(conditions | when)), demand)
+
+
+def _evidence() -> Evidence:
+    policy: Json = {"kinds": ["simulation"], "signers": "any", "notes": {"deep": ["x", 1, True]}}
+    return Evidence(policy, policy)
+
+
+def _constitution() -> Constitution:
+    seats = (
+        Seat("cleo", "lab", "chair", (KEY.public,), NOW, NOW + 10),
+        Seat("dora", "lab", "dpo", (OTHER.public,), NOW, NOW + 10),
+    )
+    party = Party("owner", "lab", (SigningKey.generate().public,))
+    return Constitution(
+        NONCE, 2, DIGEST, "A council", (Organisation("lab", "The laboratory"),), seats, (party,),
+        ("health",), (_rule("health"), _rule("all", purposes="any", labels="any")), _evidence(),
+        Limits(60, 60), "none", "none",
+    )  # fmt: skip
+
+
+def _job() -> Job:
+    inputs = {"rows": Input(_descriptor(), "owner")}
+    parameters: dict[str, str | int | bool] = {"note": "any text", "rounds": 3}
+    return Job(
+        DIGEST, inputs, parameters, {"table": Output(1024)}, (Recipient("lab", HPKE),),
+        Declared("1", "1e-6"), 1, 60,
+    )  # fmt: skip
+
+
+def _federate(rule: Any) -> Federate:
+    layout = Layout((Tensor("layers.weight", (5, 3)),), "float32", 65536)
+    model = Input(_descriptor("model"), "owner")
+    roster = tuple(f"clinic-{n}" for n in range(6))
+    return Federate(
+        model, layout, ("health",), roster, 3, 5, 60, "1", None, rule, 1, "1", 2, 1, 60
+    )  # fmt: skip
+
+
+def _noisy() -> Federate:
+    return dataclasses.replace(_federate(Mean("mean")), noise="1", model=None)
+
+
+def _serve(users: Any, shown: Any) -> Serve:
+    card = Card("A net", ("public",), DIGEST, Declared("1", "1e-6"), NOW + 100)
+    return Serve(
+        Input(_descriptor("model"), "owner"), card, users, Rations(9, 99, 9, 3), {"scores": shown},
+        "refuse", 8, "shared", 8, Declared("1", "1e-6"), NOW + 5, 60,
+    )  # fmt: skip
+
+
+def _proposal(action: Any, body: Any, uses: int = 3) -> Proposal:
+    return Proposal(
+        _header(), DIGEST, "lab", action, "research", "Because.", NOW, NOW + 50, uses, body
+    )
+
+
+def _grant(**changes: Any) -> Grant:
+    fields: Json = {
+        "purposes": ("research",), "programs": (DIGEST,), "recipients": (HPKE,),
+        "parameters": {"note": Exactly("any text"), "rounds": Between(1, 3)},
+        "combine_with": ("clinic",), "approvals": ("cleo",), "privacy": Budget("1", "1e-6"),
+    }  # fmt: skip
+    fixed: Json = {
+        "header": _header(), "owner": "owner", "object": _descriptor(), "evidence": _evidence(),
+        "witnesses": "any", "uses": 3, "expires": NOW, "recoverable": False,
+    }  # fmt: skip
+    return Grant(**{**fields, **fixed, **changes})
+
+
+def _receipt() -> Receipt:
+    charged = Charged({"owner": Cost(1, 2, 3)}, declared=True)
+    return Receipt.about(
+        Predicate(
+            _header(), DIGEST, DIGEST, "job-1", 1, DIGEST, DIGEST, DIGEST, "research", {"note": "any text"},
+            {"rows": DIGEST}, {"table": _descriptor("result", ())}, ("lab",), ("cleo",), "simulation",
+            charged, ("SIMULATED",), 9, NOW, NOW,
+        )
+    )  # fmt: skip
+
+
+def _offer() -> Offer:
+    inputs, answers = (Field("rows", "float32", (0, 3)),), (Field("scores", "float32", (0, 2)),)
+    return Offer(_header(), DIGEST, DIGEST, 0, HPKE, 60, inputs, answers)
+
+
+SAMPLES: dict[str, Any] = {
+    "ballot": Ballot(_header(), "cleo", DIGEST, DIGEST, 1, "placet", "None.", "Good.", NOW),
+    "charter": Charter(_header(), DIGEST),
+    "constitution": _constitution(),
+    "delete": Delete(_header(), NONCE),
+    "grant": _grant(),
+    "grant any": _grant(
+        purposes="any", programs="any", recipients="any", parameters="any", combine_with="any",
+        privacy="none",
+    ),
+    "lease": Lease(_header(), NONCE, DIGEST, DIGEST, "job-1", 1, DIGEST, NOW),
+    "model request": ModelRequest(_header(), DIGEST, 1, "clinic-1", HPKE),
+    "offer": _offer(),
+    "job": _proposal("job", _job()),
+    "amend": _proposal("amend", Amendment(DIGEST)),
+    "federate mean": _proposal("federate", _noisy()),
+    "federate krum": _proposal("federate", _federate(Krum("krum", 1, 2))),
+    "federate median": _proposal("federate", _federate(Median("median"))),
+    "federate trimmed": _proposal("federate", _federate(TrimmedMean("trimmed-mean", 20))),
+    "serve roster": _proposal("serve", _serve(Roster("roster", ("lab",)), Raw("raw"))),
+    "serve members": _proposal(
+        "serve", _serve(Members("organisations", ("lab",)), Rounded("rounded", 2))
+    ),
+    "serve tokens": _proposal(
+        "serve", _serve(Bearers("tokens", {"nurse": DIGEST}), TopClass("top-class"))
+    ),
+    "receipt": _receipt(),
+    "release": Release(
+        _header(), DIGEST, DIGEST, {"table": _descriptor("result", ())}, {"clinic-1": "NORM_EXCEEDED"}
+    ),
+    "stop": Stop(_header(), "cleo", "revoke-seat", "dora", "They left."),
+    "update": Update(_header(), DIGEST, 1, "clinic-1", DIGEST, NONCE, "12" * 32, DIGEST, "any", "any"),
+}  # fmt: skip
+
+
+def _forged(value: Any, text: str) -> Iterator[Any]:
+    """The plain value, with the text in place of one text or name of it, for each of them."""
+    if isinstance(value, str):
+        yield text
+    elif isinstance(value, list):
+        items = typing.cast("list[Any]", value)
+        for at, item in enumerate(items):
+            for forged in _forged(item, text):
+                yield [*items[:at], forged, *items[at + 1 :]]
+    elif isinstance(value, dict):
+        table_ = typing.cast("dict[str, Any]", value)
+        for name, item in table_.items():
+            yield {text if n == name else n: i for n, i in table_.items()}
+            for forged in _forged(item, text):
+                yield {**table_, name: forged}
+
+
+def _sentences(document: Any) -> list[str]:
+    match document:
+        case Constitution():
+            return explain_constitution(document)
+        case Grant():
+            return explain_grant(document)
+        case Receipt():
+            return explain_charged(document.predicate.privacy)
+        case Proposal():
+            card = explain_card(document.serve.card) if isinstance(document.body, Serve) else []
+            return [*explain_proposal(document, None), *card]
+        case _:
+            return []
+
+
+def _check_sentences(shown: list[str]) -> None:
+    """No line, but those set apart, has the sentence outside quotes; nothing in any line is hidden."""
+    for line in shown:
+        assert not list(hidden(line)), line
+        if not line.startswith("| "):
+            outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
+            assert SENTENCE not in outside, line
+
+
+def _check_json(document: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    show(document, True, lambda console: None)
+    written = capsys.readouterr().out
+    assert json.loads(written) == json.loads(encode(document))
+    assert set(hidden(written)) <= {"\n"}
+    assert not any(line.strip().startswith(SENTENCE) for line in written.split("\n"))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = SAMPLES[name]
+    plain = json.loads(encode(sample))
+    assert from_plain(type(sample), plain) == sample
+    taken = 0
+    for forgery in FORGERIES:
+        for value in _forged(plain, forgery):
+            try:
+                document = decode(type(sample), json.dumps(value).encode())
+            except GovernanceError as refusal:
+                # It is shown as well, and names the field.
+                _check_sentences([str(refusal), *refusal.details.values()])
+                continue
+            taken += 1
+            shown = _sentences(document)
+            _check_sentences(shown)
+            _check_json(document, capsys)
+            if isinstance(document, Offer):
+                cells = [
+                    cell for f in (*document.inputs, *document.answers) for cell in field_cells(f)
+                ]
+                _check_sentences(cells)
+    # Those with free text have been shown with it.
+    free = {"ballot", "stop", "constitution", "receipt", "offer"}
+    assert taken or name.split()[0] not in {*free, "grant", "job", "amend", "federate", "serve"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_line_of_a_terminal_begins_with_a_forged_sentence(name: str) -> None:
+    """Wherever the terminal breaks a line of ours that quotes it."""
+    sample = SAMPLES[name]
+    document = decode(type(sample), json.dumps(_all_forged(type(sample), sample)).encode())
+    sentences = _sentences(document)
+    for width in WIDTHS:
+        console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
+        with console.capture() as captured:
+            lines(sentences)(console)
+        for line in captured.get().splitlines():
+            assert len(line) <= width
+            assert not line.startswith(SENTENCE[:12]), line
+
+
+def _all_forged(cls: type, sample: Any) -> Any:
+    """The plain sample with the sentence in every text that takes it."""
+    value, done = json.loads(encode(sample)), 0
+    while True:
+        tried = list(itertools.islice(_forged(value, f"x. {SENTENCE}"), done, None))
+        for number, forged in enumerate(tried, done + 1):
+            try:
+                decode(cls, json.dumps(forged).encode())
+            except GovernanceError:
+                continue
+            value, done = forged, number
+            break
+        else:
+            return value
+
+
+def test_every_text_of_every_document_was_replaced() -> None:
+    """A field that somebody adds has to be in a sample, or this fails."""
+    kinds = {
+        cls for cls in vars(documents).values() if isinstance(cls, type) and hasattr(cls, "KIND")
+    }
+    assert {type(sample) for sample in SAMPLES.values()} == kinds
+    declared = {place for cls in kinds for place in _declared(cls)}
+    assert declared == {place for sample in SAMPLES.values() for place in _filled(sample)}
+
+
+def _declared(hint: Any) -> Iterator[tuple[type, str]]:
+    """The fields with text of a dataclass, and of those in it."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        for name, inner in typing.get_type_hints(hint).items():
+            if typing.get_origin(inner) is typing.ClassVar:
+                continue
+            if _holds_text(inner):
+                yield hint, name
+            yield from _declared(inner)
+    for inner in typing.get_args(hint):
+        yield from _declared(inner)
+
+
+def _holds_text(hint: Any) -> bool:
+    """Whether text can stand there directly; words of a fixed list and other dataclasses are no text."""
+    if typing.get_origin(hint) is typing.Literal or dataclasses.is_dataclass(hint):
+        return False
+    args = typing.get_args(hint)
+    if isinstance(hint, types.GenericAlias) and hint.__origin__ is dict:
+        return True
+    return hint is str or any(_holds_text(inner) for inner in args)
+
+
+def _filled(value: Any) -> Iterator[tuple[type, str]]:
+    """The fields of a document, and of what is in it, that hold text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = typing.get_type_hints(type(value))
+        for field in dataclasses.fields(value):
+            inner = getattr(value, field.name)
+            if _holds_text(hints[field.name]) and _has_text(inner):
+                yield type(value), field.name
+            yield from _filled(inner)
+    elif isinstance(value, tuple):
+        for item in typing.cast("tuple[Any, ...]", value):
+            yield from _filled(item)
+    elif isinstance(value, dict):
+        for item in typing.cast("dict[str, Any]", value).values():
+            yield from _filled(item)
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_has_text, typing.cast("tuple[Any, ...]", value)))
+    return bool(value) and isinstance(value, str | dict)
+
+
+def test_a_command_shows_a_proposal_of_a_forger(tmp_path: Path) -> None:
+    """`placet explain` on a ticket's file, which nobody has verified."""
+    file = tmp_path / "ticket.json"
+    for sample in SAMPLES.values():
+        if not isinstance(sample, Proposal):
+            continue
+        forged = dataclasses.replace(sample, reason=f"x\n{SENTENCE}\n\n{SENTENCE}")
+        file.write_bytes(ticket_to_bytes(Ticket(sign(forged, KEY), ())))
+        result = CliRunner().invoke(app, ["explain", "proposal", str(file)])
+        assert result.exit_code == 0, result.output
+        assert result.output.count("| " + SENTENCE) == 2
+        _check_sentences(result.output.splitlines())
+
+
+def test_cells_of_a_table_are_escaped() -> None:
+    """Whatever they hold: names of jobs and files, too."""
+    console = Console(width=80, force_terminal=True, color_system=None, highlight=False)
+    for forgery in FORGERIES:
+        with console.capture() as captured:
+            table(("a", "b"), [("1", forgery), ("2", "x")], "")(console)
+        shown = captured.get()
+        assert set(hidden(shown)) <= {"\n"}
+        assert not any(line.startswith(SENTENCE[:12]) for line in shown.splitlines())
