@@ -18,6 +18,7 @@ from placet.client.cli import (
     objects,
     predict,
     privacy,
+    program,
     service,
     setup,
     verify,
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for group in (setup, objects, council, jobs, service, predict, audit, privacy):
+for group in (setup, objects, council, program, jobs, service, predict, audit, privacy):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")

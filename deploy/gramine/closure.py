@@ -6,15 +6,14 @@ it is what a running enclave opens, no less and no more, is proved by tests/unit
 """
 
 import ast
-import io
 import json
 import re
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from placet.governance.bundles import unpack
 from placet.governance.documents import Serve
 from placet.governance.errors import GovernanceError
 from placet.governance.terms import decode_terms
@@ -122,13 +121,18 @@ def modules_of(bundle: bytes) -> tuple[str, ...]:
         return TASKS[action]
     own: set[str] = set()
     found: set[str] = set()
-    with tarfile.open(fileobj=io.BytesIO(bundle), mode="r:") as archive:
-        for member in archive:
-            own.add(member.name.split("/")[0].removesuffix(".py"))
-            content = archive.extractfile(member)
-            if member.name.endswith(".py") and content is not None:
-                found |= _imported(ast.parse(content.read()))
+    for name, content in _files(bundle).items():
+        own.add(name.split("/")[0].removesuffix(".py"))
+        if name.endswith(".py"):
+            found |= _imported(ast.parse(content))
     return tuple(sorted(name for name in found if name.split(".")[0] not in own))
+
+
+def _files(bundle: bytes) -> dict[str, bytes]:
+    try:
+        return unpack(bundle)
+    except GovernanceError as refusal:
+        sys.exit(f"This is no program that a worker would take. {refusal}")
 
 
 def _imported(tree: ast.AST) -> set[str]:

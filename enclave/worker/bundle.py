@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program bundle: an uncompressed tar of regular files with `main.py` at its top, pinned by the SHA-256 of its bytes.
+"""A program bundle: the one archive of its files (placet.governance.bundles), pinned by the SHA-256 of its bytes.
 
 The program is imported from the very bytes that were hashed. Files on disk belong to the host, which could change them
 between the check and the import. What else the bundle carries is read with `pkgutil.get_data(__name__, "file")`.
 """
 
-import hashlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import io
 import sys
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 from types import ModuleType
 
 from placet.enclave.errors import ProgramMalformed
+from placet.governance.bundles import ENTRY, unpack
+from placet.governance.envelope import digest_of
+from placet.governance.errors import DocumentMalformed
 
-MAX_BUNDLE_BYTES = 64 * 1024 * 1024
-_MAX_FILES = 2000
-_ENTRY = "main.py"
 _PROGRAM = "__placet_program__"
 _ROOT = "/bundle/"  # where the files seem to lie; there is nothing on disk
 
@@ -29,12 +25,11 @@ class Bundle:
     """The bytes of a bundle that has its form. Raises `ProgramMalformed`."""
 
     def __init__(self, data: bytes) -> None:
-        if len(data) > MAX_BUNDLE_BYTES:
-            raise _malformed(f"at most {MAX_BUNDLE_BYTES} bytes", f"{len(data)} bytes")
-        self.digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        self.files = _files(data)
-        if _ENTRY not in self.files:
-            raise _malformed(f"{_ENTRY} at the top", "none")
+        self.digest = digest_of(data)
+        try:
+            self.files = unpack(data)
+        except DocumentMalformed as error:
+            raise _malformed(**error.details) from None
 
     def load(self) -> Callable[..., object]:
         """Import the program and return its `main`. Whatever it raises while it is imported passes through."""
@@ -43,13 +38,13 @@ class Bundle:
         sys.meta_path.insert(0, importer)
         spec = importlib.util.spec_from_loader(_PROGRAM, importer)
         if spec is None:
-            raise _malformed(f"{_ENTRY} at the top", "none")
+            raise _malformed("bundle", f"one with {ENTRY} at its top", "one without")
         module = importlib.util.module_from_spec(spec)
         sys.modules[_PROGRAM] = module
         importer.exec_module(module)
         main: Callable[..., object] | None = getattr(module, "main", None)
         if not callable(main):
-            raise _malformed("a function main(job) in main.py", "none")
+            raise _malformed(ENTRY, "a module with a function main(job)", "one without")
         return main
 
 
@@ -87,39 +82,16 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
 
     def _name(self, fullname: str) -> str:
         if fullname == _PROGRAM:
-            return _ENTRY
+            return ENTRY
         base = fullname.replace(".", "/")
         package = base + "/__init__.py"
         return package if package in self._files else base + ".py"
 
 
-def _files(data: bytes) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                _check_member(member, files)
-                content = archive.extractfile(member)
-                files[member.name] = content.read() if content else b""
-    except (tarfile.TarError, EOFError, ValueError, UnicodeError, OverflowError):
-        raise _malformed("an uncompressed tar", "other bytes") from None
-    return files
-
-
-def _check_member(member: tarfile.TarInfo, files: Mapping[str, bytes]) -> None:
-    path = PurePosixPath(member.name)
-    plain = str(path) == member.name and ".." not in path.parts and not path.is_absolute()
-    # A sparse file counts as regular and can be of any size.
-    if not member.isreg() or member.issparse() or not plain or member.name == ".":
-        raise _malformed("regular files with plain relative names", "something else")
-    if member.name in files or len(files) >= _MAX_FILES:
-        raise _malformed(f"at most {_MAX_FILES} files, each once", "more")
-
-
-def _malformed(expected: str, actual: str) -> ProgramMalformed:
+def _malformed(claim: str, expected: str, actual: str) -> ProgramMalformed:
     return ProgramMalformed(
-        f"A program bundle has {expected}; this one has {actual}. Build it with `placet propose`.",
-        claim="bundle",
+        f"Of a program {claim} should be {expected}, and is {actual}. Build it with `placet propose`.",
+        claim=claim,
         expected=expected,
         actual=actual,
     )

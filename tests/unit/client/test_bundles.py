@@ -81,3 +81,19 @@ def test_what_is_no_program(tmp_path: Path) -> None:
     (long / ("n" * 120)).write_bytes(b"")
     with pytest.raises(FileRefused, match="too long"):
         build_bundle(long)
+
+
+def test_what_was_unpacked_has_the_same_bytes(tmp_path: Path) -> None:
+    """A reviewer of the unpacked files has read all that an enclave would run."""
+    bundle = build_bundle(write(tmp_path / "a", list(FILES)))
+    bundle.write(tmp_path / "b")
+    assert build_bundle(tmp_path / "b") == bundle
+    with pytest.raises(FileRefused, match="Name a new one"):
+        bundle.write(tmp_path / "b")
+
+
+def test_what_an_enclave_would_refuse_is_refused_at_home(tmp_path: Path) -> None:
+    folder = write(tmp_path, ["main.py"])
+    (folder / "lib.py").write_bytes(b"# coding: latin-1\n")
+    with pytest.raises(FileRefused, match=r"lib\.py.*UTF-8"):
+        build_bundle(folder)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.enclave.errors import ProgramMalformed
-from placet.enclave.worker.bundle import MAX_BUNDLE_BYTES, Bundle
+from placet.enclave.worker.bundle import Bundle
+from placet.governance.bundles import MAX_BUNDLE
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def test_modules_packages_and_data_come_from_memory(kit: Any) -> None:
         "one.py": "X = 1",
         "two/__init__.py": "",
         "two/three.py": "from . import four\nX = four.X",
-        "two/four.py": "# -*- coding: latin-1 -*-\nX = '\xe9'".encode("latin-1"),
+        "two/four.py": "# -*- coding: utf-8 -*-\r\nX = '\xe9'",
         "two/data.bin": b"\x00\x01",
     }
     result = Bundle(kit.bundle_of(files)).load()(None)
@@ -86,13 +87,104 @@ def test_what_the_bundle_does_not_have_is_not_found(kit: Any) -> None:
         tar(MAIN, ("folder", tarfile.DIRTYPE, b"")),
         tar(MAIN)[:700],
         tar(*((f"f{n}", tarfile.REGTYPE, b"") for n in range(2001))),
-        bytes(MAX_BUNDLE_BYTES + 1),
+        bytes(MAX_BUNDLE + 1),
     ],
     ids=range(16),
 )
 def test_anything_else_is_malformed(data: bytes) -> None:
     with pytest.raises(ProgramMalformed):
         Bundle(data)
+
+
+def _gnu(*members: tarfile.TarInfo, format: int = tarfile.GNU_FORMAT) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=format) as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    return sink.getvalue()
+
+
+def _member(name: str = "main.py", **fields: Any) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    return member
+
+
+WHOLE = tar(MAIN)
+OTHER_FORMS = {
+    "gnu": _gnu(_member()),
+    "time": _gnu(_member(mtime=1), format=tarfile.USTAR_FORMAT),
+    "mode": _gnu(_member(mode=0o755), format=tarfile.USTAR_FORMAT),
+    "owner": _gnu(_member(uname="root"), format=tarfile.USTAR_FORMAT),
+    "comment": _gnu(_member(pax_headers={"comment": "x"}), format=tarfile.PAX_FORMAT),
+    "path in a pax header": _gnu(
+        _member("seen.py", pax_headers={"path": "main.py"}), format=tarfile.PAX_FORMAT
+    ),
+    "order": tar(MAIN, ("a.py", tarfile.REGTYPE, b"")),
+    "a second entry, which other readers take": tar(MAIN, ("main.py", tarfile.REGTYPE, b"x")),
+    "bytes behind the end": WHOLE + bytes(512),
+    "less at the end": WHOLE[: -8 * 512],
+    "a byte behind a file": WHOLE[:1000] + b"x" + WHOLE[1001:],
+    "a second archive": WHOLE + WHOLE,
+    "a negative size": WHOLE[:124] + b"-0000005000" + WHOLE[135:],
+    "a size without end": WHOLE[:124] + b"77777777777" + WHOLE[135:],
+}
+
+
+@pytest.mark.parametrize("data", OTHER_FORMS.values(), ids=OTHER_FORMS)
+def test_one_set_of_files_has_one_archive(data: bytes) -> None:
+    """So nobody can read other files in the bytes that were voted on."""
+    assert Bundle(WHOLE).files == {"main.py": MAIN[2]}
+    with pytest.raises(ProgramMalformed):
+        Bundle(data)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# coding: latin-1\n".encode("latin-1"),
+        b"# vim: set fileencoding=utf-7 :\n",
+        b"#!/usr/bin/python\n# -*- coding: rot13 -*-\n",
+        b"# coding: no-such-encoding\n",
+        b"\xef\xbb\xbfX = 1\n",
+        b"X = '\xe9'\n",
+        b"# what a reviewer takes for a comment\rX = 1\n",
+        b"X = 1\x0c\n",
+        b"X = 1\x00\n",
+        "admin = False  # \u202e eslaF \u2066\n".encode(),
+        "na\u200bme = 1\n".encode(),
+        "\u3164 = 1\n".encode(),
+        "X = 1  #\u2028Y = 2\n".encode(),
+        "X = 1 #\x85Y = 2\n".encode(),
+    ],
+)
+def test_a_source_reads_the_same_to_people_and_to_python(kit: Any, source: bytes) -> None:
+    with pytest.raises(ProgramMalformed, match="other.py"):
+        Bundle(kit.bundle_of({"main.py": MAIN[2], "other.py": source}))
+    Bundle(kit.bundle_of({"main.py": MAIN[2], "other.bin": source}))  # data are bytes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Main.py"],
+        ["a.py", "A.py"],
+        ["\xe9.py", "e\u0301.py"],
+        ["a", "a/b.py"],
+        ["a/.hidden.py"],
+        ["__pycache__/a.py"],
+        ["a.pyc"],
+        ["a\\b.py"],
+        ["a /b.py "],
+        ["\u202eyp.a"],
+        ["a/../b.py"],
+        ["n" * 60 + "/" + "n" * 60],
+    ],
+)
+def test_names_that_somebody_else_would_read_otherwise(kit: Any, names: list[str]) -> None:
+    with pytest.raises(ProgramMalformed):
+        Bundle(kit.bundle_of({"main.py": MAIN[2], **dict.fromkeys(names, b"")}))
 
 
 @pytest.mark.parametrize("source", [b"", b"main = 3", b"def Main(job): pass"])
