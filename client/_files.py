@@ -26,7 +26,7 @@ def replacing(path: Path, *, mode: int = 0o644) -> Generator[BufferedRandom]:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot("write", path, error) from None
     try:
         with os.fdopen(descriptor, "w+b") as file:
@@ -44,7 +44,7 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot("read", path, error) from None
     if len(data) > limit:
         raise FileRefused(
@@ -64,8 +64,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _cannot(what: str, path: Path, error: OSError) -> FileRefused:
-    why = error.strerror or type(error).__name__
+def _cannot(what: str, path: Path, error: OSError | ValueError) -> FileRefused:
+    """The refusal of a path: ValueError is Python's word for one that no file system can have."""
+    why = getattr(error, "strerror", None) or "no file can have this name"
     return FileRefused(
         f"Cannot {what} {path}: {why}. Check the path and its permissions.", claim=str(path)
     )

@@ -20,7 +20,7 @@ from placet.client.keys import Keys
 from placet.client.objects import Progress
 from placet.client.records import Result
 from placet.client.verify import VerifiedReceipt, verify_answers
-from placet.governance.checks import check_identifier
+from placet.governance.checks import RECEIPT_FILE, check_output
 from placet.governance.contexts import result_info
 from placet.governance.errors import ReceiptInvalid
 from placet.governance.log import LogProof
@@ -33,8 +33,6 @@ from placet.sealing import (
     unpad_into,
     verify_root,
 )
-
-RECEIPT_NAME = "receipt.json"
 
 
 class ResultOperations(JobOperations):
@@ -84,7 +82,7 @@ class ResultOperations(JobOperations):
         )
         outputs = receipt.receipt.predicate.outputs
         for name in outputs:
-            check_identifier("outputs", name)  # they become names of files
+            check_output("outputs", name)  # they become names of files
         _prepare(folder)
         total, done = sum(d.sealed_length for d in outputs.values()), 0
         paths: dict[str, Path] = {}
@@ -92,7 +90,7 @@ class ResultOperations(JobOperations):
             report = _shifted(progress, done, total)
             paths[name] = await self._output(folder, name, descriptor, key, report)  # 5
             done += descriptor.sealed_length
-        receipt_file = folder / RECEIPT_NAME
+        receipt_file = folder / RECEIPT_FILE
         write_file(receipt_file, file.to_bytes())
         key.wipe()
         return Result(receipt, paths, receipt_file)

@@ -23,7 +23,7 @@ def load_toml(path: Path) -> Json:
     """The values of a TOML file, times as Unix seconds. Raises `FileRefused`."""
     try:
         values = tomllib.loads(read_file(path, _MAX_TOML).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FileRefused(f"{path} is not TOML: {error}.", claim=str(path)) from None
     return {name: _plain(value, name, path) for name, value in values.items()}
 

@@ -62,7 +62,7 @@ class Home:
         try:
             values = tomllib.loads(read_file(self.config, _MAX_CONFIG).decode())
             host, pin = str(values["host"]), str(values["pin"])
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, RecursionError):
             raise FileRefused(
                 f"{self.config} must have host and pin. Run: placet init --host ADDRESS:PORT --pin PIN"
             ) from None

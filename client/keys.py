@@ -187,7 +187,11 @@ def _secret_of(value: dict[str, Any], passphrase: str, path: Path) -> bytes:
 
 
 def _stretch(passphrase: str, salt: str) -> bytes:
-    return Scrypt(salt=_unb64(salt), length=32, n=_SCRYPT_N, r=8, p=1).derive(passphrase.encode())
+    try:
+        secret = passphrase.encode()
+    except UnicodeEncodeError:
+        raise PassphraseWrong("The passphrase is not UTF-8. Choose another.") from None
+    return Scrypt(salt=_unb64(salt), length=32, n=_SCRYPT_N, r=8, p=1).derive(secret)
 
 
 def _not_a_key_file(path: Path) -> KeyFileRefused:

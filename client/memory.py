@@ -88,7 +88,7 @@ class CheckpointMemory:
             note = str(value["checkpoint"]).encode()
             if note:
                 self._checkpoint(note)
-        except (ValueError, KeyError, TypeError, LogError):
+        except (ValueError, KeyError, TypeError, RecursionError, LogError):
             raise FileRefused(
                 f"{self._path} is damaged: it held the newest checkpoint seen. Restore it from a backup; if you delete it, "
                 "a log that was rolled back in the meantime cannot be told from the true one.",

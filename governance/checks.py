@@ -15,6 +15,7 @@ _NONCE = re.compile(r"[0-9a-f]{32}")
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e-?[1-9][0-9]?)?")
 
+RECEIPT_FILE = "receipt.json"
 MAX_TEXT = 4000
 MEASUREMENT_DIGITS = (64, 96)  # SGX and simulation; TDX and SNP
 MAX_NAME = 200
@@ -31,6 +32,13 @@ def check_identifier(claim: str, value: str) -> None:
     """Identifiers are short, lower-case and plain, so that two of them never look alike."""
     if not _IDENTIFIER.fullmatch(value):
         raise malformed(claim, "an identifier (a-z, 0-9, '.', '_', '-'; at most 64)", "other text")
+
+
+def check_output(claim: str, value: str) -> None:
+    """The name of an output becomes that of a file, in a folder that has the receipt's as well."""
+    check_identifier(claim, value)
+    if value == RECEIPT_FILE:
+        raise malformed(claim, "another name than that of the receipt's file", value)
 
 
 def check_reason(claim: str, value: str) -> None:

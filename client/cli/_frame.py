@@ -17,9 +17,9 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec, cast
 
 import typer
 from rich.console import Console
@@ -88,6 +88,7 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
+                _check_arguments(kwargs)
                 function(*args, **kwargs)
             except KeyboardInterrupt:
                 say(
@@ -106,6 +107,18 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
         return function
 
     return register
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Bytes that are no UTF-8 may stand in a path and nowhere else. Raises `UsageRefused`."""
+    for name, value in arguments.items():
+        for text in cast("list[object]", value) if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any(map(_is_surrogate, text)):
+                raise UsageRefused(f"What was given for {name} is not UTF-8. Write it anew.")
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
 
 
 def show(value: Any, as_json: bool, text: Callable[[Console], None]) -> None:

@@ -14,6 +14,7 @@ from placet.governance.codec import Json, from_plain
 
 ANY = "any"
 NONE = "none"
+_DIGITS = 20  # more than any whole number in a document has
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def terms_from_flags(flags: GrantFlags) -> Terms:
         "witnesses": flags.witnesses,
         "approvals": list(flags.approval or []),
         "privacy": _privacy(flags.privacy),
-        "uses": int(flags.uses) if flags.uses.isdecimal() else flags.uses,
+        "uses": parse_scalar(flags.uses),
         "expires": parse_time(flags.expires),
         "recoverable": False,
     }
@@ -76,7 +77,8 @@ def parse_scalar(text: str) -> str | int | bool:
     """A parameter's value: a whole number, true, false, or else text."""
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    whole = len(text) < _DIGITS and text.isascii() and text.removeprefix("-").isdecimal()
+    return int(text) if whole else text
 
 
 def _listed(values: list[str] | None) -> Any:
@@ -104,8 +106,9 @@ def _parameters(texts: list[str]) -> Any:
         if not sign:
             raise UsageRefused(f"{text!r} is not NAME=VALUE or NAME=LOW..HIGH.")
         low, dots, high = value.partition("..")
-        if dots and low.removeprefix("-").isdecimal() and high.removeprefix("-").isdecimal():
-            found[name] = {"low": int(low), "high": int(high)}
+        bounds = parse_scalar(low), parse_scalar(high)
+        if dots and all(type(bound) is int for bound in bounds):
+            found[name] = {"low": bounds[0], "high": bounds[1]}
         else:
             found[name] = {"exactly": parse_scalar(value)}
     return found

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from placet.client.artifacts import ticket_from_bytes
+from placet.client.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
@@ -22,6 +22,7 @@ from placet.governance.explain import (
     explain_refusal,
     explain_rule,
 )
+from placet.governance.text import plain
 
 app = typer.Typer(help="Say it in plain sentences.", no_args_is_help=True)
 
@@ -81,13 +82,13 @@ def refusal(
     if source and re.fullmatch(r"[A-Z_]+", source) and not Path(source).exists():
         _explain([_meaning(source)], as_json)
         return
-    text = read_artifact(Path(source)).decode(errors="replace") if source else sys.stdin.read()
+    data = read_artifact(Path(source)) if source else sys.stdin.buffer.read(MAX_ARTIFACT)
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(data)
         told: Any = value.get("error") or value.get("refusal") or value
         details = {str(k): str(v) for k, v in cast("dict[Any, Any]", told["details"]).items()}
-        sentences = explain_refusal(str(told["reason"]), str(told["message"]), details)
-    except (ValueError, KeyError, AttributeError, TypeError):
+        sentences = explain_refusal(plain(told["reason"]), str(told["message"]), details)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UsageRefused(
             "This is no refusal. Give what a command wrote with --json; it writes refusals to standard error (2> FILE)."
         ) from None

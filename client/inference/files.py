@@ -26,6 +26,7 @@ from placet.governance.documents.serving import Field
 
 Format = Literal["csv", "json", "npy", "npz"]
 _MAX_FILE = 4 * 1024**3
+_UNREADABLE = (ValueError, TypeError, OverflowError, EOFError, RecursionError)
 
 
 def format_of(path: Path, given: str = "") -> Format:
@@ -54,7 +55,7 @@ def load_rows(path: Path, format: Format, inputs: Sequence[Field]) -> Array | Ar
             return cast("Array", loaded)
         with cast("Any", loaded) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, TypeError, OverflowError, EOFError, zipfile.BadZipFile) as error:
+    except (*_UNREADABLE, zipfile.BadZipFile, csv.Error) as error:
         raise FileRefused(
             f"{path} holds no rows in {format}: {str(error)[:200]}. Check the file.",
             claim=str(path),

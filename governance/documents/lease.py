@@ -8,6 +8,7 @@ from placet.governance.checks import (
     check_digest,
     check_identifier,
     check_nonce,
+    check_output,
     check_range,
     check_reason,
 )
@@ -69,4 +70,4 @@ class Release:
             check_identifier("left", client)
             check_reason("left", why)
         for name in self.outputs:
-            check_identifier("outputs", name)
+            check_output("outputs", name)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from placet.governance.checks import (
     check_digest,
     check_identifier,
+    check_output,
     check_range,
     check_scalars,
     check_text,
@@ -46,12 +47,10 @@ class Job:
 
     def __post_init__(self) -> None:
         check_digest("job.program", self.program)
-        for claim, names in (
-            ("job.inputs", self.inputs),
-            ("job.outputs", self.outputs),
-        ):
-            for name in names:
-                check_identifier(claim, name)
+        for name in self.inputs:
+            check_identifier("job.inputs", name)
+        for name in self.outputs:
+            check_output("job.outputs", name)
         if not self.outputs or not self.recipients:
             raise malformed("job", "at least one output and one recipient", "none")
         if len({recipient.id for recipient in self.recipients}) != len(self.recipients):

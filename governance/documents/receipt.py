@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from placet.governance.checks import (
     check_digest,
     check_identifier,
+    check_output,
     check_range,
     check_scalars,
 )
@@ -76,12 +77,13 @@ class Predicate:
             ("job", (self.job,)),
             ("purpose", (self.purpose,)),
             ("evidence", (self.evidence,)),
-            ("outputs", self.outputs),
             ("recipients", self.recipients),
             ("approved_by", self.approved_by),
         ):
             for name in names:
                 check_identifier(claim, name)
+        for name in self.outputs:
+            check_output("outputs", name)
         for name, digest in self.inputs.items():
             check_identifier("inputs", name)
             check_digest("inputs", digest)

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from placet.attestation import SIMULATION_SIGNER, measure
-from placet.client import Client, EvidenceFile, Home, Keys
+from placet.client import Client, EvidenceFile, Home, Keys, build_bundle
 from placet.client.cli import app
 from placet.client.errors import Refused
 from placet.client.objects import SealedObject
@@ -44,6 +44,7 @@ COMMANDS = [
     "pause",
     "revoke",
     "proposals",
+    "program",
     "ticket",
     "submit",
     "jobs",
@@ -191,6 +192,28 @@ def test_from_ticket_to_result(
     assert verified["digest"] == result["receipt"]
     assert "SIMULATED" in run("verify", "receipt", "out/receipt.json", "--log", council, text=True)
     run("verify", "receipt", "out/receipt.json", "--log", "no-key", code=2)
+
+
+def test_a_program_is_read_before_the_vote(
+    run: Run, proposal: str, folder: Path, host: Any
+) -> None:
+    """The files that are unpacked are all that an enclave would run; other bytes of the host's are refused."""
+    told = run("program", proposal[7:19], "-o", "read")
+    assert (folder / "read" / "main.py").read_bytes() == (folder / "program/main.py").read_bytes()
+    assert build_bundle(folder / "read").digest == told["program"]
+    run("program", proposal, "-o", "read", code=2)
+    _, data = host.blobs[told["program"][7:39]]
+    data[600] ^= 1
+    refused = run("program", proposal, "-o", "again", code=1)
+    assert refused["error"]["reason"] == "ANSWER_MALFORMED"
+    assert not (folder / "again").exists()
+
+
+def test_an_output_is_not_called_as_the_receipt(run: Run, proposal: str, folder: Path) -> None:
+    text = JOB.replace("[outputs.model]", '[outputs."receipt.json"]')
+    (folder / "job.toml").write_text(text)
+    refused = run("propose", "job.toml", "--key", "analyst.key", code=1)
+    assert refused["error"]["details"]["actual"] == "receipt.json"
 
 
 def test_verify_ticket_offline(run: Run, approved: str, client: Client, folder: Path) -> None:

@@ -260,7 +260,7 @@ def _forged(value: Any, text: str) -> Iterator[Any]:
     if isinstance(value, str):
         yield text
     elif isinstance(value, list):
-        items = typing.cast("list[Any]", value)
+        items: list[Any] = value
         for at, item in enumerate(items):
             for forged in _forged(item, text):
                 yield [*items[:at], forged, *items[at + 1 :]]
@@ -406,7 +406,7 @@ def _filled(value: Any) -> Iterator[tuple[type, str]]:
                 yield type(value), field.name
             yield from _filled(inner)
     elif isinstance(value, tuple):
-        for item in typing.cast("tuple[Any, ...]", value):
+        for item in value:
             yield from _filled(item)
     elif isinstance(value, dict):
         for item in typing.cast("dict[str, Any]", value).values():
@@ -415,7 +415,7 @@ def _filled(value: Any) -> Iterator[tuple[type, str]]:
 
 def _has_text(value: Any) -> bool:
     if isinstance(value, tuple):
-        return any(map(_has_text, typing.cast("tuple[Any, ...]", value)))
+        return any(map(_has_text, value))
     return bool(value) and isinstance(value, str | dict)
 
 

@@ -420,3 +420,20 @@ def test_a_constitution_does_not_contradict_itself(founded: Any) -> None:
 
 def test_every_kind_has_its_own_payload_type() -> None:
     assert len({payload_type(cls) for cls in KINDS.values()}) == len(KINDS)
+
+
+def test_no_output_has_the_name_of_the_receipts_file(samples: dict[str, Any]) -> None:
+    """Both are written into one folder: the receipt would take the output's place."""
+    for kind, path in (
+        ("proposal", ("body", "outputs")),
+        ("release", ("outputs",)),
+        ("receipt", ("predicate", "outputs")),
+    ):
+        value = json.loads(encode(samples[kind]))
+        named = value
+        for name in path:
+            named = named[name]
+        output = named.pop(next(iter(named)))
+        named["receipt.json"] = output
+        with pytest.raises(DocumentMalformed):
+            decode(KINDS[kind], json.dumps(value).encode())
