@@ -200,7 +200,7 @@ def test_drafts_that_are_none_are_refused(
         assert result.exit_code in (1, 2)
 
 
-ARGUMENTS = [
+ARGUMENTS: list[list[str | bytes]] = [
     ["watch", b"\xff"],
     ["explain", "proposal", b"\xff"],
     ["explain", "refusal", b"\xff"],
@@ -245,7 +245,7 @@ def test_arguments_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 def test_a_path_that_is_no_text_is_shown_and_used(tmp_path: Path) -> None:
     """Any path may be used; one that cannot be shown is escaped."""
-    command = [
+    command: list[str | bytes] = [
         sys.executable,
         "-m",
         placet.client.__name__,
