@@ -9,8 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from placet.governance.checks import check_digest, check_nonce
-from placet.governance.codec import malformed
+from placet.governance.checks import check_digest, check_name, check_nonce
 
 MAX_LOG_NAME = 512
 
@@ -31,8 +30,7 @@ class Charter:
 
     def __post_init__(self) -> None:
         check_nonce("nonce", self.nonce)
-        if not self.log or len(self.log) > MAX_LOG_NAME or not self.log.isprintable():
-            raise malformed("log", "the log's verifier key", "other text")
+        check_name("log", self.log, MAX_LOG_NAME)
         check_digest("constitution", self.constitution)
 
     @classmethod

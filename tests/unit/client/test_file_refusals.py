@@ -32,6 +32,7 @@ from placet.governance.documents import Constitution, Proposal
 from placet.governance.documents.serving import Field
 from placet.governance.envelope import inspect, parse_envelope
 
+DIGEST = "sha256:" + "12" * 32
 JUNK = [
     b"",
     b"\xff",
@@ -107,12 +108,12 @@ def files(
         "charter draft": (draft.to_bytes(), lambda data: CharterDraft.from_bytes(data).missing()),
         "evidence": (founded.evidence().to_bytes(), EvidenceFile.from_bytes),
         "receipt": (
-            encode({"log": "x", "receipt": receipt, "entry": "{}", "proof": "x"}),
-            lambda data: ReceiptFile.from_bytes(data).verify(founded.log),
+            encode({"charter": "x", "log": "x", "receipt": receipt, "entry": "{}", "proof": "x"}),
+            lambda data: ReceiptFile.from_bytes(data).verify(founded.log, DIGEST),
         ),
         "update": (
-            encode({"log": "x", "update": receipt, "entry": "{}", "proof": "x"}),
-            lambda data: UpdateReceipt.from_bytes(data).verify(founded.log),
+            encode({"charter": "x", "log": "x", "update": receipt, "entry": "{}", "proof": "x"}),
+            lambda data: UpdateReceipt.from_bytes(data).verify(founded.log, DIGEST),
         ),
     }
 

@@ -124,7 +124,7 @@ LOG = "example.org/log+0123abcd+AVeyVQYjKp2vUyP1Jqg5mn3lYQWp1nYqcPyCvIQV6w5x"
 
 
 def _header() -> Any:
-    return new_header(LOG, Seen(7, DIGEST))
+    return new_header(DIGEST, Seen(7, DIGEST))
 
 
 def _descriptor(kind: str = "dataset", labels: tuple[str, ...] = ("health",)) -> ObjectDescriptor:
@@ -222,7 +222,7 @@ def _offer() -> Offer:
 
 SAMPLES: dict[str, Any] = {
     "ballot": Ballot(_header(), "cleo", DIGEST, DIGEST, 1, "placet", "None.", "Good.", NOW),
-    "charter": Charter(_header(), DIGEST),
+    "charter": Charter(NONCE, LOG, DIGEST),
     "constitution": _constitution(),
     "delete": Delete(_header(), NONCE),
     "grant": _grant(),

@@ -138,7 +138,7 @@ def readers(founded: Any) -> dict[str, Callable[[int], Callable[[], object]]]:
             lambda data: decode_strict(data, MAX_DOCUMENT, EvidenceMalformedError), doubled(n)
         ),
         "identity": lambda n: read(
-            Identity.from_bytes, Identity("worker", "l", "0f" * 16, "h" * n, "s").to_bytes()
+            Identity.from_bytes, Identity("worker", "l", "", "0f" * 16, "h" * n, "s").to_bytes()
         ),
         "cbor": lambda n: read(
             lambda data: decode_cbor(data, MAX_DOCUMENT),
