@@ -99,8 +99,8 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
     def text(console: Console) -> None:
         lines([*explain_serving(terms), *origin])(console)
         fields = [
-            *(("input", *_field(f)) for f in inputs),
-            *(("answer", *_field(f)) for f in answers),
+            *(("input", *field_row(f)) for f in inputs),
+            *(("answer", *field_row(f)) for f in answers),
         ]
         table(("", "name", "dtype", "shape"), fields, missing)(console)
 
@@ -185,6 +185,7 @@ def _origin_lines(connected: Client, terms: Serve) -> list[str]:
     return [f"{told} it is none of the outputs that the receipt names."]
 
 
-def _field(field: Field) -> tuple[str, str, str]:
+def field_row(field: Field) -> tuple[str, str, str]:
+    """An input or answer of a model as a line of a table."""
     shape = ", ".join(str(n) if n else "any" for n in field.shape[1:])
     return plain(field.name), field.dtype, f"(rows{', ' + shape if shape else ''})"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,9 +28,9 @@ from placet.client.inference.files import load_rows
 from placet.client.keys import PublicKeys
 from placet.client.objects import SealedObject, seal_file
 from placet.governance.codec import encode
-from placet.governance.documents import Constitution, Proposal
+from placet.governance.documents import Charter, Constitution, Proposal
 from placet.governance.documents.serving import Field
-from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.envelope import digest_of, inspect, parse_envelope
 
 DIGEST = "sha256:" + "12" * 32
 JUNK = [
@@ -59,17 +59,17 @@ def read(reader: Callable[[], object]) -> bool:
     return True
 
 
-def with_text(value: Any, text: str) -> Iterator[Any]:
+def with_text(value: object, text: str) -> Iterator[object]:
     """The JSON value with the text in place of each text and name of it."""
     if isinstance(value, str):
         yield text
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("list[object]", value)
         for at, item in enumerate(items):
             for changed in with_text(item, text):
                 yield [*items[:at], changed, *items[at + 1 :]]
     elif isinstance(value, dict):
-        table: dict[str, Any] = value
+        table = cast("dict[str, object]", value)
         for name, item in table.items():
             yield {text if n == name else n: i for n, i in table.items()}
             for changed in with_text(item, text):
@@ -90,7 +90,8 @@ def files(
     rows.write_bytes(b"rows")
     sealed = seal_file(rows, tmp_path / "s", people["alice"].hpke.public, kind="dataset", labels=())
     ticket = founded.proposal(propose()).ticket
-    draft = founded.draft_charter(constitution)
+    charter = Charter.new(founded.log, digest_of(CharterDraft.payload_of(constitution)))
+    draft = CharterDraft.make(constitution, charter)
 
     def keys(data: bytes) -> Keys:
         key.write_bytes(data)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from placet.client.artifacts import ticket_to_bytes
 from placet.client.cli import app
 from placet.client.cli._frame import lines, show, table
-from placet.client.cli.service import _field as field_cells
+from placet.client.cli.service import field_row
 from placet.governance import documents
 from placet.governance.codec import Json, decode, encode, from_plain
 from placet.governance.documents import (
@@ -255,21 +255,25 @@ SAMPLES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _forged(value: Any, text: str) -> Iterator[Any]:
+def _forged(value: object, text: str) -> Iterator[object]:
     """The plain value, with the text in place of one text or name of it, for each of them."""
     if isinstance(value, str):
         yield text
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = typing.cast("list[object]", value)
         for at, item in enumerate(items):
             for forged in _forged(item, text):
                 yield [*items[:at], forged, *items[at + 1 :]]
     elif isinstance(value, dict):
-        table_ = typing.cast("dict[str, Any]", value)
+        table_ = typing.cast("dict[str, object]", value)
         for name, item in table_.items():
             yield {text if n == name else n: i for n, i in table_.items()}
             for forged in _forged(item, text):
                 yield {**table_, name: forged}
+
+
+def _kind(sample: Any) -> type[Any]:
+    return type(sample)
 
 
 def _sentences(document: Any) -> list[str]:
@@ -306,14 +310,14 @@ def _check_json(document: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    sample = SAMPLES[name]
+    sample, cls = SAMPLES[name], _kind(SAMPLES[name])
     plain = json.loads(encode(sample))
-    assert from_plain(type(sample), plain) == sample
+    assert from_plain(cls, plain) == sample
     taken = 0
     for forgery in FORGERIES:
         for value in _forged(plain, forgery):
             try:
-                document = decode(type(sample), json.dumps(value).encode())
+                document = decode(cls, json.dumps(value).encode())
             except GovernanceError as refusal:
                 # It is shown as well, and names the field.
                 _check_sentences([str(refusal), *refusal.details.values()])
@@ -324,7 +328,7 @@ def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFix
             _check_json(document, capsys)
             if isinstance(document, Offer):
                 cells = [
-                    cell for f in (*document.inputs, *document.answers) for cell in field_cells(f)
+                    cell for f in (*document.inputs, *document.answers) for cell in field_row(f)
                 ]
                 _check_sentences(cells)
     # Those with free text have been shown with it.
@@ -335,8 +339,8 @@ def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_line_of_a_terminal_begins_with_a_forged_sentence(name: str) -> None:
     """Wherever the terminal breaks a line of ours that quotes it."""
-    sample = SAMPLES[name]
-    document = decode(type(sample), json.dumps(_all_forged(type(sample), sample)).encode())
+    sample, cls = SAMPLES[name], _kind(SAMPLES[name])
+    document = decode(cls, json.dumps(_all_forged(cls, sample)).encode())
     sentences = _sentences(document)
     for width in WIDTHS:
         console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
@@ -347,7 +351,7 @@ def test_no_line_of_a_terminal_begins_with_a_forged_sentence(name: str) -> None:
             assert not line.startswith(SENTENCE[:12]), line
 
 
-def _all_forged(cls: type, sample: Any) -> Any:
+def _all_forged(cls: type[Any], sample: Any) -> object:
     """The plain sample with the sentence in every text that takes it."""
     value, done = json.loads(encode(sample)), 0
     while True:
@@ -396,7 +400,7 @@ def _holds_text(hint: Any) -> bool:
     return hint is str or any(_holds_text(inner) for inner in args)
 
 
-def _filled(value: Any) -> Iterator[tuple[type, str]]:
+def _filled(value: object) -> Iterator[tuple[type, str]]:
     """The fields of a document, and of what is in it, that hold text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = typing.get_type_hints(type(value))
@@ -406,16 +410,16 @@ def _filled(value: Any) -> Iterator[tuple[type, str]]:
                 yield type(value), field.name
             yield from _filled(inner)
     elif isinstance(value, tuple):
-        for item in value:
+        for item in typing.cast("tuple[object, ...]", value):
             yield from _filled(item)
     elif isinstance(value, dict):
-        for item in typing.cast("dict[str, Any]", value).values():
+        for item in typing.cast("dict[str, object]", value).values():
             yield from _filled(item)
 
 
-def _has_text(value: Any) -> bool:
+def _has_text(value: object) -> bool:
     if isinstance(value, tuple):
-        return any(map(_has_text, value))
+        return any(map(_has_text, typing.cast("tuple[object, ...]", value)))
     return bool(value) and isinstance(value, str | dict)
 
 

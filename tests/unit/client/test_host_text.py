@@ -49,7 +49,7 @@ def test_a_refusal_does_not_rewrite_a_terminal(
 
     async def stop(request: Any, context: Any) -> Any:
         error = NotPermitted(text)
-        error.details = dict.fromkeys(("expected", "actual", "remedy", "message"), text)
+        error.details = {name: text for name in ("expected", "actual", "remedy", "message")}
         raise error
 
     host.Stop = stop

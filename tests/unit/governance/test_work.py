@@ -17,6 +17,7 @@ import pytest
 from placet.attestation import AttestationError, Evidence, Identity
 from placet.attestation._strict import decode as decode_strict
 from placet.attestation.errors import EvidenceMalformedError
+from placet.attestation.ratls.cbor import Item
 from placet.attestation.ratls.cbor import decode as decode_cbor
 from placet.attestation.ratls.cbor import encode as encode_cbor
 from placet.governance import Ballot, Constitution, Grant, Proposal, Ticket, decode, encode
@@ -63,6 +64,10 @@ def doubled(number: int) -> bytes:
     """An object whose last name is there twice."""
     pairs = [f'"{name}":0' for name in [*names(number), names(number)[-1]]]
     return ("{" + ",".join(pairs) + "}").encode()
+
+
+def _map(number: int) -> Item:
+    return dict.fromkeys(names(number), b"")
 
 
 def foreign(number: int) -> dict[str, Any]:
@@ -142,7 +147,7 @@ def readers(founded: Any) -> dict[str, Callable[[int], Callable[[], object]]]:
         ),
         "cbor": lambda n: read(
             lambda data: decode_cbor(data, MAX_DOCUMENT),
-            encode_cbor(tuple(dict.fromkeys(names(n // 64), b"") for _ in range(16))),
+            encode_cbor(tuple(_map(n // 64) for _ in range(16))),
         ),
         "note": lambda n: read(
             SignedNote.from_bytes, b"o\n1\nAAAA\n\n" + "— k AAAAAAAAAAAA\n".encode() * (n // 32)
