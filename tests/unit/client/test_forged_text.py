@@ -272,7 +272,7 @@ def _forged(value: object, text: str) -> Iterator[object]:
                 yield {**table_, name: forged}
 
 
-def _kind(sample: Any) -> type[Any]:
+def _kind(sample: object) -> type[Any]:
     return type(sample)
 
 
