@@ -204,7 +204,7 @@ def explain_grant(grant: Grant) -> list[str]:
         f"It holds until {time_text(grant.expires)}.",
         (
             "An amendment suspends it that changes the evidence, a rule for this data, "
-            f"who holds a seat, or the keys or organisation of {_listed((grant.owner, *_whom(grant)))}."
+            f"who holds a seat, or the keys or organisation of {listed((grant.owner, *_whom(grant)))}."
         ),
         f"The key {recoverable} be recovered by whatever recovery the constitution has.",
     ]
