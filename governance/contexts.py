@@ -51,12 +51,13 @@ def session_keys_info(offer: str, user: str) -> bytes:
     return context("placet/session/keys/v1", offer.encode(), user.encode())
 
 
-def draw_statement(
-    lease: str, user: str, nonce: bytes, rows: int, user_left: int, total_left: int
-) -> bytes:
-    """What the authority signs of a draw: to which request of which worker, and how much."""
+def draw_statement(lease: str, user: str, rows: int, user_left: int, total_left: int) -> bytes:
+    """What the authority signs of a draw: for which worker and user, how much, and what that leaves.
+
+    No two draws of a user leave as much, so no two statements are the same.
+    """
     numbers = (str(number).encode() for number in (rows, user_left, total_left))
-    return context("placet/draw/v1", lease.encode(), user.encode(), nonce, *numbers)
+    return context("placet/draw/v1", lease.encode(), user.encode(), *numbers)
 
 
 def evidence_context(log: str, charter: str, checkpoint: bytes) -> bytes:

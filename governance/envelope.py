@@ -147,6 +147,23 @@ def verify_signed(
     return Signed(document, raw.digest, signers, envelope)
 
 
+def check_layout(signed: Signed[D]) -> None:
+    """Refuse a payload that is laid out otherwise than `sign` does: white space and order would be read by everybody.
+
+    Raises `DocumentMalformed`.
+    """
+    if digest_of(encode(signed.document)) != signed.digest:
+        raise malformed("payload", "in the one layout that signing gives it", "another layout")
+
+
+def bare(signed: Signed[D]) -> bytes:
+    """The envelope with the signatures that were verified and nothing else, in the layout that `sign` gives it."""
+    raw = parse_envelope(signed.envelope)
+    ids = sorted(key.key_id for key in signed.signers)
+    signatures = [{"keyid": i, "sig": _b64(raw.signatures[i])} for i in ids]
+    return _write(raw.payload, raw.payload_type, signatures)
+
+
 def verified_signers(raw: RawEnvelope, keys: Iterable[PublicKey]) -> frozenset[PublicKey]:
     """Those of the keys that have signed: one check a key at most, however many signatures the envelope has."""
     message = raw.signed_bytes

@@ -15,11 +15,11 @@ from placet.governance.admission import (
     readmit,
 )
 from placet.governance.checks import check_measurement, check_name
-from placet.governance.codec import Json, to_plain
+from placet.governance.codec import Json, malformed, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
-from placet.governance.documents.lease import RESULT_KIND
+from placet.governance.documents.lease import RESULT_KIND, answer_nonce, output_id
 from placet.governance.documents.work import Work
-from placet.governance.envelope import Signed
+from placet.governance.envelope import Signed, check_layout
 from placet.governance.errors import (
     AttemptOpen,
     AttemptsUsedUp,
@@ -42,7 +42,7 @@ from placet.governance.ledger import Ledger, new_entry
 from placet.governance.rounds import closed_round
 from placet.governance.standing import check_stands
 from placet.governance.state import Entry, JoinState, LeaseState
-from placet.sealing import padded_length
+from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the rounding.
 _SECOND = 1
@@ -150,6 +150,7 @@ def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times
         ("constitution", proposal.document.constitution, lease.constitution),
         ("boot", ledger.state.boot, lease.boot),
         ("attempt", str(attempt), str(lease.attempt)),
+        ("seen", str(ledger.tree.size), str(lease.header.seen.size)),
         ("deadline", str(min(latest, lease.deadline)), str(lease.deadline)),
     ):
         if expected != actual:
@@ -213,11 +214,25 @@ def check_release(
 ) -> LeaseState:
     """A release of a lease that still holds and that nothing stops, by the worker that has it."""
     lease = check_running(ledger, release.document.lease, times)
-    ledger.check_header(release.document.header)
+    _check_answer(ledger, release, lease)
     if lease.worker != release.document.worker:
         raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
     return lease
+
+
+def _check_answer(ledger: Ledger, release: Signed[Release], lease: LeaseState) -> None:
+    """Layout and header are those that follow from the lease. Raises `DocumentRefused`."""
+    check_layout(release)
+    header = release.document.header
+    ledger.check_header(header)
+    nonce = answer_nonce(lease.digest, Release.KIND)
+    if (header.nonce, header.seen.size) != (nonce, lease.judged):
+        raise malformed(
+            "header",
+            f"the one that follows from the lease: nonce {nonce}, seen {lease.judged}",
+            f"nonce {header.nonce}, seen {header.seen.size}",
+        )
 
 
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
@@ -392,8 +407,22 @@ def check_outputs(body: Work, release: Release) -> None:
                 expected=f"{expected} bytes",
                 actual=f"{descriptor.length} bytes",
             )
+        _check_derived(name, descriptor, release.lease)
     for name in body.outputs:
         if name not in release.outputs:
             raise OutputMissing(
                 f"The output {name} is declared and missing.", claim="outputs", expected=name
             )
+
+
+def _check_derived(name: str, descriptor: ObjectDescriptor, lease: str) -> None:
+    """What of a descriptor needs no choice of the worker's has none."""
+    expected = (output_id(lease, name, descriptor.commitment), DEFAULT_SEGMENT_SIZE)
+    found = (descriptor.id, descriptor.segment_size)
+    if found != expected:
+        raise OutputUndeclared(
+            f"The output {name} has another id than follows from its lease, or other segments.",
+            claim=f"outputs.{name}",
+            expected=f"id {expected[0]}, segments of {expected[1]} bytes",
+            actual=f"id {found[0]}, segments of {found[1]} bytes",
+        )

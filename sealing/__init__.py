@@ -26,7 +26,13 @@ from placet.sealing._header import open_header
 from placet.sealing._hpke import HPKEPrivateKey, HPKEPublicKey
 from placet.sealing._io import ReadableSource, SeekableSource, WritableSink
 from placet.sealing._key import StreamKey
-from placet.sealing._layout import HEADER_BYTES, SEGMENT_SIZES, sealed_length, segment_count
+from placet.sealing._layout import (
+    DEFAULT_SEGMENT_SIZE,
+    HEADER_BYTES,
+    SEGMENT_SIZES,
+    sealed_length,
+    segment_count,
+)
 from placet.sealing._padding import pad, padded_length, unpad_into
 from placet.sealing._reader import StreamReader, open_stream
 from placet.sealing._root import verify_root
@@ -66,6 +72,7 @@ from placet.sealing.errors import (
 )
 
 __all__ = [
+    "DEFAULT_SEGMENT_SIZE",
     "HEADER_BYTES",
     "MAX_QUESTIONS",
     "SEGMENT_SIZES",

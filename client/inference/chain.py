@@ -35,8 +35,16 @@ from placet.governance.account import Times
 from placet.governance.codec import Json, parse_object
 from placet.governance.contexts import evidence_context
 from placet.governance.documents import Lease, Offer, Proposal
+from placet.governance.documents.lease import answer_header
 from placet.governance.documents.serving import Serve
-from placet.governance.envelope import Signed, digest_of, inspect, parse_envelope, verify_signed
+from placet.governance.envelope import (
+    Signed,
+    check_layout,
+    digest_of,
+    inspect,
+    parse_envelope,
+    verify_signed,
+)
 from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import (
     bound_digest,
@@ -277,10 +285,13 @@ def _verify_offer(
     envelope: bytes, key: PublicKey, lease: Signed[Lease], terms: Serve
 ) -> Signed[Offer]:
     offer = verify_signed(envelope, Offer, lambda _: [key])
+    check_layout(offer)
     said = offer.document
+    header = answer_header(lease.document, lease.digest, Offer.KIND, said.number)
     shown = sorted(answer.name for answer in said.answers)
     for claim, expected, found in (
         ("charter", lease.document.header.charter, said.header.charter),
+        ("header", str(header), str(said.header)),
         ("lease", lease.digest, said.lease),
         ("worker", lease.document.worker, said.worker),
         ("answers", ", ".join(sorted(terms.answers)), ", ".join(shown)),

@@ -10,7 +10,7 @@ from placet.governance import contexts, leasing
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Federate, Proposal, Receipt, Release, Seen, new_header
-from placet.governance.envelope import Signed, digest_of, sign, verify_signed
+from placet.governance.envelope import Signed, bare, digest_of, sign, verify_signed
 from placet.governance.errors import NotReleased, RecipientUnknown
 from placet.governance.federation import judge_aggregate
 from placet.governance.receipts import receipt_for
@@ -45,7 +45,7 @@ class Releases:
         finally:
             if key:
                 key.wipe()
-        documents = {release.digest: request.release}
+        documents = {release.digest: bare(release)}
         if receipt:
             documents[entry["receipt"]] = sign(receipt, core.life.log_keys.receipts)
         index = core.append(entry, documents, secrets)

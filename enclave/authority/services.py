@@ -38,9 +38,7 @@ class Services:
         rows, (user_left, total_left) = entry["rows"], rations_left(rations, service, request.user)
 
         def effect(_: Covering) -> Message:
-            statement = draw_statement(
-                lease.digest, request.user, request.nonce, rows, user_left, total_left
-            )
+            statement = draw_statement(lease.digest, request.user, rows, user_left, total_left)
             return enclaves_pb2.Drawn(
                 rows=rows,
                 user_left=user_left,

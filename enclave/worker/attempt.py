@@ -16,7 +16,8 @@ from placet.enclave.worker.program import RisingProgress, progress_clock
 from placet.enclave.worker.renewing import Renewing
 from placet.enclave.worker.task import Means, Outcome, Task, Work
 from placet.governance.contexts import release_info
-from placet.governance.documents import Release, new_header
+from placet.governance.documents import Release
+from placet.governance.documents.lease import answer_header
 from placet.governance.envelope import parse_envelope, sign
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import seal_envelope
@@ -91,11 +92,11 @@ class Attempt:
         """Seal and store the outputs; returns the signed request to release them."""
         declared = work.proposal.document.work.outputs
         owner = min(key.text for key in work.proposal.signers)
-        key, descriptors = objects.store(outcome.outputs, declared, owner)
-        header = work.lease.document.header
+        lease = work.lease
+        key, descriptors = objects.store(outcome.outputs, declared, owner, lease.digest)
         release = Release(
-            header=new_header(header.charter, header.seen),
-            lease=work.lease.digest,
+            header=answer_header(lease.document, lease.digest, Release.KIND),
+            lease=lease.digest,
             worker=self._member.keys.identity.digest,
             outputs=descriptors,
             left=outcome.left,

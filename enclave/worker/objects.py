@@ -16,7 +16,7 @@ from typing_extensions import Buffer
 
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
-from placet.governance.documents.lease import RESULT_KIND
+from placet.governance.documents.lease import RESULT_KIND, output_id
 from placet.governance.documents.work import Output
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
 from placet.sealing import StreamReader as Reader
@@ -85,16 +85,26 @@ class Objects:
         return paths, missing
 
     def store(
-        self, contents: Mapping[str, Buffer], declared: Mapping[str, Output], owner: str
+        self, contents: Mapping[str, Buffer], declared: Mapping[str, Output], owner: str, lease: str
     ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
-        """Seal every output at its declared size under one new key, and put it. The caller wipes the key."""
+        """Seal every output of a lease at its declared size under one new key, and put it.
+
+        The caller wipes the key.
+        """
         key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
         for name, content in contents.items():
             path = self._scratch / f"output-{name}"
             plain = _Plain(content)
             padded = pad(plain, plain.length, declared[name].max_bytes)
             with path.open("wb") as sink:
-                descriptors[name] = seal_stream(padded, sink, key, kind=RESULT_KIND, labels=())
+                descriptors[name] = seal_stream(
+                    padded,
+                    sink,
+                    key,
+                    kind=RESULT_KIND,
+                    labels=(),
+                    object_id=output_id(lease, name, key.commitment),
+                )
             self._call(blobs.store(self._channel, descriptors[name].id, owner, path))
         return key, descriptors
 

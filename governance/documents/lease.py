@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What authority and worker sign for each other: the lease, and the release that answers it."""
+"""What authority and worker sign for each other: the lease, and the release that answers it.
 
-from dataclasses import dataclass
+What a worker signs is read by everybody, and the program that it runs may be hostile. So whatever it would have to choose
+follows from the lease instead, and whoever takes it in compares.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from placet.governance.checks import (
@@ -13,7 +18,7 @@ from placet.governance.checks import (
     check_reason,
 )
 from placet.governance.documents.header import Header
-from placet.sealing import ObjectDescriptor
+from placet.sealing import ObjectDescriptor, context
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,28 @@ class Lease:
 
 # What every output's descriptor says it is; it has no labels. Free words there would be read by everybody.
 RESULT_KIND = "result"
+
+_ID_DIGITS = 32
+
+
+def answer_nonce(lease: str, kind: str, number: int = 0) -> str:
+    """The id of what a worker signs under a lease, by the lease's digest: of its release, or its nth offer."""
+    return _derived("placet/answer/v1", lease, kind, str(number))
+
+
+def answer_header(lease: Lease, digest: str, kind: str, number: int = 0) -> Header:
+    """The header of what a worker signs under a lease."""
+    return replace(lease.header, nonce=answer_nonce(digest, kind, number))
+
+
+def output_id(lease: str, name: str, commitment: str) -> str:
+    """The object id of an output. By its key's commitment too, so that nobody else can take the id first."""
+    return _derived("placet/output/v1", lease, name, commitment)
+
+
+def _derived(domain: str, *parts: str) -> str:
+    data = context(domain, *(part.encode() for part in parts))
+    return hashlib.sha256(data).hexdigest()[:_ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

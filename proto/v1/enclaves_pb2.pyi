@@ -892,24 +892,20 @@ class DrawRequest(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
-    NONCE_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     user: _builtins.str
     rows: _builtins.int
     """Rows; at most the tranche of the proposal."""
-    nonce: _builtins.bytes
-    """16 random bytes: the answer is to this request and to no other."""
     def __init__(
         self,
         *,
         lease: _builtins.str = ...,
         user: _builtins.str = ...,
         rows: _builtins.int = ...,
-        nonce: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "nonce", b"nonce", "rows", b"rows", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "rows", b"rows", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -929,7 +925,7 @@ class Drawn(_message.Message):
     """What is left of the user's and of the total ration."""
     total_left: _builtins.int
     signature: _builtins.bytes
-    """By the authority's boot key, over the nonce and all of the above: the host that relays it would be generous."""
+    """By the authority's boot key, over lease, user and all of the above: the host that relays it would be generous."""
     def __init__(
         self,
         *,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from placet.enclave.worker.inference.errors import SessionForged, SessionUnknown
 from placet.enclave.worker.joining import Membership
 from placet.governance.contexts import session_info
-from placet.governance.documents import Field, Lease, Offer, new_header
+from placet.governance.documents import Field, Lease, Offer
+from placet.governance.documents.lease import answer_header
 from placet.governance.envelope import Signed, parse_envelope, sign
 from placet.proto.questions import Claim, QuestionMalformed
 from placet.sealing import EnvelopeKeyMismatch, EnvelopeRefused, HPKEPrivateKey, open_envelope
@@ -46,10 +47,10 @@ class Offers:
 
     def renew(self, seconds: float) -> bytes:
         """The envelope of a new offer, by a new key, while the lease holds for so many seconds."""
-        key, header = HPKEPrivateKey.generate(), self._lease.document.header
+        key, lease = HPKEPrivateKey.generate(), self._lease
         offer = Offer(
-            header=new_header(header.charter, header.seen),
-            lease=self._lease.digest,
+            header=answer_header(lease.document, lease.digest, Offer.KIND, self._made),
+            lease=lease.digest,
             worker=self._member.keys.identity.digest,
             number=self._made,
             key=key.public.to_text(),

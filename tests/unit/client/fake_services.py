@@ -27,8 +27,9 @@ from placet.governance.contexts import (
     session_statement,
 )
 from placet.governance.documents import Lease, Offer, Seen, new_header
+from placet.governance.documents.lease import answer_header
 from placet.governance.documents.serving import Field, token_digest
-from placet.governance.envelope import digest_of, parse_envelope, sign
+from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.evaluate import Ticket, bound_digest
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import new_entry
@@ -95,9 +96,9 @@ class FakeWorker:
     def offer(self, inputs: tuple[Field, ...], answers: tuple[Field, ...]) -> bytes:
         """A new offer, under a new key; openings to it and to the one before are taken."""
         self.number += 1
-        key, size_root = HPKEPrivateKey.generate("X25519"), self._host.ledger.head()
+        key, lease = HPKEPrivateKey.generate("X25519"), inspect(self.lease_envelope, Lease)
         offer = Offer(
-            new_header(self._host.charter, Seen(*size_root)), self.lease, self.identity.digest,
+            answer_header(lease, self.lease, Offer.KIND, self.number), self.lease, self.identity.digest,
             self.number, key.public.to_text(), self._seconds, inputs, answers,
         )  # fmt: skip
         envelope = sign(offer, self.signing)

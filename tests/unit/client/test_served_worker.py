@@ -11,9 +11,9 @@ import pytest
 
 from placet.client import Client, Keys, Model, OfferInvalid
 from placet.governance.codec import encode, parse_object
-from placet.governance.documents import Lease, Offer
+from placet.governance.documents import Lease, Offer, Seen
 from placet.governance.documents.serving import Field
-from placet.governance.envelope import inspect, sign
+from placet.governance.envelope import inspect, payload_type, sign, sign_payload
 from placet.governance.keys import SigningKey
 from placet.governance.terms import terms_digest
 from placet.proto.v1 import common_pb2, inference_pb2
@@ -103,6 +103,23 @@ def no_form(host: Any, worker: Any) -> dict[str, Any]:
     return {"worker_identity": b"{}"}
 
 
+def offer_with_an_id_of_its_own(host: Any, worker: Any) -> dict[str, Any]:
+    offer = inspect(host.services._offer, Offer)
+    header = replace(offer.header, nonce=os.urandom(16).hex())
+    return {"offer": sign(replace(offer, header=header), worker.signing)}
+
+
+def offer_that_has_seen_more(host: Any, worker: Any) -> dict[str, Any]:
+    offer = inspect(host.services._offer, Offer)
+    header = replace(offer.header, seen=Seen(*host.ledger.head()))
+    return {"offer": sign(replace(offer, header=header), worker.signing)}
+
+
+def offer_laid_out_otherwise(host: Any, worker: Any) -> dict[str, Any]:
+    payload = b" " + encode(inspect(host.services._offer, Offer))
+    return {"offer": sign_payload(payload, payload_type(Offer), worker.signing)}
+
+
 LIES: list[tuple[str, Lie]] = [
     ("proposal", lambda host, worker: {"ticket": common_pb2.Ticket()}),
     ("authority", other_boot),
@@ -119,6 +136,9 @@ LIES: list[tuple[str, Lie]] = [
     ("offer", offer_of_another_key),
     ("offer", offer_for_another_lease),
     ("offer", offer_of_other_outputs),
+    ("offer", offer_with_an_id_of_its_own),
+    ("offer", offer_that_has_seen_more),
+    ("offer", offer_laid_out_otherwise),
 ]
 
 

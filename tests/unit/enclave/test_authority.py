@@ -20,7 +20,8 @@ from placet.enclave.errors import NotStored
 from placet.enclave.peer import BootKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
-from placet.governance.documents import Lease, Release, new_header
+from placet.governance.documents import Lease, Release
+from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.ledger import new_entry
 from placet.proto.refusals import PeerRefused
@@ -70,13 +71,16 @@ def release_of(
 ) -> enclaves_pb2.ReleaseRequest:
     """A release as a worker makes it."""
     key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
+    lease = parse_envelope(package.lease).digest
     for name in names:
         plain = io.BytesIO(bytes(padded_length(size)))
-        descriptors[name] = seal_stream(plain, io.BytesIO(), key, kind="result", labels=())
-    signed = inspect(package.lease, Lease)
+        output = output_id(lease, name, key.commitment)
+        descriptors[name] = seal_stream(
+            plain, io.BytesIO(), key, kind="result", labels=(), object_id=output
+        )
     release = Release(
-        header=new_header(signed.header.charter, signed.header.seen),
-        lease=parse_envelope(package.lease).digest,
+        header=answer_header(inspect(package.lease, Lease), lease, Release.KIND),
+        lease=lease,
         worker=member.keys.identity.digest,
         outputs=descriptors,
         left={},

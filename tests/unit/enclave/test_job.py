@@ -209,6 +209,7 @@ def test_a_file_that_changes_after_it_was_checked_is_refused(
 
 def test_outputs_go_to_scratch_sealed_and_padded(tmp_path: Path) -> None:
     from placet.governance.documents import Output
+    from placet.governance.documents.lease import output_id
     from placet.sealing import open_stream, padded_length, unpad_into
 
     stored: list[Any] = []
@@ -220,10 +221,11 @@ def test_outputs_go_to_scratch_sealed_and_padded(tmp_path: Path) -> None:
     objects = Objects(None, call, tmp_path)  # type: ignore[arg-type]  # nothing is sent here
     content = {"a": bytearray(b"secret" * 100), "b": bytearray()}
     declared = {"a": Output(200_000), "b": Output(1)}
-    key, descriptors = objects.store(content, declared, "owner")
+    key, descriptors = objects.store(content, declared, "owner", "a lease")
     assert len(stored) == 2
     for name, descriptor in descriptors.items():
         assert descriptor.length == padded_length(declared[name].max_bytes)
+        assert descriptor.id == output_id("a lease", name, key.commitment)
         sealed = (tmp_path / f"output-{name}").read_bytes()
         assert b"secret" not in sealed
         sink = io.BytesIO()

@@ -53,6 +53,7 @@ from placet.governance import (
     enter_ballot,
     enter_proposal,
     evidence_context,
+    inspect,
     judge_amendment,
     judge_boot,
     judge_charter,
@@ -71,6 +72,7 @@ from placet.governance import (
     verify_signed,
 )
 from placet.governance.documents.grant import Between
+from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 
@@ -411,14 +413,25 @@ class World:
     ) -> Entry:
         """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
         worker = worker or self.ledger.state.leases[lease].worker
-        output = self.descriptor("weights", (), padded_length(5000), "result")
-        release = replace(Release(self.header(), lease, worker, {"weights": output}, {}), **changes)
+        output = self.output(lease, "weights", padded_length(5000))
+        header = self.answer_header(lease)
+        release = replace(Release(header, lease, worker, {"weights": output}, {}), **changes)
         key = self._enclaves[signer or worker]
         signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
         said = receipt(receipt_for(self.ledger, signed, "test", self.header(), self.times))
         digest = digest_of(encode(said))
         entry = judge_release(self.ledger, signed, digest, self.appraise, self.times)
         return self.add(entry, signed.envelope, sign(said, self.log_key))
+
+    def output(self, lease: str, name: str, length: int) -> ObjectDescriptor:
+        """The descriptor of an output as a worker makes it."""
+        made: ObjectDescriptor = self.descriptor(name, (), length, "result")
+        return replace(made, id=output_id(lease, name, made.commitment))
+
+    def answer_header(self, lease: str) -> Header:
+        """The header of a release as a worker makes it."""
+        document = inspect(self.store[lease], Lease)
+        return answer_header(document, lease, Release.KIND)
 
     def close(self, lease: str, why: str = "lost") -> Entry:
         return self.add(judge_close(self.ledger, lease, why, self.times))

@@ -11,12 +11,25 @@ import pytest
 
 from placet.governance import (
     GovernanceError,
+    Header,
     Ledger,
+    Release,
+    Seen,
+    SigningKey,
+    Stop,
     Times,
+    add_signature,
     check_goes_on,
     digest_of,
     encode,
+    judge_release,
+    payload_type,
+    sign,
+    sign_payload,
+    verify_signed,
 )
+from placet.governance.documents.lease import answer_nonce
+from placet.governance.envelope import bare
 from placet.governance.leasing import judge_lapsed
 from placet.sealing import padded_length
 
@@ -209,12 +222,17 @@ def test_measurements_are_those_in_force_now(logged: Any) -> None:
 
 def test_a_release_has_exactly_the_outputs_proposed(logged: Any) -> None:
     digest = lease(logged)
-    good = logged.descriptor("weights", (), padded_length(5000), "result")
+    good = logged.output(digest, "weights", padded_length(5000))
     for reason, outputs in (
         ("OUTPUT_MISSING", {}),
         ("OUTPUT_UNDECLARED", {"weights": good, "notes": good}),
         ("OUTPUT_UNDECLARED", {"weights": replace(good, kind="what-rows-say")}),
         ("OUTPUT_UNDECLARED", {"weights": replace(good, labels=("what-rows-say",))}),
+        ("OUTPUT_UNDECLARED", {"weights": replace(good, id="00" * 16)}),
+        ("OUTPUT_UNDECLARED", {"weights": logged.output(digest, "bias", good.length)}),
+        ("OUTPUT_UNDECLARED", {"weights": logged.output(DIGEST, "weights", good.length)}),
+        ("OUTPUT_UNDECLARED", {"weights": replace(good, commitment="00" * 32)}),
+        ("OUTPUT_UNDECLARED", {"weights": replace(good, segment_size=16384)}),
         (
             "OUTPUT_TOO_LARGE",
             {"weights": logged.descriptor("weights", (), padded_length(5000) + 1, "result")},
@@ -226,6 +244,45 @@ def test_a_release_has_exactly_the_outputs_proposed(logged: Any) -> None:
     ):
         refused(reason, partial(logged.release, digest, outputs=outputs), logged)
     logged.release(digest)
+
+
+def test_nothing_in_a_release_is_its_workers_to_choose(logged: Any) -> None:
+    """Everybody reads it: what a program chose there would tell everybody what it has seen."""
+    digest = lease(logged)
+    header = logged.answer_header(digest)
+    earlier = logged.ledger.tree.root(3).hex()
+    for changed in (
+        replace(header, nonce=logged.nonce()),
+        replace(header, nonce=answer_nonce(DIGEST, "release")),
+        replace(header, nonce=answer_nonce(digest, "offer")),
+        replace(header, seen=Seen(3, "sha256:" + earlier)),
+        logged.header(nonce=header.nonce),
+    ):
+        refused("DOCUMENT_MALFORMED", partial(logged.release, digest, header=changed), logged)
+    logged.release(digest)
+
+
+def test_a_release_has_one_layout(logged: Any) -> None:
+    digest = lease(logged)
+    worker = logged.ledger.state.leases[digest].worker
+    key, outputs = logged.enclave_key(worker), {"weights": logged.output(digest, "weights", 5008)}
+    release = Release(logged.answer_header(digest), digest, worker, outputs, {})
+    for payload, reason in ((b" " + encode(release), "DOCUMENT_MALFORMED"), (encode(release), "")):
+        envelope = sign_payload(payload, payload_type(Release), key)
+        signed = verify_signed(envelope, Release, lambda _: [key.public])
+        judge = partial(judge_release, logged.ledger, signed, DIGEST, logged.appraise, logged.times)
+        if reason:
+            refused(reason, judge, logged)
+        else:
+            assert judge()["release"] == signed.digest
+
+
+def test_an_envelope_is_stored_without_what_nobody_verified() -> None:
+    keys = [SigningKey.generate() for _ in range(2)]
+    stop = Stop(Header("00" * 16, DIGEST, Seen(0, DIGEST)), "a", "pause", DIGEST, "enough")
+    noisy = b" " + add_signature(sign(stop, keys[0]), keys[1])
+    signed = verify_signed(noisy, Stop, lambda _: [keys[0].public])
+    assert bare(signed) == sign(stop, keys[0])
 
 
 def test_a_release_is_the_leased_workers_once(logged: Any) -> None:

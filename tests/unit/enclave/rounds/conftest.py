@@ -39,8 +39,8 @@ from placet.governance.documents import (
     Tensor,
     Update,
     When,
-    new_header,
 )
+from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
@@ -322,13 +322,16 @@ class Federation:
     ) -> enclaves_pb2.Released:
         """A release as a worker makes it, of a model of zeros."""
         key, outputs = StreamKey.generate(), dict[str, ObjectDescriptor]()
+        lease = parse_envelope(package.lease).digest
         if released:
             plain = io.BytesIO(bytes(padded_length(4 * ELEMENTS)))
-            outputs["model"] = seal_stream(plain, io.BytesIO(), key, kind="result", labels=())
-        header = inspect(package.lease, Lease).header
+            model = output_id(lease, "model", key.commitment)
+            outputs["model"] = seal_stream(
+                plain, io.BytesIO(), key, kind="result", labels=(), object_id=model
+            )
         document = Release(
-            header=new_header(header.charter, header.seen),
-            lease=parse_envelope(package.lease).digest,
+            header=answer_header(inspect(package.lease, Lease), lease, Release.KIND),
+            lease=lease,
             worker=member.keys.identity.digest,
             outputs=outputs,
             left=left or {},

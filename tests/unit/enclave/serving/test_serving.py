@@ -247,7 +247,9 @@ def test_a_second_worker_gives_nobody_more(play: Any, serving: Any) -> None:
     play(story, rations=Rations(user=30, total=1000, minute=1000, tranche=10))
 
 
-@pytest.mark.parametrize("change", ["rows", "user_left", "total_left", "signature", "replay"])
+@pytest.mark.parametrize(
+    "change", ["rows", "user_left", "total_left", "signature", "replay", "older"]
+)
 def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
     play: Any, serving: Any, change: str
 ) -> None:
@@ -261,6 +263,8 @@ def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
                 seen.append(drawn)
                 if change == "replay":
                     return seen[0]
+                if change == "older":
+                    return seen[min(len(seen), 2) - 1]
                 if change == "signature":
                     drawn.signature = drawn.signature[::-1]
                 else:
@@ -273,6 +277,10 @@ def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
         session = await worker.session()
         if change == "replay":
             assert len(await worker.ask(session, [[0]] * 8)) == 8
+        if change == "older":
+            # Of 8 rows, as many as the third draw asks for.
+            for _ in range(2):
+                assert len(await worker.ask(session, [[0]] * 8)) == 8
         refusal = await worker.refused(session, serving.question([[0]] * 8))
         assert (refusal.reason, refusal.details["claim"]) == ("SIGNATURE_INVALID", "drawn")
 

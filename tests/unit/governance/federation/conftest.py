@@ -139,9 +139,10 @@ class Federation:
         **changes: Any,
     ) -> Any:
         world = self.world
-        output = world.descriptor("model", (), padded_length(15 * 4), "result")
+        output = world.output(lease["lease"], "model", padded_length(15 * 4))
         outputs = {"model": output} if released else {}
-        release = Release(world.header(), lease["lease"], lease["worker"], outputs, left or {})
+        header = world.answer_header(lease["lease"])
+        release = Release(header, lease["lease"], lease["worker"], outputs, left or {})
         release = replace(release, **changes)
         key = world.enclave_key(lease["worker"])
         signed = verify_signed(sign(release, key), Release, lambda _: [key.public])
