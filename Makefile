@@ -4,6 +4,7 @@
 #
 #   make test PYTHON=python3.12     another interpreter, in a venv of its own
 #   make test ARGS='-x -k stream'   what pytest, the demo or the benchmarks take
+#   make bench AEAD=ipsec-mb        another library opens segments: another build, with another measurement
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,6 +19,9 @@ STATE ?=
 LAUNCHER ?= native
 PROGRAM ?=
 KEY ?=
+# What opens segments: openssl, or ipsec-mb. Whoever builds says it, and nothing that is installed besides.
+AEAD ?= openssl
+ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
 COMPONENTS := attestation client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
@@ -29,13 +33,15 @@ PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
 PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PLACET_AEAD := $(AEAD)
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix clean proto lock sanitize generate need gramine launcher wheel sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix clean proto lock sanitize generate need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
+LAUNCH := --launcher $(LAUNCHER) $(if $(filter-out native,$(LAUNCHER)),--enclave $(ENCLAVE))
 demo: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## the whole story on this machine, simulated (STATE=folder keeps its files; LAUNCHER=gramine-direct)
-	$(BIN)/python examples/demo.py --launcher $(LAUNCHER) $(if $(STATE),--state '$(STATE)') $(ARGS)
+	$(BIN)/python examples/demo.py $(LAUNCH) $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 # A manifest for each program, as on SGX: what it imports beyond the worker's own is listed in it.
 launcher: setup
@@ -46,7 +52,7 @@ launcher: setup
 	  $(MAKE) gramine OUT=build/gramine/simulated PROGRAM=examples/$$program ARGS=--simulated; done
 
 demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten clients train together, a liar among them, and with privacy (plot: build/federation.png)
-	$(BIN)/python examples/federation.py --launcher $(LAUNCHER) $(if $(STATE),--state '$(STATE)') $(ARGS)
+	$(BIN)/python examples/federation.py $(LAUNCH) $(if $(STATE),--state '$(STATE)') $(ARGS)
 
 demo-inference: setup build/sentences/.locked ## a sealed model answers sealed questions, until somebody vetoes it (STATE=folder keeps its files)
 	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
@@ -89,44 +95,41 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	rm -rf build/sanitize && mkdir -p build/sanitize/placet
 	ln -s $(addprefix $(CURDIR)/,$(filter-out enclave,$(COMPONENTS))) build/sanitize/placet/
 	cp -r enclave build/sanitize/placet/ && rm -f build/sanitize/placet/enclave/*.so
-	aead=$$(echo '#include <intel-ipsec-mb.h>' | $${CC:-cc} -E -x c - >/dev/null 2>&1 && echo '-DPLACET_WITH_IPSEC_MB -lIPSec_MB' || echo -lcrypto); \
 	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -ffp-contract=off -Wall -Wextra -fvisibility=hidden \
 	  -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $$aead \
+	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $(if $(filter ipsec-mb,$(AEAD)),-DPLACET_WITH_IPSEC_MB -lIPSec_MB,-lcrypto) \
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
 	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
 
-# An enclave's list of files is that of its lock alone: a venv for each lock, with the wheel and not this folder. Whatever else is
-# installed, OpenSSL opens segments there, which Python loads anyhow: ipsec-mb would be 12 MiB more to trust.
+# What is measured comes from the locks alone, the compiler too; see deploy/enclave.py.
+enclave: $(ENCLAVE)/build.json ## the enclaves that a host runs, in build/enclave: the same measurements on every such machine
+	@$(BIN)/placet measure --enclave $(ENCLAVE)
+
+$(ENCLAVE)/build.json: $(VENV)/.installed build/compiler/.locked deploy/enclave.py $(wildcard enclave/requirements*.txt) \
+    $(shell find attestation enclave governance proto sealing -name '*.py' -o -name '*.pyi' -o -name '*.proto')
+	$(BIN)/python deploy/enclave.py --compiler build/compiler --out $(ENCLAVE) --aead $(AEAD)
+
+build/compiler/.locked: requirements/compiler.txt $(VENV)/.locked
+	rm -rf build/compiler
+	$(BIN)/python $(PIP) install --no-deps --require-hashes --no-compile --target build/compiler -r requirements/compiler.txt
+	touch $@
+
+# BUILDS: those of other machines too. KEY: whose public half clients know.
+BUILDS ?= $(ENCLAVE)/build.json
+release: setup ## sign the measurements of a release, for the client to ship (KEY=release.key BUILDS='a/build.json b/build.json')
+	@test -n '$(KEY)' || { echo 'Name the key that signs: make release KEY=release.key' >&2; exit 1; }
+	rm -rf $(ENCLAVE) && $(MAKE) enclave
+	$(BIN)/python deploy/release.py --key '$(KEY)' $(BUILDS)
+
+# Unless it is told otherwise OpenSSL opens segments, which Python loads anyhow: ipsec-mb would be 12 MiB more to trust.
 OUT ?= build/gramine/manifests
-AEAD ?= openssl
-gramine: build/gramine/venv/.installed build/gramine/venv-onnx/.installed ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed; AEAD=ipsec-mb)
-	$(BIN)/python deploy/gramine/render.py --out '$(OUT)' --python build/gramine/venv/bin/python --onnx-python build/gramine/venv-onnx/bin/python \
+gramine: enclave ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed; AEAD=ipsec-mb)
+	$(BIN)/python deploy/gramine/render.py --out '$(OUT)' --python $(ENCLAVE)/venv/bin/python --onnx-python $(ENCLAVE)/venv-onnx/bin/python \
 	  $(if $(PROGRAM),--program '$(PROGRAM)') $(if $(KEY),--key '$(KEY)') $(ARGS)
 
-build/gramine/.wheel-$(AEAD): $(VENV)/.installed $(shell find attestation enclave governance proto sealing -name '*.py') $(wildcard enclave/requirements*.txt)
-	rm -rf build/lib* build/temp.* build/bdist.* build/gramine/*.whl build/gramine/.wheel-*
-	PLACET_AEAD=$(AEAD) $(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/gramine .
-	touch $@
-
-# venv has requirements.txt, venv-onnx has requirements-onnx.txt.
-build/gramine/venv/.installed build/gramine/venv-onnx/.installed: build/gramine/.wheel-$(AEAD)
-	rm -rf $(@D)
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP) install --no-deps --require-hashes -r $(patsubst build/gramine/venv%,enclave/requirements%.txt,$(@D))
-	$(@D)/bin/python $(PIP) install --no-deps build/gramine/placet-*.whl
-	$(@D)/bin/python $(PIP) uninstall --yes setuptools pip
-	touch $@
-
-# What an earlier build left would be packed too.
-wheel: setup ## the wheel, in build/wheel: the same bytes from the same sources, CPython and compiler
-	rm -rf build/lib* build/bdist.* build/temp.* build/wheel
-	$(BIN)/python $(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/wheel .
-	sha256sum build/wheel/placet-*.whl
-
-sbom: setup ## what each enclave is made of, in build/sbom: CycloneDX, of the Placet installed here
-	$(BIN)/python deploy/sbom.py --out build/sbom
+sbom: enclave ## what each enclave is made of, in build/sbom: CycloneDX
+	$(ENCLAVE)/venv/bin/python -I deploy/sbom.py --build $(ENCLAVE) --out build/sbom
 
 clean: ## remove all that the targets above made, the venv too
 	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -146,19 +149,24 @@ need:
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
 	  || { echo 'Python.h is missing for $(PYTHON). Install the headers (Debian: python3-dev).' >&2; exit 1; }
 	@printf '#include <openssl/opensslv.h>\n#if OPENSSL_VERSION_MAJOR < 3\n#error old\n#endif\n' | $${CC:-cc} -E -x c - >/dev/null 2>&1 \
-	  || { echo 'The headers of OpenSSL 3 are missing. Install them (Debian: libssl-dev; and libipsec-mb-dev, for speed, on x86-64).' >&2; exit 1; }
+	  || { echo 'The headers of OpenSSL 3 are missing. Install them (Debian: libssl-dev).' >&2; exit 1; }
 
 $(VENV)/.locked: requirements/dev.txt | need
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python $(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	touch $@
 
-# No build isolation: pip would fetch a setuptools outside the lock. The kernel is optional for a client, not here.
-$(VENV)/.installed: $(VENV)/.locked pyproject.toml setup.py $(KERNEL)
+# No build isolation: pip would fetch a setuptools outside the lock. What is installed here is a development build: its kernel
+# is made by the compiler of this machine. It is optional for a client, not here.
+$(VENV)/.installed: $(VENV)/.locked $(VENV)/.aead-$(AEAD) pyproject.toml setup.py $(KERNEL)
 	rm -rf build/temp.*
 	$(BIN)/python $(PIP) install --no-build-isolation --no-deps --editable .
 	$(BIN)/python -P -c 'import placet.enclave._kernel' \
 	  || { echo 'The kernel was not built. The compiler says why: $(BIN)/python -m pip install -v --no-build-isolation --no-deps -e .' >&2; exit 1; }
+	touch $@
+
+$(VENV)/.aead-$(AEAD): $(VENV)/.locked
+	rm -f $(VENV)/.aead-*
 	touch $@
 
 build/typing/placet:
@@ -207,6 +215,7 @@ lock: build/lock/.locked ## resolve the locks again, to the newest versions that
 	$(COMPILE) pyproject.toml --extra host --no-annotate --constraints requirements/dev.txt -o requirements/host.txt
 	$(COMPILE) --group codegen -o requirements/codegen.txt
 	$(COMPILE) --group lock -o requirements/lock.txt
+	$(COMPILE) --group compiler -o requirements/compiler.txt
 	$(COMPILE) --group peers -o requirements/peers.txt
 	$(COMPILE) --group sentences --no-deps -o requirements/sentences.txt
 	$(EXTRAS) enclave | $(COMPILE) - --no-annotate --constraints requirements/dev.txt -o enclave/requirements.txt

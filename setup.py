@@ -5,19 +5,34 @@ The mapping is here and not in pyproject.toml because it must discover subpackag
 hand leaves a new one out of the wheel while it works in development.
 
 The same sources, CPython, compiler and setuptools give the same wheel, to the byte, wherever and whenever it is built.
+
+    CC, CPPFLAGS, CFLAGS, LDFLAGS   the compiler, and what it is told beside FLAGS
+    PLACET_AEAD                     what opens segments: openssl, or ipsec-mb
 """
 
 import os
 import platform
 import shlex
-import subprocess
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 COMPONENTS = ["attestation", "client", "enclave", "governance", "host", "proto", "sealing"]
+
+# -g0: debug information holds the build folder's path. No contraction: a product fused with something else is rounded
+# differently. -Werror is CFLAGS' affair.
+FLAGS = [
+    "-std=c11",
+    "-O2",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-fvisibility=hidden",
+    "-g0",
+]
 
 # The time of every file in the wheel, unless whoever builds it names another: 1980, the first that a zip file can say.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
@@ -33,41 +48,45 @@ class Wheel(bdist_wheel):
             path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
 
 
-def has_header(name: str) -> bool:
-    """Whether the compiler that will build the kernel finds this header."""
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    try:
-        found = subprocess.run(
-            [*compiler, *shlex.split(os.environ.get("CPPFLAGS", "")), "-E", "-x", "c", "-"],
-            input=f"#include <{name}>\n",
-            text=True,
-            check=False,
-            capture_output=True,
+class Kernel(build_ext):
+    """A kernel compiled by the flags that stand here, and no others.
+
+    Those that CPython was compiled with differ from machine to machine, folders of whoever compiled it among them, and
+    the kernel is measured.
+    """
+
+    def build_extensions(self) -> None:
+        """With the environment's compiler in place of CPython's."""
+        compiler = words("CC", "cc")
+        self.compiler.set_executables(
+            compiler_so=[*compiler, "-fPIC", *words("CPPFLAGS"), *words("CFLAGS")],
+            linker_so=[*compiler, "-shared", *words("LDFLAGS")],
         )
-    except OSError:
-        return False
-    return found.returncode == 0
+        super().build_extensions()
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """A variable of the environment, as a shell would split it."""
+    return shlex.split(os.environ.get(name) or default)
 
 
 def chosen_aead() -> str:
     """What AES-256-GCM comes from: OpenSSL's libcrypto ("openssl"), or Intel's faster "ipsec-mb".
 
-    PLACET_AEAD says which: a build whose measurement others repeat must not depend on what else is installed. Without it,
-    ipsec-mb where its header is.
+    Two builds with two measurements, so what else is installed here never decides.
     """
-    possible = platform.machine() == "x86_64" and has_header("intel-ipsec-mb.h")
-    wanted = os.environ.get("PLACET_AEAD") or ("ipsec-mb" if possible else "openssl")
+    wanted = os.environ.get("PLACET_AEAD") or "openssl"
     if wanted not in ("openssl", "ipsec-mb"):
         raise SystemExit(f"PLACET_AEAD must be openssl or ipsec-mb; it is {wanted!r}.")
-    if wanted == "ipsec-mb" and not possible:
-        raise SystemExit("ipsec-mb needs x86-64 and its header (Debian: libipsec-mb-dev).")
+    if wanted == "ipsec-mb" and platform.machine() != "x86_64":
+        raise SystemExit("ipsec-mb is for x86-64 alone.")
     return wanted
 
 
 IPSEC_MB = chosen_aead() == "ipsec-mb"
 
 setup(
-    cmdclass={"bdist_wheel": Wheel},
+    cmdclass={"bdist_wheel": Wheel, "build_ext": Kernel},
     packages=[
         f"placet.{name}"
         for name in find_namespace_packages(
@@ -81,22 +100,12 @@ setup(
             "placet.enclave._kernel",
             sources=sorted(glob("enclave/kernel/*.c")),
             depends=sorted(glob("enclave/kernel/*.h")),
-            # -g0: debug information holds the build folder's path, and the compiled kernel is
-            # measured, so it must not depend on where it was built. -Werror is CFLAGS' affair.
-            # No contraction: a product fused with something else is rounded differently.
-            extra_compile_args=[
-                "-std=c11",
-                "-O2",
-                "-ffp-contract=off",
-                "-Wall",
-                "-Wextra",
-                "-fvisibility=hidden",
-                "-g0",
-            ],
+            extra_compile_args=FLAGS,
             define_macros=[("PLACET_WITH_IPSEC_MB", "1")] if IPSEC_MB else [],
             libraries=["IPSec_MB" if IPSEC_MB else "crypto"],
-            # A client needs no kernel, so it installs without a compiler; an enclave refuses to start.
-            optional=True,
+            # A client needs no kernel, so it installs without a compiler; an enclave refuses to start. Who says which
+            # AEAD it is to have wants one.
+            optional="PLACET_AEAD" not in os.environ,
         )
     ],
 )

@@ -12,7 +12,8 @@ AttestationError
 │   └── EvidenceBindingError       genuine, but it vouches for something else
 ├── PolicyMalformedError           a policy that cannot be read or leaves something open
 ├── AppraisalRefusedError          genuine, but not what the policy wants
-├── MeasurementError               the installed code cannot be measured
+├── MeasurementError               the code of an enclave cannot be measured
+│   └── KernelMissingError         it has no compiled kernel, and so cannot run
 └── QuotingError                   the enclave got no quote or sealing key
     └── SealingUnavailableError    this hardware has no key to seal with
 
@@ -96,9 +97,15 @@ class AppraisalRefusedError(AttestationError):
 
 
 class MeasurementError(AttestationError):
-    """The code of a role cannot be measured."""
+    """The code of an enclave cannot be measured."""
 
     reason = "ATTESTER_UNAVAILABLE"
+
+
+class KernelMissingError(MeasurementError):
+    """There is no compiled kernel, so there is no enclave that could have the measurement."""
+
+    reason = "KERNEL_MISSING"
 
 
 class QuotingError(AttestationError):

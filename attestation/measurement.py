@@ -6,7 +6,15 @@
 where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. An enclave is named
 by its role, and in brackets by its variant, if it is one. The files are the Python sources and compiled
 modules of the trusted components and the one lock of this enclave, named as they are installed
-(placet/enclave/...), so a checkout and a wheel of it have one measurement.
+(placet/enclave/...), so a checkout and a wheel of it have one measurement. The kernel is among them: without it no enclave
+starts, and there is nothing to measure.
+
+What is measured is a build, the folder that `make enclave` makes; or, where none is named, what this interpreter imports, a
+development build, whose kernel whatever compiler is here has made.
+
+    build.json   what it was made of (placet.client.builds)
+    venv/        Placet and the packages of enclave/requirements.txt; venv-onnx/ of enclave/requirements-onnx.txt
+    wheel/       what was installed there
 """
 
 import hashlib
@@ -16,7 +24,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
-from placet.attestation.errors import MeasurementError
+from placet.attestation.errors import KernelMissingError, MeasurementError
 
 COMPONENTS = ("governance", "attestation", "sealing", "proto", "enclave")
 # The lock of each enclave. worker[onnx] serves models: it may import onnxruntime, and no other enclave may.
@@ -25,41 +33,85 @@ LOCKS = {
     "worker": "placet/enclave/requirements.txt",
     "worker[onnx]": "placet/enclave/requirements-onnx.txt",
 }
+# Where in a build the environment of each enclave lies: one for each lock.
+ENVIRONMENTS = {"authority": "venv", "worker": "venv", "worker[onnx]": "venv-onnx"}
 _DOMAIN = b"placet/measure/v1"
 # What the interpreter can import. A .pyc outside __pycache__ is a module without source; one inside
 # is a copy of a source that is measured.
 _CODE = (".py", ".pyc", ".so")
+_KERNEL = "placet/enclave/_kernel."
 _CACHE = "__pycache__"
 
 
-def measure(enclave: str) -> str:
+def measure(enclave: str, build: Path | None = None) -> str:
     """Return the measurement of one of LOCKS as 64 hexadecimal digits; imports nothing it measures.
 
-    Raises MeasurementError if a component or the lock file is not installed, or cannot be read.
+    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock file is missing, or
+    cannot be read.
     """
-    return measure_folders(enclave, {name: _folders(name) for name in COMPONENTS})
+    return _digest(enclave, measured_files(enclave, build))
 
 
-def measurements(role: str) -> tuple[str, ...]:
+def measurements(role: str, build: Path | None = None) -> tuple[str, ...]:
     """Return the measurements of a role's enclaves, in the order of LOCKS; raises as `measure` does."""
-    return tuple(measure(enclave) for enclave in LOCKS if enclave.partition("[")[0] == role)
+    return tuple(measure(one, build) for one in LOCKS if one.partition("[")[0] == role)
 
 
 def measure_folders(enclave: str, components: Mapping[str, Iterable[Path]]) -> str:
-    """Return the measurement of an enclave whose components are in these folders."""
-    files = _files(enclave, components)
+    """Return the measurement of an enclave whose components are in these folders; raises as `measure` does."""
+    return _digest(enclave, _files(enclave, components))
+
+
+def measured_files(enclave: str, build: Path | None = None) -> dict[str, Path]:
+    """Return the files that `measure` covers, by the name they are measured under; raises as it does."""
+    if build is not None:
+        packages = _packages(build, enclave)
+        return _files(enclave, {name: [packages / "placet" / name] for name in COMPONENTS})
+    components = {name: _folders(name) for name in COMPONENTS}
+    return _files(enclave, components, suffixes=tuple(EXTENSION_SUFFIXES))
+
+
+def interpreter(build: Path, enclave: str) -> Path:
+    """Return what runs an enclave of a build; raises MeasurementError if it is not there."""
+    path = build / ENVIRONMENTS[enclave] / "bin" / "python"
+    if not path.exists():
+        raise _no_build(build)
+    return path
+
+
+def installed_at() -> Path:
+    """Return the folder of the components that this interpreter imports; raises MeasurementError."""
+    return _folders("enclave")[0].parent
+
+
+def _packages(build: Path, enclave: str) -> Path:
+    found = list(
+        (build / ENVIRONMENTS.get(enclave, "venv") / "lib").glob("python3.*/site-packages")
+    )
+    if len(found) != 1:
+        raise _no_build(build)
+    return found[0]
+
+
+def _no_build(folder: Path) -> MeasurementError:
+    return MeasurementError(
+        f"{folder} is no build of the enclaves.",
+        remedy="make one (make enclave), and name its folder",
+    )
+
+
+def _digest(enclave: str, files: Mapping[str, Path]) -> str:
     total = hashlib.sha256(_DOMAIN + _prefixed(enclave))
     for path in sorted(files):
         total.update(_prefixed(path) + _entry(files[path]))
     return total.hexdigest()
 
 
-def measured_files(enclave: str) -> dict[str, Path]:
-    """Return the files that `measure` covers, by the name they are measured under; raises as it does."""
-    return _files(enclave, {name: _folders(name) for name in COMPONENTS})
-
-
-def _files(enclave: str, components: Mapping[str, Iterable[Path]]) -> dict[str, Path]:
+def _files(
+    enclave: str,
+    components: Mapping[str, Iterable[Path]],
+    suffixes: tuple[str, ...] | None = None,
+) -> dict[str, Path]:
     if enclave not in LOCKS:
         raise MeasurementError(
             f"There is no enclave {enclave!r}.",
@@ -71,13 +123,26 @@ def _files(enclave: str, components: Mapping[str, Iterable[Path]]) -> dict[str, 
     files: dict[str, Path] = {}
     for name, folders in components.items():
         for folder in folders:
-            _collect(f"placet/{name}", folder, lock, files)
+            _collect(f"placet/{name}", folder, lock, suffixes, files)
     if lock not in files:
         raise MeasurementError(
             f"{lock} is not installed, so the dependencies of the enclave are not known.",
             remedy="install the complete package",
         )
+    _check_kernel(files)
     return files
+
+
+def _check_kernel(files: Iterable[str]) -> None:
+    found = [name for name in files if name.startswith(_KERNEL) and name.endswith(".so")]
+    if len(found) > 1:
+        raise MeasurementError(f"There are {len(found)} kernels.", remedy="install one")
+    if not found:
+        raise KernelMissingError(
+            "The compiled kernel is missing, so no enclave can run, and there is nothing to measure.",
+            claim="kernel",
+            remedy="name a build of the enclaves (make enclave), or install Placet with a C compiler",
+        )
 
 
 def _folders(component: str) -> list[Path]:
@@ -92,10 +157,12 @@ def _folders(component: str) -> list[Path]:
     return folders
 
 
-def _collect(prefix: str, folder: Path, lock: str, files: dict[str, Path]) -> None:
+def _collect(
+    prefix: str, folder: Path, lock: str, suffixes: tuple[str, ...] | None, files: dict[str, Path]
+) -> None:
     for path in _walk(folder):
         name = f"{prefix}/{path.relative_to(folder).as_posix()}"
-        if not (name.endswith(_CODE) or name == lock) or _other_python(name):
+        if not (name.endswith(_CODE) or name == lock) or _not_imported(path.name, suffixes):
             continue
         if name in files:
             raise MeasurementError(f"{name} is installed twice.", remedy="install it once")
@@ -112,9 +179,11 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
-def _other_python(name: str) -> bool:
-    """A module compiled for another interpreter, which this one does not import."""
-    return name.endswith(".so") and not name.endswith(tuple(EXTENSION_SUFFIXES))
+def _not_imported(name: str, suffixes: tuple[str, ...] | None) -> bool:
+    """Whether a module was compiled for another interpreter than that of these suffixes; a module's name has no dot."""
+    if suffixes is None or not name.endswith(".so"):
+        return False
+    return not any(name.endswith(end) and "." not in name.removesuffix(end) for end in suffixes)
 
 
 def _entry(path: Path) -> bytes:

@@ -36,6 +36,7 @@ from shares import HOSPITALS, load_shares
 from placet.client import build_bundle
 
 ROLES = ("authority", "worker")
+BUILD = ROOT / "build" / "enclave" / "openssl"  # what `make gramine` takes
 NOBODY = "127.0.0.1:9"  # where no host is
 PARAMETERS = {"steps": 400, "learning_rate_percent": 30}
 _PEAKS = (
@@ -141,7 +142,9 @@ def peaks_of(folder: Path, manifests: Path) -> dict[str, dict[str, int]]:
     folder.mkdir()
     peaks: dict[str, dict[str, int]] = {}
     council = Council(folder)
+    council.build = BUILD
     options = ["--launcher", "gramine-direct", "--manifests", str(manifests)]
+    options += ["--enclave", str(BUILD)]
     ended = threading.Event()
     watch = threading.Thread(target=keep_peaks, args=(folder, peaks, ended))
     watch.start()

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commented templates that `placet init` writes. Each is a complete file; what has to be replaced is in capitals."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from string import Template
 
 # The signer of every simulated enclave (placet.attestation.SIMULATION_SIGNER) is filled in, and the measurements of the
-# Placet that is installed here.
+# builds that were named; of none that was not, because nobody has chosen it.
 _CONSTITUTION = Template("""\
 # A council's constitution. Every field is needed; what is to be unrestricted says "any".
 # Times are ISO 8601 with an offset. Keys are texts (ed25519:..., p256:...) or the .pub.json files of `placet keygen`.
@@ -83,10 +82,13 @@ rationale = false
 lifetime_seconds = 2592000
 uses = 1
 
-# Which enclaves are wanted, by role. `placet measure` prints the measurements of what is installed.
+# Which enclaves are wanted, by role: the measurements of builds that the council has chosen, each under the name of its
+# build. `placet measure --enclave BUILD` prints both; BUILD is the folder that `make enclave` made, or "release".
 [evidence.authority]
 kinds = ["simulation"]      # on real data: ["sgx"]
-measurements = $authority
+measurements = [
+$authority
+]
 signers = ["$signer"]
 product = "any"             # SGX: the product id of the enclave
 bound_to = "any"            # "none" or digests: what it must have been launched for
@@ -105,7 +107,9 @@ max_collateral_age_seconds = 2592000
 [evidence.worker]
 kinds = ["simulation"]
 # The worker of jobs and rounds, and the one that serves models, worker[onnx]; take out what the council does not want.
-measurements = $workers
+measurements = [
+$workers
+]
 signers = ["$signer"]
 product = "any"
 bound_to = "any"
@@ -296,10 +300,24 @@ epochs = { low = 1, high = 50 }
 """
 
 
-def constitution_template(authority: Sequence[str], workers: Sequence[str], signer: str) -> str:
-    """constitution.toml with these measurements (hexadecimal)."""
+def constitution_template(builds: Mapping[str, Mapping[str, str]], signer: str) -> str:
+    """constitution.toml with the measurements of these builds: by name, by enclave. Without one they are left to fill in."""
     return _CONSTITUTION.substitute(
-        authority=json.dumps(authority), workers=json.dumps(workers, indent=2), signer=signer
+        authority=_measurements(builds, "authority"),
+        workers=_measurements(builds, "worker"),
+        signer=signer,
+    )
+
+
+def _measurements(builds: Mapping[str, Mapping[str, str]], role: str) -> str:
+    """The lines of a role: each measurement below the names of its enclave and its build."""
+    if not builds:
+        return f'  "MEASUREMENT OF THE {role.upper()} OF A BUILD"'
+    return "\n".join(
+        f'  # {enclave}: {name}\n  "{measurement}",'
+        for name, enclaves in builds.items()
+        for enclave, measurement in enclaves.items()
+        if enclave.partition("[")[0] == role
     )
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes what each enclave is made of, as a CycloneDX 1.5 document: {authority,worker,worker-onnx}.cdx.json.
 
+    BUILD/venv/bin/python -I deploy/sbom.py --build BUILD --out FOLDER     of a build of the enclaves
+    python deploy/sbom.py --out FOLDER                                     of what is installed here
+
 Three kinds of components: the packages of its lock, each with the digests that the lock allows; the measured
 files of Placet; the library outside of Python that the kernel opens segments with, as it is installed here. Nothing depends
 on the time or the folder, so the same installation gives the same bytes. CPython and the C library are not listed.
@@ -21,6 +24,7 @@ from placet.enclave import _kernel
 Component = dict[str, Any]
 
 _LIBRARIES = {"ipsec-mb": "libIPSec_MB", "openssl": "libcrypto"}
+_FACTS = ("commit", "architecture", "python", "aead", "compiler")
 _PIN = re.compile(r"([a-z0-9-]+)==([^\s;]+)(?: ; (.+?))?((?: +--hash=sha256:[0-9a-f]{64})+) *")
 
 
@@ -73,8 +77,8 @@ def native() -> Component:
     }
 
 
-def document(enclave: str) -> Component:
-    """One enclave's CycloneDX document."""
+def document(enclave: str, build: Component) -> Component:
+    """One enclave's CycloneDX document, with what its build.json says of the build."""
     files = measured_files(enclave)
     components = [
         *packages(files[LOCKS[enclave]].read_text()),
@@ -90,7 +94,10 @@ def document(enclave: str) -> Component:
         "name": f"placet-{enclave}",
         "version": version("placet"),
         "licenses": [{"license": {"id": "Apache-2.0"}}],
-        "properties": [{"name": "placet:measurement", "value": measure(enclave)}],
+        "properties": [
+            {"name": "placet:measurement", "value": measure(enclave)},
+            *({"name": f"placet:{name}", "value": build[name]} for name in _FACTS if build),
+        ],
     }
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
@@ -117,12 +124,15 @@ def main() -> None:
     """Write all documents."""
     parser = argparse.ArgumentParser(description="Write the SBOM of each enclave.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--build", type=Path, help="folder that `make enclave` made")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    told = json.loads((arguments.build / "build.json").read_text()) if arguments.build else {}
     out.mkdir(parents=True, exist_ok=True)
     for enclave in LOCKS:
         name = enclave.replace("[", "-").removesuffix("]")
         path = out / f"{name}.cdx.json"
-        path.write_text(json.dumps(document(enclave), indent=2) + "\n")
+        path.write_text(json.dumps(document(enclave, told), indent=2) + "\n")
         print(path)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cheating import cheat, cheat_with_the_log, snapshot
-from hospitals import HERE, Council, add_launcher, launcher_options, running_host
+from hospitals import HERE, Council, add_launcher, build_of, launcher_options, running_host
 from rich.console import Console
 from rich.table import Table
 from safetensors import numpy as safetensors
@@ -59,6 +59,7 @@ def tell(folder: Path, options: Sequence[str] = ()) -> None:
     """The story, then the attacks. `options` are the host's."""
     shares = load_shares()
     council = Council(folder)
+    council.build = build_of(options)
     with (
         running_host(folder, options=options) as (address, pin),
         council.connect(address, pin) as client,

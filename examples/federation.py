@@ -21,7 +21,7 @@ import numpy as np
 from digits import network
 from digits.clinics import CLIENTS, Clinics, initial
 from digits.shares import Share, load_shares
-from hospitals import add_launcher, launcher_options, running_host
+from hospitals import add_launcher, build_of, launcher_options, running_host
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -167,6 +167,7 @@ def main() -> None:
 def perform(folder: Path, terms: Federate, options: Sequence[str] = ()) -> tuple[Story, ...]:
     """Found the council, then play each story. `options` are the host's."""
     clinics = Clinics(folder, rounds=terms.rounds)
+    clinics.build = build_of(options)
     with (
         running_host(folder, options=options) as (address, pin),
         clinics.connect(address, pin) as client,

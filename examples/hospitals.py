@@ -52,6 +52,7 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     """How the enclaves are started. What runs on SGX itself has evidence that these councils' policies do not accept."""
     parser.add_argument("--launcher", choices=("native", "gramine-direct"), default="native")
     parser.add_argument("--manifests", type=Path, default=MANIFESTS, help="of Gramine")
+    parser.add_argument("--enclave", type=Path, help="a build of the enclaves (make enclave)")
 
 
 def launcher_options(arguments: argparse.Namespace) -> list[str]:
@@ -60,7 +61,14 @@ def launcher_options(arguments: argparse.Namespace) -> list[str]:
         require_launcher(arguments.launcher)
     except LauncherMissing as error:
         sys.exit(f"demo: {error}")
-    return ["--launcher", arguments.launcher, "--manifests", str(arguments.manifests)]
+    build = ["--enclave", str(arguments.enclave)] if arguments.enclave else []
+    return ["--launcher", arguments.launcher, "--manifests", str(arguments.manifests), *build]
+
+
+def build_of(options: Sequence[str]) -> Path | None:
+    """The build of the enclaves that a host with these options runs; None: what is installed here."""
+    named = list(options)
+    return Path(named[named.index("--enclave") + 1]) if "--enclave" in named else None
 
 
 @contextlib.contextmanager
@@ -86,12 +94,34 @@ class Members(ABC):
 
     def __init__(self, folder: Path, seats: Iterable[str], *, uses: int) -> None:
         self.folder = folder
+        self.build: Path | None = None  # of the enclaves; None: what is installed here
         self.uses = uses  # the most that a proposal may ask for
         self.seats = {name: Keys.generate(name) for name in seats}
         self.analyst = Keys.generate("analyst")
         self.memory = CheckpointMemory(folder / "analyst" / "memory.json")
         for name, keys in {**self.seats, "analyst": self.analyst}.items():
             self.keep(name, keys)
+
+    def wanted(self, role: str) -> dict[str, object]:
+        """Which enclaves are wanted: those of the build, simulated, and no others."""
+        return Policy(
+            kinds=("simulation",),
+            measurements=measurements(role, self.build),
+            signers=(SIMULATION_SIGNER,),
+            product="any",
+            bound_to="any",
+            platforms="any",
+            smt="any",
+            dynamic_platform="any",
+            tcb_statuses=("UpToDate",),
+            advisories="none",
+            min_svn="any",
+            min_snp_tcb="any",
+            snp_bits_required="none",
+            snp_bits_allowed="known",
+            min_tcb_evaluation="any",
+            max_collateral_age_seconds=30 * 86400,
+        ).to_dict()
 
     def keep(self, name: str, keys: Keys) -> None:
         """Write keys into somebody's folder."""
@@ -217,7 +247,7 @@ class Council(Members):
             parties=(*owners, analyst),
             labels=("health",),
             rules=(self._rule(),),
-            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
+            evidence=Evidence(authority=self.wanted("authority"), worker=self.wanted("worker")),
             limits=Limits(lease_seconds=6, join_seconds=600),
             witnesses="none",
             recovery="none",
@@ -302,25 +332,3 @@ class Council(Members):
             not_after=now + 86400,
             uses=uses,
         ).digest
-
-
-def wanted(role: str) -> dict[str, object]:
-    """Which enclaves are wanted: the Placet installed here, simulated, and nothing else."""
-    return Policy(
-        kinds=("simulation",),
-        measurements=measurements(role),
-        signers=(SIMULATION_SIGNER,),
-        product="any",
-        bound_to="any",
-        platforms="any",
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses=("UpToDate",),
-        advisories="none",
-        min_svn="any",
-        min_snp_tcb="any",
-        snp_bits_required="none",
-        snp_bits_allowed="known",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds=30 * 86400,
-    ).to_dict()

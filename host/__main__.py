@@ -21,8 +21,7 @@ def main() -> int:
             origin=arguments.origin,
             listen=arguments.listen,
             names=tuple(arguments.name),
-            enclave_python=arguments.enclave_python,
-            onnx_python=arguments.onnx_python,
+            enclave=arguments.enclave,
             launcher=arguments.launcher,
             manifests=arguments.manifests,
             collateral=arguments.collateral,
@@ -57,11 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
     add("--name", action="append", default=[], help="further DNS name of the certificate")
-    add("--enclave-python", default=sys.executable, help="interpreter that runs the enclaves")
     add(
-        "--onnx-python",
-        default="",
-        help="interpreter that runs the workers of models; empty: --enclave-python, which then has onnxruntime too",
+        "--enclave",
+        type=Path,
+        help="the build that is run (`make enclave`); without one, in simulation, a development build: what is installed here",
     )
     add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
     add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")

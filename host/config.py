@@ -2,7 +2,6 @@
 """What an operator decides about a host; every bound is here or in `placet.proto.limits`."""
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,9 @@ class HostConfig:
 
     `state` is the folder of everything the host keeps. `cpu` holds the secret that stands for the
     CPU's in simulation and must lie outside `state`: whoever copies the state must not copy the CPU.
-    `launcher` is one of LAUNCHERS (`placet.host.launchers` says what each is). `manifests` is the folder
-    of Gramine's, `collateral` the file that hardware evidence is completed with.
+    `launcher` is one of LAUNCHERS (`placet.host.launchers` says what each is). `enclave` is the build that is run (`make
+    enclave`); None, in simulation: what is installed here, a development build. `manifests` is the folder of Gramine's,
+    `collateral` the file that hardware evidence is completed with.
     `listen` is "address:port", port 0 for any. `names` are further DNS names of the certificate.
     Raises ValueError.
     """
@@ -29,8 +29,7 @@ class HostConfig:
     origin: str
     listen: str = "127.0.0.1:0"
     names: tuple[str, ...] = ()
-    enclave_python: str = sys.executable
-    onnx_python: str = ""  # of workers that serve models; empty: enclave_python
+    enclave: Path | None = None
     launcher: str = "native"
     manifests: Path | None = None
     collateral: Path | None = None
@@ -57,6 +56,10 @@ class HostConfig:
         if self.launcher.startswith("gramine-") and self.manifests is None:
             raise ValueError(
                 "Gramine needs manifests: make them (make gramine), name their folder."
+            )
+        if self.launcher == "machine" and self.enclave is None:
+            raise ValueError(
+                "A machine runs a build of the enclaves: make it (make enclave), name it."
             )
         if not _LISTEN.fullmatch(self.listen) or int(self.listen.rpartition(":")[2]) > 65535:
             raise ValueError(f'listen must be "address:port", not {self.listen!r}.')

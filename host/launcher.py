@@ -11,12 +11,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from placet.attestation import SimulatedQuotingService
+from placet.attestation import SimulatedQuotingService, measure
+from placet.attestation.measurement import interpreter
 from placet.host._durable import sync_folder, write_durable
 from placet.host.enclaves import WORKER
 
@@ -169,35 +171,41 @@ class EnclaveProcess:
 class NativeLauncher:
     """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under this machine's own.
 
-    `collateral` is the file that hardware evidence is completed with. `onnx_python` runs the workers that serve models;
-    empty: `python` does, and has onnxruntime too.
+    `build` is the folder whose interpreters and packages run (`make enclave`); None: this interpreter and what is installed
+    for it, a development build. `collateral` is the file that hardware evidence is completed with.
     """
 
     def __init__(
         self,
-        python: str,
+        build: Path | None,
         service: QuotingService | None,
         collateral: Path | None = None,
-        onnx_python: str = "",
     ) -> None:
-        self._pythons = {"": python, "onnx": onnx_python or python}
+        self._build = build
         self._service = service
         self._collateral = collateral
 
-    @classmethod
-    def open(cls, python: str, cpu: Path, onnx_python: str = "") -> "NativeLauncher":
-        """With the simulated CPU whose secret lies in the folder `cpu`; made if there is none."""
-        service = SimulatedQuotingService(load_cpu_secret(cpu))
-        return cls(python, service, onnx_python=onnx_python)
-
     async def launch(self, order: LaunchOrder) -> Running:
         """See `Launcher`."""
-        argv = [self._pythons[order.variant], "-I", "-m", "placet.enclave", *arguments(order)]
+        argv = [*self._python(order.enclave), "-m", "placet.enclave", *arguments(order)]
         if self._service is not None:
             argv.append("--simulated")
         elif self._collateral is not None:
             argv += ["--collateral", str(self._collateral.absolute())]
         return await EnclaveProcess.start(argv, order, self._service)
+
+    def _python(self, enclave: str) -> list[str]:
+        if self._build is None:
+            return [sys.executable, "-I"]
+        # Nothing is written into a build: its compiled modules were made with it, and say of which source.
+        return [str(interpreter(self._build, enclave)), "-I", "-B"]
+
+
+def simulated_cpu(build: Path | None, folder: Path) -> SimulatedQuotingService:
+    """The simulated CPU whose secret lies in a folder, made if there is none; it measures the build that is run."""
+    return SimulatedQuotingService(
+        load_cpu_secret(folder), measurer=lambda enclave: measure(enclave, build)
+    )
 
 
 def arguments(order: LaunchOrder) -> list[str]:

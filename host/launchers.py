@@ -8,11 +8,13 @@ gramine-sgx     SGX enclaves
 """
 
 import shutil
+from pathlib import Path
 
-from placet.attestation import SimulatedQuotingService
+from placet.attestation import MeasurementError, measure
+from placet.attestation.measurement import LOCKS
 from placet.host.config import HostConfig
 from placet.host.gramine import DIRECT, SGX, GramineLauncher
-from placet.host.launcher import Launcher, NativeLauncher, load_cpu_secret
+from placet.host.launcher import Launcher, NativeLauncher, simulated_cpu
 
 
 class LauncherMissing(RuntimeError):
@@ -35,14 +37,14 @@ def require_launcher(name: str) -> str | None:
 def open_launcher(config: HostConfig) -> Launcher:
     """The launcher of a host. Raises `LauncherMissing`, OSError or ValueError."""
     command = require_launcher(config.launcher)
-    if config.launcher == "native":
-        return NativeLauncher.open(config.enclave_python, config.cpu, config.onnx_python)
+    build = None if config.enclave is None else config.enclave.absolute()
+    if config.launcher != SGX:  # what runs there, its signed manifests say
+        _require_enclaves(build)
+    simulated = config.launcher in ("native", DIRECT)
+    service = simulated_cpu(build, config.cpu) if simulated else None
     if command is None:
-        return NativeLauncher(config.enclave_python, None, config.collateral, config.onnx_python)
+        return NativeLauncher(build, service, config.collateral)
     assert config.manifests is not None
-    service = None
-    if config.launcher == DIRECT:
-        service = SimulatedQuotingService(load_cpu_secret(config.cpu))
     return GramineLauncher(
         command,
         config.manifests.resolve(),
@@ -50,3 +52,13 @@ def open_launcher(config: HostConfig) -> Launcher:
         service=service,
         collateral=config.collateral,
     )
+
+
+def _require_enclaves(build: Path | None) -> None:
+    """What has no measurement could not be launched: better said at the start than by each enclave."""
+    try:
+        for enclave in LOCKS:
+            measure(enclave, build)
+    except MeasurementError as error:
+        remedy = error.details.get("remedy", "install Placet again")
+        raise LauncherMissing(f"{error} To start a host, {remedy}.") from None

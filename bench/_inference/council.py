@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from _inference.models import Served
-from hospitals import YEAR, Members, wanted
+from hospitals import YEAR, Members
 
 from placet.client import Client, Keys, Terms
 from placet.client.inference import Token
@@ -68,7 +68,7 @@ class Owner(Members):
             rules=(
                 Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),
             ),
-            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
+            evidence=Evidence(authority=self.wanted("authority"), worker=self.wanted("worker")),
             limits=Limits(lease_seconds=LEASE_SECONDS, join_seconds=600),
             witnesses="none",
             recovery="none",

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from placet.attestation import SIMULATION_SIGNER, measure, measurements
-from placet.attestation.measurement import LOCKS
+from placet.attestation import SIMULATION_SIGNER
 from placet.client._channel import fetch_certificate, pin_of
 from placet.client._files import write_file
+from placet.client.builds import DEVELOPMENT, named_measurements
 from placet.client.cli._frame import (
     AsJSON,
     Yes,
@@ -41,6 +41,10 @@ from placet.governance.errors import DocumentMalformed
 
 app = typer.Typer()
 
+_WHICH = (
+    "The build of the enclaves: the folder that `make enclave` made, `release`, or `development`."
+)
+
 
 @command(app)
 def init(
@@ -52,6 +56,9 @@ def init(
             help="Write constitution.toml, grant.toml, job.toml, federation.toml and serve.toml there."
         ),
     ] = None,
+    enclave: Annotated[
+        str, typer.Option(help=f"{_WHICH} Its measurements go into constitution.toml.")
+    ] = "",
     yes: Yes = False,
 ) -> None:
     """Make a home folder for one council: its host, and commented templates."""
@@ -62,19 +69,18 @@ def init(
         home().configure(host, found)
         say(f"Wrote {home().config}.")
     if templates is not None:
-        _write_templates(templates)
+        _write_templates(templates, enclave)
     if not host and templates is None:
         raise SettingMissing(
             "Say what to set up: --host ADDRESS:PORT, --templates FOLDER, or both."
         )
 
 
-def _write_templates(folder: Path) -> None:
+def _write_templates(folder: Path, enclave: str) -> None:
+    builds = named_measurements(enclave) if enclave else {}
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "constitution.toml": constitution_template(
-            measurements("authority"), measurements("worker"), SIMULATION_SIGNER
-        ),
+        "constitution.toml": constitution_template(builds, SIMULATION_SIGNER),
         "grant.toml": grant_template(),
         "job.toml": job_template(),
         "federation.toml": federation_template(),
@@ -127,10 +133,19 @@ def _generate(id: str) -> Keys:
 
 
 @command(app, "measure")
-def measure_command(as_json: AsJSON = False) -> None:
-    """Print the measurements of the Placet installed here, for the constitution."""
-    found = {enclave: measure(enclave) for enclave in LOCKS}
-    show(found, as_json, table(("enclave", "measurement"), list(found.items()), ""))
+def measure_command(
+    enclave: Annotated[str, typer.Option(help=_WHICH)] = DEVELOPMENT, as_json: AsJSON = False
+) -> None:
+    """Print the name of a build of the enclaves, and its measurements, for the constitution."""
+    found = named_measurements(enclave)
+    value = [{"build": name, "measurements": each} for name, each in found.items()]
+
+    def text(console: Console) -> None:
+        for name, each in found.items():
+            lines([name])(console)
+            table(("enclave", "measurement"), list(each.items()), "")(console)
+
+    show(value, as_json, text)
 
 
 @command(

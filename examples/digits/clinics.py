@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from hospitals import YEAR, Members, wanted
+from hospitals import YEAR, Members
 
 from placet.client import Client, Keys, SealedObject
 from placet.client.federated import flatten, layout_of
@@ -68,7 +68,7 @@ class Clinics(Members):
                     demand,
                 ),
             ),
-            evidence=Evidence(authority=wanted("authority"), worker=wanted("worker")),
+            evidence=Evidence(authority=self.wanted("authority"), worker=self.wanted("worker")),
             limits=Limits(lease_seconds=30, join_seconds=600),
             witnesses="none",
             recovery="none",

@@ -5,6 +5,7 @@ Environments are kept in build/packaging under a name made of what was asked for
 first run pays for them.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -91,6 +92,23 @@ def registry() -> None:
     )
     if probe.returncode != 0:
         pytest.skip("the package registry cannot be reached from here")
+
+
+@pytest.fixture(scope="session")
+def enclave(registry: None) -> Path:
+    """The build of the enclaves that `make enclave` makes: once for all tests and for whoever runs them again."""
+    given = ("MAKE", "MFLAGS", "ARGS", "STATE", "PYTHON", "AEAD", "ENCLAVE", "CFLAGS")
+    environment = {name: v for name, v in os.environ.items() if not name.startswith(given)}
+    folder = ROOT / "build" / "enclave" / f"tests-{sys.version_info[0]}.{sys.version_info[1]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = ["make", "enclave", f"VENV={sys.prefix}", f"ENCLAVE={folder}"]
+    with (folder.parent / "tests.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -58,10 +58,10 @@ def test_its_paths_are_those_that_the_image_and_systemd_make(
     state = Path("/var/lib") / service["StateDirectory"]
     assert Path(options["--state"]).parent == Path(options["--collateral"]).parent == state
     assert Path(options["--cpu"]).parent == Path("/run") / service["RuntimeDirectory"]
-    for made in ("host", "enclave", "onnx"):
-        assert f"python3 -m venv /opt/placet/{made}" in DOCKERFILE
-    assert options["--enclave-python"] == "/opt/placet/enclave/bin/python"
-    assert options["--onnx-python"] == "/opt/placet/onnx/bin/python"
+    assert "python3 -m venv /opt/placet/host" in DOCKERFILE
+    assert options["--enclave"] == "/opt/placet/enclave"
+    assert f"make enclave AEAD=ipsec-mb ENCLAVE={options['--enclave']}" in DOCKERFILE
+    assert f"COPY --from=build {options['--enclave']}/ {options['--enclave']}/" in DOCKERFILE
     assert f"> {service['EnvironmentFile']}" in DOCKERFILE
     for option in ("--origin", "--name"):
         assert f"{options[option].strip('${}')}=%s" in DOCKERFILE
@@ -71,7 +71,7 @@ def test_its_paths_are_those_that_the_image_and_systemd_make(
 def test_what_the_image_copies_is_here() -> None:
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
     sources = [name for line in copied for name in line.split()]
-    assert {"enclave/requirements.txt", "enclave/requirements-onnx.txt"} <= set(sources)
+    assert {"requirements/host.txt", "deploy/sbom.py"} <= set(sources)
     assert [name for name in sources if not (ROOT / name).exists()] == []
 
 

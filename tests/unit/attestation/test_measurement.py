@@ -2,19 +2,29 @@
 """The measurement: every line of code that can run, and nothing else, changes it."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import cryptography
 import pytest
 
 import placet.attestation
-from placet.attestation import MeasurementError
-from placet.attestation.measurement import COMPONENTS, LOCKS, measure_folders
+from placet.attestation import KernelMissingError, MeasurementError, measure
+from placet.attestation.measurement import (
+    COMPONENTS,
+    ENVIRONMENTS,
+    LOCKS,
+    interpreter,
+    measure_folders,
+)
 
 LOCK_FILE = LOCKS["worker"]
 ONNX_LOCK = LOCKS["worker[onnx]"]
+KERNEL = f"placet/enclave/_kernel{EXTENSION_SUFFIXES[0]}"
 
 
 @pytest.fixture
@@ -25,7 +35,7 @@ def installed(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         (folder.parent / "__init__.py").write_text("")
         (folder / "code.py").write_text(f"NAME = {name!r}\n")
-    (tmp_path / "placet/enclave/_kernel.cpython-311.so").write_bytes(b"\x7fELF")
+    (tmp_path / KERNEL).write_bytes(b"\x7fELF")
     (tmp_path / LOCK_FILE).write_text("cryptography==50.0.2\n")
     (tmp_path / ONNX_LOCK).write_text("cryptography==50.0.2\n")
     return tmp_path
@@ -58,7 +68,7 @@ def test_an_enclave_is_measured_with_its_own_lock_alone(installed: Path) -> None
     [
         "placet/sealing/part/code.py",
         "placet/governance/__init__.py",
-        "placet/enclave/_kernel.cpython-311.so",
+        KERNEL,
         LOCK_FILE,
     ],
 )
@@ -148,14 +158,86 @@ def run(installed: Path) -> str:
     return done.stdout.strip()
 
 
+def use_our_attestation(installed: Path) -> None:
+    """Put the component that measures in the place of the small one."""
+    shutil.rmtree(installed / "placet/attestation")
+    (installed / "placet/attestation").symlink_to(Path(placet.attestation.__file__).parent)
+
+
 def test_measures_what_is_installed(installed: Path) -> None:
-    attestation = installed / "placet/attestation"
-    for file in attestation.rglob("*.py"):
-        file.unlink()
-    attestation.joinpath("part").rmdir()
-    attestation.rmdir()
-    attestation.symlink_to(Path(placet.attestation.__file__).parent)
+    use_our_attestation(installed)
     first = run(installed)
     assert first == measured(installed)
     (installed / "placet/sealing/part/code.py").write_text("NAME = 'changed'\n")
     assert run(installed) == measured(installed) != first
+
+
+def test_a_module_of_another_interpreter_changes_nothing(installed: Path) -> None:
+    """A checkout that two interpreters use has a kernel for each."""
+    use_our_attestation(installed)
+    before = run(installed)
+    other = installed / "placet/enclave/_kernel.cpython-399-x86_64-linux-gnu.so"
+    other.write_bytes(b"\x7fELF other")
+    assert run(installed) == before
+    (installed / "placet/enclave/_other.so").write_bytes(b"\x7fELF")
+    assert run(installed) != before
+
+
+def without_kernel(folder: Path) -> None:
+    (folder / KERNEL).unlink()
+
+
+def with_another(folder: Path) -> None:
+    (folder / "placet/enclave/_kernel.abi3.so").write_bytes(b"\x7fELF")
+
+
+@pytest.mark.parametrize("enclave", LOCKS)
+def test_what_has_no_kernel_has_no_measurement(installed: Path, enclave: str) -> None:
+    without_kernel(installed)
+    with pytest.raises(KernelMissingError, match="nothing to measure") as refusal:
+        measured(installed, enclave)
+    assert refusal.value.reason == "KERNEL_MISSING"
+    assert "make enclave" in refusal.value.details["remedy"]
+
+
+def test_which_of_two_kernels_would_run_is_not_guessed(installed: Path) -> None:
+    with_another(installed)
+    with pytest.raises(MeasurementError, match="2 kernels"):
+        measured(installed)
+
+
+@pytest.fixture
+def build(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build of the enclaves, made of the small installation."""
+    folder = tmp_path_factory.mktemp("build")
+    for name in set(ENVIRONMENTS.values()):
+        packages = folder / name / "lib" / "python3.99" / "site-packages"
+        shutil.copytree(installed / "placet", packages / "placet")
+        (folder / name / "bin").mkdir()
+        (folder / name / "bin" / "python").symlink_to(sys.executable)
+    return folder
+
+
+@pytest.mark.parametrize("enclave", LOCKS)
+def test_a_build_is_measured_by_the_environment_that_runs(
+    installed: Path, build: Path, enclave: str
+) -> None:
+    """Whichever interpreter measures it: the client's may be another."""
+    assert measure(enclave, build) == measured(installed, enclave)
+    code = interpreter(build, enclave).parents[1] / "lib/python3.99/site-packages/placet"
+    (code / "sealing/part/code.py").write_text("NAME = 'changed'\n")
+    assert measure(enclave, build) != measured(installed, enclave)
+
+
+@pytest.mark.parametrize("change", [without_kernel, with_another])
+def test_a_build_needs_one_kernel(build: Path, change: Callable[[Path], None]) -> None:
+    change(build / "venv/lib/python3.99/site-packages")
+    with pytest.raises(MeasurementError):
+        measure("authority", build)
+
+
+def test_a_folder_that_is_no_build_has_no_measurement(tmp_path: Path) -> None:
+    for ask in (measure, lambda enclave, folder: interpreter(folder, enclave)):
+        with pytest.raises(MeasurementError, match="no build") as refusal:
+            ask("authority", tmp_path / "none")
+        assert "make enclave" in refusal.value.details["remedy"]

@@ -20,6 +20,7 @@ from placet.client.templates import constitution_template
 from placet.governance.codec import encode
 from placet.governance.documents import Recipient
 
+MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 Run = Callable[..., Any]
 
 ENCLAVES = ("authority", "worker", "worker[onnx]")
@@ -105,7 +106,7 @@ def folder(tmp_path: Path, people: dict[str, Keys]) -> Path:
     """Key files, and a constitution that names them."""
     for id, keys in people.items():
         keys.save(tmp_path / f"{id}.key")
-    template = constitution_template(["aa" * 32], ["bb" * 32, "cc" * 32], SIMULATION_SIGNER)
+    template = constitution_template(MEASURED, SIMULATION_SIGNER)
     parties = (
         '\n[[parties]]\nid = "owner"\norganisation = "hospital-b"\nkeys = ["owner.pub.json"]\n'
     )
@@ -412,7 +413,7 @@ def test_init(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> 
     assert served[1] not in output  # it is in the file; --yes asks nothing
     assert home.host() == served
     text = (tmp_path / "t" / "constitution.toml").read_text()
-    assert all(measure(enclave) in text for enclave in ENCLAVES)
+    assert not any(measure(enclave) in text for enclave in ENCLAVES)  # nobody has chosen a build
     (tmp_path / "t" / "job.toml").write_text("mine")
     run("init", "--templates", "t", text=True)
     assert (tmp_path / "t" / "job.toml").read_text() == "mine"
@@ -421,7 +422,9 @@ def test_init(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> 
 
 
 def test_measure_and_pin_and_status(run: Run, served: tuple[str, str], council: str) -> None:
-    assert run("measure") == {enclave: measure(enclave) for enclave in ENCLAVES}
+    (found,) = run("measure")
+    assert found["measurements"] == {enclave: measure(enclave) for enclave in ENCLAVES}
+    assert found["build"].startswith("development build in ")
     assert run("pin", served[0])["pin"] == served[1]
     assert run("pin", "nowhere", code=2)["error"]["reason"] == "USAGE"
     status = run("status")

@@ -18,6 +18,7 @@ from placet.client.federated import UpdateReceipt, load_state, save_state
 from placet.client.templates import constitution_template, federation_template
 from placet.governance.terms import decode_terms, terms_digest
 
+MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 Run = Callable[..., Any]
 TRAIN = """
 import numpy
@@ -59,7 +60,7 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
     """A council, and a federation that it voted for, by commands; its id."""
     for id, keys in people.items():
         keys.save(tmp_path / f"{id}.key")
-    text = constitution_template(["aa" * 32], ["bb" * 32, "cc" * 32], SIMULATION_SIGNER)
+    text = constitution_template(MEASURED, SIMULATION_SIGNER)
     party = '\n[[parties]]\nid = "owner"\norganisation = "hospital-b"\nkeys = ["owner.pub.json"]\n'
     text = text.replace("# Every rule that applies", party + "\n# Every rule that applies")
     text = text.replace('actions = ["job"]', 'actions = ["job", "federate"]')

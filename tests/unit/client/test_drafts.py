@@ -12,6 +12,7 @@ from placet.client.templates import constitution_template, grant_template, job_t
 from placet.governance.documents import Between, Budget, Declared
 from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
 
+MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 NOW = 1_800_000_000
 
 
@@ -20,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     """The templates with everything that they refer to."""
     for id in ("alice", "bob", "analyst"):
         Keys.generate(id).save(tmp_path / f"{id}.key")
-    template = constitution_template(["aa" * 32], ["bb" * 32, "cc" * 32], SIMULATION_SIGNER)
+    template = constitution_template(MEASURED, SIMULATION_SIGNER)
     (tmp_path / "constitution.toml").write_text(template)
     (tmp_path / "grant.toml").write_text(grant_template())
     (tmp_path / "job.toml").write_text(job_template())

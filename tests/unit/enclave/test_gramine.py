@@ -93,7 +93,10 @@ def test_every_file_that_an_enclave_opens_is_on_its_list_and_no_other(
     command.write_text(text)
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    running = start(launcher="gramine-direct", manifests=manifests)
+    for name in ("venv", "venv-onnx"):
+        (tmp_path / "build" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "build" / name).symlink_to(Path(python).parents[1])
+    running = start(launcher="gramine-direct", manifests=manifests, enclave=tmp_path / "build")
     sink = io.BytesIO()
     np.save(sink, np.arange(10.0))
     data, _ = running(running.live.provision(sink.getvalue()))

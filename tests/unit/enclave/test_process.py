@@ -27,9 +27,11 @@ print(json.dumps({n: getattr(m, "__file__", None) for n, m in sys.modules.items(
 
 
 def test_both_enclaves_run_a_job_from_their_lock_alone(
-    start: Callable[..., Any], python: str
+    start: Callable[..., Any], python: str, tmp_path: Path
 ) -> None:
-    running = start(enclave_python=python)
+    for name in ("venv", "venv-onnx"):
+        (tmp_path / name).symlink_to(Path(python).parents[1])
+    running = start(enclave=tmp_path)
     sink = io.BytesIO()
     np.save(sink, np.arange(10.0))
     data, _ = running(running.live.provision(sink.getvalue()))

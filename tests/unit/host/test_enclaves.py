@@ -2,7 +2,6 @@
 """Who may attach, what they may send, and how enclaves are started."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -182,22 +181,28 @@ def test_a_process_has_the_cpu_on_its_channel_and_little_else(
     run(body())
 
 
+def stand_in(environment: Path, script: str) -> None:
+    """A shell script where a build of the enclaves has an interpreter."""
+    python = environment / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o700)
+
+
 def test_a_worker_of_models_is_known_as_one_and_has_an_interpreter_of_its_own(
     world: Any, run: Any
 ) -> None:
     async def body() -> None:
-        for name in ("first", "second"):
-            (world.folder / name).write_text(f'#!/bin/sh\necho {name} "$3" "$4" >&2\n')
-            os.chmod(world.folder / name, 0o700)
-        first, second = (str(world.folder / name) for name in ("first", "second"))
+        for name in ("venv", "venv-onnx"):
+            stand_in(world.folder / name, f'echo {name} "$4" "$5" >&2')
         serving = replace(order(world, "worker"), variant="onnx")
         echo = Echo()
-        for onnx, launched in (("", serving), (second, serving), (second, order(world, "worker"))):
-            launcher = NativeLauncher(first, echo, onnx_python=onnx)
+        launcher = NativeLauncher(world.folder, echo)
+        for launched in (serving, order(world, "worker")):
             assert await (await launcher.launch(launched)).wait() == 0
         lines = (world.folder / "logs" / "x.log").read_text().splitlines()
-        assert lines == [f"{one} placet.enclave worker" for one in ("first", "second", "first")]
-        named = ["worker[onnx]", "worker[onnx]", "worker"]
+        assert lines == [f"{one} placet.enclave worker" for one in ("venv-onnx", "venv")]
+        named = ["worker[onnx]", "worker"]
         assert echo.served == [(enclave, world.program) for enclave in named]
 
     run(body())
@@ -205,27 +210,25 @@ def test_a_worker_of_models_is_known_as_one_and_has_an_interpreter_of_its_own(
 
 def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
     async def body() -> None:
-        script = world.folder / "python"
-        script.write_text('#!/bin/sh\necho "$@" >&2\n')
-        os.chmod(script, 0o700)
-        launcher = NativeLauncher(str(script), Echo())
+        stand_in(world.folder / "venv", 'echo "$@" >&2')
+        launcher = NativeLauncher(world.folder, Echo())
         for role in ("authority", "worker"):
             assert await (await launcher.launch(order(world, role))).wait() == 0
         first, second = (world.folder / "logs" / "x.log").read_text().splitlines()
         cert = world.folder / "cert.pem"
         start = f"--host 127.0.0.1:1 --cert {cert} --token t"
-        assert first == f"-I -m placet.enclave authority {start} --origin o --simulated"
+        assert first == f"-I -B -m placet.enclave authority {start} --origin o --simulated"
         rest = (
             f"--bundle {world.folder / 'bundle'} --scratch {world.folder / 'scratch'} --simulated"
         )
-        assert second == f"-I -m placet.enclave worker {start} {rest}"
+        assert second == f"-I -B -m placet.enclave worker {start} {rest}"
         # On hardware nothing says that anything is simulated.
-        launcher = NativeLauncher(str(script), None, Path("/collateral.json"))
+        launcher = NativeLauncher(world.folder, None, Path("/collateral.json"))
         assert await (await launcher.launch(order(world, "authority"))).wait() == 0
         third = (world.folder / "logs" / "x.log").read_text().splitlines()[2]
         assert (
             third
-            == f"-I -m placet.enclave authority {start} --origin o --collateral /collateral.json"
+            == f"-I -B -m placet.enclave authority {start} --origin o --collateral /collateral.json"
         )
 
     run(body())
