@@ -4,7 +4,7 @@
 #
 #   make test PYTHON=python3.12     another interpreter, in a venv of its own
 #   make test ARGS='-x -k stream'   what pytest, the demo or the benchmarks take
-#   make bench AEAD=ipsec-mb        another library opens segments: another build, with another measurement
+#   make bench AEAD=ipsec-mb        another library opens segments: another build, another measurement
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,7 +19,7 @@ STATE ?=
 LAUNCHER ?= native
 PROGRAM ?=
 KEY ?=
-# What opens segments: openssl, or ipsec-mb. Whoever builds says it, and nothing that is installed besides.
+# What opens segments: openssl, or ipsec-mb. Whoever builds says it, and never what is installed.
 AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
@@ -57,7 +57,7 @@ demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten cl
 demo-inference: setup build/sentences/.locked ## a sealed model answers sealed questions, until somebody vetoes it (STATE=folder keeps its files)
 	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
 
-test: setup ## all tests, on all cores, a file at a time on each
+test: setup build/compiler/.locked ## all tests, on all cores, a file at a time on each
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
@@ -122,7 +122,7 @@ release: setup ## sign the measurements of a release, for the client to ship (KE
 	rm -rf $(ENCLAVE) && $(MAKE) enclave
 	$(BIN)/python deploy/release.py --key '$(KEY)' $(BUILDS)
 
-# Unless it is told otherwise OpenSSL opens segments, which Python loads anyhow: ipsec-mb would be 12 MiB more to trust.
+# OpenSSL opens segments, which Python loads anyhow: ipsec-mb would be 12 MiB more to trust.
 OUT ?= build/gramine/manifests
 gramine: enclave ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; KEY=pem: signed; AEAD=ipsec-mb)
 	$(BIN)/python deploy/gramine/render.py --out '$(OUT)' --python $(ENCLAVE)/venv/bin/python --onnx-python $(ENCLAVE)/venv-onnx/bin/python \
@@ -156,8 +156,8 @@ $(VENV)/.locked: requirements/dev.txt | need
 	$(BIN)/python $(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	touch $@
 
-# No build isolation: pip would fetch a setuptools outside the lock. What is installed here is a development build: its kernel
-# is made by the compiler of this machine. It is optional for a client, not here.
+# No build isolation: pip would fetch a setuptools outside the lock. What is installed here is a
+# development build: its kernel is made by this machine's compiler. A client needs none.
 $(VENV)/.installed: $(VENV)/.locked $(VENV)/.aead-$(AEAD) pyproject.toml setup.py $(KERNEL)
 	rm -rf build/temp.*
 	$(BIN)/python $(PIP) install --no-build-isolation --no-deps --editable .

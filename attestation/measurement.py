@@ -6,14 +6,15 @@
 where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. An enclave is named
 by its role, and in brackets by its variant, if it is one. The files are the Python sources and compiled
 modules of the trusted components and the one lock of this enclave, named as they are installed
-(placet/enclave/...), so a checkout and a wheel of it have one measurement. The kernel is among them: without it no enclave
-starts, and there is nothing to measure.
+(placet/enclave/...), so a checkout and a wheel of it have one measurement. The kernel is among them:
+without it no enclave starts, and there is nothing to measure.
 
-What is measured is a build, the folder that `make enclave` makes; or, where none is named, what this interpreter imports, a
-development build, whose kernel whatever compiler is here has made.
+What is measured is a build, the folder that `make enclave` makes; or, where none is named, what this
+interpreter imports: a development build, whose kernel whatever compiler is here has made.
 
     build.json   what it was made of (placet.client.builds)
-    venv/        Placet and the packages of enclave/requirements.txt; venv-onnx/ of enclave/requirements-onnx.txt
+    venv/        Placet, and the packages of enclave/requirements.txt
+    venv-onnx/   Placet, and the packages of enclave/requirements-onnx.txt
     wheel/       what was installed there
 """
 
@@ -46,8 +47,8 @@ _CACHE = "__pycache__"
 def measure(enclave: str, build: Path | None = None) -> str:
     """Return the measurement of one of LOCKS as 64 hexadecimal digits; imports nothing it measures.
 
-    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock file is missing, or
-    cannot be read.
+    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock file
+    is missing, or cannot be read.
     """
     return _digest(enclave, measured_files(enclave, build))
 
@@ -58,12 +59,12 @@ def measurements(role: str, build: Path | None = None) -> tuple[str, ...]:
 
 
 def measure_folders(enclave: str, components: Mapping[str, Iterable[Path]]) -> str:
-    """Return the measurement of an enclave whose components are in these folders; raises as `measure` does."""
+    """Return the measurement of an enclave whose components lie there; raises as `measure` does."""
     return _digest(enclave, _files(enclave, components))
 
 
 def measured_files(enclave: str, build: Path | None = None) -> dict[str, Path]:
-    """Return the files that `measure` covers, by the name they are measured under; raises as it does."""
+    """Return the files that `measure` covers, by their measured names; raises as it does."""
     if build is not None:
         packages = _packages(build, enclave)
         return _files(enclave, {name: [packages / "placet" / name] for name in COMPONENTS})
@@ -80,7 +81,7 @@ def interpreter(build: Path, enclave: str) -> Path:
 
 
 def installed_at() -> Path:
-    """Return the folder of the components that this interpreter imports; raises MeasurementError."""
+    """Return the folder of the components that this interpreter imports. Raises MeasurementError."""
     return _folders("enclave")[0].parent
 
 
@@ -139,9 +140,9 @@ def _check_kernel(files: Iterable[str]) -> None:
         raise MeasurementError(f"There are {len(found)} kernels.", remedy="install one")
     if not found:
         raise KernelMissingError(
-            "The compiled kernel is missing, so no enclave can run, and there is nothing to measure.",
+            "The compiled kernel is missing: no enclave can run, and there is nothing to measure.",
             claim="kernel",
-            remedy="name a build of the enclaves (make enclave), or install Placet with a C compiler",
+            remedy="name a build of the enclaves (make enclave), or install with a C compiler",
         )
 
 
@@ -180,7 +181,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _not_imported(name: str, suffixes: tuple[str, ...] | None) -> bool:
-    """Whether a module was compiled for another interpreter than that of these suffixes; a module's name has no dot."""
+    """Whether a module was compiled for another interpreter than that of these suffixes.
+
+    A module's name has no dot.
+    """
     if suffixes is None or not name.endswith(".so"):
         return False
     return not any(name.endswith(end) and "." not in name.removesuffix(end) for end in suffixes)

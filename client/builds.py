@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds of the enclaves, each with a name, what it was made of, and the measurements that it has in simulation.
+"""Builds of the enclaves: the name, what it was made of, and the measurements in simulation.
 
-    FOLDER        what `make enclave` made: build.json, whose measurements are taken again before they are believed
+    FOLDER        what `make enclave` made: build.json, whose measurements are taken again
     release       what is released with this client: release.json, signed by one of RELEASE_KEYS
     development   what is installed beside this client, made by whatever compiler was here
 
@@ -41,10 +41,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a build was made of. `locks` and `measurements` are by enclave, each 64 hexadecimal digits.
+    """What a build was made of; `locks` and `measurements` are by enclave, 64 hexadecimal digits.
 
-    `commit` is of the sources, "+changes" at its end if they differ from it; "none" outside of a repository. Raises
-    `DocumentMalformed`.
+    `commit` is of the sources, "+changes" at its end if they differ from it; "none" outside of a
+    repository. Raises `DocumentMalformed`.
     """
 
     version: str
@@ -118,7 +118,7 @@ def read_build(folder: Path) -> Build:
     path = folder / _DESCRIPTION
     if not path.is_file():
         raise FileRefused(
-            f"{folder} is no build of the enclaves. Make one (make enclave), or name release or development."
+            f"{folder} is no build of the enclaves. Make one (make enclave), or name another."
         )
     try:
         build = decode(Build, read_file(path, _MAX_FILE))
@@ -127,7 +127,7 @@ def read_build(folder: Path) -> Build:
     for enclave, said in build.measurements.items():
         if (found := measure(enclave, folder)) != said:
             raise FileRefused(
-                f"The build in {folder} was changed after it was made. Make it again (make enclave).",
+                f"The build in {folder} was changed after it was made. Make it again.",
                 claim=enclave,
                 expected=said,
                 actual=found,
@@ -136,19 +136,23 @@ def read_build(folder: Path) -> Build:
 
 
 def released() -> Release:
-    """Return the release that ships with this client. Raises `FileRefused`, or as `verify_release` does."""
+    """Return the release that ships with this client.
+
+    Raises `FileRefused`, or as `verify_release` does.
+    """
     if not _RELEASE_FILE.exists():
         raise FileRefused(
-            "This is no release of Placet: no measurements are released with it. Make a build (make enclave), and name "
-            "its folder."
+            "This is no release of Placet: no measurements are released with it. Make a build "
+            "(make enclave), and name its folder."
         )
     return verify_release(read_file(_RELEASE_FILE, _MAX_FILE))
 
 
 def named_measurements(which: str) -> dict[str, Mapping[str, str]]:
-    """Return, by the name of each build, its measurements by enclave; `which` is as in the module's list.
+    """Return the measurements of each build, by its name; `which` is as in the module's list.
 
-    Raises `FileRefused`, MeasurementError (without a kernel KernelMissingError), or as `verify_release` does.
+    Raises `FileRefused`, MeasurementError (without a kernel KernelMissingError), or as
+    `verify_release` does.
     """
     if which == RELEASE:
         return {build.name: build.measurements for build in released().builds}

@@ -82,8 +82,9 @@ rationale = false
 lifetime_seconds = 2592000
 uses = 1
 
-# Which enclaves are wanted, by role: the measurements of builds that the council has chosen, each under the name of its
-# build. `placet measure --enclave BUILD` prints both; BUILD is the folder that `make enclave` made, or "release".
+# Which enclaves are wanted, by role: the measurements of builds that the council has chosen, each
+# below the name of its build. `placet measure --enclave BUILD` prints both; BUILD is the folder that
+# `make enclave` made, or "release".
 [evidence.authority]
 kinds = ["simulation"]      # on real data: ["sgx"]
 measurements = [
@@ -301,7 +302,10 @@ epochs = { low = 1, high = 50 }
 
 
 def constitution_template(builds: Mapping[str, Mapping[str, str]], signer: str) -> str:
-    """constitution.toml with the measurements of these builds: by name, by enclave. Without one they are left to fill in."""
+    """constitution.toml with the measurements of builds, by name and enclave.
+
+    Without a build they are left to be filled in.
+    """
     return _CONSTITUTION.substitute(
         authority=_measurements(builds, "authority"),
         workers=_measurements(builds, "worker"),

@@ -4,12 +4,13 @@
     python deploy/enclave.py --compiler FOLDER --out FOLDER [--aead openssl|ipsec-mb]
 
     OUT/wheel/       Placet, its kernel made by the locked compiler with the stated AEAD
-    OUT/venv/        an environment with what enclave/requirements.txt has, and the wheel; no pip, nothing else
+    OUT/venv/        an environment with what enclave/requirements.txt has, and the wheel alone
     OUT/venv-onnx/   the same with enclave/requirements-onnx.txt
     OUT/build.json   what it was made of, and what each enclave measures (placet.client.builds)
 
-The same commit gives the same measurements on every machine of one architecture with one version of CPython, whatever else is
-installed there. From the machine come the interpreter with its headers, and those of the AEAD's library.
+The same commit gives the same measurements on every machine of one architecture with one version of
+CPython, whatever else is installed there. From the machine come the interpreter with its headers, and
+those of the AEAD's library.
 """
 
 import argparse
@@ -81,7 +82,7 @@ def make_wheel(sources: Path, compiler: Path, folder: Path, aead: str) -> Path:
 
 
 def compile_with(compiler: Path, aead: str) -> dict[str, str]:
-    """The environment of the compiler: all that it is told, and nothing that whoever calls has set."""
+    """The environment of the compiler: all that it is told, and nothing that the caller has set."""
     machine = platform.machine()
     system = [INCLUDE, INCLUDE / f"{machine}-linux-gnu"]
     # The compiler's own headers of the C library come first: a machine's differ.
@@ -114,7 +115,7 @@ def make_environment(folder: Path, lock: Path, wheel: Path) -> None:
     config = folder / "pyvenv.cfg"
     kept = [line for line in config.read_text().splitlines() if not line.startswith("command")]
     config.write_text("\n".join(kept) + "\n")
-    # Compiled modules name their sources by digest: they are the same everywhere, and are used for no other source.
+    # They name their sources by digest: the same everywhere, and used for no other source.
     compiled = ("-m", "compileall", "-q", "-s", str(folder), "--invalidation-mode", "checked-hash")
     run(str(python), "-I", *compiled, "-x", "/tests/", str(folder / "lib"))
 
@@ -137,7 +138,7 @@ def describe(sources: Path, compiler: Path, out: Path, aead: str) -> Build:
 
 
 def commit_of(sources: Path) -> str:
-    """The commit of a folder of sources, "+changes" at its end if what is built differs; "none" outside of a repository."""
+    """The commit of a folder of sources, as `Build` has it."""
     if not (sources / ".git").exists():
         return "none"
     git = ("git", "-C", str(sources))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs the measurements of a release: client/release.json, which ships with the client and is verified by it.
+"""Signs the measurements of a release: client/release.json, which ships with the client.
 
     python deploy/release.py --key release.key BUILD...
 
-BUILD are the build.json of one commit's builds, from every machine that built for another architecture, CPython or AEAD. The key's
-public half has to stand in RELEASE_KEYS of client/builds.py, or no client would believe the file.
+BUILD are the build.json of one commit's builds, from every machine that built for another
+architecture, CPython or AEAD. The key's public half has to stand in RELEASE_KEYS of client/builds.py,
+or no client would believe the file.
 """
 
 import argparse
@@ -31,7 +32,8 @@ def main() -> None:
         keys = load_keys(arguments.key)
         if keys.public.signing.text not in RELEASE_KEYS:
             sys.exit(
-                f"Clients do not know {keys.public.signing.text}: add it to RELEASE_KEYS in client/builds.py."
+                f"Clients do not know {keys.public.signing.text}: "
+                "add it to RELEASE_KEYS in client/builds.py."
             )
         builds = tuple(decode(Build, path.read_bytes()) for path in arguments.builds)
         envelope = sign(Release(builds[0].version, builds), keys.signing)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes what each enclave is made of, as a CycloneDX 1.5 document: {authority,worker,worker-onnx}.cdx.json.
 
-    BUILD/venv/bin/python -I deploy/sbom.py --build BUILD --out FOLDER     of a build of the enclaves
+    BUILD/venv/bin/python -I deploy/sbom.py --build BUILD --out FOLDER     of a build
     python deploy/sbom.py --out FOLDER                                     of what is installed here
 
 Three kinds of components: the packages of its lock, each with the digests that the lock allows; the measured
@@ -127,7 +127,9 @@ def main() -> None:
     parser.add_argument("--build", type=Path, help="folder that `make enclave` made")
     arguments = parser.parse_args()
     out: Path = arguments.out
-    told = json.loads((arguments.build / "build.json").read_text()) if arguments.build else {}
+    told: Component = {}
+    if arguments.build:
+        told = json.loads((arguments.build / "build.json").read_text())
     out.mkdir(parents=True, exist_ok=True)
     for enclave in LOCKS:
         name = enclave.replace("[", "-").removesuffix("]")

@@ -66,7 +66,7 @@ def launcher_options(arguments: argparse.Namespace) -> list[str]:
 
 
 def build_of(options: Sequence[str]) -> Path | None:
-    """The build of the enclaves that a host with these options runs; None: what is installed here."""
+    """The build of the enclaves that a host with these options runs; None: a development build."""
     named = list(options)
     return Path(named[named.index("--enclave") + 1]) if "--enclave" in named else None
 

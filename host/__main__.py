@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--enclave",
         type=Path,
-        help="the build that is run (`make enclave`); without one, in simulation, a development build: what is installed here",
+        help="build of the enclaves (`make enclave`); without one, in simulation, what is installed here",
     )
     add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
     add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")

@@ -171,8 +171,9 @@ class EnclaveProcess:
 class NativeLauncher:
     """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under this machine's own.
 
-    `build` is the folder whose interpreters and packages run (`make enclave`); None: this interpreter and what is installed
-    for it, a development build. `collateral` is the file that hardware evidence is completed with.
+    `build` is the folder whose interpreters and packages run (`make enclave`); None: this interpreter
+    and what is installed for it, a development build. `collateral` is the file that hardware evidence
+    is completed with.
     """
 
     def __init__(
@@ -197,12 +198,12 @@ class NativeLauncher:
     def _python(self, enclave: str) -> list[str]:
         if self._build is None:
             return [sys.executable, "-I"]
-        # Nothing is written into a build: its compiled modules were made with it, and say of which source.
+        # Nothing is written into a build: its compiled modules were made with it.
         return [str(interpreter(self._build, enclave)), "-I", "-B"]
 
 
 def simulated_cpu(build: Path | None, folder: Path) -> SimulatedQuotingService:
-    """The simulated CPU whose secret lies in a folder, made if there is none; it measures the build that is run."""
+    """The simulated CPU whose secret lies in a folder, made if there is none; measures the build."""
     return SimulatedQuotingService(
         load_cpu_secret(folder), measurer=lambda enclave: measure(enclave, build)
     )

@@ -55,7 +55,7 @@ def open_launcher(config: HostConfig) -> Launcher:
 
 
 def _require_enclaves(build: Path | None) -> None:
-    """What has no measurement could not be launched: better said at the start than by each enclave."""
+    """What has no measurement could not be launched: better said now than by each enclave."""
     try:
         for enclave in LOCKS:
             measure(enclave, build)

@@ -96,7 +96,7 @@ def registry() -> None:
 
 @pytest.fixture(scope="session")
 def enclave(registry: None) -> Path:
-    """The build of the enclaves that `make enclave` makes: once for all tests and for whoever runs them again."""
+    """The build of the enclaves that `make enclave` makes, once for all tests and runs."""
     given = ("MAKE", "MFLAGS", "ARGS", "STATE", "PYTHON", "AEAD", "ENCLAVE", "CFLAGS")
     environment = {name: v for name, v in os.environ.items() if not name.startswith(given)}
     folder = ROOT / "build" / "enclave" / f"tests-{sys.version_info[0]}.{sys.version_info[1]}"

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make enclave`: one commit has one measurement, whatever the machine has besides; and it is what a host runs."""
+"""`make enclave`: one commit has one measurement, whatever the machine has; and a host runs it."""
 
 import contextlib
 import importlib
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,10 @@ from placet.attestation.measurement import (
     measure_folders,
     measured_files,
 )
+from placet.client import Keys
 from placet.client.builds import Build, read_build
+from placet.enclave._kernel import IMPLEMENTATIONS
+from placet.governance.codec import encode
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -72,12 +79,13 @@ def test_another_folder_and_another_machine_s_settings_give_the_same_measurement
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What decided before: a header of ipsec-mb, the flags of CPython and of the shell, the compiler, the umask."""
+    """What decided before: ipsec-mb's header, flags of CPython and of the shell, compiler, umask."""
     (tmp_path / "intel-ipsec-mb.h").write_text(HEADER)
     (tmp_path / "openssl").mkdir()
     (tmp_path / "openssl" / "evp.h").write_text(HEADER)
     for name, value in {
-        "CPATH": str(tmp_path), "CFLAGS": "-O0 -g", "LDFLAGS": "-Wl,-rpath,/home/somebody", "CC": "false",
+        "CC": "false", "CFLAGS": "-O0 -g", "LDFLAGS": "-Wl,-rpath,/home/somebody",
+        "CPATH": str(tmp_path),
         "SOURCE_DATE_EPOCH": "1700000000", "PLACET_AEAD": "ipsec-mb", "PYTHONOPTIMIZE": "2",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
@@ -176,7 +184,7 @@ def test_its_kernel_passes_the_kernel_s_tests(enclave: Path, run: Run, tmp_path:
 
 
 def test_a_host_runs_it_and_nothing_of_its_own(enclave: Path, made: Build, tmp_path: Path) -> None:
-    """A council that wants these measurements is founded, and trains: authority and worker have joined by them."""
+    """A council that wants these measurements is founded, and trains: both roles have joined."""
     council = Council(tmp_path)
     council.build = enclave
     options = ("--enclave", str(enclave))
@@ -198,7 +206,7 @@ def test_a_host_runs_it_and_nothing_of_its_own(enclave: Path, made: Build, tmp_p
 
 
 def test_the_development_build_is_another_enclave(made: Build) -> None:
-    """What is installed here was made by the compiler that is here; nobody may take it for the build."""
+    """What is installed here was made by the compiler that is here: it is not the build."""
     assert measure("authority") != made.measurements["authority"]
 
 
@@ -219,3 +227,97 @@ def descends(process: int) -> bool:
             return True
         process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
     return False
+
+
+def test_a_client_without_a_compiler_invents_no_measurement(
+    environment: Callable[..., Path], sources: Path, tmp_path: Path
+) -> None:
+    """The README's installation for data owners works, and names no enclave that cannot start."""
+    lock = (ROOT / "requirements" / "host.txt").read_bytes()
+    packages = environment(
+        "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements/host.txt"), inputs=lock
+    )
+    given = {**os.environ, "CC": "false"}
+    given.pop("PLACET_AEAD", None)
+    install = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    options = ["--no-build-isolation", "--no-deps", "--target", str(tmp_path / "here")]
+    command = [*install, *options, str(sources)]
+    subprocess.run(command, check=True, capture_output=True, env=given)
+    assert not list((tmp_path / "here/placet/enclave").glob("*.so"))
+
+    def placet(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        start = f"import runpy, sys; sys.path.insert(0, {str(tmp_path / 'here')!r}); "
+        start += f"runpy.run_module('placet.{module}', run_name='__main__')"
+        words = [str(packages), "-I", "-c", start, *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    host = ("--state", str(tmp_path / "host"), "--cpu", str(tmp_path / "cpu"))
+    for refused in (
+        placet("client", "measure"),
+        placet("client", "init", "--templates", str(tmp_path / "no"), "--enclave", "development"),
+        placet("host", "--listen", "127.0.0.1:0", *host),
+    ):
+        assert refused.returncode == 1, refused.stdout
+        assert "compiled kernel is missing" in refused.stderr
+        assert "make enclave" in refused.stderr
+    assert not (tmp_path / "no").exists()
+    assert placet("client", "init", "--templates", str(tmp_path / "templates")).returncode == 0
+    text = (tmp_path / "templates" / "constitution.toml").read_text()
+    assert '"MEASUREMENT OF THE AUTHORITY OF A BUILD"' in text
+    assert not re.search(r'measurements = \[\s*"[0-9a-f]{64}"', text)
+
+
+def test_a_host_does_not_start_on_what_is_no_build(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "placet.host", "--enclave", str(tmp_path / "nothing")]
+    command += ["--state", str(tmp_path / "host"), "--cpu", str(tmp_path / "cpu")]
+    command += ["--listen", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "is no build of the enclaves." in done.stderr
+    assert "make enclave" in done.stderr
+
+
+def test_a_release_is_signed_by_a_known_key_and_ships_with_the_client(
+    made: Build, enclave: Path, run: Run, tmp_path: Path
+) -> None:
+    """In a copy whose clients know a key: the client verifies the file, and names its builds."""
+    keys = Keys.generate("release")
+    keys.save(tmp_path / "release.key")
+    whole = replace(made, commit=made.commit.partition("+")[0].replace("none", "a" * 40))
+    (tmp_path / "build.json").write_bytes(encode(whole))
+    package = tmp_path / "sources" / "placet"
+    package.mkdir(parents=True)
+    for name in (*COMPONENTS, "host"):
+        (package / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "client", package / "client")
+    shutil.copytree(ROOT / "deploy", tmp_path / "sources" / "deploy")
+    (tmp_path / "sources" / "client").symlink_to(package / "client")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "sources")}
+
+    def ask(*command: object) -> "subprocess.CompletedProcess[str]":
+        words = [sys.executable, "-P", *map(str, command)]
+        return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+
+    sign = (tmp_path / "sources/deploy/release.py", "--key", tmp_path / "release.key")
+    unknown = ask(*sign, tmp_path / "build.json")
+    assert (unknown.returncode, "Clients do not know" in unknown.stderr) == (1, True)
+    builds = package / "client" / "builds.py"
+    known = f'RELEASE_KEYS: tuple[str, ...] = ("{keys.public.signing.text}",)'
+    builds.write_text(builds.read_text().replace("RELEASE_KEYS: tuple[str, ...] = ()", known))
+    signed = ask(*sign, tmp_path / "build.json")
+    assert signed.returncode == 0, signed.stderr
+    measured = ("-m", "placet.client", "measure", "--enclave", "release", "--json")
+    shown = ask(*measured)
+    assert json.loads(shown.stdout) == [{"build": whole.name, "measurements": whole.measurements}]
+    path = package / "client" / "release.json"
+    path.write_bytes(path.read_bytes().replace(b'"sig":"', b'"sig":"AAAA', 1))
+    forged = ask(*measured)
+    assert (forged.returncode, "SIGNATURE_INVALID" in forged.stderr) == (1, True)
+
+
+def test_its_kernel_uses_the_processor_as_the_development_build_does(
+    enclave: Path, run: Run
+) -> None:
+    """A compiler whose library knows no processor would make it a slow one, and nobody would see."""
+    which = "from placet.enclave import _kernel; print(*_kernel.IMPLEMENTATIONS)"
+    assert run(interpreter(enclave, "worker"), "-I", "-c", which).split() == [*IMPLEMENTATIONS]

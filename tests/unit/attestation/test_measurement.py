@@ -237,7 +237,8 @@ def test_a_build_needs_one_kernel(build: Path, change: Callable[[Path], None]) -
 
 
 def test_a_folder_that_is_no_build_has_no_measurement(tmp_path: Path) -> None:
-    for ask in (measure, lambda enclave, folder: interpreter(folder, enclave)):
-        with pytest.raises(MeasurementError, match="no build") as refusal:
-            ask("authority", tmp_path / "none")
-        assert "make enclave" in refusal.value.details["remedy"]
+    with pytest.raises(MeasurementError, match="no build") as refusal:
+        measure("authority", tmp_path / "none")
+    assert "make enclave" in refusal.value.details["remedy"]
+    with pytest.raises(MeasurementError, match="no build"):
+        interpreter(tmp_path / "none", "authority")

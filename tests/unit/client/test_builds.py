@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds of the enclaves have names, what was changed or is missing has no measurement, and a release is signed."""
+"""Builds have names, what was changed or is missing has no measurement, a release is signed."""
 
 import json
 import shutil
@@ -192,4 +192,4 @@ def test_a_template_without_a_build_is_no_constitution(tmp_path: Path) -> None:
     assert load_constitution(tmp_path / "whole.toml")
     with pytest.raises(FileRefused, match="evidence policy for authority") as refusal:
         load_constitution(tmp_path / "bare.toml")
-    assert "measurements" in str(refusal.value)
+    assert "measurement must be" in str(refusal.value)
