@@ -43,7 +43,6 @@ class Joins:
         await core.judged(core.ledger.in_force)
         state = core.ledger.state
         documents = [await core.document(d) for d in (state.charter, *state.constitutions)]
-        nonce = self._new_nonce(frame.peer)
 
         def effect(covering: Covering) -> Message:
             evidence = core.keys.evidence(core.attester, request.nonce, covering.note)
@@ -53,7 +52,8 @@ class Joins:
                 checkpoint=covering.note,
                 charter=documents[0],
                 constitutions=documents[1:],
-                nonce=nonce,
+                # Only once our own evidence could be made: a hello that is refused offers nothing.
+                nonce=self._new_nonce(frame.peer),
             )
 
         return effect
