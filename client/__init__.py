@@ -28,6 +28,7 @@ from placet.client.errors import (
     AnswerMalformed,
     CallTimedOut,
     ClientError,
+    EvidenceSimulated,
     FileRefused,
     HostUnreachable,
     InputRefused,
@@ -45,7 +46,7 @@ from placet.client.errors import (
 from placet.client.home import Home
 from placet.client.inference import ServedWorker, ServiceStatus, Token
 from placet.client.keys import Keys, PublicKeys
-from placet.client.memory import CheckpointMemory
+from placet.client.memory import CouncilMemory
 from placet.client.objects import Progress, SealedObject, open_file, seal_file
 from placet.client.records import (
     Blob,
@@ -63,6 +64,7 @@ from placet.client.verify import (
     VerifiedReceipt,
     verify_answers,
     verify_authority,
+    verify_by_log_key,
     verify_council,
     verify_receipt,
 )
@@ -75,11 +77,12 @@ __all__ = [
     "Bundle",
     "CallTimedOut",
     "CharterDraft",
-    "CheckpointMemory",
     "Client",
     "ClientError",
     "Council",
+    "CouncilMemory",
     "EvidenceFile",
+    "EvidenceSimulated",
     "Federation",
     "FileRefused",
     "Home",
@@ -121,6 +124,7 @@ __all__ = [
     "ticket_to_bytes",
     "verify_answers",
     "verify_authority",
+    "verify_by_log_key",
     "verify_council",
     "verify_receipt",
 ]

@@ -105,8 +105,6 @@ class BlobOperations(CouncilOperations):
 
     async def delete_blob(self, id: str, keys: Keys) -> None:
         """Have the host forget a blob that was put with these keys as its owner."""
-        if not self.log:
-            await self.council()
         envelope = sign(Delete(await self._session.header(), id), keys.signing)
         request = blobs_pb2.DeleteBlobRequest(id=id, envelope=envelope)
         await self._session.ask(self._session.blobs.Delete, request)

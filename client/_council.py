@@ -3,11 +3,11 @@
 
 from placet.client._session import Method
 from placet.client._trust import TrustOperations
+from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.records import ProposalItem, ProposalRecord, Recorded
 from placet.client.verify import Council
 from placet.governance.account import Account, Times
-from placet.governance.codec import malformed
 from placet.governance.documents import (
     Amendment,
     Ballot,
@@ -21,13 +21,13 @@ from placet.governance.documents import (
     Vote,
 )
 from placet.governance.documents.rule import Action
-from placet.governance.envelope import inspect, sign
+from placet.governance.envelope import Signed, inspect, sign
 from placet.governance.evaluate import (
     Ticket,
     evaluate,
-    verify_ballots,
     verify_proposal,
 )
+from placet.governance.ledger import Ledger
 from placet.proto.v1 import common_pb2, governance_pb2, keys_pb2
 
 BALLOT_LIFETIME = 30 * 86400
@@ -93,19 +93,20 @@ class CouncilOperations(TrustOperations):
 
         Only a placet expires: `expires` defaults to 30 days from now, of a service to its review.
         Any other vote stands until the seat votes again. `sequence` defaults to one more than the
-        seat's last ballot that the host shows.
+        seat's last ballot in the log.
         """
-        record = await self.proposal(proposal)
+        found = await self._proposed(proposal)
+        known = self._session.replica.ledger.state.proposals[found.digest]
         if expires is None and vote == "placet":
-            expires = self._expiry(record.proposal.document)
+            expires = self._expiry(found.document)
         if sequence is None:
-            own = [b.document.sequence for b in record.ballots if b.document.seat == keys.id]
+            own = [ballot.sequence for ballot in known.ballots if ballot.seat == keys.id]
             sequence = max(own, default=0) + 1
         ballot = Ballot(
-            header=await self._session.header(),
+            header=self._session.known_header(),
             seat=keys.id,
-            proposal=record.proposal.digest,
-            constitution=record.proposal.document.constitution,
+            proposal=found.digest,
+            constitution=found.document.constitution,
             sequence=sequence,
             vote=vote,
             interests=interests,
@@ -145,24 +146,45 @@ class CouncilOperations(TrustOperations):
         return await self._recorded(committed, envelope, before, committed.index)
 
     async def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
-        """The newest proposals, newest first, as the host lists them."""
-        session = self._session
-        request = governance_pb2.ListProposalsRequest(limit=limit)
-        answer = await session.ask(session.governance.ListProposals, request)
-        return tuple(map(ProposalItem.from_wire, answer.proposals))
+        """The newest proposals of the log, newest first."""
+        known = (await self._session.read()).state.proposals.values()
+        newest = sorted(known, key=lambda proposal: -proposal.index)[:limit]
+        return tuple(ProposalItem(p.digest, p.index, len(p.ballots)) for p in newest)
+
+    async def find_proposal(self, name: str) -> Signed[Proposal]:
+        """A proposal of the log by its digest, or by the first digits of it that no other one begins with.
+
+        Raises `UsageRefused` where none or several begin so.
+        """
+        known = (await self._session.read()).state.proposals
+        wanted = name if name.startswith("sha256:") else "sha256:" + name
+        found = [digest for digest in known if digest.startswith(wanted)]
+        if len(found) != 1:
+            told = (
+                f"{len(found)} proposals of the log begin"
+                if found
+                else "No proposal of the log begins"
+            )
+            raise UsageRefused(
+                f"{told} with {name}. `placet proposals --json` lists them in full.",
+                claim="proposal",
+                actual=name[:80],
+            )
+        return await self._session.judged(lambda ledger: ledger.proposal(found[0]))
 
     async def proposal(self, digest: str) -> ProposalRecord:
-        """A proposal with the ballots for it; every signature is verified. Raises what `verify_ticket` raises."""
-        session = self._session
-        request = governance_pb2.GetProposalRequest(digest=digest)
-        answer = await session.ask(session.governance.GetProposal, request)
-        ticket = ticket_from_wire(answer.ticket)
-        in_force = (await self.council()).under(inspect(ticket.proposal, Proposal).constitution)
-        proposal = verify_proposal(ticket.proposal, in_force)
-        if proposal.digest != digest:
-            raise malformed("proposal", digest, proposal.digest)
-        ballots = verify_ballots(ticket.ballots, proposal, in_force)
-        return ProposalRecord(proposal, ballots, answer.index)
+        """A proposal of the log with every ballot for it, each verified. Raises `DocumentNotFound`, or what a call raises."""
+        proposal = await self._proposed(digest)
+        known = self._session.replica.ledger.state.proposals[digest]
+
+        def cast(ledger: Ledger) -> tuple[Signed[Ballot], ...]:
+            return tuple(ledger.ballot(ballot.digest) for ballot in known.ballots)
+
+        return ProposalRecord(proposal, await self._session.judged(cast), known.index)
+
+    async def _proposed(self, digest: str) -> Signed[Proposal]:
+        await self._session.read()
+        return await self._session.judged(lambda ledger: ledger.proposal(digest))
 
     async def account(self, ticket: Ticket, council: Council | None = None) -> Account:
         """The judgement on paper of a ticket now: which rules apply, who counts, what is missing."""
@@ -179,8 +201,6 @@ class CouncilOperations(TrustOperations):
         )
 
     async def _sign_stop(self, keys: Keys, action: StopAction, target: str, reason: str) -> bytes:
-        if not self.log:
-            await self.council()
         header = await self._session.header()
         return sign(Stop(header, keys.id, action, target, reason), keys.signing)
 

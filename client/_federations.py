@@ -30,7 +30,7 @@ from placet.client.federated.updates import Bound, Pending
 from placet.client.federated.vectors import Vector
 from placet.client.keys import Keys
 from placet.client.objects import Progress
-from placet.client.verify import VerifiedReceipt, verify_answers
+from placet.client.verify import VerifiedReceipt, verify_answers, verify_receipt
 from placet.governance.account import Times
 from placet.governance.contexts import model_info
 from placet.governance.documents import Federate, Header, ModelRequest, Proposal
@@ -38,9 +38,9 @@ from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, parse_envelope, sign
 from placet.governance.errors import NotOnRoster, ReceiptInvalid
 from placet.governance.evaluate import Ticket, judge_ticket
+from placet.governance.jobs import round_job
 from placet.governance.keys import PublicKey
 from placet.governance.log import LogProof
-from placet.governance.rounds import round_job
 from placet.proto.v1 import federations_pb2
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
@@ -111,7 +111,8 @@ class FederationOperations(ResultOperations):
                 expected=", ".join(roster)[:500],
                 actual=keys.id,
             )
-        await self.verify_authority(council.policy("authority"))  # 3
+        authority = await self.verify_authority(council.policy("authority"))  # 3
+        self._session.check_simulated(authority.simulated)
         where = outbox or self.outbox
         return AsyncFederation(self, record.proposal, keys, bound or Bound(), where, patience)
 
@@ -125,7 +126,8 @@ class FederationOperations(ResultOperations):
         """
         proposal = (await self.proposal(id)).proposal
         if round is None:
-            round = (await self.federation_status(id)).model_round
+            federation = self._session.replica.ledger.state.federations.get(id)
+            round = max(federation.models, default=0) if federation else 0
         return await self.round_model(proposal, keys, round, progress)
 
     async def round_model(
@@ -144,9 +146,11 @@ class FederationOperations(ResultOperations):
         answer = await session.ask(session.federations.Model, wire)  # 1
         verified, file = None, None
         if round:
-            file = ReceiptFile(self.charter, self.log, answer.receipt, answer.entry, answer.proof)
-            verified = _verify_round(file.verify(self.log, self.charter), proposal, round)  # 2, 3
-            await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
+            council = await self.council()
+            file = ReceiptFile.of(council, answer.receipt, answer.entry, answer.proof)
+            receipt = verify_receipt(answer.receipt, answer.proof, answer.entry, council)
+            verified = _verify_round(receipt, proposal, round)  # 2, 3
+            await session.accept(LogProof.from_bytes(answer.proof).checkpoint)
         info = model_info(parse_envelope(request).digest)
         key = StreamKey.from_bytes(open_envelope(answer.key_envelope, fresh, info))  # 4
         try:
@@ -185,16 +189,15 @@ class FederationOperations(ResultOperations):
         await self.put_blob(pending.update.object, pending.stream, owner=owner, progress=progress)
         request = federations_pb2.UpdateRequest(update=pending.document, sealed=pending.sealed)
         answer = await session.ask(session.federations.Update, request)
-        receipt = UpdateReceipt(
-            self.charter, self.log, pending.document, answer.entry, answer.proof
-        )
-        verified = receipt.verify(self.log, self.charter)
-        await session.accept(LogProof.from_bytes(answer.proof).checkpoint, None)
+        charter = await session.envelope(session.charter())
+        receipt = UpdateReceipt(charter, pending.document, answer.entry, answer.proof)
+        verified = receipt.verify(session.charter())
+        await session.accept(LogProof.from_bytes(answer.proof).checkpoint)
         return verified
 
     async def new_header(self) -> Header:
         """A header for a document that is signed now: the log, and the newest checkpoint that is known."""
-        return await self._session.known_header()
+        return self._session.known_header()
 
 
 def _verify_round(

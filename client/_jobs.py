@@ -10,11 +10,13 @@ from placet.client._calls import followed
 from placet.client._channel import METADATA
 from placet.client._council import ticket_to_wire
 from placet.client._grants import GrantOperations
-from placet.client.errors import AnswerMalformed, HostUnreachable
+from placet.client.errors import AnswerMalformed, HostUnreachable, UsageRefused
 from placet.client.keys import Keys
 from placet.client.records import Job, Recorded
-from placet.governance.envelope import parse_envelope
+from placet.governance.documents import Proposal
+from placet.governance.envelope import Signed, parse_envelope
 from placet.governance.evaluate import Ticket
+from placet.governance.jobs import JOB_DIGITS, requested_job
 from placet.proto.v1 import jobs_pb2
 
 REQUEST_ID_BYTES = 16
@@ -34,7 +36,8 @@ class JobOperations(GrantOperations):
         request = jobs_pb2.SubmitRequest(
             ticket=ticket_to_wire(ticket), request_id=request_id or os.urandom(REQUEST_ID_BYTES)
         )
-        expected = parse_envelope(ticket.proposal).digest
+        proposal = parse_envelope(ticket.proposal).digest
+        expected = requested_job(proposal, request.request_id)
         for tries in range(1, _TRIES + 1):
             try:
                 job = Job.from_wire(await self._session.ask(self._session.jobs.Submit, request))
@@ -43,8 +46,13 @@ class JobOperations(GrantOperations):
                     raise
                 await asyncio.sleep(_PAUSE * 2**tries)
                 continue
-            if job.proposal != expected:
-                raise AnswerMalformed("The host answered with a job of another proposal.")
+            if job.id != expected:
+                raise AnswerMalformed(
+                    "The host answered with another job than was asked for. Report it.",
+                    claim="job",
+                    expected=expected,
+                    actual=job.id,
+                )
             return job
         raise AssertionError("the loop returns or raises")
 
@@ -81,9 +89,22 @@ class JobOperations(GrantOperations):
         assert last is not None, "watch ends with a job that has ended"
         return last
 
+    async def proposal_of(self, id: str) -> Signed[Proposal]:
+        """The proposal of a job, in the log, by the job's name. Raises `UsageRefused` where the log has none."""
+        digits, _, own = id.partition("-")
+        if len(digits) != JOB_DIGITS or not own:
+            raise UsageRefused(
+                f"{id[:80]!r} is no name of a job. Give the name that `placet jobs` shows.",
+                claim="job",
+            )
+        return await self.find_proposal(digits)
+
     async def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
-        """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat."""
-        proposal = (await self.job(id)).proposal
+        """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat.
+
+        The proposal is the one of the log that the job's name begins with, whatever the host says of the job.
+        """
+        proposal = (await self.proposal_of(id)).digest
         envelope = await self._sign_stop(keys, "cancel", proposal, reason)
         session = self._session
         before = session.memory.newest()

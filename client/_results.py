@@ -2,9 +2,9 @@
 """Results: nothing is opened before the receipt was verified, and nothing is kept that did not verify.
 
 Steps of `result`:
-  1. fetch receipt, proof, entry and key envelope; verify the receipt against the pinned log;
-  2. the proof's checkpoint extends all that were seen;
-  3. verify the proposal, and that the receipt answers it;
+  1. fetch receipt, proof, entry and key envelope; verify the receipt against the pinned council;
+  2. the proof's checkpoint is of the one log that was read;
+  3. the receipt is the job's, and answers the proposal that the job's name says it is of;
   4. open the result key, which is bound to the receipt's digest and the recipient's name;
   5. for each output: fetch the sealed bytes, verify their root, open, take the padding off.
 """
@@ -19,7 +19,7 @@ from placet.client.errors import FileRefused
 from placet.client.keys import Keys
 from placet.client.objects import Progress
 from placet.client.records import Result
-from placet.client.verify import VerifiedReceipt, verify_answers
+from placet.client.verify import VerifiedReceipt, verify_answers, verify_receipt
 from placet.governance.checks import RECEIPT_FILE, check_output
 from placet.governance.contexts import result_info
 from placet.governance.errors import ReceiptInvalid
@@ -41,13 +41,11 @@ class ResultOperations(JobOperations):
     async def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
         """Steps 1 to 3: the verified receipt of a job, its file, and the key envelope to the recipient."""
         session = self._session
-        if not self.log:
-            await self.council()
-        before = session.memory.newest()
+        council, before = await self.council(), session.memory.newest()
+        proposal = await self.proposal_of(id)
         request = jobs_pb2.ResultRequest(id=id, recipient=recipient)
         answer = await session.ask(session.jobs.Result, request)
-        file = ReceiptFile(self.charter, self.log, answer.receipt, answer.entry, answer.proof)
-        verified = file.verify(self.log, self.charter)  # 1
+        verified = verify_receipt(answer.receipt, answer.proof, answer.entry, council)  # 1
         await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)  # 2
         said = verified.receipt.predicate
         if said.job != id:
@@ -57,8 +55,8 @@ class ResultOperations(JobOperations):
                 expected=id,
                 actual=said.job,
             )
-        record = await self.proposal(said.proposal)
-        return verify_answers(verified, record.proposal), file, answer.key_envelope  # 3
+        file = ReceiptFile.of(council, answer.receipt, answer.entry, answer.proof)
+        return verify_answers(verified, proposal), file, answer.key_envelope  # 3
 
     async def result(
         self,

@@ -19,7 +19,7 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket
 from placet.governance.log import LogProof
-from placet.proto.v1 import inference_pb2, log_pb2
+from placet.proto.v1 import inference_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,13 @@ class ServiceOperations(FederationOperations):
         if lease and found.lease.digest != lease:
             raise AnswerMalformed("The host told of a worker with another lease.", claim="lease")
         for note in found.notes:
-            await session.accept(note, None)
+            await session.accept(note)
+        return found
+
+    async def worker_to_ask(self, id: str) -> ServedWorker:
+        """As `verify_service`, of a worker that is told something secret. Raises `EvidenceSimulated` too."""
+        found = await self.verify_service(id)
+        self._session.check_simulated(found.simulated)
         return found
 
     async def renewed(self, known: ServedWorker) -> ServedWorker:
@@ -96,14 +102,16 @@ class ServiceOperations(FederationOperations):
         if not wanted:
             return None
         session = self._session
-        envelope = await self.document(wanted)
+        ledger = await session.read()
+        envelope = await session.envelope(wanted)
         index = inspect(envelope, Receipt).predicate.entry
-        note, checkpoint = await session.newest_note()
-        entry = await self.entry(index, checkpoint)
-        asked = log_pb2.InclusionProofRequest(index=index, size=checkpoint.size)
-        hashes = (await session.ask(session.log.GetInclusionProof, asked)).hashes
-        proof = LogProof(index, tuple(hashes), note).to_bytes()
-        receipt = verify_receipt(envelope, proof, entry, self.log, self.charter)
+        if index >= ledger.tree.size:
+            raise ReceiptInvalid(
+                "The log has no such entry as the receipt names. Do not rely on it.", claim="entry"
+            )
+        entry, hashes = session.replica.entry(index), ledger.tree.inclusion_proof(index)
+        proof = LogProof(index, hashes, session.memory.note).to_bytes()
+        receipt = verify_receipt(envelope, proof, entry, await self.council())
         if receipt.digest != wanted:
             raise ReceiptInvalid(
                 "The host gave another receipt than the card names. Do not rely on it.",

@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection to one log: calls, and checkpoints that may only grow.
+"""One connection to one council: calls, and the log as far as it was read, which may only grow.
 
-A checkpoint is accepted in these steps (`accept`):
-
-1. it is signed by the key of the pinned log;
-2. it is not smaller than what was known when the request was sent;
-3. a consistency proof shows that the larger of it and the newest one known extends the smaller;
-4. if it is the larger, it is kept.
-Answers may overtake each other, so step 3 goes both ways.
+The council is pinned by the digest of its charter before anything of a host's is believed. From the charter comes the log
+key, from the key the checkpoints, from a checkpoint the entries; whatever else a host says is held against these.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -18,11 +14,16 @@ import grpc.aio
 
 from placet.client._calls import translated
 from placet.client._channel import METADATA
-from placet.client.errors import Refused
-from placet.client.memory import CheckpointMemory
+from placet.client._replica import Replica
+from placet.client.errors import AnswerMalformed, EvidenceSimulated, Refused, SettingMissing
+from placet.client.memory import CouncilMemory
 from placet.governance.documents import Header, Seen, new_header
-from placet.governance.errors import NotFounded
+from placet.governance.envelope import parse_envelope
+from placet.governance.errors import DocumentNotFound, NotFounded
+from placet.governance.founding import verify_charter
+from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (
+    MAX_ENTRY_BYTES,
     Checkpoint,
     VerifierKey,
     verify_checkpoint,
@@ -43,8 +44,10 @@ Q_contra = TypeVar("Q_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 CALL_TIMEOUT = 60.0
+_STREAM_TIMEOUT = 600.0
 
 
 class Method(Protocol[Q_contra, R_co]):
@@ -61,16 +64,22 @@ class Method(Protocol[Q_contra, R_co]):
 
 
 class Session:
-    """The stubs of a channel and the memory of a log. `now` gives Unix seconds."""
+    """The stubs of a channel, the memory of a council, and its log.
+
+    simulated: whether its caller gives secrets to whom no hardware vouches for. now: gives Unix seconds.
+    """
 
     def __init__(
         self,
         channel: grpc.aio.Channel,
-        memory: CheckpointMemory,
+        memory: CouncilMemory,
+        *,
+        simulated: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.channel = channel
         self.memory = memory
+        self.replica = Replica(memory)
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.federations = federations_pb2_grpc.FederationsStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)
@@ -78,7 +87,9 @@ class Session:
         self.jobs = jobs_pb2_grpc.JobsStub(channel)
         self.keys = keys_pb2_grpc.KeysStub(channel)
         self.log = log_pb2_grpc.LogStub(channel)
+        self._simulated = simulated
         self._now = now
+        self._reading = asyncio.Lock()
 
     def now(self) -> int:
         """The present time in whole Unix seconds."""
@@ -89,73 +100,130 @@ class Session:
         with translated():
             return await method(request, timeout=timeout, metadata=METADATA)
 
-    def log_key(self) -> VerifierKey:
-        """The key of the pinned log. Raises `NotFounded` before one is known."""
-        if not self.memory.log:
-            raise NotFounded(
-                "This home folder knows no log yet. Sign a charter, or read the constitution of a council that is founded.",
-                claim="log",
+    def check_simulated(self, simulated: bool) -> None:
+        """Refuse to give a secret to simulated evidence, unless the caller has said so. Raises `EvidenceSimulated`."""
+        if simulated and not self._simulated:
+            raise EvidenceSimulated(
+                "The evidence is SIMULATED: no hardware vouches for it, and whoever runs the host can read what is given "
+                "to it. Give it nothing that may not be public; for that, say --simulated (in Python: simulated=True).",
+                claim="evidence",
+                expected="evidence of hardware",
+                actual="simulation",
             )
-        return VerifierKey.from_text(self.memory.log)
 
     def charter(self) -> str:
-        """The digest that names the pinned council. Raises `NotFounded` before one is known."""
-        self.log_key()
+        """The digest that names the pinned council. Raises `SettingMissing` where none is pinned."""
+        if not self.memory.charter:
+            raise SettingMissing(
+                "This home folder does not know which council is yours, and a host could show any. Get the charter's "
+                "digest from another member, and run: placet init --charter sha256:...",
+                claim="charter",
+            )
         return self.memory.charter
 
-    async def accept(self, note: bytes, before: Checkpoint | None) -> Checkpoint:
-        """Verify a checkpoint that answers a request sent when `before` was the newest known.
+    async def log_key(self) -> VerifierKey:
+        """The key of the pinned council's log, by its charter. Raises `NotFounded`, `OtherLog` or `SettingMissing`."""
+        if not self.memory.log:
+            charter = self.charter()
+            try:
+                envelope = await self.envelope(charter)
+            except DocumentNotFound:
+                raise NotFounded(
+                    "The host has no log of this council: it has not been founded yet, or this is another council's host.",
+                    claim="charter",
+                    expected=charter,
+                ) from None
+            self.memory.learn(verify_charter(envelope, charter).log)
+        return VerifierKey.from_text(self.memory.log)
 
-        Raises `CheckpointInvalidError`, `LogTruncatedError`, `LogForkedError`, or what a call raises.
+    async def read(self) -> Ledger:
+        """Read on to the newest checkpoint: one call, for the entries that this home has not seen.
+
+        1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller than what was seen; 3. its
+        root is that of what was seen with the entries that are new. Raises `LogError`, `NotFounded`, or what a call raises.
         """
-        found = verify_checkpoint(note, self.log_key())
+        async with self._reading:
+            key = await self.log_key()
+            self.replica.catch_up()
+            note, entries = await self._entries(self.replica.size)
+            if not note and self.memory.newest() is None:
+                raise NotFounded("The log has no charter yet. Found it first: placet charter.")
+            checkpoint = verify_checkpoint(note, key)  # 1
+            seen = self.memory.newest()
+            if seen is not None and checkpoint.size < seen.size:
+                verify_extends(seen, checkpoint, ())  # 2: always raises
+            self.replica.extend(entries, checkpoint, note)  # 3
+            return self.replica.ledger
+
+    async def accept(self, note: bytes, before: Checkpoint | None = None) -> Checkpoint:
+        """Verify a checkpoint that came with an answer: it is of the one log that this client has read.
+
+        `before`: what was known when the request was sent, than which it may not be smaller. Raises `LogError`, or what a
+        call raises.
+        """
+        found = verify_checkpoint(note, await self.log_key())
         if before is not None and found.size < before.size:
             return verify_extends(before, found, ())  # always raises
+        if found.size > self.replica.size:
+            await self.read()
+        if found.size > self.replica.size:
+            raise AnswerMalformed(
+                "The host shows a checkpoint, and not the entries that it covers."
+            )
+        self.replica.contains(found)
+        return found
+
+    async def judged(self, judge: Callable[[Ledger], T]) -> T:
+        """What a judgement over the log so far says, made again for every document that it turned out to need."""
+        fetched: set[str] = set()
         while True:
-            newest = self.memory.newest()
-            if newest is not None and found.size < newest.size:
-                await self._extends(found, newest)
-                return found
-            if newest is not None:
-                await self._extends(newest, found)
-            if found == newest or self.memory.advance(note):
-                return found
+            try:
+                return judge(self.replica.ledger)
+            except DocumentNotFound as error:
+                digest = error.details["actual"]
+                if digest in fetched:
+                    raise
+                fetched.add(digest)
+                await self.envelope(digest)
 
-    async def checkpoint(self) -> Checkpoint:
-        """The newest checkpoint, verified and remembered. Raises `NotFounded` before there is one."""
-        return (await self.newest_note())[1]
-
-    async def newest_note(self) -> tuple[bytes, Checkpoint]:
-        """The newest checkpoint with the note that it came in."""
-        before = self.memory.newest()
-        answer = await self.ask(self.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
-        if not answer.note and before is None:
-            raise NotFounded("The log has no charter yet. Found it first: placet charter.")
-        return answer.note, await self.accept(answer.note, before)
+    async def envelope(self, digest: str) -> bytes:
+        """An envelope by the digest of its payload, from the memory or from the host. Raises `DocumentNotFound`."""
+        kept = self.memory.document(digest)
+        if kept is not None and parse_envelope(kept).digest == digest:
+            return kept
+        request = log_pb2.GetDocumentRequest(digest=digest)
+        try:
+            found = (await self.ask(self.log.GetDocument, request)).document
+        except Refused as refused:
+            if refused.reason != "DOCUMENT_NOT_FOUND":
+                raise
+            raise missing_document(digest) from None
+        if parse_envelope(found).digest != digest:
+            raise missing_document(digest)
+        self.memory.keep_document(digest, found)
+        return found
 
     async def header(self) -> Header:
         """A header for a new document: the council, and the newest checkpoint."""
-        newest = await self.checkpoint()
-        return new_header(self.charter(), Seen(newest.size, root_text(newest.root)))
+        await self.read()
+        return self.known_header()
 
-    async def known_header(self) -> Header:
-        """The same from what is known already, where anything is: for who has just read the log."""
-        newest = self.memory.newest()
-        if newest is None:
-            return await self.header()
-        return new_header(self.charter(), Seen(newest.size, root_text(newest.root)))
+    def known_header(self) -> Header:
+        """The same from what has been read already."""
+        return new_header(self.charter(), Seen(*self.replica.ledger.head()))
 
-    async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
-        proof: tuple[bytes, ...] = ()
-        if 0 < old.size < new.size:
-            request = log_pb2.ConsistencyProofRequest(old_size=old.size, new_size=new.size)
-            try:
-                proof = tuple((await self.ask(self.log.GetConsistencyProof, request)).hashes)
-            except Refused as refused:
-                # A host that shows no proof shows no extension.
-                if refused.reason != "LOG_RANGE":
-                    raise
-        verify_extends(old, new, proof)
+    async def _entries(self, start: int) -> tuple[bytes, list[bytes]]:
+        """The newest checkpoint (its note), and the entries from `start` up to it, as the host gives them."""
+        request, note, found = log_pb2.GetEntriesRequest(start=start), b"", list[bytes]()
+        with translated():
+            call = self.log.GetEntries(request, timeout=_STREAM_TIMEOUT, metadata=METADATA)
+            async for answer in call:
+                note = note or answer.checkpoint
+                if any(len(entry) > MAX_ENTRY_BYTES for entry in answer.entries):
+                    call.cancel()
+                    raise AnswerMalformed("The host gave an entry that no log can hold.")
+                found += answer.entries
+        return note, found
 
 
 def root_text(root: bytes) -> str:

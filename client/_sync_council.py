@@ -16,11 +16,14 @@ from placet.governance.documents import (
     Constitution,
     Federate,
     Job,
+    Proposal,
     Serve,
     StopAction,
     Vote,
 )
+from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
+from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint
 
 
@@ -54,9 +57,9 @@ class SyncCouncil:
         """See `AsyncClient.document`."""
         return self._portal.run(self._core.document(digest))
 
-    def entries(self, checkpoint: Checkpoint) -> tuple[bytes, ...]:
-        """See `AsyncClient.entries`."""
-        return self._portal.run(self._core.entries(checkpoint))
+    def ledger(self) -> Ledger:
+        """See `AsyncClient.ledger`."""
+        return self._portal.run(self._core.ledger())
 
     def audit(self) -> AuditReport:
         """See `AsyncClient.audit`."""
@@ -145,6 +148,10 @@ class SyncCouncil:
     def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
         """See `AsyncClient.proposals`."""
         return self._portal.run(self._core.proposals(limit))
+
+    def find_proposal(self, name: str) -> Signed[Proposal]:
+        """See `AsyncClient.find_proposal`."""
+        return self._portal.run(self._core.find_proposal(name))
 
     def proposal(self, digest: str) -> ProposalRecord:
         """See `AsyncClient.proposal`."""

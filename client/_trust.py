@@ -11,37 +11,29 @@ from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.records import Recorded
 from placet.client.verify import Council, VerifiedAuthority, verify_council
-from placet.governance.codec import parse_object
 from placet.governance.documents import Charter, Constitution
 from placet.governance.envelope import digest_of
-from placet.governance.errors import EntryInvalid, NotPermitted
-from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint
+from placet.governance.errors import NotPermitted
 from placet.proto.v1 import governance_pb2, keys_pb2
 
 
 class TrustOperations(LogOperations):
     """Evidence, constitution, charter."""
 
-    async def council(self) -> Council:
-        """The charter and all constitutions, verified; the log is pinned if none was.
+    _council: Council | None = None
 
-        1. `verify_council`; 2. the charter's log is the pinned one; 3. the checkpoint extends what was seen; 4. every
-        later constitution has its entry in the log. A host can hold back the newest ones: whoever must know that the
-        last is in force looks at the answer of the authority, or audits.
+    async def council(self) -> Council:
+        """The charter and all constitutions up to the one in force, by the newest checkpoint.
+
+        Which constitutions were adopted the log says, entry by entry; each document is verified, and kept.
+        Raises `SettingMissing` where no council is pinned, and what reading the log raises.
         """
-        session = self._session
-        before = session.memory.newest()
-        answer = await session.ask(
-            session.governance.GetConstitution, governance_pb2.GetConstitutionRequest()
-        )
-        if not answer.constitutions:
-            raise EntryInvalid("The host gave no constitution. Ask its operator.")
-        council = verify_council(answer.charter, answer.constitutions)  # 1
-        session.memory.adopt(council.charter.digest, council.log)  # 2
-        checkpoint = await session.accept(answer.checkpoint, before)  # 3
-        if len(council.constitutions) > 1:
-            await self._check_adopted(council, checkpoint)  # 4
-        return council
+        state = (await self._session.read()).state
+        if self._council is None or self._council.newest.digest != state.constitution:
+            charter = await self._session.envelope(state.charter)
+            chain = [await self._session.envelope(digest) for digest in state.constitutions]
+            self._council = verify_council(charter, chain)
+        return self._council
 
     async def evidence(self, constitution: str = "") -> EvidenceFile:
         """The authority's evidence for a fresh nonce, not verified.
@@ -61,11 +53,11 @@ class TrustOperations(LogOperations):
         """
         if policy is None:
             policy = (await self.council()).policy("authority")
-        before = self._session.memory.newest()
+        session, before = self._session, self._session.memory.newest()
+        log = (await session.log_key()).to_text()
         answer = await self.evidence()
-        now = self._session.now()
-        verified = answer.verify(policy, now=now, log=self.log, charter=self.charter)
-        await self._session.accept(answer.checkpoint, before)
+        verified = answer.verify(policy, now=session.now(), log=log, charter=session.charter())
+        await session.accept(answer.checkpoint, before)
         return verified
 
     async def verify_founder(self, constitution: Constitution, log: str = "") -> VerifiedAuthority:
@@ -98,7 +90,7 @@ class TrustOperations(LogOperations):
                 actual=keys.id,
             )
         await self.verify_founder(constitution, charter.log)
-        self._session.memory.adopt(digest_of(draft.charter), charter.log)
+        self._adopt(draft)
         return draft.sign(keys.signing)
 
     async def found(self, draft: CharterDraft) -> Recorded:
@@ -110,7 +102,7 @@ class TrustOperations(LogOperations):
                 actual=", ".join(missing),
             )
         session = self._session
-        session.memory.adopt(digest_of(draft.charter), draft.read_charter().log)
+        self._adopt(draft)
         before = session.memory.newest()
         request = governance_pb2.FoundRequest(
             constitution=draft.constitution_envelope, charter=draft.charter_envelope
@@ -118,15 +110,7 @@ class TrustOperations(LogOperations):
         committed = await session.ask(session.governance.Found, request)
         return await self._recorded(committed, draft.charter_envelope, before, 0)
 
-    async def _check_adopted(self, council: Council, checkpoint: Checkpoint) -> None:
-        entries = [parse_object(entry, MAX_ENTRY_BYTES) for entry in await self.entries(checkpoint)]
-        adopted = [
-            e["constitution"] for e in entries if e.get("kind") in ("charter", "constitution")
-        ]
-        if adopted != [signed.digest for signed in council.constitutions]:
-            raise EntryInvalid(
-                "The constitutions that the host gives are not those that the log says were adopted. Report the host.",
-                claim="constitutions",
-                expected=f"{len(adopted)} adopted",
-                actual=f"{len(council.constitutions)} given",
-            )
+    def _adopt(self, draft: CharterDraft) -> None:
+        """Pin the council that a draft is of. Raises `OtherLog` where another one is pinned."""
+        self._session.memory.pin(digest_of(draft.charter))
+        self._session.memory.learn(draft.read_charter().log)

@@ -20,7 +20,7 @@ from placet.attestation import AttestationError
 from placet.client._channel import open_channel
 from placet.client._session import Session
 from placet.client.auditing import AuditOperations
-from placet.client.errors import Refused, UsageRefused
+from placet.client.errors import Refused, SettingMissing, UsageRefused
 from placet.client.home import Home
 from placet.client.inference.arrays import Array, judge_rows
 from placet.client.inference.asking import Asking, find_worker
@@ -28,7 +28,7 @@ from placet.client.inference.chain import ServedWorker
 from placet.client.inference.predicting import ask_rows
 from placet.client.inference.users import Token, judge_user
 from placet.client.keys import Keys
-from placet.client.memory import CheckpointMemory
+from placet.client.memory import CouncilMemory
 from placet.client.objects import Progress
 from placet.client.records import HostStatus
 from placet.governance.documents import Card
@@ -40,29 +40,44 @@ class AsyncClient(AuditOperations):
     """All operations over one channel. Made by `connect` or `at_home`."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, memory: CheckpointMemory, address: str = ""
+        self,
+        channel: grpc.aio.Channel,
+        memory: CouncilMemory,
+        address: str = "",
+        *,
+        simulated: bool = False,
     ) -> None:
-        super().__init__(Session(channel, memory))
+        super().__init__(Session(channel, memory, simulated=simulated))
         self._channel = channel
         self.address = address
 
     @classmethod
     async def connect(
-        cls, address: str, pin: str, *, memory: CheckpointMemory | None = None
+        cls,
+        address: str,
+        pin: str,
+        *,
+        charter: str = "",
+        memory: CouncilMemory | None = None,
+        simulated: bool = False,
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
 
-        `memory` is where the newest checkpoint is kept; without it nothing is remembered after this client.
-        Raises `HostUnreachable` or `PinMismatch`.
+        charter: the digest of the council's charter, from another member; needed unless the memory
+        knows it, or a council is founded. memory: where the log is kept; without it nothing is
+        remembered after this client. simulated: accept SIMULATED evidence of whom a secret is given
+        to. Raises `HostUnreachable`, `PinMismatch` or `OtherLog`.
         """
-        channel = await open_channel(address, pin)
-        return cls(channel, memory or CheckpointMemory(), address)
+        kept = memory or CouncilMemory()
+        if charter:
+            kept.pin(charter)
+        return cls(await open_channel(address, pin), kept, address, simulated=simulated)
 
     @classmethod
-    async def at_home(cls, home: Home) -> Self:
+    async def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
         """Connect to the host of a home folder, with its memory."""
         address, pin = home.host()
-        made = await cls.connect(address, pin, memory=home.memory())
+        made = await cls.connect(address, pin, memory=home.memory(), simulated=simulated)
         made.outbox = home.outbox
         return made
 
@@ -98,13 +113,15 @@ class AsyncClient(AuditOperations):
         try:
             council = await self.council()
             constitution = council.newest.digest
-            size = (await self.checkpoint()).size
+            size = self._session.replica.size
             authority = await self.verify_authority(council.policy("authority"))
             evidence = authority.claims.kind
             if authority.simulated:
                 marks.insert(0, "SIMULATED")
         except NotFounded:
             evidence = "not judged before the log is founded"
+        except SettingMissing as missing:
+            evidence = f"not judged: {missing}"
         except AttestationError as error:
             evidence = f"REFUSED: {error}"
         except Refused as refused:
@@ -119,7 +136,8 @@ class AsyncModel:
     """A served model, for one user. Open it, or use it as a context; channel, verdict and session are kept between calls.
 
     source: a home folder, or a client that stays open as long. service: the digest of the proposal. patience: for how many
-    seconds on end there may be no host, no worker, or one that has too much to do.
+    seconds on end there may be no host, no worker, or one that has too much to do. simulated: accept SIMULATED evidence (of a
+    home folder; a client has been told).
     """
 
     def __init__(
@@ -129,7 +147,9 @@ class AsyncModel:
         *,
         user: Keys | Token,
         patience: float = 60.0,
+        simulated: bool = False,
     ) -> None:
+        self._simulated = simulated
         self._source = source
         self._service = service
         self._user = user
@@ -141,7 +161,7 @@ class AsyncModel:
         """Connect, and verify a worker. Raises `UserNotAllowed`, `OfferInvalid`, or what a call raises."""
         client = self._source
         if isinstance(client, Home):
-            client = self._own = await AsyncClient.at_home(client)
+            client = self._own = await AsyncClient.at_home(client, simulated=self._simulated)
         try:
             self._asking = await client.open_asking(self._service, self._user, self._patience)
         except BaseException:

@@ -2,7 +2,7 @@
 """Files that hold several artifacts for verification offline: tickets, receipts, evidence.
 
     ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
-    receipt    {"charter": <digest>, "log": <verifier key>, "receipt": <DSSE>, "entry": <text>, "proof": <text>}
+    receipt    {"charter": <DSSE>, "constitutions": [<DSSE>, ...], "receipt": <DSSE>, "entry": <text>, "proof": <text>}
     evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>, "nonce": <64 hexadecimal digits>}
 
 DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
@@ -16,37 +16,56 @@ from typing import Any, Self, cast
 from placet.attestation import Policy
 from placet.client.errors import FileRefused
 from placet.client.verify import (
+    Council,
     VerifiedAuthority,
     VerifiedReceipt,
     verify_authority,
+    verify_by_log_key,
+    verify_council,
     verify_receipt,
 )
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.governance.founding import verify_charter
 
 MAX_ARTIFACT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFile:
-    """A receipt with all that is needed to verify it, not verified."""
+    """A receipt with all that is needed to verify it but the charter's digest, not verified."""
 
-    charter: str
-    log: str
+    charter: bytes
+    constitutions: tuple[bytes, ...]
     receipt: bytes
     entry: bytes
     proof: bytes
 
-    def verify(self, log: str, charter: str) -> VerifiedReceipt:
-        """Verify it for the council that the caller trusts; see `verify_receipt`."""
-        return verify_receipt(self.receipt, self.proof, self.entry, log, charter)
+    @classmethod
+    def of(cls, council: Council, receipt: bytes, entry: bytes, proof: bytes) -> Self:
+        """The file of a receipt of a council."""
+        chain = tuple(signed.envelope for signed in council.constitutions)
+        return cls(council.charter.envelope, chain, receipt, entry, proof)
+
+    def verify(self, charter: str) -> VerifiedReceipt:
+        """Verify it for the council of this charter (a digest).
+
+        1. The charter has that digest; 2. the constitutions follow from it; 3. see `verify_receipt`.
+        """
+        verify_charter(self.charter, charter)  # 1
+        council = verify_council(self.charter, self.constitutions)  # 2
+        return verify_receipt(self.receipt, self.proof, self.entry, council)  # 3
+
+    def verify_by_log_key(self, log: str) -> VerifiedReceipt:
+        """Verify as much as a log key can show; see `verify_by_log_key`."""
+        return verify_by_log_key(self.receipt, self.proof, self.entry, log)
 
     def to_bytes(self) -> bytes:
         return encode(
             {
-                "charter": self.charter,
-                "log": self.log,
+                "charter": _object(self.charter),
+                "constitutions": [_object(envelope) for envelope in self.constitutions],
                 "receipt": _object(self.receipt),
                 "entry": self.entry.decode(),
                 "proof": self.proof.decode(),
@@ -56,10 +75,11 @@ class ReceiptFile:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Raises `FileRefused`."""
-        texts = dict.fromkeys(("charter", "log", "entry", "proof"), str)
-        value = _parsed(data, "receipt", {**texts, "receipt": dict})
-        receipt, entry, proof = encode(value["receipt"]), value["entry"], value["proof"]
-        return cls(value["charter"], value["log"], receipt, entry.encode(), proof.encode())
+        fields = {"charter": dict, "constitutions": list, "receipt": dict}
+        value = _parsed(data, "receipt", {**fields, "entry": str, "proof": str})
+        chain = _objects("receipt", value["constitutions"])
+        charter, receipt = encode(value["charter"]), encode(value["receipt"])
+        return cls(charter, chain, receipt, value["entry"].encode(), value["proof"].encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +140,13 @@ def ticket_to_bytes(ticket: Ticket) -> bytes:
 def ticket_from_bytes(data: bytes) -> Ticket:
     """A ticket from a file, not verified. Raises `FileRefused`."""
     value = _parsed(data, "ticket", {"proposal": dict, "ballots": list})
-    ballots = cast("list[Any]", value["ballots"])
-    if not all(isinstance(ballot, dict) for ballot in ballots):
-        raise _refused("ticket")
-    return Ticket(encode(value["proposal"]), tuple(encode(ballot) for ballot in ballots))
+    return Ticket(encode(value["proposal"]), _objects("ticket", value["ballots"]))
+
+
+def _objects(kind: str, values: list[Any]) -> tuple[bytes, ...]:
+    if not all(isinstance(value, dict) for value in values):
+        raise _refused(kind)
+    return tuple(encode(value) for value in values)
 
 
 def _parsed(data: bytes, kind: str, fields: dict[str, type]) -> Json:

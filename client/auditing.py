@@ -37,13 +37,14 @@ class AuditOperations(ServiceOperations):
         Raises `EntryInvalid` for the first entry that does not come out as the log has it, `LogError`, or what a call
         raises. What could not be checked is in the report.
         """
-        if not self.log:
-            await self.council()
-        note, checkpoint = await self._session.newest_note()
-        entries = await self.entries(checkpoint)
+        await self._session.read()
+        memory = self._session.memory
+        entries = tuple(memory.entries())
         documents = GivenDocuments(await self._documents(digests_in(entries)))
         charter = self._session.charter()
-        return await asyncio.to_thread(audit, entries, documents, charter, note, attest=attest)
+        return await asyncio.to_thread(
+            audit, entries, documents, charter, memory.note, attest=attest
+        )
 
     async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
         slots = asyncio.Semaphore(_AT_ONCE)

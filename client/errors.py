@@ -6,6 +6,7 @@
     ├── Unreachable
     │     HostUnreachable, CallTimedOut, PinMismatch
     ├── AnswerMalformed    an answer that does not have the form of the contract, or contradicts the request
+    ├── EvidenceSimulated  no hardware vouches for whom something secret would be given to
     ├── OfferInvalid       what a host tells of a worker that serves does not hold
     └── InputRefused
           FileRefused, KeyFileRefused, PassphraseWrong, QuestionRefused, SettingMissing, StateRefused, UsageRefused
@@ -67,6 +68,12 @@ class AnswerMalformed(ClientError):
     """An answer that no host of this version gives."""
 
     reason = "ANSWER_MALFORMED"
+
+
+class EvidenceSimulated(ClientError):
+    """No hardware vouches for whom something secret would be given to, and the caller did not accept that."""
+
+    reason = "EVIDENCE_SIMULATED"
 
 
 class OfferInvalid(ClientError):

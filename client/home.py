@@ -2,7 +2,8 @@
 """The home folder of a client: which host, its certificate's pin, and what was seen of the log.
 
     config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
-    log.json      the pinned log and the newest checkpoint seen (memory.py)
+    council.json  the council by its charter's digest, and the newest checkpoint seen of its log (memory.py)
+    entries.jsonl the log as far as it was read; documents/ has what its entries name
     cards/        an empty file for each service whose model card was shown, by its digest
     outbox/       sealed updates of federations whose receipts are not there yet (federated/updates.py)
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from placet.client._files import read_file, write_file
 from placet.client.errors import FileRefused, SettingMissing
-from placet.client.memory import CheckpointMemory
+from placet.client.memory import CouncilMemory
 
 _MAX_CONFIG = 64 * 1024
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -46,9 +47,18 @@ class Home:
     def config(self) -> Path:
         return self.folder / "config.toml"
 
-    def configure(self, host: str, pin: str) -> None:
-        """Write the configuration. Raises `FileRefused` for an address or pin that is none."""
+    def configure(self, host: str, pin: str, charter: str = "") -> None:
+        """Write the configuration, and pin the council by its charter's digest, where it exists already.
+
+        Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of another council.
+        """
         _check(host, pin, self.config)
+        if charter:
+            if not _PIN.fullmatch(charter):
+                raise FileRefused(
+                    'A charter is named by "sha256:" and 64 hexadecimal digits. Ask another member of the council for it.'
+                )
+            self.memory().pin(charter)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_file(self.config, _CONFIG.format(host=host, pin=pin).encode())
 
@@ -86,9 +96,9 @@ class Home:
     def _card(self, service: str) -> Path:
         return self.folder / "cards" / service.removeprefix("sha256:")
 
-    def memory(self) -> CheckpointMemory:
-        """What was seen of the log."""
-        return CheckpointMemory(self.folder / "log.json")
+    def memory(self) -> CouncilMemory:
+        """Which council it is, and what was seen of its log."""
+        return CouncilMemory(self.folder)
 
 
 def _check(host: str, pin: str, where: Path) -> None:

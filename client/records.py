@@ -31,6 +31,16 @@ _STATES: Final[Mapping[int, JobState]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What only the host says: to show, and of a type that nothing takes that signs or decides."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """A document that the log has: the entry at `index` names `digest`, and `checkpoint` covers it. Verified."""
 
@@ -41,7 +51,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class ProposalItem:
-    """A line of the list of proposals, as the host tells it."""
+    """A line of the list of proposals of the log."""
 
     digest: str
     index: int
@@ -55,7 +65,7 @@ class ProposalItem:
 
 @dataclass(frozen=True, slots=True)
 class ProposalRecord:
-    """A proposal and the ballots for it, each with its signature verified; the host may have left out ballots."""
+    """A proposal of the log and every ballot for it there, each with its signature verified."""
 
     proposal: Signed[Proposal]
     ballots: tuple[Signed[Ballot], ...]
@@ -69,10 +79,13 @@ class ProposalRecord:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the host tells it. Times are Unix seconds by the host's clock; `progress` is in whole percent."""
+    """A job as the host tells it. Times are Unix seconds by the host's clock; `progress` is in whole percent.
+
+    Which proposal it is of, its id says: see `AsyncClient.proposal_of`.
+    """
 
     id: str
-    proposal: str
+    proposal: Told
     state: JobState
     progress: int
     attempt: int
@@ -95,7 +108,7 @@ class Job:
             )
         return cls(
             id=identifier(job.id),
-            proposal=digest(job.proposal),
+            proposal=Told(digest(job.proposal)),
             state=state,
             progress=job.progress,
             attempt=job.attempt,

@@ -24,12 +24,13 @@ from placet.client.inference.arrays import Array
 from placet.client.inference.chain import ServedWorker
 from placet.client.inference.users import Token
 from placet.client.keys import Keys
-from placet.client.memory import CheckpointMemory
+from placet.client.memory import CouncilMemory
 from placet.client.objects import Progress
 from placet.client.records import Blob, HostStatus, Job, Recorded, Result
 from placet.client.verify import VerifiedReceipt
-from placet.governance.documents import Card
+from placet.governance.documents import Card, Proposal
 from placet.governance.documents.serving import Field, Serve
+from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import PublicKey
 from placet.sealing import ObjectDescriptor, StreamKey
@@ -39,14 +40,24 @@ class Client(SyncServices):
     """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a context."""
 
     @classmethod
-    def connect(cls, address: str, pin: str, *, memory: CheckpointMemory | None = None) -> Self:
+    def connect(
+        cls,
+        address: str,
+        pin: str,
+        *,
+        charter: str = "",
+        memory: CouncilMemory | None = None,
+        simulated: bool = False,
+    ) -> Self:
         """See `AsyncClient.connect`."""
-        return cls._opened(AsyncClient.connect(address, pin, memory=memory))
+        return cls._opened(
+            AsyncClient.connect(address, pin, charter=charter, memory=memory, simulated=simulated)
+        )
 
     @classmethod
-    def at_home(cls, home: Home) -> Self:
+    def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
         """See `AsyncClient.at_home`."""
-        return cls._opened(AsyncClient.at_home(home))
+        return cls._opened(AsyncClient.at_home(home, simulated=simulated))
 
     @classmethod
     def _opened(cls, connecting: Coroutine[Any, Any, AsyncClient]) -> Self:
@@ -132,6 +143,10 @@ class Client(SyncServices):
         """See `AsyncClient.wait`."""
         return self._portal.run(self._core.wait(id, patience=patience))
 
+    def proposal_of(self, id: str) -> Signed[Proposal]:
+        """See `AsyncClient.proposal_of`."""
+        return self._portal.run(self._core.proposal_of(id))
+
     def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
         """See `AsyncClient.cancel`."""
         return self._portal.run(self._core.cancel(keys, id, reason=reason))
@@ -165,8 +180,11 @@ class Model:
         *,
         user: Keys | Token,
         patience: float = 60.0,
+        simulated: bool = False,
     ) -> None:
-        self._own = Client.at_home(source) if isinstance(source, Home) else None
+        self._own = (
+            Client.at_home(source, simulated=simulated) if isinstance(source, Home) else None
+        )
         client = self._own or source
         assert isinstance(client, Client), "a home folder has just become one"
         self._portal = client._portal  # pyright: ignore[reportPrivateUsage]

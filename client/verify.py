@@ -159,21 +159,32 @@ def verify_authority(
     return VerifiedAuthority(found, claims, verified)
 
 
-def verify_receipt(
-    receipt: bytes, proof: bytes, entry: bytes, log: str, charter: str
-) -> VerifiedReceipt:
-    """Verify a receipt with its log entry and proof.
+def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, council: Council) -> VerifiedReceipt:
+    """Verify a receipt of a council with its log entry and proof.
 
-    1. It is signed by the key of `log` (a verifier key's text), and names the council of `charter` (a digest).
+    1 to 3 as `verify_by_log_key`, with the log key that the council's charter names;
+    4. it names that charter, and a constitution of that council.
+    """
+    verified = verify_by_log_key(receipt, proof, entry, council.log)
+    said = verified.receipt.predicate
+    if said.header.charter != council.charter.digest:  # 4
+        raise _invalid("charter", council.charter.digest, said.header.charter)
+    council.under(said.constitution)
+    return verified
+
+
+def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> VerifiedReceipt:
+    """Verify as much of a receipt as a log key (a verifier key's text) can show.
+
+    1. It is signed by that key.
     2. The entry is in the log, at the place that the receipt names.
     3. The entry is the release of this receipt, lease, proposal and job; for a federation the aggregate of its round.
+    Not checked: whose council that log is. Whoever knows the charter's digest calls `verify_receipt`.
     """
     key = VerifierKey.from_text(log)
     signer = log_signing_key(key)
     signed = verify_signed(receipt, Receipt, lambda _: [signer])  # 1
     said = signed.document.predicate
-    if said.header.charter != charter:
-        raise _invalid("charter", charter, said.header.charter)
     checkpoint = verify_proof(proof, leaf_hash(entry), key)  # 2
     index = LogProof.from_bytes(proof).index
     if index != said.entry:

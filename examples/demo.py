@@ -140,9 +140,7 @@ def show(shares: Shares, council: Council, result: Result) -> None:
 
 def check(client: Client, result: Result) -> None:
     step("6. Anybody can check it afterwards, on their own laptop.")
-    receipt = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(
-        client.log, client.charter
-    )
+    receipt = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(client.charter)
     said = receipt.receipt.predicate
     console.print(
         f"   receipt verified: approved by {', '.join(said.approved_by)}; evidence {said.evidence}"

@@ -87,7 +87,7 @@ class Scene:
     def take_part(self, name: str, id: str, story: Story) -> None:
         """What a client does, at home: all that it takes."""
         keys, share = self.clinics.clients[name], self.shares[name]
-        with Client.at_home(self.homes[name]) as client:
+        with Client.at_home(self.homes[name], simulated=True) as client:
             for round in client.federation(id, keys).rounds():
                 state = round.model()
                 trained, weight = train(state, share, round.number), len(share.labels)
@@ -98,7 +98,7 @@ class Scene:
     def judge(self, id: str, story: Story) -> None:
         """Fetch each model as a client does, and judge it on digits that no training has seen."""
         keys = self.clinics.clients[CLIENTS[0]]
-        with Client.at_home(self.homes[CLIENTS[0]]) as client:
+        with Client.at_home(self.homes[CLIENTS[0]], simulated=True) as client:
             federation = client.federation(id, keys)
             for status in client.watch_federation(id):
                 for number in range(len(story.accuracies) + 1, status.model_round + 1):

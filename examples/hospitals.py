@@ -17,8 +17,8 @@ from shares import HOSPITALS, Rows
 
 from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import (
-    CheckpointMemory,
     Client,
+    CouncilMemory,
     Home,
     Keys,
     SealedObject,
@@ -98,7 +98,7 @@ class Members(ABC):
         self.uses = uses  # the most that a proposal may ask for
         self.seats = {name: Keys.generate(name) for name in seats}
         self.analyst = Keys.generate("analyst")
-        self.memory = CheckpointMemory(folder / "analyst" / "memory.json")
+        self.memory = CouncilMemory(folder / "analyst" / "memory")
         for name, keys in {**self.seats, "analyst": self.analyst}.items():
             self.keep(name, keys)
 
@@ -134,7 +134,7 @@ class Members(ABC):
 
     def connect(self, address: str, pin: str) -> Client:
         """A client with the analyst's memory of the log; waits until the authority answers."""
-        client = Client.connect(address, pin, memory=self.memory)
+        client = Client.connect(address, pin, memory=self.memory, simulated=True)
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -156,7 +156,7 @@ class Members(ABC):
     def home(self, name: str, address: str, pin: str) -> Home:
         """Somebody's home folder, set up for the host."""
         home = Home(self.folder / name / "home")
-        home.configure(address, pin)
+        home.configure(address, pin, self.memory.charter)
         return home
 
     def give_model(

@@ -61,7 +61,7 @@ class Scene:
 
     def model(self, doctor: str, service: str) -> Model:
         """What a doctor does: verify a worker down from the log's key, as themselves."""
-        return Model(self.homes[doctor], service, user=self.ward.doctors[doctor])
+        return Model(self.homes[doctor], service, user=self.ward.doctors[doctor], simulated=True)
 
     def keep(self, name: str, array: Array) -> None:
         """Remember how an array begins, to look for it where it must not be."""

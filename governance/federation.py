@@ -49,10 +49,11 @@ from placet.governance.errors import (
 from placet.governance.evaluate import check_charter
 from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
 from placet.governance.grants import charges_of
+from placet.governance.jobs import round_job
 from placet.governance.leasing import Appraise, check_outputs, check_release
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.privacy import check_budget, gaussian_cost
-from placet.governance.rounds import closed_round, find_federation, next_round, round_job
+from placet.governance.rounds import closed_round, find_federation, next_round
 from placet.governance.standing import check_stands
 from placet.governance.state import Entry, use_of
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from placet.governance.contexts import round_secret
 from placet.governance.documents.privacy import Cost
+from placet.governance.jobs import round_job
 
 if TYPE_CHECKING:
     from placet.governance.state import State
 
-_DIGITS = 40
 
 RoundStatus = Literal["open", "closed", "released", "void"]
 Entry = dict[str, Any]
@@ -71,11 +71,6 @@ class FederationState:
     def current(self) -> RoundState:
         """The newest round."""
         return self.rounds[-1]
-
-
-def round_job(proposal: str, number: int) -> str:
-    """The name of the job that aggregates a round: the authority's, so that no two rounds have one."""
-    return f"{proposal.removeprefix('sha256:')[:_DIGITS]}-{number}"
 
 
 def _open(state: "State", entry: Entry) -> None:

@@ -38,6 +38,7 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import bound_digest, check_charter
 from placet.governance.grants import charges_of
+from placet.governance.jobs import check_job
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.rounds import closed_round
 from placet.governance.standing import check_stands
@@ -117,6 +118,7 @@ def judge_lease(
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.work
     _check_worker(ledger, lease.worker, bound_digest(proposal), times)
+    check_job(proposal.digest, lease.job)
     if isinstance(body, Federate):
         closed_round(ledger.state, proposal.digest, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)

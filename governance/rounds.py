@@ -8,16 +8,9 @@ from typing import Self
 
 from placet.governance.documents import Federate
 from placet.governance.errors import FederationNotFound, RoundNotOpen, UpdateMalformed
-from placet.governance.federation_state import FederationState, RoundState, round_job
+from placet.governance.federation_state import FederationState, RoundState
+from placet.governance.jobs import round_job
 from placet.governance.state import State
-
-__all__ = [
-    "SealedUpdate",
-    "closed_round",
-    "find_federation",
-    "next_round",
-    "round_job",
-]
 
 _SEALED = struct.Struct("<32sdfI")
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.host import federation_table, job_table
 from placet.host._documents import TicketFacts
 from placet.host.attempt import LINE_REASONS, RETRY_SECONDS

@@ -9,7 +9,7 @@ import json
 
 import sqlalchemy as sa
 
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.host import job_table
 from placet.host._documents import TicketFacts
 from placet.host._sql import insert_or_ignore

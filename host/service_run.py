@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from placet.governance.jobs import job_name
 from placet.host import job_table, service_table
 from placet.host._documents import TicketFacts
 from placet.host.authority import AuthorityLine
@@ -40,7 +41,6 @@ from placet.proto.v1 import common_pb2 as pb
 _AGAIN_SECONDS = 1.0
 _SETTLED_MS = 30_000  # a worker that lived this long has not failed
 _DRAIN_SECONDS = 60.0  # for what is under way
-_DIGITS = 40
 # Another worker, or a later one, may do.
 _LOST = frozenset(
     {
@@ -142,7 +142,7 @@ class ServiceRun:
 
     async def _start(self, record: ServiceRecord) -> None:
         new = NewJob(
-            id=f"{self._id.removeprefix('sha256:')[:_DIGITS]}-{record.started + 1}",
+            id=job_name(self._id, str(record.started + 1)),
             request_id=os.urandom(16),
             proposal=self._id,
             program=self._facts.program,

@@ -25,7 +25,7 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
 )
 
 from placet.attestation import SIMULATION_SIGNER, Policy, measurements
-from placet.client import Bundle, CheckpointMemory, Client, Keys, SealedObject, Terms, build_bundle
+from placet.client import Bundle, Client, CouncilMemory, Keys, SealedObject, Terms, build_bundle
 from placet.client.errors import ClientError, Refused
 from placet.client.objects import seal_file
 from placet.governance.documents import (
@@ -164,7 +164,7 @@ class World:
         self.owner = Keys.generate("owner")
         self.analyst = Keys.generate("analyst")
         self.keys = {**self.seats, "owner": self.owner, "analyst": self.analyst}
-        self.memory = CheckpointMemory(folder / "home" / "log.json")
+        self.memory = CouncilMemory(folder / "home")
         self.address, self.pin = "", ""
         self.process: subprocess.Popen[str]
         self.client: Client
@@ -183,7 +183,7 @@ class World:
         assert self.process.stdout is not None
         said = dict(line.split() for line in (self.process.stdout.readline() for _ in range(2)))
         self.address, self.pin = said["address"], said["pin"]
-        self.client = Client.connect(self.address, self.pin, memory=self.memory)
+        self.client = Client.connect(self.address, self.pin, memory=self.memory, simulated=True)
         certificate = (self.folder / "host" / "tls" / "cert.pem").read_bytes()
         credentials = grpc.ssl_channel_credentials(certificate)
         self.channel = grpc.secure_channel(self.address, credentials, options=GRPC_OPTIONS)
@@ -427,7 +427,8 @@ class World:
 
     def entries(self) -> list[dict[str, Any]]:
         """The log."""
-        return [json.loads(entry) for entry in self.client.entries(self.client.checkpoint())]
+        self.client.checkpoint()
+        return [json.loads(entry) for entry in self.memory.entries()]
 
     def entries_of(self, job: str) -> list[str]:
         """The kinds of the entries of a job, in order, renewals left out."""

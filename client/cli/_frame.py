@@ -50,6 +50,10 @@ ActingAs = Annotated[
     str, typer.Option("--as", help="The seat or party you act for, if not the key's own id.")
 ]
 OutFile = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+Simulated = Annotated[
+    bool,
+    typer.Option("--simulated", help="Give it to SIMULATED evidence too: it may be public."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _home: list[Home] = []
@@ -65,9 +69,9 @@ def home() -> Home:
     return _home[-1] if _home else Home.default()
 
 
-def client() -> Client:
-    """A client of the configured host; use it as a context."""
-    return Client.at_home(home())
+def client(*, simulated: bool = False) -> Client:
+    """A client of the configured host; use it as a context. simulated: what `--simulated` said."""
+    return Client.at_home(home(), simulated=simulated)
 
 
 def load_keys(path: Path, acting_as: str = "") -> Keys:

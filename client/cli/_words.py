@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small things that commands share: names cut short, times, progress bars, proposals by the start of their digest."""
 
+import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -20,15 +21,17 @@ from rich.progress import (
 
 from placet.client._files import read_file, write_file
 from placet.client.artifacts import MAX_ARTIFACT, ticket_from_bytes
+from placet.client.cli._frame import confirm, say
 from placet.client.errors import Refused, UsageRefused
 from placet.client.objects import Progress as Report
 from placet.client.records import Job
 from placet.client.sync import Client
 from placet.governance.codec import Json
+from placet.governance.documents import Proposal
+from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 
 _SHORT = 12
-_DIGEST_LENGTH = 71
 
 
 def short(digest: str) -> str:
@@ -42,19 +45,40 @@ def when(seconds: float) -> str:
 
 
 def find_proposal(client: Client, text: str) -> str:
-    """The full digest of a proposal named by its digest or the start of it. Raises `UsageRefused`."""
-    wanted = text if text.startswith("sha256:") else "sha256:" + text
-    if len(wanted) == _DIGEST_LENGTH:
-        return wanted
-    found = [p.digest for p in client.proposals(1000) if p.digest.startswith(wanted)]
-    if len(found) != 1:
-        how_many = f"{len(found)} proposals begin" if found else "No proposal begins"
+    """The full digest of a proposal of the log, by its digest or the start of it. Raises `UsageRefused`."""
+    return client.find_proposal(text).digest
+
+
+def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str:
+    """The full digest of a proposal that something is about to be signed for, once it has been shown.
+
+    The start of a digest may be of another proposal than was meant, so it takes a yes. Where nobody can be asked, only the
+    digest in full will do. `quiet`: for a program, which is shown nothing beside its JSON. Raises `UsageRefused`.
+    """
+    found = client.find_proposal(text)
+    if not quiet:
+        say("\n".join(about_proposal(client, found)))
+    if found.digest in (text, "sha256:" + text):
+        return found.digest
+    if not sys.stdin.isatty():
         raise UsageRefused(
-            f"{how_many} with {text}. `placet proposals --json` lists them in full.",
+            f"{text} is the start of {found.digest}, and nobody can be asked here whether that one is meant. Give the digest "
+            "in full.",
             claim="proposal",
             actual=text,
         )
-    return found[0]
+    confirm(f"{deed} this proposal?", yes=False)
+    return found.digest
+
+
+def about_proposal(client: Client, signed: Signed[Proposal]) -> list[str]:
+    """A proposal in a few words: its digest, what it is, who proposed it, and how it stands in the log."""
+    said, known = signed.document, client.ledger().state.proposals[signed.digest]
+    standing = f"stopped ({known.stopped})" if known.stopped else f"{len(known.ballots)} ballot(s)"
+    return [
+        f"Proposal {signed.digest}",
+        f"  {said.action} by {said.proposer}, purpose {said.purpose!r}; entry {known.index}, {standing}",
+    ]
 
 
 def read_artifact(path: Path) -> bytes:
@@ -86,7 +110,7 @@ def job_json(job: Job) -> Json:
     """A job with its refusal in words."""
     return {
         "id": job.id,
-        "proposal": job.proposal,
+        "proposal": job.proposal.text,
         "state": job.state,
         "progress": job.progress,
         "attempt": job.attempt,
@@ -100,7 +124,7 @@ def job_row(job: Job) -> tuple[object, ...]:
     """A job as a line of a table."""
     why = job.refusal.reason if job.refusal else ""
     state = f"{job.state} {job.progress}%" if job.state == "running" else job.state
-    return job.id, short(job.proposal), state, job.attempt, when(job.submitted), why
+    return job.id, short(job.proposal.text), state, job.attempt, when(job.submitted), why
 
 
 JOB_COLUMNS = ("job", "proposal", "state", "attempt", "submitted", "why")

@@ -16,6 +16,7 @@ from placet.client.cli._frame import (
     client,
     command,
     confirm,
+    home,
     lines,
     load_keys,
     say,
@@ -23,7 +24,8 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._words import find_proposal, read_artifact, write_artifact
 from placet.client.drafts import load_constitution
-from placet.client.errors import UsageRefused
+from placet.client.errors import SettingMissing, UsageRefused
+from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import decode, encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of
@@ -81,8 +83,37 @@ def charter_submit(
     with client() as connected:
         recorded = connected.found(merged)
         log = connected.log
-    value = {"charter": recorded.digest, "index": recorded.index, "log": log}
-    show(value, as_json, lines([f"Founded. The log is {log}.", f"Charter: {recorded.digest}"]))
+    value = {"index": recorded.index, "log": log, **_names()}
+    show(value, as_json, lines([f"Founded. The log is {log}.", *_named()]))
+
+
+@command(charter, "show")
+def charter_show(as_json: AsJSON = False) -> None:
+    """Show which council this home folder belongs to, for another member: digest, spoken form, link."""
+    show(_names(), as_json, lines(_named()))
+
+
+def _names() -> dict[str, str]:
+    """The ways to name the council of this home folder. Raises `SettingMissing`."""
+    host, pin = home().host()
+    digest = home().memory().charter
+    if not digest:
+        raise SettingMissing(
+            "This home folder knows no council. Run: placet init --charter sha256:...",
+            claim="charter",
+        )
+    link = CouncilLink(host, pin, digest)
+    return {"charter": digest, "spoken": spoken(digest), "link": str(link)}
+
+
+def _named() -> list[str]:
+    names = _names()
+    return [
+        f"Charter: {names['charter']}",
+        f"To compare aloud: {names['spoken']}",
+        "Hand it to whoever joins, with the host's address, from member to member, as a message or a QR code:",
+        f"  placet init {names['link']}",
+    ]
 
 
 @command(constitution, "draft")

@@ -25,7 +25,14 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._terms import parse_time
-from placet.client.cli._words import find_proposal, short, transfer, when, write_artifact
+from placet.client.cli._words import (
+    choose_proposal,
+    find_proposal,
+    short,
+    transfer,
+    when,
+    write_artifact,
+)
 from placet.client.cli.charter import read_constitution
 from placet.client.drafts import JobDraft
 from placet.client.errors import ClientError, UsageRefused
@@ -145,9 +152,9 @@ def vote(
     wanted = _vote(choice)
     keys = load_keys(key, acting_as)
     with client() as connected:
-        digest = find_proposal(connected, proposal)
+        digest = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
         if not yes:
-            document = connected.proposal(digest).proposal.document
+            document = connected.find_proposal(digest).document
             rules = connected.council().under(document.constitution).constitution
             say(*explain_proposal(document, rules))
             confirm(f"Vote {choice} on {digest} as {keys.id}?", yes)
@@ -223,7 +230,7 @@ def revoke(
 
 def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:
     with client() as connected:
-        target = find_proposal(connected, proposal)
+        target = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json)
         recorded = connected.stop(keys, action, target, reason=reason)
     value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
     told = f"Recorded as entry {recorded.index}: from here on nothing of {short(target)} happens."

@@ -14,6 +14,7 @@ from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
     KeyFile,
+    Simulated,
     client,
     command,
     lines,
@@ -71,6 +72,7 @@ def join(
     delta: Annotated[str, typer.Option(help="See --epsilon.")] = "any",
     receipts: Annotated[Path | None, typer.Option(help="Keep the updates' receipts there.")] = None,
     acting_as: ActingAs = "",
+    simulated: Simulated = False,
     as_json: AsJSON = False,
 ) -> None:
     """Train and send an update, round after round, until the federation ends; Ctrl-C leaves."""
@@ -79,7 +81,7 @@ def join(
     bound = _bound(epsilon, delta)
     left = 1 if once else rounds
     sent: list[VerifiedUpdate] = []
-    with client() as connected:
+    with client(simulated=simulated) as connected:
         id = find_proposal(connected, name)
         federation = connected.federation(id, keys, bound=bound)
 

@@ -30,6 +30,7 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import (
     JOB_COLUMNS,
+    about_proposal,
     find_ticket,
     job_json,
     job_row,
@@ -91,8 +92,12 @@ def cancel(
     as_json: AsJSON = False,
 ) -> None:
     """Cancel a job's proposal: takes its proposer or a seat."""
+    keys = load_keys(key, acting_as)
     with client() as connected:
-        recorded = connected.cancel(load_keys(key, acting_as), id, reason=reason)
+        proposal = connected.proposal_of(id)
+        if not as_json:
+            say("\n".join(about_proposal(connected, proposal)))
+        recorded = connected.cancel(keys, id, reason=reason)
     value = {"stop": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
 

@@ -11,6 +11,7 @@ from placet.client.cli._frame import (
     AsJSON,
     KeyFile,
     OutFile,
+    Simulated,
     client,
     command,
     lines,
@@ -142,12 +143,13 @@ def provision(
     grant_file: Annotated[Path, typer.Argument(help="The signed grant.")],
     object_file: ObjectFile,
     key: KeyFile,
+    simulated: Simulated = False,
     as_json: AsJSON = False,
 ) -> None:
     """Check the authority's evidence under the grant's policy, and give it the object's key."""
     keys = load_keys(key)
     secret = SealedObject.load(object_file).open_key(keys.hpke)
-    with client() as connected:
+    with client(simulated=simulated) as connected:
         recorded = connected.provision(keys, read_artifact(grant_file), secret)
     secret.wipe()
     value = {"grant": recorded.digest, "index": recorded.index}

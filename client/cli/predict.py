@@ -9,6 +9,7 @@ import typer
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    Simulated,
     Yes,
     client,
     command,
@@ -60,13 +61,14 @@ def predict(
         float | None, typer.Option(min=0.001, help="Seconds that all of it may take.")
     ] = None,
     acting_as: ActingAs = "",
+    simulated: Simulated = False,
     yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Ask a served model about the rows of a file; the model's card is shown before the first time."""
     reading, writing = format_of(source, format), format_of(out, format)
     user = _user(key, token, acting_as)
-    with client() as connected:
+    with client(simulated=simulated) as connected:
         service = find_proposal(connected, name)
         with Model(connected, service, user=user) as model:
             _meet(model, service, yes)

@@ -30,6 +30,7 @@ from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
 from placet.client.cli.service import SERVICE_COLUMNS, service_json, service_row
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.keys import Keys, needs_passphrase, public_path
+from placet.client.links import CouncilLink, spoken
 from placet.client.templates import (
     constitution_template,
     federation_template,
@@ -48,8 +49,14 @@ _WHICH = (
 
 @command(app)
 def init(
+    link: Annotated[
+        str, typer.Argument(help="What `placet charter show` prints for another member.")
+    ] = "",
     host: Annotated[str, typer.Option(help="Where the host listens: address:port.")] = "",
     pin: Annotated[str, typer.Option(help="The pin that the host prints when it starts.")] = "",
+    charter: Annotated[
+        str, typer.Option(help="The digest of the council's charter, from another member of it.")
+    ] = "",
     templates: Annotated[
         Path | None,
         typer.Option(
@@ -62,18 +69,36 @@ def init(
     yes: Yes = False,
 ) -> None:
     """Make a home folder for one council: its host, and commented templates."""
+    if link:
+        if host or pin or charter:
+            raise UsageRefused("The link says host, pin and charter. Give either it or these.")
+        given = CouncilLink.from_text(link)
+        host, pin, charter = given.host, given.pin, given.charter
     if host:
         found = pin or pin_of(fetch_certificate(host))
         if not pin:
             confirm(f"The host at {host} shows the certificate {found}. Is it the operator's?", yes)
-        home().configure(host, found)
+        home().configure(host, found, charter)
         say(f"Wrote {home().config}.")
+    elif charter:
+        home().configure(*home().host(), charter)
+    if host or charter:
+        say(_pinned(charter or home().memory().charter))
     if templates is not None:
         _write_templates(templates, enclave)
-    if not host and templates is None:
+    if not host and not charter and templates is None:
         raise SettingMissing(
-            "Say what to set up: --host ADDRESS:PORT, --templates FOLDER, or both."
+            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --templates FOLDER."
         )
+
+
+def _pinned(charter: str) -> str:
+    if charter:
+        return f"The council is {charter}; compare aloud: {spoken(charter)}"
+    return (
+        "Which council is yours is not known yet. Whoever founds it learns it from its charter; "
+        "whoever joins it says it: placet init --charter sha256:..."
+    )
 
 
 def _write_templates(folder: Path, enclave: str) -> None:

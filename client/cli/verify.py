@@ -34,10 +34,20 @@ from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
 from placet.governance.explain import explain_account, explain_charged
+from placet.governance.log import LogError, VerifierKey
+
+# What a log key alone does not show.
+_LOG_ALONE = (
+    "Whose log it is: any council may have this key. Give --charter, with the digest that a member has told you.",
+    "Whether the constitution that it names is one of that council's.",
+)
 
 app = typer.Typer(help="Verify artifacts offline, and a service's worker.", no_args_is_help=True)
 
-LogText = Annotated[str, typer.Option("--log", help="The log's key; else the home folder's.")]
+CharterText = Annotated[
+    str, typer.Option("--charter", help="The council's charter, by its digest; else the home's.")
+]
+LogText = Annotated[str, typer.Option("--log", help="Only this key of a log, of whatever council.")]
 At = Annotated[str, typer.Option("--at", help="Judge at this time (ISO 8601); else now.")]
 ConstitutionFile = Annotated[
     Path,
@@ -56,30 +66,37 @@ def receipt(
             help="Of a job (`placet result`) or a model (`placet federation model --receipt`)."
         ),
     ],
+    charter: CharterText = "",
     log: LogText = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Verify a receipt: signed by the log's key, in the log, and what the entry there names."""
-    verified = ReceiptFile.from_bytes(read_artifact(file)).verify(*_council(log))
+    """Verify a receipt: of this council, signed by its log's key, in the log, and what the entry there names."""
+    shown = ReceiptFile.from_bytes(read_artifact(file))
+    if log and charter:
+        raise UsageRefused("Give --charter or --log. A charter names its log's key.")
+    verified = shown.verify_by_log_key(_log(log)) if log else shown.verify(_charter(charter))
     said = verified.receipt.predicate
+    not_checked = _LOG_ALONE if log else ()
     told = [
         f"Receipt {verified.digest} holds: entry {said.entry} of the council {said.header.charter}.",
         f"Marks: {' '.join(said.marks) or 'none'}. Evidence: {said.evidence}.",
         f"Proposal {said.proposal}, program {said.program}, approved by {', '.join(said.approved_by)}.",
         *explain_charged(said.privacy),
         *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
+        *(f"Not checked: {text}" for text in not_checked),
     ]
-    show({"digest": verified.digest, "receipt": verified.receipt}, as_json, lines(told))
+    value = {"digest": verified.digest, "receipt": verified.receipt, "not_checked": not_checked}
+    show(value, as_json, lines(told))
 
 
 @command(app)
 def update(
     file: Annotated[Path, typer.Argument(help="What `placet federate join --receipts` wrote.")],
-    log: LogText = "",
+    charter: CharterText = "",
     as_json: AsJSON = False,
 ) -> None:
     """Verify an update's receipt: the log has the update. Nothing in it says what the update holds."""
-    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(*_council(log))
+    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_charter(charter))
     said = verified.update
     told = [
         f"Update {verified.digest} is entry {verified.index} of the council {said.header.charter}.",
@@ -92,14 +109,14 @@ def update(
 def ticket(
     file: Annotated[Path, typer.Argument(help="What `placet ticket --out FILE` wrote.")],
     constitution: ConstitutionFile,
-    log: LogText = "",
+    charter: CharterText = "",
     at: At = "",
     as_json: AsJSON = False,
 ) -> None:
     """Judge a ticket on paper: signatures, seats, rules, window; not stops, uses or grants."""
     bundle = ticket_from_bytes(read_artifact(file))
     document = read_constitution(constitution)
-    in_force = InForce(document, _digest_under(document, bundle.proposal), _council(log)[1])
+    in_force = InForce(document, _digest_under(document, bundle.proposal), _charter(charter))
     now = _time(at)
     account = evaluate(bundle, in_force, Times(now, now))
     value = {
@@ -231,13 +248,24 @@ def _digest_under(document: Constitution, proposal: bytes) -> str:
     return digest
 
 
-def _council(given: str) -> tuple[str, str]:
-    memory = home().memory()
-    if not memory.charter or given not in ("", memory.log):
+def _charter(given: str) -> str:
+    charter = given or home().memory().charter
+    if not charter:
         raise UsageRefused(
-            "No such council is known here. Verify it in a home folder of the council."
+            "No council is known here. Give --charter: the digest that a member of the council has told you.",
+            claim="charter",
         )
-    return memory.log, memory.charter
+    return charter
+
+
+def _log(text: str) -> str:
+    try:
+        return VerifierKey.from_text(text).to_text()
+    except LogError:
+        raise UsageRefused(
+            f"{text[:80]!r} is no key of a log. Give <origin>+<key id>+<key>, as a charter names it.",
+            claim="log",
+        ) from None
 
 
 def _time(text: str) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The receipt of an update: proof, checkable offline, that the log has it, so that whoever leaves it out is seen.
 
-{"charter": <digest>, "log": <verifier key>, "update": <DSSE>, "entry": <text>, "proof": <text>}
+{"charter": <DSSE>, "update": <DSSE>, "entry": <text>, "proof": <text>}
 """
 
 import json
@@ -14,6 +14,7 @@ from placet.governance.documents import Update
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import GovernanceError, ReceiptInvalid
 from placet.governance.evaluate import check_charter
+from placet.governance.founding import verify_charter
 from placet.governance.log import Checkpoint, LogProof, VerifierKey, leaf_hash, verify_proof
 
 _MAX_FILE = 1024 * 1024
@@ -35,22 +36,20 @@ class VerifiedUpdate:
 class UpdateReceipt:
     """An update with all that shows it to be in the log, not verified."""
 
-    charter: str
-    log: str
+    charter: bytes
     update: bytes
     entry: bytes
     proof: bytes
 
-    def verify(self, log: str, charter: str) -> VerifiedUpdate:
-        """Verify it for the council that the caller trusts: its log's key as text, its charter's digest.
+    def verify(self, charter: str) -> VerifiedUpdate:
+        """Verify it for the council of this charter (a digest), which names the log key.
 
         1. The entry is in the log, under a checkpoint that the log's key has signed.
         2. It is the entry of this update: digest, random bytes, federation, round, client; the update names the council.
         Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid` or `LogError`.
         """
-        checkpoint = verify_proof(
-            self.proof, leaf_hash(self.entry), VerifierKey.from_text(log)
-        )  # 1
+        key = VerifierKey.from_text(verify_charter(self.charter, charter).log)
+        checkpoint = verify_proof(self.proof, leaf_hash(self.entry), key)  # 1
         document, digest = inspect(self.update, Update), parse_envelope(self.update).digest
         check_charter(document.header.charter, charter)  # 2
         recorded = parse_object(self.entry, _MAX_ENTRY)
@@ -78,8 +77,7 @@ class UpdateReceipt:
         """The receipt as a file."""
         return encode(
             {
-                "charter": self.charter,
-                "log": self.log,
+                "charter": cast("Json", json.loads(self.charter)),
                 "update": cast("Json", json.loads(self.update)),
                 "entry": self.entry.decode(),
                 "proof": self.proof.decode(),
@@ -91,11 +89,10 @@ class UpdateReceipt:
         """Raises `FileRefused`."""
         try:
             value = parse_object(data, _MAX_FILE)
-            if value.keys() != {"charter", "log", "update", "entry", "proof"}:
+            if value.keys() != {"charter", "update", "entry", "proof"}:
                 raise ValueError
             entry, proof = value["entry"].encode(), value["proof"].encode()
-            charter, log = str(value["charter"]), str(value["log"])
-            return cls(charter, log, encode(value["update"]), entry, proof)
+            return cls(encode(value["charter"]), encode(value["update"]), entry, proof)
         except (GovernanceError, ValueError, AttributeError):
             raise FileRefused(
                 "This is not the receipt of an update. Name the file that placet wrote.",

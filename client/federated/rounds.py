@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from placet.client._log import Replay
 from placet.client.errors import Refused, Unreachable, UsageRefused
 from placet.client.federated.models import Model
 from placet.client.federated.receipts import VerifiedUpdate
@@ -76,7 +75,6 @@ class AsyncFederation:
     ) -> None:
         self._operations = operations
         self._patience = patience
-        self._replay = Replay()
         self.outbox = Outbox(outbox, proposal.digest, keys.id)
         self.proposal = proposal
         self.keys = keys
@@ -141,7 +139,7 @@ class AsyncFederation:
 
     async def state(self) -> LogState:
         """What the log folds to now; not to be changed."""
-        return await self.patiently(lambda: self._operations.replay(self._replay))
+        return (await self.patiently(self._operations.ledger)).state
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the host or its authority is away, as when it restarts, for as long as the patience lasts."""

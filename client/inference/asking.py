@@ -237,7 +237,7 @@ async def find_worker(operations: ServiceOperations, service: str, patience: flo
     pause, until = _PAUSE, loop.time() + patience
     while True:
         try:
-            return await operations.verify_service(service)
+            return await operations.worker_to_ask(service)
         except HostUnreachable:
             if loop.time() + pause > until:
                 raise

@@ -28,7 +28,8 @@ from placet.governance.federation import (
     verify_model_request,
 )
 from placet.governance.federation_state import LoggedUpdate
-from placet.governance.rounds import find_federation, round_job
+from placet.governance.jobs import round_job
+from placet.governance.rounds import find_federation
 from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey

@@ -2,13 +2,13 @@
 """Jobs: submitting under a ticket, following, stopping, fetching what was released."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc.aio
 
+from placet.governance.jobs import requested_job
 from placet.host import job_table
 from placet.host._documents import TicketFacts, read_ticket
 from placet.host.authority import AuthorityLine
@@ -178,7 +178,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
 
     async def _make(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
         new = NewJob(
-            id=secrets.token_hex(16),
+            id=requested_job(facts.proposal, request.request_id),
             request_id=request.request_id,
             proposal=facts.proposal,
             program=facts.program,

@@ -43,10 +43,12 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetEntries(
         self, request: log_pb2.GetEntriesRequest, context: Context
     ) -> AsyncIterator[log_pb2.EntriesResponse]:
-        """In bounded batches."""
+        """In bounded batches; to whoever reads on, the newest checkpoint first."""
         start, size = request.start, self._log.tree.size
         end = request.end or size
-        if not start <= end <= size:
+        if not request.end:
+            yield log_pb2.EntriesResponse(checkpoint=self._log.checkpoint)
+        elif not start <= end <= size:
             raise LogRange(f"The log has {size} entries.", expected=f"at most {size}")
         response, held = log_pb2.EntriesResponse(), 0
         while start < end:

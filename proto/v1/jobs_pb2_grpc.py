@@ -71,7 +71,8 @@ class JobsServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Submit(self, request, context):
-        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again.
+        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
+        from both (docs/formats.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,9 @@ class JobsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobsAsyncStub: ...
     Submit: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.Job]
-    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again."""
+    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
+    from both (docs/formats.md).
+    """
     Get: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     List: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]
@@ -49,7 +51,9 @@ class JobsStub:
 class JobsAsyncStub(JobsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Submit: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again."""
+    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
+    from both (docs/formats.md).
+    """
     Get: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]  # type: ignore[assignment]
@@ -66,7 +70,9 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.SubmitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
-        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again."""
+        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
+        from both (docs/formats.md).
+        """
 
     @_abc_1.abstractmethod
     def Get(

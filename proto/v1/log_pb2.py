@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19placet/proto/v1/log.proto\x12\tplacet.v1\"\x16\n\x14GetCheckpointRequest\"\"\n\x12\x43heckpointResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\"/\n\x11GetEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x04\"\"\n\x0f\x45ntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\"$\n\x12GetDocumentRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"$\n\x10\x44ocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"4\n\x15InclusionProofRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\"=\n\x17\x43onsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"\x1f\n\rProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"\x1e\n\x0eGetTileRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1c\n\x0cTileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xd0\x03\n\x03Log\x12O\n\rGetCheckpoint\x12\x1f.placet.v1.GetCheckpointRequest\x1a\x1d.placet.v1.CheckpointResponse\x12H\n\nGetEntries\x12\x1c.placet.v1.GetEntriesRequest\x1a\x1a.placet.v1.EntriesResponse0\x01\x12I\n\x0bGetDocument\x12\x1d.placet.v1.GetDocumentRequest\x1a\x1b.placet.v1.DocumentResponse\x12O\n\x11GetInclusionProof\x12 .placet.v1.InclusionProofRequest\x1a\x18.placet.v1.ProofResponse\x12S\n\x13GetConsistencyProof\x12\".placet.v1.ConsistencyProofRequest\x1a\x18.placet.v1.ProofResponse\x12=\n\x07GetTile\x12\x19.placet.v1.GetTileRequest\x1a\x17.placet.v1.TileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19placet/proto/v1/log.proto\x12\tplacet.v1\"\x16\n\x14GetCheckpointRequest\"\"\n\x12\x43heckpointResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\"/\n\x11GetEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x04\"6\n\x0f\x45ntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\"$\n\x12GetDocumentRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"$\n\x10\x44ocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"4\n\x15InclusionProofRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\"=\n\x17\x43onsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"\x1f\n\rProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"\x1e\n\x0eGetTileRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1c\n\x0cTileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xd0\x03\n\x03Log\x12O\n\rGetCheckpoint\x12\x1f.placet.v1.GetCheckpointRequest\x1a\x1d.placet.v1.CheckpointResponse\x12H\n\nGetEntries\x12\x1c.placet.v1.GetEntriesRequest\x1a\x1a.placet.v1.EntriesResponse0\x01\x12I\n\x0bGetDocument\x12\x1d.placet.v1.GetDocumentRequest\x1a\x1b.placet.v1.DocumentResponse\x12O\n\x11GetInclusionProof\x12 .placet.v1.InclusionProofRequest\x1a\x18.placet.v1.ProofResponse\x12S\n\x13GetConsistencyProof\x12\".placet.v1.ConsistencyProofRequest\x1a\x18.placet.v1.ProofResponse\x12=\n\x07GetTile\x12\x19.placet.v1.GetTileRequest\x1a\x17.placet.v1.TileResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,21 +38,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETENTRIESREQUEST']._serialized_start=100
   _globals['_GETENTRIESREQUEST']._serialized_end=147
   _globals['_ENTRIESRESPONSE']._serialized_start=149
-  _globals['_ENTRIESRESPONSE']._serialized_end=183
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=185
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=221
-  _globals['_DOCUMENTRESPONSE']._serialized_start=223
-  _globals['_DOCUMENTRESPONSE']._serialized_end=259
-  _globals['_INCLUSIONPROOFREQUEST']._serialized_start=261
-  _globals['_INCLUSIONPROOFREQUEST']._serialized_end=313
-  _globals['_CONSISTENCYPROOFREQUEST']._serialized_start=315
-  _globals['_CONSISTENCYPROOFREQUEST']._serialized_end=376
-  _globals['_PROOFRESPONSE']._serialized_start=378
-  _globals['_PROOFRESPONSE']._serialized_end=409
-  _globals['_GETTILEREQUEST']._serialized_start=411
-  _globals['_GETTILEREQUEST']._serialized_end=441
-  _globals['_TILERESPONSE']._serialized_start=443
-  _globals['_TILERESPONSE']._serialized_end=471
-  _globals['_LOG']._serialized_start=474
-  _globals['_LOG']._serialized_end=938
+  _globals['_ENTRIESRESPONSE']._serialized_end=203
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=205
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=241
+  _globals['_DOCUMENTRESPONSE']._serialized_start=243
+  _globals['_DOCUMENTRESPONSE']._serialized_end=279
+  _globals['_INCLUSIONPROOFREQUEST']._serialized_start=281
+  _globals['_INCLUSIONPROOFREQUEST']._serialized_end=333
+  _globals['_CONSISTENCYPROOFREQUEST']._serialized_start=335
+  _globals['_CONSISTENCYPROOFREQUEST']._serialized_end=396
+  _globals['_PROOFRESPONSE']._serialized_start=398
+  _globals['_PROOFRESPONSE']._serialized_end=429
+  _globals['_GETTILEREQUEST']._serialized_start=431
+  _globals['_GETTILEREQUEST']._serialized_end=461
+  _globals['_TILERESPONSE']._serialized_start=463
+  _globals['_TILERESPONSE']._serialized_end=491
+  _globals['_LOG']._serialized_start=494
+  _globals['_LOG']._serialized_end=958
 # @@protoc_insertion_point(module_scope)

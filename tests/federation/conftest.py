@@ -30,7 +30,7 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.proto.v1 import common_pb2, federations_pb2, federations_pb2_grpc
 from placet.sealing import (
     HPKEPrivateKey,

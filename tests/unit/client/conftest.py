@@ -257,7 +257,7 @@ def home(tmp_path: Path, served: tuple[str, str]) -> Home:
 @pytest.fixture
 def client(home: Home) -> Iterator[Client]:
     """A client of that home."""
-    with Client.at_home(home) as connected:
+    with Client.at_home(home, simulated=True) as connected:
         yield connected
 
 

@@ -37,9 +37,10 @@ from placet.governance.federation import (
     open_entries,
     verify_model_request,
 )
+from placet.governance.jobs import round_job
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
-from placet.governance.rounds import SealedUpdate, find_federation, round_job
+from placet.governance.rounds import SealedUpdate, find_federation
 from placet.governance.terms import terms_digest
 from placet.proto.v1 import federations_pb2
 from placet.sealing import (

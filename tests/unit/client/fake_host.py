@@ -46,13 +46,15 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import Ticket
 from placet.governance.grants import charges_of
+from placet.governance.jobs import requested_job
 from placet.governance.keys import SigningKey
 from placet.governance.leasing import judge_boot
-from placet.governance.ledger import Ledger, missing_document
+from placet.governance.ledger import Ledger, missing_document, new_entry
 from placet.governance.log import (
     Checkpoint,
     LogProof,
     NoteSigner,
+    SignedNote,
     leaf_hash,
     sign_checkpoint,
 )
@@ -110,7 +112,6 @@ class FakeHost:
         self.provisioned: dict[str, bytes] = {}
         self.blobs: dict[str, tuple[int, bytearray]] = {}
         self.jobs: dict[str, jobs_pb2.Job] = {}
-        self.requests: dict[bytes, str] = {}
         self.results: dict[str, jobs_pb2.ResultResponse] = {}
         self.federations: Any = None  # of fake_federations.py
         self.services: Any = None  # of fake_services.py
@@ -170,7 +171,13 @@ class FakeHost:
     async def GetEntries(
         self, request: log_pb2.GetEntriesRequest, context: Any
     ) -> AsyncIterator[log_pb2.EntriesResponse]:
-        for entry in self.entries[request.start : request.end or None]:
+        end = request.end
+        if not end:
+            self.calls.append("Read")
+            note = self._newest()
+            end = Checkpoint.from_text(SignedNote.from_bytes(note).text).size if note else 0
+            yield log_pb2.EntriesResponse(checkpoint=note)
+        for entry in self.entries[request.start : end]:
             yield log_pb2.EntriesResponse(entries=[entry])
 
     async def GetDocument(
@@ -367,10 +374,11 @@ class FakeHost:
     async def Submit(self, request: jobs_pb2.SubmitRequest, context: Any) -> jobs_pb2.Job:
         ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
         admission = admit(self.ledger, ticket, "job-new", self.times())
-        id = self.requests.setdefault(request.request_id, f"job-{len(self.jobs) + 1}")
+        proposal = admission.ticket.proposal.digest
+        id = requested_job(proposal, request.request_id)
         job = jobs_pb2.Job(
             id=id,
-            proposal=admission.ticket.proposal.digest,
+            proposal=proposal,
             state=jobs_pb2.JOB_STATE_QUEUED,
             submitted_ms=1_800_000_000_000,
             changed_ms=1_800_000_000_000,
@@ -418,6 +426,7 @@ class FakeHost:
             name: self._output(content, proposal.job.outputs[name].max_bytes, key)
             for name, content in contents.items()
         }
+        lease = self._lease(proposal_digest, job, proposal.job.program)
         size, root = self.ledger.head()
         receipt = Receipt.about(
             Predicate(
@@ -426,8 +435,8 @@ class FakeHost:
                 constitution=proposal.constitution,
                 job=job,
                 attempt=1,
-                lease="sha256:" + "11" * 32,
-                worker="sha256:" + "22" * 32,
+                lease=lease,
+                worker=self.ledger.state.leases[lease].worker,
                 program=proposal.job.program,
                 purpose=proposal.purpose,
                 parameters=proposal.job.parameters,
@@ -446,18 +455,11 @@ class FakeHost:
         envelope = sign(receipt, self.log_key)
         digest = parse_envelope(envelope).digest
         said = receipt.predicate
-        now = self.times()
-        self.append_unjudged(
-            {
-                "kind": "release",
-                "at": [now.at_least, now.at_most],
-                "lease": said.lease,
-                "proposal": proposal_digest,
-                "job": job,
-                "release": "sha256:" + "33" * 32,
-                "receipt": digest,
-            }
+        names = {"lease": said.lease, "proposal": proposal_digest, "job": job}
+        entry = new_entry(
+            "release", self.times(), **names, release="sha256:" + "33" * 32, receipt=digest
         )
+        self.append(entry, {})
         proof = LogProof(size, self.ledger.tree.inclusion_proof(size, size + 1), self.note())
         self.results[job] = jobs_pb2.ResultResponse(
             receipt=envelope,
@@ -467,6 +469,23 @@ class FakeHost:
                 key.to_bytes(), recipient.hpke, result_info(digest, recipient.id)
             ),
         )
+
+    def _lease(self, proposal: str, job: str, program: str) -> str:
+        """A join and a lease in the log, as of a worker."""
+        worker, lease = ("sha256:" + os.urandom(32).hex() for _ in range(2))
+        times, nonce = self.times(), os.urandom(32).hex()
+        evidence, measurement = "sha256:" + "44" * 32, MEASUREMENTS["worker"]
+        joined = new_entry(
+            "join", times, worker=worker, bound_to=program, measurement=measurement,
+            evidence=evidence, nonce=nonce, lapses=times.at_most + 600,
+        )  # fmt: skip
+        self.append(joined, {})
+        leased = new_entry(
+            "lease", times, lease=lease, proposal=proposal, job=job, attempt=1, worker=worker,
+            grants=[], deadline=times.at_most + 60, judged=self.ledger.tree.size, charges={},
+        )  # fmt: skip
+        self.append(leased, {})
+        return lease
 
     def _output(self, content: bytes, max_bytes: int, key: StreamKey) -> ObjectDescriptor:
         sealed = io.BytesIO()

@@ -69,7 +69,8 @@ def test_a_ticket_keeps_its_payloads(proposal: bytes, ballots: list[bytes]) -> N
 @given(st.binary(max_size=40), st.text(max_size=20), st.text(max_size=20))
 @patient
 def test_a_receipt_file_comes_back(payload: bytes, entry: str, proof: str) -> None:
-    file = ReceiptFile("", "log", sign_payload(payload, "t", KEY), entry.encode(), proof.encode())
+    signed = sign_payload(payload, "t", KEY)
+    file = ReceiptFile(signed, (signed, signed), signed, entry.encode(), proof.encode())
     assert ReceiptFile.from_bytes(file.to_bytes()) == file
 
 

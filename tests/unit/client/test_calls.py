@@ -23,11 +23,11 @@ from placet.client._calls import error_of
 
 def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:
     with pytest.raises(Refused) as refused:
-        client.proposal("sha256:" + "00" * 32)
+        client.document("sha256:" + "00" * 32)
     error = refused.value
     assert error.reason == "DOCUMENT_NOT_FOUND"
-    assert error.message == "No such proposal."
-    assert error.details["claim"] == "digest"
+    assert error.message.startswith("The document")
+    assert error.details["claim"] == "document"
     assert isinstance(error, ClientError)
 
 
@@ -82,9 +82,9 @@ def test_an_answer_that_is_an_accident(client: Client, host: Any) -> None:
         raise RuntimeError("a stack trace with secret words")
 
     host.GetConstitution = broken
-    host.GetCheckpoint = broken
+    host.GetDocument = broken
     with pytest.raises((AnswerMalformed, Refused)) as failed:
-        client.council()
+        client.document("sha256:" + "00" * 32)
     assert "secret words" not in str(failed.value)
 
 

@@ -159,15 +159,15 @@ def proposal(run: Run, council: str, folder: Path) -> str:
     flags = [*terms.split(), *more.split()]
     key = ["--key", "owner.key"]
     run("grant", "--object", "rows.object.json", *flags, *key, "-o", "rows.grant.json")
-    run("provision", "rows.grant.json", "--object", "rows.object.json", *key)
+    run("provision", "--simulated", "rows.grant.json", "--object", "rows.object.json", *key)
     return str(run("propose", "job.toml", "--key", "analyst.key")["proposal"])
 
 
 @pytest.fixture
 def approved(run: Run, proposal: str) -> str:
-    """The same, with the votes of both seats; by the start of its digest."""
+    """The same, with the votes of both seats."""
     for seat in ("alice", "bob"):
-        run("vote", proposal[7:19], "placet", "--key", f"{seat}.key", "--yes")
+        run("vote", proposal, "placet", "--key", f"{seat}.key", "--yes")
     return proposal
 
 
@@ -482,7 +482,20 @@ def main(job):
 
 def test_an_ambiguous_start_of_a_digest_is_refused(run: Run, approved: str, folder: Path) -> None:
     refused = run("vote", "0000ffff", "placet", "--key", "alice.key", "--yes", code=2)
-    assert "No proposal begins" in refused["error"]["message"]
+    assert "No proposal of the log begins" in refused["error"]["message"]
+
+
+def test_the_start_of_a_digest_signs_nothing_where_nobody_can_be_asked(
+    run: Run, approved: str, host: Any
+) -> None:
+    """Another proposal may begin alike: whoever is not shown which one it is names it in full."""
+    size = len(host.entries)
+    for command in (["veto"], ["pause"], ["vote", "--yes"]):
+        vote = ["non placet"] if "vote" in command else []
+        refused = run(*command, approved[7:19], *vote, "--key", "bob.key", code=2)
+        assert approved in refused["error"]["message"]
+    assert len(host.entries) == size
+    assert "job by analyst" in run("veto", approved, "--key", "bob.key", text=True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -97,12 +97,12 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)
     for name in ("alice", "bob", "owner"):
         told = run(
-            "federate", "join", federation[7:19], "--key", f"{name}.key", "--train",
+            "federate", "join", "--simulated", federation[7:19], "--key", f"{name}.key", "--train",
             "train.py:train", "--once", "--receipts", f"{name}-receipts",
         )  # fmt: skip
         assert told["rounds"] == [1]
     kept = UpdateReceipt.from_bytes((tmp_path / "alice-receipts/round-1.update.json").read_bytes())
-    assert kept.verify(host.log, host.charter).update.client == "alice"
+    assert kept.verify(host.charter).update.client == "alice"
     verified = run("verify", "update", "alice-receipts/round-1.update.json")
     assert verified["update"]["round"] == 1
     run("verify", "update", "charter.json", code=2)
@@ -148,14 +148,23 @@ def test_join_goes_on_until_the_federation_ends(run: Run, federation: str, host:
 
     beside = threading.Thread(target=others)
     beside.start()
-    told = run("federate", "join", federation, "--key", "alice.key", "--train", "train.py:train")
+    told = run(
+        "federate",
+        "join",
+        "--simulated",
+        federation,
+        "--key",
+        "alice.key",
+        "--train",
+        "train.py:train",
+    )
     beside.join(timeout=30)
     assert told["rounds"] == [1, 2]
 
 
 def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: Any) -> None:
     run("federation", "start", federation)
-    join = ("federate", "join", federation, "--key", "alice.key", "--train")
+    join = ("federate", "join", "--simulated", federation, "--key", "alice.key", "--train")
     assert run(*join, "train.py:broken", code=2)["error"]["reason"] == "STATE_REFUSED"
     for name in ("train.py", "train.py:missing", "other.py:train", ":train"):
         assert run(*join, name, code=2)["error"]["reason"] == "USAGE"
@@ -167,7 +176,15 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
     assert run(*join, "train.py:train", "--weight", "10001", code=2)["error"]["reason"] == "USAGE"
     assert not host.federations.given
     refused = run(
-        "federate", "join", federation, "--key", "analyst.key", "--train", "train.py:train", code=1
+        "federate",
+        "join",
+        "--simulated",
+        federation,
+        "--key",
+        "analyst.key",
+        "--train",
+        "train.py:train",
+        code=1,
     )
     assert refused["error"]["reason"] == "NOT_ON_ROSTER"
 
@@ -176,11 +193,13 @@ def test_once_stops_for_who_is_suspended(run: Run, federation: str, host: Any) -
     run("federation", "start", federation)
     once = ("--train", "train.py:train", "--once")
     for name in ("alice", "bob", "owner"):
-        run("federate", "join", federation, "--key", f"{name}.key", *once)
+        run("federate", "join", "--simulated", federation, "--key", f"{name}.key", *once)
     host.federations.close()
     host.federations.aggregate({"alice": "NORM_EXCEEDED"})
     host.federations.open()
-    refused = run("federate", "join", federation, "--key", "alice.key", *once, code=1)
+    refused = run(
+        "federate", "join", "--simulated", federation, "--key", "alice.key", *once, code=1
+    )
     assert refused["error"]["reason"] == "CLIENT_QUARANTINED"
     assert refused["error"]["details"]["actual"] == "NORM_EXCEEDED"
     shown = run("federation", "show", federation)["members"][0]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,6 +88,7 @@ def test_from_a_file_to_answers(
     np.save(tmp_path / "rows.npy", ROWS)
     asked = (
         "predict",
+        "--simulated",
         service,
         "--input",
         "rows.npy",
@@ -113,7 +113,7 @@ def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b,c,d\n" + "\n".join("0,1,2,3" for _ in range(5)) + "\n")
     (tmp_path / "a.json").write_text("[[0, 1, 2, 3], [0, 1, 2, 3]]")
     np.savez(tmp_path / "a.npz", x=ROWS)
-    asked = ("predict", service, "--key", "owner.key", "--yes")
+    asked = ("predict", service, "--key", "owner.key", "--yes", "--simulated")
     run(*asked, "-i", "a.csv", "-o", "b.json")
     assert json.loads((tmp_path / "b.json").read_text()) == [[42.0, 48.0, 54.0]] * 5
     run(*asked, "-i", "a.json", "-o", "b.csv")
@@ -151,7 +151,19 @@ def test_files_that_hold_no_rows_are_refused(
     service = serve()
     if text is not None:
         (tmp_path / name).write_text(text)
-    run("predict", service, "--key", "owner.key", "--yes", "-i", name, "-o", "b.csv", code=2)
+    run(
+        "predict",
+        service,
+        "--key",
+        "owner.key",
+        "--yes",
+        "--simulated",
+        "-i",
+        name,
+        "-o",
+        "b.csv",
+        code=2,
+    )
     assert not host.services.asked and not (tmp_path / "b.csv").exists()
 
 
@@ -176,7 +188,7 @@ def test_a_token_is_made_and_asks(
     (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.proposal(service).ticket))
     run("serve", "ticket.json")
     (tmp_path / "a.csv").write_text("0,1,2,3\n")
-    asked = ("predict", service, "--yes", "-i", "a.csv", "-o", "b.csv")
+    asked = ("predict", service, "--yes", "--simulated", "-i", "a.csv", "-o", "b.csv")
     run(*asked, "--token", "ward-3.token")
     assert [user for _, user, _, _ in host.services.asked] == ["ward-3"]
     assert run(*asked, "--token", "ward-4.token", code=1)["error"]["reason"] == "USER_NOT_ALLOWED"
@@ -186,13 +198,11 @@ def test_a_token_is_made_and_asks(
 
 
 def test_model_says_where_it_came_from(
-    run: Run, serve: Start, terms: Serve, released: str, host: Any
+    run: Run, serve: Start, terms: Serve, released: str, host: Any, home: Home
 ) -> None:
     receipt = host.results[released].receipt
     digest = parse_envelope(receipt).digest
     host.documents[digest] = receipt
-    # The fake host writes its release without a lease, and proposals name only what a lease released.
-    host.ledger.state.leases[digest] = SimpleNamespace(receipt=digest)
     output = inspect(receipt, Receipt).predicate.outputs["model"]
     card = replace(terms.card, receipt=digest)
     for model, said in (
@@ -203,6 +213,7 @@ def test_model_says_where_it_came_from(
         service = serve(card=card, model=model)
         assert said in run("model", service)["origin"][0]
     del host.documents[digest]
+    (home.folder / "documents" / digest.removeprefix("sha256:")).unlink()  # what the home has kept
     assert "DOCUMENT_NOT_FOUND" in run("model", service)["origin"][0]
 
 

@@ -43,7 +43,7 @@ def model(founded: Client, serve: Start, people: dict[str, Keys]) -> Model:
 
 def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], host: Any) -> None:
     service = serve()
-    with Model(home, service, user=people["analyst"]) as model:
+    with Model(home, service, user=people["analyst"], simulated=True) as model:
         assert model.card.title == "Triage" and model.worker.simulated
         assert [(f.name, f.dtype, f.shape) for f in model.inputs] == [("x", "float32", (0, 4))]
         for start in range(3):
@@ -294,7 +294,7 @@ def test_cancelled_questions_are_told_to_the_worker(
     service = serve()
 
     async def cancel_one() -> Any:
-        async with AsyncModel(home, service, user=people["analyst"]) as model:
+        async with AsyncModel(home, service, user=people["analyst"], simulated=True) as model:
             await model.predict(ROWS)
             host.services.held = threading.Event()
             task = asyncio.create_task(model.predict(ROWS))
@@ -316,7 +316,7 @@ def test_questions_of_many_tasks_share_a_stream(
     service = serve()
 
     async def ask() -> list[Any]:
-        async with AsyncModel(home, service, user=people["analyst"]) as model:
+        async with AsyncModel(home, service, user=people["analyst"], simulated=True) as model:
             return await asyncio.gather(*(model.predict(ROWS[n : n + 1]) for n in range(10)))
 
     answers = asyncio.run(ask())
@@ -341,7 +341,7 @@ def test_a_service_without_workers_is_waited_for_and_then_refused(
 
 def test_a_closed_model_says_so(home: Home, serve: Start, people: dict[str, Keys]) -> None:
     service = serve()
-    model = Model(home, service, user=people["analyst"])
+    model = Model(home, service, user=people["analyst"], simulated=True)
     model.predict(ROWS)
     model.close()
     with pytest.raises((HostUnreachable, RuntimeError)):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from placet.client import CheckpointMemory, Client, FileRefused, Home
+from placet.client import Client, CouncilMemory, FileRefused, Home
 from placet.governance.errors import OtherLog
 from placet.governance.log import (
     EMPTY_ROOT,
@@ -28,49 +28,81 @@ def note(size: int, signer: NoteSigner = SIGNER) -> bytes:
     return sign_checkpoint(Checkpoint(signer.verifier_key.name, size, root), signer)
 
 
+ENTRIES = [b'{"kind":"%d"}' % number for number in range(6)]
+
+
 def test_what_is_remembered_outlives_the_object(tmp_path: Path) -> None:
-    path = tmp_path / "home" / "log.json"
-    memory = CheckpointMemory(path)
-    assert (memory.log, memory.newest()) == ("", None)
-    memory.adopt(CHARTER, LOG)
-    assert memory.advance(note(3))
-    again = CheckpointMemory(path)
+    memory = CouncilMemory(tmp_path / "home")
+    assert (memory.charter, memory.log, memory.newest()) == ("", "", None)
+    memory.pin(CHARTER)
+    memory.learn(LOG)
+    assert memory.advance(note(3), ENTRIES[:3])
+    memory.keep_document(CHARTER, b"a document")
+    again = CouncilMemory(tmp_path / "home")
     newest = again.newest()
     assert (again.charter, again.log) == (CHARTER, LOG)
     assert newest is not None and newest.size == 3
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(again.entries()) == ENTRIES[:3]
+    assert again.document(CHARTER) == b"a document"
+    assert again.document("../council.json") is None
+    for name in ("council.json", "entries.jsonl"):
+        assert (tmp_path / "home" / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_two_processes_do_not_undo_each_other(tmp_path: Path) -> None:
-    first = CheckpointMemory(tmp_path / "log.json")
-    first.adopt(CHARTER, LOG)
-    second = CheckpointMemory(tmp_path / "log.json")
-    assert second.advance(note(5))
-    assert not first.advance(note(4))  # it has to look again before it may
+    first = CouncilMemory(tmp_path)
+    first.pin(CHARTER)
+    first.learn(LOG)
+    second = CouncilMemory(tmp_path)
+    assert second.advance(note(5), ENTRIES[:5])
+    assert not first.advance(note(4), ENTRIES[:4])  # it has to look again before it may
     newest = first.newest()
     assert newest is not None and newest.size == 5
+    assert first.advance(note(6), ENTRIES)
+    assert list(second.entries()) == ENTRIES
 
 
-def test_another_log_is_refused(tmp_path: Path) -> None:
-    memory = CheckpointMemory(tmp_path / "log.json")
-    memory.adopt(CHARTER, LOG)
+def test_entries_that_were_written_and_not_acknowledged_do_not_count(tmp_path: Path) -> None:
+    memory = CouncilMemory(tmp_path)
+    memory.pin(CHARTER)
+    memory.learn(LOG)
+    memory.advance(note(2), ENTRIES[:2])
+    with (tmp_path / "entries.jsonl").open("ab") as file:
+        file.write(b"another\nhalf a line")  # as a kill leaves it between the two files
+    again = CouncilMemory(tmp_path)
+    assert list(again.entries()) == ENTRIES[:2]
+    assert again.advance(note(4), ENTRIES[:4])
+    assert (tmp_path / "entries.jsonl").read_bytes().splitlines() == ENTRIES[:4]
+
+
+def test_lost_entries_are_read_anew_and_the_checkpoint_stays(
+    founded: Client, host: Any, propose: Any, home: Home
+) -> None:
+    propose()
+    for damage in (b"", b'{"kind":"charter"}\n', (home.folder / "entries.jsonl").read_bytes()[:-9]):
+        (home.folder / "entries.jsonl").write_bytes(damage)
+        with Client.at_home(home) as client:
+            assert client.checkpoint().size == len(host.entries)
+            assert len(client.proposals()) == 1
+
+
+def test_another_council_is_refused(tmp_path: Path) -> None:
+    memory = CouncilMemory(tmp_path)
+    memory.pin(CHARTER)
+    memory.pin(CHARTER)
     with pytest.raises(OtherLog):
-        memory.adopt(CHARTER, NoteSigner.generate("a.example/log").verifier_key.to_text())
-    with pytest.raises(OtherLog):
-        memory.adopt("sha256:" + "cd" * 32, LOG)
-    memory.adopt(CHARTER, LOG)
+        memory.pin("sha256:" + "cd" * 32)
     with pytest.raises(CheckpointInvalidError):
-        CheckpointMemory().adopt(CHARTER, "no key")
+        memory.learn("no key")
 
 
 @pytest.mark.parametrize(
     "content", ["", "{}", "[]", '{"charter": "", "log": "x", "checkpoint": "y"}']
 )
 def test_a_damaged_file_is_not_taken_for_a_new_home(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "log.json"
-    path.write_text(content)
+    (tmp_path / "council.json").write_text(content)
     with pytest.raises(FileRefused, match="backup"):
-        CheckpointMemory(path)
+        CouncilMemory(tmp_path)
 
 
 def test_a_shorter_log_is_refused(founded: Client, host: Any, propose: Any) -> None:

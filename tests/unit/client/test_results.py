@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
-from placet.client import Client, Keys, ReceiptFile, Refused, verify_receipt
+from placet.client import (
+    Client,
+    Keys,
+    ReceiptFile,
+    Refused,
+    verify_by_log_key,
+    verify_receipt,
+)
 from placet.client.verify import verify_answers
 from placet.governance.documents import UNBOUNDED, Charged, Cost, Recipient
 from placet.governance.envelope import sign_payload
 from placet.governance.errors import ReceiptInvalid, SignatureInvalid
+from placet.governance.jobs import requested_job
 from placet.governance.log import NoteSigner, ProofInvalidError
 from placet.proto.v1 import jobs_pb2
 from placet.sealing import EnvelopeRefused, ObjectRootMismatch
@@ -37,9 +45,7 @@ def test_a_result_is_verified_and_opened(
         "receipt.json",
         "report",
     ]
-    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(
-        founded.log, founded.charter
-    )
+    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.charter)
     assert offline.digest == result.receipt.digest
 
 
@@ -62,37 +68,45 @@ def test_other_bytes_than_the_receipt_names_are_not_opened(
 
 
 def test_nothing_released_is_a_refusal(
-    founded: Client, people: dict[str, Keys], tmp_path: Path
+    founded: Client, people: dict[str, Keys], tmp_path: Path, propose: Callable[[], str]
 ) -> None:
+    job = requested_job(propose(), bytes(16))
     with pytest.raises(Refused) as refused:
-        founded.result("job-9", people["analyst"], tmp_path)
+        founded.result(job, people["analyst"], tmp_path)
     assert refused.value.reason == "NOT_RELEASED"
 
 
 def test_the_receipt_of_another_job_is_refused(
     founded: Client, released: str, people: dict[str, Keys], host: Any, tmp_path: Path
 ) -> None:
-    host.results["job-9"] = host.results[released]
+    another = released[:-1] + ("0" if released[-1] != "0" else "1")
+    host.results[another] = host.results[released]
     with pytest.raises(ReceiptInvalid, match="another job"):
-        founded.result("job-9", people["analyst"], tmp_path)
+        founded.result(another, people["analyst"], tmp_path)
 
 
 def test_a_receipt_verifies_offline_in_every_part(
     founded: Client, released: str, host: Any
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    good = (answer.receipt, answer.proof, answer.entry, founded.log, founded.charter)
+    good = (answer.receipt, answer.proof, answer.entry, founded.council())
     verified = verify_receipt(*good)
     assert verified.receipt.predicate.job == released
     payload = b"{}"
     forged = sign_payload(payload, "application/vnd.in-toto+json", Keys.generate("m").signing)
     with pytest.raises(Exception, match="field"):
         verify_receipt(forged, *good[1:])
-    other = NoteSigner.generate("council.example/log").verifier_key.to_text()
+    other = replace(
+        founded.council(), log=NoteSigner.generate("council.example/log").verifier_key.to_text()
+    )
     with pytest.raises(SignatureInvalid):
-        verify_receipt(*good[:3], other, founded.charter)
+        verify_receipt(*good[:3], other)
+    with pytest.raises(SignatureInvalid):
+        verify_by_log_key(*good[:3], other.log)
+    assert verify_by_log_key(*good[:3], founded.log) == verified
+    stranger = replace(founded.council().charter, digest="sha256:" + "c4" * 32)
     with pytest.raises(ReceiptInvalid, match="charter"):
-        verify_receipt(*good[:4], "sha256:" + "c4" * 32)
+        verify_receipt(*good[:3], replace(founded.council(), charter=stranger))
     with pytest.raises(ProofInvalidError):
         verify_receipt(good[0], good[1], good[2] + b" ", *good[3:])
     with pytest.raises(ProofInvalidError):
@@ -113,9 +127,7 @@ def test_a_receipt_that_does_not_answer_its_proposal(
     founded: Client, released: str, host: Any, claim: str, other: object
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    verified = verify_receipt(
-        answer.receipt, answer.proof, answer.entry, founded.log, founded.charter
-    )
+    verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.council())
     said = verified.receipt.predicate
     proposal = founded.proposal(said.proposal).proposal
     assert verify_answers(verified, proposal) is verified
@@ -134,7 +146,7 @@ def test_an_entry_that_is_not_this_release_is_refused(
     host.release(released, recipient, {"model": b"x", "report": b"y"})
     second = host.results[released]
     with pytest.raises(ReceiptInvalid):
-        verify_receipt(first.receipt, second.proof, second.entry, founded.log, founded.charter)
+        verify_receipt(first.receipt, second.proof, second.entry, founded.council())
 
 
 def test_a_job_is_followed_through_a_broken_connection(
@@ -160,7 +172,7 @@ def test_the_same_request_is_the_same_job(
     first = founded.submit(ticket, b"r" * 16)
     assert founded.submit(ticket, b"r" * 16).id == first.id
     assert founded.submit(ticket).id != first.id
-    assert [job.id for job in founded.jobs()] == ["job-2", "job-1"]
+    assert [job.id for job in founded.jobs()][1] == first.id == requested_job(digest, b"r" * 16)
     with pytest.raises(Refused) as refused:
         founded.job("job-7")
     assert refused.value.reason == "JOB_NOT_FOUND"

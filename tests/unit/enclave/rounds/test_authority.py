@@ -12,7 +12,7 @@ import pytest
 from placet.governance.codec import parse_object
 from placet.governance.documents import Receipt
 from placet.governance.envelope import digest_of, inspect, parse_envelope
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 
 Play = Callable[..., None]

@@ -37,7 +37,8 @@ from placet.governance.federation import (
     next_job,
     open_entries,
 )
-from placet.governance.rounds import find_federation, round_job
+from placet.governance.jobs import round_job
+from placet.governance.rounds import find_federation
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
 

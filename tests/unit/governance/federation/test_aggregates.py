@@ -7,7 +7,7 @@ from typing import Any
 
 from placet.governance import Layout, ModelRequest, Tensor, admit
 from placet.governance.federation import judge_lift, judge_open, verify_model_request
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.sealing import HPKEPrivateKey, padded_length
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

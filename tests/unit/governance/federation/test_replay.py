@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from placet.governance import Entry, GovernanceError, Layout, Tensor, encode
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

@@ -9,7 +9,7 @@ import pytest
 
 from placet.governance import Layout, Tensor, Ticket, digest_of, encode
 from placet.governance.federation import judge_update, logged_update
-from placet.governance.rounds import round_job
+from placet.governance.jobs import round_job
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey
 
