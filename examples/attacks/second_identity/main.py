@@ -11,6 +11,7 @@ import sys
 
 from placet.enclave.connection import METADATA
 from placet.enclave.peer import BootKeys
+from placet.governance.jobs import job_name
 from placet.proto.v1 import enclaves_pb2 as pb
 from placet.proto.v1 import governance_pb2
 from placet.proto.v1.governance_pb2_grpc import GovernanceStub
@@ -36,7 +37,9 @@ async def steal(connection, attester, member, victim):
     joined = pb.Joined.FromString(await ask(connection, pb.KIND_JOIN, request))
     request = governance_pb2.GetProposalRequest(digest=victim)
     found = await GovernanceStub(connection.channel).GetProposal(request, metadata=METADATA)
-    lease = pb.LeaseRequest(ticket=found.ticket, worker=joined.worker, job="stolen")
+    lease = pb.LeaseRequest(
+        ticket=found.ticket, worker=joined.worker, job=job_name(victim, "stolen")
+    )
     try:
         await ask(connection, pb.KIND_LEASE, lease)
     except Exception as refusal:  # noqa: BLE001 - whatever it was is the answer

@@ -23,6 +23,7 @@ from placet.governance import contexts
 from placet.governance.documents import Lease, Release
 from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.envelope import inspect, parse_envelope, sign
+from placet.governance.jobs import job_name
 from placet.governance.ledger import new_entry
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, keys_pb2
@@ -52,7 +53,8 @@ async def joined(stage: Any, name: str = "w1", program: str = PROGRAM) -> Member
 
 
 def lease_request(ticket: Any, member: Membership, job: str = "j1") -> enclaves_pb2.LeaseRequest:
-    return enclaves_pb2.LeaseRequest(ticket=ticket, worker=member.keys.identity.digest, job=job)
+    name = job_name(parse_envelope(ticket.proposal).digest, job)
+    return enclaves_pb2.LeaseRequest(ticket=ticket, worker=member.keys.identity.digest, job=name)
 
 
 async def lease(stage: Any, ticket: Any, member: Membership, job: str = "j1") -> Any:

@@ -73,6 +73,8 @@ from placet.governance import (
 )
 from placet.governance.documents.grant import Between
 from placet.governance.documents.lease import answer_header, output_id
+from placet.governance.envelope import parse_envelope
+from placet.governance.jobs import job_name
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 
@@ -378,8 +380,14 @@ class World:
         return admission
 
     def lease(self, ticket: Ticket, worker: str, job: str = "job-1", **changes: Any) -> Entry:
-        """Admit a ticket and lease it to a worker, as an authority does."""
+        """Admit a ticket and lease it to a worker, as an authority does; for a job of the ticket's proposal."""
+        job = self.job_of(ticket, job)
         return self.lease_admitted(self.admitted(ticket, job), worker, job, **changes)
+
+    def job_of(self, ticket: Ticket, own: str) -> str:
+        """The name of a job of a ticket's proposal."""
+        proposal = parse_envelope(ticket.proposal).digest
+        return own if own.startswith(proposal[7:47]) else job_name(proposal, own)
 
     def lease_admitted(self, admission: Admission, worker: str, job: str, **changes: Any) -> Entry:
         proposal = admission.ticket.proposal

@@ -315,9 +315,10 @@ def test_a_grant_is_suspended_by_an_amendment_of_what_it_was_given_under(ready: 
 
 def test_uses_of_a_grant_are_jobs_of_proposals_whatever_the_host_calls_them(founded: Any) -> None:
     founded.give(uses=1)
-    founded.lease(founded.ticket(), founded.join(), "job-1")
-    other = founded.ticket()
-    refused("GRANT_USED_UP", lambda: admit(founded.ledger, other, "job-1", founded.times), founded)
+    first = founded.ticket()
+    founded.lease(first, founded.join(), "job-1")
+    other, same = founded.ticket(), founded.job_of(first, "job-1")
+    refused("GRANT_USED_UP", lambda: admit(founded.ledger, other, same, founded.times), founded)
     refused("GRANT_USED_UP", lambda: admit(founded.ledger, other, "job-2", founded.times), founded)
 
 
@@ -386,7 +387,8 @@ def test_a_used_up_ticket_stays_used_up_with_other_ballots(ready: Any) -> None:
     )
     ticket = Ticket(ready.signed(proposal, "lab"), fresh)
     refused("TICKET_USED_UP", lambda: admit(ready.ledger, ticket, "job-2", ready.times), ready)
-    admit(ready.ledger, ticket, "job-1", ready.times)  # the same use, for a further attempt
+    same = ready.job_of(ticket, "job-1")
+    admit(ready.ledger, ticket, same, ready.times)  # the same use, for a further attempt
 
 
 def test_ballots_that_cannot_enter_are_judged_and_left_out(ready: Any) -> None:

@@ -388,3 +388,12 @@ def test_the_key_of_a_grant_is_over_when_it_is_withdrawn_or_expires(founded: Any
     assert state.over == [f"grant/{first}"]
     founded.boot("boot 4")
     assert state.over == []
+
+
+def test_a_job_is_named_after_its_proposal(logged: Any) -> None:
+    """So that no host gives a job to another proposal than the one that its submitter knows."""
+    admission, worker = logged.admitted(logged.given, "job-1"), logged.join()
+    for name in ("job-1", "0" * 40 + "-1", logged.job_of(logged.given, "1").replace("-", "")):
+        judge = partial(logged.lease_admitted, admission, worker, name)
+        refused("DOCUMENT_MALFORMED", judge, logged)
+    logged.lease(logged.given, worker, "job-1")
