@@ -18,6 +18,7 @@ from placet.governance.documents.serving import Serve
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket
+from placet.governance.leasing import check_running
 from placet.governance.log import LogProof
 from placet.proto.v1 import inference_pb2
 
@@ -69,18 +70,20 @@ class ServiceOperations(FederationOperations):
                 return
 
     async def verify_service(self, id: str, lease: str = "") -> ServedWorker:
-        """A worker of a service (with this lease; any if empty), verified down from the log's key.
+        """A worker of a service (with this lease; any if empty), verified down from the log's key; by the newest log its
+        lease runs and nothing stops it.
 
-        Raises `OfferInvalid`, which says at which step, or what a call raises.
+        Raises `OfferInvalid`, which says at which step, what `check_running` raises, or what a call raises.
         """
-        council = await self.council()
+        session, _ = self._session, self._session.charter()
         given = await self._describe(id, lease)
-        session = self._session
+        council = await self.council()
         found = verify_worker(given, council, id, now=session.now())
         if lease and found.lease.digest != lease:
             raise AnswerMalformed("The host told of a worker with another lease.", claim="lease")
         for note in found.notes:
             await session.accept(note)
+        await self._check_running(found)
         return found
 
     async def worker_to_ask(self, id: str) -> ServedWorker:
@@ -90,8 +93,16 @@ class ServiceOperations(FederationOperations):
         return found
 
     async def renewed(self, known: ServedWorker) -> ServedWorker:
-        """The same worker with its newest offer. Raises `OfferInvalid`, or what a call raises."""
-        return verify_renewed(await self._describe(known.service, known.lease.digest), known)
+        """The same worker with its newest offer, if nothing has stopped it since. Raises as `verify_service`."""
+        given = await self._describe(known.service, known.lease.digest)
+        await self._session.read()
+        await self._check_running(known)
+        return verify_renewed(given, known)
+
+    async def _check_running(self, known: ServedWorker) -> None:
+        """A stop, a revocation or a closed lease that the log has ends what is asked of a worker. The time is the log's."""
+        digest = known.lease.digest
+        await self._session.judged(lambda log: check_running(log, digest, log.state.times))
 
     async def origin(self, terms: Serve) -> Origin | None:
         """Where the model of a service came from, as the log shows it; None where its card names no receipt.

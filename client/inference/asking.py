@@ -20,6 +20,7 @@ from placet.client._session import CALL_TIMEOUT, Session
 from placet.client.errors import HostUnreachable, Refused
 from placet.client.inference.chain import ServedWorker
 from placet.client.inference.stream import QuestionStream
+from placet.governance.errors import LeaseRefused
 from placet.proto.v1 import inference_pb2
 from placet.sealing import SessionUsedUp
 
@@ -208,8 +209,8 @@ class Asking:
                 self.worker = await self._operations.renewed(self.worker)
             except HostUnreachable:
                 pass  # what is asked next tells how things are
-            except Refused as refused:
-                if refused.reason not in _LOST:
+            except (Refused, LeaseRefused) as refused:
+                if isinstance(refused, Refused) and refused.reason not in _LOST:
                     raise
                 self.worker = await find_worker(
                     self._operations, self.worker.service, self._patience
@@ -239,6 +240,9 @@ async def find_worker(operations: ServiceOperations, service: str, patience: flo
         try:
             return await operations.worker_to_ask(service)
         except HostUnreachable:
+            if loop.time() + pause > until:
+                raise
+        except LeaseRefused:  # by the log this worker has gone; the host will have another
             if loop.time() + pause > until:
                 raise
         except Refused as refused:

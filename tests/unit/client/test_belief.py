@@ -27,7 +27,14 @@ from placet.governance.admission import judge_document
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of, parse_envelope, sign
-from placet.governance.errors import NotFounded, OtherLog, ReceiptInvalid
+from placet.governance.errors import (
+    NotFounded,
+    OtherLog,
+    ReceiptInvalid,
+    RuleNotMet,
+    Stopped,
+    Vetoed,
+)
 from placet.governance.jobs import requested_job
 from placet.governance.log import LogProof
 from placet.proto.v1 import jobs_pb2
@@ -269,3 +276,24 @@ def test_ballots_and_stops_of_the_log_are_seen_whatever_the_host_leaves_out(
     assert [b.digest for b in record.ballots] == [ballot.digest]
     assert founded.ledger().state.proposals[digest].stopped == "pause"
     assert parse_envelope(record.proposal.envelope).digest == digest
+
+
+@pytest.mark.parametrize("action", ["revoke-measurement", "pause", "veto", "revoke-seat"])
+def test_a_worker_that_the_log_has_stopped_is_asked_nothing(
+    founded: Client, serve: Any, host: Any, people: dict[str, Keys], action: Any
+) -> None:
+    """The host goes on describing the worker as if nothing had happened."""
+    service = serve()
+    with Model(founded, service, user=people["analyst"]) as model:
+        target = {
+            "revoke-measurement": host.services.measurement,
+            "revoke-seat": "bob",
+        }.get(action, service)
+        seat = "alice" if action == "revoke-seat" else "bob"
+        founded.stop(people[seat], action, target)
+        with pytest.raises((Stopped, Vetoed, RuleNotMet)):
+            founded.verify_service(service)
+        with pytest.raises((Stopped, Vetoed, RuleNotMet)):
+            Model(founded, service, user=people["analyst"])
+        asked = len(host.services.asked)
+    assert len(host.services.asked) == asked == 0, model
