@@ -75,7 +75,8 @@ class ServiceOperations(FederationOperations):
 
         Raises `OfferInvalid`, which says at which step, what `check_running` raises, or what a call raises.
         """
-        session, _ = self._session, self._session.charter()
+        session = self._session
+        session.charter()  # nothing is asked of a host before it is known whose it should be
         given = await self._describe(id, lease)
         council = await self.council()
         found = verify_worker(given, council, id, now=session.now())
