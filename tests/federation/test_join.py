@@ -37,7 +37,9 @@ class Clients:
         (folder / "train.py").write_text(TRAIN)
         (folder / "marks").mkdir()
         for name, keys in council.clients.items():
-            Home(folder / name).configure(council.world.address, council.world.pin)
+            Home(folder / name).configure(
+                council.world.address, council.world.pin, council.world.client.charter
+            )
             keys.save(folder / f"{name}.key")
 
     def command(self, name: str, *arguments: str) -> list[str]:
@@ -45,7 +47,9 @@ class Clients:
         return [sys.executable, "-m", "placet.client", "--home", home, *arguments]
 
     def join(self, name: str, federation: str, *arguments: str) -> subprocess.Popen[str]:
-        command = self.command(name, "federate", "join", federation, "--key", f"{name}.key")
+        command = self.command(
+            name, "federate", "join", "--simulated", federation, "--key", f"{name}.key"
+        )
         return subprocess.Popen(
             [*command, "--train", "train.py:train", *arguments],
             cwd=self.folder,

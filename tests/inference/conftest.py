@@ -331,7 +331,9 @@ class Services:
         """A user's model, over a connection of its own."""
         who = self.users[user] if isinstance(user, str) else user
         with (
-            Client.connect(self.world.address, self.world.pin, memory=self.world.memory) as client,
+            Client.connect(
+                self.world.address, self.world.pin, memory=self.world.memory, simulated=True
+            ) as client,
             Model(client, service, user=who, **settings) as model,
         ):
             yield model

@@ -207,7 +207,9 @@ def test_asking_without_threads(services: Any, service: str) -> None:
     world = services.world
 
     async def story() -> None:
-        client = await AsyncClient.connect(world.address, world.pin, memory=world.memory)
+        client = await AsyncClient.connect(
+            world.address, world.pin, memory=world.memory, simulated=True
+        )
         try:
             async with AsyncModel(client, service, user=services.users["uma"]) as model:
                 asked = [services.rows(200, n) for n in range(6)]

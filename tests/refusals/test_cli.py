@@ -23,7 +23,7 @@ class Desk:
     def __init__(self, world: Any, folder: Path) -> None:
         self.world, self.folder = world, folder
         self.home = Home(folder / "home")
-        self.home.configure(world.address, world.pin)
+        self.home.configure(world.address, world.pin, world.client.charter)
         for keys in world.keys.values():
             keys.save(folder / f"{keys.id}.key")
         data = world.data()

@@ -84,7 +84,7 @@ def test_a_job_that_overdraws(scene: Scene) -> None:
 def test_anybody_can_see_what_was_charged(scene: Scene) -> None:
     """After the others: by the command, which replays the log."""
     home = Home(scene.world.folder / "reader")
-    home.configure(scene.world.address, scene.world.pin)
+    home.configure(scene.world.address, scene.world.pin, scene.world.client.charter)
     command = [sys.executable, "-m", "placet.client", "--home", str(home.folder), "privacy"]
 
     def said(*arguments: str, code: int = 0) -> Any:
