@@ -15,7 +15,7 @@ from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 from placet.governance.log import Checkpoint
 from placet.proto.refusals import reason_name
-from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2
+from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2
 
 JobState = Literal["queued", "leased", "running", "released", "failed", "stopped"]
 _STATES: Final[Mapping[int, JobState]] = MappingProxyType(
@@ -56,11 +56,6 @@ class ProposalItem:
     digest: str
     index: int
     ballots: int
-
-    @classmethod
-    def from_wire(cls, item: governance_pb2.ListProposalsResponse.Item) -> "ProposalItem":
-        """Raises `AnswerMalformed`."""
-        return cls(digest(item.digest), item.index, item.ballots)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def files(
         return ticket_to_bytes(ticket_from_bytes(data))
 
     receipt = json.loads(ticket.proposal)
+    rest = {"charter": receipt, "entry": "{}", "proof": "x"}
     return {
         "key": (key.read_bytes(), keys),
         "public keys": (people["alice"].public.to_bytes(), PublicKeys.from_bytes),
@@ -109,12 +110,12 @@ def files(
         "charter draft": (draft.to_bytes(), lambda data: CharterDraft.from_bytes(data).missing()),
         "evidence": (founded.evidence().to_bytes(), EvidenceFile.from_bytes),
         "receipt": (
-            encode({"charter": "x", "log": "x", "receipt": receipt, "entry": "{}", "proof": "x"}),
-            lambda data: ReceiptFile.from_bytes(data).verify(founded.log, DIGEST),
+            encode({"constitutions": [receipt], "receipt": receipt, **rest}),
+            lambda data: ReceiptFile.from_bytes(data).verify(DIGEST),
         ),
         "update": (
-            encode({"charter": "x", "log": "x", "update": receipt, "entry": "{}", "proof": "x"}),
-            lambda data: UpdateReceipt.from_bytes(data).verify(founded.log, DIGEST),
+            encode({"update": receipt, **rest}),
+            lambda data: UpdateReceipt.from_bytes(data).verify(DIGEST),
         ),
     }
 
