@@ -18,14 +18,12 @@ from placet.client._told import refused
 from placet.client.errors import AnswerMalformed, ClientError, Refused
 from placet.client.federated.status import FederationStatus
 from placet.client.inference.status import ServiceStatus
-from placet.client.records import Blob, Job, ProposalItem, refused_of
 from placet.governance.errors import NotPermitted
 from placet.governance.text import hidden
 from placet.proto.v1 import (
     blobs_pb2,
     common_pb2,
     federations_pb2,
-    governance_pb2,
     inference_pb2,
     jobs_pb2,
 )
@@ -100,7 +98,6 @@ _STARTED = inference_pb2.SERVICE_STATE_STARTING
 _OPEN = federations_pb2.FEDERATION_STATE_OPEN
 ANSWERS: list[tuple[Any, Message]] = [
     (Job, jobs_pb2.Job(id="job-1", proposal=DIGEST, state=jobs_pb2.JOB_STATE_QUEUED)),
-    (ProposalItem, governance_pb2.ListProposalsResponse.Item(digest=DIGEST)),
     (ServiceStatus, inference_pb2.Service(id=DIGEST, state=_STARTED)),
     (Blob, blobs_pb2.BlobInfo(id="0f" * 16)),
     (FederationStatus, federations_pb2.Federation(id=DIGEST, state=_OPEN)),
