@@ -13,11 +13,12 @@ import pytest
 from google.protobuf.message import Message
 
 import placet.client
-from placet.client import Client, Home, Keys
+from placet.client import Home, Keys
 from placet.client._told import refused
 from placet.client.errors import AnswerMalformed, ClientError, Refused
 from placet.client.federated.status import FederationStatus
 from placet.client.inference.status import ServiceStatus
+from placet.client.records import Blob, Job, refused_of
 from placet.governance.errors import NotPermitted
 from placet.governance.text import hidden
 from placet.proto.v1 import (
@@ -41,8 +42,9 @@ EVIL = (
 
 @pytest.mark.parametrize("text", EVIL)
 def test_a_refusal_does_not_rewrite_a_terminal(
-    founded: Client, home: Home, host: Any, people: dict[str, Keys], tmp_path: Path, text: str
-) -> None:
+    propose: Callable[[], str], home: Home, host: Any, people: dict[str, Keys], tmp_path: Path,
+    text: str,
+) -> None:  # fmt: skip
     """The command, as a member runs it: a veto that was refused does not look recorded."""
 
     async def stop(request: Any, context: Any) -> Any:
@@ -52,7 +54,7 @@ def test_a_refusal_does_not_rewrite_a_terminal(
 
     host.Stop = stop
     people["alice"].save(tmp_path / "alice.key")
-    screen = _screen("veto", DIGEST, "--key", str(tmp_path / "alice.key"), home=home)
+    screen = _screen("veto", propose(), "--key", str(tmp_path / "alice.key"), home=home)
     assert "Refused: NOT_PERMITTED." in screen
     assert set(hidden(screen)) <= {"\r", "\n"}
     lines = [line for line in screen.splitlines() if "Recorded" in line]
