@@ -35,7 +35,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PLACET_AEAD := $(AEAD)
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix clean proto lock sanitize generate need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -59,6 +59,12 @@ demo-inference: setup build/sentences/.locked ## a sealed model answers sealed q
 
 test: setup build/compiler/.locked ## all tests, on all cores, a file at a time on each
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# SEED gives a run again, up to its failure.
+SECONDS ?= 600
+SEED ?=
+fuzz: setup ## strange documents by everybody, for SECONDS, from SEED: tests/fuzz/council
+	$(BIN)/python tests/fuzz/council/campaign.py --seconds $(SECONDS) $(if $(SEED),--seed '$(SEED)') $(ARGS)
 
 check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
 	$(BIN)/ruff format --check .

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What proposals ask for, and the constitutions that a council has and gets."""
+
+from dataclasses import replace
+from typing import Any
+
+from scene import (
+    DAY,
+    MEASUREMENTS,
+    OTHER_PROGRAM,
+    PARTIES,
+    PROGRAM,
+    RECIPIENT,
+    SEATS,
+    T0,
+    Scene,
+)
+
+from placet.governance import (
+    Declared,
+    Demand,
+    Evidence,
+    Federate,
+    Input,
+    Layout,
+    Limits,
+    Mean,
+    Party,
+    Recipient,
+    Rule,
+    Seat,
+    Tensor,
+    When,
+)
+from placet.governance.documents import Card, Rations, Raw, Roster, Serve
+
+LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
+CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "second-a")
+
+
+def body_of(scene: Scene, action: str) -> Any:
+    """A job, a federation or a service."""
+    return {"job": _job, "federate": _federation, "serve": _service}[action](scene)
+
+
+def _job(scene: Scene) -> Any:
+    world, dice = scene.world, scene.dice
+    inputs = {"train": Input(world.descriptor(), "owner-b" if scene.chance(95) else "lab")}
+    if scene.chance(25):
+        inputs["more"] = Input(world.descriptor("more", ("public",)), "lab")
+    return world.job(
+        program=PROGRAM if scene.chance(85) else OTHER_PROGRAM,
+        inputs=inputs,
+        parameters={"epochs": dice.choice([3, 3, 30]), "model": "linear"},
+        recipients=(Recipient("lab", RECIPIENT),),
+        privacy=dice.choice([None, Declared("0.4", "1e-7"), Declared("0.5", "0")]),
+        attempts=dice.choice([1, 2, 3]),
+        deadline_seconds=dice.choice([600, DAY]),
+    )
+
+
+def _federation(scene: Scene) -> Federate:
+    dice, noise = scene.dice, scene.dice.choice([None, None, "3"])
+    model = Input(scene.world.descriptor("net", ("health",), 60, "model"), "owner-b")
+    return Federate(
+        model=model if scene.chance(50) else None,
+        layout=LAYOUT,
+        labels=("health",),
+        roster=CLIENTS,
+        rounds=dice.choice([1, 2, 4]),
+        smallest_cohort=dice.choice([2, 3]),
+        round_seconds=600,
+        clip="1.5",
+        noise=noise,
+        rule=Mean("mean"),
+        largest_weight=1 if noise else 1000,
+        rate="1",
+        quarantine_rounds=1,
+        attempts=dice.choice([1, 2]),
+        deadline_seconds=600,
+    )
+
+
+def _service(scene: Scene) -> Serve:
+    world, dice, now = scene.world, scene.dice, scene.world.times.at_most
+    return Serve(
+        model=Input(world.descriptor("net", ("health",), 60, "model"), "owner-b"),
+        card=Card("A small net", ("public",), "", None, now + 90 * DAY),
+        users=Roster("roster", ("lab", "chair-a", "second-a")),
+        rations=Rations(user=100, total=150, minute=60, tranche=40),
+        answers={"scores": Raw("raw")},
+        not_finite="refuse",
+        largest_request=64,
+        batch="shared",
+        batch_rows=64,
+        privacy=dice.choice([None, Declared("0.7", "1e-7")]),
+        review=now + dice.choice([300, DAY, 20 * DAY]),
+        deadline_seconds=10 * DAY,
+    )
+
+
+def _demand(scene: Scene) -> Demand:
+    dice = scene.dice
+    approvals = dice.choice([1, 1, 2, 2, 2, 3])
+    conflicts: tuple[Any, ...] = dice.choice([(), (), (), ("submitter",), ("owner",)])
+    return Demand(
+        approvals=approvals,
+        organisations=min(approvals, dice.choice([1, 2])),
+        roles=dice.choice([{}, {"ethics": 1}]),
+        veto=dice.choice([("dpo",), ("dpo", "chair"), ()]),
+        conflicts=conflicts,
+        rationale=scene.chance(50),
+        lifetime_seconds=7 * DAY,
+        uses=dice.choice([3, 1000]),
+    )
+
+
+def constitution_of(scene: Scene) -> Any:
+    """Four seats, one of them not for long, rules of chance for each action."""
+    world = scene.world
+    policy = {"kinds": ["test"], "measurements": list(MEASUREMENTS), "role": "worker"}
+    authority = world.make_constitution().evidence.authority
+    base = world.make_constitution()
+    rules = [
+        Rule("health", "Health", When("any", ("research",), ("health",)), _demand(scene)),
+        Rule("serve", "Serving", When(("serve",), "any", ("public",)), _demand(scene)),
+        base.rules[-1],
+    ]
+    rules += [Rule("job", "Jobs", When(("job",), "any", "any"), _demand(scene))][: scene.chance(50)]
+    return world.make_constitution(
+        seats=tuple(
+            replace(s, term_end=T0 + 20 * DAY) if s.id == "second-a" else s for s in base.seats
+        ),
+        parties=tuple(_party(scene, name) for name in PARTIES),
+        rules=tuple(rules),
+        evidence=Evidence(authority, policy),
+        limits=Limits(lease_seconds=scene.dice.choice([300, 3600]), join_seconds=3600),
+    )
+
+
+def _party(scene: Scene, name: str) -> Party:
+    organisation = "org-d" if name == "lab" else "org-" + name[-1]
+    return Party(name, organisation, (scene.world.key(name).public,))
+
+
+def constitution_after(scene: Scene) -> Any:
+    """The next one, changed in one or two places."""
+    world, dice = scene.world, scene.dice
+    old = world.constitution
+    made = replace(old, version=old.version + 1, predecessor=world.digest, nonce=world.nonce())
+    for change in dice.sample([_new_keys, _moved, _left_out, _ruled, _measured, _termed], 2):
+        made = change(scene, made)
+    return made
+
+
+def _new_keys(scene: Scene, made: Any) -> Any:
+    """Somebody's keys are replaced, because they were stolen, say."""
+    name = scene.dice.choice([who.id for who in made.principals])
+    fresh = f"{name}/{len(scene.keys[name]) + 1}"
+    scene.keys[name].append(fresh)
+    return _changed(made, name, keys=(scene.world.key(fresh).public,))
+
+
+def _moved(scene: Scene, made: Any) -> Any:
+    name = scene.dice.choice([who.id for who in made.principals])
+    return _changed(made, name, organisation=scene.dice.choice(["org-a", "org-b", "org-d"]))
+
+
+def _left_out(scene: Scene, made: Any) -> Any:
+    return replace(
+        made, parties=tuple(p for p in made.parties if p.id != "owner-b" or scene.chance(50))
+    )
+
+
+def _ruled(scene: Scene, made: Any) -> Any:
+    """Another demand for one of the rules, never for amending: the council would be stuck."""
+    rules = list(made.rules)
+    rules[0] = replace(rules[0], demand=_demand(scene))
+    return replace(made, rules=tuple(rules))
+
+
+def _measured(scene: Scene, made: Any) -> Any:
+    worker = {**made.evidence.worker, "measurements": list(scene.dice.sample(MEASUREMENTS, 1))}
+    return replace(made, evidence=replace(made.evidence, worker=worker))
+
+
+def _termed(scene: Scene, made: Any) -> Any:
+    days = scene.dice.choice([10, 100, 400])
+    return _changed(made, scene.dice.choice(SEATS), term_end=T0 + days * DAY)
+
+
+def _changed(made: Any, name: str, **fields: Any) -> Any:
+    def put(who: Seat | Party) -> Any:
+        return replace(who, **fields) if who.id == name else who
+
+    return replace(made, seats=tuple(map(put, made.seats)), parties=tuple(map(put, made.parties)))
