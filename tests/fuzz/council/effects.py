@@ -43,6 +43,7 @@ REVOKED = "whose approvals then count nowhere, nor for what runs"
 LIFTS_NOTHING = "It can lift nothing: its `non placet` stands"
 COHORT = "the smallest cohort counts organisations"
 RATIONS = "Users can copy a model from its answers, as far as their rations go"
+FIXED = "What follows from the lease is compared by the gate"
 ONE_LEASE = "a worker can have leases only for the program that it was launched for"
 
 

@@ -142,7 +142,7 @@ def release(scene: Scene) -> None:
         {"weights": replace(output, labels=("health",))},
         {},
     ]
-    outputs = {"weights": output} if scene.chance(85) else dice.choice(strange)
+    outputs = {"weights": output} if scene.chance(65) else dice.choice(strange)
     signed, documents, receipt = answered(scene, found, outputs, {})
     entry = judge_release(world.ledger, signed, receipt, world.appraise, world.times)
     world.add(entry, *documents)

@@ -10,6 +10,7 @@ import budgets
 from effects import (
     COHORT,
     DECISION,
+    FIXED,
     HISTORY,
     LIFTS_NOTHING,
     ONE_LEASE,
@@ -23,6 +24,8 @@ from effects import (
     must,
 )
 from history import History, Json, job_of, principal, rules_of, says_no
+
+from placet.sealing import padded_length
 
 
 def check_entry(history: History, entry: Json) -> None:
@@ -143,6 +146,10 @@ def _release(history: History, entry: Json) -> None:
     must(not others, TICKET, entry)
     declared = history.document(lease["proposal"])["body"]["outputs"]
     must(release["outputs"].keys() == declared.keys(), TICKET, entry)
+    for name, output in release["outputs"].items():
+        must(output["kind"] == "result" and not output["labels"], FIXED, entry)
+        length = padded_length(declared[name]["max_bytes"])
+        must(output["length"] == length, FIXED, entry)
 
 
 def _draw(history: History, entry: Json) -> None:
