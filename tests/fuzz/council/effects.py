@@ -30,21 +30,21 @@ def must(holds: bool, sentence: str, entry: Json) -> None:
         raise Broken(f"{sentence}\nbroken by {entry}")
 
 
-RIGHT_TO_STOP = "the right to stop"
-DECISION = "the decision to run"
-TICKET = "what a ticket allows"
-PROGRAMS = "which code runs"
-RUNS_WHERE = "which machine it runs on"
-HISTORY = "the history"
-OTHER_DATA = "other programs' data"
-BUDGETS = "a grant can hold the owner's ledger to a budget"
-SUSPENDED = "Then a grant is suspended whose owner agreed to other rules"
-REVOKED = "whose approvals then count nowhere, nor for what runs"
-LIFTS_NOTHING = "It can lift nothing: its `non placet` stands"
-COHORT = "the smallest cohort counts organisations"
-RATIONS = "Users can copy a model from its answers, as far as their rations go"
-FIXED = "What follows from the lease is compared by the gate"
-ONE_LEASE = "a worker can have leases only for the program that it was launched for"
+# Headings of the page, and sentences of it.
+RIGHT_TO_STOP = "### The right to stop"
+DECISION = "### The decision to run"
+TICKET = "### The bounds of a ticket and of a grant"
+RUNS_WHERE = "### The machine and the code"
+HISTORY = "### The history"
+OTHER_DATA = "A worker gets leases for the one program that it was launched for"
+BUDGETS = "One log holds an owner's privacy budget to its last unit"
+SUSPENDED = "An amendment suspends a grant whose owner agreed to other rules"
+REVOKED = "Approvals of a revoked seat count nowhere, nor for what runs"
+LIFTS_NOTHING = "Nobody but its author lifts a `non placet`, and a revoked seat lifts none"
+COHORT = "A federation's smallest cohort counts organisations"
+RATIONS = "Rations hold over workers, losses and restarts"
+FIXED = "A worker signs nothing of its own choice where a lease fixes it"
+ONE_LEASE = "A worker has one lease ever, in the life of the authority that it joined"
 
 
 def check_stands(history: History, entry: Json, digest: str, lease: Json | None) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has to hold of every entry, as it is appended: `check_entry`, before the log has it.
 
-Each condition carries the sentence, or the row, of docs/threat-model.md that it stands for.
+Each condition carries the sentence, or the heading, of docs/threat-model.md that it stands for.
 """
 
 from collections.abc import Callable

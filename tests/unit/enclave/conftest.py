@@ -841,6 +841,7 @@ class Kit:
 
     def __init__(self) -> None:
         self.Council, self.Machine, self.Sealed = Council, Machine, Sealed
+        self.Scene, self.memory_host = Scene, memory_host
         self.seal, self.bundle_of, self.policy = seal, bundle_of, policy
 
 

@@ -200,6 +200,30 @@ def test_changing_the_guard_s_names_changes_nothing(under_guard: Runner) -> None
     assert passed == []
 
 
+def test_what_the_guard_is_not(under_guard: Runner) -> None:
+    """An array at any address reads and writes all memory of the process, the guard's and the timer's with it."""
+    count, passed = under_guard("""
+        import numpy as np
+        class Anywhere:
+            def __init__(self, address, size):
+                self.__array_interface__ = {
+                    "data": (address, False), "shape": (size,), "typestr": "|u1", "version": 3,
+                }
+        def touch():
+            memory = bytes(b"some other object's bytes")
+            there = np.asarray(Anywhere(id(memory), 64))
+            start = there.tobytes().index(b"some other")
+            there[start : start + 4] = list(b"your")
+            assert memory.startswith(b"your other")
+        actions = [touch]
+        def attempt(number, action):
+            try: action()
+            except BaseException as error: refused.append(repr(error))
+            else: passed.append((number, "passed"))
+    """)
+    assert (count, passed) == (1, [(0, "passed")])
+
+
 def test_what_programs_need_still_works(under_guard: Runner) -> None:
     count, passed = under_guard("""
         import contextlib, json, tempfile, threading

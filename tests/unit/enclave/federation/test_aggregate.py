@@ -51,6 +51,16 @@ def test_a_mean_of_more_clients_than_are_read_together_is_exact(
     assert (result.divisor, result.left) == (63, {"client-010 bad": Fault.NONFINITE})
 
 
+def test_all_others_together_learn_the_update_of_one_from_a_mean(make_clients: Any) -> None:
+    """No smallest cohort is a matter of secrecy against clients who share what they know."""
+    clients = make_clients(5, SMALL)
+    result = aggregate([client.update() for client in clients], SMALL, Mean(), smallest=5)
+    victim, *others = clients
+    known = [sum(column) for column in zip(*(c.integers for c in others), strict=True)]
+    found = [total - part for total, part in zip(result.sums.tolist(), known, strict=True)]
+    assert found == victim.integers
+
+
 def test_weights_count_in_the_mean_and_nowhere_else(make_clients: Any, reference: Any) -> None:
     clients = make_clients(4, SMALL, weight=1000)
     updates = [clients[0].update(weight=1), *(client.update() for client in clients[1:])]

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host can still show a client: an older log than it has, and never an older one than this home has seen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from placet.client import Client, Home, Keys
+from placet.governance.errors import Stopped
+from placet.governance.log import LogTruncatedError
+
+
+def test_an_older_log_than_it_has_hides_a_stop_of_others(
+    founded: Client, host: Any, served: tuple[str, str], people: dict[str, Keys],
+    propose: Callable[[], str], tmp_path: Path,
+) -> None:  # fmt: skip
+    """Somebody else's home has seen nothing of the stop, and is shown the log as it was before."""
+    digest = propose()
+    before = host.note()
+    founded.stop(people["alice"], "pause", digest)
+    host.shown_note = before
+    other = Home(tmp_path / "other")
+    other.configure(*served, founded.charter)
+    with Client.at_home(other) as client:
+        assert not client.ledger().state.proposals[digest].stopped
+        host.shown_note = None
+        assert client.ledger().state.proposals[digest].stopped == "pause"
+        host.shown_note = before  # what this home has seen it has seen
+        with pytest.raises(LogTruncatedError):
+            client.ledger()
+
+
+def test_a_stop_of_its_own_home_is_hidden_from_nobody_there(
+    founded: Client, host: Any, home: Home, people: dict[str, Keys], serve: Callable[..., str]
+) -> None:
+    service = serve()
+    before = host.note()
+    founded.stop(people["alice"], "pause", service)
+    host.shown_note = before
+    with Client.at_home(home, simulated=True) as client, pytest.raises(LogTruncatedError):
+        client.verify_service(service)
+    host.shown_note = None
+    with Client.at_home(home, simulated=True) as client, pytest.raises(Stopped):
+        client.verify_service(service)
+
+
+def test_status_says_that_nobody_witnesses_the_log(founded: Client) -> None:
+    assert {"SIMULATED", "UNWITNESSED"} <= set(founded.status().marks)
