@@ -21,7 +21,7 @@ from placet.client.bundles import Bundle, build_bundle
 from placet.client.errors import FileRefused
 from placet.client.objects import SealedObject
 from placet.governance.codec import Json, from_plain
-from placet.governance.documents import Constitution, Job
+from placet.governance.documents import Constitution, Evidence, Job
 
 _TERMS = (
     "purposes",
@@ -72,8 +72,7 @@ def load_constitution(
             table = cast("Json", principal)
             table["keys"] = [signing_key(key, path.parent) for key in table["keys"]]
     values.setdefault("parties", [])
-    for role, policy in _table(values.get("evidence")).items():
-        _check_policy(path, role, policy)
+    _check_policies(path, values.get("evidence"))
     return from_plain(
         Constitution,
         {
@@ -97,8 +96,7 @@ def load_grant(path: Path) -> GrantDraft:
             f'In {path} evidence must be "constitution" or tables for authority and worker.'
         )
     else:
-        for role, policy in _table(evidence).items():
-            _check_policy(path, role, policy)
+        _check_policies(path, evidence)
     if isinstance(values.get("recipients"), list):
         values["recipients"] = [hpke_key(key, folder) for key in values["recipients"]]
     if isinstance(values.get("programs"), list):
@@ -106,6 +104,13 @@ def load_grant(path: Path) -> GrantDraft:
     taken: Json = {name: values.pop(name) for name in _TERMS if name in values}
     nothing_left(values, path)
     return GrantDraft(sealed, from_plain(Terms, {**taken, "evidence": evidence}))
+
+
+def load_evidence(path: Path) -> Evidence:
+    """An owner's own evidence policies, tables `authority` and `worker`. Raises `FileRefused` or `DocumentMalformed`."""
+    values = load_toml(path)
+    _check_policies(path, values)
+    return from_plain(Evidence, values)
 
 
 def load_job(path: Path, now: int) -> JobDraft:
@@ -163,15 +168,16 @@ def _program(text: Any, folder: Path) -> Any:
     return text
 
 
-def _check_policy(path: Path, role: str, policy: Any) -> None:
-    """Refuse a policy at home that no relying party could read."""
-    try:
-        Policy.from_dict(policy)
-    except AttestationError as error:
-        raise FileRefused(
-            f"In {path} the evidence policy for {role} does not hold: {error}",
-            claim=f"evidence.{role}",
-        ) from None
+def _check_policies(path: Path, evidence: Any) -> None:
+    """Refuse policies at home that no relying party could read."""
+    for role, policy in _table(evidence).items():
+        try:
+            Policy.from_dict(policy)
+        except AttestationError as error:
+            raise FileRefused(
+                f"In {path} the evidence policy for {role} does not hold: {error}",
+                claim=f"evidence.{role}",
+            ) from None
 
 
 def _table(value: Any) -> Json:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What owners do: seal, open, put, grant, provision, withdraw, delete."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._terms import GrantFlags, terms_from_flags
 from placet.client.cli._words import read_artifact, transfer, write_artifact
-from placet.client.drafts import GrantDraft, load_grant
+from placet.client.drafts import GrantDraft, load_evidence, load_grant
 from placet.client.errors import UsageRefused
 from placet.client.keys import PublicKeys
 from placet.client.objects import SealedObject, check_sealed, open_file, seal_file
@@ -115,6 +116,10 @@ def grant(
     privacy: Annotated[str, typer.Option(help='"any", "none" or EPSILON,DELTA.')] = "",
     witnesses: Annotated[str, typer.Option(help='"any" or "demanded".')] = "",
     approval: Annotated[list[str] | None, typer.Option(help="A seat that must approve.")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="Your own evidence policies, as TOML; else the constitution's."),
+    ] = None,
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
@@ -130,12 +135,23 @@ def grant(
         draft = GrantDraft(SealedObject.load(object_file), terms)
     else:
         raise UsageRefused("Give a grant.toml, or --object and the other terms as flags.")
+    terms = draft.terms
+    if evidence is not None:
+        terms = replace(terms, evidence=load_evidence(evidence))
     with client() as connected:
-        envelope = connected.grant(load_keys(key, acting_as), draft.object.descriptor, draft.terms)
+        envelope = connected.grant(load_keys(key, acting_as), draft.object.descriptor, terms)
+        council = connected.council()
     write_artifact(out, envelope)
     document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
-    told = [f"Wrote {out}: grant {digest}.", *explain_grant(document)]
-    show({"file": str(out), "grant": digest, "terms": document}, as_json, lines(told))
+    origin = str(evidence or source) if terms.evidence else council.newest.digest
+    whose = "yours, from" if terms.evidence else "those of the council, from its constitution"
+    told = [
+        f"Wrote {out}: grant {digest}.",
+        *explain_grant(document),
+        f"The evidence policies are {whose} {origin}.",
+    ]
+    value = {"file": str(out), "grant": digest, "terms": document, "evidence_from": origin}
+    show(value, as_json, lines(told))
 
 
 @command(app)
