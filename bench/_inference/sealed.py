@@ -87,7 +87,9 @@ async def sealed_peer(
         with client:
             service = await asyncio.to_thread(owner.serve, client, served)
         async with (
-            await AsyncClient.connect(address, pin, memory=owner.memory) as asking,
+            await AsyncClient.connect(
+                address, pin, memory=owner.memory, simulated=True
+            ) as asking,
             AsyncModel(asking, service, user=owner.user) as model,
         ):
             yield SealedPeer(asking, model, owner, served)
