@@ -7,7 +7,8 @@ key, from the key the checkpoints, from a checkpoint the entries; whatever else 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol, TypeVar
 
 import grpc.aio
@@ -145,13 +146,15 @@ class Session:
         async with self._reading:
             key = await self.log_key()
             self.replica.catch_up()
-            note, entries = await self._entries(self.replica.size)
-            if not note and self.memory.newest() is None:
-                raise NotFounded("The log has no charter yet. Found it first: placet charter.")
-            checkpoint = verify_checkpoint(note, key)  # 1
-            seen = self.memory.newest()
-            if seen is not None and checkpoint.size < seen.size:
-                verify_extends(seen, checkpoint, ())  # 2: always raises
+            async with aclosing(self._answers(self.replica.size)) as answers:
+                note = (await anext(answers, log_pb2.EntriesResponse())).checkpoint
+                seen = self.memory.newest()
+                if not note and seen is None:
+                    raise NotFounded("The log has no charter yet. Found it first: placet charter.")
+                checkpoint = verify_checkpoint(note, key)  # 1
+                if seen is not None and checkpoint.size < seen.size:
+                    verify_extends(seen, checkpoint, ())  # 2: always raises
+                entries = await _taken(answers, checkpoint.size - self.replica.size)
             self.replica.extend(entries, checkpoint, note)  # 3
             return self.replica.ledger
 
@@ -212,18 +215,26 @@ class Session:
         """The same from what has been read already."""
         return new_header(self.charter(), Seen(*self.replica.ledger.head()))
 
-    async def _entries(self, start: int) -> tuple[bytes, list[bytes]]:
-        """The newest checkpoint (its note), and the entries from `start` up to it, as the host gives them."""
-        request, note, found = log_pb2.GetEntriesRequest(start=start), b"", list[bytes]()
+    async def _answers(self, start: int) -> AsyncGenerator[log_pb2.EntriesResponse, None]:
+        """What the host gives from an entry on: the newest checkpoint first."""
+        request = log_pb2.GetEntriesRequest(start=start)
         with translated():
             call = self.log.GetEntries(request, timeout=_STREAM_TIMEOUT, metadata=METADATA)
-            async for answer in call:
-                note = note or answer.checkpoint
-                if any(len(entry) > MAX_ENTRY_BYTES for entry in answer.entries):
-                    call.cancel()
-                    raise AnswerMalformed("The host gave an entry that no log can hold.")
-                found += answer.entries
-        return note, found
+            try:
+                async for answer in call:
+                    yield answer
+            finally:
+                call.cancel()
+
+
+async def _taken(answers: AsyncIterator[log_pb2.EntriesResponse], count: int) -> list[bytes]:
+    """At most so many entries, none larger than a log can hold; no more than that is ever kept of a host's answer."""
+    found: list[bytes] = []
+    async for answer in answers:
+        found += answer.entries
+        if len(found) > count or any(len(entry) > MAX_ENTRY_BYTES for entry in answer.entries):
+            raise AnswerMalformed("The host gave more of the log than its checkpoint covers.")
+    return found
 
 
 def root_text(root: bytes) -> str:

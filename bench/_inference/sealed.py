@@ -87,9 +87,7 @@ async def sealed_peer(
         with client:
             service = await asyncio.to_thread(owner.serve, client, served)
         async with (
-            await AsyncClient.connect(
-                address, pin, memory=owner.memory, simulated=True
-            ) as asking,
+            await AsyncClient.connect(address, pin, memory=owner.memory, simulated=True) as asking,
             AsyncModel(asking, service, user=owner.user) as model,
         ):
             yield SealedPeer(asking, model, owner, served)

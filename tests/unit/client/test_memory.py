@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from placet.client import Client, CouncilMemory, FileRefused, Home
+from placet.client import AnswerMalformed, Client, CouncilMemory, FileRefused, Home
 from placet.governance.errors import OtherLog
 from placet.governance.log import (
     EMPTY_ROOT,
@@ -17,6 +17,7 @@ from placet.governance.log import (
     NoteSigner,
     sign_checkpoint,
 )
+from placet.proto.v1 import log_pb2
 
 SIGNER = NoteSigner("a.example/log", bytes(32))
 LOG = SIGNER.verifier_key.to_text()
@@ -147,3 +148,31 @@ def test_a_growing_log_is_followed(founded: Client, host: Any, propose: Any) -> 
         propose()
         sizes.append(founded.checkpoint().size)
     assert sizes == [2, 3, 4, 5]
+
+
+def test_a_host_that_gives_more_than_its_checkpoint_covers_is_cut_off(
+    founded: Client, host: Any, home: Home
+) -> None:
+    """Nor is more kept of its answer than that."""
+    given: list[int] = []
+
+    async def endless(request: Any, context: Any) -> Any:
+        yield log_pb2.EntriesResponse(checkpoint=host.note())
+        while True:
+            given.append(1)
+            yield log_pb2.EntriesResponse(entries=[host.entries[0]] * 100)
+
+    host.GetEntries = endless
+    (home.folder / "entries.jsonl").unlink()
+    with Client.at_home(home) as client, pytest.raises(AnswerMalformed, match="checkpoint covers"):
+        client.checkpoint()
+
+
+def test_a_host_that_gives_nothing_is_no_new_log(founded: Client, host: Any) -> None:
+    async def nothing(request: Any, context: Any) -> Any:
+        return
+        yield
+
+    host.GetEntries = nothing
+    with pytest.raises(CheckpointInvalidError):
+        founded.checkpoint()
