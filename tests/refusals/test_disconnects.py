@@ -52,7 +52,7 @@ def test_during_watch(world: Any, ticket: Any) -> None:
             next(call)
         call.cancel()
     assert world.client.wait(job.id).state == "released"
-    proposal = jobs_pb2.WatchRequest(proposal=job.proposal)
+    proposal = jobs_pb2.WatchRequest(proposal=job.proposal.text)
     for _ in range(300):
         world.stubs.jobs.Watch(proposal, metadata=world.metadata).cancel()
     call = world.stubs.jobs.Watch(proposal, metadata=world.metadata)

@@ -180,5 +180,5 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     assert job.state == "failed"
     world.check_refusal(job.refusal, "WORKER_UNAVAILABLE")
     assert world.client.checkpoint() == before
-    world.vote(job.proposal, "cleo")
+    world.vote(world.client.proposal_of(job.id).digest, "cleo")
     world.stop()
