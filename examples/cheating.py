@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten ways to cheat, each with the refusal that it gets. An attack that gets none ends the demo with an error."""
+"""Ways to cheat, each with the refusal that it gets. An attack that gets none ends the demo with an error.
+
+Ten are here. decoy.py has one more, and made_up.py the four of councils that an operator makes up.
+"""
 
 import base64
 import contextlib
@@ -13,7 +16,7 @@ from pathlib import Path
 from hospitals import HERE, Council, running_host
 from rich.console import Console
 
-from placet.client import Client, ReceiptFile, Refused, Result, build_bundle
+from placet.client import Client, InputRefused, ReceiptFile, Refused, Result, build_bundle
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
@@ -62,7 +65,7 @@ def cheat(
     grants: dict[str, str],
     result: Result,
 ) -> None:
-    """The nine attacks that a running host can see."""
+    """Nine attacks on a council at work."""
     attacks = Attacks(client, council)
     cases: list[tuple[str, str, Callable[[], object]]] = [
         ("Two votes instead of three.", "RULE_NOT_MET", lambda: two_votes(attacks)),
@@ -191,7 +194,7 @@ def snapshot(folder: Path) -> None:
 def cheat_with_the_log(
     console: Console, council: Council, folder: Path, options: Sequence[str]
 ) -> None:
-    """The tenth: the operator starts the host again from the older copy, in which the grant is not withdrawn."""
+    """The operator starts the host again from the older copy, in which the grant is not withdrawn."""
     database, newest = folder / "host" / "placet.db", folder / "newest.db"
     shutil.move(database, newest)
     shutil.copy(folder / "older.db", database)
@@ -203,7 +206,7 @@ def cheat_with_the_log(
         ):
             client.checkpoint()
 
-    refused(console, 10, "A truncated log.", "LOG_TRUNCATED", attack)
+    refused(console, 11, "A truncated log.", "LOG_TRUNCATED", attack)
     shutil.move(newest, database)
     (folder / "older.db").unlink()
 
@@ -215,7 +218,7 @@ def refused(
     console.print(f"\n[bold]{number:2}. {what}[/bold]")
     try:
         attack()
-    except (Refused, GovernanceError, LogError) as refusal:
+    except (Refused, InputRefused, GovernanceError, LogError) as refusal:
         if refusal.reason != reason:
             raise NotRefused(f"{what}: refused for {refusal.reason}, not {reason}") from refusal
         console.print(f"    [red]{refusal.reason}[/red] {refusal}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three hospitals train one model on data that none of them shows the others; then somebody cheats, ten times over.
+"""Three hospitals train one model on data that none of them shows the others; then somebody cheats, fifteen times over.
 
     python examples/demo.py [--state FOLDER]
 
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from cheating import cheat, cheat_with_the_log, snapshot
+from decoy import cheat_with_a_decoy
 from hospitals import HERE, Council, add_launcher, build_of, launcher_options, running_host
+from made_up import cheat_with_a_made_up_council, cheat_with_a_second_founding
 from rich.console import Console
 from rich.table import Table
 from safetensors import numpy as safetensors
@@ -71,9 +73,12 @@ def tell(folder: Path, options: Sequence[str] = ()) -> None:
         show(shares, council, result)
         check(client, result)
         snapshot(folder)
-        step("And now ten ways to cheat.")
+        step("And now fifteen ways to cheat.")
         cheat(console, client, council, proposal, grants, result)
+        cheat_with_a_decoy(console, client, council)
     cheat_with_the_log(console, council, folder, options)
+    cheat_with_a_made_up_council(console, council, options)
+    cheat_with_a_second_founding(console, council, grants["south"], result, options)
 
 
 def step(text: str) -> None:

@@ -73,11 +73,15 @@ def build_of(options: Sequence[str]) -> Path | None:
 
 @contextlib.contextmanager
 def running_host(
-    folder: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = ()
+    folder: Path,
+    listen: str = "127.0.0.1:0",
+    options: Sequence[str] = (),
+    *,
+    cpu: Path | None = None,
 ) -> Generator[tuple[str, str]]:
-    """A host as a process of its own, over `folder`/host and `folder`/cpu; gives its address and pin."""
+    """A host as a process of its own, over `folder`/host and `cpu` (`folder`/cpu); gives its address and pin."""
     command = [sys.executable, "-m", "placet.host", "--listen", listen]
-    command += ["--state", str(folder / "host"), "--cpu", str(folder / "cpu")]
+    command += ["--state", str(folder / "host"), "--cpu", str(cpu or folder / "cpu")]
     command += ["--origin", "demo.placet/log", "--max-workers", "3", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -272,7 +276,7 @@ class Council(Members):
         )
 
     def seal_and_grant(self, client: Client, hospital: str, rows: Rows) -> str:
-        """Seal a hospital's rows at home, hand over the ciphertext, and provision the key under a grant; its digest."""
+        """Seal a hospital's rows at home, hand over the ciphertext, and grant; the grant's digest."""
         keys, home = self.owners[hospital], self.folder / hospital
         plain, sealed = home / "patients.npy", home / "patients.sealed"
         np.save(plain, rows)
@@ -280,6 +284,11 @@ class Council(Members):
         self.objects[hospital] = made
         (home / "patients.object.json").write_bytes(made.to_bytes())
         client.put_blob(made.descriptor.id, sealed, owner=keys.signing.public)
+        return self.grant(client, hospital)
+
+    def grant(self, client: Client, hospital: str) -> str:
+        """Grant the use of a hospital's sealed rows, and provision their key under the grant; its digest."""
+        keys, made = self.owners[hospital], self.objects[hospital]
         terms = Terms(
             purposes=("research",),
             programs="any",

@@ -2,7 +2,10 @@
 """The demo from end to end, and what the host is left with: nothing that was sealed, in any form that we can think of."""
 
 import base64
+import contextlib
 import os
+import re
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -12,26 +15,52 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from placet.client import Keys, SealedObject
+from placet.client import CouncilMemory, Keys, SealedObject
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSPITALS = ("north", "south", "west")
 
 
+# In order. A way that is not refused, or for another reason, ends the demo with an error.
+REFUSALS = (
+    "RULE_NOT_MET",
+    "RULE_NOT_MET",
+    "VETOED",
+    "TICKET_USED_UP",
+    "SIGNATURE_INVALID",
+    "BOUND_TO_MISMATCH",
+    "OBJECT_ROOT_MISMATCH",
+    "GRANT_WITHDRAWN",
+    "SIGNATURE_INVALID",
+    "USAGE",
+    "LOG_TRUNCATED",
+    "NOT_FOUNDED",
+    "SETTING_MISSING",
+    "OTHER_LOG",
+    "SIGNATURE_INVALID",
+)
+
+
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of one whole run."""
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of one whole run, and what it said."""
     folder = tmp_path_factory.mktemp("demo") / "state"
-    ran = subprocess.run(
+    done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo.py"), "--state", str(folder)],
         capture_output=True,
         text=True,
         timeout=150,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
-    assert ran.stdout.splitlines()[-1] == "demo: ok"
-    return folder
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "demo: ok"
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def state(ran: tuple[Path, str]) -> Path:
+    """The folder alone."""
+    return ran[0]
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
@@ -89,6 +118,38 @@ def output_secrets(state: Path) -> dict[str, bytes]:
     model = (state / "analyst" / "result" / "model").read_bytes()
     report = (state / "analyst" / "stolen" / "report").read_bytes()
     return {"model": model[-64:], "model head": model[200:264], "report": report[:64]}
+
+
+def stored(host: Path) -> dict[str, bytes]:
+    """The secrets that a host keeps, as they were wrapped, by their names."""
+    with contextlib.closing(sqlite3.connect(host / "placet.db")) as database:
+        return dict(database.execute("SELECT name, wrapped FROM secrets"))
+
+
+def test_each_way_to_cheat_is_refused(ran: tuple[Path, str]) -> None:
+    told = re.findall(r"^ ?(\d+)\. .*\n    ([A-Z_]+) ", ran[1], re.MULTILINE)
+    assert [(int(number), reason) for number, reason in told] == list(enumerate(REFUSALS, 1))
+
+
+def test_a_digest_in_full_vetoes_the_proposal_and_not_its_decoy(ran: tuple[Path, str]) -> None:
+    assert "    USAGE 2 proposals of the log begin with sha256:" in ran[1]
+    assert "… is vetoed, and the decoy is not." in ran[1]
+
+
+def test_councils_that_an_operator_made_up_are_given_no_key(state: Path) -> None:
+    owners = {name: secret for name, secret in key_secrets(state).items() if "data" in name}
+    assert len(owners) == 9
+    for folder in ("made-up", "second"):
+        assert found(state / folder / "host", {**owners, **row_secrets(state)}) == []
+    assert stored(state / "made-up" / "host").keys() == {"root"}
+
+
+def test_the_second_founding_is_of_the_same_authority(state: Path) -> None:
+    assert stored(state / "second" / "host")["root"] == stored(state / "host")["root"]
+    real, second = (
+        CouncilMemory(folder / "analyst" / "memory").log for folder in (state, state / "second")
+    )
+    assert real and second and real != second
 
 
 def test_the_host_keeps_nothing_of_what_was_sealed(state: Path) -> None:

@@ -56,6 +56,10 @@ def test_the_first_command_shows_what_the_readme_says() -> None:
     shown = bash(console_blocks()[0][0], ROOT, 150)
     for line in re.findall(r"^[│ ].*%.*│$", README, re.MULTILINE):
         assert line in shown
+    cheated = re.findall(r"^ ?\d+\. .*\n    [A-Z_]+ .* …$", README, re.MULTILINE)
+    assert len(cheated) == 3
+    for way in cheated:
+        assert way.removesuffix("…").rstrip() in shown
     assert shown.rstrip().endswith("demo: ok")
 
 
