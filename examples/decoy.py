@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decoy: a proposal whose digest begins as another one's, for members who type no more than that."""
+"""A decoy: a proposal whose digest begins as another one's, for members who type no more of it."""
 
 import itertools
 import ssl

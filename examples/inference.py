@@ -55,7 +55,7 @@ class Scene:
     folder: Path
     ward: Ward
     client: Client
-    homes: dict[str, Home]
+    homes: dict[str, Home] = field(default_factory=lambda: dict[str, Home]())
     answers: int = 0
     secrets: dict[str, bytes] = field(default_factory=lambda: dict[str, bytes]())
 
@@ -88,9 +88,10 @@ def tell(folder: Path, sentences: Sentences) -> dict[str, bytes]:
     """The story; returns what nobody but doctors and enclaves may have seen."""
     ward = Ward(folder)
     with running_host(folder) as (address, pin), ward.connect(address, pin) as client:
-        homes = {name: ward.home(name, address, pin) for name in DOCTORS}
-        scene = Scene(folder, ward, client, homes)
+        scene = Scene(folder, ward, client)
         result = train_together(scene)
+        # Only now is there a charter that the doctors can be told.
+        scene.homes = {name: ward.home(name, address, pin) for name in DOCTORS}
         diagnoses(scene, result)
         letters(scene, sentences)
         report = client.audit()
