@@ -26,10 +26,11 @@ POLICY: dict[str, Any] = {
     "kinds": ["sgx"],
     "tcb_statuses": ["UpToDate"],
     "advisories": "none",
+    "snp_bits_required": "none",
 } | dict.fromkeys(
     (
         "signers", "product", "bound_to", "platforms", "smt", "dynamic_platform", "min_svn", "min_snp_tcb",
-        "snp_bits_required", "snp_bits_allowed", "min_tcb_evaluation", "max_collateral_age_seconds",
+        "snp_bits_allowed", "min_tcb_evaluation", "max_collateral_age_seconds",
     ),
     "any",
 )  # fmt: skip
