@@ -3,12 +3,10 @@
 
 import hashlib
 import importlib
-import io
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from placet.attestation import Policy
+from placet.client import build_bundle
 from placet.governance.codec import encode
 from placet.governance.documents import Card, Input, Rations, Raw, Roster, Serve
 from placet.sealing import ObjectDescriptor
@@ -132,15 +131,12 @@ def test_the_list_is_a_small_part_of_what_is_installed(rendered: Path) -> None:
 
 
 def test_a_program_is_part_of_its_worker(tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle.tar"
-    with tarfile.open(bundle, "w") as archive:
-        for name, source in (
-            ("main.py", b"import colorsys, helper, numpy.fft\ndef main(job): import wave\n"),
-            ("helper.py", b""),
-        ):
-            member = tarfile.TarInfo(name)
-            member.size = len(source)
-            archive.addfile(member, io.BytesIO(source))
+    program, bundle = tmp_path / "program", tmp_path / "bundle.tar"
+    program.mkdir()
+    source = "import colorsys, helper, numpy.fft\ndef main(job): import wave\n"
+    (program / "main.py").write_text(source)
+    (program / "helper.py").touch()
+    bundle.write_bytes(build_bundle(program).data)
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
     command = [*RENDER, "--out", str(tmp_path), "--program", str(bundle)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
