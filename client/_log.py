@@ -35,11 +35,14 @@ class LogOperations:
         return newest
 
     async def ledger(self) -> Ledger:
-        """What the log folds to now, not to be changed: the authority's word and not the host's. See `Session.read`."""
+        """What the log folds to now, not to be changed: the authority's word, not the host's.
+
+        See `Session.read`.
+        """
         return await self._session.read()
 
     async def document(self, digest: str) -> bytes:
-        """A document by the digest of its payload (an envelope) or of its bytes; the caller verifies it.
+        """A document by the digest of its payload (an envelope) or of its bytes, not verified.
 
         Raises `Refused` with DOCUMENT_NOT_FOUND.
         """
@@ -55,7 +58,8 @@ class LogOperations:
     ) -> Recorded:
         """Believe that a document was recorded only once the log shows it.
 
-        1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` is in it; 3. it names the document.
+        1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` is in it;
+        3. it names the document.
         """
         session, digest = self._session, parse_envelope(envelope).digest
         checkpoint = await session.accept(committed.checkpoint, before)  # 1
@@ -63,8 +67,8 @@ class LogOperations:
         entry = parse_object(session.replica.entry(index), MAX_ENTRY_BYTES) if found else {}
         if digest not in entry.values():  # 3
             raise EntryInvalid(
-                "The host says that the document was recorded, and the log has another entry there. Do not rely on it: "
-                "send the document again, and report the host.",
+                "The host says that the document was recorded, and the log has another entry there. "
+                "Do not rely on it: send the document again, and report the host.",
                 claim=f"entry {index}",
                 expected=digest,
                 actual=str(entry.get("kind")),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log as this client has it: every entry under the newest checkpoint, folded to a ledger.
 
-An answer of the host is believed by this ledger alone. Nothing is judged again here (that is `audit`); but that the log's
-key has signed just these entries is verified, so what the ledger says is the authority's word and not the host's.
+An answer of the host is believed by this ledger alone. Nothing is judged again here (that is
+`audit`). It is verified that the log's key has signed just these entries, so the ledger is the
+authority's word and not the host's.
 """
 
 from collections.abc import Sequence
@@ -59,9 +60,10 @@ class Replica:
             self._memory.forget_entries()
 
     def extend(self, entries: Sequence[bytes], checkpoint: Checkpoint, note: bytes) -> None:
-        """Fold the next entries, up to a checkpoint whose signature was verified, and remember both.
+        """Fold the next entries, up to a checkpoint whose signature was verified; remember both.
 
-        Raises `LogForkedError` where the entries are not the checkpoint's, `EntryInvalid` or `OtherLog`.
+        Raises `LogForkedError` where the entries are not the checkpoint's, `EntryInvalid`, or
+        `OtherLog`.
         """
         self._fold(entries, checkpoint)
         if not self._memory.advance(note, self._entries):
@@ -88,24 +90,26 @@ class Replica:
             self.ledger.replay(entry, data)
         except (KeyError, IndexError, TypeError):
             raise EntryInvalid(
-                "The log has an entry that this version does not know. Use a client of the authority's version.",
+                "The log has an entry that this version does not know. "
+                "Use a client of the authority's version.",
                 claim=f"entry {self.size}",
             ) from None
         self._entries.append(data)
 
 
 def forked(checkpoint: Checkpoint) -> LogForkedError:
-    """The entries that were read and a checkpoint, which the log's key has signed, are of two histories."""
+    """Entries that were read, and a checkpoint that the log's key signed, are of two histories."""
     return LogForkedError(
-        "The host shows two histories of the log: the entries are not those of the checkpoint. Keep both, and report it "
-        "to the organisations.",
+        "The host shows two histories of the log: the entries are not those of the checkpoint. "
+        "Keep both, and report it to the organisations.",
         claim=f"{checkpoint.size} entries",
     )
 
 
 def _other_council(expected: str, actual: str) -> OtherLog:
     return OtherLog(
-        "The log begins with another charter than the one that this home folder belongs to. Report the host.",
+        "The log begins with another charter than the one that this home folder belongs to. "
+        "Report the host.",
         claim="charter",
         expected=expected,
         actual=actual,

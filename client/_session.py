@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection to one council: calls, and the log as far as it was read, which may only grow.
 
-The council is pinned by the digest of its charter before anything of a host's is believed. From the charter comes the log
-key, from the key the checkpoints, from a checkpoint the entries; whatever else a host says is held against these.
+The council is pinned by the digest of its charter before anything of a host's is believed. The
+charter gives the log key, the key the checkpoints, a checkpoint the entries. Whatever else a host
+says is held against these.
 """
 
 import asyncio
@@ -67,7 +68,8 @@ class Method(Protocol[Q_contra, R_co]):
 class Session:
     """The stubs of a channel, the memory of a council, and its log.
 
-    simulated: whether its caller gives secrets to whom no hardware vouches for. now: gives Unix seconds.
+    simulated: whether its caller gives secrets to whom no hardware vouches for. now: gives Unix
+    seconds.
     """
 
     def __init__(
@@ -102,11 +104,15 @@ class Session:
             return await method(request, timeout=timeout, metadata=METADATA)
 
     def check_simulated(self, simulated: bool) -> None:
-        """Refuse to give a secret to simulated evidence, unless the caller has said so. Raises `EvidenceSimulated`."""
+        """Refuse to give a secret to simulated evidence, unless the caller has said so.
+
+        Raises `EvidenceSimulated`.
+        """
         if simulated and not self._simulated:
             raise EvidenceSimulated(
-                "The evidence is SIMULATED: no hardware vouches for it, and whoever runs the host can read what is given "
-                "to it. Give it nothing that may not be public; for that, say --simulated (in Python: simulated=True).",
+                "The evidence is SIMULATED: no hardware vouches for it, and whoever runs the host can "
+                "read what is given to it. Give it nothing that may not be public; for that, say "
+                "--simulated (in Python: simulated=True).",
                 claim="evidence",
                 expected="evidence of hardware",
                 actual="simulation",
@@ -116,21 +122,25 @@ class Session:
         """The digest that names the pinned council. Raises `SettingMissing` where none is pinned."""
         if not self.memory.charter:
             raise SettingMissing(
-                "This home folder does not know which council is yours, and a host could show any. Get the charter's "
-                "digest from another member, and run: placet init --charter sha256:...",
+                "This home folder does not know which council is yours, and a host could show any. "
+                "Get the charter's digest from another member, and run: placet init --charter sha256:...",
                 claim="charter",
             )
         return self.memory.charter
 
     async def log_key(self) -> VerifierKey:
-        """The key of the pinned council's log, by its charter. Raises `NotFounded`, `OtherLog` or `SettingMissing`."""
+        """The key of the pinned council's log, by its charter.
+
+        Raises `NotFounded`, `OtherLog` or `SettingMissing`.
+        """
         if not self.memory.log:
             charter = self.charter()
             try:
                 envelope = await self.envelope(charter)
             except DocumentNotFound:
                 raise NotFounded(
-                    "The host has no log of this council: it has not been founded yet, or this is another council's host.",
+                    "The host has no log of this council: it has not been founded yet, or this is "
+                    "another council's host.",
                     claim="charter",
                     expected=charter,
                 ) from None
@@ -140,8 +150,9 @@ class Session:
     async def read(self) -> Ledger:
         """Read on to the newest checkpoint: one call, for the entries that this home has not seen.
 
-        1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller than what was seen; 3. its
-        root is that of what was seen with the entries that are new. Raises `LogError`, `NotFounded`, or what a call raises.
+        1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller than
+        what was seen; 3. its root is that of what was seen with the entries that are new. Raises
+        `LogError`, `NotFounded`, or what a call raises.
         """
         async with self._reading:
             key = await self.log_key()
@@ -159,10 +170,10 @@ class Session:
             return self.replica.ledger
 
     async def accept(self, note: bytes, before: Checkpoint | None = None) -> Checkpoint:
-        """Verify a checkpoint that came with an answer: it is of the one log that this client has read.
+        """Verify a checkpoint that came with an answer: it is of the log that this client has read.
 
-        `before`: what was known when the request was sent, than which it may not be smaller. Raises `LogError`, or what a
-        call raises.
+        `before`: what was known when the request was sent, than which it may not be smaller. Raises
+        `LogError`, or what a call raises.
         """
         found = verify_checkpoint(note, await self.log_key())
         if before is not None and found.size < before.size:
@@ -177,7 +188,7 @@ class Session:
         return found
 
     async def judged(self, judge: Callable[[Ledger], T]) -> T:
-        """What a judgement over the log so far says, made again for every document that it turned out to need."""
+        """What a judgement over the log so far says, made again for each document it needs."""
         fetched: set[str] = set()
         while True:
             try:
@@ -190,7 +201,10 @@ class Session:
                 await self.envelope(digest)
 
     async def envelope(self, digest: str) -> bytes:
-        """An envelope by the digest of its payload, from the memory or from the host. Raises `DocumentNotFound`."""
+        """An envelope by the digest of its payload, from the memory or from the host.
+
+        Raises `DocumentNotFound`.
+        """
         kept = self.memory.document(digest)
         if kept is not None and parse_envelope(kept).digest == digest:
             return kept
@@ -228,7 +242,7 @@ class Session:
 
 
 async def _taken(answers: AsyncIterator[log_pb2.EntriesResponse], count: int) -> list[bytes]:
-    """At most so many entries, none larger than a log can hold; no more than that is ever kept of a host's answer."""
+    """At most so many entries, none larger than a log can hold: no more of an answer is kept."""
     found: list[bytes] = []
     async for answer in answers:
         found += answer.entries

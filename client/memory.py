@@ -2,14 +2,15 @@
 """What a client remembers of its council: which one it is, and the log as far as it was read.
 
     memory = CouncilMemory(folder)
-    memory.pin(charter)                 # the digest of the charter; another council is refused from then on
+    memory.pin(charter)                 # the digest of the charter; another council is refused
     memory.learn(log)                   # the log key, once the charter of this digest was seen
     memory.advance(note, entries)       # the newest checkpoint, and the entries that it covers
 
-In the folder: council.json (charter, log, newest checkpoint), entries.jsonl (an entry a line, in order), and documents/ by
-digest. Whoever calls `advance` has verified that the entries have the checkpoint's root (`_replica.py`), and does so
-again with what is read back. Files are flushed; a lock file keeps processes apart. What entries.jsonl holds beyond the
-checkpoint was never acknowledged, and the next `advance` cuts it off.
+In the folder: council.json (charter, log, newest checkpoint), entries.jsonl (an entry a line, in
+order), and documents/ by digest. Whoever calls `advance` has verified that the entries have the
+checkpoint's root (`_replica.py`), and does so again with what is read back. Files are flushed; a
+lock file keeps processes apart. What entries.jsonl holds beyond the checkpoint was never
+acknowledged, and the next `advance` cuts it off.
 """
 
 import fcntl
@@ -50,7 +51,7 @@ class CouncilMemory:
 
     @property
     def log(self) -> str:
-        """The log that the charter names, by its verifier key text; empty before the charter was seen."""
+        """The log that the charter names, by its verifier key text; empty before that was seen."""
         return self._log
 
     @property
@@ -74,8 +75,8 @@ class CouncilMemory:
             self._load()
             if self._charter not in ("", charter):
                 raise OtherLog(
-                    "This home folder belongs to another council. Use another home folder, or compare the charter's "
-                    "digest with another member's.",
+                    "This home folder belongs to another council. Use another home folder, or compare "
+                    "the charter's digest with another member's.",
                     claim="charter",
                     expected=self._charter,
                     actual=charter,
@@ -85,7 +86,10 @@ class CouncilMemory:
                 self._store()
 
     def learn(self, log: str) -> None:
-        """Keep the log key that the pinned charter names. Raises `CheckpointInvalidError` for no key."""
+        """Keep the log key that the pinned charter names.
+
+        Raises `CheckpointInvalidError` for no key.
+        """
         VerifierKey.from_text(log)
         with self._locked():
             self._load()
@@ -93,7 +97,10 @@ class CouncilMemory:
             self._store()
 
     def advance(self, note: bytes, entries: Sequence[bytes]) -> bool:
-        """Keep a verified note, and every entry that it covers; False if another process has kept more meanwhile."""
+        """Keep a verified note, and every entry that it covers.
+
+        False if another process has kept more meanwhile.
+        """
         with self._locked():
             self._load()
             if self._newest is not None and self._newest.size > len(entries):
@@ -104,7 +111,7 @@ class CouncilMemory:
             return True
 
     def forget_entries(self) -> None:
-        """Drop the entries that were kept, which do not have the checkpoint's root; they are read anew."""
+        """Drop entries that do not have the checkpoint's root; they are read anew."""
         with self._locked():
             self._entries, self._read = [], 0
             if self._folder is not None:
@@ -142,8 +149,8 @@ class CouncilMemory:
                 self._note = note
         except (ValueError, KeyError, TypeError, RecursionError, LogError):
             raise FileRefused(
-                f"{path} is damaged: it held the newest checkpoint seen. Restore it from a backup; if you delete it, "
-                "a log that was rolled back in the meantime cannot be told from the true one.",
+                f"{path} is damaged: it held the newest checkpoint seen. Restore it from a backup; if "
+                "you delete it, a log that was rolled back since cannot be told from the true one.",
                 claim=str(path),
             ) from None
         self._load_entries(self._newest.size if self._newest else 0)
@@ -165,7 +172,7 @@ class CouncilMemory:
         self._entries.extend(entries)
         if self._folder is None or not entries:
             return
-        # An entry is JSON without line breaks: the log's form has none outside strings, where JSON escapes them.
+        # An entry is JSON in one line: the form of entries has no white space, and JSON escapes it.
         lines = b"".join(entry + b"\n" for entry in entries)
         with os.fdopen(
             os.open(self._folder / "entries.jsonl", os.O_RDWR | os.O_CREAT, 0o600), "r+b"
