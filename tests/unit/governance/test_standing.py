@@ -45,12 +45,13 @@ class Scene:
     def told(self) -> dict[str, str]:
         """What each of those who ask is told: the reason of its refusal, or ""."""
         world, proposal = self.world, self.admission.ticket.proposal
+        job = world.job_of(self.ticket, "job-2")
         replayed = Ledger(world)
         replayed.replay_all(world.entries, world.head())
         return {
-            "admission": told(lambda: admit(world.ledger, self.ticket, "job-2", world.times)),
-            "readmission": told(lambda: readmit(world.ledger, proposal, "job-2", world.times)),
-            "lease": told(lambda: world.lease_admitted(self.admission, self.spare, "job-2")),
+            "admission": told(lambda: admit(world.ledger, self.ticket, job, world.times)),
+            "readmission": told(lambda: readmit(world.ledger, proposal, job, world.times)),
+            "lease": told(lambda: world.lease_admitted(self.admission, self.spare, job)),
             "client, of a use": told(lambda: check_stands(replayed, proposal, "", world.times)),
             "client, of a lease": told(lambda: check_running(replayed, self.lease, world.times)),
             "renewal": told(lambda: world.renew(self.lease)),
@@ -71,7 +72,13 @@ def told(call: Callable[[], object]) -> str:
 def scene(ready: Any) -> Scene:
     ticket = ready.ticket(ready.proposal(uses=3))
     lease = ready.lease(ticket, ready.join("worker 1"))["lease"]
-    return Scene(ready, ticket, lease, ready.admitted(ticket, "job-2"), ready.join("worker 2"))
+    return Scene(
+        ready,
+        ticket,
+        lease,
+        ready.admitted(ticket, ready.job_of(ticket, "job-2")),
+        ready.join("worker 2"),
+    )
 
 
 Stop = Callable[[Any, str], object]
