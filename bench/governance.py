@@ -355,7 +355,8 @@ def _entries() -> Iterator[Entry]:
     )
     yield entry("boot", boot=nonce(), identity=digest(), evidence=digest(), nonce=digest()[7:])
     grant, program = digest(), digest()
-    yield entry("grant", grant=grant, nonce=nonce(), object=digest(), owner="hospital-a")
+    ends = {"expires": NOW + 10**7}
+    yield entry("grant", grant=grant, nonce=nonce(), object=digest(), owner="hospital-a", **ends)
     for number in range(ENTRIES // 8):
         proposal, worker, lease, job = digest(), digest(), digest(), f"job-{number}"
         yield entry("proposal", proposal=proposal, nonce=nonce())
@@ -369,7 +370,7 @@ def _entries() -> Iterator[Entry]:
         )  # fmt: skip
         yield entry(
             "lease", lease=lease, proposal=proposal, job=job, attempt=1, worker=worker, grants=[grant],
-            deadline=NOW + 300, judged=number,
+            deadline=NOW + 300, judged=number, charges={},
         )  # fmt: skip
         yield entry("renewal", lease=lease, deadline=NOW + 600)
         yield entry(
