@@ -249,8 +249,3 @@ async def _taken(answers: AsyncIterator[log_pb2.EntriesResponse], count: int) ->
         if len(found) > count or any(len(entry) > MAX_ENTRY_BYTES for entry in answer.entries):
             raise AnswerMalformed("The host gave more of the log than its checkpoint covers.")
     return found
-
-
-def root_text(root: bytes) -> str:
-    """A root hash as documents name it."""
-    return "sha256:" + root.hex()
