@@ -4,7 +4,8 @@
 The mapping is here and not in pyproject.toml because it must discover subpackages: a list kept by
 hand leaves a new one out of the wheel while it works in development.
 
-The same sources, CPython, compiler and setuptools give the same wheel, to the byte, wherever and whenever it is built.
+The same sources, CPython, compiler and setuptools give the same wheel, to the byte, wherever and
+whenever it is built.
 
     CC, CPPFLAGS, CFLAGS, LDFLAGS   the compiler, and what it is told beside FLAGS
     PLACET_AEAD                     what opens segments: openssl, or ipsec-mb
@@ -22,8 +23,8 @@ from setuptools.command.build_ext import build_ext
 
 COMPONENTS = ["attestation", "client", "enclave", "governance", "host", "proto", "sealing"]
 
-# -g0: debug information holds the build folder's path. No contraction: a product fused with something
-# else is rounded differently. -Werror is CFLAGS' affair.
+# -g0: debug information holds the build folder's path. No contraction: a product fused with
+# something else is rounded differently. -Werror is CFLAGS' affair.
 FLAGS = [
     "-std=c11",
     "-O2",
@@ -34,7 +35,8 @@ FLAGS = [
     "-g0",
 ]
 
-# The time of every file in the wheel, unless whoever builds it names another: 1980, the first that a zip file can say.
+# The time of every file in the wheel, unless whoever builds it names another: 1980, the first that
+# a zip file can say.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 
 
@@ -51,8 +53,8 @@ class Wheel(bdist_wheel):
 class Kernel(build_ext):
     """A kernel compiled by the flags that stand here, and no others.
 
-    Those that CPython was compiled with differ from machine to machine, folders of whoever compiled it
-    among them, and the kernel is measured.
+    Those that CPython was compiled with differ from machine to machine, folders of whoever compiled
+    it among them, and the kernel is measured.
     """
 
     def build_extensions(self) -> None:
@@ -103,8 +105,8 @@ setup(
             extra_compile_args=FLAGS,
             define_macros=[("PLACET_WITH_IPSEC_MB", "1")] if IPSEC_MB else [],
             libraries=["IPSec_MB" if IPSEC_MB else "crypto"],
-            # A client needs no kernel, so it installs without a compiler; an enclave refuses to start.
-            # Who says which AEAD it is to have wants one.
+            # A client needs no kernel, so it installs without a compiler; an enclave refuses to
+            # start. Who says which AEAD it is to have wants one.
             optional="PLACET_AEAD" not in os.environ,
         )
     ],

@@ -123,7 +123,8 @@ def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:
 
 
 def _valid(left: int) -> Check:
-    # Claims are kept and appraised again: they are worth nothing once what they rely on has expired.
+    # Claims are kept and appraised again: they are worth nothing once what they rely on has
+    # expired.
     return Check("collateral_left", "more than 0 seconds", f"{left} seconds", left > 0)
 
 

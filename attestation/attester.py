@@ -11,9 +11,9 @@ from placet.attestation.evidence import Evidence
 class SealingKey:
     """32 bytes that only this measurement on this machine can get again, and what they hang on.
 
-    `measurement` and `tcb` are hexadecimal, and for words only: nothing is decided by them. `tcb` is
-    the security version of processor and firmware: SGX's CPU SVN, SNP's reported TCB. Under another
-    one the machine derives another key.
+    `measurement` and `tcb` are hexadecimal, and for words only: nothing is decided by them. `tcb`
+    is the security version of processor and firmware: SGX's CPU SVN, SNP's reported TCB. Under
+    another one the machine derives another key.
     """
 
     measurement: str
@@ -29,5 +29,6 @@ class Attester(Protocol):
         ...
 
     def sealing_keys(self) -> tuple[SealingKey, ...]:
-        """Return the key of the present TCB, then those of other TCBs that the machine still gives."""
+        """Return the key of the present TCB, then those of other TCBs that the machine still
+        gives."""
         ...

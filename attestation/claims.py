@@ -35,8 +35,8 @@ class Claims:
     product: int  # ISVPRODID; 0 where the hardware has none
     svn: int  # ISVSVN, 16 bits; SNP: the guest's, 32 bits; 0 where the hardware has none
     debug: bool
-    # What the enclave was launched for: sha256:..., "" for nothing, or raw: and the hexadecimal of a
-    # register that holds something else, which is nobody's digest.
+    # What the enclave was launched for: sha256:..., "" for nothing, or raw: and the hexadecimal of
+    # a register that holds something else, which is nobody's digest.
     bound_to: str
     report_data: bytes  # 64 bytes, chosen by the enclave
     platform: str  # hexadecimal: the machine (PPID)

@@ -35,7 +35,8 @@ _DIGEST_BYTES = 32
 
 
 def provisioning(quote: bytes) -> tuple[str, str]:
-    """Return the FMSPC (12 hexadecimal digits) and "processor" or "platform": what to ask Intel for.
+    """Return the FMSPC (12 hexadecimal digits) and "processor" or "platform": what to ask Intel
+    for.
 
     It is read from the PCK certificate in the quote, not verified. Raises EvidenceMalformedError.
     """
@@ -160,7 +161,8 @@ def _claims(
 
 
 def _bound_to(register: bytes) -> str:
-    """Read a register: a SHA-256 digest and zeros; all zeros for nothing; else it is shown as it is."""
+    """Read a register: a SHA-256 digest and zeros; all zeros for nothing; else it is shown as it
+    is."""
     if any(register[_DIGEST_BYTES:]):
         return RAW + register.hex()
     return "sha256:" + register[:_DIGEST_BYTES].hex() if any(register) else ""

@@ -115,4 +115,5 @@ class QuotingError(AttestationError):
 
 
 class SealingUnavailableError(QuotingError):
-    """The hardware has no key of its own for this measurement; the remedy says where there is one."""
+    """The hardware has no key of its own for this measurement; the remedy says where there is
+    one."""

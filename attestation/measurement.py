@@ -3,14 +3,14 @@
 
     SHA-256("placet/measure/v1" ‖ P(enclave) ‖ for each file, by path: P(path) ‖ size ‖ SHA-256)
 
-where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. An enclave is named
-by its role, and in brackets by its variant, if it is one. The files are the Python sources and compiled
-modules of the trusted components and the one lock of this enclave, named as they are installed
-(placet/enclave/...), so a checkout and a wheel of it have one measurement. The kernel is among them:
-without it no enclave starts, and there is nothing to measure.
+where P(x) is the length of x as 8 bytes, big-endian, followed by x; size is 8 bytes. An enclave is
+named by its role, and in brackets by its variant, if it is one. The files are the Python sources
+and compiled modules of the trusted components and the one lock of this enclave, named as they are
+installed (placet/enclave/...), so a checkout and a wheel of it have one measurement. The kernel is
+among them: without it no enclave starts, and there is nothing to measure.
 
-What is measured is a build, the folder that `make enclave` makes; or, where none is named, what this
-interpreter imports: a development build, whose kernel whatever compiler is here has made.
+What is measured is a build, the folder that `make enclave` makes; or, where none is named, what
+this interpreter imports: a development build, whose kernel whatever compiler is here has made.
 
     build.json   what it was made of (placet.client.builds)
     venv/        Placet, and the packages of enclave/requirements.txt
@@ -28,7 +28,8 @@ from pathlib import Path
 from placet.attestation.errors import KernelMissingError, MeasurementError
 
 COMPONENTS = ("governance", "attestation", "sealing", "proto", "enclave")
-# The lock of each enclave. worker[onnx] serves models: it may import onnxruntime, and no other enclave may.
+# The lock of each enclave. worker[onnx] serves models: it may import onnxruntime, and no other
+# enclave may.
 LOCKS = {
     "authority": "placet/enclave/requirements.txt",
     "worker": "placet/enclave/requirements.txt",
@@ -47,14 +48,15 @@ _CACHE = "__pycache__"
 def measure(enclave: str, build: Path | None = None) -> str:
     """Return the measurement of one of LOCKS as 64 hexadecimal digits; imports nothing it measures.
 
-    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock file
-    is missing, or cannot be read.
+    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock
+    file is missing, or cannot be read.
     """
     return _digest(enclave, measured_files(enclave, build))
 
 
 def measurements(role: str, build: Path | None = None) -> tuple[str, ...]:
-    """Return the measurements of a role's enclaves, in the order of LOCKS; raises as `measure` does."""
+    """Return the measurements of a role's enclaves, in the order of LOCKS; raises as `measure`
+    does."""
     return tuple(measure(one, build) for one in LOCKS if one.partition("[")[0] == role)
 
 
@@ -81,7 +83,8 @@ def interpreter(build: Path, enclave: str) -> Path:
 
 
 def installed_at() -> Path:
-    """Return the folder of the components that this interpreter imports. Raises MeasurementError."""
+    """Return the folder of the components that this interpreter imports. Raises
+    MeasurementError."""
     return _folders("enclave")[0].parent
 
 
@@ -149,7 +152,8 @@ def _check_kernel(files: Iterable[str]) -> None:
 def _folders(component: str) -> list[Path]:
     spec = find_spec(f"placet.{component}")
     locations = [Path(one) for one in (spec.submodule_search_locations if spec else None) or ()]
-    # The path of a component without __init__.py may name import hooks beside folders: an editable install has one.
+    # The path of a component without __init__.py may name import hooks beside folders: an editable
+    # install has one.
     folders = [location for location in locations if location.is_dir()]
     if not folders:
         raise MeasurementError(

@@ -51,7 +51,8 @@ class Policy:
     tcb_statuses: tuple[str, ...] | Literal["any"]
     advisories: tuple[str, ...] | Literal["any", "none"]  # those tolerated
     min_svn: int | Literal["any"]
-    # fmc.bootloader.tee.snp.microcode, each at least that; other hardware has none and satisfies it.
+    # fmc.bootloader.tee.snp.microcode, each at least that; other hardware has none and satisfies
+    # it.
     min_snp_tcb: str
     # By the names of snp/bits.py; other hardware has none and satisfies both.
     snp_bits_required: tuple[str, ...] | Literal["none"]
@@ -86,9 +87,9 @@ class Policy:
     def made_for(self, measurement: str) -> str | None:
         """Return the digest that enclaves of a listed measurement are made for; "" for none.
 
-        None if the measurement is not listed. Where each program has an enclave of its own (SGX under
-        Gramine, which sets no CONFIGID), the hardware reports the program by the measurement alone,
-        and which it is only a policy can say.
+        None if the measurement is not listed. Where each program has an enclave of its own (SGX
+        under Gramine, which sets no CONFIGID), the hardware reports the program by the measurement
+        alone, and which it is only a policy can say.
         """
         for one in self.measurements:
             listed, _, digest = one.partition("=")

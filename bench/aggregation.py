@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast sealed updates become an aggregate, beside what the peers do with plain ones: `make bench-aggregation`.
+"""How fast sealed updates become an aggregate, beside what the peers do with plain ones: `make
+bench-aggregation`.
 
-    python bench/aggregation.py [--passes 9] [--shapes 32x10000000,100x1000000,8x50000000] [--skip-memory] [--out FILE]
+    python bench/aggregation.py [--passes 9] [--shapes 32x10000000,100x1000000,8x50000000]
+    [--skip-memory] [--out FILE]
 
-Ours, the limits of the machine and the peers (in a process of their own) take turns, so that a busy machine slows all
-alike; medians are shown, and a ratio is the median over pairs of passes of the same turn. All count the same float32: GB/s
-is clients x elements x 4 bytes. Ours begins with sealed updates in memory and ends with the new model in float32, unless
-the name says otherwise; the peers begin with plain updates in memory, off the wire, and end with theirs.
+Ours, the limits of the machine and the peers (in a process of their own) take turns, so that a busy
+machine slows all alike; medians are shown, and a ratio is the median over pairs of passes of the
+same turn. All count the same float32: GB/s is clients x elements x 4 bytes. Ours begins with sealed
+updates in memory and ends with the new model in float32, unless the name says otherwise; the peers
+begin with plain updates in memory, off the wire, and end with theirs.
 
-One JSON object a line: name, value, unit, against, ratio. Names have the shape behind them unless it is the first.
+One JSON object a line: name, value, unit, against, ratio. Names have the shape behind them unless
+it is the first.
 """
 
 import argparse
@@ -157,7 +161,8 @@ def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
 def _interleaved(
     tasks: dict[str, Callable[[], Pass]], peers: Peers, sealed: Round, passes: int
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Seconds of each pass of each task, and its peak memory in bytes; the first turn warms up and checks the results."""
+    """Seconds of each pass of each task, and its peak memory in bytes; the first turn warms up and
+    checks the results."""
     names = [*tasks, *PEERS]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, int] = {}
@@ -179,7 +184,8 @@ def _interleaved(
 
 
 def _check(name: str, sample: list[float], sealed: Round) -> None:
-    """Raise `SystemExit` unless the result is what it should be: a benchmark of wrong results is worth nothing."""
+    """Raise `SystemExit` unless the result is what it should be: a benchmark of wrong results is
+    worth nothing."""
     peer = name.startswith(("flower", "nvflare"))
     rule = name.split("_")[1 if peer else 0]
     plain = peer or rule in ("naive", "by", "preallocated")

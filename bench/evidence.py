@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verifying evidence costs besides dcap-qvl, what an SNP report costs, and what a cached verdict costs.
+"""What verifying evidence costs besides dcap-qvl, what an SNP report costs, and what a cached
+verdict costs.
 
 Quote, collateral and policy are parsed beforehand on both sides: ours keeps the collateral of a
-machine parsed, as in an enclave that is asked about the same machine all day. The passes take turns,
-so that a busy machine slows both alike; medians are shown. With a folder of real quotes beside the
-repository (shared/vectors) they are measured too, below Intel's root.
+machine parsed, as in an enclave that is asked about the same machine all day. The passes take
+turns, so that a busy machine slows both alike; medians are shown. With a folder of real quotes
+beside the repository (shared/vectors) they are measured too, below Intel's root.
 """
 
 import csv

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What governance costs besides the cryptography that nobody can spare it.
 
-Steps of `run`: a ticket of five ballots is judged, entered and written durably, against its six signature checks alone;
-a log is replayed, against hashing and parsing its entries alone; a durable append on the disk of the temporary folder.
-The passes take turns, so that a busy machine slows both alike; medians are shown.
+Steps of `run`: a ticket of five ballots is judged, entered and written durably, against its six
+signature checks alone; a log is replayed, against hashing and parsing its entries alone; a durable
+append on the disk of the temporary folder. The passes take turns, so that a busy machine slows both
+alike; medians are shown.
 """
 
 import hashlib
@@ -77,8 +78,8 @@ Task = Callable[[], object]
 def run() -> Iterator[dict[str, object]]:
     """Yield one line for each figure: name, value, unit, against, ratio.
 
-    For `admission_over_signatures` and `durable_append_on_disk` value and against are milliseconds, so a ratio is better
-    the smaller it is; for `replay_over_parse` they are entries a second.
+    For `admission_over_signatures` and `durable_append_on_disk` value and against are milliseconds,
+    so a ratio is better the smaller it is; for `replay_over_parse` they are entries a second.
     """
     council = Council()
     yield _admission(council)
@@ -88,7 +89,8 @@ def run() -> Iterator[dict[str, object]]:
 
 
 class Council:
-    """Five seats of five organisations, a rule that takes them all, and tickets that they have signed."""
+    """Five seats of five organisations, a rule that takes them all, and tickets that they have
+    signed."""
 
     def __init__(self) -> None:
         self.signer = NoteSigner.generate("bench.example/log")
@@ -179,7 +181,8 @@ class Council:
 
 
 class Store:
-    """What the host keeps of a step: entries, documents and checkpoint, in one durable transaction (SQLite, WAL)."""
+    """What the host keeps of a step: entries, documents and checkpoint, in one durable transaction
+    (SQLite, WAL)."""
 
     def __init__(self, folder: Path) -> None:
         self._database = sqlite3.connect(folder / "log.sqlite", isolation_level=None)
@@ -300,7 +303,8 @@ def _replay(signer: NoteSigner) -> dict[str, object]:
 
 
 def _audit(council: Council) -> dict[str, object]:
-    """A whole log judged again, every signature checked, over the same log replayed as at a restart."""
+    """A whole log judged again, every signature checked, over the same log replayed as at a
+    restart."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         store = Store(Path(folder))
         authority = Authority(council, store)
@@ -338,7 +342,8 @@ class _NoDocuments:
 
 
 def _entries() -> Iterator[Entry]:
-    """The entries of a log in which job after job is proposed, voted on, leased, renewed and released."""
+    """The entries of a log in which job after job is proposed, voted on, leased, renewed and
+    released."""
     names = iter(range(10**9))
 
     def digest() -> str:

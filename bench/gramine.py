@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the start of an enclave costs under gramine-direct with its computed list of files, over all that is installed listed.
+"""What the start of an enclave costs under gramine-direct with its computed list of files, over all
+that is installed listed.
 
-Everything listed: the venv, CPython's own library, and each folder of the system that a library comes from, without byte code. A
-start is the enclave's own, with all that it imports, until it finds that no host answers; of its seconds those of the processor are
-counted, so that a busy machine matters less. Passes take turns; medians are shown. The peaks are what the manifests' sizes are
+Everything listed: the venv, CPython's own library, and each folder of the system that a library
+comes from, without byte code. A start is the enclave's own, with all that it imports, until it
+finds that no host answers; of its seconds those of the processor are counted, so that a busy
+machine matters less. Passes take turns; medians are shown. The peaks are what the manifests' sizes
+are
 judged by: those of an authority, and of a worker that trains the demo's model, with a real host.
 
     python bench/gramine.py [--passes N]

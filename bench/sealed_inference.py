@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast sealed questions are answered, beside a plain server that does the same in the clear: `make bench-inference`.
+"""How fast sealed questions are answered, beside a plain server that does the same in the clear:
+`make bench-inference`.
 
     python bench/sealed_inference.py [--passes 9] [--skip-embedding] [--skip-memory] [--out FILE]
 
-Ours goes through a real host to a real worker in simulation, asked by `placet.client`; the plain peer (`_inference/plain_server.py`)
-is reached directly. Both take turns, so that a busy machine slows both; medians are shown, and a ratio is the median over
-pairs of passes of the same turn. Every question has one row.
+Ours goes through a real host to a real worker in simulation, asked by `placet.client`; the plain
+peer (`_inference/plain_server.py`) is reached directly. Both take turns, so that a busy machine
+slows both; medians are shown, and a ratio is the median over pairs of passes of the same turn.
+Every question has one row.
 
-One JSON object a line: name, value, unit, against, ratio, and the floor, or the most, where there is one.
+One JSON object a line: name, value, unit, against, ratio, and the floor, or the most, where there
+is one.
 """
 
 import argparse
@@ -137,7 +140,8 @@ async def _memory_growth(sealed: SealedPeer) -> Figure:
 
 
 async def _check(sealed: SealedPeer, plain: PlainPeer) -> None:
-    """Raise `SystemExit` unless both give the same answers: a benchmark of wrong results is worth nothing."""
+    """Raise `SystemExit` unless both give the same answers: a benchmark of wrong results is worth
+    nothing."""
     for number in range(8):
         if not np.allclose(await sealed.alone(number), await plain.alone(number), atol=1e-5):
             raise SystemExit("Ours and the plain peer give other answers; their speed says nothing")

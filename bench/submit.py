@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the call of Submit to RUNNING on a Watch stream already open, over a unary echo on the same TLS server.
+"""From the call of Submit to RUNNING on a Watch stream already open, over a unary echo on the same
+TLS server.
 
-RUNNING is set when the worker has verified its lease and opened its inputs' keys. A spare worker has joined and is idle,
-writes are durable, nothing on the path polls. Host, authority and worker are processes of their own, and so is the caller.
+RUNNING is set when the worker has verified its lease and opened its inputs' keys. A spare worker
+has joined and is idle, writes are durable, nothing on the path polls. Host, authority and worker
+are processes of their own, and so is the caller.
 
     python bench/submit.py
 """
@@ -122,7 +124,8 @@ async def until_running(
 
 
 async def spare_ready(log: Path, number: int) -> None:
-    """Wait until the host has said of one worker more than there were jobs that it is ready, then for calm."""
+    """Wait until the host has said of one worker more than there were jobs that it is ready, then
+    for calm."""
     while log.read_text().count("event=ready") <= number:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)

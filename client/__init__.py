@@ -7,10 +7,11 @@
         client.wait(job.id)
         client.result(job.id, keys, Path("out"))
 
-Federated training is in `placet.client.federated`; asking a served model in `placet.client.inference`, by `Model`.
+Federated training is in `placet.client.federated`; asking a served model in
+`placet.client.inference`, by `Model`.
 
-Nothing a host says is believed where something better vouches for it: the council's signatures, the log's key, the
-enclave's evidence. Errors are drawn as a tree in `errors.py`.
+Nothing a host says is believed where something better vouches for it: the council's signatures, the
+log's key, the enclave's evidence. Errors are drawn as a tree in `errors.py`.
 """
 
 from placet.client._grants import Terms

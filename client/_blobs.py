@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sealed bytes to the host and back; a transfer that breaks off goes on where it stopped.
 
-A put continues at the offset that the host says is durable, a get at the length of what lies in its `.part` file. As long
-as bytes move, a broken connection is tried again; after `_TRIES` tries without any it is given up.
+A put continues at the offset that the host says is durable, a get at the length of what lies in its
+`.part` file. As long as bytes move, a broken connection is tried again; after `_TRIES` tries
+without any it is given up.
 """
 
 import asyncio
@@ -40,9 +41,11 @@ class BlobOperations(CouncilOperations):
         owner: PublicKey | None = None,
         progress: Progress | None = None,
     ) -> Blob:
-        """Put a file or bytes under an object id, or the rest of it. `owner` is the key that may delete it.
+        """Put a file or bytes under an object id, or the rest of it. `owner` is the key that may
+        delete it.
 
-        Raises `Refused` (BLOB_CONFLICT: the id belongs to other bytes), `FileRefused`, or `Unreachable`.
+        Raises `Refused` (BLOB_CONFLICT: the id belongs to other bytes), `FileRefused`, or
+        `Unreachable`.
         """
         if isinstance(source, bytes):
             header = _header(id, len(source), hashlib.sha256(source).digest(), owner)
@@ -66,7 +69,8 @@ class BlobOperations(CouncilOperations):
                 if tries == _TRIES:
                     raise
             except Refused as refused:
-                # The host had more, or less, than it said a moment ago: its parts are written behind the answer.
+                # The host had more, or less, than it said a moment ago: its parts are written
+                # behind the answer.
                 tries += 1
                 if refused.reason != "BLOB_OFFSET" or tries == _TRIES:
                     raise
@@ -82,8 +86,8 @@ class BlobOperations(CouncilOperations):
     ) -> Path:
         """Fetch a blob into a file, or the rest of it; the caller verifies what it got.
 
-        `length` is what a signed descriptor says; without it the host's word is taken. The bytes come into `sink` with
-        ".part" added, which becomes `sink` at the end.
+        `length` is what a signed descriptor says; without it the host's word is taken. The bytes
+        come into `sink` with ".part" added, which becomes `sink` at the end.
         """
         if length is None:
             length = (await self.stat_blob(id)).length

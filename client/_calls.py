@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From gRPC's errors to ours: a refusal that came as `google.rpc.ErrorInfo`, or no answer at all."""
+"""From gRPC's errors to ours: a refusal that came as `google.rpc.ErrorInfo`, or no answer at
+all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
@@ -23,13 +24,15 @@ _PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _DETAILS = "grpc-status-details-bin"
 _DOMAIN = "placet.dev"
-# gRPC's own status where the stream ended while it was still sending: whatever the host said is lost with it.
+# gRPC's own status where the stream ended while it was still sending: whatever the host said is
+# lost with it.
 _BROKEN_SENDING = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turns gRPC's errors inside the block into `Refused`, `HostUnreachable`, `CallTimedOut` or `AnswerMalformed`."""
+    """Turns gRPC's errors inside the block into `Refused`, `HostUnreachable`, `CallTimedOut` or
+    `AnswerMalformed`."""
     try:
         yield
     except grpc.aio.AioRpcError as error:
@@ -39,10 +42,11 @@ def translated() -> Generator[None]:
 
 
 async def followed(watch: Callable[[], Any], patience: float) -> AsyncIterator[Any]:
-    """What a streaming call tells, again from the start where the connection breaks off or the host ends it.
+    """What a streaming call tells, again from the start where the connection breaks off or the host
+    ends it.
 
-    Whoever reads it stops when nothing more is to come. For up to `patience` seconds on end the host may be away; then
-    raises `HostUnreachable`.
+    Whoever reads it stops when nothing more is to come. For up to `patience` seconds on end the
+    host may be away; then raises `HostUnreachable`.
     """
     loop = asyncio.get_running_loop()
     pause, deadline = _PAUSE, loop.time() + patience

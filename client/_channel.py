@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way to a host: TLS to the one certificate that is pinned.
 
-TLS protects the service and not the secrets, which are sealed to enclaves; the pin keeps others from answering in the
-host's place. The certificate is fetched, compared with the pin, and is then the only root that gRPC is given.
+TLS protects the service and not the secrets, which are sealed to enclaves; the pin keeps others
+from answering in the host's place. The certificate is fetched, compared with the pin, and is then
+the only root that gRPC is given.
 """
 
 import asyncio
@@ -22,7 +23,8 @@ _FETCH_TIMEOUT = 10.0
 
 
 async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
-    """A channel to the host at "address:port" with this pin. Raises `HostUnreachable` or `PinMismatch`."""
+    """A channel to the host at "address:port" with this pin. Raises `HostUnreachable` or
+    `PinMismatch`."""
     certificate = await asyncio.to_thread(fetch_certificate, address)
     found = pin_of(certificate)
     if found != pin:
@@ -39,7 +41,8 @@ async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
 
 
 def fetch_certificate(address: str) -> str:
-    """The certificate (PEM) that is shown at "address:port", believed by nobody yet. Raises `HostUnreachable` or `UsageRefused`."""
+    """The certificate (PEM) that is shown at "address:port", believed by nobody yet. Raises
+    `HostUnreachable` or `UsageRefused`."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageRefused(f'{address!r} is no address of a host. Give "address:port".')

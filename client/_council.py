@@ -57,8 +57,8 @@ class CouncilOperations(TrustOperations):
     ) -> Recorded:
         """Sign a proposal under the constitution in force and record it. Times are Unix seconds.
 
-        The program's bundle has to be put before a job is submitted, not before it is proposed. A federation has one use
-        a round.
+        The program's bundle has to be put before a job is submitted, not before it is proposed. A
+        federation has one use a round.
         """
         council = await self.council()
         proposal = Proposal(
@@ -121,8 +121,9 @@ class CouncilOperations(TrustOperations):
     ) -> Recorded:
         """Sign a stop and record it; from its entry on the authority lets nothing of it happen.
 
-        pause, veto and cancel take a proposal's digest, withdraw a grant's, the rest a seat, program or measurement.
-        Raises `Unreachable` where it is not known to be recorded: hand it in again until it is.
+        pause, veto and cancel take a proposal's digest, withdraw a grant's, the rest a seat,
+        program or measurement. Raises `Unreachable` where it is not known to be recorded: hand it
+        in again until it is.
         """
         envelope = await self._sign_stop(keys, action, target, reason)
         session = self._session
@@ -134,7 +135,8 @@ class CouncilOperations(TrustOperations):
         return await self._recorded(committed, envelope, before, committed.index)
 
     async def amend(self, keys: Keys, proposal: str, constitution: Constitution) -> Recorded:
-        """Put a constitution in force under an approved amend proposal, signed by one of its own seats."""
+        """Put a constitution in force under an approved amend proposal, signed by one of its own
+        seats."""
         record = await self.proposal(proposal)
         envelope = sign(constitution, keys.signing)
         session = self._session
@@ -152,7 +154,8 @@ class CouncilOperations(TrustOperations):
         return tuple(ProposalItem(p.digest, p.index, len(p.ballots)) for p in newest)
 
     async def find_proposal(self, name: str) -> Signed[Proposal]:
-        """A proposal of the log by its digest, or by the first digits of it that no other one begins with.
+        """A proposal of the log by its digest, or by the first digits of it that no other one
+        begins with.
 
         Raises `UsageRefused` where none or several begin so.
         """
@@ -173,7 +176,8 @@ class CouncilOperations(TrustOperations):
         return await self._session.judged(lambda ledger: ledger.proposal(found[0]))
 
     async def proposal(self, digest: str) -> ProposalRecord:
-        """A proposal of the log with every ballot for it, each verified. Raises `DocumentNotFound`, or what a call raises."""
+        """A proposal of the log with every ballot for it, each verified. Raises `DocumentNotFound`,
+        or what a call raises."""
         proposal = await self._proposed(digest)
         known = self._session.replica.ledger.state.proposals[digest]
 
@@ -187,7 +191,8 @@ class CouncilOperations(TrustOperations):
         return await self._session.judged(lambda ledger: ledger.proposal(digest))
 
     async def account(self, ticket: Ticket, council: Council | None = None) -> Account:
-        """The judgement on paper of a ticket now: which rules apply, who counts, what is missing."""
+        """The judgement on paper of a ticket now: which rules apply, who counts, what is
+        missing."""
         council = council or await self.council()
         in_force = council.under(inspect(ticket.proposal, Proposal).constitution)
         now = self._session.now()

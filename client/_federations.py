@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations: start under a ticket, follow, fetch a round's model; `federation` is for who takes part.
+"""Federations: start under a ticket, follow, fetch a round's model; `federation` is for who takes
+part.
 
 Steps of `model`:
   1. a request signed by the client, with a fresh key that the model's key shall be sealed to;
-  2. verify receipt, entry and proof; the proof's checkpoint, old or new, is of the one log that was seen;
+  2. verify receipt, entry and proof; the proof's checkpoint, old or new, is of the one log that was
+     seen;
   3. the receipt is that of the round asked for, and answers the proposal;
   4. open the model's key, which is bound to the digest of the request;
   5. fetch the sealed bytes, verify their root, open.
@@ -51,7 +53,8 @@ class FederationOperations(ResultOperations):
     outbox: Path | None = None  # of the home folder, where there is one
 
     async def start_federation(self, ticket: Ticket) -> FederationStatus:
-        """Start the federation that a ticket lets happen; once it runs, the same call tells how it stands."""
+        """Start the federation that a ticket lets happen; once it runs, the same call tells how it
+        stands."""
         session = self._session
         request = federations_pb2.StartRequest(ticket=ticket_to_wire(ticket))
         told = await session.ask(session.federations.Start, request)
@@ -61,7 +64,8 @@ class FederationOperations(ResultOperations):
         return status
 
     async def federation_status(self, id: str) -> FederationStatus:
-        """A federation as it stands, by the digest of its proposal. Raises `Refused` with FEDERATION_NOT_FOUND."""
+        """A federation as it stands, by the digest of its proposal. Raises `Refused` with
+        FEDERATION_NOT_FOUND."""
         request = federations_pb2.GetFederationRequest(id=id)
         session = self._session
         return FederationStatus.from_wire(await session.ask(session.federations.Get, request))
@@ -89,13 +93,15 @@ class FederationOperations(ResultOperations):
     ) -> AsyncFederation:
         """Take part in a federation, by the digest of its proposal.
 
-        1. The proposal and the ballots for it are verified, and judged on paper. 2. These keys are of a client of the
+        1. The proposal and the ballots for it are verified, and judged on paper. 2. These keys are
+           of a client of the
         roster. 3. The authority's evidence, for a fresh nonce, satisfies the constitution's policy.
 
-        `bound` is what an update may bring the client's whole privacy ledger to (None: anything). `outbox` is the folder
-        for what was sealed and has no receipt yet; without one, and without a home folder, it is kept in memory.
-        `patience`: for how many seconds on end the host or its authority may be away.
-        Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a call raises.
+        `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
+        `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
+        a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
+        authority may be away. Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a
+        call raises.
         """
         record, council = await self.proposal(id), await self.council()
         in_force = council.under(record.proposal.document.constitution)
@@ -121,8 +127,8 @@ class FederationOperations(ResultOperations):
     ) -> Model:
         """The model of a round, None: the newest that the log has. Round 0 is the initial one.
 
-        Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED), `ReceiptInvalid`, `LogError`,
-        `SealingError` or `StateRefused`.
+        Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
+        `ReceiptInvalid`, `LogError`, `SealingError` or `StateRefused`.
         """
         proposal = (await self.proposal(id)).proposal
         if round is None:
@@ -183,7 +189,8 @@ class FederationOperations(ResultOperations):
     ) -> VerifiedUpdate:
         """Put the sealed stream, or the rest of it, and hand in the update; its receipt, verified.
 
-        The same update again gives the same receipt. Raises `Refused`, `ReceiptInvalid`, `LogError` or `Unreachable`.
+        The same update again gives the same receipt. Raises `Refused`, `ReceiptInvalid`, `LogError`
+        or `Unreachable`.
         """
         session = self._session
         await self.put_blob(pending.update.object, pending.stream, owner=owner, progress=progress)
@@ -196,7 +203,8 @@ class FederationOperations(ResultOperations):
         return verified
 
     async def new_header(self) -> Header:
-        """A header for a document that is signed now: the log, and the newest checkpoint that is known."""
+        """A header for a document that is signed now: the log, and the newest checkpoint that is
+        known."""
         return self._session.known_header()
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What owners do: grant the use of an object, and provision its key to an authority that they have checked."""
+"""What owners do: grant the use of an object, and provision its key to an authority that they have
+checked."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +20,8 @@ from placet.sealing import HPKEPublicKey, ObjectDescriptor, StreamKey, seal_enve
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of a grant: each field a bound, or the word "any"; see `Grant`. `evidence` None: the constitution's."""
+    """The terms of a grant: each field a bound, or the word "any"; see `Grant`. `evidence` None:
+    the constitution's."""
 
     purposes: tuple[str, ...] | Anything
     programs: tuple[str, ...] | Anything
@@ -44,7 +46,8 @@ class GrantOperations(BlobOperations):
     """Grant and provision."""
 
     async def grant(self, keys: Keys, object: ObjectDescriptor, terms: Terms) -> bytes:
-        """A signed grant for this log: the envelope to keep and to provision with. Nothing is sent."""
+        """A signed grant for this log: the envelope to keep and to provision with. Nothing is
+        sent."""
         council = await self.council()
         grant = Grant(
             header=await self._session.header(),
@@ -71,9 +74,10 @@ class GrantOperations(BlobOperations):
         """Give an object's key to the authority, under a grant.
 
         1. The grant is the caller's own and the key is the object's.
-        2. The authority's evidence, for a fresh nonce, satisfies the grant's policy; it is SIMULATED only where this client
-           accepts that.
-        3. The key is sealed to the HPKE key in the identity that the evidence vouches for, bound to the grant's digest.
+        2. The authority's evidence, for a fresh nonce, satisfies the grant's policy; it is
+           SIMULATED only where this client accepts that.
+        3. The key is sealed to the HPKE key in the identity that the evidence vouches for, bound to
+           the grant's digest.
         """
         signed = verify_signed(grant, Grant, lambda _: [keys.signing.public])  # 1
         key.verify_commitment(signed.document.object.commitment)

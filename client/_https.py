@@ -16,7 +16,8 @@ TIMEOUT_SECONDS = 30
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Whoever is asked answers, or nobody: a redirect is an answer like any other that is not 200."""
+    """Whoever is asked answers, or nobody: a redirect is an answer like any other that is not
+    200."""
 
     def redirect_request(
         self,
@@ -31,7 +32,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Https:
-    """Asks servers that a certificate authority vouches for: those in a PEM file, or the system's."""
+    """Asks servers that a certificate authority vouches for: those in a PEM file, or the
+    system's."""
 
     def __init__(self, ca: Path | None = None) -> None:
         try:
@@ -43,7 +45,8 @@ class Https:
         )
 
     def get(self, url: str, limit: int) -> tuple[bytes, Mapping[str, str]]:
-        """The body, of at most `limit` bytes, and the header. Raises `UsageRefused`, `HostUnreachable`, `AnswerMalformed`."""
+        """The body, of at most `limit` bytes, and the header. Raises `UsageRefused`,
+        `HostUnreachable`, `AnswerMalformed`."""
         if urlsplit(url).scheme != "https":
             raise UsageRefused(f"{url} is not https. Name an https address.", claim="url")
         try:

@@ -49,7 +49,8 @@ def fetch_intel(quote: bytes, web: Https, base: str, *, tdx: bool) -> tuple[str,
 
 
 def _signed(body: bytes, name: str) -> tuple[str, str]:
-    """The text that was signed, and the signature in hexadecimal: {"<name>": <text>, "signature": "<hexadecimal>"}."""
+    """The text that was signed, and the signature in hexadecimal: {"<name>": <text>, "signature":
+    "<hexadecimal>"}."""
     try:
         text = body.decode("ascii")
         signature = json.loads(text)["signature"]

@@ -30,8 +30,8 @@ class JobOperations(GrantOperations):
     async def submit(self, ticket: Ticket, request_id: bytes | None = None) -> Job:
         """Submit a job under a ticket; the host has queued it durably when this returns.
 
-        The same `request_id` (16 bytes) for the same proposal gives the same job again, so a call that broke off is
-        repeated here, and may be repeated by the caller.
+        The same `request_id` (16 bytes) for the same proposal gives the same job again, so a call
+        that broke off is repeated here, and may be repeated by the caller.
         """
         request = jobs_pb2.SubmitRequest(
             ticket=ticket_to_wire(ticket), request_id=request_id or os.urandom(REQUEST_ID_BYTES)
@@ -70,8 +70,8 @@ class JobOperations(GrantOperations):
     async def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[Job]:
         """The job's present state, then each change until it has ended.
 
-        A connection that breaks off, as when the host restarts, is opened again for up to `patience` seconds; the state
-        may then come a second time.
+        A connection that breaks off, as when the host restarts, is opened again for up to
+        `patience` seconds; the state may then come a second time.
         """
         request = jobs_pb2.WatchRequest(id=id)
         watch = functools.partial(self._session.jobs.Watch, request, metadata=METADATA)
@@ -90,7 +90,8 @@ class JobOperations(GrantOperations):
         return last
 
     async def proposal_of(self, id: str) -> Signed[Proposal]:
-        """The proposal of a job, in the log, by the job's name. Raises `UsageRefused` where the log has none."""
+        """The proposal of a job, in the log, by the job's name. Raises `UsageRefused` where the log
+        has none."""
         digits, _, own = id.partition("-")
         if len(digits) != JOB_DIGITS or not own:
             raise UsageRefused(
@@ -102,7 +103,8 @@ class JobOperations(GrantOperations):
     async def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
         """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat.
 
-        The proposal is the one of the log that the job's name begins with, whatever the host says of the job.
+        The proposal is the one of the log that the job's name begins with, whatever the host says
+        of the job.
         """
         proposal = (await self.proposal_of(id)).digest
         envelope = await self._sign_stop(keys, "cancel", proposal, reason)

@@ -28,7 +28,8 @@ class LogOperations:
         return self._session.memory.log
 
     async def checkpoint(self) -> Checkpoint:
-        """The newest checkpoint: signed by the log, over all that was read before and everything new."""
+        """The newest checkpoint: signed by the log, over all that was read before and everything
+        new."""
         await self._session.read()
         newest = self._session.memory.newest()
         assert newest is not None, "reading leaves a checkpoint"

@@ -12,7 +12,8 @@ _GRACE = 5.0
 
 
 class Portal:
-    """Runs coroutines in its loop. An interrupt of the caller cancels what it waits for, and waits until that has ended."""
+    """Runs coroutines in its loop. An interrupt of the caller cancels what it waits for, and waits
+    until that has ended."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -35,7 +36,8 @@ class Portal:
             raise
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """The items of an asynchronous generator, one by one; it is closed when the caller stops."""
+        """The items of an asynchronous generator, one by one; it is closed when the caller
+        stops."""
         try:
             while True:
                 try:
@@ -47,7 +49,8 @@ class Portal:
             if hasattr(items, "aclose") and not self._loop.is_closed():
                 closing = _close(items)
                 if threading.current_thread() is self._thread:
-                    # What nobody refers to is collected in any thread, also in this one, which would wait for itself.
+                    # What nobody refers to is collected in any thread, also in this one, which
+                    # would wait for itself.
                     asyncio.run_coroutine_threadsafe(closing, self._loop)
                 else:
                     self.run(closing)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session with a worker of a service, as its user has it: bytes only. docs/inference.md says what they are.
+"""A session with a worker of a service, as its user has it: bytes only. docs/inference.md says what
+they are.
 
     session = Session(offer, log, Bearer("clinic", token))     # offer: verified before, down from the log's key
     question = session.question(content)                       # content: tensors, as `placet.proto.tensors` packs them
     tensors = session.answer(question, answer.data)            # or raises `Refused`
 
-The first question opens the session, so it has to reach the worker before the others do, and so do these in their order;
-answers come in any order.
+The first question opens the session, so it has to reach the worker before the others do, and so do
+these in their order; answers come in any order.
 """
 
 import functools
@@ -68,7 +69,8 @@ User = Principal | Bearer
 
 @dataclass(frozen=True, slots=True)
 class SealedQuestion:
-    """A question as it is sent (`Ask.data`, `PredictRequest.data`), and the counter that its answer has."""
+    """A question as it is sent (`Ask.data`, `PredictRequest.data`), and the counter that its answer
+    has."""
 
     counter: int
     data: bytes = field(repr=False)
@@ -78,7 +80,8 @@ class Session:
     """One session under one offer. Never shown by `repr`."""
 
     def __init__(self, offer: Signed[Offer], log: str, user: User) -> None:
-        """Make the secret and seal it to the offer's key. log: the verifier key, as the offer's header names it."""
+        """Make the secret and seal it to the offer's key. log: the verifier key, as the offer's
+        header names it."""
         secret = new_session_secret()
         try:
             claim = user.claim(log, offer.digest, bytes(secret))
@@ -89,7 +92,8 @@ class Session:
             secret[:] = bytes(len(secret))
 
     def question(self, content: bytes | bytearray | memoryview) -> SealedQuestion:
-        """Seal the next question. Raises `placet.sealing.SessionUsedUp`: then open another session."""
+        """Seal the next question. Raises `placet.sealing.SessionUsedUp`: then open another
+        session."""
         counter, sealed = self._sealed.seal_question(content)
         if counter == 0:
             data, self._envelope = pack_opening(self._envelope, sealed), b""
@@ -100,8 +104,9 @@ class Session:
     def answer(self, question: SealedQuestion, data: bytes) -> memoryview:
         """The tensors that answer the question, packed.
 
-        Raises `Refused` for a refusal that came sealed, `placet.sealing.AnswerForged` for bytes that are not the worker's
-        answer to this question, `AnswerMalformed` for an answer without the form of one.
+        Raises `Refused` for a refusal that came sealed, `placet.sealing.AnswerForged` for bytes
+        that are not the worker's answer to this question, `AnswerMalformed` for an answer without
+        the form of one.
         """
         try:
             content = unpack_answer(self._sealed.open_answer(question.counter, data))
@@ -117,5 +122,6 @@ class Session:
 
 @functools.lru_cache(maxsize=64)
 def _loaded(text: str) -> HPKEPublicKey:
-    """The key of an offer. Many sessions are opened by one, and loading it takes half as long as sealing to it."""
+    """The key of an offer. Many sessions are opened by one, and loading it takes half as long as
+    sealing to it."""
     return HPKEPublicKey.from_text(text)

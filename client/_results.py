@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results: nothing is opened before the receipt was verified, and nothing is kept that did not verify.
+"""Results: nothing is opened before the receipt was verified, and nothing is kept that did not
+verify.
 
 Steps of `result`:
   1. fetch receipt, proof, entry and key envelope; verify the receipt against the pinned council;
@@ -39,7 +40,8 @@ class ResultOperations(JobOperations):
     """Receipts and results."""
 
     async def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
-        """Steps 1 to 3: the verified receipt of a job, its file, and the key envelope to the recipient."""
+        """Steps 1 to 3: the verified receipt of a job, its file, and the key envelope to the
+        recipient."""
         session = self._session
         council, before = await self.council(), session.memory.newest()
         proposal = await self.proposal_of(id)
@@ -67,11 +69,13 @@ class ResultOperations(JobOperations):
         recipient: str | None = None,
         progress: Progress | None = None,
     ) -> Result:
-        """Fetch, verify and open what a job released into a folder: one file an output, and `receipt.json`.
+        """Fetch, verify and open what a job released into a folder: one file an output, and
+        `receipt.json`.
 
-        `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off goes on where it
-        stopped. `progress` counts sealed bytes over all outputs. Raises `Refused` (JOB_NOT_FINISHED, NOT_RELEASED),
-        `ReceiptInvalid`, `LogError`, `SealingError`, or `FileRefused`.
+        `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
+        goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `LogError`, `SealingError`, or
+        `FileRefused`.
         """
         recipient = keys.id if recipient is None else recipient
         receipt, file, envelope = await self.receipt(id, recipient)

@@ -25,7 +25,8 @@ from placet.proto.v1 import inference_pb2
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The receipt that a model's card names, verified. output: which of its outputs the model is; "" if none of them."""
+    """The receipt that a model's card names, verified. output: which of its outputs the model is;
+    "" if none of them."""
 
     receipt: VerifiedReceipt
     output: str
@@ -35,7 +36,8 @@ class ServiceOperations(FederationOperations):
     """Serve, status, watch, and what users verify."""
 
     async def serve(self, ticket: Ticket, workers: int) -> ServiceStatus:
-        """Serve with so many workers; of a service that runs, from now on with so many (0: drain it)."""
+        """Serve with so many workers; of a service that runs, from now on with so many (0: drain
+        it)."""
         session = self._session
         request = inference_pb2.ServeRequest(ticket=ticket_to_wire(ticket), workers=workers)
         told = await session.ask(session.inference.Serve, request)
@@ -45,7 +47,8 @@ class ServiceOperations(FederationOperations):
         return status
 
     async def service_status(self, id: str) -> ServiceStatus:
-        """A service as it stands, by the digest of its proposal. Raises `Refused` with SERVICE_NOT_FOUND."""
+        """A service as it stands, by the digest of its proposal. Raises `Refused` with
+        SERVICE_NOT_FOUND."""
         request = inference_pb2.GetServiceRequest(id=id)
         session = self._session
         return ServiceStatus.from_wire(await session.ask(session.inference.GetService, request))
@@ -70,10 +73,11 @@ class ServiceOperations(FederationOperations):
                 return
 
     async def verify_service(self, id: str, lease: str = "") -> ServedWorker:
-        """A worker of a service (with this lease; any if empty), verified down from the log's key; by the newest log its
-        lease runs and nothing stops it.
+        """A worker of a service (with this lease; any if empty), verified down from the log's key;
+        by the newest log its lease runs and nothing stops it.
 
-        Raises `OfferInvalid`, which says at which step, what `check_running` raises, or what a call raises.
+        Raises `OfferInvalid`, which says at which step, what `check_running` raises, or what a call
+        raises.
         """
         session = self._session
         session.charter()  # nothing is asked of a host before it is known whose it should be
@@ -88,25 +92,29 @@ class ServiceOperations(FederationOperations):
         return found
 
     async def worker_to_ask(self, id: str) -> ServedWorker:
-        """As `verify_service`, of a worker that is told something secret. Raises `EvidenceSimulated` too."""
+        """As `verify_service`, of a worker that is told something secret. Raises
+        `EvidenceSimulated` too."""
         found = await self.verify_service(id)
         self._session.check_simulated(found.simulated)
         return found
 
     async def renewed(self, known: ServedWorker) -> ServedWorker:
-        """The same worker with its newest offer, if nothing has stopped it since. Raises as `verify_service`."""
+        """The same worker with its newest offer, if nothing has stopped it since. Raises as
+        `verify_service`."""
         given = await self._describe(known.service, known.lease.digest)
         await self._session.read()
         await self._check_running(known)
         return verify_renewed(given, known)
 
     async def _check_running(self, known: ServedWorker) -> None:
-        """A stop, a revocation or a closed lease that the log has ends what is asked of a worker. The time is the log's."""
+        """A stop, a revocation or a closed lease that the log has ends what is asked of a worker.
+        The time is the log's."""
         digest = known.lease.digest
         await self._session.judged(lambda log: check_running(log, digest, log.state.times))
 
     async def origin(self, terms: Serve) -> Origin | None:
-        """Where the model of a service came from, as the log shows it; None where its card names no receipt.
+        """Where the model of a service came from, as the log shows it; None where its card names no
+        receipt.
 
         Raises `ReceiptInvalid`, `LogError`, or `Refused` with DOCUMENT_NOT_FOUND.
         """

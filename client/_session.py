@@ -119,7 +119,8 @@ class Session:
             )
 
     def charter(self) -> str:
-        """The digest that names the pinned council. Raises `SettingMissing` where none is pinned."""
+        """The digest that names the pinned council. Raises `SettingMissing` where none is
+        pinned."""
         if not self.memory.charter:
             raise SettingMissing(
                 "This home folder does not know which council is yours, and a host could show any. "
@@ -150,7 +151,8 @@ class Session:
     async def read(self) -> Ledger:
         """Read on to the newest checkpoint: one call, for the entries that this home has not seen.
 
-        1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller than
+        1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller
+           than
         what was seen; 3. its root is that of what was seen with the entries that are new. Raises
         `LogError`, `NotFounded`, or what a call raises.
         """

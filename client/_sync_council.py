@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocking form of what councils do; each method does what its namesake in `AsyncClient` says."""
+"""The blocking form of what councils do; each method does what its namesake in `AsyncClient`
+says."""
 
 from placet.attestation import Policy
 from placet.client._portal import Portal

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocking form of federations; each method does what its namesake in `AsyncClient` or `AsyncRound` says."""
+"""The blocking form of federations; each method does what its namesake in `AsyncClient` or
+`AsyncRound` says."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

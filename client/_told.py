@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host tells, as far as people will read it: cleaned here, where answers become exceptions and records.
+"""What a host tells, as far as people will read it: cleaned here, where answers become exceptions
+and records.
 
-Names have the form of names, so that none of them can be a sentence. A refusal's own words are one line without hidden
-characters (an escape sequence rewrites a terminal), of bounded length, and apart from ours wherever they are shown.
+Names have the form of names, so that none of them can be a sentence. A refusal's own words are one
+line without hidden characters (an escape sequence rewrites a terminal), of bounded length, and
+apart from ours wherever they are shown.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +23,8 @@ _MAX_TEXT = 2000
 
 
 def refused(reason: str, message: str, details: Mapping[str, str]) -> Refused:
-    """The exception that a refusal stands for; INTERNAL for a reason that this version does not know."""
+    """The exception that a refusal stands for; INTERNAL for a reason that this version does not
+    know."""
     told = {name: _words(details[name]) for name in _DETAILS if name in details}
     return Refused(reason if reason in _REASONS else "INTERNAL", _words(message), told)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TOML as people write it, to the plain values that documents are read from.
 
-Times are ISO 8601 with an offset (2027-01-31T12:00:00Z) and become Unix seconds. Whatever names a file is taken from the
-folder of the TOML file. What is missing or unknown is refused by the document itself, by name.
+Times are ISO 8601 with an offset (2027-01-31T12:00:00Z) and become Unix seconds. Whatever names a
+file is taken from the folder of the TOML file. What is missing or unknown is refused by the
+document itself, by name.
 """
 
 import tomllib

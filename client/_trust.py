@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom a client believes: the council by its signatures, the authority by its evidence. And the founding of both."""
+"""Whom a client believes: the council by its signatures, the authority by its evidence. And the
+founding of both."""
 
 import os
 
@@ -25,8 +26,9 @@ class TrustOperations(LogOperations):
     async def council(self) -> Council:
         """The charter and all constitutions up to the one in force, by the newest checkpoint.
 
-        Which constitutions were adopted the log says, entry by entry; each document is verified, and kept.
-        Raises `SettingMissing` where no council is pinned, and what reading the log raises.
+        Which constitutions were adopted the log says, entry by entry; each document is verified,
+        and kept. Raises `SettingMissing` where no council is pinned, and what reading the log
+        raises.
         """
         state = (await self._session.read()).state
         if self._council is None or self._council.newest.digest != state.constitution:
@@ -47,7 +49,8 @@ class TrustOperations(LogOperations):
         return EvidenceFile(answer.identity, answer.evidence, answer.checkpoint, nonce)
 
     async def verify_authority(self, policy: Policy | None = None) -> VerifiedAuthority:
-        """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the constitution's).
+        """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
+        constitution's).
 
         Raises `AttestationError`, `LogError`, `OtherLog`, or what a call raises.
         """
@@ -70,16 +73,19 @@ class TrustOperations(LogOperations):
         return answer.verify(policy, now=self._session.now(), log=log, charter="")
 
     async def draft_charter(self, constitution: Constitution) -> CharterDraft:
-        """A charter for the authority that this host runs, once its evidence satisfies the constitution's policy."""
+        """A charter for the authority that this host runs, once its evidence satisfies the
+        constitution's policy."""
         Policy.from_dict(constitution.evidence.worker)
         log = (await self.verify_founder(constitution)).identity.log
         digest = digest_of(CharterDraft.payload_of(constitution))
         return CharterDraft.make(constitution, Charter.new(log, digest))
 
     async def sign_charter(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
-        """Check the authority's evidence with a nonce of one's own, then sign; the charter is pinned.
+        """Check the authority's evidence with a nonce of one's own, then sign; the charter is
+        pinned.
 
-        Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the draft's.
+        Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the
+        draft's.
         """
         constitution, charter = draft.read_constitution(), draft.read_charter()
         if not any(keys.signing.public in seat.keys for seat in constitution.seats):
@@ -94,7 +100,8 @@ class TrustOperations(LogOperations):
         return draft.sign(keys.signing)
 
     async def found(self, draft: CharterDraft) -> Recorded:
-        """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused` where some have not."""
+        """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused`
+        where some have not."""
         if missing := draft.missing():
             raise UsageRefused(
                 f"These seats have not signed yet: {', '.join(missing)}. Collect their signatures first.",

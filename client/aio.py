@@ -97,7 +97,8 @@ class AsyncClient(AuditOperations):
         await self.close()
 
     async def open_asking(self, service: str, user: Keys | Token, patience: float) -> Asking:
-        """Find a worker of a service and verify it. Raises `UserNotAllowed`, `OfferInvalid`, or what a call raises."""
+        """Find a worker of a service and verify it. Raises `UserNotAllowed`, `OfferInvalid`, or
+        what a call raises."""
         worker = await find_worker(self, service, patience)
         rules = (await self.council()).newest.document
         known_as = judge_user(user, worker.terms, rules)
@@ -106,7 +107,8 @@ class AsyncClient(AuditOperations):
     async def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest jobs in one view.
 
-        What could not be verified about the evidence is told in it and not raised; a log that shrank or forked is raised.
+        What could not be verified about the evidence is told in it and not raised; a log that
+        shrank or forked is raised.
         """
         size, constitution, evidence = 0, "", ""
         marks = ["UNWITNESSED"]
@@ -133,11 +135,12 @@ class AsyncClient(AuditOperations):
 
 
 class AsyncModel:
-    """A served model, for one user. Open it, or use it as a context; channel, verdict and session are kept between calls.
+    """A served model, for one user. Open it, or use it as a context; channel, verdict and session
+    are kept between calls.
 
-    source: a home folder, or a client that stays open as long. service: the digest of the proposal. patience: for how many
-    seconds on end there may be no host, no worker, or one that has too much to do. simulated: accept SIMULATED evidence (of a
-    home folder; a client has been told).
+    source: a home folder, or a client that stays open as long. service: the digest of the proposal.
+    patience: for how many seconds on end there may be no host, no worker, or one that has too much
+    to do. simulated: accept SIMULATED evidence (of a home folder; a client has been told).
     """
 
     def __init__(
@@ -158,7 +161,8 @@ class AsyncModel:
         self._asking: Asking | None = None
 
     async def open(self) -> Self:
-        """Connect, and verify a worker. Raises `UserNotAllowed`, `OfferInvalid`, or what a call raises."""
+        """Connect, and verify a worker. Raises `UserNotAllowed`, `OfferInvalid`, or what a call
+        raises."""
         client = self._source
         if isinstance(client, Home):
             client = self._own = await AsyncClient.at_home(client, simulated=self._simulated)
@@ -204,7 +208,8 @@ class AsyncModel:
 
     @property
     def inputs(self) -> tuple[Field, ...]:
-        """The arrays that it takes. A dimension of 0 may be of any length; the first one counts rows."""
+        """The arrays that it takes. A dimension of 0 may be of any length; the first one counts
+        rows."""
         return self.worker.offer.document.inputs
 
     @property
@@ -219,11 +224,13 @@ class AsyncModel:
         deadline: float | None = None,
         progress: Progress | None = None,
     ) -> Any:
-        """Ask about rows: of one input and one output array in, array out; else dicts of arrays (`Arrays`).
+        """Ask about rows: of one input and one output array in, array out; else dicts of arrays
+        (`Arrays`).
 
-        Many rows become several questions, up to 32 of them under way; cancelling ends them all. deadline: seconds for all.
-        progress(answered, all): in rows. Raises `QuestionRefused`, `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others),
-        `Unreachable`, `OfferInvalid`, `AnswerMalformed` or `placet.sealing.AnswerForged`.
+        Many rows become several questions, up to 32 of them under way; cancelling ends them all.
+        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
+        `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
+        `AnswerMalformed` or `placet.sealing.AnswerForged`.
         """
         asking = self._opened()
         asked = judge_rows(rows, self.terms, self.inputs, self.answers)

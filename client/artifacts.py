@@ -51,7 +51,8 @@ class ReceiptFile:
     def verify(self, charter: str) -> VerifiedReceipt:
         """Verify it for the council of this charter (a digest).
 
-        1. The charter has that digest; 2. the constitutions follow from it; 3. see `verify_receipt`.
+        1. The charter has that digest; 2. the constitutions follow from it; 3. see
+           `verify_receipt`.
         """
         verify_charter(self.charter, charter)  # 1
         council = verify_council(self.charter, self.constitutions)  # 2
@@ -92,7 +93,8 @@ class EvidenceFile:
     nonce: bytes
 
     def verify(self, policy: Policy, *, now: int, log: str, charter: str) -> VerifiedAuthority:
-        """Verify it; see `verify_authority`. Only who chose the nonce knows that the evidence is fresh."""
+        """Verify it; see `verify_authority`. Only who chose the nonce knows that the evidence is
+        fresh."""
         return verify_authority(
             self.identity,
             self.evidence,

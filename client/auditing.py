@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Auditing a log from a host: every decision is made again from the documents that the host gives out.
+"""Auditing a log from a host: every decision is made again from the documents that the host gives
+out.
 
-What the host does not give is listed as not checked. That nothing was done without an entry, no replay can show.
+What the host does not give is listed as not checked. That nothing was done without an entry, no
+replay can show.
 """
 
 import asyncio
@@ -34,8 +36,8 @@ class AuditOperations(ServiceOperations):
     async def audit(self) -> AuditReport:
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
-        Raises `EntryInvalid` for the first entry that does not come out as the log has it, `LogError`, or what a call
-        raises. What could not be checked is in the report.
+        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
+        `LogError`, or what a call raises. What could not be checked is in the report.
         """
         await self._session.read()
         memory = self._session.memory
@@ -130,9 +132,11 @@ def digests_in(entries: Iterable[bytes]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def genuine(evidence: bytes, at: int) -> Claims:
-    """What genuine evidence says at a time (Unix seconds), verified once; raises what `verify_evidence` does.
+    """What genuine evidence says at a time (Unix seconds), verified once; raises what
+    `verify_evidence` does.
 
-    An audit asks again at each lease, renewal and release of a worker. A refusal is not remembered. An authority needs
-    nothing of this: evidence that is shown to it has its nonce in it, and never comes twice.
+    An audit asks again at each lease, renewal and release of a worker. A refusal is not remembered.
+    An authority needs nothing of this: evidence that is shown to it has its nonce in it, and never
+    comes twice.
     """
     return verify_evidence(Evidence.from_bytes(evidence), now=at)

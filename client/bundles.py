@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program bundles: the same folder always gives the same bytes, so its digest can be voted on, and the other way round.
+"""Program bundles: the same folder always gives the same bytes, so its digest can be voted on, and
+the other way round.
 
-`main.py` lies at the top and has `def main(job) -> None`. Byte code and hidden files are left out; links and other kinds are
-refused. The archive, and what sources may hold, are those that the enclave takes: placet.governance.bundles.
+`main.py` lies at the top and has `def main(job) -> None`. Byte code and hidden files are left out;
+links and other kinds are refused. The archive, and what sources may hold, are those that the
+enclave takes: placet.governance.bundles.
 """
 
 import os
@@ -33,7 +35,8 @@ class Bundle:
         return blob_of(self.digest)
 
     def write(self, folder: Path) -> None:
-        """Unpack it into a new folder, to be read: `build_bundle` of that folder gives these bytes. Raises `FileRefused`."""
+        """Unpack it into a new folder, to be read: `build_bundle` of that folder gives these bytes.
+        Raises `FileRefused`."""
         try:
             files = unpack(self.data)
             folder.mkdir(parents=True)
@@ -53,7 +56,8 @@ def blob_of(program: str) -> str:
 
 
 def build_bundle(source: Path) -> Bundle:
-    """The bundle of a folder, or of one Python file, which becomes its main.py. Raises `FileRefused`."""
+    """The bundle of a folder, or of one Python file, which becomes its main.py. Raises
+    `FileRefused`."""
     files = {ENTRY: source} if source.is_file() else _collect(source)
     try:
         return Bundle(pack({name: read_file(path, MAX_BUNDLE) for name, path in files.items()}))

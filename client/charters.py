@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A founding in the making: genesis constitution and charter, and the signatures that they have so far.
+"""A founding in the making: genesis constitution and charter, and the signatures that they have so
+far.
 
 A draft goes from seat to seat as a file, or to all of them at once: copies signed apart are merged.
 """
@@ -26,7 +27,8 @@ from placet.governance.keys import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class CharterDraft:
-    """Payloads, and the envelopes with the signatures so far (empty: none). The payloads must be well-formed."""
+    """Payloads, and the envelopes with the signatures so far (empty: none). The payloads must be
+    well-formed."""
 
     constitution: bytes
     charter: bytes
@@ -91,7 +93,8 @@ class CharterDraft:
         )
 
     def merge(self, other: "CharterDraft") -> Self:
-        """One draft with the signatures of both copies. Raises `UsageRefused` where they are different drafts."""
+        """One draft with the signatures of both copies. Raises `UsageRefused` where they are
+        different drafts."""
         if (self.constitution, self.charter) != (other.constitution, other.charter):
             raise UsageRefused(
                 "These are different drafts. Collect signatures on copies of one draft."

@@ -39,7 +39,8 @@ class Bundle:
     claims: Claims
 
     def write(self, folder: Path, now: int) -> Path:
-        """Write it below a name that says what it is for and of when; return the file. Raises `FileRefused`."""
+        """Write it below a name that says what it is for and of when; return the file. Raises
+        `FileRefused`."""
         dated = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         path = folder / f"{self.kind}-{self.machine}-{dated}{SUFFIX}"
         write_file(path, self.collateral.encode())
@@ -47,7 +48,8 @@ class Bundle:
 
 
 def read_quote(data: bytes) -> tuple[str, bytes]:
-    """The kind and the quote of a file: encoded evidence, a report of SNP's, or a quote of Intel's, padded or not.
+    """The kind and the quote of a file: encoded evidence, a report of SNP's, or a quote of Intel's,
+    padded or not.
 
     Raises `FileRefused`.
     """
@@ -71,8 +73,9 @@ def fetch_collateral(
 ) -> Bundle:
     """Fetch what a quote is to be judged with, and judge it.
 
-    `source` is the address of the service, without a path; the maker's if empty. `verify` raises unless the evidence is
-    genuine at a time. Raises `HostUnreachable`, `AnswerMalformed`, `AttestationError`.
+    `source` is the address of the service, without a path; the maker's if empty. `verify` raises
+    unless the evidence is genuine at a time. Raises `HostUnreachable`, `AnswerMalformed`,
+    `AttestationError`.
     """
     base = (source or SOURCES.get(kind, SOURCES[""])).rstrip("/")
     fetch = fetch_amd if kind == "snp" else fetch_intel

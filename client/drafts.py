@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents drafted in TOML: constitutions, grants, jobs. Federations are in federated/drafts.py. `placet init` writes a commented template of each."""
+"""Documents drafted in TOML: constitutions, grants, jobs. Federations are in federated/drafts.py.
+`placet init` writes a commented template of each."""
 
 import secrets
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class GrantDraft:
 
 @dataclass(frozen=True, slots=True)
 class JobDraft:
-    """What a job file says: what a proposal is made from, and the program's bundle. Times are Unix seconds."""
+    """What a job file says: what a proposal is made from, and the program's bundle. Times are Unix
+    seconds."""
 
     body: Job
     bundle: Bundle
@@ -107,7 +109,8 @@ def load_grant(path: Path) -> GrantDraft:
 
 
 def load_evidence(path: Path) -> Evidence:
-    """An owner's own evidence policies, tables `authority` and `worker`. Raises `FileRefused` or `DocumentMalformed`."""
+    """An owner's own evidence policies, tables `authority` and `worker`. Raises `FileRefused` or
+    `DocumentMalformed`."""
     values = load_toml(path)
     _check_policies(path, values)
     return from_plain(Evidence, values)

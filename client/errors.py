@@ -9,11 +9,13 @@
     ├── EvidenceSimulated  no hardware vouches for whom something secret would be given to
     ├── OfferInvalid       what a host tells of a worker that serves does not hold
     └── InputRefused
-          FileRefused, KeyFileRefused, PassphraseWrong, QuestionRefused, SettingMissing, StateRefused, UsageRefused
+          FileRefused, KeyFileRefused, PassphraseWrong, QuestionRefused, SettingMissing,
+          StateRefused, UsageRefused
 
-What a client finds out by itself is raised by the component that judged it: placet.governance, placet.governance.log,
-placet.attestation and placet.sealing. All of them, like these, have `reason` and `details` (keys among claim, expected,
-actual, rule, remedy). Messages never hold keys, plaintexts or rationales.
+What a client finds out by itself is raised by the component that judged it: placet.governance,
+placet.governance.log, placet.attestation and placet.sealing. All of them, like these, have `reason`
+and `details` (keys among claim, expected, actual, rule, remedy). Messages never hold keys,
+plaintexts or rationales.
 """
 
 from placet.attestation import Check
@@ -35,7 +37,8 @@ class ClientError(Exception):
 
 
 class Refused(ClientError):
-    """The host or an enclave refused. `reason` is a name of the wire enum `Reason` without its prefix."""
+    """The host or an enclave refused. `reason` is a name of the wire enum `Reason` without its
+    prefix."""
 
     def __init__(self, reason: str, message: str, details: dict[str, str] | None = None) -> None:
         super().__init__(message, **(details or {}))
@@ -71,13 +74,15 @@ class AnswerMalformed(ClientError):
 
 
 class EvidenceSimulated(ClientError):
-    """No hardware vouches for whom something secret would be given to, and the caller did not accept that."""
+    """No hardware vouches for whom something secret would be given to, and the caller did not
+    accept that."""
 
     reason = "EVIDENCE_SIMULATED"
 
 
 class OfferInvalid(ClientError):
-    """What a host tells of a worker does not hold; `claim` is the step, `checks` what had held before it."""
+    """What a host tells of a worker does not hold; `claim` is the step, `checks` what had held
+    before it."""
 
     reason = "OFFER_INVALID"
     checks: tuple[Check, ...] = ()

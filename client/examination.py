@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence looked at in full: every check with what was expected and found, and what was not checked.
+"""Evidence looked at in full: every check with what was expected and found, and what was not
+checked.
 
 `verify_authority` raises at the first thing that is wrong; this shows all of them. Only what leaves
 nothing to look at still raises: evidence that is not genuine, files that cannot be read.
@@ -46,9 +47,11 @@ class Examination:
 def examine_file(
     data: bytes, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
-    """Examine what `placet status --evidence` wrote, or evidence alone. Raises `FileRefused` and `AttestationError`.
+    """Examine what `placet status --evidence` wrote, or evidence alone. Raises `FileRefused` and
+    `AttestationError`.
 
-    `log` is the verifier key of the log asked for, `charter` the digest of its charter; any if empty.
+    `log` is the verifier key of the log asked for, `charter` the digest of its charter; any if
+    empty.
     """
     try:
         alone = Evidence.from_bytes(data)
@@ -60,7 +63,8 @@ def examine_file(
 
 
 def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examination:
-    """Examine evidence that comes without an identity, as from any enclave. Raises `AttestationError`."""
+    """Examine evidence that comes without an identity, as from any enclave. Raises
+    `AttestationError`."""
     claims = verify_evidence(evidence, now=now)
     said = f"Whom it speaks for: its report data, {claims.report_data.hex()}, was compared with nothing."
     return _examination(claims, "", (), policy, now, (said,))

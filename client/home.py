@@ -2,8 +2,8 @@
 """The home folder of a client: which host, its certificate's pin, and what was seen of the log.
 
     config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
-    council.json  the council by its charter's digest, and the newest checkpoint seen of its log (memory.py)
-    entries.jsonl the log as far as it was read; documents/ has what its entries name
+    council.json  the council by its charter's digest, and the newest checkpoint seen of its log
+    (memory.py) entries.jsonl the log as far as it was read; documents/ has what its entries name
     cards/        an empty file for each service whose model card was shown, by its digest
     outbox/       sealed updates of federations whose receipts are not there yet (federated/updates.py)
 
@@ -48,9 +48,11 @@ class Home:
         return self.folder / "config.toml"
 
     def configure(self, host: str, pin: str, charter: str = "") -> None:
-        """Write the configuration, and pin the council by its charter's digest, where it exists already.
+        """Write the configuration, and pin the council by its charter's digest, where it exists
+        already.
 
-        Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of another council.
+        Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of
+        another council.
         """
         _check(host, pin, self.config)
         if charter:

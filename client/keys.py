@@ -5,8 +5,9 @@
     keys.save(Path("hospital-a.key"), passphrase)             # 0600, and hospital-a.pub.json beside it
     keys = Keys.load(Path("hospital-a.key"), passphrase)
 
-With a passphrase the secrets are encrypted: Scrypt (RFC 7914, N 2^17, r 8, p 1), then AES-256-GCM with the file's public
-part as associated data. A key file that others than its owner can read is refused.
+With a passphrase the secrets are encrypted: Scrypt (RFC 7914, N 2^17, r 8, p 1), then AES-256-GCM
+with the file's public part as associated data. A key file that others than its owner can read is
+refused.
 """
 
 import base64
@@ -38,7 +39,8 @@ _SEED_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class PublicKeys:
-    """What others may know: the principal's id and both public keys. Raises `DocumentMalformed` for a wrong id."""
+    """What others may know: the principal's id and both public keys. Raises `DocumentMalformed` for
+    a wrong id."""
 
     id: str
     signing: PublicKey

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a member tells another one which council is theirs, and where: a link, and a form to read aloud.
+"""How a member tells another one which council is theirs, and where: a link, and a form to read
+aloud.
 
     placet://127.0.0.1:7433/<64 digits of the host's pin>/<64 digits of the charter's digest>
 
-The link is text for a message or a QR code. What it says comes from whoever gave it: from another member, never from
-the operator of the host alone.
+The link is text for a message or a QR code. What it says comes from whoever gave it: from another
+member, never from the operator of the host alone.
 """
 
 import re
@@ -20,7 +21,8 @@ _SPOKEN_DIGITS = 24
 
 @dataclass(frozen=True, slots=True)
 class CouncilLink:
-    """Where a host listens (address:port), the pin of its certificate, and the digest of the council's charter."""
+    """Where a host listens (address:port), the pin of its certificate, and the digest of the
+    council's charter."""
 
     host: str
     pin: str

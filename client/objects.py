@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sealing files at home, and opening them again.
 
-    made = seal_file(Path("rows.npy"), Path("rows.sealed"), keys.hpke.public, kind="dataset", labels=("health",))
-    Path("rows.object.json").write_bytes(made.to_bytes())
+    made = seal_file(Path("rows.npy"), Path("rows.sealed"), keys.hpke.public, kind="dataset",
+    labels=("health",)) Path("rows.object.json").write_bytes(made.to_bytes())
     open_file(Path("rows.sealed"), Path("rows.npy"), made, keys.hpke)
 
-The object file holds the descriptor and the object's key, sealed to its owner: no key lies on a disk in the clear.
+The object file holds the descriptor and the object's key, sealed to its owner: no key lies on a
+disk in the clear.
 """
 
 import base64
@@ -37,7 +38,8 @@ from placet.sealing import (
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-# Called with the bytes done and the bytes in all; for clients of the sync facade from another thread.
+# Called with the bytes done and the bytes in all; for clients of the sync facade from another
+# thread.
 Progress = Callable[[int, int], None]
 
 _MAX_FILE = 64 * 1024
@@ -97,7 +99,8 @@ def seal_file(
     labels: tuple[str, ...],
     progress: Progress | None = None,
 ) -> SealedObject:
-    """Seal a file in bounded memory. Raises `FileRefused` or `DescriptorMalformed`; then there is no sink."""
+    """Seal a file in bounded memory. Raises `FileRefused` or `DescriptorMalformed`; then there is
+    no sink."""
     key = StreamKey.generate()
     with _reading(source) as plain, replacing(sink) as sealed:
         counted = Counted(plain, _size(plain), progress)
@@ -112,7 +115,8 @@ def open_file(
     owner: HPKEPrivateKey,
     progress: Progress | None = None,
 ) -> None:
-    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `SealingError`; then there is no sink."""
+    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `SealingError`;
+    then there is no sink."""
     key = sealed.open_key(owner)
     with _reading(source) as file, replacing(sink, mode=0o600) as plain:
         leaves = verify_root(file, sealed.descriptor)
@@ -123,7 +127,8 @@ def open_file(
 
 
 def check_sealed(source: Path, descriptor: ObjectDescriptor) -> None:
-    """Make sure that a file holds the sealed bytes of an object, before any of it leaves. Raises `FileRefused`."""
+    """Make sure that a file holds the sealed bytes of an object, before any of it leaves. Raises
+    `FileRefused`."""
     try:
         with _reading(source) as file:
             verify_root(file, descriptor)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the client hands out: answers of a host in our own words, verified where something vouches for them."""
+"""What the client hands out: answers of a host in our own words, verified where something vouches
+for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A document that the log has: the entry at `index` names `digest`, and `checkpoint` covers it. Verified."""
+    """A document that the log has: the entry at `index` names `digest`, and `checkpoint` covers it.
+    Verified."""
 
     digest: str
     index: int
@@ -74,7 +76,8 @@ class ProposalRecord:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the host tells it. Times are Unix seconds by the host's clock; `progress` is in whole percent.
+    """A job as the host tells it. Times are Unix seconds by the host's clock; `progress` is in
+    whole percent.
 
     Which proposal it is of, its id says: see `AsyncClient.proposal_of`.
     """
@@ -95,7 +98,8 @@ class Job:
 
     @classmethod
     def from_wire(cls, job: jobs_pb2.Job) -> "Job":
-        """Raises `AnswerMalformed` for a state that this version does not know, or what is no id or digest."""
+        """Raises `AnswerMalformed` for a state that this version does not know, or what is no id or
+        digest."""
         state = _STATES.get(job.state)
         if state is None:
             raise AnswerMalformed(
@@ -129,7 +133,8 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a job released: the verified receipt, the opened outputs by name, and the receipt's file."""
+    """What a job released: the verified receipt, the opened outputs by name, and the receipt's
+    file."""
 
     receipt: VerifiedReceipt
     outputs: dict[str, Path]
@@ -138,7 +143,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What `status` found out: the log (empty before it is founded), and whether its authority is simulated."""
+    """What `status` found out: the log (empty before it is founded), and whether its authority is
+    simulated."""
 
     address: str
     log: str

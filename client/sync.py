@@ -6,7 +6,8 @@
         for state in client.watch(job.id):
             ...
 
-Progress callbacks are called from that thread. Each method does what its namesake in `AsyncClient` says.
+Progress callbacks are called from that thread. Each method does what its namesake in `AsyncClient`
+says.
 """
 
 from collections.abc import Coroutine, Iterator, Mapping
@@ -37,7 +38,8 @@ from placet.sealing import ObjectDescriptor, StreamKey
 
 
 class Client(SyncServices):
-    """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a context."""
+    """All operations, blocking. Made by `connect` or `at_home`; close it, or use it as a
+    context."""
 
     @classmethod
     def connect(
@@ -171,7 +173,8 @@ class Client(SyncServices):
 
 
 class Model:
-    """A served model, for one user: see `AsyncModel`. Open from the start; close it, or use it as a context."""
+    """A served model, for one user: see `AsyncModel`. Open from the start; close it, or use it as a
+    context."""
 
     def __init__(
         self,

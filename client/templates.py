@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commented templates that `placet init` writes. Each is a complete file; what has to be replaced is in capitals."""
+"""Commented templates that `placet init` writes. Each is a complete file; what has to be replaced
+is in capitals."""
 
 from collections.abc import Mapping
 from string import Template
 
-# The signer of every simulated enclave (placet.attestation.SIMULATION_SIGNER) is filled in, and the measurements of the
-# builds that were named; of none that was not, because nobody has chosen it.
+# The signer of every simulated enclave (placet.attestation.SIMULATION_SIGNER) is filled in, and the
+# measurements of the builds that were named; of none that was not, because nobody has chosen it.
 _CONSTITUTION = Template("""\
 # A council's constitution. Every field is needed; what is to be unrestricted says "any".
 # Times are ISO 8601 with an offset. Keys are texts (ed25519:..., p256:...) or the .pub.json files of `placet keygen`.

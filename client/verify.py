@@ -116,9 +116,12 @@ class VerifiedReceipt:
 def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> Council:
     """Verify founding and succession by their signatures.
 
-    1. The genesis constitution and the charter are signed by every genesis seat, and the charter names it.
-    2. Each later constitution names its predecessor, has the next version, and is signed by a seat of its own.
-    That a later one was adopted is shown only by its entry in the log: the caller MUST look for it there.
+    1. The genesis constitution and the charter are signed by every genesis seat, and the charter
+       names it.
+    2. Each later constitution names its predecessor, has the next version, and is signed by a seat
+       of its own.
+    That a later one was adopted is shown only by its entry in the log: the caller MUST look for it
+    there.
     """
     founding, chain = verify_succession(charter, constitutions)
     return Council(founding.log, founding.charter, chain)
@@ -137,8 +140,8 @@ def verify_authority(
 ) -> VerifiedAuthority:
     """Verify that an authority that the policy wants answered to this nonce, for this council.
 
-    1. The identity is an authority's, of the log and charter asked for (before the founding there is no charter, and any
-       log will do if `log` is empty).
+    1. The identity is an authority's, of the log and charter asked for (before the founding there
+       is no charter, and any log will do if `log` is empty).
     2. The checkpoint, without which no founded log is, is signed by that log's key.
     3. The evidence is genuine.
     4. It binds identity, nonce, log, charter and checkpoint.
@@ -178,8 +181,10 @@ def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> V
 
     1. It is signed by that key.
     2. The entry is in the log, at the place that the receipt names.
-    3. The entry is the release of this receipt, lease, proposal and job; for a federation the aggregate of its round.
-    Not checked: whose council that log is. Whoever knows the charter's digest calls `verify_receipt`.
+    3. The entry is the release of this receipt, lease, proposal and job; for a federation the
+       aggregate of its round.
+    Not checked: whose council that log is. Whoever knows the charter's digest calls
+    `verify_receipt`.
     """
     key = VerifierKey.from_text(log)
     signer = log_signing_key(key)
@@ -204,7 +209,8 @@ def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> V
 
 
 def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> VerifiedReceipt:
-    """Verify that a receipt is about what a proposal asked for: program, inputs, parameters, outputs, recipients, cost."""
+    """Verify that a receipt is about what a proposal asked for: program, inputs, parameters,
+    outputs, recipients, cost."""
     said, body = receipt.receipt.predicate, proposal.document.work
     sizes = {name: padded_length(output.max_bytes) for name, output in body.outputs.items()}
     checks: tuple[tuple[str, object, object], ...] = (
@@ -232,7 +238,8 @@ def _recipients(body: Work) -> list[str]:
 
 
 def _charged(proposal: Proposal, said: Charged) -> Charged:
-    """What the release had to cost. Which clients' updates counted is the log's to say: each of them pays for it."""
+    """What the release had to cost. Which clients' updates counted is the log's to say: each of
+    them pays for it."""
     owners, body = charges_of(proposal), proposal.body
     clients: dict[str, Cost] = {}
     if isinstance(body, Federate):
@@ -242,7 +249,8 @@ def _charged(proposal: Proposal, said: Charged) -> Charged:
 
 
 def log_signing_key(key: VerifierKey) -> PublicKey:
-    """The log's key as documents are verified with it: the same 32 bytes in the text form of governance."""
+    """The log's key as documents are verified with it: the same 32 bytes in the text form of
+    governance."""
     return PublicKey.ed25519(key.public_key)
 
 

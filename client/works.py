@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a file asks the council for: a job, a federation or a service, by its `action`; and the terms that it sets."""
+"""Whatever a file asks the council for: a job, a federation or a service, by its `action`; and the
+terms that it sets."""
 
 from pathlib import Path
 
@@ -15,7 +16,8 @@ WorkDraft = JobDraft | FederationDraft | ServeDraft
 
 
 def load_work(path: Path, now: int) -> WorkDraft:
-    """What a file asks for: "federate", "serve", or "job" (also without an action). Raises what its own loader raises."""
+    """What a file asks for: "federate", "serve", or "job" (also without an action). Raises what its
+    own loader raises."""
     action = load_toml(path).get("action")
     if action == "federate":
         return load_federation(path, now)
@@ -25,7 +27,8 @@ def load_work(path: Path, now: int) -> WorkDraft:
 
 
 def load_terms(path: Path, now: int) -> Terms:
-    """The terms that a file sets, the same whenever it is read. Raises what `load_work` raises, and `FileRefused`."""
+    """The terms that a file sets, the same whenever it is read. Raises what `load_work` raises, and
+    `FileRefused`."""
     terms, later = (load_work(path, seconds).body for seconds in (now, now + 1))
     if isinstance(terms, Job):
         raise FileRefused(

@@ -9,8 +9,8 @@
     OUT/build.json   what it was made of, and what each enclave measures (placet.client.builds)
 
 The same commit gives the same measurements on every machine of one architecture with one version of
-CPython, whatever else is installed there. From the machine come the interpreter with its headers, and
-those of the AEAD's library.
+CPython, whatever else is installed there. From the machine come the interpreter with its headers,
+and those of the AEAD's library.
 """
 
 import argparse

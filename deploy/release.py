@@ -4,8 +4,8 @@
     python deploy/release.py --key release.key BUILD...
 
 BUILD are the build.json of one commit's builds, from every machine that built for another
-architecture, CPython or AEAD. The key's public half has to stand in RELEASE_KEYS of client/builds.py,
-or no client would believe the file.
+architecture, CPython or AEAD. The key's public half has to stand in RELEASE_KEYS of
+client/builds.py, or no client would believe the file.
 """
 
 import argparse

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what each enclave is made of, as a CycloneDX 1.5 document: {authority,worker,worker-onnx}.cdx.json.
+"""Writes what each enclave is made of, as a CycloneDX 1.5 document:
+{authority,worker,worker-onnx}.cdx.json.
 
     BUILD/venv/bin/python -I deploy/sbom.py --build BUILD --out FOLDER     of a build
     python deploy/sbom.py --out FOLDER                                     of what is installed here
 
-Three kinds of components: the packages of its lock, each with the digests that the lock allows; the measured
-files of Placet; the library outside of Python that the kernel opens segments with, as it is installed here. Nothing depends
-on the time or the folder, so the same installation gives the same bytes. CPython and the C library are not listed.
+Three kinds of components: the packages of its lock, each with the digests that the lock allows; the
+measured files of Placet; the library outside of Python that the kernel opens segments with, as it
+is installed here. Nothing depends on the time or the folder, so the same installation gives the
+same bytes. CPython and the C library are not listed.
 """
 
 import argparse
@@ -29,7 +31,8 @@ _PIN = re.compile(r"([a-z0-9-]+)==([^\s;]+)(?: ; (.+?))?((?: +--hash=sha256:[0-9
 
 
 def packages(lock: str) -> Iterator[Component]:
-    """The lock's packages. Their hashes are of distributions: any one of them may be what is installed."""
+    """The lock's packages. Their hashes are of distributions: any one of them may be what is
+    installed."""
     joined = re.sub(r"^ *#.*\n", "", lock, flags=re.MULTILINE).replace("\\\n", "")
     for line in joined.splitlines():
         pin = _PIN.fullmatch(line)
@@ -57,7 +60,8 @@ def packages(lock: str) -> Iterator[Component]:
 
 
 def native() -> Component:
-    """The library that the loaded kernel is linked with: what the loader chose, not what the linker saw."""
+    """The library that the loaded kernel is linked with: what the loader chose, not what the linker
+    saw."""
     name = _LIBRARIES[_kernel.AEAD]
     mapped = re.findall(
         rf"(/\S*/{name}\.so\S*)$", Path("/proc/self/maps").read_text(), re.MULTILINE

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -I -m placet.enclave authority|worker|local`: one enclave, one process.
 
-With `--simulated`, which a launcher says and nothing else implies, standard input and output are the wire to the simulated
-processor (they pass through Gramine as well). Without it the hardware is asked, and where there is none nothing starts.
-Standard error is the log, or `--log FILE` where standard error is not apart (Gramine). Nothing else is read from or written to the outside but the stream to the host.
+With `--simulated`, which a launcher says and nothing else implies, standard input and output are
+the wire to the simulated processor (they pass through Gramine as well). Without it the hardware is
+asked, and where there is none nothing starts. Standard error is the log, or `--log FILE` where
+standard error is not apart (Gramine). Nothing else is read from or written to the outside but the
+stream to the host.
 
-Where the command line is measured and therefore fixed (Gramine), `--launch FILE` names a file of the host's, one word a line,
-for what differs from start to start and decides nothing: address, certificate, token, origin.
+Where the command line is measured and therefore fixed (Gramine), `--launch FILE` names a file of
+the host's, one word a line, for what differs from start to start and decides nothing: address,
+certificate, token, origin.
 """
 
 import argparse
@@ -44,7 +47,8 @@ def main() -> int:
             from placet.enclave.worker.local import run_local
 
             return run_local(arguments)
-        # asyncio says in full what went wrong in a task that nobody waits for: too much for our log.
+        # asyncio says in full what went wrong in a task that nobody waits for: too much for our
+        # log.
         logging.getLogger("asyncio").disabled = True
         reader, writer = _processor()
         threading.Thread(target=_end_with, args=(reader,), name="processor", daemon=True).start()
@@ -54,7 +58,8 @@ def main() -> int:
 
 
 def _attester(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> "Attester":
-    """The hardware that evidence comes from. Raises QuotingError where there is none and none is simulated."""
+    """The hardware that evidence comes from. Raises QuotingError where there is none and none is
+    simulated."""
     from placet.attestation import SimulatedAttester, probe
 
     if arguments.simulated:
@@ -85,12 +90,14 @@ def _run(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> i
 
 
 def _report(error: BaseException) -> int:
-    """A line on what kept the enclave from starting, or ended it; a refusal's text is ours and names no data."""
+    """A line on what kept the enclave from starting, or ended it; a refusal's text is ours and
+    names no data."""
     if isinstance(error, SystemExit):
         raise error
     from placet.proto.refusals import reason_name, refusal_of
 
-    # Exceptions of Python's own have a `reason` too, and texts that quote: only names of the wire count.
+    # Exceptions of Python's own have a `reason` too, and texts that quote: only names of the wire
+    # count.
     reason = reason_name(refusal_of(error).reason)
     if isinstance(error, EnclaveError) or reason != "INTERNAL":
         print(f"refused reason={reason} {error}", file=sys.stderr)
@@ -127,7 +134,8 @@ def _log_to(path: str) -> None:
 
 
 def _processor() -> tuple[BinaryIO, BinaryIO]:
-    """Take standard input and output for the processor alone, so that nothing printed can reach it."""
+    """Take standard input and output for the processor alone, so that nothing printed can reach
+    it."""
     reader = os.fdopen(os.dup(0), "rb", buffering=0)
     writer = os.fdopen(os.dup(1), "wb", buffering=0)
     null = os.open(os.devnull, os.O_RDWR)
@@ -138,7 +146,8 @@ def _processor() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _end_with(reader: BinaryIO) -> None:
-    """End with whoever launched us: nothing is lost by that, all that was acknowledged is durable elsewhere."""
+    """End with whoever launched us: nothing is lost by that, all that was acknowledged is durable
+    elsewhere."""
     hangup = select.poll()
     hangup.register(reader, 0)
     hangup.poll()
@@ -146,7 +155,8 @@ def _end_with(reader: BinaryIO) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once: neither threads that a program left behind nor what it registered for the exit runs any more."""
+    """End at once: neither threads that a program left behind nor what it registered for the exit
+    runs any more."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -175,7 +185,8 @@ def _launch_words(path: Path) -> list[str]:
 
 
 def _host_parser(role: str) -> argparse.ArgumentParser:
-    """What the host may choose at every start: it is served by these words and cannot harm by them."""
+    """What the host may choose at every start: it is served by these words and cannot harm by
+    them."""
     parser = argparse.ArgumentParser(prog="launch file", add_help=False, allow_abbrev=False)
     for name in ("--host", "--cert", "--token", *(("--origin",) if role == "authority" else ())):
         parser.add_argument(name)

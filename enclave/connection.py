@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one way out of an enclave: it dials the host, attaches, and speaks frames. It never listens.
 
-TLS to the host protects nothing that matters: whatever is secret is sealed inside, and whatever decides is signed. The
-host's certificate is taken as the root that the launcher handed over.
+TLS to the host protects nothing that matters: whatever is secret is sealed inside, and whatever
+decides is signed. The host's certificate is taken as the root that the launcher handed over.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """A channel to the host with the Attach stream on it. `channel` serves unary calls and bulk bytes as well."""
+    """A channel to the host with the Attach stream on it. `channel` serves unary calls and bulk
+    bytes as well."""
 
     def __init__(self, address: str, certificate: bytes, handle: Handler) -> None:
         credentials = grpc.ssl_channel_credentials(root_certificates=certificate)
@@ -37,7 +38,8 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def attach(self, role: str, token: str) -> None:
-        """Open the stream and say hello. Raises `RequestMalformed` if the host speaks another version."""
+        """Open the stream and say hello. Raises `RequestMalformed` if the host speaks another
+        version."""
         stub = enclaves_pb2_grpc.EnclavesStub(self.channel)
         call = stub.Attach(metadata=METADATA)
         self._tasks = [

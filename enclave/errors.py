@@ -7,7 +7,8 @@
     ├── LeaseInvalid
     ├── CohortTooSmall, AggregationCancelled
     └── ProgramEnded
-          ProgramMalformed, ProgramOther, ProgramRaised, ProgramMemory, UndeclaredOutput, OversizedOutput, MissingOutput
+          ProgramMalformed, ProgramOther, ProgramRaised, ProgramMemory, UndeclaredOutput,
+          OversizedOutput, MissingOutput
 
 What a program says of itself never becomes part of a message: an end state is one of a fixed list.
 """
@@ -69,7 +70,8 @@ class LeaseInvalid(EnclaveError):
 
 
 class CohortTooSmall(EnclaveError):
-    """Too few clients or organisations are left for anything to be released; `left` says who went, and why."""
+    """Too few clients or organisations are left for anything to be released; `left` says who went,
+    and why."""
 
     reason = "COHORT_TOO_SMALL"
 

@@ -34,13 +34,15 @@ class Keys:
     identity: Identity
 
     def evidence(self, attester: Attester, nonce: bytes, checkpoint: bytes) -> Evidence:
-        """Evidence that binds the identity to a verifier's nonce, the log, and its newest checkpoint."""
+        """Evidence that binds the identity to a verifier's nonce, the log, and its newest
+        checkpoint."""
         context = evidence_context(self.identity.log, self.identity.charter, checkpoint)
         return attester.evidence(report_data(self.identity.digest, nonce, context))
 
 
 class BootKeys:
-    """The keys that an enclave makes for one life. `of` names them for a log, of which an authority has none at first."""
+    """The keys that an enclave makes for one life. `of` names them for a log, of which an authority
+    has none at first."""
 
     def __init__(self, role: str) -> None:
         self.boot = secrets.token_hex(16)
@@ -82,10 +84,13 @@ def verify_peer(
     policy: Json,
     now: int,
 ) -> Peer:
-    """Believe a peer of this role by the identity document and the evidence that it has shown, or raise.
+    """Believe a peer of this role by the identity document and the evidence that it has shown, or
+    raise.
 
-    1. identity and evidence have their form; 2. the identity is for our log, our charter and this role; 3. the evidence is genuine;
-    4. it binds the identity to our nonce and context; 5. it satisfies the policy. Which program a worker is bound to is
+    1. identity and evidence have their form; 2. the identity is for our log, our charter and this
+       role; 3. the evidence is genuine;
+    4. it binds the identity to our nonce and context; 5. it satisfies the policy. Which program a
+       worker is bound to is
     judged when it gets a lease.
     """
     named, found = Identity.from_bytes(shown[0]), Evidence.from_bytes(shown[1])

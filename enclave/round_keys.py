@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of a round, on their way from the authority to the worker that aggregates it: JSON, signed, in one HPKE envelope.
+"""The keys of a round, on their way from the authority to the worker that aggregates it: JSON,
+signed, in one HPKE envelope.
 
-Signed, because anybody can seal to a worker. A job's keys are held against commitments that the proposal has; nothing that a
-worker can see says whose updates a round has, and the host would choose them.
+Signed, because anybody can seal to a worker. A job's keys are held against commitments that the
+proposal has; nothing that a worker can see says whose updates a round has, and the host would
+choose them.
 
 Numbers of clients are text, because documents have no floats: the hexadecimal form is exact.
 """
@@ -35,7 +37,8 @@ class BaseKey:
 
 @dataclass(frozen=True, slots=True)
 class UpdateKey:
-    """One client's update: whose, which stream, and what came sealed with it. norm and scale are `float.hex` text."""
+    """One client's update: whose, which stream, and what came sealed with it. norm and scale are
+    `float.hex` text."""
 
     client: str
     organisation: str
@@ -53,7 +56,8 @@ class UpdateKey:
 
 @dataclass(frozen=True, slots=True)
 class RoundKeys:
-    """What a worker needs for a round. base is null where the round starts from zeros; updates are in the log's order.
+    """What a worker needs for a round. base is null where the round starts from zeros; updates are
+    in the log's order.
 
     lease: the digest of the one that they belong to.
     """
@@ -70,7 +74,8 @@ class RoundKeys:
 
     @classmethod
     def from_bytes(cls, data: bytes, lease: str, authority: PublicKey) -> "RoundKeys":
-        """The inverse of `to_bytes`, for this lease. Raises `LeaseInvalid`, `DocumentMalformed` or `DocumentTooLarge`."""
+        """The inverse of `to_bytes`, for this lease. Raises `LeaseInvalid`, `DocumentMalformed` or
+        `DocumentTooLarge`."""
         raw = parse_envelope(data, 2 * _MAX_BYTES)
         if raw.payload_type != payload_type(cls) or not verified_signers(raw, [authority]):
             raise LeaseInvalid(

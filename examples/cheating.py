@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to cheat, each with the refusal that it gets. An attack that gets none ends the demo with an error.
+"""Ways to cheat, each with the refusal that it gets. An attack that gets none ends the demo with an
+error.
 
 Ten are here. decoy.py has one more, and made_up.py the four of councils that an operator makes up.
 """
@@ -28,7 +29,8 @@ class NotRefused(Exception):
 
 
 class Attacks:
-    """What the attacks start from: a council, an approved proposal that has been used, and its result."""
+    """What the attacks start from: a council, an approved proposal that has been used, and its
+    result."""
 
     def __init__(self, client: Client, council: Council) -> None:
         self.client = client
@@ -48,7 +50,8 @@ class Attacks:
         return self.council.propose(self.client, "breast_cancer", parameters, "model", uses=uses)
 
     def attack_program(self, name: str, parameters: dict[str, str | int | bool]) -> str:
-        """A proposal for one of the programs in attacks/, approved by a council that did not read it."""
+        """A proposal for one of the programs in attacks/, approved by a council that did not read
+        it."""
         program = f"attacks/{name}"
         proposal = self.council.propose(
             self.client, program, parameters, "report", hospitals=("north",), reason="Trust me."
@@ -97,7 +100,8 @@ def two_votes(attacks: Attacks) -> None:
 
 
 def two_keys(attacks: Attacks) -> None:
-    """The laptop and the phone of one seat, and the privacy officer: three signatures, two votes."""
+    """The laptop and the phone of one seat, and the privacy officer: three signatures, two
+    votes."""
     proposal = attacks.training()
     attacks.council.vote(attacks.client, proposal, "north", "privacy")
     phone = attacks.council.phone
@@ -121,7 +125,8 @@ def used_up(attacks: Attacks, used: str) -> None:
 
 
 def changed_program(attacks: Attacks) -> None:
-    """The approved proposal, with the digest of another program, which is there, written into it."""
+    """The approved proposal, with the digest of another program, which is there, written into
+    it."""
     bundle = build_bundle(HERE / "attacks" / "slow")
     owner = attacks.council.analyst.signing.public
     attacks.client.put_blob(bundle.blob, bundle.data, owner=owner)
@@ -162,7 +167,8 @@ def flipped(attacks: Attacks) -> None:
 
 
 def withdrawn(attacks: Attacks, grant: str) -> None:
-    """The owner changes their mind while the program has the data: it stops, and no output leaves."""
+    """The owner changes their mind while the program has the data: it stops, and no output
+    leaves."""
     proposal = attacks.attack_program("slow", {"seconds": 30})
     job = attacks.client.submit(attacks.client.proposal(proposal).ticket)
     for state in attacks.client.watch(job.id):
@@ -194,7 +200,8 @@ def snapshot(folder: Path) -> None:
 def cheat_with_the_log(
     console: Console, council: Council, folder: Path, options: Sequence[str]
 ) -> None:
-    """The operator starts the host again from the older copy, in which the grant is not withdrawn."""
+    """The operator starts the host again from the older copy, in which the grant is not
+    withdrawn."""
     database, newest = folder / "host" / "placet.db", folder / "newest.db"
     shutil.move(database, newest)
     shutil.copy(folder / "older.db", database)

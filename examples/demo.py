@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three hospitals train one model on data that none of them shows the others; then somebody cheats, fifteen times over.
+"""Three hospitals train one model on data that none of them shows the others; then somebody cheats,
+fifteen times over.
 
     python examples/demo.py [--state FOLDER]
 
-With --state, FOLDER keeps what the host kept (host/), what the parties hold, and cpu/, which stands for the inside of the
-processor. Everything runs on this machine, in simulation, and is marked as that.
+With --state, FOLDER keeps what the host kept (host/), what the parties hold, and cpu/, which stands
+for the inside of the processor. Everything runs on this machine, in simulation, and is marked as
+that.
 """
 
 import argparse

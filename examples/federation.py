@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten clients of five organisations train one network on digits that none of them shows the others. Then one of them lies, once
-against a mean and once against a median. Then with privacy, and epsilon as it is spent.
+"""Ten clients of five organisations train one network on digits that none of them shows the others.
+Then one of them lies, once against a mean and once against a median. Then with privacy, and epsilon
+as it is spent.
 
-    python examples/federation.py [--state FOLDER] [--plot FILE.png] [--rounds N] [--launcher gramine-direct]
+    python examples/federation.py [--state FOLDER] [--plot FILE.png] [--rounds N] [--launcher
+    gramine-direct]
 
 Everything runs on this machine, in simulation, and is marked as that.
 """
@@ -74,7 +76,8 @@ class Scene:
         self.homes = {name: clinics.home(name, address, pin) for name in CLIENTS}
 
     def play(self, client: Client, story: Story) -> None:
-        """Start a federation, let ten clients take part in it, and judge each model as it comes out."""
+        """Start a federation, let ten clients take part in it, and judge each model as it comes
+        out."""
         id = self.clinics.begin(
             client, story.terms, "To read handwriting better than each of us can alone."
         )
@@ -134,7 +137,8 @@ def tell(story: Story, number: int) -> None:
 
 
 def stories(terms: Federate) -> tuple[Story, ...]:
-    """The private one first: once a ledger was charged for a model without noise, it has no bound any more."""
+    """The private one first: once a ledger was charged for a model without noise, it has no bound
+    any more."""
     equal = replace(terms, largest_weight=1)
     return (
         Story("all honest, mean with noise", replace(equal, clip="1", noise="1")),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cast of the demo: three hospitals, a privacy office, a patients' council, a university, and the host they all distrust."""
+"""The cast of the demo: three hospitals, a privacy office, a patients' council, a university, and
+the host they all distrust."""
 
 import argparse
 import contextlib
@@ -49,7 +50,8 @@ YEAR = 366 * 86400
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """How the enclaves are started. What runs on SGX itself has evidence that these councils' policies do not accept."""
+    """How the enclaves are started. What runs on SGX itself has evidence that these councils'
+    policies do not accept."""
     parser.add_argument("--launcher", choices=("native", "gramine-direct"), default="native")
     parser.add_argument("--manifests", type=Path, default=MANIFESTS, help="of Gramine")
     parser.add_argument("--enclave", type=Path, help="a build of the enclaves (make enclave)")
@@ -79,7 +81,8 @@ def running_host(
     *,
     cpu: Path | None = None,
 ) -> Generator[tuple[str, str]]:
-    """A host as a process of its own, over `folder`/host and `cpu` (`folder`/cpu); gives its address and pin."""
+    """A host as a process of its own, over `folder`/host and `cpu` (`folder`/cpu); gives its
+    address and pin."""
     command = [sys.executable, "-m", "placet.host", "--listen", listen]
     command += ["--state", str(folder / "host"), "--cpu", str(cpu or folder / "cpu")]
     command += ["--origin", "demo.placet/log", "--max-workers", "3", *options]
@@ -151,7 +154,8 @@ class Members(ABC):
                 return client
 
     def found(self, client: Client) -> int:
-        """Every seat checks the authority's evidence with a nonce of its own and signs; returns the log's size."""
+        """Every seat checks the authority's evidence with a nonce of its own and signs; returns the
+        log's size."""
         draft = client.draft_charter(self.constitution())
         for keys in self.seats.values():
             draft = client.sign_charter(draft, keys)
@@ -166,7 +170,8 @@ class Members(ABC):
     def give_model(
         self, client: Client, name: str, content: bytes, labels: tuple[str, ...]
     ) -> SealedObject:
-        """Seal a model of the analyst's, hand it over, and provision its key under a grant that any proposal may use."""
+        """Seal a model of the analyst's, hand it over, and provision its key under a grant that any
+        proposal may use."""
         plain, sealed = (self.folder / "analyst" / f"{name}.{end}" for end in ("model", "sealed"))
         plain.write_bytes(content)
         made = seal_file(plain, sealed, self.analyst.hpke.public, kind="model", labels=labels)
@@ -214,7 +219,8 @@ class Council(Members):
             self.keep(name, keys)
 
     def constitution(self) -> Constitution:
-        """Three approvals of three organisations, a privacy officer among them; the patients have a veto."""
+        """Three approvals of three organisations, a privacy officer among them; the patients have a
+        veto."""
         now = int(time.time())
         roles = {"privacy": "privacy-officer", "patients": "patients-representative"}
         seats = tuple(
@@ -276,7 +282,8 @@ class Council(Members):
         )
 
     def seal_and_grant(self, client: Client, hospital: str, rows: Rows) -> str:
-        """Seal a hospital's rows at home, hand over the ciphertext, and grant; the grant's digest."""
+        """Seal a hospital's rows at home, hand over the ciphertext, and grant; the grant's
+        digest."""
         keys, home = self.owners[hospital], self.folder / hospital
         plain, sealed = home / "patients.npy", home / "patients.sealed"
         np.save(plain, rows)
@@ -287,7 +294,8 @@ class Council(Members):
         return self.grant(client, hospital)
 
     def grant(self, client: Client, hospital: str) -> str:
-        """Grant the use of a hospital's sealed rows, and provision their key under the grant; its digest."""
+        """Grant the use of a hospital's sealed rows, and provision their key under the grant; its
+        digest."""
         keys, made = self.owners[hospital], self.objects[hospital]
         terms = Terms(
             purposes=("research",),

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model of the first demo answers two doctors who never see it, and nobody sees what they ask. One of them asks too much. Then
-a language model, of real size; and in the middle of it the patients' council says no.
+"""The model of the first demo answers two doctors who never see it, and nobody sees what they ask.
+One of them asks too much. Then a language model, of real size; and in the middle of it the
+patients' council says no.
 
     python examples/inference.py [--state FOLDER] [--sentences FOLDER]
 
---sentences: where `make demo-inference` has put the language model. Everything runs on this machine, in simulation, and is marked
-as that.
+--sentences: where `make demo-inference` has put the language model. Everything runs on this
+machine, in simulation, and is marked as that.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Wisconsin breast-cancer data (as scikit-learn ships it) over three hospitals that see different kinds of patients.
+"""The Wisconsin breast-cancer data (as scikit-learn ships it) over three hospitals that see
+different kinds of patients.
 
     python examples/shares.py FOLDER        writes north.npy, south.npy, west.npy, and judging.npy
 
@@ -29,7 +30,8 @@ class Shares:
 
 
 def load_shares() -> Shares:
-    """The same split every time: by tumour size with some noise, a quarter of each share kept aside."""
+    """The same split every time: by tumour size with some noise, a quarter of each share kept
+    aside."""
     data: Any = cast("Any", datasets).load_breast_cancer()
     rows = np.hstack([data.data, data.target[:, None]], dtype=np.float64)
     random = np.random.default_rng(3)
@@ -45,7 +47,8 @@ def load_shares() -> Shares:
 
 
 def accuracy(model: Mapping[str, Any], rows: Rows) -> float:
-    """How often a model of examples/breast_cancer is right about rows; its scaling is part of it."""
+    """How often a model of examples/breast_cancer is right about rows; its scaling is part of
+    it."""
     scaled = (rows[:, :-1] - model["mean"]) / model["scale"]
     score = np.hstack([scaled, np.ones((len(rows), 1))]) @ model["weights"]
     right: Rows = (score > 0) == rows[:, -1]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Governance: the documents, the rules and the log that decide what may run. Pure logic: no I/O, no clock.
+"""Governance: the documents, the rules and the log that decide what may run. Pure logic: no I/O, no
+clock.
 
     documents/    what people and enclaves sign                 codec, checks, keys, envelope: their form and signatures
     evaluate      a ticket on paper                             account, explain: what came out, in words
@@ -8,8 +9,8 @@
     privacy       what releases cost, and budgets               gaussian: the exact trade-off of the Gaussian mechanism
     audit         the whole log judged again                    log/: Merkle tree, checkpoints, proofs
 
-The names below are the public ones. Two functions are named as their modules are, and are imported from these:
-`placet.governance.evaluate.evaluate` and `placet.governance.audit.audit`.
+The names below are the public ones. Two functions are named as their modules are, and are imported
+from these: `placet.governance.evaluate.evaluate` and `placet.governance.audit.audit`.
 """
 
 from placet.governance.account import (

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The full account of a judgement: which rules applied, who counted, who did not and why, what is missing.
+"""The full account of a judgement: which rules applied, who counted, who did not and why, what is
+missing.
 
-For display and for refusals alike. An account has no truth value: ask `account.refusals`, or call `verify_ticket`.
+For display and for refusals alike. An account has no truth value: ask `account.refusals`, or call
+`verify_ticket`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from placet.governance.errors import GovernanceError
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Two readings of the time in Unix seconds: what opens is judged by `at_least`, what closes by `at_most`."""
+    """Two readings of the time in Unix seconds: what opens is judged by `at_least`, what closes by
+    `at_most`."""
 
     at_least: int
     at_most: int
@@ -20,7 +23,8 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class BallotAccount:
-    """One seat's standing ballot. `why` says why it cannot count as an approval; empty where it can."""
+    """One seat's standing ballot. `why` says why it cannot count as an approval; empty where it
+    can."""
 
     seat: str
     organisation: str
@@ -42,7 +46,8 @@ class DemandAccount:
 
 @dataclass(frozen=True, slots=True)
 class RuleAccount:
-    """A rule that applied, demand by demand, with the seats whose approval it does not count and why."""
+    """A rule that applied, demand by demand, with the seats whose approval it does not count and
+    why."""
 
     rule: str
     title: str
@@ -52,7 +57,8 @@ class RuleAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The whole judgement of one ticket at one time. Nothing is refused where `refusals` is empty."""
+    """The whole judgement of one ticket at one time. Nothing is refused where `refusals` is
+    empty."""
 
     proposal: str
     constitution: str

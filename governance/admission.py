@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging what comes into the log from people: the charter, proposals, ballots, stops, grants, amendments, tickets.
+"""Judging what comes into the log from people: the charter, proposals, ballots, stops, grants,
+amendments, tickets.
 
-Each `judge_...` is a pure function of ledger, documents and times. It raises a refusal, or returns the entry that the
-log shall get; an audit calls it again and compares. `admit` judges a ticket over the ballots of the log together with
-those of its bundle.
+Each `judge_...` is a pure function of ledger, documents and times. It raises a refusal, or returns
+the entry that the log shall get; an audit calls it again and compares. `admit` judges a ticket over
+the ballots of the log together with those of its bundle.
 """
 
 from collections.abc import Sequence
@@ -59,8 +60,9 @@ from placet.governance.text import brief
 def judge_charter(
     ledger: Ledger, constitution: bytes, charter: bytes, log: str, times: Times
 ) -> Entry:
-    """Entry 0: genesis constitution and charter, each signed by every genesis seat, for the log that the authority
-    keeps for this constitution (the verifier key's text). Raises `DocumentRefused`."""
+    """Entry 0: genesis constitution and charter, each signed by every genesis seat, for the log
+    that the authority keeps for this constitution (the verifier key's text). Raises
+    `DocumentRefused`."""
     if ledger.state.charter or ledger.tree.size:
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"
@@ -117,7 +119,8 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
 
 
 def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
-    """A ballot enters the log: of a seat in office, for a proposal that the log has, not older than the seat's last."""
+    """A ballot enters the log: of a seat in office, for a proposal that the log has, not older than
+    the seat's last."""
     return enter_ballot(ledger, verify_ballot(envelope, ledger.in_force()), times)
 
 
@@ -175,7 +178,8 @@ def _check_ballot(
 
 
 def judge_stop(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
-    """A stop takes one who may: a seat, an owner for what is theirs, a proposer for what they asked."""
+    """A stop takes one who may: a seat, an owner for what is theirs, a proposer for what they
+    asked."""
     in_force = ledger.in_force()
     # An owner whom an amendment has left out since still owns what they granted, and withdraws it
     # with the keys that they were listed with last.
@@ -248,7 +252,8 @@ def _veto_roles(proposal: Proposal, in_force: InForce) -> frozenset[str]:
 
 
 def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
-    """A grant enters the log together with its key; that the key is the right one is checked by whoever holds it."""
+    """A grant enters the log together with its key; that the key is the right one is checked by
+    whoever holds it."""
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, Grant, lambda d: constitution.keys_of(d.owner))
     ledger.check_header(signed.document.header)
@@ -277,7 +282,8 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A ticket that may have a lease now, with what of its bundle the log does not have yet, in an order it can enter."""
+    """A ticket that may have a lease now, with what of its bundle the log does not have yet, in an
+    order it can enter."""
 
     ticket: ValidTicket
     grants: tuple[str, ...]
@@ -288,7 +294,8 @@ class Admission:
 
 
 def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
-    """Judge a ticket over the ballots of the log together with those of the bundle. Changes nothing.
+    """Judge a ticket over the ballots of the log together with those of the bundle. Changes
+    nothing.
 
     It is judged by what the log would have: a ballot that could not enter it (its seat has voted
     since, say) decides nothing. Raises what `check_stands` raises, and for what the bundle holds.
@@ -309,7 +316,8 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
 
 
 def readmit(ledger: Ledger, proposal: Signed[Proposal], job: str, times: Times) -> Admission:
-    """Judge a ticket over what the log alone has, which is all that an audit will see. Raises as `admit`."""
+    """Judge a ticket over what the log alone has, which is all that an audit will see. Raises as
+    `admit`."""
     found = check_stands(ledger, proposal, job, times)
     return Admission(found.ticket, found.grants, False, ())
 
@@ -351,7 +359,8 @@ def _entering(
 def judge_amendment(
     ledger: Ledger, admission: Admission, constitution: bytes, times: Times
 ) -> Entry:
-    """A new constitution comes into force under the admitted ticket of an amend proposal that names it.
+    """A new constitution comes into force under the admitted ticket of an amend proposal that names
+    it.
 
     What lets it in is the quorum for the proposal; one of its own seats has to have signed it.
     """

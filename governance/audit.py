@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replaying a log from its first entry: every decision is made again, and has to come out as the log has it.
+"""Replaying a log from its first entry: every decision is made again, and has to come out as the
+log has it.
 
     report = audit(entries, documents, charter, checkpoint, attest=attest)
 
-The council is named by the digest of its charter, and the charter names the log key: nothing else is believed.
+The council is named by the digest of its charter, and the charter names the log key: nothing else
+is believed.
 
 Steps for each entry:
   1. it is in its one encoding, and its time is not before the entry's before it;
   2. the documents that it names are there, have their digests, and are signed by whom they name;
-  3. the judgement that admission.py or leasing.py makes of them, over the ledger as it stood, gives the same bytes;
+  3. the judgement that admission.py or leasing.py makes of them, over the ledger as it stood, gives
+     the same bytes;
   4. it is folded in.
 At the end size and root have to be those of the checkpoint, which the log's key has signed.
-An entry whose documents were not given is folded in without steps 2 and 3, and listed. Whatever does not agree ends the
-audit with `EntryInvalid`, which names the entry. Not shown by any replay: that nothing was done without an entry.
+An entry whose documents were not given is folded in without steps 2 and 3, and listed. Whatever
+does not agree ends the audit with `EntryInvalid`, which names the entry. Not shown by any replay:
+that nothing was done without an entry.
 """
 
 from collections.abc import Callable, Sequence
@@ -87,8 +91,8 @@ class Attested(Protocol):
 class Attest(Protocol):
     """Attestation, which governance does not import.
 
-    It raises unless `evidence` was genuine at `genuine_at` (Unix seconds), binds `identity` to `nonce` and `context`, and
-    satisfies `policy` at `now`. What is bound_to is judged here.
+    It raises unless `evidence` was genuine at `genuine_at` (Unix seconds), binds `identity` to
+    `nonce` and `context`, and satisfies `policy` at `now`. What is bound_to is judged here.
     """
 
     def __call__(
@@ -106,7 +110,8 @@ class Attest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """An entry that was folded in unjudged, and the digests of the documents that it would have taken."""
+    """An entry that was folded in unjudged, and the digests of the documents that it would have
+    taken."""
 
     index: int
     kind: str
@@ -115,7 +120,8 @@ class NotChecked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`checked` entries came out as the log has them; together with those not checked they are all `size` of them.
+    """`checked` entries came out as the log has them; together with those not checked they are all
+    `size` of them.
 
     privacy: what each data owner has been charged, by all entries.
     """
@@ -144,9 +150,9 @@ def audit(
 ) -> AuditReport:
     """Judge the whole log of the council whose charter has this digest.
 
-    Raises `EntryInvalid`, `CheckpointInvalidError` for the checkpoint, or `DocumentNotFound` without the charter.
-    `documents` gives envelopes, and identities and evidence as they are, by digest; it raises `DocumentNotFound` for
-    what it does not have.
+    Raises `EntryInvalid`, `CheckpointInvalidError` for the checkpoint, or `DocumentNotFound`
+    without the charter. `documents` gives envelopes, and identities and evidence as they are, by
+    digest; it raises `DocumentNotFound` for what it does not have.
     """
     log = VerifierKey.from_text(verify_charter(documents.envelope(charter), charter).log)
     covered = verify_checkpoint(checkpoint, log)
@@ -183,7 +189,8 @@ class _Joined:
 
 
 class _Replay:
-    """The ledger as it stood at each entry, and the keys of enclaves that the entries so far have attested."""
+    """The ledger as it stood at each entry, and the keys of enclaves that the entries so far have
+    attested."""
 
     def __init__(
         self, documents: Documents, log: VerifierKey, charter: str, attest: Attest
@@ -221,7 +228,8 @@ class _Replay:
         }
 
     def step(self, index: int, data: bytes) -> tuple[str, ...]:
-        """Check and fold one entry; returns the digests for want of which it was not checked. Raises `EntryInvalid`."""
+        """Check and fold one entry; returns the digests for want of which it was not checked.
+        Raises `EntryInvalid`."""
         try:
             entry, times = self._parse(data)
             missing = self._missing(entry) or self._check(entry, times, data)
@@ -355,7 +363,8 @@ class _Replay:
         )
 
     def _receipt(self, entry: Entry, times: Times) -> str:
-        """The digest of the receipt, once it has turned out to say what it has to; "" where an entry names none."""
+        """The digest of the receipt, once it has turned out to say what it has to; "" where an
+        entry names none."""
         if not entry["receipt"]:
             return ""
         release = self._released(entry)

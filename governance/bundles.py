@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program as bytes: one archive for each set of files, and sources that read the same to people and to Python.
+"""A program as bytes: one archive for each set of files, and sources that read the same to people
+and to Python.
 
-The archive is an uncompressed ustar of regular files in order of name, with mode 0644, no owners and no times. Whoever takes
-one packs its files again and compares (`unpack`), so no other dialect, no second entry of a name and no byte beside the
-files can make two readers see different programs. It is written here, because libraries differ in what they leave to chance.
+The archive is an uncompressed ustar of regular files in order of name, with mode 0644, no owners
+and no times. Whoever takes one packs its files again and compares (`unpack`), so no other dialect,
+no second entry of a name and no byte beside the files can make two readers see different programs.
+It is written here, because libraries differ in what they leave to chance.
 """
 
 import io

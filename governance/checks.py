@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of single values that documents share: digests, identifiers, numbers, and text that people will read."""
+"""Checks of single values that documents share: digests, identifiers, numbers, and text that people
+will read."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -42,7 +43,8 @@ def check_output(claim: str, value: str) -> None:
 
 
 def check_reason(claim: str, value: str) -> None:
-    """The name of a reason, as the wire's enum writes it: what it means is for its reader to know."""
+    """The name of a reason, as the wire's enum writes it: what it means is for its reader to
+    know."""
     if not _REASON.fullmatch(value):
         raise malformed(claim, "the name of a reason (A-Z and '_'; at most 64)", "other text")
 
@@ -61,16 +63,18 @@ def check_hexadecimal(claim: str, value: str, lengths: Collection[int]) -> None:
 
 
 def check_measurement(claim: str, value: str) -> None:
-    """The measurement of an enclave of any kind, as claims have it: the one form in all documents and entries.
+    """The measurement of an enclave of any kind, as claims have it: the one form in all documents
+    and entries.
 
-    `placet.attestation` has its own check of the same form, because governance imports nothing of it; a
-    test holds the two together over every kind of evidence.
+    `placet.attestation` has its own check of the same form, because governance imports nothing of
+    it; a test holds the two together over every kind of evidence.
     """
     check_hexadecimal(claim, value, MEASUREMENT_DIGITS)
 
 
 def check_name(claim: str, value: str, limit: int = MAX_NAME) -> None:
-    """A name or title that stands in a sentence or a line of a list: one line that shows all it holds; see text.py."""
+    """A name or title that stands in a sentence or a line of a list: one line that shows all it
+    holds; see text.py."""
     if not 1 <= len(value) <= limit:
         raise malformed(claim, f"1 to {limit} characters", f"{len(value)} characters")
     if why := why_no_name(value):
@@ -78,7 +82,8 @@ def check_name(claim: str, value: str, limit: int = MAX_NAME) -> None:
 
 
 def check_text(claim: str, value: str, limit: int = MAX_TEXT) -> None:
-    """Text that is shown apart or quoted: line breaks are allowed, other characters that show nothing are not."""
+    """Text that is shown apart or quoted: line breaks are allowed, other characters that show
+    nothing are not."""
     if len(value) > limit:
         raise malformed(claim, f"text of at most {limit} characters", f"{len(value)} characters")
     for character in hidden(value.replace("\n", "")):
@@ -100,9 +105,11 @@ def check_range(claim: str, value: int, low: int, high: int) -> None:
 
 
 def check_decimal(claim: str, text: str, low: str, high: str) -> Fraction:
-    """A number as decimal text ("8", "0.5", "1e-6"), from `low` to `high`, both included; returns it exactly.
+    """A number as decimal text ("8", "0.5", "1e-6"), from `low` to `high`, both included; returns
+    it exactly.
 
-    Text, because a document holds no floating-point numbers: two readers could take them for different ones.
+    Text, because a document holds no floating-point numbers: two readers could take them for
+    different ones.
     """
     if not _DECIMAL.fullmatch(text):
         raise malformed(claim, 'a decimal number as text ("0.5", "1e-6")', "other text")
@@ -127,7 +134,8 @@ def check_distinct(claim: str, values: Sequence[str]) -> None:
 
 
 def check_listed(claim: str, values: Iterable[str] | str) -> None:
-    """Either the word "any" or a list that is not empty: an empty list would silently allow nothing or everything."""
+    """Either the word "any" or a list that is not empty: an empty list would silently allow nothing
+    or everything."""
     if isinstance(values, str):
         return
     listed = list(values)

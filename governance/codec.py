@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strict JSON for frozen dataclasses: what is not exactly the declared shape is refused.
 
-Rules of decoding: the size is checked before anything else; UTF-8, also behind escapes (no half of a surrogate pair); one
-JSON object; every field present, none unknown, none doubled; integers are integers (no floats, no booleans) of at most 53
-bits; nesting is bounded, by the declared types or, where another component declares them, by a number; so are the names of
-one object and the items of one list. What it costs to decode grows no faster than the bytes do: bytes come from anybody.
-Encoding is the one canonical form that we write: sorted keys, no white space, UTF-8. Signatures and digests are over
-the stored bytes, so other writers may lay their JSON out as they like.
+Rules of decoding: the size is checked before anything else; UTF-8, also behind escapes (no half of
+a surrogate pair); one JSON object; every field present, none unknown, none doubled; integers are
+integers (no floats, no booleans) of at most 53 bits; nesting is bounded, by the declared types or,
+where another component declares them, by a number; so are the names of one object and the items of
+one list. What it costs to decode grows no faster than the bytes do: bytes come from anybody.
+Encoding is the one canonical form that we write: sorted keys, no white space, UTF-8. Signatures and
+digests are over the stored bytes, so other writers may lay their JSON out as they like.
 
 A class may bound how many of it a list or table holds (`MOST`).
 
-Field types: str, int, bool, X | None, Literal, tuple[X, ...], dict[str, X], dataclasses, classes with
-`from_dict`/`to_dict`, and `Json` for what another component defines.
+Field types: str, int, bool, X | None, Literal, tuple[X, ...], dict[str, X], dataclasses, classes
+with `from_dict`/`to_dict`, and `Json` for what another component defines.
 """
 
 import dataclasses
@@ -92,7 +93,8 @@ def parse_object(data: bytes, limit: int = MAX_DOCUMENT) -> Json:
 
 
 def decode(cls: type[T], data: bytes, limit: int = MAX_DOCUMENT) -> T:
-    """A dataclass from its JSON. Raises `DocumentTooLarge` or `DocumentMalformed`, naming the field."""
+    """A dataclass from its JSON. Raises `DocumentTooLarge` or `DocumentMalformed`, naming the
+    field."""
     return from_plain(cls, parse_object(data, limit))
 
 
@@ -133,7 +135,8 @@ class _Shape(ValueError):
 
 
 class _Counting:
-    """Makes the objects of one document, each name looked at once, and gives up when there are too many."""
+    """Makes the objects of one document, each name looked at once, and gives up when there are too
+    many."""
 
     def __init__(self) -> None:
         self._left = MAX_NAMES
@@ -200,7 +203,8 @@ def _typed(kind: type, name: str) -> _Decoder:
 
 
 def _foreign_object(value: Any, where: str) -> Any:
-    """What another component checks: no more than what we can write again byte for byte, bounded in depth and number."""
+    """What another component checks: no more than what we can write again byte for byte, bounded in
+    depth and number."""
     if type(value) is not dict:
         raise malformed(where, "an object", type(value).__name__)
     left: list[tuple[object, int]] = [(value, 1)]
@@ -251,7 +255,8 @@ def _union(choices: tuple[_Decoder, ...]) -> _Decoder:
 
 
 def _most(hint: Any) -> int:
-    """How many of a type one list or table holds: those that cost more to read say it themselves."""
+    """How many of a type one list or table holds: those that cost more to read say it
+    themselves."""
     most: int = getattr(hint, "MOST", MAX_ITEMS)
     return most
 

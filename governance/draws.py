@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging draws: a worker of a service takes a part of a user's ration before it answers, and what it took is spent.
+"""Judging draws: a worker of a service takes a part of a user's ration before it answers, and what
+it took is spent.
 
-Pure, like leasing.py. An entry a draw and never one a question: what is lost with a worker is at most a tranche a user, and no
-restart and no second worker gives anybody more than the terms say.
+Pure, like leasing.py. An entry a draw and never one a question: what is lost with a worker is at
+most a tranche a user, and no restart and no second worker gives anybody more than the terms say.
 """
 
 from placet.governance.account import Times
@@ -20,7 +21,8 @@ from placet.governance.state import Entry
 
 
 def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -> Entry:
-    """As much of `rows` as a tranche, the user's ration and the total allow, for the worker that has the lease.
+    """As much of `rows` as a tranche, the user's ration and the total allow, for the worker that
+    has the lease.
 
     The first draw of a service charges its owner for all its answers. Raises what `check_running`
     raises, `UserNotAllowed`, `AnswersUsedUp`, and `DocumentMalformed` for a lease of anything else,

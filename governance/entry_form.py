@@ -41,7 +41,8 @@ _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 def has_form(entry: Entry) -> bool:
-    """Whether an entry is of a known kind, and has the fields of that kind and no others, each of its type."""
+    """Whether an entry is of a known kind, and has the fields of that kind and no others, each of
+    its type."""
     fields = _FIELDS.get(str(entry.get("kind")))
     if fields is None or entry.keys() != {"kind", "at", *fields.split()}:
         return False

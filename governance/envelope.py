@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signed documents: JSON payloads in DSSE envelopes (securesystemslib), opened only with the keys that must have signed.
+"""Signed documents: JSON payloads in DSSE envelopes (securesystemslib), opened only with the keys
+that must have signed.
 
     envelope = sign(document, key)                       # bytes to store and send
     signed = verify_signed(envelope, Ballot, keys_of)    # Signed[Ballot], or a typed refusal
 
-A `Signed` value exists only after its signatures were checked. `inspect` gives the payload of bytes that nobody has
-checked, for people who want to look at a draft; it returns the bare document, never a `Signed`.
-Digests are of the payload bytes, so an envelope keeps its digest when a signature is added.
+A `Signed` value exists only after its signatures were checked. `inspect` gives the payload of bytes
+that nobody has checked, for people who want to look at a draft; it returns the bare document, never
+a `Signed`. Digests are of the payload bytes, so an envelope keeps its digest when a signature is
+added.
 """
 
 import base64
@@ -46,7 +48,8 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True, slots=True)
 class Signed(Generic[D]):
-    """A document whose signatures have been verified. `signers` are the keys that signed, of those asked for."""
+    """A document whose signatures have been verified. `signers` are the keys that signed, of those
+    asked for."""
 
     document: D
     digest: str
@@ -60,7 +63,8 @@ class RawEnvelope:
 
     payload: bytes
     payload_type: str
-    # By key id. The id is computed from the key (keys.py); it selects which signature to check and proves nothing.
+    # By key id. The id is computed from the key (keys.py); it selects which signature to check and
+    # proves nothing.
     signatures: dict[str, bytes]
 
     @property
@@ -97,7 +101,8 @@ def sign_payload(payload: bytes, type_: str, *keys: SigningKey) -> bytes:
 
 
 def add_signature(envelope: bytes, key: SigningKey) -> bytes:
-    """The same envelope with one more signature; a signature that the key has made already is replaced."""
+    """The same envelope with one more signature; a signature that the key has made already is
+    replaced."""
     raw = parse_envelope(envelope)
     kept = [
         entry for entry in _entries(parse_object(envelope)) if entry["keyid"] != key.public.key_id
@@ -107,7 +112,8 @@ def add_signature(envelope: bytes, key: SigningKey) -> bytes:
 
 
 def parse_envelope(envelope: bytes, limit: int = MAX_DOCUMENT) -> RawEnvelope:
-    """Take an envelope apart. Raises `DocumentTooLarge` or `DocumentMalformed`; verifies nothing."""
+    """Take an envelope apart. Raises `DocumentTooLarge` or `DocumentMalformed`; verifies
+    nothing."""
     value = parse_object(envelope, limit)
     if value.keys() != {"payload", "payloadType", "signatures"}:
         raise malformed("envelope", "payload, payloadType and signatures", "other fields")
@@ -130,9 +136,11 @@ def inspect(envelope: bytes, cls: type[D]) -> D:
 def verify_signed(
     envelope: bytes, cls: type[D], keys_of: Callable[[D], Iterable[PublicKey]]
 ) -> Signed[D]:
-    """Open an envelope that at least one of the keys that `keys_of(document)` returns must have signed.
+    """Open an envelope that at least one of the keys that `keys_of(document)` returns must have
+    signed.
 
-    Raises `DocumentTooLarge`, `DocumentMalformed`, `WrongPayloadType`, `SignatureInvalid`, or what `keys_of` raises.
+    Raises `DocumentTooLarge`, `DocumentMalformed`, `WrongPayloadType`, `SignatureInvalid`, or what
+    `keys_of` raises.
     """
     raw = parse_envelope(envelope)
     document = _payload(raw, cls)
@@ -148,7 +156,8 @@ def verify_signed(
 
 
 def check_layout(signed: Signed[D]) -> None:
-    """Refuse a payload that is laid out otherwise than `sign` does: white space and order would be read by everybody.
+    """Refuse a payload that is laid out otherwise than `sign` does: white space and order would be
+    read by everybody.
 
     Raises `DocumentMalformed`.
     """
@@ -157,7 +166,8 @@ def check_layout(signed: Signed[D]) -> None:
 
 
 def bare(signed: Signed[D]) -> bytes:
-    """The envelope with the signatures that were verified and nothing else, in the layout that `sign` gives it."""
+    """The envelope with the signatures that were verified and nothing else, in the layout that
+    `sign` gives it."""
     raw = parse_envelope(signed.envelope)
     ids = sorted(key.key_id for key in signed.signers)
     signatures = [{"keyid": i, "sig": _b64(raw.signatures[i])} for i in ids]
@@ -165,7 +175,8 @@ def bare(signed: Signed[D]) -> bytes:
 
 
 def verified_signers(raw: RawEnvelope, keys: Iterable[PublicKey]) -> frozenset[PublicKey]:
-    """Those of the keys that have signed: one check a key at most, however many signatures the envelope has."""
+    """Those of the keys that have signed: one check a key at most, however many signatures the
+    envelope has."""
     message = raw.signed_bytes
     present = (key for key in keys if key.key_id in raw.signatures)
     return frozenset(k for k in present if k.has_signed(raw.signatures[k.key_id], message))

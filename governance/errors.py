@@ -26,8 +26,9 @@
     └── ServiceRefused
           UserNotAllowed, AnswersUsedUp
 
-Each leaf has a `reason`, the name that travels on the wire, and `details` with some of the keys claim, expected,
-actual, rule, remedy. Messages never quote the contents of data, keys or rationales.
+Each leaf has a `reason`, the name that travels on the wire, and `details` with some of the keys
+claim, expected, actual, rule, remedy. Messages never quote the contents of data, keys or
+rationales.
 """
 
 from typing import ClassVar
@@ -48,7 +49,8 @@ class DocumentRefused(GovernanceError):
 
 
 class DocumentMalformed(DocumentRefused):
-    """A document, or a value that was to go into one, has unknown, missing, doubled or wrong fields."""
+    """A document, or a value that was to go into one, has unknown, missing, doubled or wrong
+    fields."""
 
     reason = "DOCUMENT_MALFORMED"
 
@@ -160,7 +162,8 @@ class SeatExpired(TicketRefused):
 
 
 class NoRule(TicketRefused):
-    """No rule of the constitution covers this action, purpose and data; what no rule covers is refused."""
+    """No rule of the constitution covers this action, purpose and data; what no rule covers is
+    refused."""
 
     reason = "NO_RULE"
 

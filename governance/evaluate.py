@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging a ticket on paper: a function of ticket, constitution and time that anyone can compute offline.
+"""Judging a ticket on paper: a function of ticket, constitution and time that anyone can compute
+offline.
 
 Steps of `evaluate`:
   1. the proposal has its form, is for this log, under this constitution, signed by its proposer;
-  2. every ballot in the bundle has its form, is for this proposal, constitution and log, signed by its seat
-     (a bundle with anything else in it is refused whole: a submitter has no business sending it);
-  3. of each seat the highest sequence number stands; one number with two contents stands as non placet;
+  2. every ballot in the bundle has its form, is for this proposal, constitution and log, signed by
+     its seat (a bundle with anything else in it is refused whole: a submitter has no business
+     sending it);
+  3. of each seat the highest sequence number stands; one number with two contents stands as non
+     placet;
   4. a standing ballot does not approve where its seat is out of term or revoked, or it has expired;
      a non placet stands until its seat says otherwise: it has no expiry, and neither the end of a
      term nor a revocation takes it back. The log takes in only what was cast in office; and to
      revoke takes one seat, which shall not take away another's veto;
   5. the window is open;
-  6. every rule that applies holds; there is at least one, and the constitution lists every label of the data.
-What no paper shows (stops, uses, grants, ballots left out of the bundle) is judged at admission: see admission.py.
+  6. every rule that applies holds; there is at least one, and the constitution lists every label of
+     the data.
+What no paper shows (stops, uses, grants, ballots left out of the bundle) is judged at admission:
+see admission.py.
 """
 
 from collections.abc import Iterable
@@ -66,7 +71,8 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A constitution with its digest, the charter of the council whose it is, and the seats revoked since."""
+    """A constitution with its digest, the charter of the council whose it is, and the seats revoked
+    since."""
 
     constitution: Constitution
     digest: str
@@ -114,7 +120,8 @@ def judge_ticket(
 
 
 def evaluate(ticket: Ticket, in_force: InForce, times: Times) -> Account:
-    """The account of a ticket. Raises where the bundle holds what is not a proposal and ballots for it (steps 1, 2)."""
+    """The account of a ticket. Raises where the bundle holds what is not a proposal and ballots for
+    it (steps 1, 2)."""
     proposal = verify_proposal(ticket.proposal, in_force)
     return judge(proposal, verify_ballots(ticket.ballots, proposal, in_force), in_force, times)
 
@@ -148,7 +155,8 @@ def check_ballots(
 
 
 def verify_ballot(envelope: bytes, in_force: InForce) -> Signed[Ballot]:
-    """A ballot of a seat of this constitution, for this log. Raises `DocumentRefused` or `SeatUnknown`."""
+    """A ballot of a seat of this constitution, for this log. Raises `DocumentRefused` or
+    `SeatUnknown`."""
     signed = verify_signed(
         envelope, Ballot, lambda document: in_force.constitution.seat(document.seat).keys
     )
@@ -181,7 +189,8 @@ def check_identity(named: Named, log: str, charter: str) -> None:
 
 
 def bound_digest(proposal: Signed[Proposal]) -> str:
-    """What a worker has to be launched for: a job's program; else the terms, since the program is built in.
+    """What a worker has to be launched for: a job's program; else the terms, since the program is
+    built in.
 
     Raises `DocumentMalformed` for an amendment.
     """

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constitutions, proposals, grants, judgements and refusals as plain sentences that a lawyer can check.
+"""Constitutions, proposals, grants, judgements and refusals as plain sentences that a lawyer can
+check.
 
-They are made from the very objects that the authority evaluates, so what is shown is what is applied. Each item of a
-list is one line. What an author wrote freely stands apart, after a line that says so, and every line of it begins with
-`| `: it decides nothing, and it cannot pass for a sentence of ours.
+They are made from the very objects that the authority evaluates, so what is shown is what is
+applied. Each item of a list is one line. What an author wrote freely stands apart, after a line
+that says so, and every line of it begins with `| `: it decides nothing, and it cannot pass for a
+sentence of ours.
 """
 
 from collections.abc import Iterable, Mapping

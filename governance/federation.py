@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging federations: rounds that open, updates that come in, cohorts that close, aggregates that are released.
+"""Judging federations: rounds that open, updates that come in, cohorts that close, aggregates that
+are released.
 
 Pure, like leasing.py, and read by an audit in the same way. A round goes
 
     open -> update ... update -> cohort -> (lease -> ... close)* lease -> aggregate
 
 or ends with a cohort that is void, as soon as no model can come of it any more;
-each step is one entry, made once. What decides who counts is the log: an update that it has counts, one that it does
-not have does not, whatever the host says. One release a round, and nothing is taken out of it afterwards.
+each step is one entry, made once. What decides who counts is the log: an update that it has counts,
+one that it does not have does not, whatever the host says. One release a round, and nothing is
+taken out of it afterwards.
 """
 
 from collections.abc import Iterable
@@ -71,14 +73,17 @@ LEFT_REASONS = frozenset(
 
 
 def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
-    """The job for which a ticket has to be admitted so that its next round opens. Raises `FederationRefused`."""
+    """The job for which a ticket has to be admitted so that its next round opens. Raises
+    `FederationRefused`."""
     return round_job(proposal.digest, _next_round(ledger, proposal))
 
 
 def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -> tuple[Entry, ...]:
-    """The entries by which the next round of an admitted ticket opens: who may take part again, then the round.
+    """The entries by which the next round of an admitted ticket opens: who may take part again,
+    then the round.
 
-    Append them together, after the ticket's documents. Raises `FederationRefused`, and what an admission raises.
+    Append them together, after the ticket's documents. Raises `FederationRefused`, and what an
+    admission raises.
     """
     proposal = admission.ticket.proposal
     if in_log(ledger, admission):
@@ -89,7 +94,8 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
 
 
 def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
-    """The next round opens, under a ticket that is admitted over the log, now that nobody is left to be let in again."""
+    """The next round opens, under a ticket that is admitted over the log, now that nobody is left
+    to be let in again."""
     job = round_job(proposal.digest, next_round(ledger.state, proposal.digest))
     admission = readmit(ledger, proposal, job, times)
     due = _due(ledger.state.federations.get(proposal.digest))
@@ -169,7 +175,8 @@ def _due(federation: FederationState | None) -> list[str]:
 
 
 def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
-    """The entry of this very update, if the log has it: whoever sends it again gets the same receipt."""
+    """The entry of this very update, if the log has it: whoever sends it again gets the same
+    receipt."""
     update, digest = inspect(envelope, Update), parse_envelope(envelope).digest
     federation = ledger.state.federations.get(update.federation)
     if federation is None or update.round > len(federation.rounds):
@@ -179,7 +186,8 @@ def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
 
 
 def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[Update], Entry]:
-    """An update of a client of the roster for the round that is open. What is sealed in it is not looked at here."""
+    """An update of a client of the roster for the round that is open. What is sealed in it is not
+    looked at here."""
     named = inspect(envelope, Update)
     federation = find_federation(ledger.state, named.federation)
     proposal = ledger.proposal(named.federation)
@@ -309,9 +317,9 @@ def judge_vain(ledger: Ledger, proposal: str, times: Times) -> Entry | None:
 def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
     """Whether no model can come any more of a round that is not over.
 
-    Its attempts are used up, or its ticket would not be let through now: it is stopped, its window is over,
-    an approval has expired, a grant is gone. What an open lease may still release is waited for.
-    Raises `DocumentNotFound` where that cannot be judged.
+    Its attempts are used up, or its ticket would not be let through now: it is stopped, its window
+    is over, an approval has expired, a grant is gone. What an open lease may still release is
+    waited for. Raises `DocumentNotFound` where that cannot be judged.
     """
     current, known = federation.current, ledger.state.proposals[federation.proposal]
     if current.status not in ("open", "closed"):
@@ -343,7 +351,8 @@ def organisations(ledger: Ledger, proposal: Signed[Proposal], clients: Iterable[
 def judge_aggregate(
     ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
 ) -> Entry:
-    """The gate of a round: a model exactly as proposed, of enough organisations, or, with too few of them left, nothing.
+    """The gate of a round: a model exactly as proposed, of enough organisations, or, with too few
+    of them left, nothing.
 
     `receipt` is empty where nothing is released.
     """
@@ -399,8 +408,8 @@ def check_left(
 def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest]:
     """A request for a round's model by a client of the roster; round 0 is the initial model.
 
-    Its key is one that the client had when the federation was approved and has still: under the same
-    name an amendment may have put somebody else. Raises `FederationRefused`.
+    Its key is one that the client had when the federation was approved and has still: under the
+    same name an amendment may have put somebody else. Raises `FederationRefused`.
     """
     named = inspect(envelope, ModelRequest)
     federation = find_federation(ledger.state, named.federation)

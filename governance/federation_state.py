@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the log folds to for federations: their rounds, who has sent what, the newest model, who sits out.
+"""What the log folds to for federations: their rounds, who has sent what, the newest model, who
+sits out.
 
-Part of the fold in state.py, and as deterministic: `APPLY` takes entries that have been judged (federation.py).
+Part of the fold in state.py, and as deterministic: `APPLY` takes entries that have been judged
+(federation.py).
 """
 
 from collections.abc import Callable
@@ -22,7 +24,8 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoggedUpdate:
-    """An update that the log has, by its digest, the index of its entry, and what its client is charged for the round."""
+    """An update that the log has, by its digest, the index of its entry, and what its client is
+    charged for the round."""
 
     digest: str
     index: int
@@ -58,7 +61,8 @@ class RoundState:
 
 @dataclass(slots=True)
 class FederationState:
-    """A federation by its proposal. `model` is the lease under which the newest model was released; "": none was."""
+    """A federation by its proposal. `model` is the lease under which the newest model was released;
+    "": none was."""
 
     proposal: str
     rounds: list[RoundState] = field(default_factory=lambda: list[RoundState]())
@@ -120,7 +124,8 @@ def _lift(state: "State", entry: Entry) -> None:
 
 
 def _end(state: "State", proposal: str, over: RoundState, *, spent: bool) -> None:
-    """A round is over, and its key useless: what its updates have reserved is spent, or given back."""
+    """A round is over, and its key useless: what its updates have reserved is spent, or given
+    back."""
     state.over.append(round_secret(proposal, over.number))
     for client, update in over.updates.items():
         ledger = state.ledger_of(client)

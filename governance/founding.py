@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Founding and succession: which constitutions belong to a log, by their signatures alone.
 
-The charter binds the genesis constitution to the log; both are signed by every genesis seat. Each later constitution names
-its predecessor, has the next version, and is signed by a seat of its own. That it was adopted by the quorum, only its
-entry in the log shows: whoever has the log has to look for it there.
+The charter binds the genesis constitution to the log; both are signed by every genesis seat. Each
+later constitution names its predecessor, has the next version, and is signed by a seat of its own.
+That it was adopted by the quorum, only its entry in the log shows: whoever has the log has to look
+for it there.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ class Founding:
 
 
 def verify_charter(envelope: bytes, digest: str) -> Charter:
-    """The charter of this digest, which nothing but the digest vouches for: its log key is whom to believe.
+    """The charter of this digest, which nothing but the digest vouches for: its log key is whom to
+    believe.
 
     Raises `DocumentRefused` for another document. Who signed it is `verify_founding`'s to say.
     """
@@ -44,7 +46,8 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
 
 
 def verify_founding(constitution: bytes, charter: bytes) -> Founding:
-    """Raises `DocumentRefused` unless both are signed by every genesis seat, and the charter names the constitution."""
+    """Raises `DocumentRefused` unless both are signed by every genesis seat, and the charter names
+    the constitution."""
     genesis = verify_signed(constitution, Constitution, all_keys)
     if genesis.document.predecessor is not None:
         raise NotSuccessor(
@@ -83,7 +86,8 @@ def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Sign
 def verify_succession(
     charter: bytes, constitutions: Sequence[bytes]
 ) -> tuple[Founding, tuple[Signed[Constitution], ...]]:
-    """The founding, and every constitution from the genesis one on, oldest first. Raises `DocumentRefused`."""
+    """The founding, and every constitution from the genesis one on, oldest first. Raises
+    `DocumentRefused`."""
     if not constitutions:
         raise OtherConstitution(
             "There is no constitution.",

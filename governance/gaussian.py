@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exact trade-off of the Gaussian mechanism: delta for an epsilon, and epsilon for a delta.
 
-A mechanism of squared parameter m^2 = (sensitivity / sigma)^2 is (epsilon, delta)-private exactly from
+A mechanism of squared parameter m^2 = (sensitivity / sigma)^2 is (epsilon, delta)-private exactly
+from
 
     delta(epsilon) = Q(epsilon/m - m/2) - e^epsilon Q(epsilon/m + m/2)
 
-on (Balle and Wang 2018, theorem 8), Q being the upper tail of the standard normal; releases compose by adding their m^2.
-With t = epsilon/m - m/2 and the Mills ratio R = Q/phi the same is phi(t) (R(t) - R(t + m)), in which nothing overflows.
+on (Balle and Wang 2018, theorem 8), Q being the upper tail of the standard normal; releases compose
+by adding their m^2. With t = epsilon/m - m/2 and the Mills ratio R = Q/phi the same is phi(t) (R(t)
+- R(t + m)), in which nothing overflows.
 
-All is computed in decimals of 60 digits, by operations that are rounded correctly (exp, sqrt, + - * /), so every machine
-gets the same digits. Fewer than 20 of the 60 are lost: 9 to the series at 6, and to the difference as many as m/40 has zeros
-after the point, at most 7 for the smallest m. So the relative error is below 1e-40, and `_SLACK` makes the result an upper
-bound.
+All is computed in decimals of 60 digits, by operations that are rounded correctly (exp, sqrt, + - *
+/), so every machine gets the same digits. Fewer than 20 of the 60 are lost: 9 to the series at 6,
+and to the difference as many as m/40 has zeros after the point, at most 7 for the smallest m. So
+the relative error is below 1e-40, and `_SLACK` makes the result an upper bound.
 """
 
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
@@ -31,7 +33,8 @@ _FAR = 40
 
 
 def tail_delta(squared: Decimal, epsilon: Decimal) -> Decimal:
-    """An upper bound, by less than 1e-30 relative or 1e-40, of delta at this epsilon >= 0, for m^2 = `squared` > 0."""
+    """An upper bound, by less than 1e-30 relative or 1e-40, of delta at this epsilon >= 0, for m^2
+    = `squared` > 0."""
     m = _EXACT.sqrt(squared)
     t = _sub(_div(epsilon, m), _mul(_HALF, m))
     if t > _FAR:
@@ -44,7 +47,8 @@ def tail_delta(squared: Decimal, epsilon: Decimal) -> Decimal:
 
 
 def epsilon_of(squared: Decimal, delta: Decimal) -> Decimal:
-    """The smallest epsilon at this delta > 0, for m^2 = `squared` >= 0, from above by at most 1e-12 relative or 1e-15.
+    """The smallest epsilon at this delta > 0, for m^2 = `squared` >= 0, from above by at most 1e-12
+    relative or 1e-15.
 
     By bisection; what is returned satisfies `tail_delta(squared, epsilon) <= delta`.
     """

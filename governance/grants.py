@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the owners' grants allow a job: each input needs one live grant of its owner that permits all of it."""
+"""Whether the owners' grants allow a job: each input needs one live grant of its owner that permits
+all of it."""
 
 from collections.abc import Callable, Iterable
 
@@ -54,10 +55,11 @@ def check_grants(
 
 
 def charges_of(proposal: Proposal) -> dict[str, Cost]:
-    """What is charged to the ledger of each owner of an input: by the proposal's terms alone, and nothing that a worker says.
+    """What is charged to the ledger of each owner of an input: by the proposal's terms alone, and
+    nothing that a worker says.
 
-    A lease reserves it for each use of a job, a federation's `open` for each round; a service's first draw spends it. What
-    a federation costs its clients is reserved by their updates.
+    A lease reserves it for each use of a job, a federation's `open` for each round; a service's
+    first draw spends it. What a federation costs its clients is reserved by their updates.
     """
     if isinstance(proposal.body, Amendment):
         return {}
@@ -82,7 +84,8 @@ def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[st
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
-    """A grant that is not withdrawn, suspended, expired, or used up by other uses than this (`state.use_of`)."""
+    """A grant that is not withdrawn, suspended, expired, or used up by other uses than this
+    (`state.use_of`)."""
     state = ledger.state.grants[digest]
     grant = ledger.grant(digest).document
     if state.withdrawn:
@@ -157,7 +160,8 @@ def _grant_for(
     for state in sorted(found, key=lambda grant: use not in grant.jobs):
         try:
             _check_allows(ledger, state.digest, ticket, job, times)
-        # A document that is missing decides nothing: which grant is taken must not depend on who keeps them.
+        # A document that is missing decides nothing: which grant is taken must not depend on who
+        # keeps them.
         except GrantRefused as error:
             refusal = error
         else:
@@ -197,7 +201,8 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
 
 
 def check_privacy(ledger: Ledger, grant: Grant, due: dict[str, Cost]) -> None:
-    """The bound on the owner's whole ledger, whatever has been charged to it and under which grants. Raises `PrivacyBudget`."""
+    """The bound on the owner's whole ledger, whatever has been charged to it and under which
+    grants. Raises `PrivacyBudget`."""
     if grant.owner not in due:
         return
     cost = due[grant.owner]
@@ -226,7 +231,8 @@ def _check_listed(
 
 
 def _check_recipients(grant: Grant, proposal: Proposal) -> None:
-    """Models of a federation, and answers of a service, go to keys that are chosen as one asks: no list can name them."""
+    """Models of a federation, and answers of a service, go to keys that are chosen as one asks: no
+    list can name them."""
     if isinstance(proposal.body, Federate | Serve) and grant.recipients != "any":
         wanted = "whatever keys those have whom the terms name"
         raise _forbids("recipients", "the keys that it lists", wanted)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of jobs: each begins with the digits of its proposal's digest, so that no host can give a job to another proposal.
+"""Names of jobs: each begins with the digits of its proposal's digest, so that no host can give a
+job to another proposal.
 
-A job's own part comes from the request that asked for it; a round's is its number, a service's worker's a count.
+A job's own part comes from the request that asked for it; a round's is its number, a service's
+worker's a count.
 """
 
 from placet.governance.codec import malformed
@@ -16,12 +18,14 @@ def job_name(proposal: str, own: str) -> str:
 
 
 def round_job(proposal: str, number: int) -> str:
-    """The name of the job that aggregates a round: the authority's, so that no two rounds have one."""
+    """The name of the job that aggregates a round: the authority's, so that no two rounds have
+    one."""
     return job_name(proposal, str(number))
 
 
 def requested_job(proposal: str, request_id: bytes) -> str:
-    """The name of the job that a request asks for: its submitter knows it before any host says it."""
+    """The name of the job that a request asks for: its submitter knows it before any host says
+    it."""
     return job_name(proposal, request_id.hex()[:_OWN_DIGITS])
 
 

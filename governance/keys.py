@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing keys: Ed25519 and ECDSA P-256, in one text form a key, used through securesystemslib.
 
-The text form is `ed25519:` or `p256:` and the base64url (no padding) of the raw 32 bytes, or of the uncompressed SEC 1
-point. One key has exactly one text, so keys compare by text. Key ids are computed here, never taken from a document:
-whoever counts signatures counts principals, and a key listed under two ids is still one key.
+The text form is `ed25519:` or `p256:` and the base64url (no padding) of the raw 32 bytes, or of the
+uncompressed SEC 1 point. One key has exactly one text, so keys compare by text. Key ids are
+computed here, never taken from a document: whoever counts signatures counts principals, and a key
+listed under two ids is still one key.
 """
 
 import base64
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 
-# The package exports these names without declaring them exported, so type checkers want their modules.
+# The package exports these names without declaring them exported, so type checkers want their
+# modules.
 from securesystemslib.signer._crypto_signer import CryptoSigner
 from securesystemslib.signer._key import SSlibKey
 from securesystemslib.signer._signature import Signature
@@ -30,7 +32,8 @@ PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public signing key by its text. Raises `DocumentMalformed` for anything that is not exactly such a text."""
+    """A public signing key by its text. Raises `DocumentMalformed` for anything that is not exactly
+    such a text."""
 
     MOST: ClassVar[int] = 16  # of one principal
 
@@ -100,7 +103,8 @@ def _text(key: object) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _load(text: str) -> SSlibKey:
-    """The key of a text, to check signatures with: that costs more than to parse it, and few of those named have signed."""
+    """The key of a text, to check signatures with: that costs more than to parse it, and few of
+    those named have signed."""
     key_id = hashlib.sha256(text.encode()).hexdigest()
     return SSlibKey.from_crypto(_parsed(text), keyid=key_id)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judging joins, leases, renewals, releases and closings: what the authority does on its own log.
 
-Pure, like admission.py. What only attestation can say comes in as `Appraise`: a function that raises unless the worker's
-evidence satisfies a policy.
+Pure, like admission.py. What only attestation can say comes in as `Appraise`: a function that
+raises unless the worker's evidence satisfies a policy.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,7 +45,8 @@ from placet.governance.standing import check_stands
 from placet.governance.state import Entry, JoinState, LeaseState
 from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 
-# Times are whole seconds: an attempt that takes exactly its time must not be refused for the rounding.
+# Times are whole seconds: an attempt that takes exactly its time must not be refused for the
+# rounding.
 _SECOND = 1
 
 
@@ -105,13 +106,14 @@ def judge_lease(
     appraise: Appraise,
     times: Times,
 ) -> Entry:
-    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and more.
+    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and
+    more.
 
-    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives it back. A service
-    releases nothing: its draws are charged (draws.py).
+    Its entry reserves what the attempt costs each owner; a release spends that, and a close gives
+    it back. A service releases nothing: its draws are charged (draws.py).
 
-    Once the log has the ticket, it is judged again by the log alone, unless it was just that, of this log, for this job,
-    at these times. Append the entry only after the ticket's documents.
+    Once the log has the ticket, it is judged again by the log alone, unless it was just that, of
+    this log, for this job, at these times. Append the entry only after the ticket's documents.
     """
     proposal = admission.ticket.proposal
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
@@ -142,7 +144,8 @@ def judge_lease(
 
 
 def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times: Times) -> None:
-    """The authority writes the lease itself; whoever audits it finds that it says what it has to."""
+    """The authority writes the lease itself; whoever audits it finds that it says what it has
+    to."""
     latest = latest_deadline(ledger, proposal, times)
     check_charter(lease.header.charter, ledger.state.charter)
     ledger.check_seen(lease.header)
@@ -172,7 +175,8 @@ def _appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: 
 
 
 def latest_deadline(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> int:
-    """Until when a lease given or renewed now holds, Unix seconds: a service's not beyond its window, since it answers all the while."""
+    """Until when a lease given or renewed now holds, Unix seconds: a service's not beyond its
+    window, since it answers all the while."""
     latest = times.at_most + ledger.in_force().constitution.limits.lease_seconds
     served = isinstance(proposal.document.body, Serve)
     return min(latest, proposal.document.not_after) if served else latest
@@ -252,7 +256,8 @@ def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
 
 
 def judge_lapsed(ledger: Ledger, times: Times) -> list[Entry]:
-    """The entries that close what is open and over all the same: past its deadline, or of an earlier boot."""
+    """The entries that close what is open and over all the same: past its deadline, or of an
+    earlier boot."""
     entries: list[Entry] = []
     for lease in ledger.state.open_leases.values():
         if lease.boot != ledger.state.boot:
@@ -386,7 +391,8 @@ def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Work) -> None:
 
 
 def check_outputs(body: Work, release: Release) -> None:
-    """Every declared output and no other, each padded to its declared size and described as a result."""
+    """Every declared output and no other, each padded to its declared size and described as a
+    result."""
     for name, descriptor in release.outputs.items():
         if name not in body.outputs:
             raise OutputUndeclared(

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What judgements stand on: the state, the Merkle tree, and the documents that entries name by digest.
+"""What judgements stand on: the state, the Merkle tree, and the documents that entries name by
+digest.
 
-Documents come from outside and are verified every time they are loaded, by digest and by signature; whoever keeps them
-can withhold one (`DocumentNotFound`, which names it) and nothing else. What the log does not name is not loaded at all:
-a document that only says that it is of this log is not.
+Documents come from outside and are verified every time they are loaded, by digest and by signature;
+whoever keeps them can withhold one (`DocumentNotFound`, which names it) and nothing else. What the
+log does not name is not loaded at all: a document that only says that it is of this log is not.
 """
 
 import json
@@ -56,7 +57,8 @@ class Documents(Protocol):
 
 
 class Ledger:
-    """State and tree of one log, with the documents behind it. `append` is the only thing that changes it."""
+    """State and tree of one log, with the documents behind it. `append` is the only thing that
+    changes it."""
 
     def __init__(self, documents: Documents) -> None:
         self.state = State()
@@ -65,7 +67,8 @@ class Ledger:
         self._loaded: OrderedDict[tuple[str, str | bytes], object] = OrderedDict()
 
     def append(self, entry: Entry) -> bytes:
-        """Add an entry that has been judged; returns its bytes. Raises `EntryInvalid` for one that no log can hold."""
+        """Add an entry that has been judged; returns its bytes. Raises `EntryInvalid` for one that
+        no log can hold."""
         data = encode(entry)
         if len(data) > MAX_ENTRY_BYTES:
             raise EntryInvalid(
@@ -83,9 +86,11 @@ class Ledger:
         self.tree.append(leaf_hash(data))
 
     def replay_all(self, entries: Iterable[bytes], checkpoint: Checkpoint) -> None:
-        """Fold a whole log into an empty ledger, once its root has turned out to be the checkpoint's.
+        """Fold a whole log into an empty ledger, once its root has turned out to be the
+        checkpoint's.
 
-        The checkpoint's signature is the caller's to verify. Raises `EntryInvalid`; then nothing has changed.
+        The checkpoint's signature is the caller's to verify. Raises `EntryInvalid`; then nothing
+        has changed.
         """
         data = list(entries)
         tree = Tree(map(leaf_hash, data))
@@ -103,14 +108,16 @@ class Ledger:
         self.tree = tree
 
     def in_force(self) -> InForce:
-        """The constitution in force, with what has been revoked since. Raises `NotFounded`, `DocumentNotFound`."""
+        """The constitution in force, with what has been revoked since. Raises `NotFounded`,
+        `DocumentNotFound`."""
         digest = self.state.constitution
         if not digest:
             raise NotFounded("The log has no charter yet. Found it first: placet charter.")
         return self.under(digest)
 
     def constitution(self, digest: str) -> Constitution:
-        """A constitution of this log, past or present: its digest is in the log, after its signers were checked."""
+        """A constitution of this log, past or present: its digest is in the log, after its signers
+        were checked."""
 
         def load() -> Constitution:
             _check_named(digest, self.state.constitutions)
@@ -162,7 +169,8 @@ class Ledger:
         return self._once("update", digest, load)
 
     def open_proposal(self, envelope: bytes) -> Signed[Proposal]:
-        """A proposal as it came, verified under the constitution in force; the same bytes are verified once."""
+        """A proposal as it came, verified under the constitution in force; the same bytes are
+        verified once."""
         in_force = self.in_force()
         return self._once(in_force.digest, envelope, lambda: verify_proposal(envelope, in_force))
 
@@ -174,7 +182,8 @@ class Ledger:
     def remember(
         self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant] | Signed[Update]
     ) -> None:
-        """Keep a document that has just been verified, so that it need not be loaded and verified again."""
+        """Keep a document that has just been verified, so that it need not be loaded and verified
+        again."""
         self._keep((signed.document.KIND, signed.digest), signed)
 
     def last_keys_of(self, id_: str) -> tuple[PublicKey, ...]:
@@ -189,7 +198,8 @@ class Ledger:
         return self.in_force().constitution.keys_of(id_)
 
     def check_header(self, header: Header) -> None:
-        """Refuse a document of another council, one replayed, and one whose signer has seen what this log does not contain."""
+        """Refuse a document of another council, one replayed, and one whose signer has seen what
+        this log does not contain."""
         check_nonce("header.nonce", header.nonce)
         check_charter(header.charter, self.state.charter)
         if header.nonce in self.state.nonces:
@@ -267,7 +277,8 @@ def missing_document(digest: str) -> DocumentNotFound:
 
 
 def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
-    """An envelope that every seat has signed with one of its keys; returns its digest. Raises `SignatureInvalid`."""
+    """An envelope that every seat has signed with one of its keys; returns its digest. Raises
+    `SignatureInvalid`."""
     raw = parse_envelope(envelope)
     missing = [s.id for s in constitution.seats if not verified_signers(raw, s.keys)]
     if missing:

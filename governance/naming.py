@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom and what a proposal names beside its owners: clients of a federation, users and receipt of a service."""
+"""Whom and what a proposal names beside its owners: clients of a federation, users and receipt of a
+service."""
 
 from placet.governance.documents import Federate, Members, Proposal, Roster, Serve
 from placet.governance.documents.constitution import Constitution
@@ -11,7 +12,8 @@ from placet.governance.ledger import Ledger
 def check_named(ledger: Ledger, proposal: Proposal) -> None:
     """Everybody that the proposal lets take part exists, and the receipt of a model's card.
 
-    Raises what `Constitution.principal` raises, `CohortTooSmall`, `UserNotAllowed`, `ReceiptInvalid`.
+    Raises what `Constitution.principal` raises, `CohortTooSmall`, `UserNotAllowed`,
+    `ReceiptInvalid`.
     """
     constitution = ledger.in_force().constitution
     if isinstance(proposal.body, Federate):
@@ -22,9 +24,11 @@ def check_named(ledger: Ledger, proposal: Proposal) -> None:
 
 
 def check_user(ledger: Ledger, users: Users, user: str) -> None:
-    """Whether the terms let this user ask: a principal by its id, or a token by its name. Raises `UserNotAllowed`.
+    """Whether the terms let this user ask: a principal by its id, or a token by its name. Raises
+    `UserNotAllowed`.
 
-    Principals are those of the constitution in force; a seat that was revoked asks for nothing any more.
+    Principals are those of the constitution in force; a seat that was revoked asks for nothing any
+    more.
     """
     constitution, revoked = ledger.in_force().constitution, ledger.state.revoked_seats
     known = {p.id: p.organisation for p in constitution.principals if p.id not in revoked}

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Privacy accounting: what a release costs, what it comes to, and whether it is within an owner's budget.
+"""Privacy accounting: what a release costs, what it comes to, and whether it is within an owner's
+budget.
 
-Neighbours differ in one contribution, replaced by zero; who took part is public, so nothing is gained by sampling. A
-sequence of releases, each chosen in sight of those before, costs the sum of their costs.
+Neighbours differ in one contribution, replaced by zero; who took part is public, so nothing is
+gained by sampling. A sequence of releases, each chosen in sight of those before, costs the sum of
+their costs.
 
     cost = gaussian_cost(clip, sigma)                # one release with noise
     epsilon_at(cost + cost, Fraction(1, 10**6))      # two of them
     check_budget(owner, budget, charged, cost)       # raises PrivacyBudget
 
-Decisions take decimal arithmetic of a fixed precision, whose results are the same on every machine; every rounding is
-towards more cost.
+Decisions take decimal arithmetic of a fixed precision, whose results are the same on every machine;
+every rounding is towards more cost.
 """
 
 import math
@@ -29,20 +31,24 @@ from placet.governance.gaussian import epsilon_of, tail_delta
 
 _EPSILON = 10**EPSILON_DIGITS
 _DELTA = 10**DELTA_DIGITS
-# The discrete Gaussian is a rounding of a continuous one whose variance is smaller by this (see `gaussian_cost`).
+# The discrete Gaussian is a rounding of a continuous one whose variance is smaller by this (see
+# `gaussian_cost`).
 _ROUNDING_VARIANCE = 100
 _MIN_SIGMA = 1000
 
 
 def gaussian_cost(clip: int, sigma: int) -> Cost:
-    """One release of a sum of integers of L2 norm at most `clip`, with noise of N_Z(0, sigma^2) on each of its coordinates.
+    """One release of a sum of integers of L2 norm at most `clip`, with noise of N_Z(0, sigma^2) on
+    each of its coordinates.
 
-    Both are in units of the integers. Raises `DocumentMalformed` for a sigma below 1000 or a cost beyond 2^53 units.
+    Both are in units of the integers. Raises `DocumentMalformed` for a sigma below 1000 or a cost
+    beyond 2^53 units.
 
-    N_Z(m, sigma^2) for an integer m is, up to a factor of 1 + 1e-800 in each probability, what one gets by drawing x from
-    N(m, sigma^2 - 100) and rounding it to N_Z(x, 100) (Peikert 2010, theorem 3.1: 10 is far above the smoothing parameter of
-    the integers). The rounding does not know m, so the release is as private as the continuous one, and it is charged
-    clip^2 / (sigma^2 - 100), rounded up.
+    N_Z(m, sigma^2) for an integer m is, up to a factor of 1 + 1e-800 in each probability, what one
+    gets by drawing x from N(m, sigma^2 - 100) and rounding it to N_Z(x, 100) (Peikert 2010, theorem
+    3.1: 10 is far above the smoothing parameter of the integers). The rounding does not know m, so
+    the release is as private as the continuous one, and it is charged clip^2 / (sigma^2 - 100),
+    rounded up.
     """
     if sigma < _MIN_SIGMA:
         raise malformed("sigma", f"at least {_MIN_SIGMA}", str(sigma))
@@ -76,7 +82,8 @@ def _epsilon(cost: Cost, delta: Fraction) -> Decimal:
 
 
 def is_within(cost: Cost, budget: Budget) -> bool:
-    """Whether a cost is within a budget: one evaluation of the exact delta, at the epsilon that is left."""
+    """Whether a cost is within a budget: one evaluation of the exact delta, at the epsilon that is
+    left."""
     epsilon, delta = budget.units
     if not cost.bounded or cost.epsilon > epsilon or cost.delta > delta:
         return False
@@ -88,7 +95,8 @@ def is_within(cost: Cost, budget: Budget) -> bool:
 
 
 def check_budget(owner: str, budget: Budget, charged: Cost, cost: Cost) -> None:
-    """Refuse a cost that, with all that the owner has been charged, is beyond a budget. Raises `PrivacyBudget`."""
+    """Refuse a cost that, with all that the owner has been charged, is beyond a budget. Raises
+    `PrivacyBudget`."""
     if is_within(charged + cost, budget):
         return
     spent, then = describe_cost(charged, budget.delta), describe_cost(charged + cost, budget.delta)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a receipt has to say about a release: the authority writes it, and an audit writes it again and compares."""
+"""What a receipt has to say about a release: the authority writes it, and an audit writes it again
+and compares."""
 
 from placet.governance.account import Times
 from placet.governance.documents import (
@@ -25,7 +26,8 @@ from placet.governance.state import LeaseState
 def receipt_for(
     ledger: Ledger, release: Signed[Release], evidence: str, header: Header, times: Times
 ) -> Receipt:
-    """The statement about a release that is about to be appended. `evidence` is the weakest kind in the chain."""
+    """The statement about a release that is about to be appended. `evidence` is the weakest kind in
+    the chain."""
     lease = find_lease(ledger, release.document.lease)
     proposal = ledger.proposal(lease.proposal)
     job = proposal.document.work

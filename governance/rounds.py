@@ -49,8 +49,9 @@ def closed_round(state: State, proposal: str, job: str) -> RoundState:
 
 @dataclass(frozen=True, slots=True)
 class SealedUpdate:
-    """What comes sealed with an update: the stream's key, the declared L2 norm, the scale of its coordinates (of int8; 1.0
-    otherwise), and the weight. Always 48 bytes, so that its size tells nothing."""
+    """What comes sealed with an update: the stream's key, the declared L2 norm, the scale of its
+    coordinates (of int8; 1.0 otherwise), and the weight. Always 48 bytes, so that its size tells
+    nothing."""
 
     key: bytes
     norm: float
@@ -63,7 +64,8 @@ class SealedUpdate:
 
     @classmethod
     def unpack(cls, data: bytes, terms: Federate) -> Self:
-        """Raises `UpdateMalformed` unless everything is within the terms. The refusal does not quote what it refuses."""
+        """Raises `UpdateMalformed` unless everything is within the terms. The refusal does not
+        quote what it refuses."""
         if len(data) != _SEALED.size:
             raise _malformed("length", f"{_SEALED.size} bytes", f"{len(data)} bytes")
         key, norm, scale, weight = _SEALED.unpack(data)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services as the log folds them: what has been drawn of the rations. `APPLY` takes entries that have been judged (draws.py)."""
+"""Services as the log folds them: what has been drawn of the rations. `APPLY` takes entries that
+have been judged (draws.py)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

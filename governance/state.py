@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state that the log folds to: `state.apply(entry)` for each entry in order, and nothing else changes it.
+"""The state that the log folds to: `state.apply(entry)` for each entry in order, and nothing else
+changes it.
 
-Entries are JSON objects of identifiers and digests. `apply` trusts them: they were judged before they were appended
-(admission.py, leasing.py), and an audit judges them again. It is deterministic and cannot fail on a judged entry, so
-nothing is ever half applied. Two judgements over one state give the same entry; that is what an audit compares.
+Entries are JSON objects of identifiers and digests. `apply` trusts them: they were judged before
+they were appended (admission.py, leasing.py), and an audit judges them again. It is deterministic
+and cannot fail on a judged entry, so nothing is ever half applied. Two judgements over one state
+give the same entry; that is what an audit compares.
 
-What is over with an entry settles what it had reserved in the same step, and `over` names the keys that nobody needs any more.
+What is over with an entry settles what it had reserved in the same step, and `over` names the keys
+that nobody needs any more.
 """
 
 import heapq
@@ -23,7 +26,8 @@ from placet.governance.service_state import ServiceState
 Entry = dict[str, Any]
 
 
-# A function that returns a literal is several times as fast as calling list[str], and a replay makes very many of them.
+# A function that returns a literal is several times as fast as calling list[str], and a replay
+# makes very many of them.
 def _no_digests() -> set[str]:
     return set()
 
@@ -109,7 +113,8 @@ class ProposalState:
 
 @dataclass(slots=True)
 class PrivacyState:
-    """What a data owner has been charged: spent by releases and answers, reserved by leases that are open, by their digests."""
+    """What a data owner has been charged: spent by releases and answers, reserved by leases that
+    are open, by their digests."""
 
     spent: Cost = field(default_factory=Cost)
     reserved: dict[str, Cost] = field(default_factory=_no_costs)
@@ -122,7 +127,8 @@ class PrivacyState:
 
 @dataclass(slots=True)
 class State:
-    """Everything that the authority knows by its log. Read it freely; change it by `apply` alone."""
+    """Everything that the authority knows by its log. Read it freely; change it by `apply`
+    alone."""
 
     size: int = 0
     at: tuple[int, int] = (0, 0)

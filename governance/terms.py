@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The terms of a federation or a service: the body of its proposal, and what its workers are launched for.
+"""The terms of a federation or a service: the body of its proposal, and what its workers are
+launched for.
 
-They name no constitution. So the measurement of a worker that is made for them can be listed in the constitution under which
-they are then proposed, as that of a program's worker can.
+They name no constitution. So the measurement of a worker that is made for them can be listed in the
+constitution under which they are then proposed, as that of a program's worker can.
 """
 
 from placet.governance.codec import encode, from_plain, malformed, parse_object
@@ -13,12 +14,14 @@ Terms = Federate | Serve
 
 
 def terms_digest(terms: Terms) -> str:
-    """What a worker for these terms has to be launched for: the SHA-256 of their canonical JSON, as "sha256:<hex>"."""
+    """What a worker for these terms has to be launched for: the SHA-256 of their canonical JSON, as
+    "sha256:<hex>"."""
     return digest_of(encode(terms))
 
 
 def decode_terms(data: bytes) -> Terms:
-    """Terms from their canonical JSON. Raises `DocumentTooLarge`, or `DocumentMalformed` for any other layout."""
+    """Terms from their canonical JSON. Raises `DocumentTooLarge`, or `DocumentMalformed` for any
+    other layout."""
     plain = parse_object(data)
     terms: Terms = (
         from_plain(Serve, plain) if "card" in plain else from_plain(Federate, plain)

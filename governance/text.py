@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which characters people can see for what they are; the rest is refused in documents and sources, and escaped on screens.
+"""Which characters people can see for what they are; the rest is refused in documents and sources,
+and escaped on screens.
 
-Hidden is what Python calls unprintable (controls, bidirectional and other formats, surrogates, unassigned and private
-characters, spaces other than the usual one), and what is printable and still shows nothing of its own.
+Hidden is what Python calls unprintable (controls, bidirectional and other formats, surrogates,
+unassigned and private characters, spaces other than the usual one), and what is printable and still
+shows nothing of its own.
 """
 
 import json
@@ -11,12 +13,14 @@ import unicodedata
 from collections.abc import Iterator
 from typing import cast
 
-# Unicode's Default_Ignorable_Code_Point as far as Python calls it printable, and letters and symbols that are blank.
+# Unicode's Default_Ignorable_Code_Point as far as Python calls it printable, and letters and
+# symbols that are blank.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U0001d159\U000e0100-\U000e01ef]"
 )
-# The blocks that Unicode keeps for what is written from right to left: it reorders what stands around it.
+# The blocks that Unicode keeps for what is written from right to left: it reorders what stands
+# around it.
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
@@ -36,7 +40,8 @@ def hidden(text: str) -> Iterator[str]:
 def why_no_name(text: str) -> str:
     """What keeps a text from being a name in a sentence of ours; empty where nothing does.
 
-    A name is one line that shows all it holds, in the order in which it holds it, and has ends that one can see.
+    A name is one line that shows all it holds, in the order in which it holds it, and has ends that
+    one can see.
     """
     for character in hidden(text):
         return described(character)
@@ -53,12 +58,14 @@ def why_no_name(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value that others chose, inside a sentence: in quotes that it cannot close, and on one line."""
+    """A value that others chose, inside a sentence: in quotes that it cannot close, and on one
+    line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def plain(value: object) -> str:
-    """The same, but without quotes where it is one word, which can be no sentence; a list item by item."""
+    """The same, but without quotes where it is one word, which can be no sentence; a list item by
+    item."""
     if isinstance(value, list):
         return ", ".join(map(plain, cast("list[object]", value))) or "none"
     return value if isinstance(value, str) and _WORD.fullmatch(value) else quoted(value)

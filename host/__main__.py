@@ -12,7 +12,8 @@ from placet.host.server import serve
 
 
 def main() -> int:
-    """Serve; returns 0 after an orderly end, 2 for settings that do not hold, 1 for a state that cannot be used."""
+    """Serve; returns 0 after an orderly end, 2 for settings that do not hold, 1 for a state that
+    cannot be used."""
     arguments = _parser().parse_args()
     try:
         config = HostConfig(

@@ -27,7 +27,8 @@ from placet.sealing import sealed_length, segment_count
 
 @dataclass(frozen=True, slots=True)
 class FederationFacts:
-    """Of a federation: how many rounds, who may send updates, and the length of an update's sealed stream."""
+    """Of a federation: how many rounds, who may send updates, and the length of an update's sealed
+    stream."""
 
     rounds: int
     roster: tuple[str, ...]
@@ -38,8 +39,9 @@ class FederationFacts:
 class TicketFacts:
     """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds.
 
-    `terms` are those of a federation or a service in canonical JSON, b"" of a job. Its workers are launched for them, so
-    their digest is its program; two proposals of the same terms have one program, as two jobs may.
+    `terms` are those of a federation or a service in canonical JSON, b"" of a job. Its workers are
+    launched for them, so their digest is its program; two proposals of the same terms have one
+    program, as two jobs may.
     """
 
     proposal: str

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements that are made once: inserts that meet a row already there, and what is on the way of a job.
+"""Statements that are made once: inserts that meet a row already there, and what is on the way of a
+job.
 
-Inserts that meet a row are the one thing that SQLite and PostgreSQL spell apart. `Prepared` is for the way from
-submit to running: SQLAlchemy writes the statement, once, and the driver runs it. What SQLAlchemy does around each
-statement takes many times the statement's own time in a process that was idle.
+Inserts that meet a row are the one thing that SQLite and PostgreSQL spell apart. `Prepared` is for
+the way from submit to running: SQLAlchemy writes the statement, once, and the driver runs it. What
+SQLAlchemy does around each statement takes many times the statement's own time in a process that
+was idle.
 """
 
 import functools

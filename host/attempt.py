@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt of one job on one worker, and what its end means for the job.
 
-1. LEASE to the authority. Refused: about the worker, another one tries; about the job, the job ends.
-2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job elsewhere.
+1. LEASE to the authority. Refused: about the worker, another one tries; about the job, the job
+   ends.
+2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job
+   elsewhere.
 3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end:
    it said why (ENDED): the job ends with that. Ended by a signal, by the host or for want of its
    stream (75): a further attempt. Deadline (86) or any other code: the job has failed. A round of a
-   federation has a further attempt in all these cases, unless it was stopped: what the clients did is not lost lightly.
-   A worker of a service has none: another is started under another job.
+   federation has a further attempt in all these cases, unless it was stopped: what the clients did
+   is not lost lightly. A worker of a service has none: another is started under another job.
 4. An attempt that left a lease open is closed with the authority. For a further attempt this comes
    before the job waits again; the authority counts the attempts and refuses beyond the ticket's.
 """
@@ -139,7 +141,8 @@ class Attempts:
         return not record.ended
 
     async def close_lease(self, lease: str, why: str) -> None:
-        """Close an attempt with the authority, however long it takes to be there; "" does nothing."""
+        """Close an attempt with the authority, however long it takes to be there; "" does
+        nothing."""
         request = enclaves_pb2.CloseAttempt(lease=lease, why=why)
         while lease:
             try:
@@ -155,7 +158,8 @@ class Attempts:
             await self._line.ready()
 
     async def _written(self, job: str) -> JobRecord | None:
-        """The job behind everything that the store was given: a lease may be refused before its job is durable."""
+        """The job behind everything that the store was given: a lease may be refused before its job
+        is durable."""
         try:
             return await self._store.write(lambda connection: job_table.get_job(connection, job))
         except JobNotFound:

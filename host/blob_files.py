@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A blob as it lies in the folder: a manifest and parts of 8 MiB, each on the disk before it counts.
+"""A blob as it lies in the folder: a manifest and parts of 8 MiB, each on the disk before it
+counts.
 
     <id>/manifest.json     length, SHA-256 of all bytes, part size, owner, complete or not
     <id>/part-00000000     8 MiB each, the last one shorter
 
 A blob without a manifest does not exist: parts beside none are left over and are removed before a
-new manifest is written. obstore replaces each object whole but does not flush it; that is done here.
-All functions block; call them in a thread.
+new manifest is written. obstore replaces each object whole but does not flush it; that is done
+here. All functions block; call them in a thread.
 """
 
 import json
@@ -26,7 +27,8 @@ PART = 8 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a blob is. `sha256` is 64 hexadecimal digits; `owner` is a public key's text or empty."""
+    """What a blob is. `sha256` is 64 hexadecimal digits; `owner` is a public key's text or
+    empty."""
 
     length: int
     sha256: str
@@ -54,7 +56,8 @@ class Manifest:
 
 
 class BlobFiles:
-    """The folder of all blobs. `blob` is always an id of 32 hexadecimal digits, checked by callers."""
+    """The folder of all blobs. `blob` is always an id of 32 hexadecimal digits, checked by
+    callers."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -241,7 +241,8 @@ def _checked(blob: str) -> str:
 
 
 async def _to_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run in a thread; a cancelled caller waits for its end, so that it never leaves a lock early."""
+    """Run in a thread; a cancelled caller waits for its end, so that it never leaves a lock
+    early."""
     task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(task)

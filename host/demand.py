@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which programs are worth keeping warm: those that admitted tickets name and still have uses for."""
+"""Which programs are worth keeping warm: those that admitted tickets name and still have uses
+for."""
 
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class Demand:
         return 4 * self._max_programs
 
     def note(self, facts: TicketFacts, leased: int, ticket: common_pb2.Ticket | None) -> None:
-        """A ticket was admitted; `leased` of its uses are consumed, unless they are counted here."""
+        """A ticket was admitted; `leased` of its uses are consumed, unless they are counted
+        here."""
         known = self._tickets.pop(facts.proposal, None) or _Known(facts, leased)
         known.ticket = ticket
         self._tickets[facts.proposal] = known

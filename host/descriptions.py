@@ -43,7 +43,8 @@ class Descriptions:
         def logged(entry: Entry) -> inference_pb2.LoggedEntry:
             return inference_pb2.LoggedEntry(entry=entry.data, proof=self._log.proof(entry.index))
 
-        # As the log had it at the lease: whoever had it served may have left ballots out that the log had already.
+        # As the log had it at the lease: whoever had it served may have left ballots out that the
+        # log had already.
         _, proposal, ballots = read_proposal(connection, route.service, origin.lease.index)
         return inference_pb2.Description(
             ticket=common_pb2.Ticket(proposal=proposal, ballots=ballots),

@@ -12,8 +12,8 @@
     ├── FederationNotFound, UpdateNotFetched
     └── ServiceNotFound, ServiceEnded
 
-`reason` is a name of the wire enum `Reason` without its prefix. `StateLocked` and `StateVersion` are
-no refusals: they tell the operator why a host does not start.
+`reason` is a name of the wire enum `Reason` without its prefix. `StateLocked` and `StateVersion`
+are no refusals: they tell the operator why a host does not start.
 """
 
 from typing import ClassVar
@@ -22,8 +22,8 @@ from typing import ClassVar
 class HostError(Exception):
     """Base of the host's refusals.
 
-    `details` may hold the keys claim, expected, actual, rule, remedy and retry_ms. The message says what was
-    expected, what was found and what to do; never anything about contents.
+    `details` may hold the keys claim, expected, actual, rule, remedy and retry_ms. The message says
+    what was expected, what was found and what to do; never anything about contents.
     """
 
     reason: ClassVar[str] = "INTERNAL"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What entries say of federations, indexed in the transaction that stores them. See log_table.py."""
+"""What entries say of federations, indexed in the transaction that stores them. See
+log_table.py."""
 
 import json
 from collections.abc import Mapping

@@ -20,7 +20,8 @@ _MAX_OUTCOMES = 2 * MIB
 
 
 class Standing(StrEnum):
-    """How far a round is: open for updates, closed while it is aggregated, released, or void: it changed nothing."""
+    """How far a round is: open for updates, closed while it is aggregated, released, or void: it
+    changed nothing."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -66,9 +67,10 @@ class Suspension:
 class FederationRecord:
     """A federation that was started here.
 
-    `rounds` is how many there will be; `sealed_bytes` the length of an update's sealed stream; `latest`
-    the newest rounds, newest first; `updated` the clients whose update for the newest round the log has; `job` aggregates
-    the newest round. `refusal` is a serialised `placet.v1.Refusal` or empty.
+    `rounds` is how many there will be; `sealed_bytes` the length of an update's sealed stream;
+    `latest` the newest rounds, newest first; `updated` the clients whose update for the newest
+    round the log has; `job` aggregates the newest round. `refusal` is a serialised
+    `placet.v1.Refusal` or empty.
     """
 
     id: str

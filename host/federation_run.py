@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One federation that runs: from how the log has it to the next thing that is asked for, until it has ended.
+"""One federation that runs: from how the log has it to the next thing that is asked for, until it
+has ended.
 
 1. No round yet, or the newest is over: OPEN_ROUND. It was the last one: the federation is finished.
 2. The newest round is open: once everybody who may has sent, or its time is over, CLOSE_ROUND.
-3. It is closed: its job is made durable and scheduled, and its end awaited. Released, or void for want of
-   organisations: the log says so (1). Its attempts are used up: the next round is opened all the same (1).
+3. It is closed: its job is made durable and scheduled, and its end awaited. Released, or void for
+   want of organisations: the log says so (1). Its attempts are used up: the next round is opened
+   all the same (1).
 4. Anything else that the authority refuses, or that its job ends with, ends the federation.
 
-All that is known is read from the store before each step, so a lost answer, a restart of the authority and a restart
-of the host come to the same: what was done is found done.
+All that is known is read from the store before each step, so a lost answer, a restart of the
+authority and a restart of the host come to the same: what was done is found done.
 """
 
 import asyncio
@@ -102,7 +104,8 @@ class FederationRun:
         return True
 
     async def _try_step(self, wake: asyncio.Event) -> bool:
-        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried again."""
+        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried
+        again."""
         try:
             return await self._step(wake)
         except Exception as error:  # noqa: BLE001
@@ -184,7 +187,8 @@ class FederationRun:
         return None
 
     async def _expect(self, current: RoundRecord) -> None:
-        """Keep a worker warm for the round, so that it has drawn its noise before the round closes."""
+        """Keep a worker warm for the round, so that it has drawn its noise before the round
+        closes."""
         if current.number != self._expecting:
             self._expecting = current.number
             leased = await self._needs.store.read(lambda c: job_table.leased_jobs(c, self._id))

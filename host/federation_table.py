@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Federations in the store: each function is one change or query inside the caller's transaction.
 
-What the rounds are is read from the log's entries (federation_index.py); the host's own is only which
-federations were started here, and how they ended.
+What the rounds are is read from the log's entries (federation_index.py); the host's own is only
+which federations were started here, and how they ended.
 """
 
 import json
@@ -60,7 +60,8 @@ def end_federation(
 
 
 def resume_federation(connection: sa.Connection, federation: str) -> None:
-    """Let one that failed run again. A round that is still to be aggregated gets a new job for the old."""
+    """Let one that failed run again. A round that is still to be aggregated gets a new job for the
+    old."""
     ended = sa.and_(federations.c.id == federation, federations.c.state == FAILED)
     connection.execute(federations.update().where(ended).values(state=RUNNING, refusal=b""))
     record = get_federation(connection, federation)

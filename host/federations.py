@@ -24,7 +24,8 @@ class Federations:
         self._runs = Runs(lambda facts, ticket: FederationRun(facts, ticket, needs))
 
     async def start(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
-        """Run a federation, and return once it has a round; nothing changes if it runs or is finished.
+        """Run a federation, and return once it has a round; nothing changes if it runs or is
+        finished.
 
         One that failed goes on; one that was stopped stays so. Raises the authority's
         refusal, `QueueFull`, or `AuthorityUnavailable`: then it begins once there is an authority.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Things of many changes (federations, services) as they are now, and whoever follows them.
 
-Whoever follows is woken by every change and then reads the newest state; one read serves all who ask
-before the next change, and changes that come faster than one reads are coalesced.
+Whoever follows is woken by every change and then reads the newest state; one read serves all who
+ask before the next change, and changes that come faster than one reads are coalesced.
 """
 
 import asyncio
@@ -37,7 +37,8 @@ class Shown(Generic[R, M]):
 
 
 class Followed(ABC, Generic[R, M]):
-    """See the module. `max_watchers` bounds the watchers of all together; `kind` names them in refusals."""
+    """See the module. `max_watchers` bounds the watchers of all together; `kind` names them in
+    refusals."""
 
     def __init__(self, kind: str, max_watchers: int) -> None:
         self._kind = kind

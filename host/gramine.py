@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enclaves under Gramine: `gramine-sgx` on SGX hardware, `gramine-direct` without, where attestation is simulated.
+"""Enclaves under Gramine: `gramine-sgx` on SGX hardware, `gramine-direct` without, where
+attestation is simulated.
 
 Each enclave is started in a folder of its own, because the manifest names files relative to it:
 
@@ -10,8 +11,9 @@ Each enclave is started in a folder of its own, because the manifest names files
     launch/log                             its log; a link
     launch/bundle                          the program of a worker
 
-The manifest of a worker is the one of its program. Under `gramine-direct` a program without one gets the general one, with
-its digest filled in; it can then import what the worker itself imports, and its own files. SGX takes signed ones only.
+The manifest of a worker is the one of its program. Under `gramine-direct` a program without one
+gets the general one, with its digest filled in; it can then import what the worker itself imports,
+and its own files. SGX takes signed ones only.
 """
 
 import asyncio
@@ -30,9 +32,11 @@ _REMEDY = "Make it with deploy/gramine (make gramine), and name its folder with 
 
 
 class GramineLauncher:
-    """Runs `<command> enclave` in a folder below `folder`. With a service, attestation is simulated.
+    """Runs `<command> enclave` in a folder below `folder`. With a service, attestation is
+    simulated.
 
-    `manifests` holds what deploy/gramine wrote; `collateral` is the file that evidence is completed with.
+    `manifests` holds what deploy/gramine wrote; `collateral` is the file that evidence is completed
+    with.
     """
 
     def __init__(

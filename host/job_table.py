@@ -34,7 +34,8 @@ STOPPING = (
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as stored, without its ticket. `refusal` is a serialised `placet.v1.Refusal` or empty."""
+    """A job as stored, without its ticket. `refusal` is a serialised `placet.v1.Refusal` or
+    empty."""
 
     seq: int
     id: str
@@ -72,7 +73,8 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a submitted job begins with. `ticket` is empty for a round of a federation and a worker of a service."""
+    """What a submitted job begins with. `ticket` is empty for a round of a federation and a worker
+    of a service."""
 
     id: str
     request_id: bytes
@@ -120,7 +122,8 @@ def now_ms() -> int:
 def insert_job(
     connection: sa.Connection, new: NewJob, change: Mapping[str, object] = _QUEUED_ROW
 ) -> tuple[JobRecord, bool]:
-    """The job of this request id and proposal, and whether it was made now, with this change of state."""
+    """The job of this request id and proposal, and whether it was made now, with this change of
+    state."""
     now = now_ms()
     row = {**asdict(new), **_QUEUED_ROW, **change, "submitted_ms": now, "changed_ms": now}
     for made in _INSERT.run(connection, row):
@@ -166,7 +169,8 @@ def active_rounds(connection: sa.Connection) -> set[str]:
 
 
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
-    """The serialised ticket of a job. Those of a federation or a service share one, so their rows have none."""
+    """The serialised ticket of a job. Those of a federation or a service share one, so their rows
+    have none."""
     row = connection.execute(
         sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)
     ).one()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting an enclave: the one interface that tells a process, a container and a machine apart.
 
-`NativeLauncher` runs enclaves as processes of this machine (`placet.host.gramine` has the others). It owns the simulated
-quoting service, if attestation is simulated, which speaks to each enclave over the process's stdin and stdout. A process
-ends when its stdin does, so none outlives its host.
+`NativeLauncher` runs enclaves as processes of this machine (`placet.host.gramine` has the others).
+It owns the simulated quoting service, if attestation is simulated, which speaks to each enclave
+over the process's stdin and stdout. A process ends when its stdin does, so none outlives its host.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ _SECRET_BYTES = 32
 class LaunchOrder:
     """What to start. `bound_to` is the digest that the enclave is launched for; empty: none.
 
-    `variant` "onnx" is a worker that serves models; any other enclave has none. `bundle` and `scratch` are set for workers. `log` is the file that stderr is appended to.
+    `variant` "onnx" is a worker that serves models; any other enclave has none. `bundle` and
+    `scratch` are set for workers. `log` is the file that stderr is appended to.
     """
 
     role: str
@@ -80,7 +81,8 @@ class QuotingService(Protocol):
 
 
 class EnclaveProcess:
-    """A process of this machine. Two threads of its own: one waits for it, one serves its channel."""
+    """A process of this machine. Two threads of its own: one waits for it, one serves its
+    channel."""
 
     def __init__(
         self,
@@ -143,7 +145,8 @@ class EnclaveProcess:
             self._process.kill()
 
     def _wait(self) -> None:
-        # Before it is reaped, so that its process group is still its own: whatever native code forked goes with it.
+        # Before it is reaped, so that its process group is still its own: whatever native code
+        # forked goes with it.
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -169,11 +172,12 @@ class EnclaveProcess:
 
 
 class NativeLauncher:
-    """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under this machine's own.
+    """Runs `<python> -I -m placet.enclave`: with a service under simulated attestation, else under
+    this machine's own.
 
-    `build` is the folder whose interpreters and packages run (`make enclave`); None: this interpreter
-    and what is installed for it, a development build. `collateral` is the file that hardware evidence
-    is completed with.
+    `build` is the folder whose interpreters and packages run (`make enclave`); None: this
+    interpreter and what is installed for it, a development build. `collateral` is the file that
+    hardware evidence is completed with.
     """
 
     def __init__(
@@ -203,7 +207,8 @@ class NativeLauncher:
 
 
 def simulated_cpu(build: Path | None, folder: Path) -> SimulatedQuotingService:
-    """The simulated CPU whose secret lies in a folder, made if there is none; measures the build."""
+    """The simulated CPU whose secret lies in a folder, made if there is none; measures the
+    build."""
     return SimulatedQuotingService(
         load_cpu_secret(folder), measurer=lambda enclave: measure(enclave, build)
     )

@@ -28,7 +28,8 @@ class Effects:
 
 
 class Entry:
-    """An entry's fields, read as far as they are needed. Whatever is missing raises `LogEntryInvalid`."""
+    """An entry's fields, read as far as they are needed. Whatever is missing raises
+    `LogEntryInvalid`."""
 
     def __init__(self, index: int, data: bytes) -> None:
         self.index = index

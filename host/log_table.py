@@ -2,8 +2,8 @@
 """One durable step of the authority in the store, and the indexes that are read from its entries.
 
 Everything of a commit goes into one transaction: secrets, documents, entries, checkpoint, indexes,
-and the jobs that the entries speak of. The host indexes what it needs and judges nothing: an entry of
-a kind that it does not use is stored like any other.
+and the jobs that the entries speak of. The host indexes what it needs and judges nothing: an entry
+of a kind that it does not use is stored like any other.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log as the host answers from it: the newest checkpoint, and the tree of leaf hashes in memory.
+"""The log as the host answers from it: the newest checkpoint, and the tree of leaf hashes in
+memory.
 
 Both follow the store: they are loaded when the host starts and extended as each commit is durable.
 """

@@ -28,7 +28,8 @@ class Logfmt(logging.Formatter):
 
 
 def place_of(error: BaseException) -> str:
-    """File and line of the innermost frame: of a fault its kind and place are logged, never its text."""
+    """File and line of the innermost frame: of a fault its kind and place are logged, never its
+    text."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the lease of a worker comes from: the entries of the log that a user verifies before the first question.
+"""Where the lease of a worker comes from: the entries of the log that a user verifies before the
+first question.
 
-All of them were made in the life of this host, for no enclave outlives its host; so they are kept in memory, as they
-become durable.
+All of them were made in the life of this host, for no enclave outlives its host; so they are kept
+in memory, as they become durable.
 """
 
 from collections import OrderedDict
@@ -16,7 +17,8 @@ _KEPT = 1024  # of each kind; a worker that serves is asked for while its lease 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The boot of the authority that gave a lease, the join of the worker that has it, and the lease."""
+    """The boot of the authority that gave a lease, the join of the worker that has it, and the
+    lease."""
 
     boot: Entry
     join: Entry

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workers: as many as jobs wait for, a few spares, never more than the bound.
 
-A worker is started for one program and serves one lease. `balance` compares what is wanted with what
-there is; it is called whenever either changed, and nothing polls. A program whose workers do not get
-as far as joining is tried again ever more slowly, and after a few failures its jobs are told.
+A worker is started for one program and serves one lease. `balance` compares what is wanted with
+what there is; it is called whenever either changed, and nothing polls. A program whose workers do
+not get as far as joining is tried again ever more slowly, and after a few failures its jobs are
+told.
 """
 
 import asyncio
@@ -46,9 +47,9 @@ class PoolNeeds:
     """What the pool asks of the rest of the host.
 
     `wants` in order of importance, empty while no authority is attached; `order` makes a launch
-    order; `expected` names the ticket that a worker of a program will most likely get a lease for, so
-    that it can read it while it is idle; `ready` is called when a worker became free; `unavailable` when none can be started for
-    a program.
+    order; `expected` names the ticket that a worker of a program will most likely get a lease for,
+    so that it can read it while it is idle; `ready` is called when a worker became free;
+    `unavailable` when none can be started for a program.
     """
 
     wants: Callable[[], list[Want]]
@@ -87,7 +88,8 @@ class Pool:
         return self._workers.get(session.token)
 
     def take(self, program: str, job: str) -> Worker | None:
-        """A free worker for a job, or None. The caller ends by `release` or by waiting for its exit."""
+        """A free worker for a job, or None. The caller ends by `release` or by waiting for its
+        exit."""
         for worker in self._workers.values():
             if worker.phase is Phase.READY and worker.program == program:
                 worker.phase, worker.job = Phase.BUSY, job

@@ -45,7 +45,8 @@ class Call:
 
 
 class Stream:
-    """Many questions to one worker; answers leave as they come, as many in a message as there are."""
+    """Many questions to one worker; answers leave as they come, as many in a message as there
+    are."""
 
     def __init__(self, route: Route, lease: str) -> None:
         self._route = route

@@ -34,7 +34,8 @@ def code_of(reason: common_pb2.Reason.ValueType) -> grpc.StatusCode:
 
 
 def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
-    """The status of a refusal: code, message, an `ErrorInfo` with the reason and the details, and when to try again."""
+    """The status of a refusal: code, message, an `ErrorInfo` with the reason and the details, and
+    when to try again."""
     reason = refusal.reason if refusal.reason in TABLE else common_pb2.REASON_INTERNAL
     code, text = TABLE[reason]
     if reason == common_pb2.REASON_INTERNAL:

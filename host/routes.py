@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions on their way to the workers of services, and answers on their way back, by lease.
 
-1. A worker that offers sessions has a route. It is ended with the worker, for the worker's reason; whoever waits gets it.
-2. A question has the id that its asker chose, unique among the asker's own, and another on the worker's stream.
+1. A worker that offers sessions has a route. It is ended with the worker, for the worker's reason;
+   whoever waits gets it.
+2. A question has the id that its asker chose, unique among the asker's own, and another on the
+   worker's stream.
 3. What is asked in one turn of the event loop goes out in one frame. Nothing here reads `data`.
-4. Everything is bounded: questions under way to a worker, and their bytes; how many ended routes are remembered.
+4. Everything is bounded: questions under way to a worker, and their bytes; how many ended routes
+   are remembered.
 """
 
 import asyncio
@@ -34,7 +37,8 @@ class Asker(Protocol):
 
 
 class Route:
-    """The way to one worker. `offer` is its newest one; `described` is what else users verify, once one has asked."""
+    """The way to one worker. `offer` is its newest one; `described` is what else users verify, once
+    one has asked."""
 
     def __init__(self, service: str, job: str, origin: Origin, link: Link) -> None:
         self.service = service
@@ -61,7 +65,8 @@ class Route:
     def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
         """Send a question; returns its id here, for `cancel`.
 
-        Raises `QueueFull`, `WorkerUnavailable`, or `PeerRefused` for what the worker has ended with.
+        Raises `QueueFull`, `WorkerUnavailable`, or `PeerRefused` for what the worker has ended
+        with.
         """
         size = len(data)
         if self._ended is not None:
@@ -139,7 +144,8 @@ class Routes:
         self._ends: OrderedDict[str, common_pb2.Refusal] = OrderedDict()  # by lease
 
     def offer(self, lease: str, route: Route, link: Link, offer: bytes) -> None:
-        """The worker of a lease offers sessions, again or for the first time: then this is its route."""
+        """The worker of a lease offers sessions, again or for the first time: then this is its
+        route."""
         if link.closed or lease in self._ends:
             return
         known = self._routes.setdefault(lease, route)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs for a proposal until it has ended, at most once each, and again when the host is started again."""
+"""What runs for a proposal until it has ended, at most once each, and again when the host is
+started again."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that wait, and which worker gets which: driven by events, in the order of submission.
 
-A job for which a spare is free is leased at once (`start`); any other waits (`submit`). `kick` gives
-free workers to jobs that wait; it is called when either appeared. Each attempt is a task of its own
-(`attempt.py`). After a restart the attempts of the former host are closed first, then their jobs wait
-again.
+A job for which a spare is free is leased at once (`start`); any other waits (`submit`). `kick`
+gives free workers to jobs that wait; it is called when either appeared. Each attempt is a task of
+its own (`attempt.py`). After a restart the attempts of the former host are closed first, then their
+jobs wait again.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ _STOPPED_WAITING = frozenset(job_table.ENDED)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a submit made durable: the job, whether it is new, and the uses its ticket has consumed."""
+    """What a submit made durable: the job, whether it is new, and the uses its ticket has
+    consumed."""
 
     record: JobRecord
     new: bool
@@ -52,7 +53,8 @@ class Scheduler:
         self._line = line
         self._demand = demand
         self._queue: dict[str, Queued] = {}
-        # Jobs being started, which have no row yet: the store's writer makes it with the lease's entry.
+        # Jobs being started, which have no row yet: the store's writer makes it with the lease's
+        # entry.
         self.starting: dict[str, NewJob] = {}
         self._tasks = Tasks()
         self._pool: Pool
@@ -68,9 +70,10 @@ class Scheduler:
     ) -> JobRecord | None:
         """Lease a job at once, if a worker is free and no other job waits for it; None if not.
 
-        LEASE judges all that ADMIT does. The row is written in the transaction of the lease's entry,
-        so neither is ever durable without the other, and a refusal about the job (`PeerRefused`)
-        leaves no trace of it. A lease that failed for other reasons leaves a job that waits.
+        LEASE judges all that ADMIT does. The row is written in the transaction of the lease's
+        entry, so neither is ever durable without the other, and a refusal about the job
+        (`PeerRefused`) leaves no trace of it. A lease that failed for other reasons leaves a job
+        that waits.
         """
         kept = _kept(ticket)
         waiting = any(queued.program == new.program for queued in self._queue.values())

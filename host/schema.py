@@ -2,9 +2,9 @@
 """The tables of the store. Types are those that SQLite and PostgreSQL share.
 
 `entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `proposals`,
-`ballots`, `constitutions`, `leases`, `rounds`, `updates` and `suspensions` are indexes read from the
-entries in the same transaction; `jobs`, `federations`, `services` and
-`deletions` are the host's own. A schema that only lacks tables of this one is brought up to it.
+`ballots`, `constitutions`, `leases`, `rounds`, `updates` and `suspensions` are indexes read from
+the entries in the same transaction; `jobs`, `federations`, `services` and `deletions` are the
+host's own. A schema that only lacks tables of this one is brought up to it.
 """
 
 from sqlalchemy import (
@@ -123,8 +123,8 @@ leases = Table(
     Index("leases_proposal", "proposal"),
 )
 
-# Those that were started here. `state` is a `FederationState`, unspecified while it runs; `roster` is
-# a JSON list; `sealed_bytes` is the length of every update's sealed stream.
+# Those that were started here. `state` is a `FederationState`, unspecified while it runs; `roster`
+# is a JSON list; `sealed_bytes` is the length of every update's sealed stream.
 federations = Table(
     "federations",
     metadata,
@@ -169,8 +169,8 @@ suspensions = Table(
     Column("reason", String, nullable=False),
 )
 
-# Those that were started here. `state` is a `ServiceState`, unspecified while it is served; `workers` are those asked
-# for; `not_after` is in Unix seconds.
+# Those that were started here. `state` is a `ServiceState`, unspecified while it is served;
+# `workers` are those asked for; `not_after` is in Unix seconds.
 services = Table(
     "services",
     metadata,

@@ -58,10 +58,12 @@ _log = logging.getLogger("placet.host")
 
 
 class Host:
-    """A running host between `async with` and its end. A process may run several, each on its state.
+    """A running host between `async with` and its end. A process may run several, each on its
+    state.
 
     `launcher` starts the enclaves; by default the one that the configuration names. Entering raises
-    `StateLocked`, `StateVersion`, `LauncherMissing`, OSError, or RuntimeError if the address is taken.
+    `StateLocked`, `StateVersion`, `LauncherMissing`, OSError, or RuntimeError if the address is
+    taken.
     """
 
     def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:

@@ -11,7 +11,8 @@ from placet.proto.v1 import inference_pb2
 
 
 class ServiceBoard(Followed[ServiceRecord, inference_pb2.Service]):
-    """See `Followed`. `jobs` tells of the workers' jobs; `routes` has the workers that are ready."""
+    """See `Followed`. `jobs` tells of the workers' jobs; `routes` has the workers that are
+    ready."""
 
     def __init__(self, store: Store, jobs: Board, max_watchers: int) -> None:
         super().__init__("services", max_watchers)

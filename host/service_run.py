@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One service that is served: as many workers as are asked for, each a job of its own.
 
-1. Too few: another job is scheduled. Too many: those that wait for a worker are withdrawn; then the least busy are let
-   go, once they have answered what is under way.
-2. A job that ended because its worker was lost is replaced: at once, unless more were lost than there are to be since one
-   lived long; then ever more slowly. Any other end, such as what the authority refuses a lease for or a model that is
-   none, means that no further worker is started; with the last one the service has ended, for that reason.
+1. Too few: another job is scheduled. Too many: those that wait for a worker are withdrawn; then the
+   least busy are let go, once they have answered what is under way.
+2. A job that ended because its worker was lost is replaced: at once, unless more were lost than
+   there are to be since one lived long; then ever more slowly. Any other end, such as what the
+   authority refuses a lease for or a model that is none, means that no further worker is started;
+   with the last one the service has ended, for that reason.
 
-All that is known is read from the store before each step, so what a restart of the authority, or of the host, ended is
-found ended.
+All that is known is read from the store before each step, so what a restart of the authority, or of
+the host, ended is found ended.
 """
 
 import asyncio
@@ -111,7 +112,8 @@ class ServiceRun:
                 await self._tasks.cancel()
 
     async def _try_step(self, wake: asyncio.Event, backoff: Backoff) -> bool:
-        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried again."""
+        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried
+        again."""
         try:
             return await self._step(wake, backoff)
         except Exception as error:  # noqa: BLE001

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services in the store: each function is one change or query inside the caller's transaction.
 
-A service's workers are jobs of its proposal. None outlives its host, so the next host ends them all and starts others.
+A service's workers are jobs of its proposal. None outlives its host, so the next host ends them all
+and starts others.
 """
 
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ _MAX_LISTED = 1000
 class ServiceRecord:
     """A service that was started here.
 
-    `workers` are those asked for, `jobs` those that there are, oldest first, `started` how many there ever were;
-    `not_after` is in Unix seconds. `refusal` is a serialised `placet.v1.Refusal` or empty.
+    `workers` are those asked for, `jobs` those that there are, oldest first, `started` how many
+    there ever were; `not_after` is in Unix seconds. `refusal` is a serialised `placet.v1.Refusal`
+    or empty.
     """
 
     id: str
@@ -67,7 +69,8 @@ class ServiceRecord:
 
 
 def serve(connection: sa.Connection, facts: TicketFacts, ticket: bytes, workers: int) -> None:
-    """Let a service have so many workers, whatever became of it before. ticket: empty to leave the one that it has."""
+    """Let a service have so many workers, whatever became of it before. ticket: empty to leave the
+    one that it has."""
     change = {"workers": workers, "state": RUNNING, "refusal": b""}
     if ticket:
         change["ticket"] = ticket

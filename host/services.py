@@ -56,7 +56,8 @@ class Services:
 
 
 class Health:
-    """Standard health: the host as a whole serves while it runs, what needs the authority with it."""
+    """Standard health: the host as a whole serves while it runs, what needs the authority with
+    it."""
 
     def __init__(self) -> None:
         # grpc_health has no types.

@@ -15,7 +15,8 @@ from placet.proto.v1 import common_pb2, enclaves_pb2
 
 
 class Serving:
-    """See the module. At most `max_services` are served at once, each by at most `max_workers` workers."""
+    """See the module. At most `max_services` are served at once, each by at most `max_workers`
+    workers."""
 
     def __init__(self, needs: ServingNeeds, max_services: int, max_workers: int) -> None:
         self._needs = needs
@@ -30,8 +31,9 @@ class Serving:
     async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
         """Let a service have so many workers, from now on and after every restart.
 
-        Unless fewer are asked for than before, the ticket is admitted anew first, for anybody may send one. Raises the authority's
-        refusal, or `AuthorityUnavailable`; or `RequestMalformed`, `QueueFull`, `BlobConflict`, `ServiceNotFound`.
+        Unless fewer are asked for than before, the ticket is admitted anew first, for anybody may
+        send one. Raises the authority's refusal, or `AuthorityUnavailable`; or `RequestMalformed`,
+        `QueueFull`, `BlobConflict`, `ServiceNotFound`.
         """
         if workers > self._max_workers:
             raise RequestMalformed(
@@ -75,6 +77,7 @@ class Serving:
 
 
 def end_lost(connection: sa.Connection) -> None:
-    """Before jobs are recovered: those of services end, for their workers went with the former host."""
+    """Before jobs are recovered: those of services end, for their workers went with the former
+    host."""
     text = "The host was started again, and the worker has gone."
     service_table.end_lost(connection, refusal_of(WorkerUnavailable(text)))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store: one writer thread with group commit, and readers beside it; the event loop never waits.
+"""The store: one writer thread with group commit, and readers beside it; the event loop never
+waits.
 
     store = Store.open("sqlite:////path/placet.db")
     record = await store.write(lambda connection: insert_job(connection, ...))
@@ -9,9 +10,9 @@
 
 Rules: changes are made in the order in which `write` was called. What waits while a commit runs is
 gathered into the next transaction; if there are several, each is in a savepoint of its own, so one
-that fails takes no other with it. `write` returns when the change is durable (SQLite: WAL, synchronous=FULL). `then`
-runs in the event loop once the change is durable, before anybody is told, even if the caller has
-gone: so what memory mirrors can never miss a change.
+that fails takes no other with it. `write` returns when the change is durable (SQLite: WAL,
+synchronous=FULL). `then` runs in the event loop once the change is durable, before anybody is told,
+even if the caller has gone: so what memory mirrors can never miss a change.
 """
 
 import asyncio
@@ -95,9 +96,11 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
 
     def peek(self, query: Callable[[sa.Connection], T]) -> T:
-        """As `read`, in the event loop: for one row by an index, which takes less than a thread's turn.
+        """As `read`, in the event loop: for one row by an index, which takes less than a thread's
+        turn.
 
-        Readers never wait for the writer (SQLite's WAL). The query sees all that is durable: nothing is begun.
+        Readers never wait for the writer (SQLite's WAL). The query sees all that is durable:
+        nothing is begun.
         """
         return query(self._peeking)
 

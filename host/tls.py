@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's TLS certificate: made once, kept, and known to callers by its pin.
 
-The certificate protects the service and not the secrets: what is secret is sealed to enclaves. It is
-P-256 because gRPC accepts no Ed25519 leaf, and its common name is unique because gRPC cannot tell
-apart several trusted self-signed certificates of one name.
+The certificate protects the service and not the secrets: what is secret is sealed to enclaves. It
+is P-256 because gRPC accepts no Ed25519 leaf, and its common name is unique because gRPC cannot
+tell apart several trusted self-signed certificates of one name.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ _MARGIN = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Key and certificate in PEM; `path` is the certificate's file. The key is not shown by repr."""
+    """Key and certificate in PEM; `path` is the certificate's file. The key is not shown by
+    repr."""
 
     path: Path
     certificate_pem: bytes
@@ -49,7 +50,8 @@ def pin_of(certificate_pem: bytes) -> str:
 
 
 def load_certificate(folder: Path, names: tuple[str, ...], now: datetime) -> Certificate:
-    """The certificate kept in `folder`; a new one if there is none, or it expires or lacks a name."""
+    """The certificate kept in `folder`; a new one if there is none, or it expires or lacks a
+    name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path, key_path = folder / "cert.pem", folder / "key.pem"
     if not (path.exists() and key_path.exists() and _fits(path.read_bytes(), names, now)):

@@ -12,7 +12,8 @@ from placet.proto.v1 import common_pb2
 
 
 class Phase(Enum):
-    """STARTING until the authority let it join, READY as a spare, BUSY with a job, LEAVING at last."""
+    """STARTING until the authority let it join, READY as a spare, BUSY with a job, LEAVING at
+    last."""
 
     STARTING = auto()
     READY = auto()

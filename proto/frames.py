@@ -6,9 +6,10 @@
     reader: `link.receive(message)` for every message that arrives
     reply = await link.request(Kind.KIND_COMMIT, commit)
 
-Rules: a frame's id is unique on its stream; a reply names the id that it answers; a refusal is a reply of kind
-KIND_REFUSAL and is raised as `PeerRefused`; an exception of a handler leaves as a refusal; after `close` every request
-that waits is refused. All of it runs in one event loop and takes no lock.
+Rules: a frame's id is unique on its stream; a reply names the id that it answers; a refusal is a
+reply of kind KIND_REFUSAL and is raised as `PeerRefused`; an exception of a handler leaves as a
+refusal; after `close` every request that waits is refused. All of it runs in one event loop and
+takes no lock.
 """
 
 import asyncio
@@ -52,7 +53,8 @@ class FrameTooLarge(Exception):
 
 
 class Link:
-    """One end of an Attach stream. `handle` answers the other side's requests; None means that no reply is owed."""
+    """One end of an Attach stream. `handle` answers the other side's requests; None means that no
+    reply is owed."""
 
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
@@ -80,7 +82,8 @@ class Link:
     ) -> bytes:
         """Send a request and return the payload of its reply.
 
-        Raises `PeerRefused`, `ReplyTimeout` after `timeout` seconds, `LinkClosed`, or `FrameTooLarge`.
+        Raises `PeerRefused`, `ReplyTimeout` after `timeout` seconds, `LinkClosed`, or
+        `FrameTooLarge`.
         """
         frame = enclaves_pb2.Frame(
             id=self._next_id,
@@ -102,7 +105,8 @@ class Link:
             self._waiting.pop(frame.id, None)
 
     def receive(self, message: enclaves_pb2.Frames) -> None:
-        """Take in a message that arrived: settle replies, start handling requests in their order."""
+        """Take in a message that arrived: settle replies, start handling requests in their
+        order."""
         for frame in message.frames:
             if frame.reply_to:
                 self._settle(frame)
@@ -128,7 +132,8 @@ class Link:
             yield message
 
     def close(self) -> None:
-        """End the link: nothing more is accepted, requests that wait are refused, handlers are cancelled."""
+        """End the link: nothing more is accepted, requests that wait are refused, handlers are
+        cancelled."""
         self._closed = True
         self._wake.set()
         for waiter in self._waiting.values():
@@ -175,7 +180,8 @@ class Link:
         except Exception as error:  # noqa: BLE001 - whatever it was leaves as a refusal
             refusal = refusal_of(error)
             if refusal.reason == common_pb2.REASON_INTERNAL:
-                # The kind of the fault and where it arose, never its text: that may quote what it was about.
+                # The kind of the fault and where it arose, never its text: that may quote what it
+                # was about.
                 _log.error(
                     "fault kind=%s frame=%d at=%s", type(error).__name__, kind, _where(error)
                 )

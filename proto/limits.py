@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Version and size bounds of the wire: part of the contract, so both ends read them here.
 
-Every message of the contract has a bound on its serialised size; a request above its bound is refused before it is
-looked at. Bulk bytes travel in chunks, never in one message.
+Every message of the contract has a bound on its serialised size; a request above its bound is
+refused before it is looked at. Bulk bytes travel in chunks, never in one message.
 """
 
 from typing import Final
@@ -100,6 +100,7 @@ MAX_BYTES: Final[dict[str, int]] = {
 
 
 def within_bound(message: Message) -> bool:
-    """Whether the message is at most as large as its kind allows; a kind without a bound is never within it."""
+    """Whether the message is at most as large as its kind allows; a kind without a bound is never
+    within it."""
     bound = MAX_BYTES.get(message.DESCRIPTOR.full_name)
     return bound is not None and message.ByteSize() <= bound

@@ -26,7 +26,8 @@ _OPENING, _QUESTION = 1, 2
 _LENGTH = struct.Struct(">BI")
 _PLACE = struct.Struct(f">B{SESSION_BYTES}sQ")
 _CLAIM = struct.Struct(f">{SECRET_BYTES}sBB")
-# An envelope of the hybrid suite with the longest name and proof has less; what is longer is not opened.
+# An envelope of the hybrid suite with the longest name and proof has less; what is longer is not
+# opened.
 _MAX_ENVELOPE = 4096
 _ANSWER, _REFUSAL = 0, 1
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refusals on the wire: from an exception to `placet.v1.Refusal` and back.
 
-Every component's errors carry a `reason` (a name of the wire enum `Reason`, without its prefix) and `details`. What has
-neither is a fault of ours: it leaves as INTERNAL with a fixed text, and its own text goes nowhere.
+Every component's errors carry a `reason` (a name of the wire enum `Reason`, without its prefix) and
+`details`. What has neither is a fault of ours: it leaves as INTERNAL with a fixed text, and its own
+text goes nowhere.
 """
 
 from placet.proto.v1 import common_pb2
@@ -22,7 +23,8 @@ class PeerRefused(Exception):
 
 
 def reason_name(reason: common_pb2.Reason.ValueType) -> str:
-    """The name of a reason without its prefix; INTERNAL for a number that this version does not know."""
+    """The name of a reason without its prefix; INTERNAL for a number that this version does not
+    know."""
     try:
         return common_pb2.Reason.Name(reason).removeprefix(_PREFIX)
     except ValueError:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tensors as bytes: what a question and an answer hold.
 
-    u8 count; each: u16 BE length of the name || name (UTF-8) || u8 dtype || u8 rank || rank x u32 BE || data
+    u8 count; each: u16 BE length of the name || name (UTF-8) || u8 dtype || u8 rank || rank x u32
+    BE || data
 
-Data are row-major and little-endian; their length follows from dtype and shape. There is one way to write the same tensors, and
-what is not written so is refused: unknown dtypes, doubled names, missing or trailing bytes, bounds exceeded.
+Data are row-major and little-endian; their length follows from dtype and shape. There is one way to
+write the same tensors, and what is not written so is refused: unknown dtypes, doubled names,
+missing or trailing bytes, bounds exceeded.
 """
 
 import math
@@ -38,7 +40,8 @@ class TensorsMalformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An array with a name. dtype: a key of DTYPES. data: its bytes, not copied and as good as what they lie in."""
+    """An array with a name. dtype: a key of DTYPES. data: its bytes, not copied and as good as what
+    they lie in."""
 
     name: str
     dtype: str
@@ -55,7 +58,8 @@ def packed_size(tensors: Sequence[Tensor]) -> int:
 
 
 def pack_into(buffer: bytearray | memoryview, offset: int, tensors: Sequence[Tensor]) -> int:
-    """Write tensors at `offset`; returns where they end. Raises ValueError for what `unpack` would refuse."""
+    """Write tensors at `offset`; returns where they end. Raises ValueError for what `unpack` would
+    refuse."""
     if not 0 < len(tensors) <= MAX_TENSORS or len({tensor.name for tensor in tensors}) != len(
         tensors
     ):
@@ -75,7 +79,8 @@ def pack(tensors: Sequence[Tensor]) -> bytearray:
 
 
 def unpack(data: bytes | bytearray | memoryview) -> tuple[Tensor, ...]:
-    """The tensors that the bytes hold, and nothing besides them; their data are views of `data`. Raises TensorsMalformed."""
+    """The tensors that the bytes hold, and nothing besides them; their data are views of `data`.
+    Raises TensorsMalformed."""
     view = memoryview(data).cast("B")
     try:
         count, offset = view[0], 1

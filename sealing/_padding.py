@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Padding: an output is sealed at its declared size, so that its length tells nothing.
 
-A padded plaintext is the length of the content (8 bytes, little-endian), the content, and zeros up to the declared size.
+A padded plaintext is the length of the content (8 bytes, little-endian), the content, and zeros up
+to the declared size.
 """
 
 import io
@@ -23,7 +24,8 @@ def padded_length(max_bytes: int) -> int:
 
 
 def pad(content: ReadableSource, length: int, max_bytes: int) -> ReadableSource:
-    """A source of the padded plaintext of `content`, which holds `length` bytes from its position on.
+    """A source of the padded plaintext of `content`, which holds `length` bytes from its position
+    on.
 
     Raises `ValueError` if `length` is above `max_bytes`.
     """
@@ -35,7 +37,8 @@ def pad(content: ReadableSource, length: int, max_bytes: int) -> ReadableSource:
 def unpad_into(source: ReadableSource, sink: WritableSink, padded: int) -> int:
     """Copy the content out of a padded plaintext of `padded` bytes; returns its length.
 
-    Raises `StreamHeaderMalformed` if the length it names is more than it holds, or the padding is not zeros.
+    Raises `StreamHeaderMalformed` if the length it names is more than it holds, or the padding is
+    not zeros.
     """
     head = bytearray(_LENGTH_BYTES)
     if fill(source, memoryview(head)) < _LENGTH_BYTES:

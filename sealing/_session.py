@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions: questions one way and answers the other, under two keys that come from one secret.
 
-    keys = HKDF-SHA256(secret 32, no salt, info, 80 bytes) = session id 16, question key 32, answer key 32
-    sealed = AES-256-GCM(key, nonce = 4 zero bytes, counter 8, big-endian; no associated data)
-    plaintext = length 4, big-endian, content, zeros up to the size class
+    keys = HKDF-SHA256(secret 32, no salt, info, 80 bytes) = session id 16, question key 32, answer
+    key 32 sealed = AES-256-GCM(key, nonce = 4 zero bytes, counter 8, big-endian; no associated
+    data) plaintext = length 4, big-endian, content, zeros up to the size class
 
-A question and its answer have one counter, and each way has a key of its own, so no nonce is used twice as long as nobody
-seals twice under one counter. The secret gets to the other end in an envelope; whose it is, is for the caller to show.
+A question and its answer have one counter, and each way has a key of its own, so no nonce is used
+twice as long as nobody seals twice under one counter. The secret gets to the other end in an
+envelope; whose it is, is for the caller to show.
 """
 
 import os
@@ -41,7 +42,8 @@ _ZEROS = bytes(4)
 
 
 def size_class(size: int) -> int:
-    """Bytes that a plaintext of `size` bytes is padded to: at most a quarter more than it has, and at least 256."""
+    """Bytes that a plaintext of `size` bytes is padded to: at most a quarter more than it has, and
+    at least 256."""
     step = 1 << max(size.bit_length() - 3, 0)
     return max(_SMALLEST_CLASS, -(-size // step) * step)
 
@@ -59,7 +61,8 @@ def new_session_secret() -> bytearray:
 class SealedSession:
     """One session, at either end; never shown by `repr`, never pickled.
 
-    Its keys exist within the cryptography library alone, which overwrites them when this object is freed.
+    Its keys exist within the cryptography library alone, which overwrites them when this object is
+    freed.
     """
 
     __slots__ = ("_answers", "_next", "_questions", "id")
@@ -88,8 +91,8 @@ class SealedSession:
     def open_question(self, counter: int, sealed: Bytes) -> bytearray:
         """The content, for the caller to wipe.
 
-        Raises `QuestionReplayed` unless the counter is above that of every question before, `SessionUsedUp`, or
-        `QuestionForged`. A question that does not open uses no counter up.
+        Raises `QuestionReplayed` unless the counter is above that of every question before,
+        `SessionUsedUp`, or `QuestionForged`. A question that does not open uses no counter up.
         """
         if counter < self._next:
             raise QuestionReplayed(
@@ -104,7 +107,8 @@ class SealedSession:
         return content
 
     def seal_answer(self, counter: int, content: Bytes) -> bytes:
-        """The answer to the question of this counter: counter, ciphertext. Never to be called twice for a counter."""
+        """The answer to the question of this counter: counter, ciphertext. Never to be called twice
+        for a counter."""
         return counter.to_bytes(_COUNTER_BYTES, "big") + _seal(self._answers, counter, content)
 
     def open_answer(self, counter: int, answer: Bytes) -> bytearray:

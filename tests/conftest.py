@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small council on a real host process, for the tests that go from end to end.
 
-Two votes of three seats let a job through; the third seat has a veto; one owner, one analyst. Everything is asked through the
-SDK, the command line or gRPC. `kill` is SIGKILL; `start` begins again on the same folder.
+Two votes of three seats let a job through; the third seat has a veto; one owner, one analyst.
+Everything is asked through the SDK, the command line or gRPC. `kill` is SIGKILL; `start` begins
+again on the same folder.
 """
 
 import contextlib
@@ -175,7 +176,8 @@ class World:
     # The host as a process.
 
     def start(self, *, founding: bool = True) -> "World":
-        """Start a host on the folder, connect, and wait until its authority answers; found the council once."""
+        """Start a host on the folder, connect, and wait until its authority answers; found the
+        council once."""
         command = [sys.executable, "-m", "placet.host", "--listen", self.address or "127.0.0.1:0"]
         command += ["--state", str(self.folder / "host"), "--cpu", str(self.folder / "cpu")]
         command += ["--origin", "refusals.test/log", "--max-workers", str(self.max_workers)]
@@ -435,7 +437,8 @@ class World:
         return [entry["kind"] for entry in self.entries() if entry.get("job") == job]
 
     def snapshot(self) -> tuple[Any, ...]:
-        """Checkpoint and jobs. The uses of tickets and grants are a fold of the log: one root, the same uses."""
+        """Checkpoint and jobs. The uses of tickets and grants are a fold of the log: one root, the
+        same uses."""
         jobs = tuple((job.id, job.state, job.attempt) for job in self.client.jobs(1000))
         return self.client.checkpoint(), jobs
 
@@ -454,14 +457,16 @@ class World:
     def refused(
         self, call: Callable[[], Any], reason: str, *details: str, **expected: str
     ) -> Exception:
-        """The call is refused for a reason, in a sentence, with these details, and changes nothing."""
+        """The call is refused for a reason, in a sentence, with these details, and changes
+        nothing."""
         with self.unchanged():
             refusal = self.refusal_of(call)
         self.check_refusal(refusal, reason, *details, **expected)
         return refusal
 
     def failed(self, ticket: Ticket, reason: str, *, state: str = "failed") -> Any:
-        """The job is submitted, and ends with this refusal: one lease at most, no release, nothing to fetch."""
+        """The job is submitted, and ends with this refusal: one lease at most, no release, nothing
+        to fetch."""
         size = self.client.checkpoint().size
         job = self.client.wait(self.client.submit(ticket).id)
         assert (job.state, job.refusal and job.refusal.reason) == (state, reason)

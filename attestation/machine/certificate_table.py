@@ -22,7 +22,8 @@ _REMEDY = "fetch them with placet collateral fetch, and name the file with --col
 
 
 def certificates(table: bytes) -> dict[str, bytes]:
-    """Return the DER certificates of a table by name (vcek, vlek, ask, ark); raises QuotingError."""
+    """Return the DER certificates of a table by name (vcek, vlek, ask, ark); raises
+    QuotingError."""
     found: dict[str, bytes] = {}
     for number in range(_MAX_ENTRIES):
         entry = table[number * _ENTRY_BYTES : (number + 1) * _ENTRY_BYTES]

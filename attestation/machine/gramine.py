@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """SGX through Gramine's pseudo-files below /dev/attestation.
 
-Gramine documents them under "Attestation and secret provisioning". They are local to the process, so
-what has to be kept apart are our own threads. Without SGX (`gramine-direct`) only keys/ is there:
-an absent file means that there is no attestation.
+Gramine documents them under "Attestation and secret provisioning". They are local to the process,
+so what has to be kept apart are our own threads. Without SGX (`gramine-direct`) only keys/ is
+there: an absent file means that there is no attestation.
 """
 
 import threading
@@ -60,9 +60,9 @@ class GramineAttester:
     def sealing_keys(self) -> tuple[SealingKey, ...]:
         """Return one key, derived from the CPU's MRENCLAVE key of 128 bits; raises QuotingError.
 
-        Never from the MRSIGNER key: whoever holds the signing key of the enclave could have that one.
-        The processor could derive the keys of earlier CPU SVNs too. Gramine asks it for the present
-        one's alone.
+        Never from the MRSIGNER key: whoever holds the signing key of the enclave could have that
+        one. The processor could derive the keys of earlier CPU SVNs too. Gramine asks it for the
+        present one's alone.
         """
         with self._lock, answering("Gramine's sealing key", _REMEDY):
             key = self._files.read(_KEY, 64)

@@ -22,9 +22,9 @@ _REMEDY = (
 def probe(files: Files | None = None, *, collateral: Path | None = None) -> Attester:
     """Return the attester of this machine; raises QuotingError where there is no attestation.
 
-    `collateral` is the file with Intel's collateral or AMD's certificates, as `placet collateral fetch`
-    writes it. It is read anew for each evidence, so it can be renewed while an enclave runs; nobody
-    has to be trusted with it, because verifiers check what it says.
+    `collateral` is the file with Intel's collateral or AMD's certificates, as `placet collateral
+    fetch` writes it. It is read anew for each evidence, so it can be renewed while an enclave runs;
+    nobody has to be trusted with it, because verifiers check what it says.
     """
     files = DeviceFiles() if files is None else files
     reader = None if collateral is None else _reader(collateral)
@@ -33,7 +33,8 @@ def probe(files: Files | None = None, *, collateral: Path | None = None) -> Atte
     if files.exists(tsm.FOLDER):
         with tsm.report_object(files) as folder:
             kind = tsm.provider(files, folder)
-        # The host of an SNP machine may hand out the certificates; Intel's collateral comes from a file.
+        # The host of an SNP machine may hand out the certificates; Intel's collateral comes from a
+        # file.
         return tsm.TSMAttester(files, kind, reader or (None if kind == "snp" else _missing(kind)))
     raise QuotingError(
         f"This machine has no attestation: neither {gramine.TYPE} nor {tsm.FOLDER} is there. "

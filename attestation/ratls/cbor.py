@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of CBOR that RA-TLS needs (RFC 8949): whole numbers from 0, bytes, text, arrays, maps, tags.
+"""The part of CBOR that RA-TLS needs (RFC 8949): whole numbers from 0, bytes, text, arrays, maps,
+tags.
 
 Strict: shortest heads, definite lengths, text as map keys, no key twice, nothing behind the item,
 bounded size, depth and number of items. What is left of the deterministic encoding (4.2.1) is the

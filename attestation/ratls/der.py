@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DER elements (X.690, 10.1) as certificates have them: one-byte tags, definite lengths, shortest form."""
+"""DER elements (X.690, 10.1) as certificates have them: one-byte tags, definite lengths, shortest
+form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

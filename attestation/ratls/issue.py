@@ -28,7 +28,8 @@ Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate (DER), and the evidence in it with the collateral that verifiers need beside it."""
+    """A certificate (DER), and the evidence in it with the collateral that verifiers need beside
+    it."""
 
     certificate: bytes
     evidence: Evidence

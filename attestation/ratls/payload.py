@@ -31,7 +31,8 @@ NONCE_BYTES: Final = (8, 64)  # least and most; the specification has no bounds
 MAX_PAYLOAD_BYTES: Final = MAX_QUOTE_BYTES + MAX_CLAIMS_BYTES + 32
 
 _INTEL_TAG = 60000  # registered with IANA for quotes of SGX and TDX
-# Not registered with anyone: RA-TLS has tags for Intel's quotes only, and a simulated quote is none.
+# Not registered with anyone: RA-TLS has tags for Intel's quotes only, and a simulated quote is
+# none.
 _OWN_TAGS: Final[Mapping[str, int]] = MappingProxyType(
     {"simulation": 0x504C_4100, "snp": 0x504C_4101}
 )
@@ -56,7 +57,8 @@ class Payload:
 
 
 def check_nonce(nonce: bytes) -> None:
-    """Refuse a nonce of a client's, by EvidenceNonceError, that is too short to be fresh or too long."""
+    """Refuse a nonce of a client's, by EvidenceNonceError, that is too short to be fresh or too
+    long."""
     _strict.octets("nonce", nonce, *NONCE_BYTES, EvidenceNonceError)
 
 

@@ -71,8 +71,8 @@ def verify_certificate(
     """Return what a genuine and wanted enclave says whose key this DER certificate holds.
 
     `now` is in Unix seconds; `bound_to` as for `appraise`; with a `nonce` (8 to 64 bytes) the
-    evidence was made for it, without one it may be as old as the certificate. Raises what `read_certificate`,
-    `verify_evidence` and `verify_appraisal` raise, and EvidenceNonceError.
+    evidence was made for it, without one it may be as old as the certificate. Raises what
+    `read_certificate`, `verify_evidence` and `verify_appraisal` raise, and EvidenceNonceError.
     """
     payload = read_certificate(certificate, now=now)  # 1 to 3
     _check_no_debug(payload)  # 4

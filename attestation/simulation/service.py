@@ -48,8 +48,9 @@ class SimulatedQuotingService:
 
     `secret` (32 bytes) is what a real CPU has fused in: it names the machine and derives the
     sealing keys. `clock` gives Unix seconds; `measurer` gives the measurement of an enclave by its
-    name. `tcbs` are the security versions that the machine derives sealing keys for, the present one
-    first: (2, 1) is a machine that was updated and still gives the old keys, (2,) one that does not.
+    name. `tcbs` are the security versions that the machine derives sealing keys for, the present
+    one first: (2, 1) is a machine that was updated and still gives the old keys, (2,) one that does
+    not.
     """
 
     def __init__(

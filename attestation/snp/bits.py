@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The single bits of a report by name: what machine, guest and firmware say (AMD 56860).
 
-A bit that this version knows has a word (`platform.ecc`). Any other has its number (`platform.8`), so
-that a policy can accept it before Placet knows what it means. Left out are the bits that other claims
-or checks are made of: SMT of the platform, and of the guest's policy ABI, bit 17, migration and debug.
+A bit that this version knows has a word (`platform.ecc`). Any other has its number (`platform.8`),
+so that a policy can accept it before Placet knows what it means. Left out are the bits that other
+claims or checks are made of: SMT of the platform, and of the guest's policy ABI, bit 17, migration
+and debug.
 """
 
 from collections.abc import Mapping

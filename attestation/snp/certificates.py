@@ -7,7 +7,8 @@ Steps of `verify_chain`:
 2. the ARK signed the ASK (of a VCEK) or ASVK (of a VLEK), which signed the end key's certificate:
    RSA-4096, PSS with SHA-384 and a salt of 48 bytes, names that follow one another;
 3. each is valid at `now`;
-4. where a revocation list is given, the ARK signed it, it is valid at `now`, and lists none of them;
+4. where a revocation list is given, the ARK signed it, it is valid at `now`, and lists none of
+   them;
 5. the end key is on P-384, and its certificate says for which TCB and which chip or provider it is.
 
 What X.509 libraries verify for TLS does not fit: they refuse PSS here, and know none of AMD's
@@ -43,7 +44,8 @@ _SIGNERS = {"VCEK": "SEV-", "VLEK": "SEV-VLEK-"}
 _PSS = padding.PSS(mgf=padding.MGF1(SHA384()), salt_length=48)
 _RSA_BITS = 4096
 
-# What cryptography raises for certificates that it cannot read, at once or when they are looked into.
+# What cryptography raises for certificates that it cannot read, at once or when they are looked
+# into.
 _FOREIGN = (
     TypeError,
     ValueError,

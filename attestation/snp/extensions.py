@@ -11,7 +11,8 @@ from placet.attestation.snp.machine import Machine
 from placet.attestation.snp.tcb import Tcb
 
 _AMD = "1.3.6.1.4.1.3704.1."
-# Of the TCB. Those without a name are reserved: Turin's certificates leave 3.4 out, others have zeros.
+# Of the TCB. Those without a name are reserved: Turin's certificates leave 3.4 out, others have
+# zeros.
 _NUMBERS = {
     "3.1": "bootloader",
     "3.2": "tee",

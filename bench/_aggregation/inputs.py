@@ -3,8 +3,9 @@
 
 Ours is the mean.
 
-An honest client's elements are 0.1 to 0.4 throughout, so a model of 0.25 is theirs alone; 0.2 is theirs and zeros. Two streams
-shown under one header are in the tests: no peer has anything to set beside it.
+An honest client's elements are 0.1 to 0.4 throughout, so a model of 0.25 is theirs alone; 0.2 is
+theirs and zeros. Two streams shown under one header are in the tests: no peer has anything to set
+beside it.
 """
 
 import io
@@ -92,7 +93,8 @@ BAD: dict[str, Callable[[], Update]] = {
 
 
 def bad_inputs(peers: Peers) -> Iterator[dict[str, object]]:
-    """One line a case: `value` is what ours gives, `against` what each of the peers' strategies gives."""
+    """One line a case: `value` is what ours gives, `against` what each of the peers' strategies
+    gives."""
     theirs = peers.ask("bad")
     for case, make in BAD.items():
         yield {

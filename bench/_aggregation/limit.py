@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel's cipher can do at most: `limit.c`, built here with each of the libraries that the kernel can use."""
+"""What the kernel's cipher can do at most: `limit.c`, built here with each of the libraries that
+the kernel can use."""
 
 import ctypes
 import os

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peak memory above idle: a process of its own that aggregates 100 files of 10 million float32 each (4 GB).
+"""Peak memory above idle: a process of its own that aggregates 100 files of 10 million float32 each
+(4 GB).
 
-Idle is what is resident when all is imported and the files are open. The new model is part of the peak.
+Idle is what is resident when all is imported and the files are open. The new model is part of the
+peak.
 """
 
 import ctypes
@@ -63,7 +65,8 @@ def _figure(name: str, peak: int) -> dict[str, object]:
 
 
 def _sealed(folder: Path) -> Iterator[dict[str, str]]:
-    """The same values by every client, each under a key of its own: what they hold does not change the memory."""
+    """The same values by every client, each under a key of its own: what they hold does not change
+    the memory."""
     values = np.random.default_rng(1).standard_normal(ELEMENTS, dtype=np.float32) * np.float32(0.01)
     for client in range(CLIENTS):
         key, path = StreamKey.generate(), folder / str(client)
@@ -105,14 +108,16 @@ def print_peak(rule: str) -> None:
 
 
 def with_peak(task: Callable[[], Result]) -> tuple[Result, int]:
-    """Run `task` in this process; return its result and its peak in bytes above what was resident before."""
+    """Run `task` in this process; return its result and its peak in bytes above what was resident
+    before."""
     idle = _forget_peak()
     result = task()
     return result, _status("VmHWM") - idle
 
 
 def _forget_peak() -> int:
-    """Give back what nobody uses, let the peak begin anew, and return what is resident (Linux, glibc)."""
+    """Give back what nobody uses, let the peak begin anew, and return what is resident (Linux,
+    glibc)."""
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")

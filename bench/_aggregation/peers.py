@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process in which the peers run: another interpreter with the versions that `requirements/peers.txt` pins."""
+"""The process in which the peers run: another interpreter with the versions that
+`requirements/peers.txt` pins."""
 
 import json
 import os

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed updates in memory, made of the same seeds as the peers' plain ones, and what is done with them.
+"""Sealed updates in memory, made of the same seeds as the peers' plain ones, and what is done with
+them.
 
-Each function of `Round` is one pass: it returns the seconds it took and the first coordinates of its result.
+Each function of `Round` is one pass: it returns the seconds it took and the first coordinates of
+its result.
 """
 
 import io
@@ -53,7 +55,8 @@ TAG_BYTES = 16
 
 
 def plain_update(client: int, elements: int) -> Floats:
-    """What a client would send; the peers' side makes the same. Their norms differ by a factor of up to 4."""
+    """What a client would send; the peers' side makes the same. Their norms differ by a factor of
+    up to 4."""
     values = np.random.default_rng([7, client]).standard_normal(elements, dtype=np.float32)
     values *= np.float32(0.005 * (1 + client % 4))
     return values
@@ -200,7 +203,8 @@ class Round:
         return time.perf_counter() - start, total[:SAMPLE].tolist()
 
     def by_segment(self) -> Pass:
-        """The same segment by segment, so that what is decrypted is still in the cache when it is added."""
+        """The same segment by segment, so that what is decrypted is still in the cache when it is
+        added."""
         start = time.perf_counter()
         total = np.zeros(self.shape.elements, np.float32)
         for (cipher, segments), update in zip(self.ciphers, self.updates, strict=True):
@@ -213,7 +217,8 @@ class Round:
         return time.perf_counter() - start, total[:SAMPLE].tolist()
 
     def preallocated(self) -> Pass:
-        """The same again by someone who knows what allocation costs: two buffers, used again and again."""
+        """The same again by someone who knows what allocation costs: two buffers, used again and
+        again."""
         start = time.perf_counter()
         total = np.zeros(self.shape.elements, np.float32)
         scaled = np.empty(self.shape.segment_bytes // 4, np.float32)
@@ -230,7 +235,8 @@ class Round:
         return time.perf_counter() - start, total[:SAMPLE].tolist()
 
     def aes(self, threads: int) -> Pass:
-        """Nothing but `decrypt_into` of every segment, into one buffer a thread that stays in the cache."""
+        """Nothing but `decrypt_into` of every segment, into one buffer a thread that stays in the
+        cache."""
         tasks = [self.ciphers[thread::threads] for thread in range(threads)]
         start = time.perf_counter()
         _on_threads(_decrypt, tasks)

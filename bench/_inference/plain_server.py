@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plain peer: a grpc.aio server that serves a model in the clear, as one would write it with care.
+"""The plain peer: a grpc.aio server that serves a model in the clear, as one would write it with
+care.
 
     python bench/_inference/plain_server.py MODEL OUTPUT FOLDER     # FOLDER: where its certificate is kept; prints its port
 
-It has what ours has but for the seal and the host: the same certificate, tensors as the same bytes, the model loaded by the same
-function and so with the same settings, and a runtime in a thread of its own that runs whatever waits when it is free. One
-question is one message, as in any gRPC service; a stream is read and written at once.
+It has what ours has but for the seal and the host: the same certificate, tensors as the same bytes,
+the model loaded by the same function and so with the same settings, and a runtime in a thread of
+its own that runs whatever waits when it is free. One question is one message, as in any gRPC
+service; a stream is read and written at once.
 """
 
 import asyncio

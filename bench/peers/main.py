@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peers' side of the aggregation benchmark: one pass on command, for an interpreter of their own.
+"""The peers' side of the aggregation benchmark: one pass on command, for an interpreter of their
+own.
 
-Commands come as JSON objects, one a line, on standard input; each is answered by one on standard output:
+Commands come as JSON objects, one a line, on standard input; each is answered by one on standard
+output:
 
     {"do": "load", "clients": 32, "elements": 10000000, "weights": [...], "clip": 30.0}   -> {}
     {"do": "run", "task": "flower_mean"}      -> {"seconds": 0.4, "sample": [...]}  the first coordinates of the result
     {"do": "bad", "case": "nan"}              -> {"flower_mean": "all NaN", ...}
 
-Updates are made of the same seeds as ours and are in memory, off the wire, before a pass begins. Each peer is used through its
-public classes: Flower's message API strategies, NVFlare's weighted aggregation helper. Both work on one thread here: what they
-compute with is element-wise numpy, but for the Gram matrix in Krum, for which the caller pins the number of threads. A model
-is cut into layers of the size at which Flower's mean was found to be fastest.
+Updates are made of the same seeds as ours and are in memory, off the wire, before a pass begins.
+Each peer is used through its public classes: Flower's message API strategies, NVFlare's weighted
+aggregation helper. Both work on one thread here: what they compute with is element-wise numpy, but
+for the Gram matrix in Krum, for which the caller pins the number of threads. A model is cut into
+layers of the size at which Flower's mean was found to be fastest.
 """
 
 import ctypes
@@ -138,7 +141,8 @@ def idle_bytes():
 
 
 def forget_peak():
-    """Linux, glibc: what nobody uses is given back, and the peak begins anew from what is resident then."""
+    """Linux, glibc: what nobody uses is given back, and the peak begins anew from what is resident
+    then."""
     ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
@@ -161,7 +165,8 @@ def run(current, task):
     }
 
 
-# What is tried on four honest clients and one that is not, with the weights of all. Updates of 1000 elements.
+# What is tried on four honest clients and one that is not, with the weights of all. Updates of 1000
+# elements.
 HONEST = [np.full(1000, value, np.float32) for value in (0.1, 0.2, 0.3, 0.4)]
 BAD = {
     "NaN": (np.full(1000, np.nan, np.float32), 1),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the rates of `bench/aggregation.py`: python plot.py lines.jsonl picture.png. Run by the peers' interpreter."""
+"""Draws the rates of `bench/aggregation.py`: python plot.py lines.jsonl picture.png. Run by the
+peers' interpreter."""
 
 import json
 import sys

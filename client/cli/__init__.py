@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `placet` command; one file a group of commands. Exit codes are listed in `_frame.py` and in `placet --help`."""
+"""The `placet` command; one file a group of commands. Exit codes are listed in `_frame.py` and in
+`placet --help`."""
 
 from pathlib import Path
 from typing import Annotated

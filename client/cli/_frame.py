@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every command stands in: one way to fail, one way to show, and the options that many share.
 
-What is shown is escaped where it could do more than be read: paths and arguments are text of others too. On a terminal a
-sentence that is too long goes on below with an indent, so that no line begins with words in the middle of it.
+What is shown is escaped where it could do more than be read: paths and arguments are text of others
+too. On a terminal a sentence that is too long goes on below with an indent, so that no line begins
+with words in the middle of it.
 
 Exit codes:
   0   done
@@ -188,7 +189,8 @@ def say_json(value: Any) -> None:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    """JSON in which what cannot be seen stands as an escape, which means the same to who reads it."""
+    """JSON in which what cannot be seen stands as an escape, which means the same to who reads
+    it."""
     text = json.dumps(to_plain(value), indent=indent, ensure_ascii=False, default=str)
     for character in set(hidden(text)) - {"\n"}:
         text = text.replace(character, json.dumps(character)[1:-1])
@@ -217,7 +219,8 @@ def _refuse(error: Exception, *, as_json: bool) -> NoReturn:
 
 
 def _sentences(error: Exception, reason: str, details: dict[str, str]) -> list[str]:
-    """A refusal in full; what this client found before anybody refused in one sentence, which says it all."""
+    """A refusal in full; what this client found before anybody refused in one sentence, which says
+    it all."""
     if not isinstance(error, InputRefused | Unreachable):
         return explain_refusal(reason, str(error), details)
     told = str(error)

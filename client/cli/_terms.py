@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The terms of a grant from flags. Every term has to be given: nothing is unrestricted by being left out."""
+"""The terms of a grant from flags. Every term has to be given: nothing is unrestricted by being
+left out."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime

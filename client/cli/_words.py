@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small things that commands share: names cut short, times, progress bars, proposals by the start of their digest."""
+"""Small things that commands share: names cut short, times, progress bars, proposals by the start
+of their digest."""
 
 import sys
 from collections.abc import Generator
@@ -45,15 +46,18 @@ def when(seconds: float) -> str:
 
 
 def find_proposal(client: Client, text: str) -> str:
-    """The full digest of a proposal of the log, by its digest or the start of it. Raises `UsageRefused`."""
+    """The full digest of a proposal of the log, by its digest or the start of it. Raises
+    `UsageRefused`."""
     return client.find_proposal(text).digest
 
 
 def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str:
-    """The full digest of a proposal that something is about to be signed for, once it has been shown.
+    """The full digest of a proposal that something is about to be signed for, once it has been
+    shown.
 
-    The start of a digest may be of another proposal than was meant, so it takes a yes. Where nobody can be asked, only the
-    digest in full will do. `quiet`: for a program, which is shown nothing beside its JSON. Raises `UsageRefused`.
+    The start of a digest may be of another proposal than was meant, so it takes a yes. Where nobody
+    can be asked, only the digest in full will do. `quiet`: for a program, which is shown nothing
+    beside its JSON. Raises `UsageRefused`.
     """
     found = client.find_proposal(text)
     if not quiet:
@@ -72,7 +76,8 @@ def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str
 
 
 def about_proposal(client: Client, signed: Signed[Proposal]) -> list[str]:
-    """A proposal in a few words: its digest, what it is, who proposed it, and how it stands in the log."""
+    """A proposal in a few words: its digest, what it is, who proposed it, and how it stands in the
+    log."""
     said, known = signed.document, client.ledger().state.proposals[signed.digest]
     standing = f"stopped ({known.stopped})" if known.stopped else f"{len(known.ballots)} ballot(s)"
     return [

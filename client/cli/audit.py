@@ -11,7 +11,8 @@ app = typer.Typer()
 
 @command(app)
 def audit(as_json: AsJSON = False) -> None:
-    """Replay the whole log: every decision is made again; exits with 4 if something could not be checked."""
+    """Replay the whole log: every decision is made again; exits with 4 if something could not be
+    checked."""
     with client() as connected:
         report = connected.audit()
     told = [

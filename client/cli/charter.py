@@ -43,7 +43,8 @@ def charter_draft(
     out: OutFile = Path("charter.json"),
     as_json: AsJSON = False,
 ) -> None:
-    """Check the authority's evidence, and draft a charter that binds the constitution to its log."""
+    """Check the authority's evidence, and draft a charter that binds the constitution to its
+    log."""
     document = read_constitution(source)
     _keep_signed(out)
     with client() as connected:
@@ -89,7 +90,8 @@ def charter_submit(
 
 @command(charter, "show")
 def charter_show(as_json: AsJSON = False) -> None:
-    """Show which council this home folder belongs to, for another member: digest, spoken form, link."""
+    """Show which council this home folder belongs to, for another member: digest, spoken form,
+    link."""
     show(_names(), as_json, lines(_named()))
 
 

@@ -73,7 +73,8 @@ def propose(
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Propose a job (its program is put to the host), a federation, a service or an amendment to the council."""
+    """Propose a job (its program is put to the host), a federation, a service or an amendment to
+    the council."""
     keys = load_keys(key, acting_as)
     if (source is None) == (amend is None):
         raise UsageRefused(
@@ -124,7 +125,8 @@ def terms(
     out: OutFile = Path("terms.json"),
     as_json: AsJSON = False,
 ) -> None:
-    """Write the terms of a federation or a service before they are proposed: what its workers are launched for."""
+    """Write the terms of a federation or a service before they are proposed: what its workers are
+    launched for."""
     payload = encode(load_terms(source, int(time.time())))
     write_artifact(out, payload)
     value = {"terms": digest_of(payload), "file": str(out)}
@@ -218,7 +220,8 @@ def revoke(
         )
     keys, action = load_keys(key, acting_as), cast("StopAction", f"revoke-{what}")
     if what == "measurement":
-        # As a policy or another tool may write it: `<measurement>=sha256:<program>`, or in capitals.
+        # As a policy or another tool may write it: `<measurement>=sha256:<program>`, or in
+        # capitals.
         target = target.partition("=")[0].lower()
         check_measurement("target", target)
     confirm(f"Revoke the {what} {target}? Nothing takes it back.", yes)

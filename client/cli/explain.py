@@ -78,7 +78,8 @@ def refusal(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Explain a refusal that a command wrote with --json (to standard error: 2> FILE), or its reason alone."""
+    """Explain a refusal that a command wrote with --json (to standard error: 2> FILE), or its
+    reason alone."""
     if source and re.fullmatch(r"[A-Z_]+", source) and not Path(source).exists():
         _explain([_meaning(source)], as_json)
         return

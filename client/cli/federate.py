@@ -34,7 +34,8 @@ from placet.governance.errors import ClientQuarantined
 
 app = typer.Typer(help="Take part in a federation.", no_args_is_help=True)
 
-# What the user's function is: the arrays and the round's number to new arrays and the number of examples.
+# What the user's function is: the arrays and the round's number to new arrays and the number of
+# examples.
 Train = Callable[[State, int], tuple[State, int]]
 _LATE = ("ROUND_NOT_OPEN", "UPDATE_DUPLICATE")
 
@@ -106,7 +107,8 @@ def join(
 
 
 def load_function(text: str) -> Train:
-    """The function that FILE.py:FUNCTION names; the file's folder can be imported from. Raises `UsageRefused`."""
+    """The function that FILE.py:FUNCTION names; the file's folder can be imported from. Raises
+    `UsageRefused`."""
     file, _, function = text.rpartition(":")
     path = Path(file)
     if not function.isidentifier():
@@ -133,7 +135,8 @@ def _take_part(
     noise: float,
     as_json: bool,
 ) -> VerifiedUpdate | None:
-    """One round: what was sealed before a crash is sent, else a new update. None where the round was over first."""
+    """One round: what was sealed before a crash is sent, else a new update. None where the round
+    was over first."""
 
     def tell(state: str, text: str, **more: object) -> None:
         value = {"round": round.number, "state": state, **more}
@@ -163,7 +166,8 @@ def _take_part(
 
 
 def _trained(train: Train, round: Round) -> tuple[State, int]:
-    """What the user's function returns. Raises `UsageRefused` where that is no pair; what it raises goes through."""
+    """What the user's function returns. Raises `UsageRefused` where that is no pair; what it raises
+    goes through."""
     found = cast("object", train(round.model(), round.number))
     kind = type(found).__name__
     pair = cast("tuple[object, ...]", found) if isinstance(found, tuple) else ()

@@ -68,7 +68,8 @@ def start(
 
 @command(app, "show")
 def show_federation(name: FederationName, as_json: AsJSON = False) -> None:
-    """Show a federation: its round, who has sent, who sits out and why, and what became of earlier rounds."""
+    """Show a federation: its round, who has sent, who sits out and why, and what became of earlier
+    rounds."""
     with client() as connected:
         status = connected.federation_status(find_proposal(connected, name))
     _tell(status, as_json)
@@ -95,7 +96,8 @@ def model(
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Fetch a round's model into a .safetensors or .npz file: verify its receipt, then fetch, verify and open it."""
+    """Fetch a round's model into a .safetensors or .npz file: verify its receipt, then fetch,
+    verify and open it."""
     keys = load_keys(key, acting_as)
     with client() as connected, transfer("fetching", as_json) as progress:
         id = find_proposal(connected, name)
@@ -123,7 +125,8 @@ def vector(
     out: OutFile,
     as_json: AsJSON = False,
 ) -> None:
-    """Write a model as the bare vector that a federation starts from, to be sealed and granted like data."""
+    """Write a model as the bare vector that a federation starts from, to be sealed and granted like
+    data."""
     state = load_state(source)
     layout = layout_of(state)
     write_artifact(out, flatten(state, layout).astype(np.dtype("<f4")).tobytes())

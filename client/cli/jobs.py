@@ -190,7 +190,8 @@ def _as_json(text: str) -> str:
 
 
 def _follow(connected: Client, id: str, as_json: bool) -> Job:
-    """Watch with a bar on a terminal, with a line a change elsewhere, and with a JSON line a change for --json."""
+    """Watch with a bar on a terminal, with a line a change elsewhere, and with a JSON line a change
+    for --json."""
     console = Console(stderr=True)
     if console.is_terminal and not as_json:
         return _follow_bar(connected, id, console)

@@ -86,7 +86,8 @@ def put(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Put a sealed file to the host, after a check that it is one; what was interrupted goes on where it stopped."""
+    """Put a sealed file to the host, after a check that it is one; what was interrupted goes on
+    where it stopped."""
     descriptor = SealedObject.load(object_file).descriptor
     id = descriptor.id
     check_sealed(source, descriptor)

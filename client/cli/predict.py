@@ -65,7 +65,8 @@ def predict(
     yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Ask a served model about the rows of a file; the model's card is shown before the first time."""
+    """Ask a served model about the rows of a file; the model's card is shown before the first
+    time."""
     reading, writing = format_of(source, format), format_of(out, format)
     user = _user(key, token, acting_as)
     with client(simulated=simulated) as connected:

@@ -24,7 +24,8 @@ def privacy(
     delta: Annotated[str, typer.Option(help="At which delta to show epsilon.")] = "1e-6",
     as_json: AsJSON = False,
 ) -> None:
-    """Show what an owner has been charged: replays the whole log, and exits with 4 if parts were not checked."""
+    """Show what an owner has been charged: replays the whole log, and exits with 4 if parts were
+    not checked."""
     Budget("1", delta)  # refuses what is no delta
     with client() as connected:
         report = connected.audit()

@@ -23,7 +23,8 @@ def program(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     as_json: AsJSON = False,
 ) -> None:
-    """Fetch the program of a proposed job, and unpack it: these files are what an enclave would run, and no others."""
+    """Fetch the program of a proposed job, and unpack it: these files are what an enclave would
+    run, and no others."""
     with client() as connected, tempfile.TemporaryDirectory(prefix="placet-") as folder:
         digest = connected.proposal(
             find_proposal(connected, proposal)

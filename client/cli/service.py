@@ -53,7 +53,8 @@ def serve(
     wait: Annotated[bool, typer.Option(help="Wait until they are ready.")] = True,
     as_json: AsJSON = False,
 ) -> None:
-    """Serve a model under a ticket, or change by how many workers; Ctrl-C while waiting leaves it running."""
+    """Serve a model under a ticket, or change by how many workers; Ctrl-C while waiting leaves it
+    running."""
     with client() as connected:
         status = connected.serve(find_ticket(connected, ticket), workers)
         if wait and not status.settled:
@@ -78,7 +79,8 @@ def services(as_json: AsJSON = False) -> None:
 
 @command(app)
 def model(name: ServiceName, as_json: AsJSON = False) -> None:
-    """Show what a service serves: its card, inputs and answers, rations, where the model came from, and until when."""
+    """Show what a service serves: its card, inputs and answers, rations, where the model came from,
+    and until when."""
     with client() as connected:
         id = find_proposal(connected, name)
         terms = connected.proposal(id).proposal.document.serve
@@ -147,7 +149,8 @@ def _line(status: ServiceStatus) -> str:
 
 
 def _follow(connected: Client, id: str, as_json: bool) -> ServiceStatus:
-    """A line a change, until as many workers are ready as were asked for; with --json a JSON line."""
+    """A line a change, until as many workers are ready as were asked for; with --json a JSON
+    line."""
     last: ServiceStatus | None = None
     for last in connected.watch_service(id):
         say_json(service_json(last)) if as_json else say(_line(last))

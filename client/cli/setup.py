@@ -182,7 +182,8 @@ def measure_command(
     },
 )
 def host(context: typer.Context) -> None:
-    """Start a host in the foreground; takes what `python -m placet.host` takes (--help lists it)."""
+    """Start a host in the foreground; takes what `python -m placet.host` takes (--help lists
+    it)."""
     if importlib.util.find_spec("sqlalchemy") is None:
         raise SettingMissing(
             "The host's packages are not installed. Run: pip install 'placet[host]'"
@@ -234,6 +235,7 @@ def status(
 
 @command(app)
 def pin(host: Annotated[str, typer.Argument(help="address:port")], as_json: AsJSON = False) -> None:
-    """Print the pin of the certificate that a host shows; compare it with what its operator says."""
+    """Print the pin of the certificate that a host shows; compare it with what its operator
+    says."""
     found = pin_of(fetch_certificate(host))
     show({"host": host, "pin": found}, as_json, lines([found]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verifying artifacts offline: verify receipt, update, ticket, evidence. And a service's worker, from its host."""
+"""Verifying artifacts offline: verify receipt, update, ticket, evidence. And a service's worker,
+from its host."""
 
 import time
 from collections.abc import Sequence
@@ -70,7 +71,8 @@ def receipt(
     log: LogText = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Verify a receipt: of this council, signed by its log's key, in the log, and what the entry there names."""
+    """Verify a receipt: of this council, signed by its log's key, in the log, and what the entry
+    there names."""
     shown = ReceiptFile.from_bytes(read_artifact(file))
     if log and charter:
         raise UsageRefused("Give --charter or --log. A charter names its log's key.")
@@ -95,7 +97,8 @@ def update(
     charter: CharterText = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Verify an update's receipt: the log has the update. Nothing in it says what the update holds."""
+    """Verify an update's receipt: the log has the update. Nothing in it says what the update
+    holds."""
     verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_charter(charter))
     said = verified.update
     told = [
@@ -179,7 +182,8 @@ def service(
     ],
     as_json: AsJSON = False,
 ) -> None:
-    """Verify a worker that serves, from the log's key down to the key that questions are sealed to: every check."""
+    """Verify a worker that serves, from the log's key down to the key that questions are sealed to:
+    every check."""
     with client() as connected:
         id = find_proposal(connected, name)
         try:
@@ -235,7 +239,8 @@ def _draw(console: Console, found: Examination) -> None:
 
 
 def _digest_under(document: Constitution, proposal: bytes) -> str:
-    """A constitution's digest; the TOML form has none of its own, so it is refused where the digest matters."""
+    """A constitution's digest; the TOML form has none of its own, so it is refused where the digest
+    matters."""
     digest = digest_of(encode(document))
     named = inspect(proposal, Proposal).constitution
     if digest != named:

@@ -9,9 +9,10 @@
             trained, examples = train(state)
             round.send(trained, weight=examples)         # clipped, sealed, sent: the verified receipt
 
-What leaves is the difference to the round's model, clipped to the bound that the council decided on, encoded, and sealed
-to a key that the authority made for this round. Nothing that is not finite, and no array that the layout does not name,
-leaves at all. The parts are here too, for who wants to do it in another way:
+What leaves is the difference to the round's model, clipped to the bound that the council decided
+on, encoded, and sealed to a key that the authority made for this round. Nothing that is not finite,
+and no array that the layout does not name, leaves at all. The parts are here too, for who wants to
+do it in another way:
 
     vectors     a state as one vector, and back         encoding    clipping, encodings, the norm that is declared
     updates     sealing, and keeping until it is in     receipts    proof that the log has an update

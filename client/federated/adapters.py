@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States from and to PyTorch and files. PyTorch and safetensors are imported where they are used, and only there.
+"""States from and to PyTorch and files. PyTorch and safetensors are imported where they are used,
+and only there.
 
     state = from_torch(module.state_dict())                    # floating tensors, as float32
     module.load_state_dict(to_torch(state, module.state_dict()))
 
-Tensors of whole numbers or truth values (batch normalisation's `num_batches_tracked`, say) are no part of a state: they are
-not sent, and `to_torch` leaves them as they are at home. Floating buffers (`running_mean`, `running_var`) are part of it,
-and are aggregated as weights are.
+Tensors of whole numbers or truth values (batch normalisation's `num_batches_tracked`, say) are no
+part of a state: they are not sent, and `to_torch` leaves them as they are at home. Floating buffers
+(`running_mean`, `running_var`) are part of it, and are aggregated as weights are.
 """
 
 import importlib
@@ -36,7 +37,8 @@ def layout_of(
 def layout_of_file(
     path: Path, encoding: Encoding = "float32", segment_bytes: int = SEGMENT_BYTES
 ) -> Layout:
-    """The layout of the floating arrays in a .safetensors or .npz file. Raises `FileRefused` or `SettingMissing`."""
+    """The layout of the floating arrays in a .safetensors or .npz file. Raises `FileRefused` or
+    `SettingMissing`."""
     if path.suffix == ".npz":
         return layout_of(load_state(path), encoding, segment_bytes)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -52,7 +54,8 @@ def layout_of_file(
 
 
 def load_state(path: Path) -> State:
-    """The floating arrays of a .safetensors or .npz file as float32. Raises `FileRefused` or `SettingMissing`."""
+    """The floating arrays of a .safetensors or .npz file as float32. Raises `FileRefused` or
+    `SettingMissing`."""
     if path.suffix == ".npz":
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -78,7 +81,8 @@ def save_state(path: Path, state: State) -> None:
 
 
 def from_safetensors(data: bytes) -> State:
-    """The floating arrays of a file's bytes, as float32. Raises `FileRefused` or `SettingMissing`."""
+    """The floating arrays of a file's bytes, as float32. Raises `FileRefused` or
+    `SettingMissing`."""
     library = _safetensors()
     try:
         return _floating(cast("dict[str, Any]", library.numpy.load(data)))
@@ -105,9 +109,11 @@ def from_torch(state_dict: Mapping[str, Any]) -> State:
 
 
 def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
-    """A `state_dict` with the arrays of a state, each of the type and on the device that the tensor in `like` has.
+    """A `state_dict` with the arrays of a state, each of the type and on the device that the tensor
+    in `like` has.
 
-    Tensors of `like` that do not float are passed on as they are. Raises `StateRefused` where names or shapes differ.
+    Tensors of `like` that do not float are passed on as they are. Raises `StateRefused` where names
+    or shapes differ.
     """
     torch: Any = importlib.import_module("torch")
     floating = {name: tensor for name, tensor in like.items() if tensor.is_floating_point()}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An update as it is sent: clipped, encoded, and with a norm that is never below the one it has.
 
-The aggregator scales an update by its declared norm and then looks at the integers that come out (docs/federation.md). Too
-small a norm is found out there and costs the client its part; so the norm declared here is that of the values as they were
-encoded, in float64, rounded up.
+The aggregator scales an update by its declared norm and then looks at the integers that come out
+(docs/federation.md). Too small a norm is found out there and costs the client its part; so the norm
+declared here is that of the values as they were encoded, in float64, rounded up.
 
     encoding    a coordinate
     float32     4 bytes
@@ -27,14 +27,16 @@ from placet.governance.documents.federation import ELEMENT_BYTES, Encoding
 
 _STEPS = 127  # symmetric: -128 is never used
 _BLOCK = 1 << 16
-# The sum of n positive products in float64, in any order, is off by less than n * 2^-53 of itself (Higham, Accuracy and
-# Stability of Numerical Algorithms, 4.2); blocks of 2^16 are summed so, and the blocks' sums exactly.
+# The sum of n positive products in float64, in any order, is off by less than n * 2^-53 of itself
+# (Higham, Accuracy and Stability of Numerical Algorithms, 4.2); blocks of 2^16 are summed so, and
+# the blocks' sums exactly.
 _SLACK = 1 + 2.0**-36
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded update: its bytes as an array of uint8, an upper bound of its L2 norm, and the scale of int8 (else 1.0)."""
+    """An encoded update: its bytes as an array of uint8, an upper bound of its L2 norm, and the
+    scale of int8 (else 1.0)."""
 
     data: NDArray[np.uint8]
     norm: float
@@ -62,7 +64,8 @@ def encode(vector: Vector, encoding: Encoding) -> Encoded:
 
 
 def decode(data: NDArray[np.uint8], encoding: Encoding, scale: float = 1.0) -> Vector:
-    """The values that encoded bytes stand for: float32 of shape (elements,), rounded only where int8 has a scale."""
+    """The values that encoded bytes stand for: float32 of shape (elements,), rounded only where
+    int8 has a scale."""
     if encoding == "float32":
         return data.view("<f4").astype(np.float32)
     if encoding == "float16":
@@ -73,10 +76,12 @@ def decode(data: NDArray[np.uint8], encoding: Encoding, scale: float = 1.0) -> V
 
 
 def clip(vector: Vector, bound: float) -> Vector:
-    """Scale a vector of float32 down, in place, to an L2 norm of at most `bound`; returns it. A shorter one stays."""
+    """Scale a vector of float32 down, in place, to an L2 norm of at most `bound`; returns it. A
+    shorter one stays."""
     norm = norm_above(vector)
     if norm > bound:
-        # Each product is rounded to float32: a little less than the quotient keeps the norm below the bound.
+        # Each product is rounded to float32: a little less than the quotient keeps the norm below
+        # the bound.
         factor = bound / norm * (1 - 2.0**-22)
         for block in _blocks(vector):
             block[:] = block.astype(np.float64) * factor
@@ -86,11 +91,13 @@ def clip(vector: Vector, bound: float) -> Vector:
 def add_noise(
     vector: Vector, deviation: float, generator: np.random.Generator | None = None
 ) -> Vector:
-    """Add Gaussian noise of this standard deviation to each coordinate, in place; returns the vector.
+    """Add Gaussian noise of this standard deviation to each coordinate, in place; returns the
+    vector.
 
-    This is the client's own affair: no ledger knows of it, and no budget is charged or saved. The noise is continuous and
-    in floating point, so it is no proof against whoever sees the update itself (Mironov 2012); that nobody does is what
-    the enclave is for. Without a generator one is seeded from the system's entropy.
+    This is the client's own affair: no ledger knows of it, and no budget is charged or saved. The
+    noise is continuous and in floating point, so it is no proof against whoever sees the update
+    itself (Mironov 2012); that nobody does is what the enclave is for. Without a generator one is
+    seeded from the system's entropy.
     """
     generator = generator or np.random.default_rng()
     for block in _blocks(vector):
@@ -99,7 +106,8 @@ def add_noise(
 
 
 def norm_above(vector: Vector) -> float:
-    """A float64 that is at least the L2 norm of float32 values, and above it by less than 1e-10 of it."""
+    """A float64 that is at least the L2 norm of float32 values, and above it by less than 1e-10 of
+    it."""
     return _norm(vector.view(np.uint8), "float32", 1.0)
 
 

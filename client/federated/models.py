@@ -52,7 +52,8 @@ def zeros(terms: Federate) -> Model:
 def open_model(
     sealed: Path, descriptor: ObjectDescriptor, key: StreamKey, layout: Layout
 ) -> Vector:
-    """Verify and open a model's sealed bytes: float32, shape (layout.elements,). Raises `SealingError` or `StateRefused`.
+    """Verify and open a model's sealed bytes: float32, shape (layout.elements,). Raises
+    `SealingError` or `StateRefused`.
 
     What a round releases is padded as every output is; an initial model may be the bare vector.
     """

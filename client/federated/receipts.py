@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The receipt of an update: proof, checkable offline, that the log has it, so that whoever leaves it out is seen.
+"""The receipt of an update: proof, checkable offline, that the log has it, so that whoever leaves
+it out is seen.
 
 {"charter": <DSSE>, "update": <DSSE>, "entry": <text>, "proof": <text>}
 """
@@ -45,8 +46,10 @@ class UpdateReceipt:
         """Verify it for the council of this charter (a digest), which names the log key.
 
         1. The entry is in the log, under a checkpoint that the log's key has signed.
-        2. It is the entry of this update: digest, random bytes, federation, round, client; the update names the council.
-        Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid` or `LogError`.
+        2. It is the entry of this update: digest, random bytes, federation, round, client; the
+           update names the council.
+        Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid`
+        or `LogError`.
         """
         key = VerifierKey.from_text(verify_charter(self.charter, charter).log)
         checkpoint = verify_proof(self.proof, leaf_hash(self.entry), key)  # 1

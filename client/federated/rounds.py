@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking part in a federation: wait for a round, fetch its model, send an update.
 
-What a round is, which key it has, when it closes, who sits out and what the newest model is: all of it is read from the log,
-every entry of it under a checkpoint that the log's key has signed. What the host tells of the federation only says when it
-is worth looking again.
+What a round is, which key it has, when it closes, who sits out and what the newest model is: all of
+it is read from the log, every entry of it under a checkpoint that the log's key has signed. What
+the host tells of the federation only says when it is worth looking again.
 """
 
 import asyncio
@@ -91,12 +91,14 @@ class AsyncFederation:
         return self.proposal.document.federate
 
     async def rounds(self, *, told: Told | None = None) -> AsyncIterator["AsyncRound"]:
-        """Each round that the client may send to, when it opens and as long as it is open; ends when the federation does.
+        """Each round that the client may send to, when it opens and as long as it is open; ends
+        when the federation does.
 
-        A round whose update the log has already is left out; one for which an update was sealed before a crash is not
-        (see `AsyncRound.pending`). While the client is suspended there is no round for it: `told` is called with the
-        refusal that says why (without `told` it is logged), and the wait goes on until the suspension is lifted.
-        Raises `Stopped` or `Refused` where the federation was stopped or failed, and what reading the log raises.
+        A round whose update the log has already is left out; one for which an update was sealed
+        before a crash is not (see `AsyncRound.pending`). While the client is suspended there is no
+        round for it: `told` is called with the refusal that says why (without `told` it is logged),
+        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        federation was stopped or failed, and what reading the log raises.
         """
         last, suspended, looked = 0, 0, ("", 0)
         async for said in self._operations.watch_federation(self.id, patience=self._patience):
@@ -131,7 +133,8 @@ class AsyncFederation:
         )
 
     async def charged(self) -> PrivacyState:
-        """What the log has charged this client's privacy ledger, for everything and not for this federation alone.
+        """What the log has charged this client's privacy ledger, for everything and not for this
+        federation alone.
 
         `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
         """
@@ -142,7 +145,8 @@ class AsyncFederation:
         return (await self.patiently(self._operations.ledger)).state
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while the host or its authority is away, as when it restarts, for as long as the patience lasts."""
+        """Ask again while the host or its authority is away, as when it restarts, for as long as
+        the patience lasts."""
         loop = asyncio.get_running_loop()
         pause, deadline = _PAUSE, loop.time() + self._patience
         while True:
@@ -156,7 +160,8 @@ class AsyncFederation:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _awaits(self, federation: FederationState, last: int) -> bool:
-        """Whether the client may send to the newest round, and has not, nor been given it as the `last` one."""
+        """Whether the client may send to the newest round, and has not, nor been given it as the
+        `last` one."""
         current = federation.current
         if current.status != "open" or current.number <= last:
             return False
@@ -172,7 +177,8 @@ class AsyncFederation:
 class AsyncRound:
     """A round that is open, as the log has it. Made by `AsyncFederation.rounds`.
 
-    number: from 1. closes: Unix seconds. base: the round whose model it starts from; 0 is the initial one.
+    number: from 1. closes: Unix seconds. base: the round whose model it starts from; 0 is the
+    initial one.
     """
 
     def __init__(
@@ -192,11 +198,13 @@ class AsyncRound:
 
     @property
     def pending(self) -> bool:
-        """Whether an update for it was sealed and has no receipt yet: `send` sends that one, whatever it is given."""
+        """Whether an update for it was sealed and has no receipt yet: `send` sends that one,
+        whatever it is given."""
         return self._federation.outbox.load(self.number) is not None
 
     async def model(self) -> State:
-        """The arrays that the round starts from, verified; copies, to be trained in place if one likes."""
+        """The arrays that the round starts from, verified; copies, to be trained in place if one
+        likes."""
         return (await self._model()).state
 
     async def send(
@@ -208,12 +216,14 @@ class AsyncRound:
         generator: np.random.Generator | None = None,
         progress: Progress | None = None,
     ) -> VerifiedUpdate:
-        """Send what training made of the model: its difference to it, clipped, encoded and sealed; the verified receipt.
+        """Send what training made of the model: its difference to it, clipped, encoded and sealed;
+        the verified receipt.
 
-        `weight` is how much it counts, at most the terms' largest. `noise` is the standard deviation of Gaussian noise
-        that the client adds to each number itself: its own affair, which no ledger accounts for.
-        A call that broke off is repeated by calling it again, also after a crash: the update is sealed once.
-        Raises `StateRefused` or `UsageRefused` before anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
+        `weight` is how much it counts, at most the terms' largest. `noise` is the standard
+        deviation of Gaussian noise that the client adds to each number itself: its own affair,
+        which no ledger accounts for. A call that broke off is repeated by calling it again, also
+        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
+        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
         """
         pending = self._federation.outbox.load(self.number)
         if pending is None:

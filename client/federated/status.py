@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a federation stands, as the host tells it. What a round is decided by is read from the log instead (rounds.py)."""
+"""How a federation stands, as the host tells it. What a round is decided by is read from the log
+instead (rounds.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ _PHASES: Final[Mapping[int, FederationPhase]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A client of the roster: whether its update for the round under way is in, from which round on it may send again
-    (0: now), and why not now (the name of a reason)."""
+    """A client of the roster: whether its update for the round under way is in, from which round on
+    it may send again (0: now), and why not now (the name of a reason)."""
 
     client: str
     updated: bool
@@ -36,7 +37,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A round that is over: whether it released a model, how many updates it had, and who left for which reason."""
+    """A round that is over: whether it released a model, how many updates it had, and who left for
+    which reason."""
 
     round: int
     released: bool
@@ -46,8 +48,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FederationStatus:
-    """A federation as the host tells it. `closes` is in Unix seconds; `model_round` is 0 before the first model;
-    `progress` is of the aggregation, in whole percent."""
+    """A federation as the host tells it. `closes` is in Unix seconds; `model_round` is 0 before the
+    first model; `progress` is of the aggregation, in whole percent."""
 
     id: str
     state: FederationPhase

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sealing an update, and keeping it until its receipt is there.
 
-An update is sealed once. What was sealed is kept (`Outbox`) until the log is shown to have it: a client that dies in
-between sends the very same bytes again, so a round never has two updates of it. Nothing kept is in the clear.
+An update is sealed once. What was sealed is kept (`Outbox`) until the log is shown to have it: a
+client that dies in between sends the very same bytes again, so a round never has two updates of it.
+Nothing kept is in the clear.
 """
 
 import base64
@@ -38,7 +39,8 @@ _KIND = "update"
 
 @dataclass(frozen=True, slots=True)
 class OpenRound:
-    """A round as the log has it: its federation and terms, number, public key and closing time (Unix seconds)."""
+    """A round as the log has it: its federation and terms, number, public key and closing time
+    (Unix seconds)."""
 
     federation: str
     terms: Federate
@@ -49,7 +51,8 @@ class OpenRound:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An update that was sealed: the signed document, the envelope to the round key, and the sealed stream."""
+    """An update that was sealed: the signed document, the envelope to the round key, and the sealed
+    stream."""
 
     document: bytes
     sealed: bytes
@@ -63,14 +66,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What an update may bring a client's whole privacy ledger to, as decimal text; "any" is no bound."""
+    """What an update may bring a client's whole privacy ledger to, as decimal text; "any" is no
+    bound."""
 
     epsilon: str = "any"
     delta: str = "any"
 
 
 class Outbox:
-    """Where the update of the round under way is kept: two files in a folder, or memory without one."""
+    """Where the update of the round under way is kept: two files in a folder, or memory without
+    one."""
 
     def __init__(self, folder: Path | None, federation: str, client: str) -> None:
         self._name = f"{federation.removeprefix('sha256:')[:16]}.{client}"
@@ -78,7 +83,8 @@ class Outbox:
         self._held: Pending | None = None
 
     def load(self, number: int) -> Pending | None:
-        """What was sealed for this round and has no receipt yet; what was left of another round is removed."""
+        """What was sealed for this round and has no receipt yet; what was left of another round is
+        removed."""
         if self._held is None and self._folder is not None and self._note.exists():
             try:
                 value = parse_object(read_file(self._note, _MAX_FILE))
@@ -136,8 +142,10 @@ def make_update(
 ) -> Pending:
     """Clip, add noise, encode and seal a difference, which is overwritten.
 
-    1. Weight and values are such as the round takes. 2. Clip to the terms' bound; add the client's own noise, if any.
-    3. Encode; declare the norm of what was encoded. 4. Seal the stream under a key of its own, and that key with norm,
+    1. Weight and values are such as the round takes. 2. Clip to the terms' bound; add the client's
+       own noise, if any.
+    3. Encode; declare the norm of what was encoded. 4. Seal the stream under a key of its own, and
+       that key with norm,
     scale and weight to the round key. 5. Sign. Raises `UsageRefused` or `StateRefused`.
     """
     terms = round.terms

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model's arrays as one vector, and back.
 
-A state is a `dict[str, ndarray]` of float32 arrays. Its vector has the arrays one after the other in the order of the
-layout, each row by row (C order). Nothing is converted, broadcast or left out on the way: whatever does not fit is refused
-by its name.
+A state is a `dict[str, ndarray]` of float32 arrays. Its vector has the arrays one after the other
+in the order of the layout, each row by row (C order). Nothing is converted, broadcast or left out
+on the way: whatever does not fit is refused by its name.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ State = dict[str, Vector]
 def flatten(state: Mapping[str, NDArray[Any]], layout: Layout) -> Vector:
     """The vector of a state: float32 of shape (layout.elements,), a copy.
 
-    Raises `StateRefused` for an array that is missing, unknown, of another type or shape, or not finite.
+    Raises `StateRefused` for an array that is missing, unknown, of another type or shape, or not
+    finite.
     """
     names = [tensor.name for tensor in layout.tensors]
     if set(state) != set(names):
@@ -40,7 +41,8 @@ def flatten(state: Mapping[str, NDArray[Any]], layout: Layout) -> Vector:
 
 
 def unflatten(vector: Vector, layout: Layout) -> State:
-    """The state of a vector, as copies. Raises `StateRefused` for a vector of another length or type."""
+    """The state of a vector, as copies. Raises `StateRefused` for a vector of another length or
+    type."""
     _check(Tensor("vector", (layout.elements,)), vector)
     state: State = {}
     start = 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking a served model: a question of NumPy arrays goes in sealed, an answer comes out, and nobody between sees either.
+"""Asking a served model: a question of NumPy arrays goes in sealed, an answer comes out, and nobody
+between sees either.
 
     keys = Keys.load(Path("clinic.key"))                 # or Token.load(Path("clinic.token"))
     with Model(Home.default(), service, user=keys) as model:      # the worker is verified down from the log's key

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy arrays as questions, and answers as arrays.
 
-Nothing is converted on the way: what does not fit the model's inputs is refused by its name, before anything is sent. The
-first axis of every array counts rows, and many rows become several questions.
+Nothing is converted on the way: what does not fit the model's inputs is refused by its name, before
+anything is sent. The first axis of every array counts rows, and many rows become several questions.
 """
 
 import math
@@ -21,13 +21,15 @@ from placet.proto.tensors import DTYPES, Tensor, TensorsMalformed, pack, unpack
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
-# Large enough that what is spent on each question does not count, small enough that many are under way.
+# Large enough that what is spent on each question does not count, small enough that many are under
+# way.
 QUESTION_BYTES = 256 * KIB
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is asked, checked against the model's inputs: contiguous arrays, little-endian, of `count` rows each.
+    """What is asked, checked against the model's inputs: contiguous arrays, little-endian, of
+    `count` rows each.
 
     at_once: how many of the rows go into one question.
     """
@@ -54,7 +56,8 @@ def judge_rows(
     inputs: Sequence[Field],
     answers: Sequence[Field],
 ) -> Rows:
-    """Arrays that the model takes. A model of one input takes the array alone. Raises `QuestionRefused`."""
+    """Arrays that the model takes. A model of one input takes the array alone. Raises
+    `QuestionRefused`."""
     named = _named(given, inputs)
     arrays = {field.name: _checked(field, named[field.name], terms) for field in inputs}
     counts = {name: len(array) for name, array in arrays.items()}
@@ -85,7 +88,8 @@ def judge_rows(
 
 
 def read_answer(content: memoryview, answers: Sequence[Field]) -> Arrays:
-    """The arrays of an answer, as copies. Raises `AnswerMalformed` for others than the offer names."""
+    """The arrays of an answer, as copies. Raises `AnswerMalformed` for others than the offer
+    names."""
     try:
         tensors = unpack(content)
     except TensorsMalformed as error:
@@ -99,7 +103,8 @@ def read_answer(content: memoryview, answers: Sequence[Field]) -> Arrays:
 
 
 def joined(parts: Sequence[Arrays]) -> Array | Arrays:
-    """The answers to all questions as one, in their order; of a model of one output the array alone."""
+    """The answers to all questions as one, in their order; of a model of one output the array
+    alone."""
     first = parts[0]
     whole = (
         first

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking a service: which worker, which session, and what is asked again.
 
-A question alone goes by itself (Predict), strictly in order; when one is under way already, the others go on a stream, up to
-32 at a time. Each of the two roads has a session of its own, so that neither overtakes the other's counters.
+A question alone goes by itself (Predict), strictly in order; when one is under way already, the
+others go on a stream, up to 32 at a time. Each of the two roads has a session of its own, so that
+neither overtakes the other's counters.
 
-Asked again, and at most once: what a session refused that the worker does not know any more, and what was lost with a worker
-or with the connection; never what was answered. A worker that has too much to do is asked again when it says, as often as
-`patience` lasts. Another worker is verified before it is asked.
+Asked again, and at most once: what a session refused that the worker does not know any more, and
+what was lost with a worker or with the connection; never what was answered. A worker that has too
+much to do is asked again when it says, as often as `patience` lasts. Another worker is verified
+before it is asked.
 """
 
 import asyncio
@@ -28,8 +30,8 @@ IN_FLIGHT = 32
 _LATER = ("QUEUE_FULL", "RATE_EXCEEDED")
 _LOST = ("WORKER_UNAVAILABLE", "LEASE_CLOSED", "LEASE_EXPIRED", "LEASE_UNKNOWN")
 _NOT_YET = ("WORKER_UNAVAILABLE", "AUTHORITY_UNAVAILABLE")
-# A lease is renewed every third of its time, and an offer taken until the one after the next: one that was fetched when it was
-# about to be followed has a third left.
+# A lease is renewed every third of its time, and an offer taken until the one after the next: one
+# that was fetched when it was about to be followed has a third left.
 _PART_OF_OFFER = 4
 _PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -56,8 +58,8 @@ class _Road:
     def sealed(
         self, worker: ServedWorker, user: User, content: bytearray
     ) -> Generator[tuple[SealedSession, SealedQuestion]]:
-        """The question in the running session, or in a new one. The session is dropped with an opening that fails: of that
-        it is not known whether it arrived."""
+        """The question in the running session, or in a new one. The session is dropped with an
+        opening that fails: of that it is not known whether it arrived."""
         session, question = self._seal(worker, user, content)
         try:
             yield session, question
@@ -82,7 +84,8 @@ class _Road:
 
 
 class Asking:
-    """Sealed questions to the workers of one service, as one user, beginning with a worker that was verified."""
+    """Sealed questions to the workers of one service, as one user, beginning with a worker that was
+    verified."""
 
     def __init__(
         self,
@@ -107,10 +110,11 @@ class Asking:
         self._renew_at = self._answered + worker.offer.document.seconds / _PART_OF_OFFER
 
     async def ask(self, content: bytearray, deadline: float | None, *, alone: bool) -> memoryview:
-        """The packed tensors that answer a question, which is the only one of its caller's or one of many.
+        """The packed tensors that answer a question, which is the only one of its caller's or one
+        of many.
 
-        deadline: by the loop's clock; None: as long as it takes. Raises `Refused`, `OfferInvalid`, `Unreachable`,
-        `AnswerMalformed` or `placet.sealing.AnswerForged`.
+        deadline: by the loop's clock; None: as long as it takes. Raises `Refused`, `OfferInvalid`,
+        `Unreachable`, `AnswerMalformed` or `placet.sealing.AnswerForged`.
         """
         since = self._loop.time()
         lost = forgotten = False
@@ -189,7 +193,8 @@ class Asking:
         return None if deadline is None else deadline - self._loop.time()
 
     async def _later(self, refused: Refused, since: float) -> None:
-        """Wait for as long as the worker says. Raises the refusal where that would be beyond all patience."""
+        """Wait for as long as the worker says. Raises the refusal where that would be beyond all
+        patience."""
         told = refused.details.get("retry_ms", "")
         known = told.isdecimal() and len(told) <= _LONGEST_NUMBER
         pause = max(int(told) / 1000 if known else _PAUSE, _PAUSE / 10)
@@ -198,7 +203,8 @@ class Asking:
         await asyncio.sleep(pause)
 
     async def _renew(self) -> None:
-        """Take the worker's newer offer once the one that is used is old: sessions end with the offer after the next."""
+        """Take the worker's newer offer once the one that is used is old: sessions end with the
+        offer after the next."""
         if self._loop.time() < self._renew_at:
             return
         async with self._changing:
@@ -230,7 +236,8 @@ class Asking:
 
 
 async def find_worker(operations: ServiceOperations, service: str, patience: float) -> ServedWorker:
-    """A worker of a service, verified; waits up to `patience` seconds while there is none, or no host.
+    """A worker of a service, verified; waits up to `patience` seconds while there is none, or no
+    host.
 
     Raises `OfferInvalid`, or what a call raises.
     """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is this worker the one that the council approved? From the log's key down to the key that questions are sealed to.
+"""Is this worker the one that the council approved? From the log's key down to the key that
+questions are sealed to.
 
 1. proposal    the service asked for, signed by its proposer; its ballots signed by their seats
 2. authority   its boot is in the log; identity and evidence are those that the entry names; the evidence is genuine, bound
@@ -9,8 +10,9 @@
 5. worker      its join is in the log, before the lease; identity and evidence as above; launched for the proposal's terms
 6. offer       signed by the worker's joined key, for this lease, with the outputs that the terms show
 
-A host may show an older boot or lease than there is. That does not help it: whoever answers under the offer's key holds the
-keys of an enclave that ends when its lease does. That the checkpoints extend what was seen before is for the caller.
+A host may show an older boot or lease than there is. That does not help it: whoever answers under
+the offer's key holds the keys of an enclave that ends when its lease does. That the checkpoints
+extend what was seen before is for the caller.
 """
 
 from collections.abc import Callable, Generator
@@ -71,7 +73,8 @@ _REFUSALS = (GovernanceError, AttestationError, LogError, SealingError, KeyError
 
 @dataclass(frozen=True, slots=True)
 class ServedWorker:
-    """A worker that was verified for a service, and its newest offer. Made by `verify_worker` and `verify_renewed` alone."""
+    """A worker that was verified for a service, and its newest offer. Made by `verify_worker` and
+    `verify_renewed` alone."""
 
     proposal: Signed[Proposal]
     lease: Signed[Lease]
@@ -225,7 +228,8 @@ class _Chain:
         evidence: bytes,
         bound_to: str | None = None,
     ) -> tuple[Identity, Claims]:
-        """Identity and evidence that an entry names, as the authority verified them and as the policy wants them now."""
+        """Identity and evidence that an entry names, as the authority verified them and as the
+        policy wants them now."""
         self._same(f"{role} identity", entry[name], digest_of(identity))
         self._same(f"{role} evidence", entry["evidence"], digest_of(evidence))
         found = Identity.from_bytes(identity)

@@ -16,7 +16,8 @@ from placet.governance.envelope import parse_envelope
 
 _ACTION = "serve"
 _DAY = 86400
-# What is usual, where a file does not say it. Who may ask, how much and what they see has to be said.
+# What is usual, where a file does not say it. Who may ask, how much and what they see has to be
+# said.
 _DEFAULTS: Json = {
     "not_finite": "refuse",
     "largest_request": 1024,

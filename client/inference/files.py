@@ -100,7 +100,8 @@ def _dumped(value: Any) -> bytes:
 def _from_csv(text: str, field: Field) -> Array:
     reader = csv.reader(io.StringIO(text))
     lines = [(reader.line_num, line) for line in reader if line]
-    # A row with a cell that is missing is no heading: to leave it out would give its patient the answer of the next.
+    # A row with a cell that is missing is no heading: to leave it out would give its patient the
+    # answer of the next.
     if lines and not any(_is_number(cell) for cell in lines[0][1]):
         lines = lines[1:]
     if not lines:

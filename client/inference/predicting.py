@@ -21,8 +21,9 @@ async def ask_rows(
 ) -> Array | Arrays:
     """The answers to all rows, in their order.
 
-    deadline: seconds for all of it. progress: called with the rows that are answered, and all of them. The first refusal
-    ends it; what is under way then is cancelled. Raises `CallTimedOut`, or what `Asking.ask` raises.
+    deadline: seconds for all of it. progress: called with the rows that are answered, and all of
+    them. The first refusal ends it; what is under way then is cancelled. Raises `CallTimedOut`, or
+    what `Asking.ask` raises.
     """
     until = None if deadline is None else asyncio.get_running_loop().time() + deadline
     work = _Work(asking, rows, answers, until, progress)

@@ -27,8 +27,8 @@ _PHASES: Final[Mapping[int, ServicePhase]] = MappingProxyType(
 class ServiceStatus:
     """A service as the host tells it.
 
-    workers: asked for; ready: those that serve. not_after: Unix seconds at which the window closes. refusal: why it ended, or
-    why its last worker did.
+    workers: asked for; ready: those that serve. not_after: Unix seconds at which the window closes.
+    refusal: why it ended, or why its last worker did.
     """
 
     id: str

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions on one PredictStream: what is queued leaves in one message, and answers come back in any order.
+"""Questions on one PredictStream: what is queued leaves in one message, and answers come back in
+any order.
 
 The order in which `ask` is called is the order on the wire: a session's counters have to rise.
 """
@@ -18,13 +19,14 @@ from placet.client.records import refused_of
 from placet.proto.limits import MAX_COALESCED
 from placet.proto.v1 import inference_pb2
 
-# Answers that are taken in before whoever waited asks again. Were it all that are under way, user and worker would each wait
-# for the other's whole load; with half of it both are at work.
+# Answers that are taken in before whoever waited asks again. Were it all that are under way, user
+# and worker would each wait for the other's whole load; with half of it both are at work.
 _AT_ONCE = 16
 
 
 class QuestionStream:
-    """One stream to the worker of one lease. After it failed it takes nothing more, and another has to be opened."""
+    """One stream to the worker of one lease. After it failed it takes nothing more, and another has
+    to be opened."""
 
     def __init__(self, session: Session, lease: str) -> None:
         self.lease = lease

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """As whom somebody asks: with the key of a principal, or with a token.
 
-A token is 32 random bytes; whoever holds it may ask where a proposal lists its digest. Its file holds it as 64 hexadecimal
-digits and a line's end.
+A token is 32 random bytes; whoever holds it may ask where a proposal lists its digest. Its file
+holds it as 64 hexadecimal digits and a line's end.
 """
 
 import os
@@ -41,7 +41,8 @@ class Token:
 
     @classmethod
     def load(cls, path: Path) -> "Token":
-        """Read a token's file. Raises `KeyFileRefused` for one that others can read or that is none, or `FileRefused`."""
+        """Read a token's file. Raises `KeyFileRefused` for one that others can read or that is
+        none, or `FileRefused`."""
         text = read_file(path, _MAX_FILE)
         if path.stat().st_mode & _OTHERS:
             raise KeyFileRefused(f"Others can read {path}. Run: chmod 600 {path}", claim=str(path))
@@ -57,7 +58,8 @@ class Token:
         return cls(secret)
 
     def save(self, path: Path) -> None:
-        """Write its file, readable by its owner alone. Raises `KeyFileRefused` if there is one: tokens are not overwritten."""
+        """Write its file, readable by its owner alone. Raises `KeyFileRefused` if there is one:
+        tokens are not overwritten."""
         if path.exists():
             raise KeyFileRefused(
                 f"{path} exists, and tokens are not overwritten. Name another file."
@@ -71,7 +73,8 @@ class Token:
 
 
 def judge_user(user: Keys | Token, terms: Serve, rules: Constitution) -> User:
-    """Whom a service knows these keys or this token as. Raises `UserNotAllowed` before anything is sent."""
+    """Whom a service knows these keys or this token as. Raises `UserNotAllowed` before anything is
+    sent."""
     if isinstance(user, Token):
         return Bearer(_named(user, terms), user.secret)
     users, id = terms.users, user.id

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a rendered manifest one of ours? Every key must be on the list, with a value that the list allows.
+"""Is a rendered manifest one of ours? Every key must be on the list, with a value that the list
+allows.
 
-Gramine's manifest-syntax.rst knows more keys than these. Those it calls insecure or debug are refused by name, so that the
-message says why; anything else that is not listed is refused as well.
+Gramine's manifest-syntax.rst knows more keys than these. Those it calls insecure or debug are
+refused by name, so that the message says why; anything else that is not listed is refused as well.
 """
 
 import re
@@ -45,7 +46,8 @@ def _argv(found: object) -> bool:
 
 
 def _mount(one: object) -> bool:
-    """A folder or file of the host, or memory. Encrypted mounts take keys, and none is used here."""
+    """A folder or file of the host, or memory. Encrypted mounts take keys, and none is used
+    here."""
     table = _table(one)
     return table.keys() == {"path", "uri"} or table == _TMP
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files an enclave reads: the sources that it imports, and the libraries that these are linked with.
+"""Which files an enclave reads: the sources that it imports, and the libraries that these are
+linked with.
 
-Computed by the enclave's interpreter (`imports.py`), with the very options and environment that the manifest gives it. That
-it is what a running enclave opens, no less and no more, is proved by tests/unit/deploy under strace.
+Computed by the enclave's interpreter (`imports.py`), with the very options and environment that the
+manifest gives it. That it is what a running enclave opens, no less and no more, is proved by
+tests/unit/deploy under strace.
 """
 
 import ast
@@ -18,7 +20,8 @@ from placet.governance.documents import Serve
 from placet.governance.errors import GovernanceError
 from placet.governance.terms import decode_terms
 
-# No .pyc is looked at: what is measured is what a council can read. The folder of compiled modules does not exist.
+# No .pyc is looked at: what is measured is what a council can read. The folder of compiled modules
+# does not exist.
 OPTIONS = ("-I", "-B", "-X", "pycache_prefix=/none")
 # C and UTC need no files of the host's; libcrypto's own configuration would be one more to trust.
 ENVIRONMENT = {
@@ -37,8 +40,9 @@ LIBC = frozenset(
     )
 )  # fmt: skip
 
-# What is asked for and not needed: name services and the machine's own description. Gramine makes some of them itself
-# (sys.enable_extra_runtime_domain_names_conf, /proc, /sys); where a file is missing nothing changes.
+# What is asked for and not needed: name services and the machine's own description. Gramine makes
+# some of them itself (sys.enable_extra_runtime_domain_names_conf, /proc, /sys); where a file is
+# missing nothing changes.
 NOT_NEEDED = (
     "/etc/passwd",
     "/etc/nsswitch.conf",
@@ -53,7 +57,8 @@ NOT_NEEDED = (
     "/dev/",
 )
 
-# What a worker loads when it is launched for terms and not for a program, by the action that they are proposed with.
+# What a worker loads when it is launched for terms and not for a program, by the action that they
+# are proposed with.
 TASKS = {
     "federate": ("placet.enclave.worker.federation.round",),
     "serve": (
@@ -69,7 +74,8 @@ _LINE = re.compile(r"\s+(\S+) => (/\S+) \(0x[0-9a-f]+\)")
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Absolute paths. `libraries` lie outside of the interpreter's folders, by the name they are asked for.
+    """Absolute paths. `libraries` lie outside of the interpreter's folders, by the name they are
+    asked for.
 
     `aead` is what the kernel was built to open segments with: "openssl" or "ipsec-mb".
     """
@@ -93,7 +99,8 @@ class Closure:
 
 
 def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
-    """Return what `role` reads under the interpreter of a venv, and what importing `modules` adds."""
+    """Return what `role` reads under the interpreter of a venv, and what importing `modules`
+    adds."""
     probe = Path(__file__).with_name("imports.py")
     found = json.loads(_run([str(python), *OPTIONS, str(probe), role, *modules]))
     folders = "import sys, sysconfig; print(sys.prefix, sysconfig.get_path('stdlib'), sep='\\n')"
@@ -106,7 +113,8 @@ def closure(python: Path, role: str, modules: tuple[str, ...] = ()) -> Closure:
 
 
 def action_of(bundle: bytes) -> str:
-    """What a worker is launched for: "job" with a program; with terms, which are JSON, "serve" or "federate"."""
+    """What a worker is launched for: "job" with a program; with terms, which are JSON, "serve" or
+    "federate"."""
     if not bundle.startswith(b"{"):
         return "job"
     try:
@@ -116,7 +124,8 @@ def action_of(bundle: bytes) -> str:
 
 
 def modules_of(bundle: bytes) -> tuple[str, ...]:
-    """The modules that the sources of a program bundle import, but for those that it brings itself; or the task that terms set."""
+    """The modules that the sources of a program bundle import, but for those that it brings itself;
+    or the task that terms set."""
     if (action := action_of(bundle)) != "job":
         return TASKS[action]
     own: set[str] = set()
@@ -146,7 +155,8 @@ def _imported(tree: ast.AST) -> set[str]:
 
 
 def _linked(binaries: list[Path], prefix: Path) -> dict[str, Path]:
-    """What the loader looks for outside of the venv, as ldd says, without Gramine's own C library."""
+    """What the loader looks for outside of the venv, as ldd says, without Gramine's own C
+    library."""
     found: dict[str, Path] = {}
     for name, path in _LINE.findall(_run(["ldd", *map(str, binaries)])):
         if name not in LIBC and not _below(Path(path).resolve(), prefix):

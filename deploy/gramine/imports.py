@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run by the enclave's own interpreter: imports what a role imports, and prints what was read as JSON.
+"""Run by the enclave's own interpreter: imports what a role imports, and prints what was read as
+JSON.
 
     python -I -B -X pycache_prefix=/none imports.py authority|worker [MODULE...]
 
-`files` are sources and data, `libraries` what is mapped into the process, `aead` whose AES-GCM the kernel has. MODULE are what a program imports.
+`files` are sources and data, `libraries` what is mapped into the process, `aead` whose AES-GCM the
+kernel has. MODULE are what a program imports.
 """
 
 import sys
@@ -23,7 +25,8 @@ import importlib
 import json
 import os
 
-# Where an enclave imports by a statement at its top, one name brings the rest; what it imports later is named here.
+# Where an enclave imports by a statement at its top, one name brings the rest; what it imports
+# later is named here.
 MODULES = {
     "authority": ["asyncio", "ctypes", "placet.enclave.authority.main"],
     "worker": ["ctypes", "numpy", "placet.enclave.worker.main"],

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders and checks the manifests of the enclaves; measures them where Gramine is installed, and signs them with a key.
+"""Renders and checks the manifests of the enclaves; measures them where Gramine is installed, and
+signs them with a key.
 
-    python deploy/gramine/render.py --python VENV/bin/python [--onnx-python VENV/bin/python] --out FOLDER
+    python deploy/gramine/render.py --python VENV/bin/python [--onnx-python VENV/bin/python] --out
+    FOLDER
         [--program PATH] [--simulated] [--key PEM]
 
-The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its `gramine-manifest` fills in.
-`--program` renders the worker of one program (what `placet propose` takes, a bundle, or the terms of a federation or a service as `placet terms` wrote them), with what that program imports; without it the program's digest is left zero,
-for the launcher to fill in under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
+The rendered manifest keeps one expression of Gramine's own, `gramine.runtimedir()`, which its
+`gramine-manifest` fills in. `--program` renders the worker of one program (what `placet propose`
+takes, a bundle, or the terms of a federation or a service as `placet terms` wrote them), with what
+that program imports; without it the program's digest is left zero, for the launcher to fill in
+under gramine-direct. `--simulated` is for gramine-direct, which has no attestation of its own.
 """
 
 import argparse
@@ -35,7 +39,8 @@ from placet.client.bundles import build_bundle
 
 HERE = Path(__file__).resolve().parent
 NO_PROGRAM = "0" * 64
-# Without a program; what each is launched for. A worker that serves models has another lock, and so another interpreter.
+# Without a program; what each is launched for. A worker that serves models has another lock, and so
+# another interpreter.
 NAMES = {"authority": "", "worker": "job", "federation": "federate", "worker-onnx": "serve"}
 _SIGSTRUCT_BYTES = 1808
 _MODULUS = slice(128, 512)
@@ -43,7 +48,8 @@ _ENCLAVE_HASH = slice(960, 992)
 
 
 def render(role: str, found: Closure, *, program: str = NO_PROGRAM, simulated: bool = False) -> str:
-    """Return the checked manifest of a role; `program` is the SHA-256 of bundle or terms in hexadecimal."""
+    """Return the checked manifest of a role; `program` is the SHA-256 of bundle or terms in
+    hexadecimal."""
     template = string.Template((HERE / f"{role}.manifest.template").read_text())
     text = template.substitute(
         interpreter=found.interpreter,
@@ -141,7 +147,8 @@ def _bundle(program: Path) -> bytes:
 def _finish(path: Path, key: Path | None, *, simulated: bool) -> None:
     """Let Gramine fill in the digests, and measure and sign for SGX; prints the measurement.
 
-    The measurement depends on no key: without one a key is made, and nothing that it signed is kept.
+    The measurement depends on no key: without one a key is made, and nothing that it signed is
+    kept.
     """
     manifest = f"{path}.manifest"
     _run(["gramine-manifest", f"{manifest}.rendered", manifest])
@@ -166,7 +173,8 @@ def _finish(path: Path, key: Path | None, *, simulated: bool) -> None:
 
 
 def constitution_line(name: str, signature: bytes) -> str:
-    """Return what a constitution has to list for an enclave, from its SIGSTRUCT (Intel SDM, 38.13)."""
+    """Return what a constitution has to list for an enclave, from its SIGSTRUCT (Intel SDM,
+    38.13)."""
     if len(signature) != _SIGSTRUCT_BYTES:
         sys.exit(f"The signature of {name} is no SIGSTRUCT of {_SIGSTRUCT_BYTES} bytes.")
     role, _, program = name.partition("-")

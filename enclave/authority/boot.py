@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an authority comes to life: root secret, log key, replay, boot keys.
 
-1. Ask the host for the sealed root secret; open it, or make one and have it stored before it is used. After an update of
-   the machine it is sealed anew.
-2. Ask for the checkpoint. Where there is none, the log has not been founded, and there is no log key yet.
-3. Derive the log key from the root secret and the genesis constitution that the host says entry 0 names. Under that key
-   this authority has signed nothing but a log whose entry 0 names that constitution.
-4. Verify the checkpoint with the log key and replay every entry under it. The root of the replayed entries has to be the
-   checkpoint's. Signatures of documents are not checked again.
+1. Ask the host for the sealed root secret; open it, or make one and have it stored before it is
+   used. After an update of the machine it is sealed anew.
+2. Ask for the checkpoint. Where there is none, the log has not been founded, and there is no log
+   key yet.
+3. Derive the log key from the root secret and the genesis constitution that the host says entry 0
+   names. Under that key this authority has signed nothing but a log whose entry 0 names that
+   constitution.
+4. Verify the checkpoint with the log key and replay every entry under it. The root of the replayed
+   entries has to be the checkpoint's. Signatures of documents are not checked again.
 5. Make boot keys. Nothing of an older boot is accepted after the boot entry.
 """
 
@@ -29,7 +31,8 @@ from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 
 
 async def open_vault(connection: Connection, attester: Attester) -> Vault:
-    """Step 1. Raises `KeyUnwrapRefused` where the machine gives no key that opens the root secret."""
+    """Step 1. Raises `KeyUnwrapRefused` where the machine gives no key that opens the root
+    secret."""
     request = enclaves_pb2.FetchSecret(name=ROOT)
     sealed: enclaves_pb2.Secret | None
     try:
@@ -67,16 +70,18 @@ class Life:
         return self._log_keys
 
     def log_keys_for(self, constitution: str) -> LogKeys:
-        """The keys of the log that this authority keeps, or would keep, for a genesis constitution (its digest)."""
+        """The keys of the log that this authority keeps, or would keep, for a genesis constitution
+        (its digest)."""
         return self.vault.log_keys(self._origin, constitution)
 
     def keep(self, keys: LogKeys) -> None:
-        """From here on this is the log. The charter that names its key has been judged, or is about to be replayed."""
+        """From here on this is the log. The charter that names its key has been judged, or is about
+        to be replayed."""
         self._log_keys = keys
 
     async def replay(self) -> None:
-        """Steps 2 to 4. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where the host's copy is not
-        the log of this authority."""
+        """Steps 2 to 4. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where
+        the host's copy is not the log of this authority."""
         channel = self.connection.channel
         request = log_pb2.GetCheckpointRequest()
         stub = log_pb2_grpc.LogStub(channel)
@@ -95,7 +100,8 @@ class Life:
 
 
 async def _genesis(channel: grpc.aio.Channel) -> str:
-    """The constitution that entry 0 names, by the host's word: only the right one gives the key that signed the log."""
+    """The constitution that entry 0 names, by the host's word: only the right one gives the key
+    that signed the log."""
     async for data in read_entries(channel, 0, 1):
         constitution = parse_object(data, MAX_ENTRY_BYTES).get("constitution")
         if isinstance(constitution, str):

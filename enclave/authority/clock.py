@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The authority's two readings of time.
 
-With witnesses, "at least" is the smallest timestamp of the cosigning quorum and "at most" the later of the host's clock
-and their median. Without any, both are the host's clock, which can stand still or run ahead, but never goes back.
+With witnesses, "at least" is the smallest timestamp of the cosigning quorum and "at most" the later
+of the host's clock and their median. Without any, both are the host's clock, which can stand still
+or run ahead, but never goes back.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every answer of the authority stands on: judge, append, and say what may leave.
 
-A handler judges, appends, and returns an `Effect`: what leaves once all that the log has by then is covered. It waits
-for nothing after it has appended; waiting is done in one place (service.py). Between judging and appending nothing is
-awaited, so no two requests see one state. What a judgement needs and is not in memory (documents, wrapped keys) is
-fetched first, and the judgement is made anew.
+A handler judges, appends, and returns an `Effect`: what leaves once all that the log has by then is
+covered. It waits for nothing after it has appended; waiting is done in one place (service.py).
+Between judging and appending nothing is awaited, so no two requests see one state. What a judgement
+needs and is not in memory (documents, wrapped keys) is fetched first, and the judgement is made
+anew.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,8 @@ class Core:
         return self._clock.times(self.ledger.state.times)
 
     async def judged(self, judge: Callable[[], T]) -> T:
-        """The judgement, made again for every document and every wrapped key that it turned out to need.
+        """The judgement, made again for every document and every wrapped key that it turned out to
+        need.
 
         Nothing is awaited after the one that is returned.
         """
@@ -110,7 +112,8 @@ class Core:
         return index
 
     def append_unknown(self, admitted: admission.Admission) -> None:
-        """What of a bundle the log does not have yet becomes part of it: the log is what was judged by."""
+        """What of a bundle the log does not have yet becomes part of it: the log is what was judged
+        by."""
         proposal = admitted.ticket.proposal
         if admitted.new_proposal:
             entry = admission.enter_proposal(self.ledger, proposal, self.now())
@@ -131,7 +134,8 @@ class Core:
 
 
 def committed(index: int, digest: str) -> Callable[[Covering], common_pb2.Committed]:
-    """The answer to whoever sent a document: where its entry is, and a checkpoint that covers it."""
+    """The answer to whoever sent a document: where its entry is, and a checkpoint that covers
+    it."""
     return lambda covering: common_pb2.Committed(
         digest=digest, index=index, checkpoint=covering.note
     )

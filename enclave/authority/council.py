@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people ask of the authority, through the host: evidence, the founding, documents, amendments, keys, admission."""
+"""What people ask of the authority, through the host: evidence, the founding, documents,
+amendments, keys, admission."""
 
 import os
 
@@ -21,7 +22,8 @@ from placet.sealing import StreamKey, open_envelope
 
 
 class Council:
-    """One method a kind of frame. What may stop a job that runs is passed on to `leases` at once."""
+    """One method a kind of frame. What may stop a job that runs is passed on to `leases` at
+    once."""
 
     def __init__(self, core: Core, leases: Leases) -> None:
         self._core = core
@@ -30,7 +32,8 @@ class Council:
     async def evidence(self, frame: enclaves_pb2.Frame) -> Effect:
         """Evidence for the nonce of whoever asks, bound to the newest committed checkpoint.
 
-        Before the founding it is about the log that the authority would keep for the constitution that is asked about.
+        Before the founding it is about the log that the authority would keep for the constitution
+        that is asked about.
         """
         core = self._core
         request = keys_pb2.EvidenceRequest.FromString(frame.payload)
@@ -79,7 +82,8 @@ class Council:
         admitted = await core.judged(
             lambda: admission.admit(core.ledger, ticket, "amend", core.now())
         )
-        # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log then has.
+        # Judged before the bundle is appended, so that a refusal changes nothing, and again over
+        # what the log then has.
         admission.judge_amendment(core.ledger, admitted, successor, core.now())
         _check_policies(successor)
         core.append_unknown(admitted)
@@ -128,7 +132,8 @@ class Council:
 
 
 def _check_policies(constitution: bytes) -> None:
-    """A constitution whose evidence policies nobody could read would let no worker in. Raises `PolicyMalformedError`."""
+    """A constitution whose evidence policies nobody could read would let no worker in. Raises
+    `PolicyMalformedError`."""
     evidence = inspect(constitution, Constitution).evidence
     for policy in (evidence.authority, evidence.worker):
         Policy.from_dict(policy)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host keeps for the log: documents by digest and entries by index, each checked on arrival."""
+"""What the host keeps for the log: documents by digest and entries by index, each checked on
+arrival."""
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -18,7 +19,8 @@ _KEPT = 8192
 
 
 class DocumentCache:
-    """`envelope` answers from memory and raises `DocumentNotFound`; `fetch` asks the host for what was missing."""
+    """`envelope` answers from memory and raises `DocumentNotFound`; `fetch` asks the host for what
+    was missing."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._log = log_pb2_grpc.LogStub(channel)
@@ -49,7 +51,8 @@ class DocumentCache:
 
 
 async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> AsyncIterator[bytes]:
-    """At most `end - start` entries as the host has them. Raises `HostUnfaithful` where it has an error instead."""
+    """At most `end - start` entries as the host has them. Raises `HostUnfaithful` where it has an
+    error instead."""
     request = log_pb2.GetEntriesRequest(start=start, end=end)
     left = end - start
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Federations: rounds are opened and closed, updates taken in, models handed to the roster.
 
-Aggregating is a job like any other (leases.py, releases.py). Each step is judged, and one entry of the log; what clients
-seal to a round is opened here to be checked, and thrown away.
+Aggregating is a job like any other (leases.py, releases.py). Each step is judged, and one entry of
+the log; what clients seal to a round is opened here to be checked, and thrown away.
 """
 
 from google.protobuf.message import Message
@@ -42,7 +42,8 @@ class Federations:
         self._core = core
 
     async def open_round(self, frame: enclaves_pb2.Frame) -> Effect:
-        """The next round opens, under a key of its own: wrapped key and entry are durable together."""
+        """The next round opens, under a key of its own: wrapped key and entry are durable
+        together."""
         core = self._core
         request = enclaves_pb2.OpenRound.FromString(frame.payload)
         key = HPKEPrivateKey.generate()
@@ -54,7 +55,8 @@ class Federations:
 
         admission, entries = await core.judged(judge)
         if not in_log(core.ledger, admission):
-            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
+            # Judged before the bundle is appended, so that a refusal changes nothing, and again
+            # over what the log has.
             core.append_unknown(admission)
             entries = open_entries(core.ledger, admission, public, core.now())
         *lifts, opened = entries
@@ -97,7 +99,8 @@ class Federations:
         return lambda covering: enclaves_pb2.RoundClosed(committed=answer(covering), job=job)
 
     async def model(self, frame: enclaves_pb2.Frame) -> Effect:
-        """The key of a round's model, sealed to a client of the roster; of round 0 the initial model's."""
+        """The key of a round's model, sealed to a client of the roster; of round 0 the initial
+        model's."""
         core = self._core
         envelope = federations_pb2.ModelRequest.FromString(frame.payload).request
         signed = await core.judged(lambda: verify_model_request(core.ledger, envelope))
@@ -123,7 +126,8 @@ class Federations:
         return effect
 
     def _admission(self, request: enclaves_pb2.OpenRound) -> Admission:
-        """By the ticket, if one came; else by what the log has, which is all that a later round needs."""
+        """By the ticket, if one came; else by what the log has, which is all that a later round
+        needs."""
         ledger, now = self._core.ledger, self._core.now()
         if not request.ticket.proposal:
             proposal = ledger.proposal(find_federation(ledger.state, request.federation).proposal)
@@ -142,7 +146,8 @@ class Federations:
     def _judge_update(
         self, request: federations_pb2.UpdateRequest
     ) -> LoggedUpdate | tuple[Signed[Update], Entry]:
-        """The update by its document, then by what came sealed with it; or where the log has this very one.
+        """The update by its document, then by what came sealed with it; or where the log has this
+        very one.
 
         Raises also what `open_update` raises.
         """

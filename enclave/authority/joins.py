@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joins: worker and authority attest to each other, each to the other's nonce. Nothing on the hot path attests again."""
+"""Joins: worker and authority attest to each other, each to the other's nonce. Nothing on the hot
+path attests again."""
 
 import os
 from collections import OrderedDict
@@ -108,7 +109,8 @@ class Joins:
         return self._nonces[peer]
 
     def _forget_done(self, now: int) -> None:
-        """Workers that have had their lease, or whose join has lapsed without one, ask for nothing any more."""
+        """Workers that have had their lease, or whose join has lapsed without one, ask for nothing
+        any more."""
         state = self._core.ledger.state
         for worker in list(self._joined):
             join = state.joins[worker]

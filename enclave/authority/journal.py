@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commit before effect: entries are appended at once, and waited for until a stored checkpoint covers them.
+"""Commit before effect: entries are appended at once, and waited for until a stored checkpoint
+covers them.
 
-`append` changes the ledger and queues what the host has to store; one task sends it, as much of what has gathered as one
-step holds: wrapped secrets, documents, entries and the checkpoint over them, durable together. An effect (a key leaving,
-an answer) awaits `covered`, in one place (service.py). With no witness configured the authority's own signature makes a
-checkpoint acceptable; with witnesses, their quorum has to be gathered where `_commit` now signs alone.
+`append` changes the ledger and queues what the host has to store; one task sends it, as much of
+what has gathered as one step holds: wrapped secrets, documents, entries and the checkpoint over
+them, durable together. An effect (a key leaving, an answer) awaits `covered`, in one place
+(service.py). With no witness configured the authority's own signature makes a checkpoint
+acceptable; with witnesses, their quorum has to be gathered where `_commit` now signs alone.
 
-If the host does not store a step, the ledger in memory is ahead of the disk for good: everything that waits is refused,
-nothing is appended any more, and the authority ends. Its next life replays what was stored.
+If the host does not store a step, the ledger in memory is ahead of the disk for good: everything
+that waits is refused, nothing is appended any more, and the authority ends. Its next life replays
+what was stored.
 """
 
 import asyncio
@@ -24,20 +27,23 @@ from placet.proto.v1 import enclaves_pb2
 
 Store = Callable[[enclaves_pb2.Commit], Awaitable[object]]
 
-# One entry with all that belongs to it is far smaller than half a frame, so a step is always smaller than a frame.
+# One entry with all that belongs to it is far smaller than half a frame, so a step is always
+# smaller than a frame.
 _STEP_BYTES = MAX_FRAME // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Covering:
-    """A checkpoint that the host has stored: the signed note, and the number of entries that it covers."""
+    """A checkpoint that the host has stored: the signed note, and the number of entries that it
+    covers."""
 
     size: int
     note: bytes
 
 
 class Journal:
-    """The writing side of the log. `covering` is the newest checkpoint that the host has acknowledged."""
+    """The writing side of the log. `covering` is the newest checkpoint that the host has
+    acknowledged."""
 
     def __init__(self, ledger: Ledger, signer: Callable[[], NoteSigner], store: Store) -> None:
         self.covering = Covering(0, b"")
@@ -60,7 +66,8 @@ class Journal:
         documents: Mapping[str, bytes] | None = None,
         secrets: Callable[[], Sequence[enclaves_pb2.Secret]] = tuple,
     ) -> int:
-        """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises `NotStored`.
+        """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises
+        `NotStored`.
 
         `secrets` is called once the ledger has the entry, and knows what is over with it.
         """

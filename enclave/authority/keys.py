@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of data, of results and of rounds: wrapped under the root secret, stored by the host, unwrapped for one use at a time.
+"""Keys of data, of results and of rounds: wrapped under the root secret, stored by the host,
+unwrapped for one use at a time.
 
-They are at hand or fetched as documents are: `open_...` raises `KeyNotAtHand`, and `Core.judged` fetches and tries again.
+They are at hand or fetched as documents are: `open_...` raises `KeyNotAtHand`, and `Core.judged`
+fetches and tries again.
 """
 
 from collections import OrderedDict
@@ -25,7 +27,8 @@ class KeyNotAtHand(Exception):
 
 
 class KeyStore:
-    """Wrapped keys by name. A key is in the clear only from `open_...` until its caller wipes it."""
+    """Wrapped keys by name. A key is in the clear only from `open_...` until its caller wipes
+    it."""
 
     def __init__(self, life: Life) -> None:
         self._life = life
@@ -44,11 +47,12 @@ class KeyStore:
         return self._life.vault.wrap(round_secret(federation, number), key.to_bytes())
 
     def retired(self, names: Iterable[str]) -> list[enclaves_pb2.Secret]:
-        """What takes the place of keys that nobody needs any more, so that nothing can be opened with them.
+        """What takes the place of keys that nobody needs any more, so that nothing can be opened
+        with them.
 
-        A host that kept the old one has nothing but a wrapped key, and the authority opens nothing by
-        what the log says is over; but what an honest host has deleted, nobody can bring back who learns
-        the root secret one day.
+        A host that kept the old one has nothing but a wrapped key, and the authority opens nothing
+        by what the log says is over; but what an honest host has deleted, nobody can bring back who
+        learns the root secret one day.
         """
         return [self._life.vault.wrap(name, _OVER) for name in names]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases: given once to a joined worker, renewed while nothing stops them, closed when an attempt is over."""
+"""Leases: given once to a joined worker, renewed while nothing stops them, closed when an attempt
+is over."""
 
 import json
 from dataclasses import dataclass
@@ -46,15 +47,17 @@ class Leases:
         self._joins = joins
 
     async def lease(self, frame: enclaves_pb2.Frame) -> Effect:
-        """One attempt of an admitted ticket for one joined worker; the keys leave once the entry is covered."""
+        """One attempt of an admitted ticket for one joined worker; the keys leave once the entry is
+        covered."""
         core = self._core
         request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
-        # The host asks for any worker, an enclave for itself. Neither is believed: what decides is the ticket, and what the
-        # hardware said that the worker was launched for.
+        # The host asks for any worker, an enclave for itself. Neither is believed: what decides is
+        # the ticket, and what the hardware said that the worker was launched for.
         if frame.peer and frame.peer != self._joins.worker(request.worker).enclave_id:
             raise FrameUnexpected("An enclave asks for a lease of its own.", claim="worker")
         ticket = ticket_of(request.ticket)
-        # Sealed before the use is taken: what cannot be opened costs nobody anything. It leaves when all is covered.
+        # Sealed before the use is taken: what cannot be opened costs nobody anything. It leaves
+        # when all is covered.
         admission, draft, keys = await core.judged(lambda: self._judge(ticket, request))
         envelope = sign_payload(draft.payload, payload_type(Lease), core.keys.signing)
         index = core.append(draft.entry, {draft.entry["lease"]: envelope})
@@ -81,7 +84,8 @@ class Leases:
         lease = leasing.find_lease(core.ledger, request.lease)
         if frame.peer != self._joins.worker(lease.worker).enclave_id:
             raise FrameUnexpected("A lease is renewed by the worker that has it.", claim="lease")
-        # The time is read anew with every judgement: others may have appended while a document was fetched.
+        # The time is read anew with every judgement: others may have appended while a document was
+        # fetched.
         entry = await core.judged(
             lambda: leasing.judge_renewal(
                 core.ledger, lease.digest, self._joins.appraise, core.now()
@@ -108,8 +112,8 @@ class Leases:
     def tell_stopped(self) -> None:
         """Tell every worker whose lease can no longer go on, at once rather than at its renewal.
 
-        This alone leaves before it is durable: it says no, and a host that loses the stop could as well
-        have dropped the notice.
+        This alone leaves before it is durable: it says no, and a host that loses the stop could as
+        well have dropped the notice.
         """
         core, times = self._core, self._core.now()
         for worker, joined in self._joins.all():
@@ -129,13 +133,15 @@ class Leases:
     def _judge(
         self, ticket: Ticket, request: enclaves_pb2.LeaseRequest
     ) -> tuple[Admission, _Draft, bytes]:
-        """The admission, the lease, and its sealed keys. What of the bundle is new becomes part of the log on the way."""
+        """The admission, the lease, and its sealed keys. What of the bundle is new becomes part of
+        the log on the way."""
         core = self._core
         admission = admit(core.ledger, ticket, request.job, core.now())
         draft = self._draft(admission, request)
         keys = self._keys(admission, draft)
         if not in_log(core.ledger, admission):
-            # Judged before the bundle is appended, so that a refusal changes nothing, and again over what the log has.
+            # Judged before the bundle is appended, so that a refusal changes nothing, and again
+            # over what the log has.
             core.append_unknown(admission)
             draft = self._draft(admission, request)
             keys = self._keys(admission, draft)
@@ -163,7 +169,8 @@ class Leases:
         return _Draft(lease, payload, entry)
 
     def _keys(self, admission: Admission, draft: _Draft) -> bytes:
-        """What the worker is given: a round's keys, or those of the inputs by name. The grants are the entry's."""
+        """What the worker is given: a round's keys, or those of the inputs by name. The grants are
+        the entry's."""
         proposal, grants = admission.ticket.proposal, draft.entry["grants"]
         if isinstance(proposal.document.body, Federate):
             given = round_keys(self._core, proposal, draft.entry["lease"], grants)

@@ -29,8 +29,8 @@ async def run_authority(
 ) -> None:
     """Run until the host ends the stream.
 
-    Raises what keeps the authority from coming to life, or from storing. `failed` hears of it before
-    the stream ends: with its stream the host ends an enclave, which then says nothing more.
+    Raises what keeps the authority from coming to life, or from storing. `failed` hears of it
+    before the stream ends: with its stream the host ends an enclave, which then says nothing more.
     """
     ready: asyncio.Future[Authority] = asyncio.get_running_loop().create_future()
 

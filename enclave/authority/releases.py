@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate: what a worker has sealed and stored becomes a result, and its key goes to the recipients of the proposal."""
+"""The gate: what a worker has sealed and stored becomes a result, and its key goes to the
+recipients of the proposal."""
 
 from google.protobuf.message import Message
 
@@ -29,7 +30,8 @@ class Releases:
     async def release(self, frame: enclaves_pb2.Frame) -> Effect:
         """Take in a release.
 
-        1. it is signed by a joined worker, and the result key that came with it is the one of every output;
+        1. it is signed by a joined worker, and the result key that came with it is the one of every
+           output;
         2. lease, outputs and all that could stop it are judged, and the receipt is written;
         3. wrapped key, receipt and entry go into one durable step.
         """
@@ -78,7 +80,8 @@ class Releases:
         return effect
 
     def _result_key(self, release: Signed[Release], envelope: bytes) -> StreamKey | None:
-        """The key of every output; None where nothing is released, as of a round with too few updates left."""
+        """The key of every output; None where nothing is released, as of a round with too few
+        updates left."""
         if not release.document.outputs:
             return None
         info = contexts.release_info(release.digest)
@@ -102,7 +105,8 @@ class Releases:
 
     def _receipt(self, release: Signed[Release], times: Times) -> Receipt:
         core = self._core
-        # The weakest kind in the chain: authority and workers are of one kind, as one policy names both.
+        # The weakest kind in the chain: authority and workers are of one kind, as one policy names
+        # both.
         evidence = self._joins.worker(release.document.worker).peer.claims.kind
         size, root = core.ledger.head()
         header = new_header(core.charter, Seen(size, root))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of a round: what clients have sealed to it is opened, to be checked as it comes and to be handed to a worker.
+"""The keys of a round: what clients have sealed to it is opened, to be checked as it comes and to
+be handed to a worker.
 
-Everything that this needs is in the log and in the host's store, so a life of the authority that has seen none of it
-can go on with a round that an earlier one began.
+Everything that this needs is in the log and in the host's store, so a life of the authority that
+has seen none of it can go on with a round that an earlier one began.
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,9 @@ def open_update(
 ) -> SealedUpdate:
     """What came sealed with an update, checked against the update and the terms.
 
-    Raises `EnvelopeRefused` for what was sealed to another key, round, client or stream, `UpdateMalformed` for what is not
-    within the terms, `KeyCommitmentMismatch` for another stream's key.
+    Raises `EnvelopeRefused` for what was sealed to another key, round, client or stream,
+    `UpdateMalformed` for what is not within the terms, `KeyCommitmentMismatch` for another stream's
+    key.
     """
     info = update_info(update.federation, update.round, update.client, update.object)
     found = SealedUpdate.unpack(open_envelope(sealed, key, info), terms)
@@ -39,7 +41,8 @@ def open_update(
 def round_keys(
     core: Core, proposal: Signed[Proposal], lease: str, grants: Sequence[str]
 ) -> RoundKeys:
-    """The keys, for a lease, of the newest round, which is closed: of its updates in the log's order, and of the model it starts from.
+    """The keys, for a lease, of the newest round, which is closed: of its updates in the log's
+    order, and of the model it starts from.
 
     Raises `DocumentNotFound` or `KeyNotAtHand` for what has to be fetched first.
     """

@@ -66,8 +66,8 @@ def seal_root(root: bytes, keys: Sequence[SealingKey]) -> bytes:
 def open_root(sealed: bytes, keys: Sequence[SealingKey]) -> tuple[bytes, bytes | None]:
     """The root secret and, where no copy is for the present TCB yet, what is to be stored instead.
 
-    `keys` are those that the machine gives, of the present TCB first. Raises `KeyUnwrapRefused` where
-    none opens it.
+    `keys` are those that the machine gives, of the present TCB first. Raises `KeyUnwrapRefused`
+    where none opens it.
     """
     try:
         copies = decode(SealedRoot, sealed).copies

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which part of the authority answers which kind of frame, and for whom; and when an answer leaves.
 
-Whatever was judged, to yes or to no, leaves once the log is durable as it then was. That is here and nowhere else.
-What leaves without: STOPPED, which says no (leases.py), and what the authority asks the host to store or to give back.
+Whatever was judged, to yes or to no, leaves once the log is durable as it then was. That is here
+and nowhere else. What leaves without: STOPPED, which says no (leases.py), and what the authority
+asks the host to store or to give back.
 """
 
 from collections.abc import Awaitable, Callable
@@ -68,7 +69,8 @@ class Authority:
             await self.core.life.journal.covered(append_boot(self.core))
 
     async def handle(self, frame: pb.Frame) -> Message:
-        """Answer one frame, or raise what refuses it, once all that either was judged over is durable."""
+        """Answer one frame, or raise what refuses it, once all that either was judged over is
+        durable."""
         answer = (self._enclaves if frame.peer else self._host).get(frame.kind)
         if answer is None:
             raise FrameUnexpected(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services: their workers draw on the users' rations. Leasing one is as for any other worker (leases.py)."""
+"""Services: their workers draw on the users' rations. Leasing one is as for any other worker
+(leases.py)."""
 
 from google.protobuf.message import Message
 

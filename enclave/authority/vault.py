@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The root secret, sealed to this enclave's measurement, and what is derived from it or wrapped under it.
+"""The root secret, sealed to this enclave's measurement, and what is derived from it or wrapped
+under it.
 
-The host stores the sealed root secret and the wrapped secrets; it can lose them, not read or change them. The log key
-is derived from the root secret, so there is one thing to seal; and from the digest of the genesis constitution: a host that
-brings back a root secret of before the founding, and founds a council of its own with it, gets another log key.
+The host stores the sealed root secret and the wrapped secrets; it can lose them, not read or change
+them. The log key is derived from the root secret, so there is one thing to seal; and from the
+digest of the genesis constitution: a host that brings back a root secret of before the founding,
+and founds a council of its own with it, gets another log key.
 """
 
 import os
@@ -53,16 +55,19 @@ class Vault:
 
     @classmethod
     def open(cls, sealed: bytes, attester: Attester) -> tuple["Vault", enclaves_pb2.Secret | None]:
-        """The vault of a sealed root secret and, after an update of the machine, the same sealed anew for storage.
+        """The vault of a sealed root secret and, after an update of the machine, the same sealed
+        anew for storage.
 
-        Raises `KeyUnwrapRefused` for another measurement or machine, or a TCB whose key the machine does not give.
+        Raises `KeyUnwrapRefused` for another measurement or machine, or a TCB whose key the machine
+        does not give.
         """
         root, resealed = open_root(sealed, attester.sealing_keys())
         anew = None if resealed is None else enclaves_pb2.Secret(name=ROOT, wrapped=resealed)
         return cls(root), anew
 
     def log_keys(self, origin: str, constitution: str) -> LogKeys:
-        """The log key of the council whose genesis constitution has this digest. Another council has another one."""
+        """The log key of the council whose genesis constitution has this digest. Another council
+        has another one."""
         seed = _derive(self._root, log_key_info(constitution))
         return LogKeys(
             NoteSigner(origin, seed), SigningKey(Ed25519PrivateKey.from_private_bytes(seed))

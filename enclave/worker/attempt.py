@@ -45,7 +45,8 @@ class Attempt:
         self._listener: Callable[[bytes], None] | None = None
 
     def run(self, package: enclaves_pb2.LeasePackage, expected: ReadTicket | None) -> None:
-        """From the lease to the release; raises what ended it before. Keys and outputs are wiped either way."""
+        """From the lease to the release; raises what ended it before. Keys and outputs are wiped
+        either way."""
         # Named before it is believed, so that a refusal says which lease it refuses.
         self.lease = parse_envelope(package.lease).digest
         with self._task.open(package, self._member, int(time.time()), expected) as work:
@@ -63,7 +64,8 @@ class Attempt:
         self.call(self._ask_release(message))
 
     def hear(self, payload: bytes) -> None:
-        """Hand the payload of a `KIND_ASKS` to the work. Called on the stream's loop. Raises `FrameUnexpected`."""
+        """Hand the payload of a `KIND_ASKS` to the work. Called on the stream's loop. Raises
+        `FrameUnexpected`."""
         if self._listener is None:
             raise FrameUnexpected("Nothing is asked of this worker.", claim="kind")
         self._listener(payload)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed bytes between worker and host: fetched into scratch, sent from there. All of it is ciphertext."""
+"""Sealed bytes between worker and host: fetched into scratch, sent from there. All of it is
+ciphertext."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -15,7 +16,8 @@ from placet.sealing import ObjectDescriptor, StreamLengthMismatch
 
 
 async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
-    """Bring the sealed bytes of an object into a file. Raises `StreamLengthMismatch` unless their number is right."""
+    """Bring the sealed bytes of an object into a file. Raises `StreamLengthMismatch` unless their
+    number is right."""
     expected = descriptor.sealed_length
     try:
         received = await receive(channel, descriptor.id, expected, path)
@@ -26,7 +28,8 @@ async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: P
 
 
 async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
-    """Bring sealed bytes into a file, and stop when there are more than expected; returns how many it holds.
+    """Bring sealed bytes into a file, and stop when there are more than expected; returns how many
+    it holds.
 
     Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off.
     """

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program bundle: the one archive of its files (placet.governance.bundles), pinned by the SHA-256 of its bytes.
+"""A program bundle: the one archive of its files (placet.governance.bundles), pinned by the SHA-256
+of its bytes.
 
-The program is imported from the very bytes that were hashed. Files on disk belong to the host, which could change them
-between the check and the import. What else the bundle carries is read with `pkgutil.get_data(__name__, "file")`.
+The program is imported from the very bytes that were hashed. Files on disk belong to the host,
+which could change them between the check and the import. What else the bundle carries is read with
+`pkgutil.get_data(__name__, "file")`.
 """
 
 import importlib.abc
@@ -32,9 +34,11 @@ class Bundle:
             raise _malformed(**error.details) from None
 
     def load(self) -> Callable[..., object]:
-        """Import the program and return its `main`. Whatever it raises while it is imported passes through."""
+        """Import the program and return its `main`. Whatever it raises while it is imported passes
+        through."""
         importer = _Importer(self.files)
-        # First, as the folder of a script is: the program's own modules before installed ones of the same name.
+        # First, as the folder of a script is: the program's own modules before installed ones of
+        # the same name.
         sys.meta_path.insert(0, importer)
         spec = importlib.util.spec_from_loader(_PROGRAM, importer)
         if spec is None:

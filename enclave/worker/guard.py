@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guard: an audit hook that refuses a program the network, other processes, and files beyond its own.
+"""The guard: an audit hook that refuses a program the network, other processes, and files beyond
+its own.
 
-Defence in depth, not a sandbox: native code, `os._exit`, and descriptors that the enclave itself has open are beyond it
-(docs/threat-model.md). It is laid on before the program's first line. What the hook needs is bound when it is made, so that
-no module's name can be changed under it; a hostile program can take it away all the same, from inside its own process.
+Defence in depth, not a sandbox: native code, `os._exit`, and descriptors that the enclave itself
+has open are beyond it (docs/threat-model.md). It is laid on before the program's first line. What
+the hook needs is bound when it is made, so that no module's name can be changed under it; a hostile
+program can take it away all the same, from inside its own process.
 
-Why paths are judged as they are. An event of `open` does not tell the folder that a relative name is relative to, so a
-relative name must be right for every folder that could be meant: folders are opened below scratch only, links cannot be
-made, a relative name has no "..", and the current folder is scratch.
+Why paths are judged as they are. An event of `open` does not tell the folder that a relative name
+is relative to, so a relative name must be right for every folder that could be meant: folders are
+opened below scratch only, links cannot be made, a relative name has no "..", and the current folder
+is scratch.
 """
 
 import os
@@ -68,7 +71,8 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def lay_guard(scratch: Path, *also_writable: Path) -> None:
-    """From here on this process may write below `scratch` and read there and where Python's modules are."""
+    """From here on this process may write below `scratch` and read there and where Python's modules
+    are."""
     writable = tuple(os.path.realpath(path) for path in (scratch, *also_writable))
     os.chdir(writable[0])
     _refuse_to_spawn()
@@ -106,7 +110,8 @@ def _hook(writable: tuple[str, ...], modules: tuple[str, ...]) -> Hook:
 def _checker() -> tuple[
     Callable[[Any, tuple[str, ...], tuple[str, ...]], None], Callable[[str], None]
 ]:
-    """`check(path, roots, folders)` raises unless the path lies below a root, and, if it is a folder, below `folders`."""
+    """`check(path, roots, folders)` raises unless the path lies below a root, and, if it is a
+    folder, below `folders`."""
     realpath, isdir, isabs, fsdecode = os.path.realpath, os.path.isdir, os.path.isabs, os.fsdecode
     refused, separator = GuardRefused, os.sep
 
@@ -140,7 +145,8 @@ def _refuse_to_spawn() -> None:
 
 
 def _module_folders() -> tuple[str, ...]:
-    """Where Python and its packages lie, links resolved; our own may lie in a checkout, beside them."""
+    """Where Python and its packages lie, links resolved; our own may lie in a checkout, beside
+    them."""
     paths = sysconfig.get_paths()
     found = [paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *sys.path]
     for name, module in list(sys.modules.items()):

@@ -65,7 +65,8 @@ class Input:
 
     def array(self) -> "NDArray[Any]":
         """The array of a .npy file, decrypted straight into place; pickled objects are refused."""
-        # Not at the top of the file: a worker joins sooner without numpy, and loads it while it waits for a lease.
+        # Not at the top of the file: a worker joins sooner without numpy, and loads it while it
+        # waits for a lease.
         import numpy as np
         from numpy.lib import format as npy
 
@@ -93,7 +94,8 @@ class Input:
 
 
 class Output(io.RawIOBase):
-    """A declared output as a binary file to write. Raises `OversizedOutput` beyond its declared size."""
+    """A declared output as a binary file to write. Raises `OversizedOutput` beyond its declared
+    size."""
 
     def __init__(self, name: str, max_bytes: int) -> None:
         super().__init__()
@@ -134,7 +136,8 @@ class Job:
         self._report = report
 
     def output(self, name: str) -> Output:
-        """The declared output of this name, empty; asking again starts it anew. Raises `UndeclaredOutput`."""
+        """The declared output of this name, empty; asking again starts it anew. Raises
+        `UndeclaredOutput`."""
         if name not in self._declared:
             raise UndeclaredOutput(f"Only these outputs are declared: {', '.join(self._declared)}.")
         self._outputs[name] = Output(name, self._declared[name])
@@ -142,7 +145,8 @@ class Job:
         return self._outputs[name]
 
     def progress(self, fraction: float) -> None:
-        """How far the program is, from 0 to 1. Shown as a whole percentage that only rises, once a second at most."""
+        """How far the program is, from 0 to 1. Shown as a whole percentage that only rises, once a
+        second at most."""
         self._report(float(fraction))
 
     def written(self) -> dict[str, bytearray]:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joining: worker and authority attest to each other, each to the other's nonce. After this no evidence is on the road.
+"""Joining: worker and authority attest to each other, each to the other's nonce. After this no
+evidence is on the road.
 
-What the worker holds afterwards is the log it belongs to, the constitutions of that log, and the authority's boot key.
+What the worker holds afterwards is the log it belongs to, the constitutions of that log, and the
+authority's boot key.
 """
 
 import os
@@ -19,7 +21,8 @@ from placet.proto.v1 import enclaves_pb2
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a worker knows of the authority it has joined. `charter` is the digest that names the council."""
+    """What a worker knows of the authority it has joined. `charter` is the digest that names the
+    council."""
 
     keys: Keys
     authority: Peer
@@ -31,9 +34,10 @@ class Membership:
 async def join(connection: Connection, attester: Attester, program: str, now: int) -> Membership:
     """Join, or raise. `program` is the digest of the bundle that this worker was given.
 
-    Steps: 1. ask with a nonce of our own; 2. verify charter and constitutions; 3. verify and appraise the authority
-    under the newest of them; 4. make keys and evidence for the authority's nonce; 5. refuse unless the hardware says that
-    we were launched for the very bundle we were given.
+    Steps: 1. ask with a nonce of our own; 2. verify charter and constitutions; 3. verify and
+    appraise the authority under the newest of them; 4. make keys and evidence for the authority's
+    nonce; 5. refuse unless the hardware says that we were launched for the very bundle we were
+    given.
     """
     nonce = os.urandom(NONCE_BYTES)
     hello = enclaves_pb2.JoinHello(nonce=nonce)
@@ -42,7 +46,8 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     )
     founding, chain = verify_succession(offer.charter, offer.constitutions)
     log, charter = founding.log, founding.charter.digest
-    # That the later ones were adopted is the log's to show; here the authority that we attest vouches for it.
+    # That the later ones were adopted is the log's to show; here the authority that we attest
+    # vouches for it.
     constitutions = {signed.digest: signed.document for signed in chain}
     policy = list(constitutions.values())[-1].evidence.authority
     shown = (offer.identity, offer.evidence)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Believing a lease: everything is verified before a key is opened, and the ticket is judged here a second time.
+"""Believing a lease: everything is verified before a key is opened, and the ticket is judged here a
+second time.
 
-Whose signatures a ticket has depends on its bytes alone, so the one that the host expects is read while the worker is idle
-(`read_ticket`). Whether it is valid is judged when the lease is here; a lease for another ticket has that one read first.
+Whose signatures a ticket has depends on its bytes alone, so the one that the host expects is read
+while the worker is idle (`read_ticket`). Whether it is valid is judged when the lease is here; a
+lease for another ticket has that one read first.
 """
 
 import base64
@@ -49,7 +51,8 @@ class VerifiedLease:
 
 @dataclass(frozen=True, slots=True)
 class OpenedLease:
-    """A lease of a job or service that was verified, its proposal, and the keys of its inputs: open within a `with` block."""
+    """A lease of a job or service that was verified, its proposal, and the keys of its inputs: open
+    within a `with` block."""
 
     lease: Signed[Lease]
     proposal: Signed[Proposal]
@@ -86,12 +89,15 @@ def verify_lease(
     now: int,
     expected: ReadTicket | None = None,
 ) -> VerifiedLease:
-    """Verify a lease. `bound_to` is what we were launched for; `expected` saves reading its ticket, if it is the one.
+    """Verify a lease. `bound_to` is what we were launched for; `expected` saves reading its ticket,
+    if it is the one.
 
-    1. the lease is signed by the boot key of the authority that we joined, for this boot, this council, and us;
+    1. the lease is signed by the boot key of the authority that we joined, for this boot, this
+       council, and us;
     2. its deadline has not passed;
     3. its entry is in the log, under a checkpoint of the log's key;
-    4. the ticket is valid on paper under the constitution it names, and is the one that the lease is for;
+    4. the ticket is valid on paper under the constitution it names, and is the one that the lease
+       is for;
     5. what the proposal asks to be launched for is what we are bound to.
     Only then may the keys be opened, by the caller.
     """
@@ -111,7 +117,8 @@ def open_lease(
     now: int,
     expected: ReadTicket | None = None,
 ) -> OpenedLease:
-    """Verify a lease of a job or service and open its keys, each the one that its input's descriptor commits to."""
+    """Verify a lease of a job or service and open its keys, each the one that its input's
+    descriptor commits to."""
     verified = verify_lease(package, member, program, now, expected)
     return OpenedLease(verified.lease, verified.proposal, _open_keys(package, verified, member))
 
@@ -125,7 +132,8 @@ def open_key_envelope(
 
 
 def rehearse(member: Membership) -> None:
-    """Do once, on what is our own, what a lease will need: a worker has one lease, and first uses are slow."""
+    """Do once, on what is our own, what a lease will need: a worker has one lease, and first uses
+    are slow."""
     prepare(Lease, Proposal, Ballot)
     signed = sign_payload(b"{}", "rehearsal", member.keys.signing)
     verified_signers(parse_envelope(signed), [member.keys.signing.public])
@@ -177,7 +185,8 @@ def _second_opinion(
 
 
 def _in_force(member: Membership) -> InForce:
-    """The newest constitution that we hold: whoever joined before an amendment gets no lease after it."""
+    """The newest constitution that we hold: whoever joined before an amendment gets no lease after
+    it."""
     newest = list(member.constitutions)[-1]
     return InForce(member.constitutions[newest], newest, member.charter)
 

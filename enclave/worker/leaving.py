@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a worker's process ends, and with which code (the host reads both, and can rely on neither)."""
+"""How a worker's process ends, and with which code (the host reads both, and can rely on
+neither)."""
 
 import asyncio
 import os
@@ -17,7 +18,8 @@ _SENDING_SECONDS = 5.0
 
 
 async def end(connection: Connection, lease: str, refusal: common_pb2.Refusal) -> None:
-    """Say how the attempt ended, and leave the process, whatever the program is doing. Does not return."""
+    """Say how the attempt ended, and leave the process, whatever the program is doing. Does not
+    return."""
     try:
         message = enclaves_pb2.Ended(lease=lease, refusal=refusal)
         connection.link.send(enclaves_pb2.KIND_ENDED, message)
@@ -27,7 +29,8 @@ async def end(connection: Connection, lease: str, refusal: common_pb2.Refusal) -
 
 
 async def leave(connection: Connection, code: int) -> None:
-    """Send what is queued and end the process; a host that does not take it in is not waited for long."""
+    """Send what is queued and end the process; a host that does not take it in is not waited for
+    long."""
     connection.leaving = True
     try:
         async with asyncio.timeout(_SENDING_SECONDS):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program against a plaintext sample, without enclave, keys or council: to try it before anybody votes on it.
+"""A program against a plaintext sample, without enclave, keys or council: to try it before anybody
+votes on it.
 
-Under the same guard and the same `Job`, but it may print, and its exceptions are shown: the sample is the caller's own.
+Under the same guard and the same `Job`, but it may print, and its exceptions are shown: the sample
+is the caller's own.
 """
 
 import argparse
@@ -22,7 +24,8 @@ EXIT_RAISED = 70
 
 
 def run_local(arguments: argparse.Namespace) -> int:
-    """Run the bundle; outputs go to the folder asked for. Returns 0, or 70 if the program did not come to its end."""
+    """Run the bundle; outputs go to the folder asked for. Returns 0, or 70 if the program did not
+    come to its end."""
     bundle = Bundle(Path(arguments.bundle).read_bytes())
     inputs = {name: _plain_input(Path(path)) for name, path in _pairs(arguments.input)}
     parameters = {name: json.loads(value) for name, value in _pairs(arguments.parameter)}

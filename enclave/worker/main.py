@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a process. What it does runs in the main thread; the stream to the host lives in another.
+"""The worker as a process. What it does runs in the main thread; the stream to the host lives in
+another.
 
-Whatever hangs, the kernel's timer ends the process: at the lease's deadline unless it is renewed, and at the job's.
+Whatever hangs, the kernel's timer ends the process: at the lease's deadline unless it is renewed,
+and at the job's.
 """
 
 import asyncio
@@ -54,7 +56,8 @@ class Worker:
         return self._call(self._join(address, certificate, token))
 
     def serve(self, member: Membership) -> int:
-        """Wait for the lease, carry out the task, release; returns the exit code, or ends the process with it."""
+        """Wait for the lease, carry out the task, release; returns the exit code, or ends the
+        process with it."""
         package = self._call(self._package())
         attempt = Attempt(self._connection, self._loop, member, self._task, self._scratch)
         self._attempt = attempt
@@ -92,7 +95,8 @@ class Worker:
                 self._attempt.hear(frame.payload)
             elif frame.kind == enclaves_pb2.KIND_STOPPED and self._attempt is not None:
                 stopped = enclaves_pb2.Stopped.FromString(frame.payload)
-                # Whoever sent it: the host can end a worker in other ways, and this one takes nothing else.
+                # Whoever sent it: the host can end a worker in other ways, and this one takes
+                # nothing else.
                 if stopped.lease == self._attempt.lease:
                     await end(self._connection, stopped.lease, stopped.refusal)
             else:
@@ -122,7 +126,8 @@ def run_worker(
 
 
 def _task(data: bytes, scratch: Path) -> Task:
-    """What we were launched for: terms, which are JSON, or the bundle of a program, which is not."""
+    """What we were launched for: terms, which are JSON, or the bundle of a program, which is
+    not."""
     if not data.startswith(b"{"):
         return ProgramTask(data, scratch)
     terms = decode_terms(data)

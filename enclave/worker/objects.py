@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sealed objects of an attempt: inputs brought and checked against their roots, outputs sealed and stored.
+"""The sealed objects of an attempt: inputs brought and checked against their roots, outputs sealed
+and stored.
 
-What touches the disk is ciphertext. The plaintext of an input exists where the program asked for it, that of an output in
-memory until it is sealed.
+What touches the disk is ciphertext. The plaintext of an input exists where the program asked for
+it, that of an output in memory until it is sealed.
 """
 
 import asyncio
@@ -56,9 +57,10 @@ class Objects:
     ) -> tuple[list[Path], set[str]]:
         """Fetch the sealed bytes of streams that have no descriptor, a few at a time.
 
-        Returns a file for each, in order, and which of them could not be fetched. `length` is what each should have; no
-        more than a little above it is taken in. A file that is too short or too long is for whoever reads it to see.
-        `arrived` is told how many streams have been dealt with.
+        Returns a file for each, in order, and which of them could not be fetched. `length` is what
+        each should have; no more than a little above it is taken in. A file that is too short or
+        too long is for whoever reads it to see. `arrived` is told how many streams have been dealt
+        with.
         """
         paths = [self._scratch / f"stream-{number}" for number in range(len(ids))]
         missing = set[str]()
@@ -124,7 +126,8 @@ class _Plain:
 
 
 class _Opened(io.RawIOBase):
-    """The plaintext of an object in a file; closing it closes the file and wipes the reader's buffers."""
+    """The plaintext of an object in a file; closing it closes the file and wipes the reader's
+    buffers."""
 
     def __init__(
         self, path: Path, key: StreamKey, descriptor: ObjectDescriptor, leaves: tuple[bytes, ...]

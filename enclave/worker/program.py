@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a program: what it shows before release is a rising whole percentage and one end state of a fixed list."""
+"""Running a program: what it shows before release is a rising whole percentage and one end state of
+a fixed list."""
 
 import os
 import threading
@@ -21,7 +22,8 @@ from placet.enclave.worker.job import Job
 
 _PROGRESS_SECONDS = 1.0
 
-# The fixed list. What was raised only selects from it: a program can raise these too, with words of its own.
+# The fixed list. What was raised only selects from it: a program can raise these too, with words of
+# its own.
 _ENDS: tuple[tuple[type[BaseException], type[ProgramEnded], str], ...] = (
     (ProgramMalformed, ProgramMalformed, "The bundle has no function main(job) in main.py."),
     (

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping a lease: renewed well before its deadline, and the process ends with it, whatever the program is doing.
+"""Keeping a lease: renewed well before its deadline, and the process ends with it, whatever the
+program is doing.
 
-The deadline is the kernel's: a timer that ends the process even where native code holds the interpreter. The clock, and
-what the host passes on as the authority's answer, are the host's; a host that lies about them keeps a worker running, and
-the authority then refuses the release.
+The deadline is the kernel's: a timer that ends the process even where native code holds the
+interpreter. The clock, and what the host passes on as the authority's answer, are the host's; a
+host that lies about them keeps a worker running, and the authority then refuses the release.
 """
 
 import asyncio

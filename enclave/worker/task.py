@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker is launched for: a program, the terms of a federation, or those of a service. An `Attempt` carries out any."""
+"""What a worker is launched for: a program, the terms of a federation, or those of a service. An
+`Attempt` carries out any."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +23,11 @@ Report = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What an attempt gives its work. Work that others ask something of while it lasts has the stream as well.
+    """What an attempt gives its work. Work that others ask something of while it lasts has the
+    stream as well.
 
-    on_loop: runs a function in the stream's event loop, where alone `link`, `renewing` and `listen` may be used, and waits
+    on_loop: runs a function in the stream's event loop, where alone `link`, `renewing` and `listen`
+    may be used, and waits
     for it. listen: sets who takes the payloads of `KIND_ASKS`.
     """
 
@@ -38,7 +41,8 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What shall be released: outputs in plaintext, which belong to the `Work` that wipes them, and who is left out."""
+    """What shall be released: outputs in plaintext, which belong to the `Work` that wipes them, and
+    who is left out."""
 
     outputs: Mapping[str, Buffer] = field(repr=False)
     left: dict[str, str]
@@ -80,5 +84,6 @@ class Task(Protocol):
         now: int,
         expected: ReadTicket | None,
     ) -> Work:
-        """Verify a lease and open its keys. Raises what `verify_lease` raises, and for keys that are not the right ones."""
+        """Verify a lease and open its keys. Raises what `verify_lease` raises, and for keys that
+        are not the right ones."""
         ...

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logistic regression over every hospital's rows, in numpy; releases the model as safetensors and nothing else.
+"""Logistic regression over every hospital's rows, in numpy; releases the model as safetensors and
+nothing else.
 
-Inputs: any number of .npy arrays, float64, one row a patient, the last column the diagnosis (1 benign, 0 malignant).
-Parameters: steps, learning_rate_percent. Output: model (safetensors: mean, scale, weights; float64).
+Inputs: any number of .npy arrays, float64, one row a patient, the last column the diagnosis (1
+benign, 0 malignant).
+Parameters: steps, learning_rate_percent. Output: model (safetensors: mean, scale, weights;
+float64).
 """
 
 import json
@@ -28,7 +31,8 @@ def main(job):
 
 
 def safetensors(arrays):
-    """The arrays in the safetensors format: length of the header, header in JSON, raw little-endian values."""
+    """The arrays in the safetensors format: length of the header, header in JSON, raw little-endian
+    values."""
     header, offset = {}, 0
     for name, array in arrays.items():
         end = offset + array.nbytes

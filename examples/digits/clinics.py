@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cast of the federation's demo: five organisations with two clients each, and a university that proposes."""
+"""The cast of the federation's demo: five organisations with two clients each, and a university
+that proposes."""
 
 import os
 import time

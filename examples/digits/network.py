@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small network in NumPy: 64 pixels, 32 hidden units (ReLU), 10 digits (softmax), float32.
 
-A state is a dict of arrays: w1 (64, 32), b1 (32,), w2 (32, 10), b2 (10,). Images are (n, 64) from 0 to 1, labels (n,) ints.
+A state is a dict of arrays: w1 (64, 32), b1 (32,), w2 (32, 10), b2 (10,). Images are (n, 64) from 0
+to 1, labels (n,) ints.
 """
 
 from typing import Any

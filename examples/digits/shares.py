@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Handwritten digits (as scikit-learn ships them) over ten clients, each of which mostly sees some of the digits.
+"""Handwritten digits (as scikit-learn ships them) over ten clients, each of which mostly sees some
+of the digits.
 
     python examples/digits/shares.py FOLDER      writes CLIENT.npz for each client, and judging.npz
 
@@ -29,7 +30,8 @@ class Share:
 
 
 def load_shares(clients: Sequence[str]) -> tuple[Mapping[str, Share], Share]:
-    """Each client's images, and a fifth of all that is kept for judging. The same split every time."""
+    """Each client's images, and a fifth of all that is kept for judging. The same split every
+    time."""
     data: Any = cast("Any", datasets).load_digits()
     images, labels = (data.data / 16).astype(np.float32), data.target.astype(np.int64)
     random = np.random.default_rng(11)

@@ -18,7 +18,8 @@ from placet.client.ratls import RATLSVerifier
 
 
 def wanted(measurement: str) -> Policy:
-    """One simulated program, on any machine. For hardware: its kind, and what its signer publishes."""
+    """One simulated program, on any machine. For hardware: its kind, and what its signer
+    publishes."""
     return Policy(
         kinds=("simulation",),
         measurements=(measurement,),

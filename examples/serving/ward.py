@@ -18,7 +18,8 @@ DAY = 86400
 
 
 class Ward(Council):
-    """Who decides about patients' data decides about models as well; the doctors are parties, without a vote."""
+    """Who decides about patients' data decides about models as well; the doctors are parties,
+    without a vote."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -27,7 +28,8 @@ class Ward(Council):
             self.keep(name, keys)
 
     def constitution(self) -> Constitution:
-        """A rule more: what it takes to train on health data it takes to serve a model, whatever its labels."""
+        """A rule more: what it takes to train on health data it takes to serve a model, whatever
+        its labels."""
         made = super().constitution()
         doctors = (
             Party(name, DOCTORS[name], (keys.public.signing,))

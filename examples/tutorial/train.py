@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each clinic of docs/tutorial-federation.md runs at home: a linear model, on data that stay there."""
+"""What each clinic of docs/tutorial-federation.md runs at home: a linear model, on data that stay
+there."""
 
 import os
 
@@ -13,7 +14,8 @@ State = dict[str, NDArray[np.float32]]
 
 
 def train(state: State, round: int) -> tuple[State, int]:
-    """From a round's arrays to new ones of the same names, shapes and type, and the number of examples."""
+    """From a round's arrays to new ones of the same names, shapes and type, and the number of
+    examples."""
     random = np.random.default_rng([int(os.environ["CLINIC"]), round])
     rows = random.normal(size=(EXAMPLES, len(TRUTH))).astype(np.float32)
     measured = rows @ TRUTH + np.float32(0.3)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes triage.onnx, the model of docs/tutorial-inference.md: four numbers a patient in, three probabilities out."""
+"""Writes triage.onnx, the model of docs/tutorial-inference.md: four numbers a patient in, three
+probabilities out."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents by which Placet is governed: values that check themselves and know nothing of I/O."""
+"""The documents by which Placet is governed: values that check themselves and know nothing of
+I/O."""
 
 from placet.governance.documents.ballot import Ballot, Vote
 from placet.governance.documents.charter import Charter

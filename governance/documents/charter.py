@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The charter: entry 0. The genesis seats bind their constitution to one log, that is, one origin and one log key.
+"""The charter: entry 0. The genesis seats bind their constitution to one log, that is, one origin
+and one log key.
 
-The digest of the charter names the council from then on, in every document, identity and receipt. It fixes the log key and
-the genesis constitution, and with it the seats, their keys, and the evidence that they want.
+The digest of the charter names the council from then on, in every document, identity and receipt.
+It fixes the log key and the genesis constitution, and with it the seats, their keys, and the
+evidence that they want.
 """
 
 import secrets
@@ -16,10 +18,11 @@ MAX_LOG_NAME = 512
 
 @dataclass(frozen=True, slots=True)
 class Charter:
-    """Signed by every genesis seat, each after checking the authority's evidence with a nonce of its own.
+    """Signed by every genesis seat, each after checking the authority's evidence with a nonce of
+    its own.
 
-    `log` is the log's verifier key (C2SP). The authority derives that key from its root secret and the digest of the
-    genesis constitution, so another council has another one.
+    `log` is the log's verifier key (C2SP). The authority derives that key from its root secret and
+    the digest of the genesis constitution, so another council has another one.
     """
 
     KIND: ClassVar[str] = "charter"

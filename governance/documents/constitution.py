@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The constitution: who belongs, who votes, by which rules, on which evidence. Nothing in it means "anything" by absence.
+"""The constitution: who belongs, who votes, by which rules, on which evidence. Nothing in it means
+"anything" by absence.
 
-Seats vote. Parties do not: they own data, own models, or submit jobs. Both are *principals*: they have keys and belong
-to an organisation. The genesis constitution is version 1 without a predecessor; each later one names the digest of the
-one before it.
+Seats vote. Parties do not: they own data, own models, or submit jobs. Both are *principals*: they
+have keys and belong to an organisation. The genesis constitution is version 1 without a
+predecessor; each later one names the digest of the one before it.
 """
 
 from collections import Counter
@@ -40,7 +41,8 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A vote in the council. Several keys may act for a seat; it still has one vote. The term is in Unix seconds."""
+    """A vote in the council. Several keys may act for a seat; it still has one vote. The term is in
+    Unix seconds."""
 
     MOST: ClassVar[int] = 512
 
@@ -78,7 +80,8 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds in seconds: how long a lease holds before it must be renewed, and a join before it must be used."""
+    """Bounds in seconds: how long a lease holds before it must be renewed, and a join before it
+    must be used."""
 
     lease_seconds: int
     join_seconds: int

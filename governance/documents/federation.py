@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "federate" asks for, and what its clients sign: updates, and requests for a round's model.
+"""What a proposal of action "federate" asks for, and what its clients sign: updates, and requests
+for a round's model.
 
-Everything a round is decided by is here, so that nobody decides it later: the vectors' layout, who may take part, how many
-have to, how far one of them can reach, and what is done with whoever breaks the terms.
+Everything a round is decided by is here, so that nobody decides it later: the vectors' layout, who
+may take part, how many have to, how far one of them can reach, and what is done with whoever breaks
+the terms.
 """
 
 import hashlib
@@ -33,11 +35,13 @@ from placet.governance.documents.work import (
 )
 from placet.sealing import SEGMENT_SIZES
 
-# The aggregator is part of the enclave's measurement, so its digest only says which of the built-in programs is meant.
+# The aggregator is part of the enclave's measurement, so its digest only says which of the built-in
+# programs is meant.
 FEDERATED_AVERAGE = "sha256:" + hashlib.sha256(b"placet/builtin/federated-average/v1").hexdigest()
 MODEL = "model"  # the name of its one input, and of its one output
 
-# A coordinate is aggregated as an integer from -CLIP_UNITS to CLIP_UNITS; CLIP_UNITS stands for the clipping bound.
+# A coordinate is aggregated as an integer from -CLIP_UNITS to CLIP_UNITS; CLIP_UNITS stands for the
+# clipping bound.
 CLIP_UNITS = 2**26
 # Whoever counts is listed in one entry of the log, and an entry has 64 KiB.
 MAX_ROSTER = 256
@@ -52,7 +56,8 @@ _MODEL_BYTES = 4  # of a coordinate of the model: always float32
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A part of the vector: its name in the model, and its shape. Parts lie one after the other, row by row."""
+    """A part of the vector: its name in the model, and its shape. Parts lie one after the other,
+    row by row."""
 
     name: str
     shape: tuple[int, ...]
@@ -72,7 +77,8 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a vector is written: its parts in order, the encoding of an update's coordinates, its segments' bytes."""
+    """How a vector is written: its parts in order, the encoding of an update's coordinates, its
+    segments' bytes."""
 
     tensors: tuple[Tensor, ...]
     encoding: Encoding
@@ -114,7 +120,8 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The coordinate-wise median (Yin et al. 2018); of an even number the middle between the two in the middle."""
+    """The coordinate-wise median (Yin et al. 2018); of an even number the middle between the two in
+    the middle."""
 
     FEWEST: ClassVar[int] = 3
 
@@ -123,7 +130,8 @@ class Median:
 
 @dataclass(frozen=True, slots=True)
 class TrimmedMean:
-    """The coordinate-wise mean without the `trimmed_percent` largest and as many smallest values (Yin et al. 2018)."""
+    """The coordinate-wise mean without the `trimmed_percent` largest and as many smallest values
+    (Yin et al. 2018)."""
 
     FEWEST: ClassVar[int] = 3
 
@@ -140,8 +148,8 @@ class TrimmedMean:
 
 @dataclass(frozen=True, slots=True)
 class Krum:
-    """The mean of the `selected` updates that lie closest to their neighbours (Blanchard et al. 2017), against
-    `byzantine` liars."""
+    """The mean of the `selected` updates that lie closest to their neighbours (Blanchard et al.
+    2017), against `byzantine` liars."""
 
     rule: Literal["krum"]
     byzantine: int
@@ -164,12 +172,16 @@ AggregationRule = Mean | Median | TrimmedMean | Krum
 class Federate:
     """The terms of a federation.
 
-    model: the initial model, a float32 vector in an object of its owner's; null: all zeros. labels: of the data that
-    clients train on. roster: the principals that may send updates. smallest_cohort: organisations whose updates must
-    count. round_seconds: how long a round is open. clip: bound of an update's L2 norm. noise: standard deviation of the
-    noise on the sum, in units of clip; null: none. largest_weight: the most that an update may count for.
-    rate: what the aggregate is multiplied by before it is added to the model. quarantine_rounds: how many rounds
-    a client sits out after an update that broke the terms. clip, noise and rate are decimal text.
+    model: the initial model, a float32 vector in an object of its owner's; null: all zeros. labels:
+    of the data that
+    clients train on. roster: the principals that may send updates. smallest_cohort: organisations
+    whose updates must
+    count. round_seconds: how long a round is open. clip: bound of an update's L2 norm. noise:
+    standard deviation of the noise on the sum, in units of clip; null: none. largest_weight: the
+    most that an update may count for.
+    rate: what the aggregate is multiplied by before it is added to the model. quarantine_rounds:
+    how many rounds a client sits out after an update that broke the terms. clip, noise and rate are
+    decimal text.
     """
 
     model: Input | None
@@ -281,10 +293,12 @@ class Federate:
 class Update:
     """A client's update for one round. Signed by the client.
 
-    object, commitment: the sealed stream with the vector, and what commits to its key (see `ObjectDescriptor`); its
-    length follows from the layout. sealed: the digest of the envelope that brings the key, the declared norm and
-    the weight to the round key. The release that the update goes into is charged to the client's ledger: `epsilon` at
-    `delta` bound the whole ledger (decimal text), "any" does not.
+    object, commitment: the sealed stream with the vector, and what commits to its key (see
+    `ObjectDescriptor`); its
+    length follows from the layout. sealed: the digest of the envelope that brings the key, the
+    declared norm and the weight to the round key. The release that the update goes into is charged
+    to the client's ledger: `epsilon` at `delta` bound the whole ledger (decimal text), "any" does
+    not.
     """
 
     KIND: ClassVar[str] = "update"
@@ -318,7 +332,8 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A client of the roster asks for the model of a round, sealed to this HPKE public key. Signed by the client."""
+    """A client of the roster asks for the model of a round, sealed to this HPKE public key. Signed
+    by the client."""
 
     KIND: ClassVar[str] = "model-request"
 

@@ -48,11 +48,13 @@ class Between:
 class Grant:
     """Every field is a bound or the word "any".
 
-    programs: bundle digests. parameters: for each name the bound; a job has exactly these parameters, since what it left
-    out would be for the program to choose.
-    recipients: HPKE public keys in text form. combine_with: principals whose data may be in the same job.
-    approvals: seats that must be among the approvals, whatever the rules say. privacy: what the owner's whole ledger may
-    come to with the job; "any" is no bound; "none" lets no job through that costs privacy at all, and a job without privacy
+    programs: bundle digests. parameters: for each name the bound; a job has exactly these
+    parameters, since what it left out would be for the program to choose.
+    recipients: HPKE public keys in text form. combine_with: principals whose data may be in the
+    same job.
+    approvals: seats that must be among the approvals, whatever the rules say. privacy: what the
+    owner's whole ledger may come to with the job; "any" is no bound; "none" lets no job through
+    that costs privacy at all, and a job without privacy
     terms costs without bound. expires: Unix seconds.
     """
 

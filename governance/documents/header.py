@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every document says first: 16 random bytes, the council it is for, and the newest checkpoint its signer has seen."""
+"""What every document says first: 16 random bytes, the council it is for, and the newest checkpoint
+its signer has seen."""
 
 import secrets
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ class Seen:
 class Header:
     """`nonce` makes the digest unpredictable and the document unrepeatable.
 
-    `charter` is the digest of the council's charter, which names the log key and the genesis constitution: no other
-    council has the same one.
+    `charter` is the digest of the council's charter, which names the log key and the genesis
+    constitution: no other council has the same one.
     """
 
     nonce: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What authority and worker sign for each other: the lease, and the release that answers it.
 
-What a worker signs is read by everybody, and the program that it runs may be hostile. So whatever it would have to choose
-follows from the lease instead, and whoever takes it in compares.
+What a worker signs is read by everybody, and the program that it runs may be hostile. So whatever
+it would have to choose follows from the lease instead, and whoever takes it in compares.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from placet.sealing import ObjectDescriptor, context
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One attempt of one job for one worker. `deadline` is in Unix seconds and moves with each renewal.
+    """One attempt of one job for one worker. `deadline` is in Unix seconds and moves with each
+    renewal.
 
     Its header's `seen` is the log at which the ticket was judged.
     """
@@ -49,14 +50,16 @@ class Lease:
         check_range("deadline", self.deadline, 1, 2**41)
 
 
-# What every output's descriptor says it is; it has no labels. Free words there would be read by everybody.
+# What every output's descriptor says it is; it has no labels. Free words there would be read by
+# everybody.
 RESULT_KIND = "result"
 
 _ID_DIGITS = 32
 
 
 def answer_nonce(lease: str, kind: str, number: int = 0) -> str:
-    """The id of what a worker signs under a lease, by the lease's digest: of its release, or its nth offer."""
+    """The id of what a worker signs under a lease, by the lease's digest: of its release, or its
+    nth offer."""
     return _derived("placet/answer/v1", lease, kind, str(number))
 
 
@@ -66,7 +69,8 @@ def answer_header(lease: Lease, digest: str, kind: str, number: int = 0) -> Head
 
 
 def output_id(lease: str, name: str, commitment: str) -> str:
-    """The object id of an output. By its key's commitment too, so that nobody else can take the id first."""
+    """The object id of an output. By its key's commitment too, so that nobody else can take the id
+    first."""
     return _derived("placet/output/v1", lease, name, commitment)
 
 
@@ -79,7 +83,8 @@ def _derived(domain: str, *parts: str) -> str:
 class Release:
     """The worker's request to release what it has sealed and stored. Signed by its joined key.
 
-    left: clients of a federation whose updates did not count, each with the name of the reason; empty for a job.
+    left: clients of a federation whose updates did not count, each with the name of the reason;
+    empty for a job.
     """
 
     KIND: ClassVar[str] = "release"

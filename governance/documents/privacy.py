@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Privacy as documents say it: a budget, a declared cost, and what was charged.
 
-All are (epsilon, delta)-differential privacy (Dwork and Roth 2014, definition 2.4), or Gaussian differential privacy (Dong,
-Roth and Su 2019), which composes without loss. Amounts are whole numbers of small units, so that they add exactly and
-every judge gets the same sum.
+All are (epsilon, delta)-differential privacy (Dwork and Roth 2014, definition 2.4), or Gaussian
+differential privacy (Dong, Roth and Su 2019), which composes without loss. Amounts are whole
+numbers of small units, so that they add exactly and every judge gets the same sum.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from typing import Any
 from placet.governance.checks import check_decimal, check_range
 from placet.governance.codec import as_list, malformed
 
-# One unit of epsilon and of a squared Gaussian parameter, and one of delta, are 10 to the minus these.
+# One unit of epsilon and of a squared Gaussian parameter, and one of delta, are 10 to the minus
+# these.
 EPSILON_DIGITS = 9
 DELTA_DIGITS = 15
 # The codec's bound on integers.
@@ -25,7 +26,8 @@ _MAX_EPSILON = 1_000_000 * 10**EPSILON_DIGITS
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an owner's whole ledger may come to: epsilon at this delta, each a decimal in its one form ("0.5", "1e-6")."""
+    """What an owner's whole ledger may come to: epsilon at this delta, each a decimal in its one
+    form ("0.5", "1e-6")."""
 
     epsilon: str
     delta: str
@@ -42,7 +44,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a program's author claims that one use of it costs each owner of its inputs; delta may be "0"."""
+    """What a program's author claims that one use of it costs each owner of its inputs; delta may
+    be "0"."""
 
     epsilon: str
     delta: str
@@ -60,7 +63,8 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What releases cost an owner, in whole units; `+` composes. In JSON `[gaussian, epsilon, delta]` or "unbounded".
+    """What releases cost an owner, in whole units; `+` composes. In JSON `[gaussian, epsilon,
+    delta]` or "unbounded".
 
     gaussian: the sum of the squared parameters of Gaussian differential privacy, in 1e-9.
     epsilon, delta: the sums of what was declared, in 1e-9 and 1e-15.
@@ -76,7 +80,8 @@ class Cost:
             check_range("cost." + name, getattr(self, name), 0, MAX_AMOUNT if self.bounded else 0)
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both. What no integer of the log can hold has no bound, so the order of a sum never matters."""
+        """Both. What no integer of the log can hold has no bound, so the order of a sum never
+        matters."""
         sums = (
             self.gaussian + other.gaussian,
             self.epsilon + other.epsilon,
@@ -105,7 +110,8 @@ UNBOUNDED = Cost(bounded=False)
 
 
 def decimal_text(units: int, digits: int) -> str:
-    """The one form of a number of units of 10 to the minus `digits`: below 0.001 with an exponent."""
+    """The one form of a number of units of 10 to the minus `digits`: below 0.001 with an
+    exponent."""
     value = Decimal(f"{units}e-{digits}").normalize()
     if not value:
         return "0"
@@ -117,7 +123,8 @@ def _in_units(text: str, digits: int) -> int:
 
 
 def _units(claim: str, text: str, digits: int, low: int, high: int) -> None:
-    """Refuse what is not a decimal in its one form, of at most this many places, from `low` to `high` units."""
+    """Refuse what is not a decimal in its one form, of at most this many places, from `low` to
+    `high` units."""
     value = check_decimal(claim, text, decimal_text(low, digits), decimal_text(high, digits))
     units = value * 10**digits
     if units.denominator != 1:

@@ -33,7 +33,8 @@ from placet.governance.documents.work import (
 class Job:
     """What a proposal of action "job" asks for. `program` is the digest of the bundle.
 
-    privacy: what the program's author declares that a use costs; None: nothing is claimed, and it costs without bound.
+    privacy: what the program's author declares that a use costs; None: nothing is claimed, and it
+    costs without bound.
     """
 
     program: str
@@ -62,7 +63,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What a proposal of action "amend" asks for: the digest of the constitution that shall come into force."""
+    """What a proposal of action "amend" asks for: the digest of the constitution that shall come
+    into force."""
 
     constitution: str
 
@@ -75,7 +77,8 @@ _BODIES: dict[str, type] = {"amend": Amendment, "federate": Federate, "serve": S
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A proposal. `not_before` and `not_after` are Unix seconds; `reason` is the proposer's plain words."""
+    """A proposal. `not_before` and `not_after` are Unix seconds; `reason` is the proposer's plain
+    words."""
 
     KIND: ClassVar[str] = "proposal"
 
@@ -150,7 +153,8 @@ class Proposal:
 
     @property
     def owners(self) -> frozenset[str]:
-        """The principals whose data it touches: owners of inputs, and the clients of a federation."""
+        """The principals whose data it touches: owners of inputs, and the clients of a
+        federation."""
         if isinstance(self.body, Amendment):
             return frozenset()
         roster = self.body.roster if isinstance(self.body, Federate) else ()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The receipt: an in-toto Statement v1 about the outputs of one release.
 
-Its subjects are the outputs, each with the SHA-256 of its object descriptor (never of a plaintext). The predicate says
-what was done under whose word, and names weaknesses by name: SIMULATED, UNWITNESSED.
+Its subjects are the outputs, each with the SHA-256 of its object descriptor (never of a plaintext).
+The predicate says what was done under whose word, and names weaknesses by name: SIMULATED,
+UNWITNESSED.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What the release cost each owner of an input. `declared`: by the word of the program's author, which nobody checks."""
+    """What the release cost each owner of an input. `declared`: by the word of the program's
+    author, which nobody checks."""
 
     charges: dict[str, Cost]
     declared: bool
@@ -92,7 +94,8 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The statement as it is signed; `_type` and `predicateType` are in-toto's names and say what it is."""
+    """The statement as it is signed; `_type` and `predicateType` are in-toto's names and say what
+    it is."""
 
     KIND: ClassVar[str] = "receipt"
     PAYLOAD_TYPE: ClassVar[str] = "application/vnd.in-toto+json"

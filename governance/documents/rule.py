@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules: when one applies, and what it demands. Every rule that applies must hold; where none applies, all is refused."""
+"""Rules: when one applies, and what it demands. Every rule that applies must hold; where none
+applies, all is refused."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ Anything = Literal["any"]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A rule applies where action and purpose are listed and one of the data's labels is; "any" has to be written."""
+    """A rule applies where action and purpose are listed and one of the data's labels is; "any" has
+    to be written."""
 
     actions: tuple[Action, ...] | Anything
     purposes: tuple[str, ...] | Anything
@@ -46,10 +48,13 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a ticket needs. Approvals are counted in seats, organisations in distinct ones among those seats.
+    """What a ticket needs. Approvals are counted in seats, organisations in distinct ones among
+    those seats.
 
-    roles: seats of a role that must be among the approvals, with their number. veto: roles of which any one seat stops
-    the ticket. conflicts: whose organisation's approvals do not count. rationale: each counted ballot gives its reasons.
+    roles: seats of a role that must be among the approvals, with their number. veto: roles of which
+    any one seat stops
+    the ticket. conflicts: whose organisation's approvals do not count. rationale: each counted
+    ballot gives its reasons.
     lifetime_seconds: longest window of a ticket. uses: the most that a proposal may ask for.
     """
 

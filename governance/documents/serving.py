@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "serve" asks for: a sealed model, who may ask it, how much, and what of its answers they see.
+"""What a proposal of action "serve" asks for: a sealed model, who may ask it, how much, and what of
+its answers they see.
 
-The terms are what the worker is launched for, so nobody decides any of this later. Amounts count rows: an answer to
-a request of many rows tells as much as that many answers.
+The terms are what the worker is launched for, so nobody decides any of this later. Amounts count
+rows: an answer to a request of many rows tells as much as that many answers.
 """
 
 import hashlib
@@ -22,7 +23,8 @@ from placet.governance.documents.privacy import Declared
 from placet.governance.documents.work import Input, Output, Recipient, Scalar, check_hpke
 from placet.sealing import context
 
-# The runtime is part of the enclave's measurement, so its digest only says which of the built-in programs is meant.
+# The runtime is part of the enclave's measurement, so its digest only says which of the built-in
+# programs is meant.
 ONNX_INFERENCE = "sha256:" + hashlib.sha256(b"placet/builtin/onnx-inference/v1").hexdigest()
 MODEL = "model"  # the name of its one input
 
@@ -115,9 +117,11 @@ Shown = Raw | Rounded | TopClass
 
 @dataclass(frozen=True, slots=True)
 class Rations:
-    """How many rows are answered: to each user and in total, by all workers ever; to a user in a minute, by each worker.
+    """How many rows are answered: to each user and in total, by all workers ever; to a user in a
+    minute, by each worker.
 
-    tranche: the most that a worker holds of a user's at a time. It is spent as the worker gets it, and lost with it.
+    tranche: the most that a worker holds of a user's at a time. It is spent as the worker gets it,
+    and lost with it.
     """
 
     user: int
@@ -134,11 +138,13 @@ class Rations:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What users are shown before they first ask. All of it is its author's words but what it says about a receipt.
+    """What users are shown before they first ask. All of it is its author's words but what it says
+    about a receipt.
 
-    labels: of the data that the model was trained on. receipt: the receipt of the job or round that made it, which the log has
-    to have; "" if none. privacy: what training cost the people in that data; null: nothing is claimed. retire_by: Unix
-    seconds from which on nobody should use the model.
+    labels: of the data that the model was trained on. receipt: the receipt of the job or round that
+    made it, which the log has to have; "" if none. privacy: what training cost the people in that
+    data; null: nothing is claimed. retire_by: Unix seconds from which on nobody should use the
+    model.
     """
 
     title: str
@@ -162,11 +168,14 @@ class Card:
 class Serve:
     """The terms of a service.
 
-    model: the sealed ONNX file, a file of its own or the output of a job (kind "result", padded). answers: what users see of each
-    output, by the model's name of it; others are not computed. not_finite: whether a request may hold NaN or infinities.
-    largest_request: rows. batch: whether rows of several users may be run together, and batch_rows the most that are.
-    privacy: what all answers together cost the owner's ledger; null: without bound. review: Unix seconds from which on a lease
-    is given or renewed only if the ticket would be admitted anew, with ballots that have not expired.
+    model: the sealed ONNX file, a file of its own or the output of a job (kind "result", padded).
+    answers: what users see of each output, by the model's name of it; others are not computed.
+    not_finite: whether a request may hold NaN or infinities.
+    largest_request: rows. batch: whether rows of several users may be run together, and batch_rows
+    the most that are.
+    privacy: what all answers together cost the owner's ledger; null: without bound. review: Unix
+    seconds from which on a lease is given or renewed only if the ticket would be admitted anew,
+    with ballots that have not expired.
     deadline_seconds: how long one worker serves.
     """
 
@@ -226,7 +235,8 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An input or output of a model. A dimension of 0 may be of any length; the first is that of the rows."""
+    """An input or output of a model. A dimension of 0 may be of any length; the first is that of
+    the rows."""
 
     name: str
     dtype: DType
@@ -241,10 +251,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A worker says that it serves, and by which key sessions with it are opened now. Signed by its joined key.
+    """A worker says that it serves, and by which key sessions with it are opened now. Signed by its
+    joined key.
 
-    number: counts the worker's offers from 0; each renewal of the lease brings a new one. key: an HPKE public key; openings to
-    it are taken until the offer after the next. seconds: how long the lease holds from the making of the offer unless it
+    number: counts the worker's offers from 0; each renewal of the lease brings a new one. key: an
+    HPKE public key; openings to it are taken until the offer after the next. seconds: how long the
+    lease holds from the making of the offer unless it
     is renewed. inputs, answers: what a request holds, and an answer.
     """
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stops: to enable takes the quorum, to stop takes one. And deletions, which concern the host alone."""
+"""Stops: to enable takes the quorum, to stop takes one. And deletions, which concern the host
+alone."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ _OBJECT = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """pause, veto and cancel name a proposal; withdraw a grant; the rest a seat, a program or a measurement."""
+    """pause, veto and cancel name a proposal; withdraw a grant; the rest a seat, a program or a
+    measurement."""
 
     KIND: ClassVar[str] = "stop"
 

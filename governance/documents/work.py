@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What jobs and federations have in common: inputs, outputs, recipients, and how often they may be tried."""
+"""What jobs and federations have in common: inputs, outputs, recipients, and how often they may be
+tried."""
 
 import functools
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output that the job must write. It is padded to `max_bytes`, so that its size tells nothing."""
+    """An output that the job must write. It is padded to `max_bytes`, so that its size tells
+    nothing."""
 
     max_bytes: int
 
@@ -58,7 +60,8 @@ class Recipient:
 
 @functools.lru_cache(maxsize=1024)
 def _hpke(text: str) -> HPKEPublicKey:
-    """Recipients come again and again, and loading an ML-KEM key takes as long as checking a signature."""
+    """Recipients come again and again, and loading an ML-KEM key takes as long as checking a
+    signature."""
     return HPKEPublicKey.from_text(text)
 
 
@@ -71,7 +74,8 @@ def check_hpke(claim: str, text: str) -> None:
 
 
 class Work(Protocol):
-    """What a lease is for, whoever carries it out. `program` is the digest of a bundle or of a built-in program."""
+    """What a lease is for, whoever carries it out. `program` is the digest of a bundle or of a
+    built-in program."""
 
     @property
     def program(self) -> str: ...

@@ -25,7 +25,8 @@ class Tree:
         self.extend(leaf_hashes)
 
     def copy(self) -> "Tree":
-        """A tree of the same leaves, to be extended on trial: 64 bytes a leaf are copied, and nothing is hashed."""
+        """A tree of the same leaves, to be extended on trial: 64 bytes a leaf are copied, and
+        nothing is hashed."""
         made = Tree()
         made._levels = [bytearray(level) for level in self._levels]
         return made

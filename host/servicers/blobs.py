@@ -60,7 +60,8 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
     async def Delete(
         self, request: blobs_pb2.DeleteBlobRequest, context: Context
     ) -> blobs_pb2.DeleteBlobResponse:
-        """The document is noted before anything is removed, so it can be neither lost nor replayed."""
+        """The document is noted before anything is removed, so it can be neither lost nor
+        replayed."""
         owner = await self._blobs.owner(request.id)
         charter = await self._store.read(document_table.read_charter)
         digest = verify_deletion(request.envelope, blob=request.id, owner=owner, charter=charter)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inference: services and their workers, questions in, answers out. Nothing here can read either."""
+"""Inference: services and their workers, questions in, answers out. Nothing here can read
+either."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -126,7 +126,8 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
     async def Watch(
         self, request: jobs_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[jobs_pb2.Job]:
-        """A job now, then each change, until it has ended; or the jobs of a proposal from now on."""
+        """A job now, then each change, until it has ended; or the jobs of a proposal from now
+        on."""
         if bool(request.id) == bool(request.proposal):
             raise RequestMalformed("Watch a job or a proposal, one of the two.", claim="id")
         if request.proposal:

@@ -2,8 +2,8 @@
 """No branch and no address of a fold depends on a client's data, as valgrind's memcheck sees it.
 
 The folds run on coordinates that are marked as undefined, compiled as they ship; memcheck reports
-whatever decides by them. Two folds that leak on purpose have to be reported. AVX-512 is not checked:
-valgrind does not know its instructions. It is built from the same loops, in fold_vector.h.
+whatever decides by them. Two folds that leak on purpose have to be reported. AVX-512 is not
+checked: valgrind does not know its instructions. It is built from the same loops, in fold_vector.h.
 """
 
 import os

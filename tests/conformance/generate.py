@@ -9,8 +9,9 @@ ticket/<name>[_fail]/ holds one ticket with one property:
                         refusal, or "" where the ticket is valid
     README.md           the property, in a sentence
 
-Keys, ids and times are fixed, so the files are the same whenever they are written. An implementation conforms if it
-lets through what has no `_fail` and refuses the rest, each for its reason.
+Keys, ids and times are fixed, so the files are the same whenever they are written. An
+implementation conforms if it lets through what has no `_fail` and refuses the rest, each for its
+reason.
 """
 
 import base64

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo from end to end, and what the host is left with: nothing that was sealed, in any form that we can think of."""
+"""The demo from end to end, and what the host is left with: nothing that was sealed, in any form
+that we can think of."""
 
 import base64
 import contextlib
@@ -64,7 +65,8 @@ def state(ran: tuple[Path, str]) -> Path:
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
-    """A secret as it might be lying about: raw, in hexadecimal, in base64 at each of the three alignments."""
+    """A secret as it might be lying about: raw, in hexadecimal, in base64 at each of the three
+    alignments."""
     yield secret
     yield secret.hex().encode()
     yield secret.hex().upper().encode()
@@ -87,7 +89,8 @@ def found(folder: Path, secrets: dict[str, bytes]) -> list[str]:
 
 
 def row_secrets(state: Path) -> dict[str, bytes]:
-    """Values of patients as float bytes and as text: whole neighbouring pairs, so that no chance finds them."""
+    """Values of patients as float bytes and as text: whole neighbouring pairs, so that no chance
+    finds them."""
     secrets: dict[str, bytes] = {}
     for hospital in HOSPITALS:
         rows = np.load(state / hospital / "patients.npy")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The federation's demo from end to end, with few rounds, and what the host is left with: nothing of what clients sent."""
+"""The federation's demo from end to end, with few rounds, and what the host is left with: nothing
+of what clients sent."""
 
 import subprocess
 import sys

@@ -65,7 +65,8 @@ def test_the_named_tests_are_there(name: str, cell: str) -> None:
 
 
 def test_whatever_is_claimed_has_a_number() -> None:
-    """In the numbered sections a bullet is one numbered sentence; a paragraph is of a few that say how to read."""
+    """In the numbered sections a bullet is one numbered sentence; a paragraph is of a few that say
+    how to read."""
     sections = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
     found = [text for title, text in sections.items() if title.startswith(NUMBERED)]
     assert len(found) == len(NUMBERED)

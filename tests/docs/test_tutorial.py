@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tutorials' commands, typed in order into one shell, print what their page says.
 
-In a ```console block a line `$ …` is a command, the lines after it what it prints: a line of "…" stands for any lines, "…" within
-a line for any text. A command has to succeed unless the page shows the reason of a refusal.
+In a ```console block a line `$ …` is a command, the lines after it what it prints: a line of "…"
+stands for any lines, "…" within a line for any text. A command has to succeed unless the page shows
+the reason of a refusal.
 """
 
 import os

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 to host, authority and workers: nothing acknowledged is lost, and nothing has its effect twice.
+"""kill -9 to host, authority and workers: nothing acknowledged is lost, and nothing has its effect
+twice.
 
-After every kill the same four things hold (`Promises.check`): the log extends the one that was seen; every document that was
-acknowledged is in it; every job that was acknowledged is there under its request id, and ends; no job has two releases, and
-no ticket more uses than it allows. An audit judges everything again at the end.
+After every kill the same four things hold (`Promises.check`): the log extends the one that was
+seen; every document that was acknowledged is in it; every job that was acknowledged is there under
+its request id, and ends; no job has two releases, and no ticket more uses than it allows. An audit
+judges everything again at the end.
 """
 
 import contextlib
@@ -34,7 +36,8 @@ def main(job):
         sink.write(b"done")
 """
 USES = 12
-# How long a job runs that has to be killed while it does: however slow the machine, the kill comes sooner.
+# How long a job runs that has to be killed while it does: however slow the machine, the kill comes
+# sooner.
 LONG_MS = 3000
 
 
@@ -68,7 +71,8 @@ class Promises:
     def until(self, job: str, *states: str, attempt: int = 1) -> None:
         """Watch until a job is in one of the states, at this attempt or later; it has not ended.
 
-        A host that was killed begins with what it had: a job is running until its attempt has been closed.
+        A host that was killed begins with what it had: a job is running until its attempt has been
+        closed.
         """
         watching = self.world.client.watch(job)
         with contextlib.closing(watching):
@@ -204,7 +208,8 @@ def test_the_host_is_killed_while_documents_come_in(promises: Promises) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_host_is_killed_at_any_time(promises: Promises, seed: int) -> None:
-    """Jobs are submitted, and the host is killed at a moment that nobody chose; each job has three attempts."""
+    """Jobs are submitted, and the host is killed at a moment that nobody chose; each job has three
+    attempts."""
     source = random.Random(seed)
     ticket = promises.ticket(source.choice([0, 50, 200]))
     for _ in range(3):
@@ -220,7 +225,8 @@ def test_the_host_is_killed_at_any_time(promises: Promises, seed: int) -> None:
 
 
 def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
-    """The host dies while it answers: the same request is one job, whether it was durable or not."""
+    """The host dies while it answers: the same request is one job, whether it was durable or
+    not."""
     world = promises.world
     ticket = promises.ticket(0)
     source = random.Random(9)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that takes its time: what the authority says may come before the job that it is about is durable."""
+"""A disk that takes its time: what the authority says may come before the job that it is about is
+durable."""
 
 import contextlib
 import sqlite3
@@ -10,7 +11,8 @@ from placet.governance.documents import Evidence
 
 
 def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
-    """The host asks for the lease while it writes the job; the refusal ends the job all the same."""
+    """The host asks for the lease while it writes the job; the refusal ends the job all the
+    same."""
     wanted = Evidence(world.policy("authority"), world.policy("worker", measurements=("ab" * 32,)))
     job = world.job(world.bundle(world.copy).digest, {"data": world.data(evidence=wanted)})
     first = world.client.wait(world.client.submit(world.ticket(job, uses=9)).id)

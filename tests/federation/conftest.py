@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federation on a real host process: five clients of five organisations, whose updates are made here by hand.
+"""A federation on a real host process: five clients of five organisations, whose updates are made
+here by hand.
 
 By hand, because a test has to be able to send what the client library would not.
 """
@@ -278,7 +279,8 @@ class Federation:
     def ask_model(
         self, client: str, number: int, signer: str = ""
     ) -> tuple[Any, HPKEPrivateKey, str]:
-        """The answer to a request for a model, the key it was asked with, and the request's digest."""
+        """The answer to a request for a model, the key it was asked with, and the request's
+        digest."""
         key = HPKEPrivateKey.generate("X25519")
         request = ModelRequest(self.world.header(), self.id, number, client, key.public.to_text())
         signed = sign(request, self.council.clients[signer or client].signing)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`placet federate join` as clients run it: a process each, on a real host; one is killed with -9 and comes back."""
+"""`placet federate join` as clients run it: a process each, on a real host; one is killed with -9
+and comes back."""
 
 import json
 import subprocess

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 in mid-round to host, authority and worker: no update is lost, none counts twice, and the model is the same.
+"""kill -9 in mid-round to host, authority and worker: no update is lost, none counts twice, and the
+model is the same.
 
-The same to the last bit: the sums are exact, so a round that was interrupted has to give what one that was not gives.
+The same to the last bit: the sums are exact, so a round that was interrupted has to give what one
+that was not gives.
 """
 
 import os
@@ -53,7 +55,8 @@ def test_the_host_is_killed_between_updates(council: Any, reference: Any) -> Non
 
 
 def test_the_host_is_killed_in_an_upload(council: Any, reference: Any) -> None:
-    """Between the stream and the document, and after the document before its receipt: the client sends the same again."""
+    """Between the stream and the document, and after the document before its receipt: the client
+    sends the same again."""
     federation = council.federation(rounds=1)
     for number, client in enumerate(CLIENTS):
         made = federation.make(client, _vector(number))

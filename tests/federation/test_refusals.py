@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every update that breaks the terms: its client alone is refused, or left out and quarantined, and the round goes on.
+"""Every update that breaks the terms: its client alone is refused, or left out and quarantined, and
+the round goes on.
 
 The reference is what the same round gives without it: bit for bit, because the sums are exact.
 """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzz what reads ONNX files before the runtime: pip install atheris; python tests/fuzz/fuzz_modelfile.py [FOLDER with models]"""
+"""Fuzz what reads ONNX files before the runtime: pip install atheris; python
+tests/fuzz/fuzz_modelfile.py [FOLDER with models]"""
 
 import importlib
 import sys

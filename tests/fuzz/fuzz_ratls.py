@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzz the reading of RA-TLS certificates and of what is in them, which a signature hides from a fuzzer.
+"""Fuzz the reading of RA-TLS certificates and of what is in them, which a signature hides from a
+fuzzer.
 
-pip install atheris; python tests/fuzz/fuzz_ratls.py -max_total_time=60 [FOLDER with DER certificates]
+pip install atheris; python tests/fuzz/fuzz_ratls.py -max_total_time=60 [FOLDER with DER
+certificates]
 """
 
 import importlib

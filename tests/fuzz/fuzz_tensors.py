@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzz the tensors of questions: pip install atheris; python tests/fuzz/fuzz_tensors.py -max_total_time=60"""
+"""Fuzz the tensors of questions: pip install atheris; python tests/fuzz/fuzz_tensors.py
+-max_total_time=60"""
 
 import importlib
 import sys

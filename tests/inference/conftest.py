@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service on a real host process: small models made here, sealed, granted, voted for, and asked by several users.
+"""A service on a real host process: small models made here, sealed, granted, voted for, and asked
+by several users.
 
-`Services.asking` is a user with the client library. `Services.asker` is one who makes questions by hand, because a test has to be
-able to send what the library would not, and to see what the host sees: an answer that is sealed, or a refusal in the clear.
+`Services.asking` is a user with the client library. `Services.asker` is one who makes questions by
+hand, because a test has to be able to send what the library would not, and to see what the host
+sees: an answer that is sealed, or a refusal in the clear.
 """
 
 import contextlib
@@ -69,7 +71,8 @@ def rows(number: int, seed: int = 0) -> Rows:
 
 
 def mixed() -> bytes:
-    """Scores z of numbers and words: x + the mean of the words' rows in a table of five; their softmax p; the label.
+    """Scores z of numbers and words: x + the mean of the words' rows in a table of five; their
+    softmax p; the label.
 
     A sixth word makes the runtime fail.
     """
@@ -142,7 +145,8 @@ class Asker:
         return self.opened(question, self.send(question.data))
 
     def refused_sealed(self, content: Mapping[str, Array] | bytes) -> tuple[Refused, int]:
-        """The refusal that only the asker reads; and all that the host sees of it, which is a length."""
+        """The refusal that only the asker reads; and all that the host sees of it, which is a
+        length."""
         question = self.question(content)
         data = self.send(question.data)
         with pytest.raises(Refused) as refusal:
@@ -161,7 +165,8 @@ class Asker:
 
 
 class HandStream:
-    """A stream to one worker, on which anybody's questions go together: one message, one frame, one batch."""
+    """A stream to one worker, on which anybody's questions go together: one message, one frame, one
+    batch."""
 
     def __init__(self, services: "Services", lease: str) -> None:
         self._leaving: SimpleQueue[inference_pb2.Asks | None] = SimpleQueue()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers: right, in order, for several users, by one worker and by several. Right is what the runtime says in the clear."""
+"""Answers: right, in order, for several users, by one worker and by several. Right is what the
+runtime says in the clear."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -130,7 +131,8 @@ def test_several_workers_share_the_load(services: Any) -> None:
 
 
 def test_drained_and_served_again(services: Any) -> None:
-    """Without workers nothing is taken; with one again, the user's client goes on by itself, with a worker that it verifies."""
+    """Without workers nothing is taken; with one again, the user's client goes on by itself, with a
+    worker that it verifies."""
     with services.serving() as service, services.asking(service) as model:
         asked = services.rows(2)
         first = model.worker.lease.digest
@@ -165,7 +167,8 @@ def test_members_of_organisations(services: Any) -> None:
 
 
 def test_cards_with_receipts(services: Any) -> None:
-    """A model that *is* the output of a job is known as it; one that is said to be made from it is not."""
+    """A model that *is* the output of a job is known as it; one that is said to be made from it is
+    not."""
     world, file = services.world, services.linear(3.0)
     outputs = {"out": Output(4096)}
     job = world.job(world.bundle(WHOLE).digest, {"data": world.data(file)}, outputs=outputs)

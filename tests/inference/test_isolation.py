@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Users of one batch, and the host between them: nobody learns of another's questions, or of what becomes of them.
+"""Users of one batch, and the host between them: nobody learns of another's questions, or of what
+becomes of them.
 
-Questions of several users that are sent in one message reach the worker in one frame, and so are run in one batch.
+Questions of several users that are sent in one message reach the worker in one frame, and so are
+run in one batch.
 """
 
 import json
@@ -33,7 +35,8 @@ def service(services: Any) -> str:
 
 
 def _together(services: Any, service: str, contents: list[Any]) -> list[Any]:
-    """Each user asks one question, all in one batch; what each of them finds: arrays, or a refusal."""
+    """Each user asks one question, all in one batch; what each of them finds: arrays, or a
+    refusal."""
     askers = [services.asker(service, user) for user in USERS]
     questions = [a.question(content) for a, content in zip(askers, contents, strict=True)]
     stream = askers[0].stream()
@@ -112,7 +115,8 @@ def _found_in(folder: Path, needle: bytes) -> list[Path]:
 
 
 def test_nothing_of_questions_and_answers_stays_with_the_host(services: Any) -> None:
-    """Canaries in questions, answers, names and what is refused: in no file of the host, not in its logs, not in the log."""
+    """Canaries in questions, answers, names and what is refused: in no file of the host, not in its
+    logs, not in the log."""
     world, host, canary = services.world, services.world.folder / "host", os.urandom(8).hex()
     random = np.random.default_rng(int(canary, 16))
     telling = random.standard_normal((2, 4), np.float32)

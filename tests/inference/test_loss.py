@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 under load to worker, authority and host: users are answered all the same, nobody twice, and nobody more than the terms say."""
+"""kill -9 under load to worker, authority and host: users are answered all the same, nobody twice,
+and nobody more than the terms say."""
 
 import os
 import signal
@@ -77,7 +78,8 @@ def test_a_worker_is_killed_under_load(services: Any, service: str) -> None:
     _until_ready(services, service)
     leases = len(services.entries(service, "lease"))
     assert leases == 3
-    # What each worker holds, and what was lost with the one: a tranche each, and what it had under way.
+    # What each worker holds, and what was lost with the one: a tranche each, and what it had under
+    # way.
     for user in USERS:
         drawn = services.drawn(service)[user] - before.get(user, 0)
         assert ROWS <= drawn <= ROWS + leases * 500 + 2 * 32 * 8
@@ -90,7 +92,8 @@ def test_the_authority_is_killed_under_load(services: Any, service: str) -> None
 
 
 def test_the_host_is_killed_under_load(services: Any, service: str) -> None:
-    """The service comes back by itself, with other workers; users find and verify them by themselves."""
+    """The service comes back by itself, with other workers; users find and verify them by
+    themselves."""
 
     def restart() -> None:
         services.world.kill()

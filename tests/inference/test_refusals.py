@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every question and every model that is refused: why, who is told, and what the host sees of it.
 
-What says something of a question is sealed as an answer is, so the host sees only how long it is. README.md says which case is where.
+What says something of a question is sealed as an answer is, so the host sees only how long it is.
+README.md says which case is where.
 """
 
 import os
@@ -29,7 +30,8 @@ WORDS = np.ones((2, 3), np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A question that breaks one rule: its arrays or its bytes, the reason, and what the refusal says it is about."""
+    """A question that breaks one rule: its arrays or its bytes, the reason, and what the refusal
+    says it is about."""
 
     content: Any
     reason: str = "QUESTION_INVALID"
@@ -184,7 +186,8 @@ def test_a_question_for_another_model(services: Any, service: str) -> None:
 
 
 def test_who_is_not_who_they_say(services: Any, service: str) -> None:
-    """Another's key, another council, nobody's name, a token where there are none: the worker does not know yet who asks."""
+    """Another's key, another council, nobody's name, a token where there are none: the worker does
+    not know yet who asks."""
     asker, world = services.asker(service), services.world
     for session in (
         asker.open(services.principal("uma", services.users["vic"])),
@@ -217,7 +220,8 @@ def test_tokens_that_are_not_the_ones(services: Any) -> None:
 
 
 def test_a_user_whom_the_terms_do_not_name(services: Any) -> None:
-    """Known to the council, and not let in: told within the seal, since the host does not read who asks."""
+    """Known to the council, and not let in: told within the seal, since the host does not read who
+    asks."""
     with services.serving(users=Roster("roster", ("vic",))) as service:
         refusal, _ = services.asker(service, "uma").refused_sealed({"x": X})
         assert refusal.reason == "USER_NOT_ALLOWED"
@@ -261,7 +265,8 @@ def test_too_fast(services: Any) -> None:
 
 
 def test_too_much_at_once_and_too_late(services: Any) -> None:
-    """What does not fit is told when to come again, what is not reached in time is dropped; the others are answered."""
+    """What does not fit is told when to come again, what is not reached in time is dropped; the
+    others are answered."""
     with services.serving() as service:
         asker, late = services.asker(service), 401
         asked = [services.rows(64 if n < 400 else 1, n) for n in range(700)]
@@ -335,7 +340,8 @@ def test_models_that_are_not_served(services: Any, case: str) -> None:
 
 
 def test_a_model_that_does_not_fit_into_memory(services: Any) -> None:
-    """A small file that asks for more bytes than any process has addresses for. unit/ tries a large file."""
+    """A small file that asks for more bytes than any process has addresses for. unit/ tries a large
+    file."""
     model = parser.parse_model(f"""
         <ir_version: 9, opset_import: ["" : 17]>
         large (float[rows, 4] x) => (float[rows, 4] scores)

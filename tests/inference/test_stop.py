@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping a service while it answers: from some answer on there are only refusals, and the service says why.
+"""Stopping a service while it answers: from some answer on there are only refusals, and the service
+says why.
 
 Leases are of ten minutes here, so what ends a worker is not the end of its lease.
 """
@@ -100,7 +101,8 @@ def test_who_uses_the_library_is_told(services: Any) -> None:
 
 
 def test_a_user_whose_seat_is_revoked(services: Any) -> None:
-    """Members of the council may be users too. What a worker holds of theirs, at most a tranche, is the last they are answered."""
+    """Members of the council may be users too. What a worker holds of theirs, at most a tranche, is
+    the last they are answered."""
     services.users["former"] = services.world.seats["former"]
     rations = Rations(user=100, total=200, minute=100, tranche=2)
     service = services.serve(users=Roster("roster", ("uma", "former")), rations=rations)

@@ -79,7 +79,8 @@ def test_another_folder_and_another_machine_s_settings_give_the_same_measurement
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What decided before: ipsec-mb's header, flags of CPython and of the shell, compiler, umask."""
+    """What decided before: ipsec-mb's header, flags of CPython and of the shell, compiler,
+    umask."""
     (tmp_path / "intel-ipsec-mb.h").write_text(HEADER)
     (tmp_path / "openssl").mkdir()
     (tmp_path / "openssl" / "evp.h").write_text(HEADER)
@@ -318,6 +319,7 @@ def test_a_release_is_signed_by_a_known_key_and_ships_with_the_client(
 def test_its_kernel_uses_the_processor_as_the_development_build_does(
     enclave: Path, run: Run
 ) -> None:
-    """A compiler whose library knows no processor would make it a slow one, and nobody would see."""
+    """A compiler whose library knows no processor would make it a slow one, and nobody would
+    see."""
     which = "from placet.enclave import _kernel; print(*_kernel.IMPLEMENTATIONS)"
     assert run(interpreter(enclave, "worker"), "-I", "-c", which).split() == [*IMPLEMENTATIONS]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placet imports in the environments it promises: the oldest, the enclave's own, and beside flwr."""
+"""Placet imports in the environments it promises: the oldest, the enclave's own, and beside
+flwr."""
 
 import sys
 import tomllib
@@ -22,11 +23,12 @@ Environment = Callable[..., Path]
 TRUSTED = tuple(
     f"placet.{name}" for name in ("attestation", "enclave", "governance", "proto", "sealing")
 )
-# What may import onnxruntime: it is loaded by a worker that is launched for a service, and by nothing else.
+# What may import onnxruntime: it is loaded by a worker that is launched for a service, and by
+# nothing else.
 INFERENCE = "placet.enclave.worker.inference"
 
-# Under `python -I`, with the unpacked wheel in front: imports every module of the named packages, but for those of
-# `without`, and prints what of Placet's was loaded by it.
+# Under `python -I`, with the unpacked wheel in front: imports every module of the named packages,
+# but for those of `without`, and prints what of Placet's was loaded by it.
 IMPORT_ALL = """
 import importlib, pathlib, sys
 root, without, *packages = sys.argv[1:]
@@ -57,7 +59,8 @@ def import_all(
 
 
 def assert_proto_stands_alone(loaded: list[str]) -> None:
-    """The import linter cannot see placet.proto, which has no __init__.py; so this is tested here."""
+    """The import linter cannot see placet.proto, which has no __init__.py; so this is tested
+    here."""
     assert "placet.proto.v1.common_pb2" in loaded
     assert [name for name in loaded if not name.startswith("placet.proto")] == []
 

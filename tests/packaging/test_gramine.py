@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Gramine manifests as they are rendered: keys that are known, nothing that is forbidden, the program in it."""
+"""The Gramine manifests as they are rendered: keys that are known, nothing that is forbidden, the
+program in it."""
 
 import hashlib
 import importlib

@@ -75,7 +75,8 @@ def test_setuptools_is_locked_because_nothing_is_built_in_isolation() -> None:
 
 
 def test_an_inference_workers_lock_is_the_enclaves_and_what_serving_needs() -> None:
-    """What else onnxruntime's metadata asks for is locked too, and is never imported: the last test."""
+    """What else onnxruntime's metadata asks for is locked too, and is never imported: the last
+    test."""
     plain, onnx = pins(ENCLAVE), pins(ONNX)
     assert {name: onnx.get(name) for name in plain} == plain
     assert onnx.keys() - plain.keys() == {*SERVING, "flatbuffers", "packaging"}
@@ -109,7 +110,8 @@ def test_onnxruntime_imports_numpy_and_nothing_else(environment: Environment, ru
 
 
 def test_onnxruntime_cannot_report_what_it_loads(environment: Environment) -> None:
-    """Later ones do, and a variable of the environment would be all that is between a model's digest and their makers."""
+    """Later ones do, and a variable of the environment would be all that is between a model's
+    digest and their makers."""
     python = environment("--no-deps", "--require-hashes", "-r", str(ONNX), inputs=ONNX.read_bytes())
     libraries = list(python.parents[1].glob("lib/*/site-packages/onnxruntime/capi/*.so*"))
     assert len(libraries) >= 2

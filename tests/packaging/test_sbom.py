@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SBOM of each enclave: the lock, no more and no less, the measured files, and the library of the kernel."""
+"""The SBOM of each enclave: the lock, no more and no less, the measured files, and the library of
+the kernel."""
 
 import hashlib
 import json

@@ -76,7 +76,8 @@ def test_the_wheel_names_its_licence_and_command(wheel: Path) -> None:
 def test_the_source_distribution_gives_the_same_wheel(
     sources: Path, wheel: Path, run: Run, build_wheel: BuildWheel, tmp_path: Path
 ) -> None:
-    """The kernel included, to the byte: it is measured, so it may not depend on where it is built."""
+    """The kernel included, to the byte: it is measured, so it may not depend on where it is
+    built."""
     build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
     run(sys.executable, "-c", build, cwd=sources)
     [sdist] = tmp_path.glob("*.tar.gz")

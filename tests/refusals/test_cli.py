@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line against a real host: what is refused exits with 1, and says why in JSON and in sentences."""
+"""The command line against a real host: what is refused exits with 1, and says why in JSON and in
+sentences."""
 
 import json
 import subprocess

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that go away at any point: of Submit, Watch, Put and Result. The host and everybody else go on."""
+"""Clients that go away at any point: of Submit, Watch, Put and Result. The host and everybody else
+go on."""
 
 import contextlib
 import hashlib

@@ -39,7 +39,8 @@ from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2, key
 
 
 class Doors:
-    """A proposal, a grant and an amendment in the log; a document for each door, and the way through it."""
+    """A proposal, a grant and an amendment in the log; a document for each door, and the way
+    through it."""
 
     def __init__(self, world: Any) -> None:
         self.world = world
@@ -259,7 +260,8 @@ HEADERS: dict[str, tuple[Callable[[Doors, Header], Header], str]] = {
         "SEEN_UNKNOWN",
     ),
 }
-# A constitution has no header; a deletion is the host's own affair and is checked for the log alone.
+# A constitution has no header; a deletion is the host's own affair and is checked for the log
+# alone.
 WITH_HEADER = [door for door in DOORS if door not in ("amend", "delete")]
 
 
@@ -356,7 +358,8 @@ def test_a_message_above_its_bound(doors: Doors, method: str) -> None:
 
 
 def test_a_founding_that_is_not_quite_one(new_world: Any) -> None:
-    """Before entry 0 there is no log: whatever was refused, the council can still be founded, once."""
+    """Before entry 0 there is no log: whatever was refused, the council can still be founded,
+    once."""
     world = new_world().start(founding=False)
     draft = unsigned = world.client.draft_charter(world.constitution())
     for keys in world.seats.values():

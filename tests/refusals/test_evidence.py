@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence that does not convince: of the authority before its callers, of workers before owners and the council."""
+"""Evidence that does not convince: of the authority before its callers, of workers before owners
+and the council."""
 
 import base64
 import dataclasses
@@ -167,7 +168,8 @@ def test_an_owner_s_data_goes_to_no_worker_they_do_not_want(world: Any, case: st
 
 
 def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
-    """No worker can join: jobs end, the log holds neither joins nor leases, and the authority works on."""
+    """No worker can join: jobs end, the log holds neither joins nor leases, and the authority works
+    on."""
     world = new_world().start(founding=False)
     evidence = Evidence(
         world.policy("authority"), world.policy("worker", measurements=("ab" * 32,))

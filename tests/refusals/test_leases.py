@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hostile program, approved by a council that did not read it, speaks as its worker: what it can and cannot obtain.
+"""A hostile program, approved by a council that did not read it, speaks as its worker: what it can
+and cannot obtain.
 
-The guard is no sandbox: the program climbs the stack to the worker's connection. What it is told becomes its output.
+The guard is no sandbox: the program climbs the stack to the worker's connection. What it is told
+becomes its output.
 """
 
 import json
@@ -143,7 +145,8 @@ def data(world: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def answers(world: Any, data: Any) -> Any:
-    """What the authority and the host told the program; the log has its lease and its release, and no more."""
+    """What the authority and the host told the program; the log has its lease and its release, and
+    no more."""
     outputs = {"out": Output(16_000)}
     job = world.job(world.bundle(SPEAK).digest, {"data": data}, outputs=outputs)
     ended = world.client.wait(world.client.submit(world.ticket(job, uses=1 + 1)).id)

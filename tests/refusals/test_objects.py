@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed objects that are not what was granted: other keys, and blobs that are missing, short, long or in another order."""
+"""Sealed objects that are not what was granted: other keys, and blobs that are missing, short, long
+or in another order."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +25,8 @@ def provision(world: Any, grant: bytes, envelope: bytes) -> Callable[[], Any]:
 
 
 def test_a_key_that_is_not_the_object_s(world: Any) -> None:
-    """The SDK finds out before anything is sent; the authority when somebody sends it all the same."""
+    """The SDK finds out before anything is sent; the authority when somebody sends it all the
+    same."""
     made = world.seal()
     grant = world.client.grant(world.owner, made.descriptor, world.terms())
     info = provision_info(parse_envelope(grant).digest)
@@ -99,7 +101,8 @@ def test_a_blob_that_is_not_the_object(world: Any, case: str) -> None:
 # Of a longer blob the analyst fetches what the receipt names, which is the whole of the object.
 @pytest.mark.parametrize("case", [c for c in BLOBS if not c.startswith(("long", "another"))])
 def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case: str) -> None:
-    """The analyst's own proof against the host: nothing of it is opened, and asking again changes nothing."""
+    """The analyst's own proof against the host: nothing of it is opened, and asking again changes
+    nothing."""
     data = world.data(b"r" * 300)
     bundle = world.bundle(world.copy).digest
     job = world.job(bundle, {"data": data}, outputs={"out": Output(4 * SEGMENT)})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Privacy budgets on a real host: overdrawing, jobs without terms, what a failed job gives back, and a kill in between."""
+"""Privacy budgets on a real host: overdrawing, jobs without terms, what a failed job gives back,
+and a kill in between."""
 
 import json
 import subprocess
@@ -62,7 +63,8 @@ def test_a_job_that_failed_gives_back_what_it_reserved(scene: Scene) -> None:
 
 
 def test_a_job_that_overdraws(scene: Scene) -> None:
-    """The first fits; after it no second does, by any ticket, before and after the host was killed."""
+    """The first fits; after it no second does, by any ticket, before and after the host was
+    killed."""
     world = scene.world
     ticket = world.ticket(scene.job(TWO), uses=2)
     released = scene.run(ticket)

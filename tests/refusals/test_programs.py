@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that do what no program may, in real workers: each ends in one of the fixed states, and nothing leaves."""
+"""Programs that do what no program may, in real workers: each ends in one of the fixed states, and
+nothing leaves."""
 
 import os
 import time
@@ -117,7 +118,8 @@ def test_the_next_program_runs(world: Any, data: Any) -> None:
 
 
 def orphans(folder: Path, host: int) -> list[int]:
-    """Processes with a command line of this host's enclaves that are not the host's own children."""
+    """Processes with a command line of this host's enclaves that are not the host's own
+    children."""
     found: list[int] = []
     for path in Path("/proc").glob("[0-9]*"):
         try:

@@ -263,7 +263,8 @@ def test_a_grant_that_does_not_reach_so_far(scene: Scene, case: str) -> None:
 
 
 def test_a_grant_for_another_digest(scene: Scene) -> None:
-    """The object of the grant is the descriptor, all of it: one that differs in anything has no grant."""
+    """The object of the grant is the descriptor, all of it: one that differs in anything has no
+    grant."""
     world = scene.world
     object = scene.data.object.descriptor
     for changed in (replace(object, id=os.urandom(16).hex()), replace(object, root=OTHER)):

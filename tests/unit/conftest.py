@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that stands in for those that publish collateral: https, a certificate of its own, fixed answers."""
+"""A server that stands in for those that publish collateral: https, a certificate of its own, fixed
+answers."""
 
 import datetime
 import ipaddress

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine with TDX, made of software under any root: quotes of versions 4 and 5, and their collateral.
+"""A machine with TDX, made of software under any root: quotes of versions 4 and 5, and their
+collateral.
 
-Layouts: Intel TDX DCAP quoting library API, appendix 3; Intel provisioning certification service, TCB
-info version 3 and QE identity version 2. The public key infrastructure is that of the simulation.
+Layouts: Intel TDX DCAP quoting library API, appendix 3; Intel provisioning certification service,
+TCB info version 3 and QE identity version 2. The public key infrastructure is that of the
+simulation.
 """
 
 import hashlib
@@ -72,7 +74,8 @@ def tdx_platform(
     revoked: bool = False,
     newer_module: bool = False,
 ) -> Platform:
-    """A machine whose collateral is for TDX; `newer_module`: one has come out since the domain was started."""
+    """A machine whose collateral is for TDX; `newer_module`: one has come out since the domain was
+    started."""
     tcb = TCB() if tcb is None else tcb
     plain = make_platform(root, ppid, now, tcb=tcb, revoked=revoked)
     signer = pki.issue_tcb_signer(root, plain.validity)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every vector gives what it states: those kept here, those made anew, and real ones where there are any."""
+"""Every vector gives what it states: those kept here, those made anew, and real ones where there
+are any."""
 
 import csv
 import hashlib
@@ -65,7 +66,8 @@ def _told(case: Path) -> dict[str, Any]:
 
 
 def _places(folder: Path, name: str) -> Iterator[Path]:
-    """The folders that hold the files of a case: its own, that of the case it is made of, and so on."""
+    """The folders that hold the files of a case: its own, that of the case it is made of, and so
+    on."""
     while name:
         yield folder / name
         name = _told(folder / name).get("of", "")

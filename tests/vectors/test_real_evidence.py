@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Genuine evidence of real machines, below the vendors' own roots: each case gives what it states.
 
-real/<name>[_fail]/ holds case.toml, evidence.json and policy.toml as generate.py describes them, without an identity:
-the report data are those of whoever asked. `claims` are what the evidence has to say; `source` and `licence` say where
-it is from. The texts of the licences are in real/licences/.
+real/<name>[_fail]/ holds case.toml, evidence.json and policy.toml as generate.py describes them,
+without an identity: the report data are those of whoever asked. `claims` are what the evidence has
+to say; `source` and `licence` say where it is from. The texts of the licences are in
+real/licences/.
 """
 
 import tomllib

@@ -4,12 +4,14 @@
 1. Open the headers. Whoever's stream has the wrong length or no header leaves.
 2. Are there clients and organisations enough? If not, nothing is released.
 3. Read all updates and fold them by the rule.
-4. Whoever has a segment that does not open, an element that is not finite, or integers beyond the clip leaves, and
-   everything is folded again without it, from 2 on. It is never subtracted: a client can show other bytes on a second
-   reading. Each reading is judged anew, until one loses nobody; each but the last loses somebody, so there is an end.
+4. Whoever has a segment that does not open, an element that is not finite, or integers beyond the
+   clip leaves, and everything is folded again without it, from 2 on. It is never subtracted: a
+   client can show other bytes on a second reading. Each reading is judged anew, until one loses
+   nobody; each but the last loses somebody, so there is an end.
 5. Add the noise.
 
-That a client left is said aloud, and depends on its data: of a client that keeps to the rules it never happens.
+That a client left is said aloud, and depends on its data: of a client that keeps to the rules it
+never happens.
 """
 
 import threading
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
 class Aggregate:
     """The aggregate is `sums` / `divisor` in units of clip / LIMIT; see `fixed.finish`.
 
-    `sums` is int64 of shape (elements,). `kept` are the clients whose updates counted, `chosen` those among them that
-    Krum selected (all of them by other rules), `left` the others with their reasons. Clients are in order of name.
+    `sums` is int64 of shape (elements,). `kept` are the clients whose updates counted, `chosen`
+    those among them that Krum selected (all of them by other rules), `left` the others with their
+    reasons. Clients are in order of name.
     """
 
     sums: "NDArray[np.int64]"
@@ -58,13 +61,15 @@ def aggregate(
     noise: Noise | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Aggregate:
-    """Aggregate the updates by the rule; bit-identical whatever their order and the number of threads.
+    """Aggregate the updates by the rule; bit-identical whatever their order and the number of
+    threads.
 
-    `smallest` counts organisations. With `noise` the rule must be the mean and all weights 1; whoever leaves then counts
-    as an update of zeros, so that the divisor does not depend on anybody's data.
+    `smallest` counts organisations. With `noise` the rule must be the mean and all weights 1;
+    whoever leaves then counts as an update of zeros, so that the divisor does not depend on
+    anybody's data.
 
-    Raises `CohortTooSmall` with who left, `AggregationCancelled`, and `ValueError` for terms that cannot be; in each case
-    the sums are wiped.
+    Raises `CohortTooSmall` with who left, `AggregationCancelled`, and `ValueError` for terms that
+    cannot be; in each case the sums are wiped.
     """
     _check_terms(updates, shape, rule, smallest, threads, noise)
     ordered = tuple(sorted(updates, key=lambda update: update.client))
@@ -136,7 +141,8 @@ def _fold(
 def _gram(
     passes: Passes, clients: Sequence[Opened], sameness: Sameness
 ) -> tuple[list[list[int]], dict[str, Fault]]:
-    """The inner products of all pairs of updates. They are exact where both are within the clip: at most LIMIT^2."""
+    """The inner products of all pairs of updates. They are exact where both are within the clip: at
+    most LIMIT^2."""
     products = np.zeros((len(clients), len(clients)), np.int64)
     lock = threading.Lock()
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between real numbers and the integers that are added: multiplier, overflow bound, noise scale, the way back.
+"""Between real numbers and the integers that are added: multiplier, overflow bound, noise scale,
+the way back.
 
-A real vector of L2 norm `clip` becomes an integer vector of norm LIMIT. Everything that decides is on the integers.
+A real vector of L2 norm `clip` becomes an integer vector of norm LIMIT. Everything that decides is
+on the integers.
 """
 
 import math
@@ -18,12 +20,13 @@ from placet.enclave._kernel import LIMIT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The kernel rounds each product to the nearest float32, so it may exceed the true product by a factor 1 + 2^-24.
-# Twice that is taken off, which leaves room for the 2^-53 of the arithmetic here and of the client's own norm.
+# The kernel rounds each product to the nearest float32, so it may exceed the true product by a
+# factor 1 + 2^-24. Twice that is taken off, which leaves room for the 2^-53 of the arithmetic here
+# and of the client's own norm.
 _MARGIN = 1.0 - 2.0**-23
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-# Sums stay below 2^62 and noise of sigma below 2^40 does not reach 2^62 (the chance is below exp(-2^43)), so that
-# their sum stays below 2^63.
+# Sums stay below 2^62 and noise of sigma below 2^40 does not reach 2^62 (the chance is below
+# exp(-2^43)), so that their sum stays below 2^63.
 _LARGEST_SUM = 1 << 62
 _LARGEST_SIGMA = 1 << 40
 # Elements at a time: as float64 they fit in a core's second-level cache.
@@ -33,14 +36,15 @@ _CHUNK = 1 << 16
 def multiplier(clip: float, declared_norm: float, scale: float = 1.0) -> float:
     """The float32 by which the kernel multiplies each of a client's elements.
 
-    The update whose L2 norm is `declared_norm` is scaled to norm LIMIT where it is above `clip`, and by LIMIT / `clip`
-    otherwise; `scale` is what one unit of an "int8" element stands for. For every update whose norm is at most the
-    declared one, the integers have a norm of at most LIMIT: the quotient is taken a margin too small and rounded toward
-    zero, more than the rounding of the products can add, and truncation toward zero only shrinks.
+    The update whose L2 norm is `declared_norm` is scaled to norm LIMIT where it is above `clip`,
+    and by LIMIT / `clip` otherwise; `scale` is what one unit of an "int8" element stands for. For
+    every update whose norm is at most the declared one, the integers have a norm of at most LIMIT:
+    the quotient is taken a margin too small and rounded toward zero, more than the rounding of the
+    products can add, and truncation toward zero only shrinks.
 
-    A norm declared too large shrinks its author; one declared too small, or a scale beyond reason, makes integers that
-    are beyond LIMIT, and whoever adds them refuses them. Raises `ValueError` unless `clip` and `scale` are positive,
-    `declared_norm` is not negative, and all are finite.
+    A norm declared too large shrinks its author; one declared too small, or a scale beyond reason,
+    makes integers that are beyond LIMIT, and whoever adds them refuses them. Raises `ValueError`
+    unless `clip` and `scale` are positive, `declared_norm` is not negative, and all are finite.
     """
     if not (math.isfinite(clip) and math.isfinite(declared_norm) and math.isfinite(scale)):
         raise ValueError("clip, declared norm and scale must be finite")
@@ -61,7 +65,8 @@ def _float32_toward_zero(value: float) -> float:
 def check_overflow(cohort: int, largest_weight: int, sigma: int = 0) -> None:
     """Raise `ValueError` unless no sum of so many clients, noise included, can leave 64 bits.
 
-    `cohort` x `largest_weight` x LIMIT must stay below 2^62, and `sigma`, the noise's scale, below 2^40.
+    `cohort` x `largest_weight` x LIMIT must stay below 2^62, and `sigma`, the noise's scale, below
+    2^40.
     """
     if cohort < 1 or largest_weight < 1 or sigma < 0:
         raise ValueError("cohort and largest weight must be positive, sigma not negative")
@@ -95,11 +100,13 @@ def finish(
     out: "NDArray[np.float32]",
     threads: int = 1,
 ) -> None:
-    """Write out = base + rate * (clip / LIMIT) * sums / divisor, in float64, rounded to float32 once.
+    """Write out = base + rate * (clip / LIMIT) * sums / divisor, in float64, rounded to float32
+    once.
 
-    `sums`, `base` and `out` have the shape (elements,); without `base` it is zero; `base` may be `out`. What is beyond
-    the range of float32 becomes its largest value. Each element goes through the same IEEE operations, so the result is
-    the same on every machine and any number of threads. Memory is a chunk a thread, whatever the size.
+    `sums`, `base` and `out` have the shape (elements,); without `base` it is zero; `base` may be
+    `out`. What is beyond the range of float32 becomes its largest value. Each element goes through
+    the same IEEE operations, so the result is the same on every machine and any number of threads.
+    Memory is a chunk a thread, whatever the size.
     """
     if sums.shape != out.shape or (base is not None and base.shape != out.shape):
         raise ValueError("sums, base and out must have the same shape")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Discrete Gaussian noise for one release, drawn on threads of its own so that it can be ready before the round closes.
+"""Discrete Gaussian noise for one release, drawn on threads of its own so that it can be ready
+before the round closes.
 
-The bytes are AES-256-CTR (NIST SP 800-38A) under a key from the system's random source, new for each release; the kernel
-makes exact samples of them (Canonne, Kamath, Steinke 2020). Each thread has a part of the vector and a part of the counter
-of its own. Noise is used once: used for two releases, their difference would show what it should hide.
+The bytes are AES-256-CTR (NIST SP 800-38A) under a key from the system's random source, new for
+each release; the kernel makes exact samples of them (Canonne, Kamath, Steinke 2020). Each thread
+has a part of the vector and a part of the counter of its own. Noise is used once: used for two
+releases, their difference would show what it should hide.
 """
 
 import os

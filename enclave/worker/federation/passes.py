@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One reading of all updates of a cohort: window by window, on several threads, in memory that does not grow with it.
+"""One reading of all updates of a cohort: window by window, on several threads, in memory that does
+not grow with it.
 
-A window is a few segments at the same place of every client's stream. Each is one call of the kernel, which opens and
-folds them without the interpreter's lock. Threads take whatever window is next; as they add integers at disjoint
-coordinates, neither their number nor the size of the windows can be seen in the result.
+A window is a few segments at the same place of every client's stream. Each is one call of the
+kernel, which opens and folds them without the interpreter's lock. Threads take whatever window is
+next; as they add integers at disjoint coordinates, neither their number nor the size of the windows
+can be seen in the result.
 
-What a client gets wrong is found out on the way and judged at the end: its `Fault`, by its name. Nobody is stopped in
-the middle, so one reading finds all that can be found.
+What a client gets wrong is found out on the way and judged at the end: its `Fault`, by its name.
+Nobody is stopped in the middle, so one reading finds all that can be found.
 """
 
 import threading
@@ -25,7 +27,8 @@ from placet.enclave.worker.federation.updates import Fault, Opened, Shape
 Fold = Callable[[_kernel.Cohort, Sequence[Buffer], int, int], None]
 Verdict = tuple[list[int], list[int]]  # squares and states, one a client
 
-# Ciphertext of all clients that one thread holds at a time: many segments a call, and still in the last-level cache.
+# Ciphertext of all clients that one thread holds at a time: many segments a call, and still in the
+# last-level cache.
 _ROOM_BYTES = 8 << 20
 # Windows a thread takes at least, so that none of them waits long for the last.
 _WINDOWS_A_THREAD = 8
@@ -34,8 +37,8 @@ _WINDOWS_A_THREAD = 8
 class Passes:
     """The buffers with which a cohort of at most `clients` is read, as often as it takes.
 
-    `together` says that a fold looks at all clients at once; otherwise it gets them in groups, and more clients take no
-    more memory.
+    `together` says that a fold looks at all clients at once; otherwise it gets them in groups, and
+    more clients take no more memory.
     """
 
     def __init__(
@@ -145,7 +148,8 @@ class _Reading:
         ]
 
     def _window(self, client: Opened, start: int, room: memoryview) -> Buffer:
-        """The client's bytes; if they are not there, or not those of before, bytes that do not open."""
+        """The client's bytes; if they are not there, or not those of before, bytes that do not
+        open."""
         try:
             window = client.update.source.window(start, room)
         except (EOFError, OSError):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A round as a worker's task: bring the sealed updates, aggregate them, add them to the model that the round starts from.
+"""A round as a worker's task: bring the sealed updates, aggregate them, add them to the model that
+the round starts from.
 
-What a client got wrong costs that client its part in the round and nobody else anything. Which of the updates count
-is decided before a release exists, so nothing is ever taken out of one.
+What a client got wrong costs that client its part in the round and nobody else anything. Which of
+the updates count is decided before a release exists, so nothing is ever taken out of one.
 """
 
 import os
@@ -99,7 +100,8 @@ class RoundWork:
         return self._verified.proposal
 
     def carry_out(self, means: Means) -> Outcome:
-        """The new model, and who was left out of it; no model where too few organisations remain."""
+        """The new model, and who was left out of it; no model where too few organisations
+        remain."""
         silence()
         objects, report = means.objects, means.report
         terms = self.proposal.document.federate
@@ -128,7 +130,8 @@ class RoundWork:
     ) -> tuple[list[Update], set[str]]:
         """Every update of the cohort, and the clients whose streams could not be fetched.
 
-        Those are aggregated with the others, as streams of the wrong length: with noise, who is missing counts as well.
+        Those are aggregated with the others, as streams of the wrong length: with noise, who is
+        missing counts as well.
         """
         given, shape = self._keys.updates, shape_of(terms)
         paths, missing = objects.bring_streams(
@@ -167,7 +170,8 @@ class RoundWork:
         return np.frombuffer(content, np.float32, offset=start)
 
     def _read(self, objects: Objects, base: BaseKey, size: int) -> tuple[bytearray, int]:
-        """The plaintext of the base model, and where the vector starts: models that were released are padded."""
+        """The plaintext of the base model, and where the vector starts: models that were released
+        are padded."""
         found = base.descriptor.length
         if found not in (size, padded_length(size)):
             raise lease_invalid("base", f"{size} bytes", f"{found} bytes")
@@ -190,7 +194,8 @@ class RoundWork:
 
 
 def _named(left: Mapping[str, str], missing: set[str]) -> dict[str, str]:
-    """Who left, with the names of the wire's reasons. What could not be fetched has no bytes to find fault with."""
+    """Who left, with the names of the wire's reasons. What could not be fetched has no bytes to
+    find fault with."""
     return {
         client: "UPDATE_NOT_FETCHED" if client in missing else REASONS[Fault(fault)]
         for client, fault in left.items()

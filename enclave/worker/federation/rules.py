@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules by which updates become one: mean, coordinate median, trimmed mean, Krum.
 
-The mean is weighted; the robust rules give every client one voice, because a weight is a client's own claim. With noise
-there is the mean alone, and every weight is 1.
+The mean is weighted; the robust rules give every client one voice, because a weight is a client's
+own claim. With noise there is the mean alone, and every weight is 1.
 
-A Krum that selects one client gives out that client's update as it is: whoever allows it must want that.
+A Krum that selects one client gives out that client's update as it is: whoever allows it must want
+that.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ class Median:
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """The mean of each coordinate without its `trim` smallest and `trim` largest values (Yin et al. 2018)."""
+    """The mean of each coordinate without its `trim` smallest and `trim` largest values (Yin et al.
+    2018)."""
 
     trim: int
 
@@ -63,10 +65,12 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Krum:
-    """The mean of the `selected` clients that are nearest to their neighbours (Blanchard et al. 2017).
+    """The mean of the `selected` clients that are nearest to their neighbours (Blanchard et al.
+    2017).
 
-    A client's score is the sum of its squared distances to the K - `byzantine` - 2 clients nearest to it; the lowest
-    scores are selected, and of equal ones the earlier client. `selected` = 1 is Krum, more is multi-Krum.
+    A client's score is the sum of its squared distances to the K - `byzantine` - 2 clients nearest
+    to it; the lowest scores are selected, and of equal ones the earlier client. `selected` = 1 is
+    Krum, more is multi-Krum.
     """
 
     selected: int
@@ -84,7 +88,8 @@ class Krum:
         return max(2 * self.byzantine + 3, self.selected + self.byzantine)
 
     def select(self, gram: Sequence[Sequence[int]]) -> list[int]:
-        """The selected clients' indices, ascending, from the exact inner products of all (K x K, symmetric)."""
+        """The selected clients' indices, ascending, from the exact inner products of all (K x K,
+        symmetric)."""
         clients = len(gram)
         nearest = clients - self.byzantine - 2
         scores = list[int]()

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether bytes that are read a second time are those of the first reading, for rules that judge before they add.
+"""Whether bytes that are read a second time are those of the first reading, for rules that judge
+before they add.
 
-A client knows its stream's key, so it can make another stream with the same tags, and with the host's help show one to be
-judged and the other to be added. So each window is hashed under a key of the enclave's own: GMAC (NIST SP 800-38D), whose
-tags stay in here. That two different windows agree, a client that knows neither key nor tags reaches with a chance of less
-than its number of blocks in 2^128, on one nonce as on many.
+A client knows its stream's key, so it can make another stream with the same tags, and with the
+host's help show one to be judged and the other to be added. So each window is hashed under a key of
+the enclave's own: GMAC (NIST SP 800-38D), whose tags stay in here. That two different windows
+agree, a client that knows neither key nor tags reaches with a chance of less than its number of
+blocks in 2^128, on one nonce as on many.
 """
 
 import os
@@ -17,7 +19,8 @@ _NONCE = bytes(12)
 
 
 class Sameness:
-    """The tags of the windows that were read, by client and place. Several threads may ask at once."""
+    """The tags of the windows that were read, by client and place. Several threads may ask at
+    once."""
 
     def __init__(self) -> None:
         self._gmac = AESGCM(os.urandom(32))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between a federation's terms, as its proposal has them, and the pipeline: shapes, rules, and the names of reasons."""
+"""Between a federation's terms, as its proposal has them, and the pipeline: shapes, rules, and the
+names of reasons."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +13,8 @@ from placet.enclave.worker.federation.updates import Fault, Shape, Update
 from placet.governance.documents import Federate
 from placet.governance.documents import federation as documents
 
-# The wire's name of why an update does not count. Bytes that change between two readings are bytes that nobody sealed.
+# The wire's name of why an update does not count. Bytes that change between two readings are bytes
+# that nobody sealed.
 REASONS: Final = {
     Fault.LENGTH: "STREAM_LENGTH",
     Fault.HEADER: "STREAM_HEADER_MALFORMED",
@@ -32,10 +34,12 @@ def shape_of(terms: Federate) -> Shape:
 def aggregate_by(
     terms: Federate, updates: Sequence[Update], *, noise: Noise | None, threads: int
 ) -> Aggregate:
-    """Aggregate by the terms' rule. Raises `CohortTooSmall` where too few organisations are left, and only then.
+    """Aggregate by the terms' rule. Raises `CohortTooSmall` where too few organisations are left,
+    and only then.
 
-    How much a trimmed mean trims depends on how many updates there are: where so many leave that too few would be left of
-    it, those who stay are aggregated anew. The terms make sure that every rule is defined for the smallest cohort.
+    How much a trimmed mean trims depends on how many updates there are: where so many leave that
+    too few would be left of it, those who stay are aggregated anew. The terms make sure that every
+    rule is defined for the smallest cohort.
     """
     left, staying = dict[str, str](), list(updates)
     while True:

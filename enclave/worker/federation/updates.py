@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sealed updates of a round: their shape, their keys, and where their bytes are.
 
-The bytes belong to others, who may change them at any time. A stream that is too short, too long, or does not begin with
-a header is its client's fault: a reason, never an exception that ends the round.
+The bytes belong to others, who may change them at any time. A stream that is too short, too long,
+or does not begin with a header is its client's fault: a reason, never an exception that ends the
+round.
 """
 
 import math
@@ -42,7 +43,8 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The public terms of the vectors: how many elements, in which encoding, in segments of how many sealed bytes."""
+    """The public terms of the vectors: how many elements, in which encoding, in segments of how
+    many sealed bytes."""
 
     elements: int
     encoding: str
@@ -80,7 +82,8 @@ class Source(Protocol):
         ...
 
     def window(self, start: int, room: memoryview) -> Buffer:
-        """The len(room) bytes from `start` on, written into `room` or lying elsewhere; nobody changes them while they are used.
+        """The len(room) bytes from `start` on, written into `room` or lying elsewhere; nobody
+        changes them while they are used.
 
         Raises `EOFError` where there are fewer, or `OSError`.
         """
@@ -88,7 +91,8 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file. It is read, not mapped: a mapped file can change between its check and its use, and Gramine copies it whole."""
+    """A file. It is read, not mapped: a mapped file can change between its check and its use, and
+    Gramine copies it whole."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
@@ -136,7 +140,8 @@ class MemorySource:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One client's sealed update. `multiplier` comes from `fixed.multiplier`; `weight` counts in a weighted mean only."""
+    """One client's sealed update. `multiplier` comes from `fixed.multiplier`; `weight` counts in a
+    weighted mean only."""
 
     client: str
     organisation: str

@@ -5,8 +5,8 @@
     batcher.ask(Question("ada", content, until))        # raises what can be refused at once
     ...                                                 # deliver([(question, tensors or refusal), ...]), once a batch
 
-Rules: a batch starts as soon as the runtime is free; users take turns (waiting.py). All of it runs in one event loop and takes no lock;
-only the runs themselves are in a thread.
+Rules: a batch starts as soon as the runtime is free; users take turns (waiting.py). All of it runs
+in one event loop and takes no lock; only the runs themselves are in a thread.
 """
 
 import asyncio
@@ -25,13 +25,15 @@ from placet.proto.tensors import Tensor
 
 
 class Later:
-    """What `admit` returns for a user of whom it does not know yet: their questions wait for `wake`."""
+    """What `admit` returns for a user of whom it does not know yet: their questions wait for
+    `wake`."""
 
 
 LATER: Final = Later()
 Delivered = tuple[Question, tuple[Tensor, ...] | Exception]
 
-# Called as a question would enter a batch; None charges its rows. It must neither raise nor call the batcher.
+# Called as a question would enter a batch; None charges its rows. It must neither raise nor call
+# the batcher.
 Admit = Callable[[Question], None | Later | Exception]
 # Called once a batch. The tensors lie in memory that is wiped when it returns.
 Deliver = Callable[[Sequence[Delivered]], None]
@@ -42,7 +44,8 @@ _MIN_RETRY_MS, _MAX_RETRY_MS = 10, 30_000
 
 
 class Batcher:
-    """Takes questions, gives answers; every question that `ask` took is delivered exactly once unless it is cancelled."""
+    """Takes questions, gives answers; every question that `ask` took is delivered exactly once
+    unless it is cancelled."""
 
     def __init__(self, model: Model, terms: Serve, admit: Admit, deliver: Deliver) -> None:
         self._model = model
@@ -56,7 +59,8 @@ class Batcher:
         self._too_long: asyncio.TimerHandle | None = None
         self._turn_comes = False
         self._row_seconds = 0.0
-        # Users whose last question failed: theirs are run apart, or they would cost everybody the batch again and again.
+        # Users whose last question failed: theirs are run apart, or they would cost everybody the
+        # batch again and again.
         self._failing: set[str] = set()
         self._closed: asyncio.Future[None] | None = None
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
@@ -65,8 +69,9 @@ class Batcher:
     def ask(self, question: Question) -> None:
         """Take a question; never waits.
 
-        Raises `TensorsMalformed`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and `QueueFull` (in the clear, with
-        `retry_ms`). Delivered later: the answer, `DeadlinePassed`, `ModelFailed`, what `admit` refuses with.
+        Raises `TensorsMalformed`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and
+        `QueueFull` (in the clear, with `retry_ms`). Delivered later: the answer, `DeadlinePassed`,
+        `ModelFailed`, what `admit` refuses with.
         """
         try:
             if self._closed is not None or self._waiting.full(question):
@@ -79,7 +84,8 @@ class Batcher:
         self._call_turn()
 
     def cancel(self, question: Question) -> None:
-        """Nobody waits for it any more: nothing is delivered for it. Of a question that was delivered: nothing happens."""
+        """Nobody waits for it any more: nothing is delivered for it. Of a question that was
+        delivered: nothing happens."""
         question.wanted = False
         if self._waiting.remove(question):
             question.wipe()
@@ -90,7 +96,8 @@ class Batcher:
         self._call_turn()
 
     async def close(self) -> None:
-        """Forget and wipe all that waits, and wait for the run under way, whose answers nobody gets."""
+        """Forget and wipe all that waits, and wait for the run under way, whose answers nobody
+        gets."""
         if self._closed is None:
             self._closed = self._loop.create_future()
             for question in self._waiting.every():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing on a user's ration at the authority. The host relays it, so the answer is signed: it might be more generous."""
+"""Drawing on a user's ration at the authority. The host relays it, so the answer is signed: it
+might be more generous."""
 
 from placet.enclave.worker.joining import Membership
 from placet.governance.contexts import draw_statement
@@ -21,14 +22,15 @@ class Draws:
     async def draw(self, user: str, rows: int) -> enclaves_pb2.Drawn:
         """What the authority grants of so many rows.
 
-        Raises `SignatureInvalid` for an answer that is not the authority's, not new, or more than was asked for,
-        and what `Link.request` raises.
+        Raises `SignatureInvalid` for an answer that is not the authority's, not new, or more than
+        was asked for, and what `Link.request` raises.
         """
         request = enclaves_pb2.DrawRequest(lease=self._lease, user=user, rows=rows)
         reply = await self._link.request(enclaves_pb2.KIND_DRAW, request, peer="authority")
         drawn = enclaves_pb2.Drawn.FromString(reply)
         statement = draw_statement(self._lease, user, drawn.rows, drawn.user_left, drawn.total_left)
-        # Each draw leaves its user less than the one before, so an answer that came before is told by what it leaves.
+        # Each draw leaves its user less than the one before, so an answer that came before is told
+        # by what it leaves.
         new = drawn.user_left < self._left.get(user, MAX_ANSWERS)
         # The request is not signed: whoever relays it could ask for more than a worker is to hold.
         fits = new and drawn.rows <= rows

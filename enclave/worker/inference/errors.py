@@ -8,7 +8,8 @@
     ├── SessionUnknown, SessionForged                      in the clear: nobody knows yet who asks
     └── QueueFull, DeadlinePassed                          in the clear
 
-What the runtime says of an error may quote the model or a question, so it never becomes part of a message.
+What the runtime says of an error may quote the model or a question, so it never becomes part of a
+message.
 """
 
 from placet.enclave.errors import EnclaveError
@@ -63,7 +64,8 @@ class AnswerTooLarge(EnclaveError):
 
 
 class RateExceeded(EnclaveError):
-    """The user has been answered as much as the terms allow in a minute; `retry_ms` says when to ask again."""
+    """The user has been answered as much as the terms allow in a minute; `retry_ms` says when to
+    ask again."""
 
     reason = "RATE_EXCEEDED"
 

@@ -27,7 +27,8 @@ _ELEMENTS: Final[dict[str, DType]] = {
 class Model:
     """A model that has run: `load_model` makes it.
 
-    inputs: what a question holds. answers: what users see. batchable: whether rows of several questions can be run together.
+    inputs: what a question holds. answers: what users see. batchable: whether rows of several
+    questions can be run together.
     """
 
     def __init__(self, runtime: Runtime, answers: Mapping[str, Shown]) -> None:
@@ -50,7 +51,8 @@ class Model:
         )
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """The answers to one question, or to several joined along their rows; in the order of `answers`.
+        """The answers to one question, or to several joined along their rows; in the order of
+        `answers`.
 
         Raises whatever the runtime raises, which may quote the feeds, and MemoryError.
         """

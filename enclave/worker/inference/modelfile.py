@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an ONNX file may hold, read before the runtime sees it.
 
-The file is a protocol-buffers message (onnx.proto, IR version 3 to 14). This walks its fields where they lie: a parser would copy the
-weights. Whatever reads the file later reads every field that is looked at here, and of a message that occurs twice both are looked
-at, so it cannot be led past. Tags are 32 bits: some readers cut longer ones off, others see another field.
+The file is a protocol-buffers message (onnx.proto, IR version 3 to 14). This walks its fields where
+they lie: a parser would copy the weights. Whatever reads the file later reads every field that is
+looked at here, and of a message that occurs twice both are looked at, so it cannot be led past.
+Tags are 32 bits: some readers cut longer ones off, others see another field.
 
-Refused: what is no model; operators that are not of ONNX and not local functions; functions in the runtime's own domains, where
-its operators of the same name come first; weights in other files.
+Refused: what is no model; operators that are not of ONNX and not local functions; functions in the
+runtime's own domains, where its operators of the same name come first; weights in other files.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ _OF_THE_RUNTIME: Final = ("com.microsoft", "com.ms.")  # how the domains of its 
 _MAX_DEPTH: Final = 100
 _ORT_MAGIC: Final = b"ORTM"  # at byte 4: the runtime's own format, which says less of itself
 
-# Field numbers of onnx.proto: of each message those that are messages to look into, and which they are.
+# Field numbers of onnx.proto: of each message those that are messages to look into, and which they
+# are.
 _CHILDREN: Final[dict[str, dict[int, str]]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker's offers: by which key sessions with it are opened now. The newest is taken, and the one before it."""
+"""A worker's offers: by which key sessions with it are opened now. The newest is taken, and the one
+before it."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ def _no_ids() -> set[bytes]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StandingOffer:
-    """An offer to which openings are taken. opened: the ids of the sessions that were, so that none is opened twice."""
+    """An offer to which openings are taken. opened: the ids of the sessions that were, so that none
+    is opened twice."""
 
     number: int
     digest: str
@@ -30,7 +32,8 @@ class StandingOffer:
 
 
 class Offers:
-    """The offers of one worker. A key is gone with its offer: what was sealed to it opens nowhere any more."""
+    """The offers of one worker. A key is gone with its offer: what was sealed to it opens nowhere
+    any more."""
 
     def __init__(
         self,
@@ -65,9 +68,11 @@ class Offers:
         return envelope
 
     def open(self, envelope: bytes) -> tuple[StandingOffer, Claim]:
-        """The offer that an opening is for, and the claim sealed in it, whose proof nobody has checked.
+        """The offer that an opening is for, and the claim sealed in it, whose proof nobody has
+        checked.
 
-        Raises `SessionUnknown` for an offer that stands no more, `SessionForged` for what does not open.
+        Raises `SessionUnknown` for an offer that stands no more, `SessionForged` for what does not
+        open.
         """
         for offer in self.standing:
             try:

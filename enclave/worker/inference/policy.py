@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users see of the outputs of a model. docs/inference.md says what that does and does not prevent."""
+"""What users see of the outputs of a model. docs/inference.md says what that does and does not
+prevent."""
 
 from dataclasses import replace
 from typing import Any
@@ -43,7 +44,8 @@ def _rounded(output: npt.NDArray[Any], decimals: int) -> npt.NDArray[Any]:
     wide = output.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         near = np.where(np.abs(wide) < _WHOLE, np.round(wide, decimals), wide)
-    # There are as many NaN as fractions, and only one is shown: the others would tell what is rounded away of numbers.
+    # There are as many NaN as fractions, and only one is shown: the others would tell what is
+    # rounded away of numbers.
     near[np.isnan(near)] = np.nan
     # Adding zero makes -0.0 to 0.0: it would tell the sign of what was rounded away.
     rounded: npt.NDArray[Any] = (near + 0.0).astype(output.dtype)

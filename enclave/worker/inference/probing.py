@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model does with rows, found out by asking it random ones.
 
-Rows can be run together if each gets the same answer in company and alone, whatever its place. A model that mixes rows (a mean over
-the batch, quantisation by the largest value of the batch) does not, and is run question by question. This says nothing of
-a model that was made to mix rows only now and then: its author is whom the council approved. Where that is not enough, the
-terms can keep users apart.
+Rows can be run together if each gets the same answer in company and alone, whatever its place. A
+model that mixes rows (a mean over the batch, quantisation by the largest value of the batch) does
+not, and is run question by question. This says nothing of a model that was made to mix rows only
+now and then: its author is whom the council approved. Where that is not enough, the terms can keep
+users apart.
 """
 
 import math
@@ -98,7 +99,8 @@ def _shape(field: Field, length: int) -> tuple[int, ...]:
 
 
 def _random(inputs: Sequence[Field], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Floats around 0 of size 1; whole numbers 0 and 1, which are few enough to be ids and masks."""
+    """Floats around 0 of size 1; whole numbers 0 and 1, which are few enough to be ids and
+    masks."""
     random = np.random.default_rng()
     feeds: dict[str, Array] = {}
     values: Array

@@ -23,8 +23,10 @@ Array = npt.NDArray[Any]
 class Question:
     """What one user asks.
 
-    content: packed tensors (proto/tensors.py), in a buffer that is the batcher's from `ask` on, and wiped by it, also where `ask`
-    raises. until: by the event loop's clock, when it has to be in a batch. context: the caller's own. rows: set by `ask`.
+    content: packed tensors (proto/tensors.py), in a buffer that is the batcher's from `ask` on, and
+    wiped by it, also where `ask`
+    raises. until: by the event loop's clock, when it has to be in a batch. context: the caller's
+    own. rows: set by `ask`.
     """
 
     user: str
@@ -32,7 +34,8 @@ class Question:
     until: float = math.inf
     context: Any = None
     rows: int = field(default=0, init=False)
-    # Of the batcher: views of `content` in the order of the model's inputs, what it may be run with, whether somebody waits.
+    # Of the batcher: views of `content` in the order of the model's inputs, what it may be run
+    # with, whether somebody waits.
     arrays: list[Array] = field(default_factory=list[Array], init=False, repr=False)
     company: Hashable = field(default=None, init=False, repr=False)
     wanted: bool = field(default=True, init=False)
@@ -44,7 +47,8 @@ class Question:
 
 
 class Reader:
-    """Holds questions against what the model takes and the terms allow, before the runtime sees them."""
+    """Holds questions against what the model takes and the terms allow, before the runtime sees
+    them."""
 
     def __init__(self, model: Model, terms: Serve) -> None:
         self._inputs = model.inputs
@@ -56,7 +60,8 @@ class Reader:
         self._largest = terms.largest_request
 
     def read(self, question: Question) -> None:
-        """Set what the batcher has to know. Raises TensorsMalformed, QuestionInvalid, QuestionTooLarge."""
+        """Set what the batcher has to know. Raises TensorsMalformed, QuestionInvalid,
+        QuestionTooLarge."""
         tensors = {tensor.name: tensor for tensor in unpack(question.content)}
         if tensors.keys() != self._names:
             raise _invalid("names", ", ".join(sorted(self._names)), f"{len(tensors)} others")
@@ -94,7 +99,8 @@ class Reader:
         return array.reshape(tensor.shape)
 
     def _rows(self, arrays: list[Array]) -> int:
-        """Where the first dimensions are not those of the rows, the largest counts: rather too many than too few."""
+        """Where the first dimensions are not those of the rows, the largest counts: rather too many
+        than too few."""
         rows = [len(array) if array.ndim else 1 for array in arrays]
         if self._free and min(rows) != max(rows):
             raise _invalid("rows", "as many in each tensor", f"{min(rows)} and {max(rows)}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users may still be answered: rows drawn from the authority in tranches, and so many in a minute."""
+"""What users may still be answered: rows drawn from the authority in tranches, and so many in a
+minute."""
 
 import asyncio
 import math
@@ -24,7 +25,8 @@ _MINUTE = 60.0
 
 @dataclass(slots=True, eq=False)
 class _Account:
-    """One user's. bucket: rows that may be charged now by the rate, as of `seen`. held: rows drawn and not charged."""
+    """One user's. bucket: rows that may be charged now by the rate, as of `seen`. held: rows drawn
+    and not charged."""
 
     bucket: float
     seen: float
@@ -50,7 +52,8 @@ class Allowances:
         self._accounts: dict[str, _Account] = {}  # of those who may ask, so there are not many
 
     def admit(self, question: Question) -> None | Later | Exception:
-        """Charge the rows of a question that would enter a batch; LATER while a draw is under way."""
+        """Charge the rows of a question that would enter a batch; LATER while a draw is under
+        way."""
         rows, now = question.rows, self._clock()
         account = self._accounts.get(question.user)
         if account is None:

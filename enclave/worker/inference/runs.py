@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A batch on its way through the runtime.
 
-What is copied together here is wiped here. Beyond reach are the runtime's own buffers, which it frees as it goes.
+What is copied together here is wiped here. Beyond reach are the runtime's own buffers, which it
+frees as it goes.
 """
 
 import time
@@ -21,7 +22,8 @@ Answer = tuple[Tensor, ...] | ModelFailed
 
 
 class Batch:
-    """Questions that are run together; all have the same shapes but for their rows, or there is only one."""
+    """Questions that are run together; all have the same shapes but for their rows, or there is
+    only one."""
 
     def __init__(self, model: Model, questions: Sequence[Question]) -> None:
         self.questions = questions
@@ -36,7 +38,8 @@ class Batch:
     def run(self) -> None:
         """Fill `answers`, one a question. It can run in any thread, and raises nothing.
 
-        Where the batch fails, each question is run by itself: only whose own question fails gets to know of it.
+        Where the batch fails, each question is run by itself: only whose own question fails gets to
+        know of it.
         """
         start = time.perf_counter()
         self.answers = self._join() or self._answers(0, self.rows, self.questions)
@@ -64,7 +67,8 @@ class Batch:
             output.fill(0)
 
     def _join(self) -> list[Answer]:
-        """Copy the questions together, and wipe them; returns refusals if there is no memory for it."""
+        """Copy the questions together, and wipe them; returns refusals if there is no memory for
+        it."""
         try:
             for place, field in enumerate(self._model.inputs):
                 parts = [question.arrays[place] for question in self.questions]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runtime, onnxruntime: one model, on processors alone.
 
-What it holds cannot be wiped from here: the weights, for as long as the worker lives; the results of a model's inner operators; and
-the copy of the file that it takes as `bytes`, which is freed as soon as it is loaded.
+What it holds cannot be wiped from here: the weights, for as long as the worker lives; the results
+of a model's inner operators; and the copy of the file that it takes as `bytes`, which is freed as
+soon as it is loaded.
 """
 
 import os
@@ -46,7 +47,8 @@ class Runtime:
             raise too_large(len(data))
         _ort.set_default_logger_severity(_FATAL)
         try:
-            # Without the fallback, which prints what it falls back from, and without options that the file brings along.
+            # Without the fallback, which prints what it falls back from, and without options that
+            # the file brings along.
             self._session = _ort.InferenceSession(
                 bytes(data),
                 _session_options(),
@@ -66,7 +68,8 @@ class Runtime:
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 
     def run(self, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
-        """The outputs of these names. Raises whatever the runtime raises, which may quote the feeds, and MemoryError."""
+        """The outputs of these names. Raises whatever the runtime raises, which may quote the
+        feeds, and MemoryError."""
         self._options = _run_options()
         try:
             return list(self._session.run(names, feeds, self._options))
@@ -91,7 +94,8 @@ def too_large(length: int) -> ModelTooLarge:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether it is memory that there was not enough of: the runtime has no class of its own for that."""
+    """Whether it is memory that there was not enough of: the runtime has no class of its own for
+    that."""
     return any(words in str(error) for words in ("bad_alloc", "bad allocation", "allocate memory"))
 
 
@@ -120,7 +124,8 @@ def _session_options() -> Any:
 
 
 def _available() -> int:
-    """Bytes that this process can still get, as far as the system says; where it says nothing, loading will show."""
+    """Bytes that this process can still get, as far as the system says; where it says nothing,
+    loading will show."""
     left = [2**63]
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serving: questions come in frames of the stream, answers leave in frames, until the lease ends or somebody stops it.
+"""Serving: questions come in frames of the stream, answers leave in frames, until the lease ends or
+somebody stops it.
 
-All of it runs in the stream's event loop; the model runs in a thread of its own (batching.py). What goes wrong with one question
-is the answer to that question, and to no other.
+All of it runs in the stream's event loop; the model runs in a thread of its own (batching.py). What
+goes wrong with one question is the answer to that question, and to no other.
 """
 
 import asyncio
@@ -39,7 +40,8 @@ from placet.proto.tensors import Tensor
 from placet.proto.v1 import enclaves_pb2, inference_pb2
 from placet.sealing import sealed_answer_length
 
-# What says nothing about a question, or is refused before anybody knows whose it is. All else is sealed.
+# What says nothing about a question, or is refused before anybody knows whose it is. All else is
+# sealed.
 _CLEAR = frozenset(
     {
         "SESSION_UNKNOWN",
@@ -54,7 +56,8 @@ _CLEAR = frozenset(
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """Where an answer goes: the host's id of the question, its session, and the counter that the answer is sealed under."""
+    """Where an answer goes: the host's id of the question, its session, and the counter that the
+    answer is sealed under."""
 
     id: int
     session: UserSession
@@ -95,7 +98,8 @@ class Serving:
         self._means.link.send(enclaves_pb2.KIND_OFFER, offered)
 
     def _hear(self, payload: bytes) -> None:
-        """Questions of a frame, and those whose answers nobody waits for any more. Raises `DecodeError`."""
+        """Questions of a frame, and those whose answers nobody waits for any more. Raises
+        `DecodeError`."""
         asks = inference_pb2.Asks.FromString(payload)
         now = self._loop.time()
         for ask in asks.asks:
@@ -116,7 +120,8 @@ class Serving:
             else:
                 session = self._sessions.find(found.session)
                 content = session.sealed.open_question(found.counter, found.sealed)
-                # Only now: what is sealed under a counter that was not taken would be sealed under it again.
+                # Only now: what is sealed under a counter that was not taken would be sealed under
+                # it again.
                 asked = _Asked(ask.id, session, found.counter)
             until = now + ask.wait_ms / 1000 if ask.wait_ms else math.inf
             question = Question(session.user, content, until, asked)

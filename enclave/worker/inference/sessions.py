@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sessions that users have opened: each once, each until the offer that it was opened by stands no more.
+"""The sessions that users have opened: each once, each until the offer that it was opened by stands
+no more.
 
-A user has a bounded number of them; the one that has been idle longest makes room. Its user opens another.
+A user has a bounded number of them; the one that has been idle longest makes room. Its user opens
+another.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,8 @@ _RETRY_MS = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserSession:
-    """A session, whose it is, by which offer; and why nothing is answered in it, if the terms do not let the user ask."""
+    """A session, whose it is, by which offer; and why nothing is answered in it, if the terms do
+    not let the user ask."""
 
     user: str
     offer: int
@@ -32,7 +35,8 @@ class UserSession:
 
 
 class Sessions:
-    """All sessions of a worker. crowded: called when `CROWDED` sessions have been opened by the newest offer."""
+    """All sessions of a worker. crowded: called when `CROWDED` sessions have been opened by the
+    newest offer."""
 
     def __init__(self, askers: Askers, offers: Offers, crowded: Callable[[], None]) -> None:
         self._askers = askers
@@ -44,8 +48,9 @@ class Sessions:
     def open(self, opening: Opening) -> tuple[UserSession, bytearray]:
         """A new session, and the content of its first question, for the caller to wipe.
 
-        Raises what `Offers.open` and `Askers.verify_claim` raise, `QuestionReplayed` for a session that was opened
-        before, `QuestionForged`, and `QueueFull`. Whoever is not allowed is told so within the session, which is not kept.
+        Raises what `Offers.open` and `Askers.verify_claim` raise, `QuestionReplayed` for a session
+        that was opened before, `QuestionForged`, and `QueueFull`. Whoever is not allowed is told so
+        within the session, which is not kept.
         """
         offer, claim = self._offers.open(opening.envelope)
         user = self._askers.verify_claim(claim, offer.digest)

@@ -62,7 +62,8 @@ class InferenceWork:
         return self._opened.proposal
 
     def carry_out(self, means: Means) -> NoReturn:
-        """Serve. Raises `ModelInvalid`, `ModelTooLarge`, and for a model that is not what its descriptor says.
+        """Serve. Raises `ModelInvalid`, `ModelTooLarge`, and for a model that is not what its
+        descriptor says.
 
         There is nothing to release: the process ends with its lease, by a stop, or with the host.
         """
@@ -74,7 +75,8 @@ class InferenceWork:
             threading.Event().wait()
 
     def _bring(self, objects: Objects) -> bytearray:
-        """The model file in plaintext; what a job has released is padded. Its key is not needed any more."""
+        """The model file in plaintext; what a job has released is padded. Its key is not needed any
+        more."""
         descriptor = self.proposal.document.serve.model.object
         key = self._opened.keys[MODEL]
         source = objects.bring(MODEL, descriptor, key)

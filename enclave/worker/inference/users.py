@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who opens a session: judged by the claim that came inside its seal, under the terms and the constitution that the worker has."""
+"""Who opens a session: judged by the claim that came inside its seal, under the terms and the
+constitution that the worker has."""
 
 from hmac import compare_digest
 
@@ -49,7 +50,8 @@ class Askers:
             )
 
     def _bears(self, claim: Claim) -> bool:
-        """Names of tokens are public, so only the comparison with the digest takes the same time whatever it finds."""
+        """Names of tokens are public, so only the comparison with the digest takes the same time
+        whatever it finds."""
         tokens = self._users.tokens if isinstance(self._users, Bearers) else {}
         return compare_digest(token_digest(claim.proof), tokens.get(claim.user, ""))
 

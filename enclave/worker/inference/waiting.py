@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions that wait, and whose turn it is.
 
-Users take turns: whoever was served last comes last. A batch takes one question of each, and again, until it is full; what does not
-fit with the first question stays at the head of the turn for the next batch. So a user with a thousand questions delays another's
-by one batch, not by a thousand questions.
+Users take turns: whoever was served last comes last. A batch takes one question of each, and again,
+until it is full; what does not fit with the first question stays at the head of the turn for the
+next batch. So a user with a thousand questions delays another's by one batch, not by a thousand
+questions.
 """
 
 from collections import deque

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hostile program, approved by a council that did not read it: it turns the enclave that it runs in against the rest.
+"""A hostile program, approved by a council that did not read it: it turns the enclave that it runs
+in against the rest.
 
-It climbs the stack to the worker's connection and attester (the guard is no sandbox), makes a second identity with evidence
-that is perfectly genuine, joins as that, and asks for the lease of *another* program's approved proposal. Its output says
-what it was told.
+It climbs the stack to the worker's connection and attester (the guard is no sandbox), makes a
+second identity with evidence that is perfectly genuine, joins as that, and asks for the lease of
+*another* program's approved proposal. Its output says what it was told.
 """
 
 import asyncio

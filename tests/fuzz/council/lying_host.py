@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host can do with what it keeps: restart the authority, and show it or others another log."""
+"""What a host can do with what it keeps: restart the authority, and show it or others another
+log."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bounded run of the fuzzer, and that it would notice: `make fuzz` goes on for as long as one likes."""
+"""A bounded run of the fuzzer, and that it would notice: `make fuzz` goes on for as long as one
+likes."""
 
 import sys
 from functools import cache

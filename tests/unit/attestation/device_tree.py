@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a machine that is not there: a temporary folder, and what a kernel does when they are used."""
+"""The files of a machine that is not there: a temporary folder, and what a kernel does when they
+are used."""
 
 import ctypes
 import errno

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attesters over the files of machines: which hardware is found, what is asked of it, what is refused."""
+"""Attesters over the files of machines: which hardware is found, what is asked of it, what is
+refused."""
 
 import csv
 import importlib.util

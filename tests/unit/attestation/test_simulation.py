@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quoting service: fills what the enclave may not choose, and survives what the enclave sends."""
+"""The quoting service: fills what the enclave may not choose, and survives what the enclave
+sends."""
 
 import io
 import os

@@ -113,7 +113,8 @@ def policy(role: str) -> dict[str, Any]:
 
 
 class Late:
-    """The methods of a host as gRPC calls them, looked up at each call: a test may have put another in their place."""
+    """The methods of a host as gRPC calls them, looked up at each call: a test may have put another
+    in their place."""
 
     def __init__(self, host: Any) -> None:
         self._host = host

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The federations of the fake host: rounds are judged by governance, updates are opened and averaged in the clear.
+"""The federations of the fake host: rounds are judged by governance, updates are opened and
+averaged in the clear.
 
 conftest.py loads this file by its path. Leases are not judged: what a worker would do is done here.
 """
@@ -126,7 +127,8 @@ class FakeFederations:
         return str(entry["standing"])
 
     def aggregate(self, left: dict[str, str] | None = None) -> Any:
-        """Release the mean of what counts, or nothing where none is left; the new model as float64."""
+        """Release the mean of what counts, or nothing where none is left; the new model as
+        float64."""
         left = left or {}
         number, times = self.state.current.number, self._host.times()
         updates = [u for c, u in self.state.current.updates.items() if c not in left]
@@ -164,7 +166,8 @@ class FakeFederations:
         self._tell()
 
     def opened(self, digest: str, number: int) -> tuple[Any, SealedUpdate, int]:
-        """Values, what was sealed, and weight of an update, as an authority and a worker open it."""
+        """Values, what was sealed, and weight of an update, as an authority and a worker open
+        it."""
         update, terms = inspect(self._host.documents[digest], Update), self.terms
         info = update_info(self.id, number, update.client, update.object)
         data = open_envelope(self._sealed[digest], self._keys[number], info)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host in memory: it judges with governance, attests with a simulated machine, and can be made to fail or lie.
+"""A host in memory: it judges with governance, attests with a simulated machine, and can be made to
+fail or lie.
 
 conftest.py loads this file by its path and serves it over real gRPC and TLS.
 """
@@ -90,7 +91,8 @@ class BlobMissing(Exception):
 
 
 class FakeHost:
-    """Host and authority in one, and all their services. The first attributes make it fail or lie."""
+    """Host and authority in one, and all their services. The first attributes make it fail or
+    lie."""
 
     def __init__(self, attester: SimulatedAttester) -> None:
         self.break_puts_after = -1  # bytes of a put after which the connection breaks off, once

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services of the fake host: evidence of a simulated worker, offers and sealed questions are real, the model is NumPy.
+"""The services of the fake host: evidence of a simulated worker, offers and sealed questions are
+real, the model is NumPy.
 
-conftest.py loads this file by its path. Leases are not judged: the entries that they would leave are written here.
+conftest.py loads this file by its path. Leases are not judged: the entries that they would leave
+are written here.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom a client believes: the council whose charter it was told, and the log below that charter; never the host's choice."""
+"""Whom a client believes: the council whose charter it was told, and the log below that charter;
+never the host's choice."""
 
 import hashlib
 import time
@@ -145,7 +146,8 @@ def _terms() -> Any:
 def test_a_decoy_that_the_host_lists_alone_is_not_what_a_short_name_means(
     founded: Client, host: Any, people: dict[str, Keys], propose: Callable[[], str]
 ) -> None:
-    """A proposer grinds a second proposal whose digest begins alike. Both are in the log, so the start names neither."""
+    """A proposer grinds a second proposal whose digest begins alike. Both are in the log, so the
+    start names neither."""
     real = propose()
     decoy, envelope = _alike(founded, people["analyst"], real, 2)
     host.append(judge_document(host.ledger, envelope, host.times()), {decoy: envelope})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How calls fail: with a reason, without an answer, with another certificate; and nothing of gRPC's leaks."""
+"""How calls fail: with a reason, without an answer, with another certificate; and nothing of gRPC's
+leaks."""
 
 import inspect as inspection
 import socket

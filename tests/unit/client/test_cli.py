@@ -82,7 +82,8 @@ GROUPS = {
 
 @pytest.fixture
 def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it wrote."""
+    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it
+    wrote."""
     monkeypatch.chdir(tmp_path)
     for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
@@ -198,7 +199,8 @@ def test_from_ticket_to_result(
 def test_a_program_is_read_before_the_vote(
     run: Run, proposal: str, folder: Path, host: Any
 ) -> None:
-    """The files that are unpacked are all that an enclave would run; other bytes of the host's are refused."""
+    """The files that are unpacked are all that an enclave would run; other bytes of the host's are
+    refused."""
     told = run("program", proposal[7:19], "-o", "read")
     assert (folder / "read" / "main.py").read_bytes() == (folder / "program/main.py").read_bytes()
     assert build_bundle(folder / "read").digest == told["program"]

@@ -37,7 +37,8 @@ def alone(state, round):
 
 @pytest.fixture
 def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it wrote."""
+    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it
+    wrote."""
     monkeypatch.chdir(tmp_path)
     for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
@@ -135,7 +136,8 @@ def test_join_goes_on_until_the_federation_ends(run: Run, federation: str, host:
     fake = host.federations
 
     def others() -> None:
-        """The host's side: each round closes once alice has sent; the other two are one organisation's."""
+        """The host's side: each round closes once alice has sent; the other two are one
+        organisation's."""
         for number in (1, 2):
             while "alice" not in fake.state.current.updates:
                 assert fake.arrived.wait(30)

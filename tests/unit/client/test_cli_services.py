@@ -32,7 +32,8 @@ WEIGHTS = np.arange(12, dtype="f4").reshape(4, 3)
 def run(
     home: Home, tmp_path: Path, people: dict[str, Keys], monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it wrote."""
+    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it
+    wrote."""
     monkeypatch.chdir(tmp_path)
     for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)

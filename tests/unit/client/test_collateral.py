@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collateral from a service that stands in for Intel's: the file verifies the quote, or there is no file."""
+"""Collateral from a service that stands in for Intel's: the file verifies the quote, or there is no
+file."""
 
 import json
 import time
@@ -34,7 +35,8 @@ REPORT = EnclaveReport(b"\xaa" * 32, bytes(64), b"\x55" * 64)
 
 
 def publish(server: "StandIn", now: int, tcb: TCB | None = None) -> Evidence:
-    """Let the server publish the collateral of a new simulated machine; return evidence of the machine."""
+    """Let the server publish the collateral of a new simulated machine; return evidence of the
+    machine."""
     platform = make_platform(published_root(), bytes(range(16)), now, tcb=tcb)
     quote = QuotingEnclave(platform).quote(REPORT)
     parts = json.loads(platform.collateral)

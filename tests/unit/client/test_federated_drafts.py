@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations in TOML: the template is complete, layouts come from files or tables, and whatever is wrong is named."""
+"""Federations in TOML: the template is complete, layouts come from files or tables, and whatever is
+wrong is named."""
 
 from pathlib import Path
 

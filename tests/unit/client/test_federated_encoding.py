@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clipping and encoding: what is declared is never below what is sent, and never far above it. Checked in exact arithmetic."""
+"""Clipping and encoding: what is declared is never below what is sent, and never far above it.
+Checked in exact arithmetic."""
 
 import math
 from fractions import Fraction

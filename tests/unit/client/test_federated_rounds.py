@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking part in a federation, against a host that judges with governance and can be made to fail or lie."""
+"""Taking part in a federation, against a host that judges with governance and can be made to fail
+or lie."""
 
 import asyncio
 import threading
@@ -416,7 +417,8 @@ def test_a_federation_that_failed_says_why(join: Any, host: Any) -> None:
 
 
 def test_what_the_host_tells_decides_nothing(join: Any, host: Any, founded: Client) -> None:
-    """Round, closing time and base are the log's: a host that tells of others is not listened to."""
+    """Round, closing time and base are the log's: a host that tells of others is not listened
+    to."""
     honest = host.federations.told
 
     def lying() -> Any:

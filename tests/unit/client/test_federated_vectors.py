@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States as vectors: what fits comes back bit by bit, what does not fit is refused by name. And files and PyTorch."""
+"""States as vectors: what fits comes back bit by bit, what does not fit is refused by name. And
+files and PyTorch."""
 
 import importlib.util
 from pathlib import Path

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and arguments that hold what no text holds: a typed refusal each, and never a traceback.
 
-Half of a surrogate pair comes out of JSON (`"\\ud800"`), and out of arguments that are no UTF-8; a NUL out of TOML.
+Half of a surrogate pair comes out of JSON (`"\\ud800"`), and out of arguments that are no UTF-8; a
+NUL out of TOML.
 """
 
 import base64
@@ -223,7 +224,8 @@ ARGUMENTS: list[list[str | bytes]] = [
 
 
 def test_arguments_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    """One interpreter for all of them: it gets them as the system gives them, and what it writes is UTF-8."""
+    """One interpreter for all of them: it gets them as the system gives them, and what it writes is
+    UTF-8."""
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom placet.client.cli import app\n"
         "for line in sys.argv[1].split('|'):\n"

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sentence of a proposer's in every text of every document: none of it is shown as if it were ours.
+"""A sentence of a proposer's in every text of every document: none of it is shown as if it were
+ours.
 
-Each text of a sample of every kind, names of fields and of items among them, is replaced by each forgery. A document that
-is still one is then shown in every way there is: as sentences in a pipe and on a terminal, and as JSON.
+Each text of a sample of every kind, names of fields and of items among them, is replaced by each
+forgery. A document that is still one is then shown in every way there is: as sentences in a pipe
+and on a terminal, and as JSON.
 """
 
 import dataclasses
@@ -292,7 +294,8 @@ def _sentences(document: Any) -> list[str]:
 
 
 def _check_sentences(shown: list[str]) -> None:
-    """No line, but those set apart, has the sentence outside quotes; nothing in any line is hidden."""
+    """No line, but those set apart, has the sentence outside quotes; nothing in any line is
+    hidden."""
     for line in shown:
         assert not list(hidden(line)), line
         if not line.startswith("| "):
@@ -391,7 +394,8 @@ def _declared(hint: Any) -> Iterator[tuple[type, str]]:
 
 
 def _holds_text(hint: Any) -> bool:
-    """Whether text can stand there directly; words of a fixed list and other dataclasses are no text."""
+    """Whether text can stand there directly; words of a fixed list and other dataclasses are no
+    text."""
     if typing.get_origin(hint) is typing.Literal or dataclasses.is_dataclass(hint):
         return False
     args = typing.get_args(hint)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host writes into its answers: nothing of it moves a terminal's cursor, and no name of its is a sentence."""
+"""What a host writes into its answers: nothing of it moves a terminal's cursor, and no name of its
+is a sentence."""
 
 import os
 import pty
@@ -110,7 +111,8 @@ ANSWERS: list[tuple[Any, Message]] = [
 @pytest.mark.parametrize(("record", "answer"), ANSWERS)
 @pytest.mark.parametrize("text", [*EVIL, "x. " + SENTENCE])
 def test_no_text_of_an_answer_becomes_a_sentence(record: Any, answer: Message, text: str) -> None:
-    """Each text of each answer that becomes a record, also in what is inside it, whoever adds one."""
+    """Each text of each answer that becomes a record, also in what is inside it, whoever adds
+    one."""
     record.from_wire(answer)
     texts = 0
     for evil in _with(answer, text):

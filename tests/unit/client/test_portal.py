@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop in a thread: results, errors, iterators that are closed, and interrupts that leave nothing running."""
+"""The loop in a thread: results, errors, iterators that are closed, and interrupts that leave
+nothing running."""
 
 import asyncio
 import signal

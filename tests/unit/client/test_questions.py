@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session as its user has it: what it sends, and what it takes for an answer. Workers are in tests/unit/enclave/serving."""
+"""A session as its user has it: what it sends, and what it takes for an answer. Workers are in
+tests/unit/enclave/serving."""
 
 import os
 from typing import Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs and results: receipts are verified before anything is opened, and offline again afterwards."""
+"""Jobs and results: receipts are verified before anything is opened, and offline again
+afterwards."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host tells of a worker is believed at no step without proof. One thing is wrong in each case."""
+"""What a host tells of a worker is believed at no step without proof. One thing is wrong in each
+case."""
 
 import os
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host can still show a client: an older log than it has, and never an older one than this home has seen."""
+"""What a host can still show a client: an older log than it has, and never an older one than this
+home has seen."""
 
 from collections.abc import Callable
 from pathlib import Path

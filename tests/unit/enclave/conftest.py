@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small council; a real host with real enclave processes; and a host in memory that can be told to cheat."""
+"""A small council; a real host with real enclave processes; and a host in memory that can be told
+to cheat."""
 
 import asyncio
 import concurrent.futures
@@ -297,7 +298,8 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-# --- an interpreter as enclaves have it --------------------------------------------------------------------------------
+# --- an interpreter as enclaves have it
+# --------------------------------------------------------------------------------
 
 
 def _build(folder: Path, lock: Path) -> None:
@@ -310,7 +312,8 @@ def _build(folder: Path, lock: Path) -> None:
 
 @pytest.fixture(scope="session")
 def python() -> str:
-    """The python of a venv that holds the enclave's lock, and Placet's trusted components as they are now."""
+    """The python of a venv that holds the enclave's lock, and Placet's trusted components as they
+    are now."""
     return _interpreter(LOCK)
 
 
@@ -348,7 +351,8 @@ def _install(target: Path) -> None:
         )
 
 
-# --- a real host ------------------------------------------------------------------------------------------------------
+# --- a real host
+# ------------------------------------------------------------------------------------------------------
 
 
 class Loop:
@@ -545,7 +549,8 @@ def running(start: Callable[..., Running]) -> Running:
     return start()
 
 
-# --- a host in memory, which can cheat --------------------------------------------------------------------------------
+# --- a host in memory, which can cheat
+# --------------------------------------------------------------------------------
 
 
 class MemoryHost(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The authority against a host that drops, delays, replays, forges and changes what it was given to keep."""
+"""The authority against a host that drops, delays, replays, forges and changes what it was given to
+keep."""
 
 import asyncio
 import base64
@@ -199,7 +200,8 @@ def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any, 
         proposal = governance_pb2.DocumentRequest(envelope=ticket.proposal)
         waiting = [asyncio.create_task(stage.host.ask(enclaves_pb2.KIND_RECORD, proposal))]
         await reached.wait()
-        # Of these the first brings an entry of its own; the others say yes, or no, over what is not durable.
+        # Of these the first brings an entry of its own; the others say yes, or no, over what is not
+        # durable.
         for kind, request, peer in (
             (enclaves_pb2.KIND_RECORD, governance_pb2.DocumentRequest(envelope=stop), ""),
             (enclaves_pb2.KIND_RECORD, proposal, ""),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enclaves by their Gramine manifests. What stands for Gramine here starts what a manifest says, under strace, and hides nothing.
+"""Enclaves by their Gramine manifests. What stands for Gramine here starts what a manifest says,
+under strace, and hides nothing.
 
-So the manifests' arguments, environment and file lists are proved against real enclaves that run a real job; that Gramine
-itself enforces the lists is not shown.
+So the manifests' arguments, environment and file lists are proved against real enclaves that run a
+real job; that Gramine itself enforces the lists is not shown.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 STRACE = shutil.which("strace")
 _OPENED = re.compile(r'^\d+ +(?:openat\(AT_FDCWD, |open\(|execve\()"([^"]+)"(.*)$')
 
-# Gramine, as far as this test goes: one manifest, one process, /launch and /tmp where they really are.
+# Gramine, as far as this test goes: one manifest, one process, /launch and /tmp where they really
+# are.
 STAND_IN = """#!{python} -I
 import os, sys, tomllib
 from pathlib import Path

@@ -201,7 +201,8 @@ def test_changing_the_guard_s_names_changes_nothing(under_guard: Runner) -> None
 
 
 def test_what_the_guard_is_not(under_guard: Runner) -> None:
-    """An array at any address reads and writes all memory of the process, the guard's and the timer's with it."""
+    """An array at any address reads and writes all memory of the process, the guard's and the
+    timer's with it."""
     count, passed = under_guard("""
         import numpy as np
         class Anywhere:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs through a real host and real enclave processes: how each way of ending looks from outside."""
+"""Jobs through a real host and real enclave processes: how each way of ending looks from
+outside."""
 
 import asyncio
 import io

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker joins only the authority that its log's constitution wants, and runs only what it was launched for."""
+"""A worker joins only the authority that its log's constitution wants, and runs only what it was
+launched for."""
 
 import time
 from dataclasses import replace

@@ -219,7 +219,8 @@ def test_a_wiped_cohort_refuses_everything() -> None:
 
 
 def test_a_second_thread_is_refused() -> None:
-    """Many clients keep one thread in a fold for some time; the other one asks until it has seen the refusal."""
+    """Many clients keep one thread in a fold for some time; the other one asks until it has seen
+    the refusal."""
     clients, elements = 200, 200_000
     big = seal(bytes(SEGMENT - 56) + bytes(SEGMENT - 16))
     cohort = make(
@@ -254,7 +255,8 @@ def test_a_second_thread_is_refused() -> None:
     assert cohort.states() == [0] * clients
 
 
-# Counts a pattern in its own memory without holding it: it is given, and searched for, with every bit inverted.
+# Counts a pattern in its own memory without holding it: it is given, and searched for, with every
+# bit inverted.
 SEARCH = """
 import io
 from placet.enclave._kernel import Cohort, wipe

@@ -52,7 +52,8 @@ def decode(update: NDArray[Any], encoding: str) -> NDArray[np.float32]:
 
 
 def quantise(x: NDArray[np.float32], multiplier: float) -> Integers:
-    """The definition, by way of float64: it holds a product of two float32 exactly, so the one rounding is explicit."""
+    """The definition, by way of float64: it holds a product of two float32 exactly, so the one
+    rounding is explicit."""
     with np.errstate(all="ignore"):
         product = (x.astype(np.float64) * multiplier).astype(np.float32)
     finite = np.isfinite(x)
@@ -183,7 +184,8 @@ def test_this_machine_runs_at_least_the_portable_one() -> None:
 
 
 def ends(encoding: str, segment_bytes: int) -> list[int]:
-    """Lengths in elements: 1, around the ends of the first two segments, and a last segment of one."""
+    """Lengths in elements: 1, around the ends of the first two segments, and a last segment of
+    one."""
     size = ENCODINGS[encoding]
     first, other = (segment_bytes - 56) // size, (segment_bytes - 16) // size
     return [1, first - 1, first, first + 1, first + other, first + other + 1]
@@ -242,7 +244,8 @@ def test_order_statistics_of_many_clients(implementation: str, count: int) -> No
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("encoding", ["float16", "bfloat16", "int8"])
 def test_every_number_of_the_short_encodings(implementation: str, encoding: str) -> None:
-    """All of them: subnormal numbers, infinities, and NaN of every kind; multipliers from none to all."""
+    """All of them: subnormal numbers, infinities, and NaN of every kind; multipliers from none to
+    all."""
     numbers: NDArray[Any] = (
         np.arange(-128, 128, dtype=np.int8)
         if encoding == "int8"
@@ -274,7 +277,8 @@ def test_a_coordinate_is_what_the_definition_says(clients: list[tuple[float, flo
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_the_largest_integers(implementation: str) -> None:
-    """Every q is at the limit, for long enough that 64 bits would overflow in sums of squares of one lane."""
+    """Every q is at the limit, for long enough that 64 bits would overflow in sums of squares of
+    one lane."""
     elements = 300_000
     updates = [np.full(elements, x, np.float32) for x in (1e30, -1e30) * 20]
     world = Round(updates[:39], segment_bytes=1 << 20)
@@ -336,7 +340,8 @@ def test_the_rounding_of_the_thread_does_not_matter(implementation: str) -> None
     assert np.array_equal(sums, world.integers().sum(axis=0))
 
 
-# --- what does not open -----------------------------------------------------------------------------------------------
+# --- what does not open
+# -----------------------------------------------------------------------------------------------
 
 
 def flip_a_bit(world: Round) -> None:
@@ -410,7 +415,8 @@ def test_a_forged_segment_adds_nothing(implementation: str, forge: Any) -> None:
 
 
 def test_a_stream_that_ends_early_or_late_is_forged() -> None:
-    """The last segment's nonce says that it is the last: the length comes from the ticket, never from the file."""
+    """The last segment's nonce says that it is the last: the length comes from the ticket, never
+    from the file."""
     whole, longer = make(1, 4082), make(1, 4082 + 4092)
     for source, elements in ((longer, 4082), (whole, 4082 + 4092)):
         cohort = Cohort(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The discrete Gaussian: the distribution itself where it is small, its moments where it is not, and its bytes."""
+"""The discrete Gaussian: the distribution itself where it is small, its moments where it is not,
+and its bytes."""
 
 import hashlib
 import math
@@ -29,7 +30,8 @@ def sample(seed: str, sigma: int, count: int) -> np.ndarray[tuple[int], np.dtype
 
 @pytest.mark.parametrize("sigma", [1, 2, 3, 4])
 def test_the_distribution_is_the_discrete_gaussian(sigma: int) -> None:
-    """Chi-square over the values that are expected at least 20 times, the tails as one cell each."""
+    """Chi-square over the values that are expected at least 20 times, the tails as one cell
+    each."""
     count = 200_000
     samples = sample(f"distribution {sigma}", sigma, count)
     values = np.arange(-12 * sigma, 12 * sigma + 1)

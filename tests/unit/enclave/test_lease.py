@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker believes a lease only if every step of `open_lease` holds: each of them fails alone here."""
+"""A worker believes a lease only if every step of `open_lease` holds: each of them fails alone
+here."""
 
 import base64
 import json
@@ -35,7 +36,8 @@ DEADLINE = 2**33
 
 
 class World:
-    """A log, its authority and one member, with every key at hand, so that anything can be signed."""
+    """A log, its authority and one member, with every key at hand, so that anything can be
+    signed."""
 
     def __init__(self, kit: Any) -> None:
         self.kit = kit

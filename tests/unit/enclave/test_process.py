@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enclaves as installed: what is in their lock is all that they import, and without the kernel they refuse to start."""
+"""Enclaves as installed: what is in their lock is all that they import, and without the kernel they
+refuse to start."""
 
 import io
 import json
@@ -15,7 +16,8 @@ import numpy as np
 
 COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 
-# Prints every module that an enclave may have loaded, with its file. What serves models needs onnxruntime: another lock.
+# Prints every module that an enclave may have loaded, with its file. What serves models needs
+# onnxruntime: another lock.
 _CLOSURE = """
 import importlib, json, pkgutil, sys
 import placet.enclave

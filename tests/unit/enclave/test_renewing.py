@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases of two seconds: a program goes on as long as its worker renews, and not a moment longer."""
+"""Leases of two seconds: a program goes on as long as its worker renews, and not a moment
+longer."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the threat model says that a host can still do, done; each test is named in docs/threat-model-tests.md."""
+"""What the threat model says that a host can still do, done; each test is named in
+docs/threat-model-tests.md."""
 
 import json
 import os
@@ -123,7 +124,8 @@ def test_it_sets_the_clock_forward_for_good(
 
 
 def test_it_says_that_it_stored_what_it_did_not(scene: Any, kit: Any) -> None:
-    """A key leaves for a lease that no later life of the authority knows of; the last use is there again."""
+    """A key leaves for a lease that no later life of the authority knows of; the last use is there
+    again."""
 
     async def story(stage: Any) -> None:
         host = stage.host

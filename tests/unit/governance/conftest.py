@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A council, its log and everything that is signed for it, with real keys that are the same in every run."""
+"""A council, its log and everything that is signed for it, with real keys that are the same in
+every run."""
 
 import base64
 import hashlib
@@ -120,7 +121,8 @@ class Refused(Exception):
 
 
 class World:
-    """A log from nothing, and whoever writes to it. `add` appends what a judge_... function returned."""
+    """A log from nothing, and whoever writes to it. `add` appends what a judge_... function
+    returned."""
 
     def __init__(self) -> None:
         self.signer = NoteSigner("council.example/log", bytes(range(32)))
@@ -380,7 +382,8 @@ class World:
         return admission
 
     def lease(self, ticket: Ticket, worker: str, job: str = "job-1", **changes: Any) -> Entry:
-        """Admit a ticket and lease it to a worker, as an authority does; for a job of the ticket's proposal."""
+        """Admit a ticket and lease it to a worker, as an authority does; for a job of the ticket's
+        proposal."""
         job = self.job_of(ticket, job)
         return self.lease_admitted(self.admitted(ticket, job), worker, job, **changes)
 
@@ -419,7 +422,8 @@ class World:
         receipt: Callable[[Receipt], Receipt] = lambda receipt: receipt,
         **changes: Any,
     ) -> Entry:
-        """Release a lease's outputs; `changes` are of the release document, `receipt` changes the receipt."""
+        """Release a lease's outputs; `changes` are of the release document, `receipt` changes the
+        receipt."""
         worker = worker or self.ledger.state.leases[lease].worker
         output = self.output(lease, "weights", padded_length(5000))
         header = self.answer_header(lease)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What enters the log, and which tickets are admitted: each refusal by its reason, and nothing changed by any."""
+"""What enters the log, and which tickets are admitted: each refusal by its reason, and nothing
+changed by any."""
 
 import json
 from collections.abc import Callable

@@ -33,7 +33,8 @@ from placet.governance.log import (
 
 @pytest.fixture
 def written(ready: Any) -> Any:
-    """A log with a bit of everything: a release, a closed attempt, a stop, an amendment, a second boot."""
+    """A log with a bit of everything: a release, a closed attempt, a stop, an amendment, a second
+    boot."""
     first = ready.ticket(ready.proposal(uses=2))
     lease = ready.lease(first, ready.join("worker 1"))["lease"]
     ready.times = Times(ready.times.at_least + 5, ready.times.at_most + 5)
@@ -225,7 +226,8 @@ def test_entries_under_another_checkpoint_are_found(written: Any) -> None:
 
 
 def test_the_log_of_another_charter_is_found(written: Any) -> None:
-    """The same seats sign another charter of the same log: it is not the council that is audited."""
+    """The same seats sign another charter of the same log: it is not the council that is
+    audited."""
     another = replace(written.charter, nonce="c5" * 16)
     seats = [seat.id for seat in written.constitution.seats]
     digest = digest_of(encode(another))

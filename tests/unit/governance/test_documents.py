@@ -173,7 +173,8 @@ def test_an_envelope_of_another_kind_is_refused(kind: str, samples: dict[str, Do
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_documents_raise_nothing_else(kind: str, samples: dict[str, Document]) -> None:
-    """Bytes flipped, cut, doubled: a refusal of ours, or a document that says again what was read."""
+    """Bytes flipped, cut, doubled: a refusal of ours, or a document that says again what was
+    read."""
     data, source = encode(samples[kind]), random.Random(kind)
     for _ in range(400):
         mutated = bytearray(data)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sentences that a lawyer checks: word for word, and that nothing of what is judged is left out of them."""
+"""The sentences that a lawyer checks: word for word, and that nothing of what is judged is left out
+of them."""
 
 from dataclasses import fields, replace
 from typing import Any

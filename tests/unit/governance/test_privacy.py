@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What releases cost: against Google's accountants, against arithmetic of many more digits, and at its edges."""
+"""What releases cost: against Google's accountants, against arithmetic of many more digits, and at
+its edges."""
 
 import math
 from collections.abc import Callable
@@ -54,7 +55,8 @@ def accountant_epsilon(accountant: Any, ratio: float, rounds: int, delta: float)
     return float(accountant.get_epsilon(delta))
 
 
-# The only excess of ours over the exact value: the squared parameter is rounded up to 1e-9 in each round.
+# The only excess of ours over the exact value: the squared parameter is rounded up to 1e-9 in each
+# round.
 
 
 @pytest.mark.parametrize(("ratio", "rounds", "delta"), GRID)
@@ -115,7 +117,8 @@ def test_epsilon_is_rounded_up_and_by_little(parameter: float, delta: float) -> 
     gaussian=st.integers(1, 10**13), epsilon=st.integers(1, 10**12), delta=st.integers(1, 10**14)
 )
 def test_a_budget_is_kept_to_by_the_exact_delta(gaussian: int, epsilon: int, delta: int) -> None:
-    """Whatever the parameter, from 3e-5 to 100, nothing is let through or refused for a rounding."""
+    """Whatever the parameter, from 3e-5 to 100, nothing is let through or refused for a
+    rounding."""
     cost = Cost(gaussian)
     with mp.workdps(2000 if gaussian > 10**12 else 400):
         exact = exact_delta(mp.mpf(gaussian) / 10**9, mp.mpf(epsilon) / 10**9)

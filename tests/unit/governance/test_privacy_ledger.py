@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An owner's ledger: reserved by a lease, spent by a release, given back by a close, and held against budgets."""
+"""An owner's ledger: reserved by a lease, spent by a release, given back by a close, and held
+against budgets."""
 
 import json
 from collections.abc import Callable
@@ -159,7 +160,8 @@ def test_a_job_without_terms_is_for_grants_without_bounds(bounded: Any) -> None:
     bounded.give(privacy="any")
     digest = lease(bounded, without, "job-1")
     assert total(bounded) == UNBOUNDED
-    # While it is open, and for ever once it is released, no bounded grant of this owner lets anything through.
+    # While it is open, and for ever once it is released, no bounded grant of this owner lets
+    # anything through.
     other = bounded.descriptor("other")
     bounded.give(object=other, privacy=Budget("1000000", "0.5"))
     later = ticket(bounded, inputs={"train": Input(other, "owner-b")})
@@ -221,7 +223,8 @@ STEPS = st.lists(
 def test_a_replay_and_an_audit_give_the_same_ledger(
     founded: Any, steps: list[tuple[str, int]]
 ) -> None:
-    """Whatever is leased, released and closed: nothing beyond the budget, and every judge has the same sums."""
+    """Whatever is leased, released and closed: nothing beyond the budget, and every judge has the
+    same sums."""
     world = founded.__class__().found()
     world.boot()
     world.give(privacy=Budget("2", "1e-6"))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the threat model says that seats, owners and others can still do, done (docs/threat-model-tests.md)."""
+"""What the threat model says that seats, owners and others can still do, done
+(docs/threat-model-tests.md)."""
 
 from collections.abc import Callable
 from dataclasses import replace

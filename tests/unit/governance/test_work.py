@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs to read bytes of strangers, counted and not timed: twice the bytes, at most about twice the work.
+"""What it costs to read bytes of strangers, counted and not timed: twice the bytes, at most about
+twice the work.
 
-Counted are calls, of C's functions too, and for a method of a list or tuple its length besides: `list.count` looks at all of
-it. Comparisons that no call shows (`in` a tuple) are counted by text that counts how often it is compared.
+Counted are calls, of C's functions too, and for a method of a list or tuple its length besides:
+`list.count` looks at all of it. Comparisons that no call shows (`in` a tuple) are counted by text
+that counts how often it is compared.
 """
 
 import json

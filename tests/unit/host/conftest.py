@@ -203,7 +203,8 @@ class Client:
     async def until_service(
         self, service: str, *, refused: bool = False, **wanted: int
     ) -> inference_pb2.Service:
-        """Watch until fields of a service have these values, and it shows a refusal if it should."""
+        """Watch until fields of a service have these values, and it shows a refusal if it
+        should."""
         request = inference_pb2.GetServiceRequest(id=service)
         call = self.inference.WatchService(request, metadata=METADATA)
         shown: inference_pb2.Service
@@ -301,7 +302,8 @@ class World:
     async def process(
         self,
     ) -> AsyncGenerator[tuple[asyncio.subprocess.Process, Client], None]:
-        """A host in a process of its own, and a client of it; killed at the end if it still runs."""
+        """A host in a process of its own, and a client of it; killed at the end if it still
+        runs."""
         state, cpu = self.folder / "state", self.folder / "cpu"
         argv = ["-I", str(MAIN), str(state), str(cpu), ORIGIN, str(SCRIPT)]
         process = await asyncio.create_subprocess_exec(
@@ -349,7 +351,8 @@ class World:
     def federation(
         self, acts: str, *, rounds: int = 1, round_seconds: int = 600
     ) -> common_pb2.Ticket:
-        """A ticket for a federation of three clients, two of them enough, whose workers do `acts`."""
+        """A ticket for a federation of three clients, two of them enough, whose workers do
+        `acts`."""
         federate = Federate(
             model=None,
             layout=LAYOUT,
@@ -372,7 +375,8 @@ class World:
     def service(
         self, acts: str = "serve", *, uses: int = 5, title: str = "A model"
     ) -> common_pb2.Ticket:
-        """A ticket for a service whose workers do `acts`, one after the other. `title` alone makes other terms."""
+        """A ticket for a service whose workers do `acts`, one after the other. `title` alone makes
+        other terms."""
         serve = Serve(
             model=Input(MODEL, "owner"),
             card=Card(title, (), "", None, 2**40),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host in a process of its own, to be killed: `python -I host_main.py STATE CPU ORIGIN SCRIPT`."""
+"""A host in a process of its own, to be killed: `python -I host_main.py STATE CPU ORIGIN
+SCRIPT`."""
 
 import asyncio
 import sys

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other side of Attach, small and complete: an authority that keeps a real log, a worker that does as told.
+"""The other side of Attach, small and complete: an authority that keeps a real log, a worker that
+does as told.
 
-Started like an enclave: `python -I scripted_enclave.py authority|worker --host ...`. The authority judges no
-signature and gives no key; log, leases, attempts, rounds and the order of writing are real. What a worker does is the
-parameter `act` of the proposal; of a federation or a service, the proposal's reason: what is done in each round, or by
-each worker, "; " between them.
+Started like an enclave: `python -I scripted_enclave.py authority|worker --host ...`. The authority
+judges no signature and gives no key; log, leases, attempts, rounds and the order of writing are
+real. What a worker does is the parameter `act` of the proposal; of a federation or a service, the
+proposal's reason: what is done in each round, or by each worker, "; " between them.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations whose host or authority is killed, at every step of a round: nothing is done twice, nothing is lost."""
+"""Federations whose host or authority is killed, at every step of a round: nothing is done twice,
+nothing is lost."""
 
 import asyncio
 import json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that an enclave finds itself in under Gramine, as a command sees it that stands for Gramine."""
+"""The folder that an enclave finds itself in under Gramine, as a command sees it that stands for
+Gramine."""
 
 import asyncio
 import json

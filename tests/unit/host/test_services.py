@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services from start to end: workers that come, go and are replaced, on real processes and a real store."""
+"""Services from start to end: workers that come, go and are replaced, on real processes and a real
+store."""
 
 import asyncio
 import json
@@ -175,7 +176,8 @@ def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refus
 def test_anybody_may_send_a_ticket_and_only_an_admitted_one_is_kept(
     world: Any, run: Any, refused: Any
 ) -> None:
-    """The ballots of a description are those that the log had at the lease, whatever Serve was called with."""
+    """The ballots of a description are those that the log had at the lease, whatever Serve was
+    called with."""
 
     async def body() -> None:
         async with world.host() as (_, client):

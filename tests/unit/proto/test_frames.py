@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links: two of them, wired to each other in memory, speak as the two ends of an Attach stream do."""
+"""Links: two of them, wired to each other in memory, speak as the two ends of an Attach stream
+do."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors as bytes: there and back, one way to write them, and nothing but a refusal for anything else."""
+"""Tensors as bytes: there and back, one way to write them, and nothing but a refusal for anything
+else."""
 
 import math
 from typing import get_args

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who opens segments by other means finds key and nonce prefix in the header, and the layout's numbers beside it."""
+"""Who opens segments by other means finds key and nonce prefix in the header, and the layout's
+numbers beside it."""
 
 import io
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Padded outputs: round trip, constant size, and refusal of anything that is not length, content, zeros."""
+"""Padded outputs: round trip, constant size, and refusal of anything that is not length, content,
+zeros."""
 
 import io
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions: their bytes by hand, what is refused, and that lengths tell no more than a size class."""
+"""Sessions: their bytes by hand, what is refused, and that lengths tell no more than a size
+class."""
 
 import copy
 import pickle

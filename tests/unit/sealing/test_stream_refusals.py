@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the holder of the sealed bytes may try: everything is refused, and nothing is left behind."""
+"""What the holder of the sealed bytes may try: everything is refused, and nothing is left
+behind."""
 
 import io
 import random

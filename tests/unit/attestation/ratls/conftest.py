@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates made byte by byte, so that every rule of DER, X.509 and RA-TLS can be broken alone."""
+"""Certificates made byte by byte, so that every rule of DER, X.509 and RA-TLS can be broken
+alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ def extension(name: bytes, value: bytes, *flags: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Forge:
-    """The parts of a certificate. Each is DER as it goes in; `changed` swaps parts and keeps the key."""
+    """The parts of a certificate. Each is DER as it goes in; `changed` swaps parts and keeps the
+    key."""
 
     key: ec.EllipticCurvePrivateKey
     extensions: tuple[bytes, ...]

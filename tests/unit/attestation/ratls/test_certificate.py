@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A certificate in which one thing is wrong is refused for that thing, whatever its evidence says."""
+"""A certificate in which one thing is wrong is refused for that thing, whatever its evidence
+says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -139,7 +140,8 @@ def test_der_is_strict(server: Any, now: int) -> None:
 
 
 def test_every_byte_of_the_certificate_counts(server: Any, now: int) -> None:
-    """No byte is outside what is signed and read in one way only, but within the signature itself."""
+    """No byte is outside what is signed and read in one way only, but within the signature
+    itself."""
     certificate = server.forge()[0].der()
     read_certificate(certificate, now=now)
     for at in range(0, len(certificate), 7):

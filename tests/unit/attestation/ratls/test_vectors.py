@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates that Gramine and rats-tls made on real machines are read, and refused as of debug enclaves."""
+"""Certificates that Gramine and rats-tls made on real machines are read, and refused as of debug
+enclaves."""
 
 import ssl
 from pathlib import Path

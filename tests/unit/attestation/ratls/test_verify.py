@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Issued certificates are verified; evidence for anything else than the certificate's key is not."""
+"""Issued certificates are verified; evidence for anything else than the certificate's key is
+not."""
 
 import hashlib
 from collections.abc import Callable

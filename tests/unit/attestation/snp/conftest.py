@@ -39,7 +39,8 @@ Edits = Mapping[int, bytes]
 
 
 class Vendor:
-    """What AMD is in the tests; two RSA keys serve every line, because making them takes seconds."""
+    """What AMD is in the tests; two RSA keys serve every line, because making them takes
+    seconds."""
 
     now = NOW
 

@@ -146,7 +146,8 @@ def test_a_short_rsa_key_issues_nothing(vendor: Any) -> None:
 
 @pytest.mark.parametrize("part", ["ark", "ask", "ek", "crl"])
 def test_a_changed_byte_is_refused_or_changes_nothing(vendor: Any, part: str) -> None:
-    """The algorithm's name beside a signature has fields that nobody reads, and it is not signed."""
+    """The algorithm's name beside a signature has fields that nobody reads, and it is not
+    signed."""
     made = {
         "ark": vendor.ark("Milan"),
         "ask": vendor.ask("Milan"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums are exact and bit-identical, however the work is split; each rule gives what Python's integers give."""
+"""Sums are exact and bit-identical, however the work is split; each rule gives what Python's
+integers give."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each bad input: that client alone leaves, with its reason, and the rest is what it would be without it."""
+"""Each bad input: that client alone leaves, with its reason, and the rest is what it would be
+without it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,7 +174,8 @@ def test_a_norm_declared_too_large_shrinks_its_author_only(
 
 
 class Shifting:
-    """Another stream at each reading, all under one header: the client knows its key, and the host helps."""
+    """Another stream at each reading, all under one header: the client knows its key, and the host
+    helps."""
 
     def __init__(self, streams: list[bytearray]) -> None:
         self._streams = streams
@@ -206,7 +208,8 @@ def nan_vector() -> Any:
 def test_who_shows_other_bytes_on_a_second_reading_is_judged_by_them(
     make_clients: Any, reference: Any
 ) -> None:
-    """Folded again because of another, it shows NaN: had the first reading's verdict stood, the sums would hold them."""
+    """Folded again because of another, it shows NaN: had the first reading's verdict stood, the
+    sums would hold them."""
     clients = make_clients(4, SHAPE)
     updates = [client.update() for client in clients]
     bad = BAD["NaN"][0](clients[0])
@@ -234,7 +237,8 @@ def test_each_reading_may_lose_another_and_it_still_ends(make_clients: Any, refe
 
 
 def test_krum_adds_what_it_judged_or_nothing(make_clients: Any) -> None:
-    """In the middle of all when it is judged, elsewhere when it is added, within the clip both times."""
+    """In the middle of all when it is judged, elsewhere when it is added, within the clip both
+    times."""
     clients = make_clients(7, SHAPE)
     updates = [client.update() for client in clients]
     middle = np.zeros(SHAPE.elements, np.float32)

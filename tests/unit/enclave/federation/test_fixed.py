@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An honest client is never over the clip; what cannot fit into 64 bits is refused; the way back is exact enough."""
+"""An honest client is never over the clip; what cannot fit into 64 bits is refused; the way back is
+exact enough."""
 
 import math
 from decimal import Decimal
@@ -47,7 +48,8 @@ def test_who_declares_the_true_norm_is_never_over_the_clip(
 def test_whose_product_rounds_up_is_not_over_either(
     clip: float, norm: float, elements: int
 ) -> None:
-    """Equal elements whose product is rounded up by as much as can be: half a unit in the last place."""
+    """Equal elements whose product is rounded up by as much as can be: half a unit in the last
+    place."""
     factor = multiplier(clip, norm)
     true = Fraction(norm) / Fraction(math.isqrt(elements * 2**120), 2**60)
     largest = Fraction(np.float32(factor).item()) * true * (1 + Fraction(1, 2**24))

@@ -13,7 +13,8 @@ from placet.enclave.worker.federation import Shape
 CLIENTS = 40
 SHAPE = Shape(1_000_000, "float32")
 UPDATES_MB = CLIENTS * SHAPE.sealed_bytes / 1e6
-# Sums of 8 MB; two rooms of ciphertext and the kernel's plaintext segments; what Python and threads take.
+# Sums of 8 MB; two rooms of ciphertext and the kernel's plaintext segments; what Python and threads
+# take.
 BOUND_MB = 40
 
 PROGRAM = """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Noise: of the right distribution, new each time, used once, wiped; and what it demands of an aggregation."""
+"""Noise: of the right distribution, new each time, used once, wiped; and what it demands of an
+aggregation."""
 
 import math
 from fractions import Fraction
@@ -50,7 +51,8 @@ def test_mean_variance_and_tails_are_those_of_a_gaussian(sigma: int, threads: in
 def test_parts_of_one_vector_and_two_releases_share_nothing() -> None:
     one, other = drawn(40_000, 2**30, 4), drawn(40_000, 2**30, 4)
     values = np.concatenate([one, other])
-    # Of 80,000 draws with this sigma one pair is expected to be equal by chance; a shared part makes thousands.
+    # Of 80,000 draws with this sigma one pair is expected to be equal by chance; a shared part
+    # makes thousands.
     assert len(values) - len(np.unique(values)) < 20
     quarters = one.reshape(4, -1)
     correlation = np.corrcoef(np.vstack([quarters, other.reshape(4, -1)]).astype(np.float64))

@@ -52,7 +52,8 @@ def test_of_equal_scores_the_earlier_is_selected() -> None:
 
 
 def test_krum_is_exact_beyond_64_bits() -> None:
-    """Distances of integers at the clip: sums of them do not fit into 64 bits, and differ by one."""
+    """Distances of integers at the clip: sums of them do not fit into 64 bits, and differ by
+    one."""
     big = 2**26
     points = [(big, 0), (-big, 0), (0, big), (0, -big), (0, big - 1)]
     gram_of = [[x * 2**30 for x in row] for row in gram(points)]

@@ -65,7 +65,8 @@ def mlp() -> onnx.ModelProto:
 
 
 def words() -> onnx.ModelProto:
-    """The mean of the embeddings of `ids`, shape (rows, words); an id that is no word makes the runtime fail."""
+    """The mean of the embeddings of `ids`, shape (rows, words); an id that is no word makes the
+    runtime fail."""
     node = helper.make_node
     return build(
         [

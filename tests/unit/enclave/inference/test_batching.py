@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions of many users: run together without any of them telling on another, by turns, within bounds."""
+"""Questions of many users: run together without any of them telling on another, by turns, within
+bounds."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,7 +28,8 @@ Array = NDArray[Any]
 
 
 class Desk:
-    """A batcher, and what it delivers: the answer or the reason of the refusal, by question; the users of each delivery."""
+    """A batcher, and what it delivers: the answer or the reason of the refusal, by question; the
+    users of each delivery."""
 
     def __init__(self, kit: Any, model: Any, admit: Admit | None = None, **terms: Any) -> None:
         self.kit = kit
@@ -101,7 +103,8 @@ def test_answers_are_the_same_alone_and_in_company(kit: Any, mlp: Any) -> None:
 
 
 def test_a_question_that_fails_fails_alone(kit: Any, words: Any) -> None:
-    """The others in its batch get what they would have got without it, and the one who asked it a fixed text."""
+    """The others in its batch get what they would have got without it, and the one who asked it a
+    fixed text."""
 
     async def story() -> None:
         desk = Desk(kit, words)
@@ -285,7 +288,8 @@ def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -
 
 
 def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> None:
-    """Probes do not find that it drops them, because it keeps small values: the batch is run apart then."""
+    """Probes do not find that it drops them, because it keeps small values: the batch is run apart
+    then."""
 
     async def story() -> None:
         node, element = onnx.helper.make_node, onnx.TensorProto
@@ -311,7 +315,8 @@ def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> N
 
 
 def test_rows_are_charged_as_they_enter_a_batch(kit: Any, mlp: Any) -> None:
-    """What is refused then is delivered; a user of whom nothing is known yet waits without delaying others."""
+    """What is refused then is delivered; a user of whom nothing is known yet waits without delaying
+    others."""
 
     async def story() -> None:
         charged: list[tuple[str, int]] = []
@@ -364,7 +369,8 @@ def test_late_and_cancelled_questions_are_not_run(kit: Any, mlp: Any) -> None:
 
 
 def test_waiting_is_bounded_for_each_user(kit: Any, mlp: Any) -> None:
-    """One user's questions take no room from another's, and whoever is refused knows when to come back."""
+    """One user's questions take no room from another's, and whoever is refused knows when to come
+    back."""
 
     async def story() -> None:
         desk = Desk(kit, mlp)

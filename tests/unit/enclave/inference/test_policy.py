@@ -23,7 +23,8 @@ def test_the_top_class_is_the_first_of_equals() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_rounding(dtype: str) -> None:
-    """Half to even, at every size that the dtype has; nothing is told of what was rounded away, not its sign either."""
+    """Half to even, at every size that the dtype has; nothing is told of what was rounded away, not
+    its sign either."""
     values = np.array([0.125, 0.375, -0.001, 1.5, -2.5, 60000.0, np.inf, np.nan], dtype)
     shown = show(Rounded("rounded", 2), values)
     assert shown.dtype == values.dtype

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federation of eight clients of six organisations, with an authority in this process and workers in theirs."""
+"""A federation of eight clients of six organisations, with an authority in this process and workers
+in theirs."""
 
 import asyncio
 import io
@@ -268,7 +269,8 @@ class Federation:
         return await self.post(self.request(client, sent))
 
     async def send_all(self, *clients: str, **by_name: Sent) -> dict[str, Vector]:
-        """Updates of these clients, of random values, and of the given ones; returns the random values."""
+        """Updates of these clients, of random values, and of the given ones; returns the random
+        values."""
         values = {client: vector(number) for number, client in enumerate(clients)}
         for client, plain in values.items():
             await self.send(client, Sent.of(plain))
@@ -375,7 +377,8 @@ def _terms(initial: Any) -> dict[str, Any]:
 
 
 class WorkerProcess:
-    """An aggregator as a host launches it: a process of its own, with a simulated processor at its pipes."""
+    """An aggregator as a host launches it: a process of its own, with a simulated processor at its
+    pipes."""
 
     def __init__(
         self, federation: Federation, folder: Path, name: str, terms: bytes | None = None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The authority conducts rounds: whose keys it gives to whom, and what a host can do to it meanwhile."""
+"""The authority conducts rounds: whose keys it gives to whom, and what a host can do to it
+meanwhile."""
 
 import asyncio
 import base64

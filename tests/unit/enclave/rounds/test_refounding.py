@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host empties its store and founds the same authority once more, with seats of its own under the same names."""
+"""A host empties its store and founds the same authority once more, with seats of its own under the
+same names."""
 
 import secrets
 from dataclasses import replace
@@ -36,7 +37,8 @@ async def refused(work: Any) -> str:
 
 
 async def found_again(stage: Any, *, owner: bool = True) -> None:
-    """Found a council whose seats and clients have keys that the host has just made; the owner too, unless kept."""
+    """Found a council whose seats and clients have keys that the host has just made; the owner too,
+    unless kept."""
     await stage.end()
     host, council = stage.host, stage.council
     host.entries, host.documents, host.checkpoint = [], {}, b""
@@ -108,7 +110,8 @@ def test_keys_of_the_real_council_stay_shut_in_another(
         await found_again(stage, owner=False)  # with the real owner's public key
         size = len(host.entries)
         assert await refused(host.ask(enclaves_pb2.KIND_PROVISION, request)) == "OTHER_LOG"
-        # A grant of the host's own, for the real object: it does not know the key that this commits to.
+        # A grant of the host's own, for the real object: it does not know the key that this commits
+        # to.
         await found_again(stage)
         guessed = kit.Sealed(sealed.descriptor, kit.seal(b"").key, sealed.data)
         assert await refused(stage.provision(guessed)) == "KEY_COMMITMENT_MISMATCH"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of a round, between authority and worker: exactly what was meant, or refused, and never shown."""
+"""The keys of a round, between authority and worker: exactly what was meant, or refused, and never
+shown."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Updates come in: once each, within the terms, from whom they name, durable before anybody is told so."""
+"""Updates come in: once each, within the terms, from whom they name, durable before anybody is told
+so."""
 
 import asyncio
 import base64

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workers that aggregate rounds: real processes, sealed streams, and clients that break the terms in every way."""
+"""Workers that aggregate rounds: real processes, sealed streams, and clients that break the terms
+in every way."""
 
 import asyncio
 import signal
@@ -246,7 +247,8 @@ def test_too_few_that_stay_release_nothing_and_the_next_round_goes_on(
 
 
 @pytest.mark.parametrize(
-    # Of the eight that were sent a trimmed mean would take three away at each end, of the five that stay two.
+    # Of the eight that were sent a trimmed mean would take three away at each end, of the five that
+    # stay two.
     "rule",
     [Median("median"), TrimmedMean("trimmed-mean", 45)],
 )
@@ -363,7 +365,8 @@ def test_an_initial_model_that_is_not_whole_ends_the_attempt(
 
 
 def test_keys_that_a_host_made_up_are_refused(play: Play, rounds: Any, tmp_path: Path) -> None:
-    """Anybody can seal to a worker: a cohort of the host's own would be released as the clients'."""
+    """Anybody can seal to a worker: a cohort of the host's own would be released as the
+    clients'."""
 
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all(*federation.terms.roster)

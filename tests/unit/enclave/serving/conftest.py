@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service of a small model: its authority in this process, its worker in this one or in its own, and users who ask."""
+"""A service of a small model: its authority in this process, its worker in this one or in its own,
+and users who ask."""
 
 import asyncio
 import io
@@ -54,7 +55,8 @@ TOKEN = os.urandom(32)
 
 
 def words() -> bytes:
-    """The mean of the embeddings of `ids`, int64 of shape (rows, words); an id that is no word makes the runtime fail."""
+    """The mean of the embeddings of `ids`, int64 of shape (rows, words); an id that is no word
+    makes the runtime fail."""
     node = helper.make_node
     graph = helper.make_graph(
         [
@@ -263,7 +265,8 @@ class Worker(Asked):
 
 
 class WorkerProcess(Asked):
-    """A worker as a host launches it: a process of its own, with a simulated processor at its pipes."""
+    """A worker as a host launches it: a process of its own, with a simulated processor at its
+    pipes."""
 
     def __init__(
         self,

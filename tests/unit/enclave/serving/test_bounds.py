@@ -34,7 +34,8 @@ def question(user: str, rows: int) -> Question:
 
 
 class Counter:
-    """What users are answered by one worker, one row after the other, until it refuses or waits in vain."""
+    """What users are answered by one worker, one row after the other, until it refuses or waits in
+    vain."""
 
     def __init__(self, draw: Any, terms: Rations = TERMS) -> None:
         self.now = 0.0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What deploy/gramine lists for a worker that serves models is what such a worker opens, as strace sees a real one."""
+"""What deploy/gramine lists for a worker that serves models is what such a worker opens, as strace
+sees a real one."""
 
 import importlib
 import os

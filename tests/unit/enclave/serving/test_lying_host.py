@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host, a user and an author of a service can still do, done (docs/threat-model-tests.md)."""
+"""What a host, a user and an author of a service can still do, done
+(docs/threat-model-tests.md)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
 def test_renewals_that_a_host_makes_up_keep_a_worker_running(
     play: Any, serving: Any, tmp_path: Path
 ) -> None:
-    """It answers after a stop what it has drawn, renewal after renewal; more is not drawn for it."""
+    """It answers after a stop what it has drawn, renewal after renewal; more is not drawn for
+    it."""
 
     async def story(service: Any) -> None:
         ask = service.host.ask
@@ -64,7 +66,8 @@ def test_it_has_rows_drawn_in_the_name_of_somebody_who_asked_nothing(play: Any) 
 
 
 def test_a_user_copies_a_model_by_asking(play: Any, serving: Any) -> None:
-    """This one takes a question a word; how many questions another takes is a matter of its kind."""
+    """This one takes a question a word; how many questions another takes is a matter of its
+    kind."""
 
     async def story(service: Any) -> None:
         worker = await service.worker()

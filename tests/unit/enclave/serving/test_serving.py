@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that serves: who may ask, what is answered, what is refused, and where the refusal goes."""
+"""A worker that serves: who may ask, what is answered, what is refused, and where the refusal
+goes."""
 
 import asyncio
 import os

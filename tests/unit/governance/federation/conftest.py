@@ -48,7 +48,8 @@ LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
 
 
 class Federation:
-    """A council's world with five clients of four organisations, and a federation that was voted for."""
+    """A council's world with five clients of four organisations, and a federation that was voted
+    for."""
 
     def __init__(self, world: Any, **changes: Any) -> None:
         self.world = world

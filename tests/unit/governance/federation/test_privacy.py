@@ -141,7 +141,8 @@ def test_the_owner_of_the_first_model_is_charged_without_bound(
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_round_that_a_stop_ends_costs_nothing(private: Any, audited: Any, closed: bool) -> None:
-    """A pause is for good: what the round's updates have reserved would be lost to their clients for ever."""
+    """A pause is for good: what the round's updates have reserved would be lost to their clients
+    for ever."""
     private.open()
     for client in ("ana-a", "cem-b"):
         private.send(client)

@@ -60,7 +60,8 @@ def test_terms_that_contradict_themselves_are_refused(
 
 @pytest.mark.parametrize("dimensions", [33, 4096])
 def test_a_tensor_has_few_dimensions(refused: Any, dimensions: int) -> None:
-    """The product of many has more digits than Python turns into text, and the refusal was none of ours."""
+    """The product of many has more digits than Python turns into text, and the refusal was none of
+    ours."""
     assert Tensor("w", (1,) * 32).elements == 1
     refused("DOCUMENT_MALFORMED", lambda: Tensor("w", (2**32,) * dimensions))
 

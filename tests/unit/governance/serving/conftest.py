@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service in the council's world: a model that was granted, and a proposal to serve it that was voted for."""
+"""A service in the council's world: a model that was granted, and a proposal to serve it that was
+voted for."""
 
 from collections.abc import Callable
 from dataclasses import replace
