@@ -120,7 +120,8 @@ class Council:
             proposer="lab",
             action="job",
             purpose="research",
-            reason="To find out whether the outcome can be foretold from what is known at admission.",
+            reason="To find out whether the outcome can be foretold from what is known at "
+            "admission.",
             not_before=NOW,
             not_after=NOW + 86400,
             uses=1,

@@ -81,11 +81,13 @@ def error_of(error: grpc.aio.AioRpcError) -> ClientError:
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CallTimedOut(
-            "The host did not answer in time; it may still do what was asked. Look before you try again.",
+            "The host did not answer in time; it may still do what was asked. Look before you try "
+            "again.",
             actual=code.name,
         )
     return AnswerMalformed(
-        f"The host failed without saying why ({code.name}). Use a client of the host's version, or ask its operator.",
+        f"The host failed without saying why ({code.name}). Use a client of the host's version, or "
+        "ask its operator.",
         actual=code.name,
     )
 

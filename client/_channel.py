@@ -29,8 +29,9 @@ async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
     found = pin_of(certificate)
     if found != pin:
         raise PinMismatch(
-            f"Whoever answers at {address} holds another certificate than the pinned one. If the operator confirms that "
-            "the host has a new one, run placet init with the new pin; otherwise do not go on.",
+            f"Whoever answers at {address} holds another certificate than the pinned one. If the "
+            "operator confirms that the host has a new one, run placet init with the new pin; "
+            "otherwise do not go on.",
             claim="pin",
             expected=pin,
             actual=found,
@@ -51,7 +52,8 @@ def fetch_certificate(address: str) -> str:
     except (OSError, ValueError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else ""
         raise HostUnreachable(
-            f"No host answers at {address} ({why or type(error).__name__}). Check the address, and that the host runs.",
+            f"No host answers at {address} ({why or type(error).__name__}). Check the address, and "
+            "that the host runs.",
             claim="host",
             actual=address,
         ) from None

@@ -112,7 +112,8 @@ class FederationOperations(ResultOperations):
             keys.id
         ):  # 2
             raise NotOnRoster(
-                f"{keys.id}, with this key, is no client of the federation. Use the key that the constitution lists.",
+                f"{keys.id}, with this key, is no client of the federation. Use the key that the "
+                "constitution lists.",
                 claim="client",
                 expected=", ".join(roster)[:500],
                 actual=keys.id,

@@ -48,7 +48,8 @@ def read_file(path: Path, limit: int) -> bytes:
         raise _cannot("read", path, error) from None
     if len(data) > limit:
         raise FileRefused(
-            f"{path} has more than {limit} bytes, so it is not the file that was meant. Name another.",
+            f"{path} has more than {limit} bytes, so it is not the file that was meant. Name "
+            "another.",
             claim=str(path),
             expected=f"at most {limit} bytes",
         )

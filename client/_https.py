@@ -56,7 +56,8 @@ class Https:
         except urllib.error.HTTPError as error:
             error.close()
             raise AnswerMalformed(
-                f"{url} answered {error.code} instead of 200. Check the address, and that the machine is known there.",
+                f"{url} answered {error.code} instead of 200. Check the address, and that the "
+                "machine is known there.",
                 claim="status",
                 expected="200",
                 actual=str(error.code),
@@ -64,7 +65,8 @@ class Https:
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", None) or type(error).__name__
             raise HostUnreachable(
-                f"{url} does not answer: {why}. Check the address, and --ca if it has a certificate of its own."
+                f"{url} does not answer: {why}. Check the address, and --ca if it has a "
+                "certificate of its own."
             ) from None
         if len(body) > limit:
             raise AnswerMalformed(

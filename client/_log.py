@@ -68,8 +68,8 @@ class LogOperations:
         entry = parse_object(session.replica.entry(index), MAX_ENTRY_BYTES) if found else {}
         if digest not in entry.values():  # 3
             raise EntryInvalid(
-                "The host says that the document was recorded, and the log has another entry there. "
-                "Do not rely on it: send the document again, and report the host.",
+                "The host says that the document was recorded, and the log has another entry "
+                "there. Do not rely on it: send the document again, and report the host.",
                 claim=f"entry {index}",
                 expected=digest,
                 actual=str(entry.get("kind")),

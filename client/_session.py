@@ -110,9 +110,9 @@ class Session:
         """
         if simulated and not self._simulated:
             raise EvidenceSimulated(
-                "The evidence is SIMULATED: no hardware vouches for it, and whoever runs the host can "
-                "read what is given to it. Give it nothing that may not be public; for that, say "
-                "--simulated (in Python: simulated=True).",
+                "The evidence is SIMULATED: no hardware vouches for it, and whoever runs the host "
+                "can read what is given to it. Give it nothing that may not be public; for that, "
+                "say --simulated (in Python: simulated=True).",
                 claim="evidence",
                 expected="evidence of hardware",
                 actual="simulation",
@@ -124,7 +124,8 @@ class Session:
         if not self.memory.charter:
             raise SettingMissing(
                 "This home folder does not know which council is yours, and a host could show any. "
-                "Get the charter's digest from another member, and run: placet init --charter sha256:...",
+                "Get the charter's digest from another member, and run: placet init --charter "
+                "sha256:...",
                 claim="charter",
             )
         return self.memory.charter

@@ -90,7 +90,8 @@ class TrustOperations(LogOperations):
         constitution, charter = draft.read_constitution(), draft.read_charter()
         if not any(keys.signing.public in seat.keys for seat in constitution.seats):
             raise NotPermitted(
-                "Only seats sign a charter, and this key is no seat's. Use the key that the constitution lists.",
+                "Only seats sign a charter, and this key is no seat's. Use the key that the "
+                "constitution lists.",
                 claim="signature",
                 expected=", ".join(seat.id for seat in constitution.seats),
                 actual=keys.id,
@@ -104,7 +105,8 @@ class TrustOperations(LogOperations):
         where some have not."""
         if missing := draft.missing():
             raise UsageRefused(
-                f"These seats have not signed yet: {', '.join(missing)}. Collect their signatures first.",
+                f"These seats have not signed yet: {', '.join(missing)}. Collect their signatures "
+                "first.",
                 claim="signatures",
                 actual=", ".join(missing),
             )

@@ -88,7 +88,7 @@ def _collect(folder: Path) -> dict[str, Path]:
 def _refused(source: Path, error: DocumentMalformed) -> FileRefused:
     details = error.details
     return FileRefused(
-        f"{source} is no program: {details['claim']} should be {details['expected']}, and is {details['actual']}. "
-        "Correct it; seal data as inputs instead.",
+        f"{source} is no program: {details['claim']} should be {details['expected']}, and is "
+        f"{details['actual']}. Correct it; seal data as inputs instead.",
         **details,
     )

@@ -66,7 +66,10 @@ def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examinatio
     """Examine evidence that comes without an identity, as from any enclave. Raises
     `AttestationError`."""
     claims = verify_evidence(evidence, now=now)
-    said = f"Whom it speaks for: its report data, {claims.report_data.hex()}, was compared with nothing."
+    said = (
+        f"Whom it speaks for: its report data, {claims.report_data.hex()}, was compared with "
+        "nothing."
+    )
     return _examination(claims, "", (), policy, now, (said,))
 
 

@@ -58,7 +58,8 @@ class Home:
         if charter:
             if not _PIN.fullmatch(charter):
                 raise FileRefused(
-                    'A charter is named by "sha256:" and 64 hexadecimal digits. Ask another member of the council for it.'
+                    'A charter is named by "sha256:" and 64 hexadecimal digits. Ask another member '
+                    "of the council for it."
                 )
             self.memory().pin(charter)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,7 +69,8 @@ class Home:
         """Address and pin of the host. Raises `SettingMissing` or `FileRefused`."""
         if not self.config.exists():
             raise SettingMissing(
-                f"No host is configured in {self.folder}. Run: placet init --host ADDRESS:PORT --pin PIN",
+                f"No host is configured in {self.folder}. Run: placet init --host ADDRESS:PORT "
+                "--pin PIN",
                 claim=str(self.config),
             )
         try:
@@ -76,7 +78,8 @@ class Home:
             host, pin = str(values["host"]), str(values["pin"])
         except (ValueError, KeyError, RecursionError):
             raise FileRefused(
-                f"{self.config} must have host and pin. Run: placet init --host ADDRESS:PORT --pin PIN"
+                f"{self.config} must have host and pin. Run: placet init --host ADDRESS:PORT --pin "
+                "PIN"
             ) from None
         _check(host, pin, self.config)
         return host, pin
@@ -108,5 +111,6 @@ def _check(host: str, pin: str, where: Path) -> None:
         raise FileRefused(f'In {where} the host must be "address:port", not {host!r}.')
     if not _PIN.fullmatch(pin):
         raise FileRefused(
-            f'In {where} the pin must be "sha256:" and 64 hexadecimal digits; the host prints its pin when it starts.'
+            f'In {where} the pin must be "sha256:" and 64 hexadecimal digits; the host prints its '
+            "pin when it starts."
         )

@@ -160,7 +160,8 @@ def _parse(path: Path) -> dict[str, Any]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise KeyFileRefused(
-            f"{path} can be read by others (mode {mode:o}). Run chmod 600 on it; make a new key if others had access.",
+            f"{path} can be read by others (mode {mode:o}). Run chmod 600 on it; make a new key if "
+            "others had access.",
             claim="mode",
             expected="600",
             actual=f"{mode:o}",

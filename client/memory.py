@@ -75,8 +75,8 @@ class CouncilMemory:
             self._load()
             if self._charter not in ("", charter):
                 raise OtherLog(
-                    "This home folder belongs to another council. Use another home folder, or compare "
-                    "the charter's digest with another member's.",
+                    "This home folder belongs to another council. Use another home folder, or "
+                    "compare the charter's digest with another member's.",
                     claim="charter",
                     expected=self._charter,
                     actual=charter,
@@ -149,8 +149,9 @@ class CouncilMemory:
                 self._note = note
         except (ValueError, KeyError, TypeError, RecursionError, LogError):
             raise FileRefused(
-                f"{path} is damaged: it held the newest checkpoint seen. Restore it from a backup; if "
-                "you delete it, a log that was rolled back since cannot be told from the true one.",
+                f"{path} is damaged: it held the newest checkpoint seen. Restore it from a backup; "
+                "if you delete it, a log that was rolled back since cannot be told from the true "
+                "one.",
                 claim=str(path),
             ) from None
         self._load_entries(self._newest.size if self._newest else 0)

@@ -261,7 +261,8 @@ def _exact(parameters: dict[str, str | int | bool]) -> str:
 
 def _invalid(claim: str, expected: str, actual: str) -> ReceiptInvalid:
     return ReceiptInvalid(
-        f"The receipt does not hold: {claim} should be {expected[:200]}, and is {actual[:200]}. Do not rely on it, and fetch it again.",
+        f"The receipt does not hold: {claim} should be {expected[:200]}, and is {actual[:200]}. Do "
+        "not rely on it, and fetch it again.",
         claim=claim,
         expected=expected,
         actual=actual,

@@ -39,8 +39,8 @@ def load_terms(path: Path, now: int) -> Terms:
         )
     if terms != later:
         raise FileRefused(
-            f"The terms of {path} depend on when it is read, so nobody could propose these very terms later. Give "
-            "not_before as a time; or not_after, review and retire_by.",
+            f"The terms of {path} depend on when it is read, so nobody could propose these very "
+            "terms later. Give not_before as a time; or not_after, review and retire_by.",
             claim="not_before",
             expected="a time",
             actual="missing",

@@ -30,7 +30,10 @@ EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
 _MAX_LAUNCH_BYTES = 64 * 1024
-_KERNEL_REMEDY = "Install Placet with a C compiler and the Python headers (Debian: gcc python3-dev) and start again."
+_KERNEL_REMEDY = (
+    "Install Placet with a C compiler and the Python headers (Debian: gcc "
+    "python3-dev) and start again."
+)
 
 
 def main() -> int:

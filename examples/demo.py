@@ -89,7 +89,8 @@ def step(text: str) -> None:
 
 def begin(client: Client, council: Council) -> None:
     step(
-        "1. Five seats found the council; each checks the authority's evidence with a nonce of its own."
+        "1. Five seats found the council; each checks the authority's evidence with a nonce of its "
+        "own."
     )
     size = council.found(client)
     status = client.status()
@@ -103,7 +104,8 @@ def begin(client: Client, council: Council) -> None:
 def share(client: Client, council: Council, hospital: str, rows: Rows) -> str:
     if hospital == HOSPITALS[0]:
         step(
-            "2. Each hospital seals its patients at home and provisions the key under a grant of its own."
+            "2. Each hospital seals its patients at home and provisions the key under a grant of "
+            "its own."
         )
     grant = council.seal_and_grant(client, hospital, rows)
     console.print(

@@ -132,7 +132,8 @@ def tell(story: Story, number: int) -> None:
     spent = story.epsilon[-1]
     privacy = f", epsilon {spent:.2f} at delta {DELTA} spent" if story.terms.noise else ""
     console.print(
-        f"   {story.title}: round {number}/{story.terms.rounds}: {story.accuracies[-1]:.1%}{privacy}"
+        f"   {story.title}: round {number}/{story.terms.rounds}: "
+        f"{story.accuracies[-1]:.1%}{privacy}"
     )
 
 
@@ -177,7 +178,8 @@ def perform(folder: Path, terms: Federate, options: Sequence[str] = ()) -> tuple
         clinics.connect(address, pin) as client,
     ):
         step(
-            "Five clinics found a council; the university gives the network that training begins with."
+            "Five clinics found a council; the university gives the network that training begins "
+            "with."
         )
         clinics.found(client)
         sealed = clinics.give_network(client, dict(network.new_state()))

@@ -98,8 +98,8 @@ def tell(folder: Path, sentences: Sentences) -> dict[str, bytes]:
         report = client.audit()
         step("10. Anybody can check it afterwards.")
         console.print(
-            f"   log replayed: {report.checked} of {report.size} entries judged again; of {scene.answers} answers they "
-            "name users and rows drawn, and nothing else"
+            f"   log replayed: {report.checked} of {report.size} entries judged again; of "
+            f"{scene.answers} answers they name users and rows drawn, and nothing else"
         )
         if not report.complete:
             raise RuntimeError("The audit is not complete.")
@@ -150,7 +150,8 @@ def diagnoses(scene: Scene, result: Result) -> None:
 def overdraw(scene: Scene, service: str, patients: Array, terms: Serve) -> None:
     """The other doctor goes on asking until nothing is left."""
     step(
-        f"7. ben verifies it too. Each of them may have {terms.rations.user} answers, and he asks for more."
+        f"7. ben verifies it too. Each of them may have {terms.rations.user} answers, and he asks "
+        "for more."
     )
     answered = 0
     with scene.model("ben", service) as model:
@@ -169,7 +170,8 @@ def overdraw(scene: Scene, service: str, patients: Array, terms: Serve) -> None:
 def letters(scene: Scene, sentences: Sentences) -> None:
     """A language model: found in what doctors write, stopped by those about whom they write."""
     step(
-        "8. A language model of 23 MB is served; the doctors' words become numbers at home, and vectors in the enclave."
+        "8. A language model of 23 MB is served; the doctors' words become numbers at home, and "
+        "vectors in the enclave."
     )
     made = scene.ward.give_model(scene.client, "sentences", sentences.model(), ())
     service = start(scene, sentence_terms(made), "To find notes by what they mean.")
@@ -239,7 +241,8 @@ def veto(scene: Scene, model: Model, service: str, tokens: Mapping[str, Array]) 
     console.print(f"   {answered} answers; then")
     expect(refusal, "VETOED")
     console.print(
-        f"   refused {at - said:.2f} s after the veto was sent, which was in the log after {recorded - said:.2f} s"
+        f"   refused {at - said:.2f} s after the veto was sent, which was in the log after "
+        f"{recorded - said:.2f} s"
     )
     scene.answers += answered
 
@@ -270,11 +273,13 @@ def show_card(scene: Scene, model: Model) -> None:
         raise RuntimeError("The card names no receipt.")
     said = origin.receipt.receipt.predicate
     console.print(
-        f"   that receipt, verified: trained on {', '.join(said.inputs)}; approved by {', '.join(said.approved_by)}"
+        f"   that receipt, verified: trained on {', '.join(said.inputs)}; approved by "
+        f"{', '.join(said.approved_by)}"
     )
     if not origin.output:
         console.print(
-            "   the file is not what that job released, byte for byte: that it was made from it is its owner's word"
+            "   the file is not what that job released, byte for byte: that it was made from it is "
+            "its owner's word"
         )
 
 
@@ -282,8 +287,8 @@ def show_worker(model: Model) -> None:
     """What was verified of whom a user asks."""
     worker = model.worker
     console.print(
-        f"   worker verified: {len(worker.checks)} checks hold, launched for this proposal and no other"
-        + (" (SIMULATED)" if worker.simulated else "")
+        f"   worker verified: {len(worker.checks)} checks hold, launched for this proposal and no "
+        "other" + (" (SIMULATED)" if worker.simulated else "")
     )
 
 
@@ -317,8 +322,8 @@ def search(folder: Path, secrets: Mapping[str, bytes]) -> None:
     planted.unlink()
     sizes = [path.stat().st_size for path in host.rglob("*") if path.is_file()]
     console.print(
-        f"   nothing of {', '.join(secrets)} is in what the host keeps: {len(sizes)} files, {sum(sizes) / 1e6:.0f} MB, "
-        "the log and the logs among them"
+        f"   nothing of {', '.join(secrets)} is in what the host keeps: {len(sizes)} files, "
+        f"{sum(sizes) / 1e6:.0f} MB, the log and the logs among them"
     )
 
 

@@ -70,7 +70,8 @@ def judge_charter(
     founding = verify_founding(constitution, charter)
     if founding.log != log:
         raise OtherLog(
-            "The charter is for another log than this authority keeps for its constitution. Draft it anew.",
+            "The charter is for another log than this authority keeps for its constitution. Draft "
+            "it anew.",
             claim="log",
             expected=log,
             actual=founding.log,
@@ -169,8 +170,8 @@ def _check_ballot(
         check_in_office(seat, in_force, times)
     if ballot.sequence < last or full or ballot.has_expired(times.at_most):
         raise BallotStale(
-            f"The ballot is expired, or the seat has voted since: its last sequence number is {last}. "
-            "Vote again with a higher one and a later expiry.",
+            "The ballot is expired, or the seat has voted since: its last sequence number is "
+            f"{last}. Vote again with a higher one and a later expiry.",
             claim="sequence",
             expected=f"at least {last + full}, expiring at or after {times.at_most} or not at all",
             actual=f"{ballot.sequence}, expiring {ballot.expires or 'never'}",

@@ -168,7 +168,8 @@ def audit(
     size, root = replay.ledger.head()
     if (size, root) != (covered.size, "sha256:" + covered.root.hex()):
         raise EntryInvalid(
-            "The entries are not those that the checkpoint covers. Fetch both again; if it stays so, report the log.",
+            "The entries are not those that the checkpoint covers. Fetch both again; if it stays "
+            "so, report the log.",
             claim="root",
             expected=f"{covered.size} entries, sha256:{covered.root.hex()}",
             actual=f"{size} entries, {root}",

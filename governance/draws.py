@@ -39,7 +39,8 @@ def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -
     granted = min(rows, terms.rations.tranche, user_left, total_left)
     if granted < 1:
         raise AnswersUsedUp(
-            f"All that the terms let {user} be answered has been. Have the service proposed anew with more.",
+            f"All that the terms let {user} be answered has been. Have the service proposed anew "
+            "with more.",
             claim="rations",
             expected=f"at most {terms.rations.user} rows, and {terms.rations.total} for everybody",
             actual=f"{user_left} left, and {total_left} for everybody",

@@ -181,7 +181,8 @@ def check_identity(named: Named, log: str, charter: str) -> None:
     for claim, expected, actual in (("log", log, named.log), ("charter", charter, named.charter)):
         if expected != actual:
             raise OtherLog(
-                f"The enclave is of another council, by its {claim}. Check that this is your council's host.",
+                f"The enclave is of another council, by its {claim}. Check that this is your "
+                "council's host.",
                 claim=claim,
                 expected=expected or "none yet",
                 actual=actual or "none yet",
@@ -203,7 +204,8 @@ def bound_digest(proposal: Signed[Proposal]) -> str:
 def _check_constitution(named: str, in_force: InForce) -> None:
     if named != in_force.digest:
         raise OtherConstitution(
-            "The document is under another constitution than the one in force. Sign one that names this one.",
+            "The document is under another constitution than the one in force. Sign one that names "
+            "this one.",
             claim="constitution",
             expected=in_force.digest,
             actual=named,
@@ -371,8 +373,8 @@ def _vetoes(
     """Step 4, for vetoes."""
     return [
         Vetoed(
-            f"The seat {account.seat} ({account.role}) said non placet, and rule {rule.id} gives its role a veto. "
-            "Only that seat can lift it, by a later ballot while it is in office.",
+            f"The seat {account.seat} ({account.role}) said non placet, and rule {rule.id} gives "
+            "its role a veto. Only that seat can lift it, by a later ballot while it is in office.",
             claim="veto",
             expected="no non placet of a veto role",
             actual=f"non placet by {account.seat}",
@@ -393,8 +395,8 @@ def _unmet(rules: tuple[RuleAccount, ...]) -> list[GovernanceError]:
             left_out = "; ".join(f"{seat}: {why}" for seat, why in rule.not_counted)
             refusals.append(
                 RuleNotMet(
-                    f"Rule {rule.rule} demands {demand.required} {demand.demand}; found {demand.found}"
-                    + (f" (not counted: {left_out})." if left_out else "."),
+                    f"Rule {rule.rule} demands {demand.required} {demand.demand}; found "
+                    f"{demand.found}" + (f" (not counted: {left_out})." if left_out else "."),
                     claim=demand.demand,
                     expected=demand.required,
                     actual=demand.found,
@@ -407,9 +409,11 @@ def _unmet(rules: tuple[RuleAccount, ...]) -> list[GovernanceError]:
 
 def _no_rule(proposal: Proposal) -> NoRule:
     return NoRule(
-        "No rule of the constitution covers this action, purpose and data, or it does not list one of the labels; "
-        "what no rule covers is refused. Amend the constitution, or propose within it.",
+        "No rule of the constitution covers this action, purpose and data, or it does not list one "
+        "of the labels; what no rule covers is refused. Amend the constitution, or propose within "
+        "it.",
         claim="rules",
         expected="a rule that applies, and listed labels",
-        actual=f"action {proposal.action}, purpose {proposal.purpose}, labels {sorted(proposal.labels)}",
+        actual=f"action {proposal.action}, purpose {proposal.purpose}, labels "
+        f"{sorted(proposal.labels)}",
     )

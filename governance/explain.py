@@ -65,8 +65,8 @@ def explain_rule(rule: Rule) -> list[str]:
     when, demand = rule.when, rule.demand
     lines = [
         (
-            f"Rule {rule.id} applies to {_any_of('action', when.actions)}, {_any_of('purpose', when.purposes)}, "
-            f"and {_labels(when.labels)}."
+            f"Rule {rule.id} applies to {_any_of('action', when.actions)}, "
+            f"{_any_of('purpose', when.purposes)}, and {_labels(when.labels)}."
         ),
         *words(f"The title of rule {rule.id}", rule.title),
         (
@@ -119,16 +119,28 @@ def explain_constitution(constitution: Constitution) -> list[str]:
         *lines,
         f"A lease holds for {duration(limits.lease_seconds)}, unless it is renewed.",
         f"A worker that has joined must get its lease within {duration(limits.join_seconds)}.",
-        f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host showed an older log.",
-        f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is what it guards.",
+        (
+            f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host showed "
+            "an older log."
+        ),
+        (
+            f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is what it "
+            "guards."
+        ),
     ]
 
 
 def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> list[str]:
     """What is proposed and, where the constitution is given, by which rules it will be judged."""
     lines = [
-        f"{proposal.proposer} proposes the action {proposal.action} for the purpose {proposal.purpose}.",
-        f"It is for the council {proposal.header.charter}, under the constitution {proposal.constitution}.",
+        (
+            f"{proposal.proposer} proposes the action {proposal.action} for the purpose "
+            f"{proposal.purpose}."
+        ),
+        (
+            f"It is for the council {proposal.header.charter}, under the constitution "
+            f"{proposal.constitution}."
+        ),
         f"Its author had seen the log at size {proposal.header.seen.size}.",
         (
             f"It holds from {time_text(proposal.not_before)} to {time_text(proposal.not_after)}, "
@@ -153,7 +165,10 @@ def explain_account(account: Account) -> list[str]:
     """What came out of judging a ticket, and why."""
     verdict = "lets it through" if not account.refusals else "refuses it"
     lines = [
-        f"The proposal {account.proposal} was judged under the constitution {account.constitution}, which {verdict}.",
+        (
+            f"The proposal {account.proposal} was judged under the constitution "
+            f"{account.constitution}, which {verdict}."
+        ),
         (
             f"What opens was judged at {time_text(account.times.at_least)}, "
             f"what closes at {time_text(account.times.at_most)}."
@@ -162,7 +177,8 @@ def explain_account(account: Account) -> list[str]:
     for ballot in account.ballots:
         why = f", which cannot count as an approval: {ballot.why}" if ballot.why else ""
         lines.append(
-            f"The seat {ballot.seat} ({ballot.role}, {ballot.organisation}) said {ballot.vote}{why}."
+            f"The seat {ballot.seat} ({ballot.role}, {ballot.organisation}) said "
+            f"{ballot.vote}{why}."
         )
     for rule in account.rules:
         lines += _rule_account(rule)
@@ -190,7 +206,10 @@ def explain_grant(grant: Grant) -> list[str]:
         "any": "A log without witnesses may use it too.",
     }
     return [
-        f"{grant.owner} lets the authority of the council {grant.header.charter} use the key of {_object(grant.object)}.",
+        (
+            f"{grant.owner} lets the authority of the council {grant.header.charter} use the key of "
+            f"{_object(grant.object)}."
+        ),
         f"It may be used for {_any_of('purpose', grant.purposes)}.",
         f"It may be used by {_any_of('program', grant.programs)}.",
         *_bounds(grant),
@@ -206,7 +225,8 @@ def explain_grant(grant: Grant) -> list[str]:
         f"It holds until {time_text(grant.expires)}.",
         (
             "An amendment suspends it that changes the evidence, a rule for this data, "
-            f"who holds a seat, or the keys or organisation of {listed((grant.owner, *_whom(grant)))}."
+            "who holds a seat, or the keys or organisation of "
+            f"{listed((grant.owner, *_whom(grant)))}."
         ),
         f"The key {recoverable} be recovered by whatever recovery the constitution has.",
     ]
@@ -273,8 +293,14 @@ def _privacy_terms(terms: Declared | None) -> list[str]:
     if terms is None:
         return ["There are no privacy terms: what the outputs tell about the data has no bound."]
     return [
-        f"Each use is charged epsilon {terms.epsilon} and delta {terms.delta} to every owner of data in it.",
-        "That is what the author of the program declares it costs: nothing but the program itself makes it true.",
+        (
+            f"Each use is charged epsilon {terms.epsilon} and delta {terms.delta} to every owner of "
+            "data in it."
+        ),
+        (
+            "That is what the author of the program declares it costs: nothing but the program itself "
+            "makes it true."
+        ),
     ]
 
 
@@ -282,13 +308,22 @@ def _budget(grant: Grant) -> list[str]:
     if isinstance(grant.privacy, Budget):
         bound = f"epsilon {grant.privacy.epsilon} at delta {grant.privacy.delta}"
         return [
-            f"It lets a job through only while all that {grant.owner} is charged, the job with it, stays within {bound}.",
-            "That counts every job on any data of this owner, under whatever grants, since the log began.",
+            (
+                f"It lets a job through only while all that {grant.owner} is charged, the job with it, "
+                f"stays within {bound}."
+            ),
+            (
+                "That counts every job on any data of this owner, under whatever grants, since the log "
+                "began."
+            ),
             "A job without privacy terms costs without bound, and so is never let through.",
         ]
     if grant.privacy == "none":
         return [
-            "It allows no job that costs privacy, and a job without privacy terms costs without bound."
+            (
+                "It allows no job that costs privacy, and a job without privacy terms costs without "
+                "bound."
+            )
         ]
     return ["It sets no bound on what the outputs may tell about the data."]
 
@@ -354,8 +389,8 @@ def _policy(whose: str, role: str, policy: Json) -> list[str]:
 
 def _object(descriptor: ObjectDescriptor) -> str:
     return (
-        f"the object {descriptor.digest} (kind {descriptor.kind}, labels {listed(descriptor.labels)}, "
-        f"{count(descriptor.length, 'byte')})"
+        f"the object {descriptor.digest} (kind {descriptor.kind}, labels "
+        f"{listed(descriptor.labels)}, {count(descriptor.length, 'byte')})"
     )
 
 

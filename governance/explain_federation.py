@@ -16,13 +16,22 @@ def explain_federation(terms: Federate) -> list[str]:
     if terms.model is not None:
         start = f"the object {terms.model.object.digest}, owned by {terms.model.owner}"
     lines = [
-        f"It would train a model of {layout.elements} numbers over {terms.rounds} round(s), from {start}.",
-        f"These clients may each send one update a round, as {layout.encoding}: {', '.join(terms.roster)}.",
-        f"The clients' data carries the labels {', '.join(terms.labels) or '(none)'}.",
-        f"A round is open for {terms.round_seconds} seconds, or until every client has sent its update.",
         (
-            f"A round releases nothing unless updates of at least {terms.smallest_cohort} organisations count; "
-            "against clients that collude only noise protects."
+            f"It would train a model of {layout.elements} numbers over {terms.rounds} round(s), from "
+            f"{start}."
+        ),
+        (
+            f"These clients may each send one update a round, as {layout.encoding}: "
+            f"{', '.join(terms.roster)}."
+        ),
+        f"The clients' data carries the labels {', '.join(terms.labels) or '(none)'}.",
+        (
+            f"A round is open for {terms.round_seconds} seconds, or until every client has sent its "
+            "update."
+        ),
+        (
+            f"A round releases nothing unless updates of at least {terms.smallest_cohort} "
+            "organisations count; against clients that collude only noise protects."
         ),
         f"An update is cut to length {terms.clip}, and counts for at most {terms.largest_weight}.",
         _rule(terms.rule),
@@ -33,7 +42,10 @@ def explain_federation(terms: Federate) -> list[str]:
             f"and sits out the next {terms.quarantine_rounds} round(s)."
         ),
         "A round's model goes to every client of the roster that asks for it, and to nobody else.",
-        f"The aggregation of a round may be tried {terms.attempts} time(s), each for {terms.deadline_seconds} seconds.",
+        (
+            f"The aggregation of a round may be tried {terms.attempts} time(s), each for "
+            f"{terms.deadline_seconds} seconds."
+        ),
     ]
     return lines
 
@@ -56,8 +68,8 @@ def _rule(rule: AggregationRule) -> str:
             )
         case _:
             return (
-                f"Of each number the highest and the lowest {rule.trimmed_percent} percent are left out, "
-                "and the rest is averaged."
+                f"Of each number the highest and the lowest {rule.trimmed_percent} percent are "
+                "left out, and the rest is averaged."
             )
 
 

@@ -26,16 +26,25 @@ def explain_serving(terms: Serve) -> list[str]:
         *explain_card(terms.card),
         _users(terms.users),
         (
-            f"Each user is answered {count(rations.user, 'row')} in all, and all of them together {rations.total}; "
-            f"no user more than {rations.minute} in a minute by one worker."
+            f"Each user is answered {count(rations.user, 'row')} in all, and all of them together "
+            f"{rations.total}; no user more than {rations.minute} in a minute by one worker."
         ),
-        f"A worker that is lost takes at most {count(rations.tranche, 'row')} of a user's ration with it.",
+        (
+            f"A worker that is lost takes at most {count(rations.tranche, 'row')} of a user's ration "
+            "with it."
+        ),
         *(_shown(name, shown) for name, shown in sorted(terms.answers.items())),
-        f"Numbers that are not finite: a request with any is {'accepted' if terms.not_finite == 'accept' else 'refused'}.",
+        (
+            "Numbers that are not finite: a request with any is "
+            f"{'accepted' if terms.not_finite == 'accept' else 'refused'}."
+        ),
         f"A request has at most {count(terms.largest_request, 'row')}.",
         _batch(terms),
         _privacy(terms.privacy),
-        f"From {review} on it goes on only while the ticket would be admitted anew: approvals that have expired no longer count.",
+        (
+            f"From {review} on it goes on only while the ticket would be admitted anew: approvals that "
+            "have expired no longer count."
+        ),
         f"A worker serves for {duration(terms.deadline_seconds)}, and another takes its place.",
     ]
     return lines
@@ -45,11 +54,15 @@ def explain_card(card: Card) -> list[str]:
     """What users are shown of a model before they first ask."""
     lines = [
         *words("What the model is", card.title),
-        f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says its owner.",
+        (
+            f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says its "
+            "owner."
+        ),
     ]
     if card.receipt:
         lines.append(
-            f"It was made from what this log released with the receipt {card.receipt}, says its owner."
+            f"It was made from what this log released with the receipt {card.receipt}, says its "
+            "owner."
         )
     else:
         lines.append("No receipt says how it was made.")
@@ -79,9 +92,15 @@ def _shown(name: str, shown: Shown) -> str:
         case Raw():
             return f"Of the output {quoted(name)} users see what the model gives."
         case Rounded():
-            return f"Of the output {quoted(name)} users see numbers of {count(shown.decimals, 'decimal')}."
+            return (
+                f"Of the output {quoted(name)} users see numbers of "
+                f"{count(shown.decimals, 'decimal')}."
+            )
         case _:
-            return f"Of the output {quoted(name)} users see which class is the largest, and no numbers."
+            return (
+                f"Of the output {quoted(name)} users see which class is the largest, and no "
+                "numbers."
+            )
 
 
 def _batch(terms: Serve) -> str:
@@ -94,8 +113,11 @@ def _batch(terms: Serve) -> str:
 
 def _privacy(privacy: Declared | None) -> str:
     if privacy is None:
-        return "Nothing is claimed about what all answers together tell: the owner's ledger has no bound from then on."
+        return (
+            "Nothing is claimed about what all answers together tell: the owner's ledger has "
+            "no bound from then on."
+        )
     return (
-        f"All answers together cost the model's owner epsilon {privacy.epsilon} and delta {privacy.delta}, says the proposal; "
-        "that is charged once."
+        f"All answers together cost the model's owner epsilon {privacy.epsilon} and delta "
+        f"{privacy.delta}, says the proposal; that is charged once."
     )

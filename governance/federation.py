@@ -202,7 +202,8 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
     _check_takes_part(federation, update, times)
     if update.layout != terms.layout.digest:
         raise UpdateMalformed(
-            "The update is laid out otherwise than the federation's vectors. Make it by the proposal.",
+            "The update is laid out otherwise than the federation's vectors. Make it by the "
+            "proposal.",
             claim="layout",
             expected=terms.layout.digest,
             actual=update.layout,

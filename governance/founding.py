@@ -37,7 +37,8 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
     """
     if parse_envelope(envelope).digest != digest:
         raise OtherLog(
-            "The host shows the charter of another council. Check the charter's digest, and whose host this is.",
+            "The host shows the charter of another council. Check the charter's digest, and whose "
+            "host this is.",
             claim="charter",
             expected=digest,
             actual=parse_envelope(envelope).digest,

@@ -90,7 +90,8 @@ def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
     grant = ledger.grant(digest).document
     if state.withdrawn:
         raise GrantWithdrawn(
-            f"The owner {state.owner} has withdrawn the grant. Only a new grant of theirs can replace it.",
+            f"The owner {state.owner} has withdrawn the grant. Only a new grant of theirs can "
+            "replace it.",
             claim="grant",
             expected="a live grant",
             actual=digest,
@@ -210,7 +211,8 @@ def check_privacy(ledger: Ledger, grant: Grant, due: dict[str, Cost]) -> None:
         check_budget(grant.owner, grant.privacy, ledger.state.charged(grant.owner), cost)
     elif grant.privacy == "none" and cost != Cost():
         raise PrivacyBudget(
-            f"The grant of {grant.owner} allows no job that costs privacy, and one without privacy terms costs without bound.",
+            f"The grant of {grant.owner} allows no job that costs privacy, and one without privacy "
+            "terms costs without bound.",
             claim="privacy",
             expected="none",
             actual="declared" if cost.bounded else "unbounded",
@@ -274,8 +276,8 @@ def _check_uses(grant: Grant, state: GrantState, use: str) -> None:
 
 def _forbids(claim: str, expected: str, actual: str) -> GrantForbids:
     return GrantForbids(
-        f"The owner's grant allows {_brief(expected)} as {claim}, and the proposal has {_brief(actual)}. "
-        "Propose within the grant, or ask the owner for a wider one.",
+        f"The owner's grant allows {_brief(expected)} as {claim}, and the proposal has "
+        f"{_brief(actual)}. Propose within the grant, or ask the owner for a wider one.",
         claim=claim,
         expected=expected,
         actual=actual,

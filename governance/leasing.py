@@ -355,8 +355,8 @@ def _check_worker(ledger: Ledger, worker: str, program: str, times: Times) -> Jo
         )
     if join.bound_to != program:
         raise BoundToMismatch(
-            "The worker was launched for another program than the proposal's; what it may run is fixed by the hardware "
-            "that launched it. Start a worker for this program.",
+            "The worker was launched for another program than the proposal's; what it may run is "
+            "fixed by the hardware that launched it. Start a worker for this program.",
             claim="bound_to",
             expected=program,
             actual=join.bound_to,

@@ -217,8 +217,9 @@ class Ledger:
         if seen.size <= self.tree.size and seen.root == "sha256:" + self.tree.root(seen.size).hex():
             return
         raise SeenUnknown(
-            "The signer had seen a checkpoint that this log does not contain: one of the two is another log, "
-            "or this one was rolled back. Compare checkpoints before you sign anything.",
+            "The signer had seen a checkpoint that this log does not contain: one of the two is "
+            "another log, or this one was rolled back. Compare checkpoints before you sign "
+            "anything.",
             claim="header.seen",
             expected=f"a checkpoint of this log (now {self.tree.size} entries)",
             actual=f"{seen.size} entries, {seen.root}",

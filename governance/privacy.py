@@ -101,8 +101,9 @@ def check_budget(owner: str, budget: Budget, charged: Cost, cost: Cost) -> None:
         return
     spent, then = describe_cost(charged, budget.delta), describe_cost(charged + cost, budget.delta)
     raise PrivacyBudget(
-        f"{owner} allows epsilon {budget.epsilon} at delta {budget.delta} in all. So far it is {spent}, and with this it "
-        f"would be {then}. Propose what costs less, or ask the owner for a wider grant.",
+        f"{owner} allows epsilon {budget.epsilon} at delta {budget.delta} in all. So far it is "
+        f"{spent}, and with this it would be {then}. Propose what costs less, or ask the owner for "
+        "a wider grant.",
         claim="privacy",
         expected=f"epsilon at most {budget.epsilon} at delta {budget.delta}",
         actual=f"{then} (so far {spent})",

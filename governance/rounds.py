@@ -86,7 +86,8 @@ class SealedUpdate:
 
 def _malformed(claim: str, expected: str, actual: str) -> UpdateMalformed:
     return UpdateMalformed(
-        f"What was sealed with the update is refused at its {claim}: expected {expected}. Seal and send it again.",
+        f"What was sealed with the update is refused at its {claim}: expected {expected}. Seal and "
+        "send it again.",
         claim="sealed." + claim,
         expected=expected,
         actual=actual,

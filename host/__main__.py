@@ -43,7 +43,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="placet host",
-        description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and pin.",
+        description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "
+        "pin.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -60,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--enclave",
         type=Path,
-        help="build of the enclaves (`make enclave`); without one, in simulation, what is installed here",
+        help="build of the enclaves (`make enclave`); without one, in simulation, what is "
+        "installed here",
     )
     add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
     add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")

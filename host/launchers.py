@@ -28,8 +28,8 @@ def require_launcher(name: str) -> str | None:
     found = shutil.which(name)
     if found is None:
         raise LauncherMissing(
-            f"{name} is not installed on this machine. Install Gramine (https://gramine.readthedocs.io), or use "
-            "--launcher native, which simulates."
+            f"{name} is not installed on this machine. Install Gramine "
+            "(https://gramine.readthedocs.io), or use --launcher native, which simulates."
         )
     return found
 

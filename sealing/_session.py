@@ -96,7 +96,8 @@ class SealedSession:
         """
         if counter < self._next:
             raise QuestionReplayed(
-                "The question's counter is not above those before it in its session. Ask again under the next counter.",
+                "The question's counter is not above those before it in its session. Ask again "
+                "under the next counter.",
                 claim="counter",
                 expected=f"at least {self._next}",
                 actual=str(counter),

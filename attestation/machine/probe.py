@@ -14,8 +14,8 @@ from placet.attestation.machine import gramine, tsm
 from placet.attestation.machine.files import DeviceFiles, Files
 
 _REMEDY = (
-    "start it with gramine-sgx or on a TDX or SEV-SNP machine; to try things out without any, let the launcher "
-    "simulate one (the word for it is --simulated)"
+    "start it with gramine-sgx or on a TDX or SEV-SNP machine; to try things out without any, let "
+    "the launcher simulate one (the word for it is --simulated)"
 )
 
 
@@ -69,7 +69,8 @@ def _reader(path: Path) -> Callable[[], str]:
 def _missing(kind: str) -> Callable[[], str]:
     def refuse() -> str:
         raise QuotingError(
-            f"Evidence of kind {kind} is nothing without collateral, and no file with it was named.",
+            f"Evidence of kind {kind} is nothing without collateral, and no file with it was "
+            "named.",
             claim="collateral",
             remedy="fetch it with placet collateral fetch, and name the file with --collateral",
         )

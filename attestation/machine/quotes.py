@@ -34,7 +34,8 @@ def exact_quote(kind: str, raw: bytes, report_data: bytes) -> bytes:
     quote = _snp(raw) if kind == "snp" else _dcap(raw)
     if quote[at : at + len(report_data)] != report_data:
         raise QuotingError(
-            "The quote vouches for other report data than was asked for; somebody else uses the device.",
+            "The quote vouches for other report data than was asked for; somebody else uses the "
+            "device.",
             claim="report_data",
             remedy="let no other process of this machine ask for quotes, and try again",
         )

@@ -20,7 +20,10 @@ _FROM_VCEK = (
     1 << 1
 )  # ROOT_KEY_SELECT 0 (VCEK or VLEK), KEY_SEL 1: the VCEK, which is the chip's own
 _POLICY_AND_MEASUREMENT = 1 << 0 | 1 << 3
-_REMEDY = "load the module sev-guest, give the enclave's user leave to open /dev/sev-guest, and run at VMPL 0"
+_REMEDY = (
+    "load the module sev-guest, give the enclave's user leave to open /dev/sev-guest, and "
+    "run at VMPL 0"
+)
 
 
 class KeyRequest(ctypes.Structure):

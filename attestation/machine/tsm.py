@@ -35,8 +35,9 @@ FOLDER = "/sys/kernel/config/tsm/report"
 MAX_BLOB_BYTES = 32 * 1024  # the kernel's own bound
 _KINDS = {"tdx_guest": "tdx", "sev_guest": "snp"}
 _REMEDY = (
-    "start this on a confidential TDX or SEV-SNP machine with Linux 6.7 or newer, the module tdx_guest or "
-    "sev-guest loaded, configfs mounted at /sys/kernel/config, and leave to write there"
+    "start this on a confidential TDX or SEV-SNP machine with Linux 6.7 or newer, the module "
+    "tdx_guest or sev-guest loaded, configfs mounted at /sys/kernel/config, and leave to write "
+    "there"
 )
 
 

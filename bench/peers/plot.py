@@ -73,7 +73,8 @@ def main():
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("GB/s of float32 updates")
     figure.suptitle(
-        "Aggregation: ours on sealed updates (blue), the peers on plain ones (red), loops over sealed ones (yellow)",
+        "Aggregation: ours on sealed updates (blue), the peers on plain ones (red), loops over "
+        "sealed ones (yellow)",
         fontsize=10,
     )
     figure.savefig(picture, dpi=120)

@@ -29,7 +29,8 @@ from placet.client.cli._frame import choose_home
 app = typer.Typer(
     name="placet",
     help="Nothing decrypts without the council's placet.",
-    epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 host unreachable, 4 audit with parts not checked.",
+    epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 host unreachable, 4 audit with parts not "
+    "checked.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )

@@ -66,8 +66,8 @@ def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str
         return found.digest
     if not sys.stdin.isatty():
         raise UsageRefused(
-            f"{text} is the start of {found.digest}, and nobody can be asked here whether that one is meant. Give the digest "
-            "in full.",
+            f"{text} is the start of {found.digest}, and nobody can be asked here whether that one "
+            "is meant. Give the digest in full.",
             claim="proposal",
             actual=text,
         )
@@ -82,7 +82,10 @@ def about_proposal(client: Client, signed: Signed[Proposal]) -> list[str]:
     standing = f"stopped ({known.stopped})" if known.stopped else f"{len(known.ballots)} ballot(s)"
     return [
         f"Proposal {signed.digest}",
-        f"  {said.action} by {said.proposer}, purpose {said.purpose!r}; entry {known.index}, {standing}",
+        (
+            f"  {said.action} by {said.proposer}, purpose {said.purpose!r}; entry {known.index}, "
+            f"{standing}"
+        ),
     ]
 
 

@@ -113,7 +113,10 @@ def _named() -> list[str]:
     return [
         f"Charter: {names['charter']}",
         f"To compare aloud: {names['spoken']}",
-        "Hand it to whoever joins, with the host's address, from member to member, as a message or a QR code:",
+        (
+            "Hand it to whoever joins, with the host's address, from member to member, as a message or "
+            "a QR code:"
+        ),
         f"  placet init {names['link']}",
     ]
 
@@ -189,7 +192,8 @@ def _keep_signed(path: Path) -> None:
     signed = CharterDraft.from_bytes(read_artifact(path)).signed_by()
     if signed:
         raise UsageRefused(
-            f"{path} is a draft that {', '.join(sorted(signed))} signed. Name another file with --out."
+            f"{path} is a draft that {', '.join(sorted(signed))} signed. Name another file with "
+            "--out."
         )
 
 

@@ -73,7 +73,8 @@ def refusal(
         str | None,
         typer.Argument(
             metavar="REASON|FILE",
-            help="A reason as RULE_NOT_MET, or what a command wrote with --json; else standard input.",
+            help="A reason as RULE_NOT_MET, or what a command wrote with --json; else standard "
+            "input.",
         ),
     ] = None,
     as_json: AsJSON = False,
@@ -91,7 +92,8 @@ def refusal(
         sentences = explain_refusal(plain(told["reason"]), str(told["message"]), details)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise UsageRefused(
-            "This is no refusal. Give what a command wrote with --json; it writes refusals to standard error (2> FILE)."
+            "This is no refusal. Give what a command wrote with --json; it writes refusals to "
+            "standard error (2> FILE)."
         ) from None
     _explain(sentences, as_json)
 

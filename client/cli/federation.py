@@ -38,7 +38,8 @@ from placet.governance.codec import Json
 from placet.governance.explain import explain_refusal
 
 app = typer.Typer(
-    help="Federations: rounds in which updates become one model. Clients take part with `placet federate join`.",
+    help="Federations: rounds in which updates become one model. Clients take part with `placet "
+    "federate join`.",
     no_args_is_help=True,
 )
 

@@ -125,7 +125,10 @@ def result(
         "outputs": {name: str(path) for name, path in found.outputs.items()},
     }
     told = [
-        f"Receipt {found.receipt.digest} (entry {said.entry}), {' '.join(said.marks) or 'no marks'}.",
+        (
+            f"Receipt {found.receipt.digest} (entry {said.entry}), "
+            f"{' '.join(said.marks) or 'no marks'}."
+        ),
         *explain_charged(said.privacy),
         *(f"Wrote {path}." for path in found.outputs.values()),
     ]

@@ -34,7 +34,8 @@ def program(
         bundle = Bundle(read_file(path, MAX_BUNDLE))
     if bundle.digest != digest:
         raise AnswerMalformed(
-            "The host gave other bytes than the proposal names. Do not read them; ask the proposer for the program.",
+            "The host gave other bytes than the proposal names. Do not read them; ask the proposer "
+            "for the program.",
             claim="program",
             expected=digest,
             actual=bundle.digest,

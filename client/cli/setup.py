@@ -60,7 +60,8 @@ def init(
     templates: Annotated[
         Path | None,
         typer.Option(
-            help="Write constitution.toml, grant.toml, job.toml, federation.toml and serve.toml there."
+            help="Write constitution.toml, grant.toml, job.toml, federation.toml and serve.toml "
+            "there."
         ),
     ] = None,
     enclave: Annotated[
@@ -88,7 +89,8 @@ def init(
         _write_templates(templates, enclave)
     if not host and not charter and templates is None:
         raise SettingMissing(
-            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --templates FOLDER."
+            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --templates "
+            "FOLDER."
         )
 
 

@@ -39,7 +39,10 @@ from placet.governance.log import LogError, VerifierKey
 
 # What a log key alone does not show.
 _LOG_ALONE = (
-    "Whose log it is: any council may have this key. Give --charter, with the digest that a member has told you.",
+    (
+        "Whose log it is: any council may have this key. Give --charter, with the digest that a member "
+        "has told you."
+    ),
     "Whether the constitution that it names is one of that council's.",
 )
 
@@ -54,7 +57,8 @@ ConstitutionFile = Annotated[
     Path,
     typer.Option(
         "--constitution",
-        help="The constitution to judge by: drafted document, or what `constitution show --json` wrote.",
+        help="The constitution to judge by: drafted document, or what `constitution show --json` "
+        "wrote.",
     ),
 ]
 
@@ -80,9 +84,15 @@ def receipt(
     said = verified.receipt.predicate
     not_checked = _LOG_ALONE if log else ()
     told = [
-        f"Receipt {verified.digest} holds: entry {said.entry} of the council {said.header.charter}.",
+        (
+            f"Receipt {verified.digest} holds: entry {said.entry} of the council "
+            f"{said.header.charter}."
+        ),
         f"Marks: {' '.join(said.marks) or 'none'}. Evidence: {said.evidence}.",
-        f"Proposal {said.proposal}, program {said.program}, approved by {', '.join(said.approved_by)}.",
+        (
+            f"Proposal {said.proposal}, program {said.program}, approved by "
+            f"{', '.join(said.approved_by)}."
+        ),
         *explain_charged(said.privacy),
         *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
         *(f"Not checked: {text}" for text in not_checked),
@@ -245,7 +255,8 @@ def _digest_under(document: Constitution, proposal: bytes) -> str:
     named = inspect(proposal, Proposal).constitution
     if digest != named:
         raise UsageRefused(
-            "The ticket is under another constitution. Name the drafted document (.json) that it names.",
+            "The ticket is under another constitution. Name the drafted document (.json) that it "
+            "names.",
             claim="constitution",
             expected=named,
             actual=digest,
@@ -257,7 +268,8 @@ def _charter(given: str) -> str:
     charter = given or home().memory().charter
     if not charter:
         raise UsageRefused(
-            "No council is known here. Give --charter: the digest that a member of the council has told you.",
+            "No council is known here. Give --charter: the digest that a member of the council has "
+            "told you.",
             claim="charter",
         )
     return charter
@@ -268,7 +280,8 @@ def _log(text: str) -> str:
         return VerifierKey.from_text(text).to_text()
     except LogError:
         raise UsageRefused(
-            f"{text[:80]!r} is no key of a log. Give <origin>+<key id>+<key>, as a charter names it.",
+            f"{text[:80]!r} is no key of a log. Give <origin>+<key id>+<key>, as a charter names "
+            "it.",
             claim="log",
         ) from None
 

@@ -88,7 +88,8 @@ def from_safetensors(data: bytes) -> State:
         return _floating(cast("dict[str, Any]", library.numpy.load(data)))
     except (library.SafetensorError, KeyError, TypeError, AttributeError):
         raise FileRefused(
-            "This is not a safetensors file that NumPy can read (it has no bfloat16). Convert it to float32.",
+            "This is not a safetensors file that NumPy can read (it has no bfloat16). Convert it "
+            "to float32.",
             claim="safetensors",
         ) from None
 
@@ -120,8 +121,8 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
     shapes = {name: tuple(tensor.shape) for name, tensor in floating.items()}
     if shapes != {name: array.shape for name, array in state.items()}:
         raise StateRefused(
-            "The state must have the names and shapes of the module's floating tensors, and has others. "
-            "Check that the module is the one the federation was made for.",
+            "The state must have the names and shapes of the module's floating tensors, and has "
+            "others. Check that the module is the one the federation was made for.",
             claim="state",
         )
     made: dict[str, Any] = dict(like)

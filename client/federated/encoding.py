@@ -55,7 +55,8 @@ def encode(vector: Vector, encoding: Encoding) -> Encoded:
     norm = _norm(data, encoding, scale)
     if not math.isfinite(norm):
         raise StateRefused(
-            f"A coordinate of the update is too large for {encoding}. Use a smaller clipping bound, or float32.",
+            f"A coordinate of the update is too large for {encoding}. Use a smaller clipping "
+            "bound, or float32.",
             claim="encoding",
             expected=f"within the range of {encoding}",
             actual="a larger coordinate",

@@ -153,7 +153,8 @@ def make_update(
         _check_weight(weight, terms.largest_weight)  # 1
         if not np.isfinite(difference).all():
             raise StateRefused(
-                "The difference to the round's model is beyond float32. Nothing was sent; look at the training.",
+                "The difference to the round's model is beyond float32. Nothing was sent; look at "
+                "the training.",
                 claim="state",
             )
         clip(difference, float(terms.clipping_bound))  # 2
@@ -201,7 +202,8 @@ def _check_weight(weight: int, largest: int) -> None:
         wanted = "1" if largest == 1 else f"a whole number from 1 to {largest}"
         raise UsageRefused(
             f"The weight of an update must be {wanted}, as the council decided, and is "
-            f"{weight!r}. Weights are refused and not cut, because a cut one would say something else.",
+            f"{weight!r}. Weights are refused and not cut, because a cut one would say something "
+            "else.",
             claim="weight",
             expected=wanted,
             actual=repr(weight)[:40],

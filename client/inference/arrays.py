@@ -71,7 +71,8 @@ def judge_rows(
     if count > (allowed := min(rations.user, rations.total)):
         # What was answered before the refusal would be spent, and the caller would have none of it.
         raise QuestionRefused(
-            f"The terms let a user be answered {allowed} rows in all, and these are {count}. Ask about fewer; nothing was spent.",
+            f"The terms let a user be answered {allowed} rows in all, and these are {count}. Ask "
+            "about fewer; nothing was spent.",
             claim="rations",
             expected=f"at most {allowed}",
             actual=str(count),

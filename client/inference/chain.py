@@ -315,7 +315,8 @@ def _step(name: str) -> Generator[None]:
         told = str(error) if details or hasattr(error, "reason") else "It is not of that form."
         compared = {k: v for k, v in details.items() if k in ("expected", "actual")}
         raise OfferInvalid(
-            f"The worker is not to be believed, by its {name}: {told} Nothing was sent to it; report the host.",
+            f"The worker is not to be believed, by its {name}: {told} Nothing was sent to it; "
+            "report the host.",
             claim=name,
             **compared,
         ) from None

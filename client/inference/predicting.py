@@ -32,7 +32,8 @@ async def ask_rows(
             return joined(await work.done())
     except TimeoutError:
         raise CallTimedOut(
-            f"Not everything was answered within {deadline} seconds; {work.answered} of {rows.count} rows were.",
+            f"Not everything was answered within {deadline} seconds; {work.answered} of "
+            f"{rows.count} rows were.",
             claim="deadline",
         ) from None
 

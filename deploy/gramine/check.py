@@ -98,7 +98,8 @@ FORBIDDEN: Final[tuple[tuple[str, str], ...]] = (
     (r"(^|\.)insecure__", "Gramine itself calls it insecure"),
     (r"(^|\.)debug__", "it is for debugging"),
     (r"(^|\.)experimental__", "Gramine itself calls it experimental"),
-    (r"^sgx\.file_check_policy$", "files that are not listed must be refused, which is what it is without"),
+    (r"^sgx\.file_check_policy$", ("files that are not listed must be refused, which is what it is "
+                                  "without")),
     (r"^loader\.env\..*\.passthrough$", "the host would choose a variable of the environment"),
     (r"^sgx\.(profile|vtune_profile|enable_stats)", "it tells the host what the enclave does"),
 )  # fmt: skip

@@ -104,8 +104,9 @@ def main() -> int:
     names = [_write(name, arguments) for name in wanted]
     if shutil.which("gramine-manifest") is None:
         print(
-            f"The manifests in {out} are rendered and checked. They are not filled in and not signed: gramine-manifest is "
-            "missing. Install Gramine (https://gramine.readthedocs.io) and run this again."
+            f"The manifests in {out} are rendered and checked. They are not filled in and not "
+            "signed: gramine-manifest is missing. Install Gramine (https://gramine.readthedocs.io) "
+            "and run this again."
         )
         return 0
     for name in names:

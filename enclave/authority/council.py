@@ -124,7 +124,8 @@ class Council:
         """The keys of this boot for the log of a council that does not exist yet."""
         if not constitution:
             raise NotFounded(
-                "The log has no charter yet. Ask about the genesis constitution that you want to found it with."
+                "The log has no charter yet. Ask about the genesis constitution that you want to "
+                "found it with."
             )
         check_digest("constitution", constitution)
         core = self._core

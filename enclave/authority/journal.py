@@ -138,6 +138,7 @@ class Journal:
 
 def _not_stored() -> NotStored:
     return NotStored(
-        "The host did not store a step of the log, so the authority ends. Try again once it is back.",
+        "The host did not store a step of the log, so the authority ends. Try again once it is "
+        "back.",
         claim="commit",
     )

@@ -29,8 +29,8 @@ _SAME_MACHINE = (
     "Start it on the machine that founded the log, or restore the host's state from a copy."
 )
 _SAME_TCB = (
-    "Put the earlier microcode or firmware back, if the machine takes it, and start again. Else the "
-    "log has ended: found a new one, and have the owners grant again."
+    "Put the earlier microcode or firmware back, if the machine takes it, and start again. Else "
+    "the log has ended: found a new one, and have the owners grant again."
 )
 
 
@@ -109,7 +109,8 @@ def _unopened(copies: Sequence[Copy], present: SealingKey) -> KeyUnwrapRefused:
         )
     what = (
         f"was sealed under another TCB ({' or '.join(tcbs)}; the machine is at {present.tcb}): its "
-        "microcode or firmware was updated or taken back, and it gives no sealing key of the other one"
+        "microcode or firmware was updated or taken back, and it gives no sealing key of the other "
+        "one"
     )
     return _refusal(what, _SAME_TCB)
 

@@ -73,8 +73,8 @@ async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Pat
 
 def _length(descriptor: ObjectDescriptor, found: str) -> StreamLengthMismatch:
     return StreamLengthMismatch(
-        f"The sealed object {descriptor.id} should have {descriptor.sealed_length} bytes; the host gave {found}. "
-        "Put it again.",
+        f"The sealed object {descriptor.id} should have {descriptor.sealed_length} bytes; the host "
+        f"gave {found}. Put it again.",
         claim="length",
         expected=str(descriptor.sealed_length),
         actual=found,

@@ -146,7 +146,8 @@ class Constitution:
             if principal.id == id_:
                 return principal
         raise SignerUnknown(
-            f"The constitution knows no seat or party {id_!r}. Ask the council to add it, or name one that it knows.",
+            f"The constitution knows no seat or party {id_!r}. Ask the council to add it, or name "
+            "one that it knows.",
             claim="principal",
             expected="a seat or party of the constitution",
             actual=id_,
@@ -158,7 +159,8 @@ class Constitution:
             if seat.id == id_:
                 return seat
         raise SeatUnknown(
-            f"The constitution has no seat {id_!r}. Its seats: {', '.join(s.id for s in self.seats)}.",
+            f"The constitution has no seat {id_!r}. Its seats: "
+            f"{', '.join(s.id for s in self.seats)}.",
             claim="seat",
             expected="a seat of the constitution",
             actual=id_,

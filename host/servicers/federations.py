@@ -51,7 +51,10 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
             raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
         if facts.federation is None:
-            text = "The ticket is not for a federation. Use Jobs.Submit for a job, Inference.Serve for a service."
+            text = (
+                "The ticket is not for a federation. Use Jobs.Submit for a job, "
+                "Inference.Serve for a service."
+            )
             raise RequestMalformed(text, claim="action", expected="federate", actual=facts.action)
         await self._federations.start(facts, request.ticket)
         return (await self._board.get(facts.proposal)).message

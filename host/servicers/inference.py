@@ -50,7 +50,10 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
             raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
         if not facts.serves:
-            text = "The ticket is not for a service. Use Jobs.Submit for a job, Federations.Start for a federation."
+            text = (
+                "The ticket is not for a service. Use Jobs.Submit for a job, Federations.Start "
+                "for a federation."
+            )
             raise RequestMalformed(text, claim="action", expected="serve", actual=facts.action)
         await self._serving.serve(facts, request.ticket, request.workers)
         return (await self._board.get(facts.proposal)).message

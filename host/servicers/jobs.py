@@ -80,7 +80,10 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             raise RequestMalformed("request_id must have 16 bytes.", claim="request_id")
         facts = read_ticket(request.ticket)
         if facts.action in ("federate", "serve"):
-            text = "The ticket is for work whose jobs are its own. Start it with Federations.Start or Inference.Serve."
+            text = (
+                "The ticket is for work whose jobs are its own. Start it with "
+                "Federations.Start or Inference.Serve."
+            )
             raise RequestMalformed(text, claim="action", expected="job", actual=facts.action)
         work = asyncio.ensure_future(self._submit(request, facts))
         self._under_way.add(work)

@@ -344,7 +344,8 @@ CASES = (
     ),
     Case(
         "unlisted_label_fail",
-        "A label that the constitution does not list is refused, even if a rule for any label would let it through.",
+        "A label that the constitution does not list is refused, even if a rule for any label "
+        "would let it through.",
         Case.quorum,
         "NO_RULE",
         {"body": replace(JOB, inputs={"train": Input(_UNLISTED, "owner")})},
@@ -401,7 +402,8 @@ CASES = (
     ),
     Case(
         "other_layout",
-        "Signatures and digests are over the bytes as they are: their layout is the writer's affair.",
+        "Signatures and digests are over the bytes as they are: their layout is the writer's "
+        "affair.",
         lambda c: _respelt(c, lambda payload: json.dumps(json.loads(payload), indent=1).encode()),
     ),
 )

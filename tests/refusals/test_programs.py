@@ -90,7 +90,10 @@ def test_no_words_of_a_program_are_kept(world: Any) -> None:
         "time.sleep(60)",
         "sum(range(10**14))",  # one call into C that never lets the interpreter go
         "import threading; threading.Event().wait()",
-        "import signal; [signal.signal(s, signal.SIG_IGN) for s in (2, 14, 15)]; sum(range(10**14))",
+        (
+            "import signal; [signal.signal(s, signal.SIG_IGN) for s in (2, 14, 15)]; "
+            "sum(range(10**14))"
+        ),
     ],
 )
 def test_a_program_that_hangs(world: Any, attempt: Try, body: str) -> None:

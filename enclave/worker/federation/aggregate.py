@@ -196,7 +196,8 @@ def _check_cohort(
     organisations = len({client.update.organisation for client in clients})
     if organisations < smallest:
         raise CohortTooSmall(
-            f"The cohort needs {smallest} organisations; {organisations} are left. Open another round.",
+            f"The cohort needs {smallest} organisations; {organisations} are left. Open another "
+            "round.",
             left,
             claim="organisations",
             expected=f"at least {smallest}",

@@ -85,7 +85,8 @@ def noise_sigma(noise_multiplier: Fraction | Decimal) -> int:
     sigma = math.ceil(Fraction(noise_multiplier) * LIMIT)
     if not 0 < sigma < _LARGEST_SIGMA:
         raise ValueError(
-            f"the noise multiplier must be above 0 and below {_LARGEST_SIGMA // LIMIT}, not {noise_multiplier}"
+            f"the noise multiplier must be above 0 and below {_LARGEST_SIGMA // LIMIT}, not "
+            f"{noise_multiplier}"
         )
     return sigma
 

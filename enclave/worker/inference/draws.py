@@ -36,9 +36,11 @@ class Draws:
         fits = new and drawn.rows <= rows
         if not (fits and self._authority.has_signed(drawn.signature, statement)):
             raise SignatureInvalid(
-                "What the worker was told of the user's ration does not come from the authority, or does not answer what it asked.",
+                "What the worker was told of the user's ration does not come from the authority, "
+                "or does not answer what it asked.",
                 claim="drawn",
-                expected=f"at most {rows} rows, a new answer, and the signature of the authority's boot key",
+                expected=f"at most {rows} rows, a new answer, and the signature of the authority's "
+                "boot key",
                 remedy="tell the council: the host has changed it",
             )
         self._left[user] = drawn.user_left

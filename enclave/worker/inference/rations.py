@@ -76,7 +76,8 @@ class Allowances:
         if rows <= most:
             return None
         return QuestionTooLarge(
-            "The question has more rows than the terms let a user be answered at a time. Ask for fewer.",
+            "The question has more rows than the terms let a user be answered at a time. Ask for "
+            "fewer.",
             claim="rows",
             expected=f"at most {most}",
             actual=str(rows),

@@ -116,6 +116,7 @@ class Batch:
 
 def _failed() -> ModelFailed:
     return ModelFailed(
-        "The model cannot answer this question. Its values may be outside of what the model was made for.",
+        "The model cannot answer this question. Its values may be outside of what the model was "
+        "made for.",
         claim="values",
     )

@@ -207,6 +207,9 @@ def test_no_bytes_raise_anything_else(junk: bytes, at: int) -> None:
 def test_letters_that_look_alike_and_code_in_data_are_taken(kit: Any) -> None:
     """What a reviewer has to look for: the second `а` is of another alphabet, and the data file is
     run."""
-    main = "import pkgutil\na, \u0430 = 1, 2\ndef main(job): return a, eval(pkgutil.get_data('p', 'd'))"
+    main = (
+        "import pkgutil\na, \u0430 = 1, 2\ndef main(job): return a, eval(pkgutil.get_data('p', "
+        "'d'))"
+    )
     files = {"main.py": main, "p/__init__.py": "", "p/d": b"6 * 7"}
     assert Bundle(kit.bundle_of(files)).load()(None) == (1, 42)

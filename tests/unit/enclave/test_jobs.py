@@ -140,7 +140,10 @@ def test_nothing_runs_past_the_deadline_even_in_native_code(running: Any, secret
 @pytest.mark.parametrize("action", ["pause", "veto", "cancel", "withdraw", "revoke-program"])
 def test_a_stop_ends_a_job_that_runs_and_nothing_leaves(running: Any, action: str) -> None:
     live = running.live
-    program = f"import time\ndef main(job):\n    job.output('out').write(b'x')\n    time.sleep(30) # {action}"
+    program = (
+        "import time\ndef main(job):\n    job.output('out').write(b'x')\n    time.sleep(30) "
+        f"# {action}"
+    )
 
     async def story() -> Any:
         data, grant = await live.provision(CANARY)

@@ -77,8 +77,8 @@ def test_an_enclave_without_its_kernel_says_why_it_does_not_start(
     for compiled in (bare / "enclave").glob("_kernel*.so"):
         compiled.unlink()
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['placet.enclave', *sys.argv[1:]];"
-        "import runpy; runpy.run_module('placet.enclave', run_name='__main__')"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['placet.enclave', "
+        "*sys.argv[1:]];import runpy; runpy.run_module('placet.enclave', run_name='__main__')"
     )
     arguments = [
         "authority",

@@ -121,7 +121,10 @@ def test_a_proposal_word_for_word(world: Any) -> None:
         "Its author had seen the log at size 0.",
         "It holds from 2027-01-15 07:59:50 UTC to 2027-01-16 08:00:00 UTC, for 1 use.",
         f"It would run the program sha256:{'ab' * 32}.",
-        f"The program reads as train the object {train} (kind dataset, labels health, 1000 bytes), owned by owner-b.",
+        (
+            f"The program reads as train the object {train} (kind dataset, labels health, 1000 bytes), "
+            "owned by owner-b."
+        ),
         "The parameter epochs is 3.",
         'The parameter model is "linear".',
         "It writes the output weights, padded to 5000 bytes.",
@@ -147,12 +150,21 @@ def test_privacy_terms_and_budgets_word_for_word(world: Any) -> None:
     without = explain_proposal(world.proposal(), None)
     assert [line for line in declared if line not in without] == [
         "Each use is charged epsilon 0.5 and delta 1e-7 to every owner of data in it.",
-        "That is what the author of the program declares it costs: nothing but the program itself makes it true.",
+        (
+            "That is what the author of the program declares it costs: nothing but the program itself "
+            "makes it true."
+        ),
     ]
     bounded = explain_grant(world.grant(privacy=Budget("3", "1e-6")))
     assert [line for line in bounded if line not in explain_grant(world.grant())] == [
-        "It lets a job through only while all that owner-b is charged, the job with it, stays within epsilon 3 at delta 1e-6.",
-        "That counts every job on any data of this owner, under whatever grants, since the log began.",
+        (
+            "It lets a job through only while all that owner-b is charged, the job with it, stays "
+            "within epsilon 3 at delta 1e-6."
+        ),
+        (
+            "That counts every job on any data of this owner, under whatever grants, since the log "
+            "began."
+        ),
         "A job without privacy terms costs without bound, and so is never let through.",
     ]
 
@@ -161,7 +173,10 @@ def test_what_was_charged_word_for_word() -> None:
     declared = Declared("0.5", "1e-7").cost
     both = Cost(gaussian=62_500_000) + declared
     assert explain_charged(Charged({"b": declared}, declared=True)) == [
-        "b was charged epsilon 0.5 and delta 1e-7, by the word of the program's author, which nobody has checked.",
+        (
+            "b was charged epsilon 0.5 and delta 1e-7, by the word of the program's author, which "
+            "nobody has checked."
+        ),
     ]
     assert explain_charged(Charged({"c": UNBOUNDED, "a": both, "b": Cost()}, declared=False)) == [
         "a was charged Gaussian noise of squared parameter 0.0625 and epsilon 0.5 and delta 1e-7.",
@@ -194,7 +209,10 @@ def test_an_account_word_for_word(world: Any) -> None:
     account = evaluate(ticket, world.in_force(), Times(T0, T0 + 1))
     lines = explain_account(account)
     assert lines[:14] == [
-        f"The proposal {account.proposal} was judged under the constitution {world.digest}, which refuses it.",
+        (
+            f"The proposal {account.proposal} was judged under the constitution {world.digest}, which "
+            "refuses it."
+        ),
         "What opens was judged at 2027-01-15 08:00:00 UTC, what closes at 2027-01-15 08:00:01 UTC.",
         "The seat chair-a (chair, org-a) said placet.",
         "The seat second-a (chair, org-a) said placet.",
@@ -216,7 +234,10 @@ def test_an_account_word_for_word(world: Any) -> None:
 def test_an_account_says_why_a_seat_does_not_count(world: Any) -> None:
     in_force = replace(world.in_force(), revoked_seats=frozenset({"chair-a"}))
     lines = explain_account(evaluate(world.ticket(), in_force, Times(T0, T0)))
-    why = "The seat chair-a (chair, org-a) said placet, which cannot count as an approval: the seat has been revoked."
+    why = (
+        "The seat chair-a (chair, org-a) said placet, which cannot count as an approval: the "
+        "seat has been revoked."
+    )
     assert why in lines
     assert "It does not count the seat chair-a: the seat has been revoked." in lines
 
@@ -246,8 +267,8 @@ def test_a_grant_word_for_word(world: Any) -> None:
     recipient = world.job().recipients[0].hpke.key_id
     assert lines == [
         (
-            f"owner-b lets the authority of the council {world.name} use the key of the object {grant.object.digest} "
-            "(kind dataset, labels health, 1000 bytes)."
+            f"owner-b lets the authority of the council {world.name} use the key of the object "
+            f"{grant.object.digest} (kind dataset, labels health, 1000 bytes)."
         ),
         "It may be used for the purpose research.",
         f"It may be used by the program sha256:{'ab' * 32}.",
