@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# One command for each job. Each does all its set-up on a bare clone, with nothing but a CPython, a C compiler and the
-# package registry; what it makes lies in .venv, in build/, and beside the sources as git ignores it.
+# One command for each job. Each does all its set-up on a bare clone, with nothing but a CPython, a
+# C compiler and the package registry; what it makes lies in .venv, in build/, and beside the
+# sources as git ignores it.
 #
 #   make test PYTHON=python3.12     another interpreter, in a venv of its own
 #   make test ARGS='-x -k stream'   what pytest, the demo or the benchmarks take
@@ -193,13 +194,15 @@ generate: build/codegen/.locked
 	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
 	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
 
-# The peers pin much that Placet does not, so they have a venv of their own; numpy and the plots are theirs too.
+# The peers pin much that Placet does not, so they have a venv of their own; numpy and the plots are
+# theirs too.
 build/peers/.locked: requirements/peers.txt | need
 	$(PYTHON) -m venv --clear build/peers
 	build/peers/bin/python $(PIP) install --no-deps --require-hashes -r requirements/peers.txt
 	touch $@
 
-# A folder and no venv: the demo's own process reads from it, and no enclave or host has it on its path.
+# A folder and no venv: the demo's own process reads from it, and no enclave or host has it on its
+# path.
 build/sentences/.locked: requirements/sentences.txt $(VENV)/.locked
 	rm -rf build/sentences
 	$(BIN)/python $(PIP) install --no-deps --require-hashes --target build/sentences -r requirements/sentences.txt
@@ -210,8 +213,8 @@ build/lock/.locked: requirements/lock.txt | need
 	build/lock/bin/python $(PIP) install --no-deps --require-hashes -r requirements/lock.txt
 	touch $@
 
-# Every lock serves CPython 3.11 to 3.13. The enclaves' are resolved from their own lists alone, held to the versions
-# that the tests run with.
+# Every lock serves CPython 3.11 to 3.13. The enclaves' are resolved from their own lists alone,
+# held to the versions that the tests run with.
 COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --upgrade \
   --generate-hashes --no-config --no-emit-index-url --custom-compile-command 'make lock'
 EXTRAS = $(PYTHON) -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \

@@ -57,23 +57,25 @@ static int take_one(PyObject *item, const char *name, uint64_t least, placet_buf
     }
     buffers->starts[buffers->count++] = view->buf;
     if ((uint64_t)view->len < least) {
-        PyErr_Format(PyExc_ValueError, "%s[%zd] has %zd bytes; these segments need %llu", name, buffers->count - 1,
-                     view->len, (unsigned long long)least);
+        PyErr_Format(PyExc_ValueError, "%s[%zd] has %zd bytes; these segments need %llu", name,
+                     buffers->count - 1, view->len, (unsigned long long)least);
         return -1;
     }
     return 0;
 }
 
-int placet_take_buffers(PyObject *sequence, const char *name, Py_ssize_t count, uint64_t least, placet_buffers *buffers) {
+int placet_take_buffers(PyObject *sequence, const char *name, Py_ssize_t count, uint64_t least,
+                        placet_buffers *buffers) {
     *buffers = (placet_buffers){0};
-    PyObject *items = PySequence_Tuple(sequence); /* a tuple, because the sequence may change while buffers are taken */
+    /* A tuple, because the sequence may change while buffers are taken. */
+    PyObject *items = PySequence_Tuple(sequence);
     if (items == NULL) {
         return -1;
     }
     int result = -1;
     if (PyTuple_GET_SIZE(items) != count) {
-        PyErr_Format(PyExc_ValueError, "%s must have an item for each of the %zd clients, not %zd", name, count,
-                     PyTuple_GET_SIZE(items));
+        PyErr_Format(PyExc_ValueError, "%s must have an item for each of the %zd clients, not %zd",
+                     name, count, PyTuple_GET_SIZE(items));
         goto done;
     }
     buffers->views = PyMem_Calloc((size_t)count, sizeof *buffers->views);

@@ -6,7 +6,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-/* A writable, contiguous buffer of 64-bit signed integers ('q', or 'l' of 8 bytes) in their natural alignment. */
+/* A writable, contiguous buffer of 64-bit signed integers ('q', or 'l' of 8 bytes) in their natural
+ * alignment. */
 int placet_take_int64(PyObject *object, const char *name, Py_buffer *view);
 
 /* Contiguous bytes, exactly `length` of them. */
@@ -19,7 +20,8 @@ typedef struct {
     const uint8_t **starts;
 } placet_buffers;
 
-int placet_take_buffers(PyObject *sequence, const char *name, Py_ssize_t count, uint64_t least, placet_buffers *buffers);
+int placet_take_buffers(PyObject *sequence, const char *name, Py_ssize_t count, uint64_t least,
+                        placet_buffers *buffers);
 void placet_release_buffers(placet_buffers *buffers);
 
 #endif

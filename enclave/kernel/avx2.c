@@ -24,14 +24,16 @@ OP lanes_f f_load(placet_encoding encoding, const uint8_t *at) {
     case PLACET_FLOAT32: return _mm256_load_ps((const float *)at);
     case PLACET_FLOAT16: return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)at));
     case PLACET_BFLOAT16:
-        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)at)), 16));
+        return _mm256_castsi256_ps(
+            _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)at)), 16));
     default: return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at)));
     }
 }
 
 OP lanes_i i_quantise(lanes_f x, lanes_f m, lanes_b *seen) {
     const __m256i exponent = _mm256_set1_epi32(0x7f800000);
-    const __m256i nonfinite = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(x), exponent), exponent);
+    const __m256i nonfinite =
+        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(x), exponent), exponent);
     __m256 y = _mm256_mul_ps(x, m);
     y = _mm256_min_ps(y, _mm256_set1_ps(PLACET_LIMIT)); /* of NaN the second operand */
     y = _mm256_max_ps(y, _mm256_set1_ps(-PLACET_LIMIT));
@@ -52,7 +54,8 @@ OP lanes_i i_negative(lanes_i x) { return _mm256_srai_epi32(x, 31); }
 OP lanes_i i_half(lanes_i x) { return _mm256_srai_epi32(x, 1); }
 OP lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) { return _mm256_blendv_epi8(b, a, mask); }
 OP void sum_half(int64_t *sums, __m256i x) {
-    _mm256_storeu_si256((__m256i *)sums, _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)sums), x));
+    _mm256_storeu_si256((__m256i *)sums,
+                        _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)sums), x));
 }
 OP void i_sum_into(int64_t *sums, lanes_i x) {
     sum_half(sums, _mm256_cvtepi32_epi64(_mm256_castsi256_si128(x)));

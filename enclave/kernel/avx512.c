@@ -24,7 +24,8 @@ OP lanes_f f_load(placet_encoding encoding, const uint8_t *at) {
     case PLACET_FLOAT32: return _mm512_load_ps(at);
     case PLACET_FLOAT16: return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)at));
     case PLACET_BFLOAT16:
-        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)at)), 16));
+        return _mm512_castsi512_ps(
+            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)at)), 16));
     default: return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)at)));
     }
 }
@@ -32,16 +33,18 @@ OP lanes_f f_load(placet_encoding encoding, const uint8_t *at) {
 #define RANGE_LEAST_MAGNITUDE 2 /* of vrangeps: the operand of least magnitude, */
 #define RANGE_SIGN_OF_FIRST 0   /* with the sign of the first */
 /*
- * vfixupimmps: four bits of the table for each class of x, from the lowest: quiet NaN, signalling NaN, zero, one, -inf,
- * +inf, negative, positive. 8 puts +0, 0 leaves the destination.
+ * vfixupimmps: four bits of the table for each class of x, from the lowest: quiet NaN, signalling
+ * NaN, zero, one, -inf, +inf, negative, positive. 8 puts +0, 0 leaves the destination.
  */
 #define ZERO_IF_NONFINITE 0x00880088
 
 OP lanes_i i_quantise(lanes_f x, lanes_f m, lanes_b *seen) {
     __m512 y = _mm512_mul_ps(x, m);
     y = _mm512_fixupimm_ps(y, x, _mm512_set1_epi32(ZERO_IF_NONFINITE), 0);
-    y = _mm512_range_ps(y, _mm512_set1_ps(PLACET_LIMIT), RANGE_LEAST_MAGNITUDE | RANGE_SIGN_OF_FIRST << 2);
-    *seen = _mm512_fmadd_ps(x, _mm512_setzero_ps(), *seen); /* NaN * 0 and infinity * 0 are NaN, and stay */
+    y = _mm512_range_ps(y, _mm512_set1_ps(PLACET_LIMIT),
+                        RANGE_LEAST_MAGNITUDE | RANGE_SIGN_OF_FIRST << 2);
+    /* NaN * 0 and infinity * 0 are NaN, and stay. */
+    *seen = _mm512_fmadd_ps(x, _mm512_setzero_ps(), *seen);
     return _mm512_cvttps_epi32(y);
 }
 
@@ -56,7 +59,9 @@ OP lanes_i i_min(lanes_i a, lanes_i b) { return _mm512_min_epi32(a, b); }
 OP lanes_i i_max(lanes_i a, lanes_i b) { return _mm512_max_epi32(a, b); }
 OP lanes_i i_negative(lanes_i x) { return _mm512_srai_epi32(x, 31); }
 OP lanes_i i_half(lanes_i x) { return _mm512_srai_epi32(x, 1); }
-OP lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
+OP lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) {
+    return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
 OP void sum_half(int64_t *sums, __m512i x) {
     _mm512_storeu_si512(sums, _mm512_add_epi64(_mm512_loadu_si512(sums), x));
 }

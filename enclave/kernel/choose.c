@@ -2,8 +2,9 @@
 /*
  * The only place that asks which processor this is.
  *
- * In an enclave the host may answer. All implementations give the same integers with the same access pattern, so a lie
- * makes the enclave slower or ends it. There is none for NEON yet: other machines run the portable one.
+ * In an enclave the host may answer. All implementations give the same integers with the same
+ * access pattern, so a lie makes the enclave slower or ends it. There is none for NEON yet: other
+ * machines run the portable one.
  */
 #include "fold.h"
 
@@ -15,7 +16,8 @@
 #define WIDEST 0xe6u /* and masks, both halves of ZMM */
 #define AVX512 (bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL)
 
-/* How many of the two wide implementations run here. Compilers have a function for it; one's says no. */
+/* How many of the two wide implementations run here. Compilers have a function for it; one's says
+ * no. */
 static size_t wide(void) {
     unsigned eax, ebx, ecx, edx, kept, unused;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE) || !(ecx & bit_F16C)) {

@@ -2,15 +2,18 @@
 /*
  * Ends the process at a deadline, whatever it is doing.
  *
- * A program that hangs in native code and holds the GIL is out of the reach of Python: no thread, signal handler or audit
- * hook of the interpreter runs again. So the timer is a POSIX thread that never touches Python. Under Gramine there is no
- * timer_create, and setitimer's signal could be blocked by the program; a thread that waits on a futex works in both worlds.
+ * A program that hangs in native code and holds the GIL is out of the reach of Python: no thread,
+ * signal handler or audit hook of the interpreter runs again. So the timer is a POSIX thread that
+ * never touches Python. Under Gramine there is no timer_create, and setitimer's signal could be
+ * blocked by the program; a thread that waits on a futex works in both worlds.
  *
- * The state is the only global of the kernel. It has to be one: _exit ends the process, not an interpreter, so a process
- * has one deadline whichever interpreter or thread sets it. The mutex guards all of it.
+ * The state is the only global of the kernel. It has to be one: _exit ends the process, not an
+ * interpreter, so a process has one deadline whichever interpreter or thread sets it. The mutex
+ * guards all of it.
  *
- * The clock is CLOCK_MONOTONIC. In an enclave the host answers for the clock and can make the deadline late; what a lease
- * permits is decided by the authority, and the deadline only keeps an honest machine tidy.
+ * The clock is CLOCK_MONOTONIC. In an enclave the host answers for the clock and can make the
+ * deadline late; what a lease permits is decided by the authority, and the deadline only keeps an
+ * honest machine tidy.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -89,7 +92,8 @@ static void *watch(void *unused) {
     return NULL;
 }
 
-/* Called with the mutex held. Signals are blocked in the thread, so that Python's main thread keeps getting them. */
+/* Called with the mutex held. Signals are blocked in the thread, so that Python's main thread keeps
+ * getting them. */
 static int start_thread(void) {
     sigset_t all, before;
     pthread_t thread;

@@ -2,11 +2,13 @@
 /*
  * Folding clients' updates: decoding, quantising, and what the rules make of the integers.
  *
- * Quantisation, the same for every rule and every implementation: a coordinate x, decoded to float32, becomes
- * q = trunc(clamp(x * m, -LIMIT, LIMIT)), where m is the client's multiplier and the product is one float32
- * multiplication rounded to nearest. NaN and infinity become 0 and mark the client.
+ * Quantisation, the same for every rule and every implementation: a coordinate x, decoded to
+ * float32, becomes q = trunc(clamp(x * m, -LIMIT, LIMIT)), where m is the client's multiplier and
+ * the product is one float32 multiplication rounded to nearest. NaN and infinity become 0 and mark
+ * the client.
  *
- * No branch and no address in a fold depends on a client's data. Sums are modulo 2^64, so the order does not matter.
+ * No branch and no address in a fold depends on a client's data. Sums are modulo 2^64, so the order
+ * does not matter.
  */
 #ifndef PLACET_FOLD_H
 #define PLACET_FOLD_H
@@ -20,7 +22,8 @@
 #define PLACET_LIMIT (1 << 26)      /* the largest |q|; its square is 2^52 */
 #define PLACET_MAX_CLIENTS 4096     /* so a sum of q over the clients stays below 2^38 */
 #define PLACET_GROUP 16             /* clients a call of add takes: 16 * 2^26 fits an int32 */
-#define PLACET_PAD_BYTES 2048       /* zeros after a segment's plaintext; no implementation reads further */
+#define PLACET_PAD_BYTES                                                                           \
+    2048 /* zeros after a segment's plaintext; no implementation reads further */
 #define PLACET_SCRATCH_BYTES ((size_t)256 * 1024) /* for rows of integers: stays in L2 */
 
 typedef __uint128_t placet_u128;
@@ -36,8 +39,10 @@ static inline size_t placet_encoding_bytes(placet_encoding encoding) {
 typedef struct {
     _Alignas(64) uint64_t square_lanes[8];
     _Alignas(64) uint32_t nonfinite_lanes[16];
-    const uint8_t *ahead;    /* as many bytes that will be read next, to be fetched into the cache meanwhile */
-    const uint8_t *plain;    /* one segment's coordinates, aligned to 64, PLACET_PAD_BYTES of zeros behind */
+    /* As many bytes that will be read next, to be fetched into the cache meanwhile. */
+    const uint8_t *ahead;
+    /* One segment's coordinates, aligned to 64, with PLACET_PAD_BYTES of zeros behind. */
+    const uint8_t *plain;
     float multiplier;        /* finite, >= 0 */
     int32_t weight;          /* >= 1 */
     placet_u128 squares;     /* the sum of q^2 so far */
@@ -56,7 +61,8 @@ typedef struct {
 /* One implementation. All give the same integers. */
 typedef struct {
     const char *name;
-    /* sums[j] += weight * q over the clients, at most PLACET_GROUP of them; `weighted` false: every weight is 1. */
+    /* sums[j] += weight * q over the clients, at most PLACET_GROUP of them; `weighted` false: every
+     * weight is 1. */
     void (*add)(const placet_tile *tile, bool weighted, int64_t *sums);
     /* sums[j] = the sum of the order statistics that the network leaves at low .. high-1. */
     void (*select)(const placet_tile *tile, const placet_network *network, int64_t *sums);

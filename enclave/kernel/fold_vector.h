@@ -13,12 +13,13 @@
  *   i_half(x), i_negative(x)         x / 2 rounded down; all bits where x < 0, else none
  *   i_pick(mask, a, b)               a where the mask has all bits, b where it has none
  *   i_sum_into(sums, x)              sums[lane] += x
- *   q_zero() q_load(p) q_store(p, x) q_dot(acc, a, b): acc plus the products of the lanes of a and b; q_total(x)
+ *   q_zero() q_load(p) q_store(p, x) q_dot(acc, a, b): acc plus the products of the lanes of a and
+ *   b; q_total(x)
  *   w_zero() w_dot(acc, a, b)        likewise lane by lane; w_sum_into(sums, x)
  *   b_load(p) b_store(p, x) b_any(p) b_any: not 0 where something was seen
  *
- * The loops run over whole blocks; plaintext is padded with zeros, and a zero adds nothing anywhere. The last block's
- * sums pass through a copy.
+ * The loops run over whole blocks; plaintext is padded with zeros, and a zero adds nothing
+ * anywhere. The last block's sums pass through a copy.
  */
 #include <string.h>
 
@@ -26,9 +27,11 @@
 
 #define INLINE TARGET static inline __attribute__((always_inline))
 #define STEP ((size_t)LANES * BLOCK)
-/* A 64-bit lane of squares takes two of at most 2^52 from each vector, so 1024 vectors reach 2^63. */
+/* A 64-bit lane of squares takes two of at most 2^52 from each vector, so 1024 vectors reach 2^63.
+ * */
 #define FLUSH_VECTORS ((size_t)1024)
-#define NETWORK_BYTES ((size_t)16384) /* rows of integers that a network works on: they stay in L1 */
+#define NETWORK_BYTES                                                                              \
+    ((size_t)16384) /* rows of integers that a network works on: they stay in L1 */
 #define GRAM_WIDTH 512                /* coordinates a row of the Gram blocks, where they fit */
 #define ADD_ROWS 16 /* rows of |q| <= 2^26 whose sum fits an int32 */
 
@@ -57,7 +60,8 @@ INLINE void fetch(const uint8_t *from, size_t bytes) {
 }
 
 /* Adds a block of every client to sums. */
-INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool weighted, size_t at, int64_t *sums) {
+INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool weighted, size_t at,
+                      int64_t *sums) {
     lanes_i totals[BLOCK];
     lanes_w wide[BLOCK];
 #pragma GCC unroll 8
@@ -72,10 +76,13 @@ INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool we
         const lanes_i weight = i_all(member->weight);
         lanes_q squares = q_load(member->square_lanes);
         lanes_b seen = b_load(member->nonfinite_lanes);
-        fetch(member->ahead + at * placet_encoding_bytes(encoding), STEP * placet_encoding_bytes(encoding));
+        fetch(member->ahead + at * placet_encoding_bytes(encoding),
+              STEP * placet_encoding_bytes(encoding));
 #pragma GCC unroll 8
         for (int b = 0; b < BLOCK; b++) {
-            const lanes_i q = i_quantise(f_load(encoding, x + b * LANES * placet_encoding_bytes(encoding)), multiplier, &seen);
+            const lanes_i q =
+                i_quantise(f_load(encoding, x + b * LANES * placet_encoding_bytes(encoding)),
+                           multiplier, &seen);
             squares = q_dot(squares, q, q);
             if (weighted) {
                 wide[b] = w_dot(wide[b], q, weight);
@@ -96,7 +103,8 @@ INLINE void add_block(const placet_tile *tile, placet_encoding encoding, bool we
     }
 }
 
-INLINE void add_blocks(const placet_tile *tile, placet_encoding encoding, bool weighted, int64_t *sums) {
+INLINE void add_blocks(const placet_tile *tile, placet_encoding encoding, bool weighted,
+                       int64_t *sums) {
     size_t vectors = 0;
     size_t at = 0;
     for (; at + STEP <= tile->elements; at += STEP) {
@@ -137,7 +145,8 @@ TARGET static void add(const placet_tile *tile, bool weighted, int64_t *sums) {
 }
 
 /* The integers of every client, `vectors` of them from `at` on, as rows of scratch. */
-INLINE void quantise_rows_of(const placet_tile *tile, placet_encoding encoding, size_t at, size_t vectors) {
+INLINE void quantise_rows_of(const placet_tile *tile, placet_encoding encoding, size_t at,
+                             size_t vectors) {
     for (size_t c = 0; c < tile->count; c++) {
         placet_member *member = &tile->members[c];
         const uint8_t *x = member->plain + at * placet_encoding_bytes(encoding);
@@ -145,9 +154,12 @@ INLINE void quantise_rows_of(const placet_tile *tile, placet_encoding encoding, 
         int32_t *row = tile->scratch + c * vectors * LANES;
         lanes_q squares = q_load(member->square_lanes);
         lanes_b seen = b_load(member->nonfinite_lanes);
-        fetch(member->ahead + at * placet_encoding_bytes(encoding), vectors * LANES * placet_encoding_bytes(encoding));
+        fetch(member->ahead + at * placet_encoding_bytes(encoding),
+              vectors * LANES * placet_encoding_bytes(encoding));
         for (size_t v = 0; v < vectors; v++) {
-            const lanes_i q = i_quantise(f_load(encoding, x + v * LANES * placet_encoding_bytes(encoding)), multiplier, &seen);
+            const lanes_i q =
+                i_quantise(f_load(encoding, x + v * LANES * placet_encoding_bytes(encoding)),
+                           multiplier, &seen);
             squares = q_dot(squares, q, q);
             i_store(row + v * LANES, q);
         }
@@ -201,7 +213,8 @@ TARGET static void run_network(const placet_network *network, int32_t *scratch, 
     }
 }
 
-TARGET static void sum_rows(const int32_t *scratch, size_t low, size_t high, size_t vectors, int64_t *sums) {
+TARGET static void sum_rows(const int32_t *scratch, size_t low, size_t high, size_t vectors,
+                            int64_t *sums) {
     const size_t width = vectors * LANES;
     for (size_t v = 0; v < width; v += LANES) {
         for (size_t first = low; first < high; first += ADD_ROWS) {
@@ -215,16 +228,20 @@ TARGET static void sum_rows(const int32_t *scratch, size_t low, size_t high, siz
 }
 
 /*
- * The k-th smallest of `count` rows of one vector, lane by lane, 1 <= k <= count, by bisection on the value: the smallest v
- * for which at least k rows are <= v. 2^27 + 1 values need 28 steps; a step too many changes nothing.
+ * The k-th smallest of `count` rows of one vector, lane by lane, 1 <= k <= count, by bisection on
+ * the value: the smallest v for which at least k rows are <= v. 2^27 + 1 values need 28 steps; a
+ * step too many changes nothing.
  */
 INLINE lanes_i kth_smallest(const int32_t *scratch, size_t count, size_t k) {
     lanes_i low = i_all(-PLACET_LIMIT), high = i_all(PLACET_LIMIT);
     for (int step = 0; step < 28; step++) {
-        const lanes_i middle = i_half(i_add(low, high)); /* rounded down, so the range always shrinks */
+        const lanes_i middle =
+            i_half(i_add(low, high));       /* rounded down, so the range always shrinks */
         lanes_i needed = i_all((int32_t)k); /* becomes k and the number of rows above the middle */
         for (size_t row = 0; row < count; row++) {
-            needed = i_sub(needed, i_negative(i_sub(middle, i_load(scratch + row * LANES)))); /* all bits are -1 */
+            needed = i_sub(
+                needed,
+                i_negative(i_sub(middle, i_load(scratch + row * LANES)))); /* all bits are -1 */
         }
         const lanes_i too_few = i_negative(i_sub(i_all((int32_t)count), needed));
         const lanes_i above = i_sub(middle, i_all(-1));
@@ -235,10 +252,11 @@ INLINE lanes_i kth_smallest(const int32_t *scratch, size_t count, size_t k) {
 }
 
 /*
- * With v_k the k-th smallest of n, the k smallest sum up to  sum min(q, v_k) - (n - k) v_k;  for k = 0 take v = -LIMIT.
- * The statistics low .. high-1 are the difference of two such sums.
+ * With v_k the k-th smallest of n, the k smallest sum up to  sum min(q, v_k) - (n - k) v_k;  for k
+ * = 0 take v = -LIMIT. The statistics low .. high-1 are the difference of two such sums.
  */
-TARGET static void sum_counted(const int32_t *scratch, size_t count, size_t low, size_t high, int64_t *sums) {
+TARGET static void sum_counted(const int32_t *scratch, size_t count, size_t low, size_t high,
+                               int64_t *sums) {
     const lanes_i below = low == 0 ? i_all(-PLACET_LIMIT) : kth_smallest(scratch, count, low);
     const lanes_i within = kth_smallest(scratch, count, high);
     lanes_w total = w_zero();
@@ -252,7 +270,8 @@ TARGET static void sum_counted(const int32_t *scratch, size_t count, size_t low,
     w_sum_into(sums, total);
 }
 
-TARGET static void select_sums(const placet_tile *tile, const placet_network *network, int64_t *sums) {
+TARGET static void select_sums(const placet_tile *tile, const placet_network *network,
+                               int64_t *sums) {
     const bool counted = tile->count > PLACET_NETWORK_WIRES;
     const size_t vectors = counted ? 1 : vectors_within(NETWORK_BYTES, tile->count, BLOCK);
     const size_t width = vectors * LANES;
@@ -277,8 +296,10 @@ TARGET static void select_sums(const placet_tile *tile, const placet_network *ne
     flush(tile);
 }
 
-/* products of the clients a .. a+SQUARE-1 with b .. b+SQUARE-1, a <= b; both triangles are written. */
-INLINE void gram_square(const placet_tile *tile, size_t vectors, size_t a, size_t b, uint64_t *products) {
+/* products of the clients a .. a+SQUARE-1 with b .. b+SQUARE-1, a <= b; both triangles are written.
+ * */
+INLINE void gram_square(const placet_tile *tile, size_t vectors, size_t a, size_t b,
+                        uint64_t *products) {
     const size_t width = vectors * LANES;
     lanes_q totals[SQUARE][SQUARE];
 #pragma GCC unroll 4
@@ -294,7 +315,8 @@ INLINE void gram_square(const placet_tile *tile, size_t vectors, size_t a, size_
             const lanes_i left = i_load(tile->scratch + (a + (size_t)i) * width + v);
 #pragma GCC unroll 4
             for (int j = 0; j < SQUARE; j++) {
-                totals[i][j] = q_dot(totals[i][j], left, i_load(tile->scratch + (b + (size_t)j) * width + v));
+                totals[i][j] =
+                    q_dot(totals[i][j], left, i_load(tile->scratch + (b + (size_t)j) * width + v));
             }
         }
     }
@@ -318,7 +340,8 @@ TARGET static void gram(const placet_tile *tile, uint64_t *products) {
     const size_t rows = (tile->count + SQUARE - 1) / SQUARE * SQUARE;
     const size_t vectors = vectors_within(PLACET_SCRATCH_BYTES, rows, GRAM_WIDTH / LANES);
     const size_t width = vectors * LANES;
-    memset(tile->scratch + tile->count * width, 0, (rows - tile->count) * width * sizeof *tile->scratch);
+    memset(tile->scratch + tile->count * width, 0,
+           (rows - tile->count) * width * sizeof *tile->scratch);
     for (size_t at = 0; at < tile->elements; at += width) {
         quantise_rows(tile, at, vectors);
         flush(tile);

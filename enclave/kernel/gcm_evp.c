@@ -50,8 +50,8 @@ void placet_gcm_free(placet_gcm *gcm) {
     free(gcm);
 }
 
-bool placet_gcm_open(placet_gcm *gcm, size_t client, const uint8_t nonce[PLACET_NONCE_BYTES], const uint8_t *sealed,
-                     size_t length, uint8_t *plain) {
+bool placet_gcm_open(placet_gcm *gcm, size_t client, const uint8_t nonce[PLACET_NONCE_BYTES],
+                     const uint8_t *sealed, size_t length, uint8_t *plain) {
     EVP_CIPHER_CTX *context = gcm->contexts[client];
     int written = 0, rest = 0;
     /* The call takes the tag as writable and only reads it. */

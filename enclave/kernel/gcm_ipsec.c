@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AES-256-GCM by Intel's ipsec-mb: it uses the AVX-512 form of the AES instructions where OpenSSL 3.0 does not. */
+/* AES-256-GCM by Intel's ipsec-mb: it uses the AVX-512 form of the AES instructions where OpenSSL
+ * 3.0 does not. */
 #ifdef PLACET_WITH_IPSEC_MB
 #define _DEFAULT_SOURCE
 #include <intel-ipsec-mb.h>
@@ -69,11 +70,11 @@ static bool equal(const uint8_t *a, const uint8_t *b) {
     return differs == 0;
 }
 
-bool placet_gcm_open(placet_gcm *gcm, size_t client, const uint8_t nonce[PLACET_NONCE_BYTES], const uint8_t *sealed,
-                     size_t length, uint8_t *plain) {
+bool placet_gcm_open(placet_gcm *gcm, size_t client, const uint8_t nonce[PLACET_NONCE_BYTES],
+                     const uint8_t *sealed, size_t length, uint8_t *plain) {
     uint8_t tag[PLACET_TAG_BYTES];
-    IMB_AES256_GCM_DEC(gcm->manager, &gcm->schedules[client].data, &gcm->context, plain, sealed, length, nonce, NULL, 0, tag,
-                       sizeof tag);
+    IMB_AES256_GCM_DEC(gcm->manager, &gcm->schedules[client].data, &gcm->context, plain, sealed,
+                       length, nonce, NULL, 0, tag, sizeof tag);
     const bool right = equal(tag, sealed + length);
     if (!right) {
         explicit_bzero(plain, length);

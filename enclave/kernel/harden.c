@@ -2,8 +2,9 @@
 /*
  * Keeps plaintext and keys of a process from leaving by a core dump or a debugger.
  *
- * It matters in simulation and where the host's administrator is not the enemy but other users are. Inside SGX the host
- * cannot read the memory anyway, and Gramine answers prctl with -1: the caller reports what did not work and goes on.
+ * It matters in simulation and where the host's administrator is not the enemy but other users are.
+ * Inside SGX the host cannot read the memory anyway, and Gramine answers prctl with -1: the caller
+ * reports what did not work and goes on.
  */
 #define _GNU_SOURCE
 #include <sys/resource.h>

@@ -2,8 +2,8 @@
 /*
  * placet.enclave._kernel: the Python face of the C files beside it.
  *
- * Every argument is checked here or in cohort.c, before any of them is called. The module's state is what this machine can
- * run; see deadline.c for the one thing that belongs to the process.
+ * Every argument is checked here or in cohort.c, before any of them is called. The module's state
+ * is what this machine can run; see deadline.c for the one thing that belongs to the process.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,13 +18,17 @@
 #include "noise.h"
 #include "walk.h"
 
-#define LONGEST_SECONDS (366.0 * 24 * 3600) /* a year: far above any lease, far below where time_t arithmetic could wrap */
+#define LONGEST_SECONDS                                                                            \
+    (366.0 * 24 *                                                                                  \
+     3600) /* a year: far above any lease, far below where time_t arithmetic could wrap */
 
-PyDoc_STRVAR(wipe_doc,
-             "wipe($module, buffer, /)\n--\n\n"
-             "Overwrite a writable, contiguous buffer with zeros that the compiler may not leave out.");
+PyDoc_STRVAR(
+    wipe_doc,
+    "wipe($module, buffer, /)\n--\n\n"
+    "Overwrite a writable, contiguous buffer with zeros that the compiler may not leave out.");
 
-/* Keeps the GIL: what is wiped is keys and segments, and no other thread should meet a half-wiped buffer. */
+/* Keeps the GIL: what is wiped is keys and segments, and no other thread should meet a half-wiped
+ * buffer. */
 static PyObject *wipe(PyObject *module, PyObject *argument) {
     (void)module;
     Py_buffer view;
@@ -36,12 +40,15 @@ static PyObject *wipe(PyObject *module, PyObject *argument) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(exit_at_doc,
-             "exit_at($module, seconds_from_now, code, /)\n--\n\n"
-             "End the process with this exit code when so many seconds have passed, even if native code holds the GIL.\n"
-             "\n"
-             "A later call moves the deadline and changes the code. Nothing is flushed and no handler runs. The clock is\n"
-             "the monotonic one. The deadline belongs to the process; a forked child starts without one.");
+PyDoc_STRVAR(
+    exit_at_doc,
+    "exit_at($module, seconds_from_now, code, /)\n--\n\n"
+    "End the process with this exit code when so many seconds have passed, even if native code "
+    "holds the GIL.\n"
+    "\n"
+    "A later call moves the deadline and changes the code. Nothing is flushed and no handler runs. "
+    "The clock is\n"
+    "the monotonic one. The deadline belongs to the process; a forked child starts without one.");
 
 static PyObject *exit_at(PyObject *module, PyObject *args) {
     (void)module;
@@ -66,7 +73,9 @@ static PyObject *exit_at(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(exit_cancel_doc, "exit_cancel($module, /)\n--\n\nTake the deadline back; harmless where there is none.");
+PyDoc_STRVAR(
+    exit_cancel_doc,
+    "exit_cancel($module, /)\n--\n\nTake the deadline back; harmless where there is none.");
 
 static PyObject *exit_cancel(PyObject *module, PyObject *unused) {
     (void)module;
@@ -75,11 +84,11 @@ static PyObject *exit_cancel(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(harden_doc,
-             "harden($module, /)\n--\n\n"
-             "Forbid core dumps and debuggers for the rest of the process's life.\n"
-             "\n"
-             "Returns the names of what worked, out of 'no_core_dumps' and 'not_dumpable'; Gramine refuses the second.");
+PyDoc_STRVAR(harden_doc, "harden($module, /)\n--\n\n"
+                         "Forbid core dumps and debuggers for the rest of the process's life.\n"
+                         "\n"
+                         "Returns the names of what worked, out of 'no_core_dumps' and "
+                         "'not_dumpable'; Gramine refuses the second.");
 
 static PyObject *harden(PyObject *module, PyObject *unused) {
     (void)module;
@@ -107,11 +116,12 @@ static PyObject *harden(PyObject *module, PyObject *unused) {
     return names;
 }
 
-PyDoc_STRVAR(discrete_gaussian_doc,
-             "discrete_gaussian($module, random, sigma, out, /)\n--\n\n"
-             "Fill out with samples of the discrete Gaussian N_Z(0, sigma^2), made of random bytes.\n"
-             "\n"
-             "Returns the samples written and the bytes consumed.");
+PyDoc_STRVAR(
+    discrete_gaussian_doc,
+    "discrete_gaussian($module, random, sigma, out, /)\n--\n\n"
+    "Fill out with samples of the discrete Gaussian N_Z(0, sigma^2), made of random bytes.\n"
+    "\n"
+    "Returns the samples written and the bytes consumed.");
 
 static PyObject *discrete_gaussian(PyObject *module, PyObject *args) {
     (void)module;
@@ -125,10 +135,12 @@ static PyObject *discrete_gaussian(PyObject *module, PyObject *args) {
     if (sigma < 1 || sigma >= PLACET_MAX_SIGMA) {
         PyErr_Format(PyExc_ValueError, "sigma must be 1 or more and below 2^40, not %lld", sigma);
     } else if ((size_t)random.len > PLACET_MAX_RANDOM) {
-        PyErr_Format(PyExc_ValueError, "random must have at most 2^24 bytes, not %zd: give it piece by piece", random.len);
+        PyErr_Format(PyExc_ValueError,
+                     "random must have at most 2^24 bytes, not %zd: give it piece by piece",
+                     random.len);
     } else if (placet_take_int64(out_object, "out", &out) == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        written = placet_discrete_gaussian(random.buf, (size_t)random.len, sigma, out.buf, (size_t)out.len / 8, &used);
+        Py_BEGIN_ALLOW_THREADS written = placet_discrete_gaussian(
+            random.buf, (size_t)random.len, sigma, out.buf, (size_t)out.len / 8, &used);
         Py_END_ALLOW_THREADS
         PyBuffer_Release(&out);
         PyBuffer_Release(&random);
@@ -199,7 +211,8 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "placet.enclave._kernel",
-    .m_doc = "What the enclave needs below Python: folding sealed updates, noise, wiping, a deadline, hardening.",
+    .m_doc = "What the enclave needs below Python: folding sealed updates, noise, wiping, a "
+             "deadline, hardening.",
     .m_size = sizeof(placet_module_state),
     .m_methods = methods,
     .m_slots = slots,

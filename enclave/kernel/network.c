@@ -2,14 +2,15 @@
 /*
  * Batcher's odd-even merge sort (1968), pruned to the order statistics that are asked for.
  *
- * A network for a power of two serves any smaller number of wires: the missing ones hold +infinity, which never moves.
- * The network depends on public numbers only.
+ * A network for a power of two serves any smaller number of wires: the missing ones hold +infinity,
+ * which never moves. The network depends on public numbers only.
  */
 #include "network.h"
 
 #include <stdlib.h>
 
-/* Batcher's merges in the iterative form: blocks of p sorted wires are merged in steps of k = p, p/2, .., 1. */
+/* Batcher's merges in the iterative form: blocks of p sorted wires are merged in steps of k = p,
+ * p/2, .., 1. */
 static size_t sort_all(size_t wires, placet_comparator *out) {
     size_t length = 0;
     for (size_t p = 1; p < wires; p *= 2) {
@@ -30,8 +31,8 @@ static size_t sort_all(size_t wires, placet_comparator *out) {
 }
 
 /*
- * Backwards: a comparator stays if something reads what it writes. Two wires that are both only summed at the end need
- * no order among themselves, so a comparator between them goes too.
+ * Backwards: a comparator stays if something reads what it writes. Two wires that are both only
+ * summed at the end need no order among themselves, so a comparator between them goes too.
  */
 static size_t prune(placet_comparator *all, size_t length, size_t wires, size_t low, size_t high) {
     enum { UNREAD, SUMMED, COMPARED } after[PLACET_NETWORK_WIRES];

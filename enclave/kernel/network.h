@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sorting networks that leave the order statistics low .. high-1 in their places, in any order among themselves. */
+/* Sorting networks that leave the order statistics low .. high-1 in their places, in any order
+ * among themselves. */
 #ifndef PLACET_NETWORK_H
 #define PLACET_NETWORK_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLACET_NETWORK_WIRES 256 /* more clients are counted, not sorted: a network grows as n log^2 n */
+#define PLACET_NETWORK_WIRES                                                                       \
+    256 /* more clients are counted, not sorted: a network grows as n log^2 n */
 
-/* Compares the rows `upper` and `lower` (upper < lower): the smaller goes up, the larger goes down. */
+/* Compares the rows `upper` and `lower` (upper < lower): the smaller goes up, the larger goes down.
+ * */
 typedef struct {
     uint8_t upper, lower;
     uint8_t keep; /* PLACET_KEEP_...: what is read again afterwards */

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The discrete Gaussian of Canonne, Kamath and Steinke (2020, "The Discrete Gaussian for Differential Privacy"), algorithms
- * 1 to 3, with t = sigma, and with integers only.
+ * The discrete Gaussian of Canonne, Kamath and Steinke (2020, "The Discrete Gaussian for
+ * Differential Privacy"), algorithms 1 to 3, with t = sigma, and with integers only.
  *
- * Why it is exact. Every choice is a Bernoulli trial of a rational probability r/n, and `bernoulli` makes it exactly: with w
- * the next 16 random bits, the trial succeeds iff (w + u) / 2^16 < r/n for a uniform real u, that is, u < d/n with
- * d = 2^16 r - w n; d <= 0 never, d >= n always, and otherwise it is a fresh trial of d/n.
- * exp(-r/s), 0 <= r <= s: trials of r/(s k), k = 1, 2, .., until one fails; all of the first k succeed with probability
- * (r/s)^k / k!, so the first failure has an odd number with the alternating sum that is exp(-r/s). (Algorithm 1.)
- * Laplace of scale sigma: |Y| = u + sigma v; u uniform below sigma and kept with exp(-u/sigma); v counts successes of
- * exp(-1); a random sign, and minus zero is rejected. (Algorithm 2.) Y stays with exp(-d^2 / 2 sigma^2),
- * d = ||Y| - sigma|. (Algorithm 3.) With d = m sigma + r, 0 <= r < sigma, that is
+ * Why it is exact. Every choice is a Bernoulli trial of a rational probability r/n, and `bernoulli`
+ * makes it exactly: with w the next 16 random bits, the trial succeeds iff (w + u) / 2^16 < r/n for
+ * a uniform real u, that is, u < d/n with d = 2^16 r - w n; d <= 0 never, d >= n always, and
+ * otherwise it is a fresh trial of d/n. exp(-r/s), 0 <= r <= s: trials of r/(s k), k = 1, 2, ..,
+ * until one fails; all of the first k succeed with probability (r/s)^k / k!, so the first failure
+ * has an odd number with the alternating sum that is exp(-r/s). (Algorithm 1.) Laplace of scale
+ * sigma: |Y| = u + sigma v; u uniform below sigma and kept with exp(-u/sigma); v counts successes
+ * of exp(-1); a random sign, and minus zero is rejected. (Algorithm 2.) Y stays with exp(-d^2 / 2
+ * sigma^2), d = ||Y| - sigma|. (Algorithm 3.) With d = m sigma + r, 0 <= r < sigma, that is
  * exp(-1/2)^(m^2) * exp(-r/sigma)^m * exp(-(r/sigma)^2 / 2): trials of the kinds above.
  *
- * Why nothing overflows. n <= 2^40 in a trial of r/sigma and d < 2^57. A count of v takes at least 2 bytes, so with
- * PLACET_MAX_RANDOM bytes v < 2^23 and |Y| < 2^63; k and m likewise.
+ * Why nothing overflows. n <= 2^40 in a trial of r/sigma and d < 2^57. A count of v takes at least
+ * 2 bytes, so with PLACET_MAX_RANDOM bytes v < 2^23 and |Y| < 2^63; k and m likewise.
  *
- * How many bytes are read depends on what is drawn: the time tells something about the noise, as rejection sampling does.
+ * How many bytes are read depends on what is drawn: the time tells something about the noise, as
+ * rejection sampling does.
  */
 #include "noise.h"
 
@@ -64,7 +66,8 @@ static inline bool bernoulli(source *random, int64_t r, int64_t n) {
     }
 }
 
-/* Uniform below n, 1 <= n <= 2^40. Lemire (2019), "Fast random integer generation in an interval". */
+/* Uniform below n, 1 <= n <= 2^40. Lemire (2019), "Fast random integer generation in an interval".
+ * */
 static inline int64_t uniform(source *random, int64_t n) {
     const uint64_t bound = (uint64_t)n;
     __uint128_t product = (__uint128_t)draw64(random) * bound;
@@ -153,8 +156,8 @@ static bool try_once(source *random, int64_t sigma, int64_t *sample) {
     return true;
 }
 
-size_t placet_discrete_gaussian(const uint8_t *random, size_t bytes, int64_t sigma, int64_t *out, size_t samples,
-                                size_t *used) {
+size_t placet_discrete_gaussian(const uint8_t *random, size_t bytes, int64_t sigma, int64_t *out,
+                                size_t samples, size_t *used) {
     source stream = {.at = random, .end = random + bytes, .dry = false};
     size_t written = 0;
     *used = 0;

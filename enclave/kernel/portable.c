@@ -7,7 +7,7 @@
 #include "fold.h"
 
 #if FLT_EVAL_METHOD != 0
-#error "float32 products must be rounded to float32: build for a machine that does (x86: -msse2 -mfpmath=sse)"
+#error "float32 products must be rounded to float32: build for such a machine (-mfpmath=sse)"
 #endif
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "updates are little-endian and are read as they are: build for a little-endian machine"
@@ -40,10 +40,12 @@ static inline uint32_t as_bits(float x) {
     return bits;
 }
 
-/* Half precision has the exponent 112 lower; scaling by 2^112 is exact, for subnormal numbers too. */
+/* Half precision has the exponent 112 lower; scaling by 2^112 is exact, for subnormal numbers too.
+ * */
 static inline float from_half(uint16_t half) {
     const uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
-    const uint32_t special = (uint32_t)-(int32_t)((half & 0x7c00) == 0x7c00) & EXPONENT; /* infinity or NaN */
+    const uint32_t special =
+        (uint32_t)-(int32_t)((half & 0x7c00) == 0x7c00) & EXPONENT; /* infinity or NaN */
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     return as_float(as_bits(as_float(magnitude) * 0x1p112f) | special | sign);
 }
@@ -59,9 +61,12 @@ static inline lanes_f f_load(placet_encoding encoding, const uint8_t *at) {
     }
 }
 
-/* By the sign of the difference, which cannot overflow here, and not by ?:, which may become a branch. */
+/* By the sign of the difference, which cannot overflow here, and not by ?:, which may become a
+ * branch. */
 static inline lanes_i i_negative(lanes_i x) { return x >> 31; }
-static inline lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) { return (a & mask) | (b & ~mask); }
+static inline lanes_i i_pick(lanes_i mask, lanes_i a, lanes_i b) {
+    return (a & mask) | (b & ~mask);
+}
 static inline lanes_i i_min(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), a, b); }
 static inline lanes_i i_max(lanes_i a, lanes_i b) { return i_pick(i_negative(a - b), b, a); }
 
@@ -82,11 +87,15 @@ static inline void i_store(int32_t *p, lanes_i x) { *p = x; }
 static inline lanes_i i_add(lanes_i a, lanes_i b) { return a + b; }
 static inline lanes_i i_sub(lanes_i a, lanes_i b) { return a - b; }
 static inline lanes_i i_half(lanes_i x) { return x >> 1; }
-static inline void i_sum_into(int64_t *sums, lanes_i x) { *sums = (int64_t)((uint64_t)*sums + (uint64_t)x); }
+static inline void i_sum_into(int64_t *sums, lanes_i x) {
+    *sums = (int64_t)((uint64_t)*sums + (uint64_t)x);
+}
 static inline lanes_q q_zero(void) { return 0; }
 static inline lanes_q q_load(const uint64_t *p) { return *p; }
 static inline void q_store(uint64_t *p, lanes_q x) { *p = x; }
-static inline lanes_q q_dot(lanes_q total, lanes_i a, lanes_i b) { return total + (uint64_t)((int64_t)a * b); }
+static inline lanes_q q_dot(lanes_q total, lanes_i a, lanes_i b) {
+    return total + (uint64_t)((int64_t)a * b);
+}
 static inline uint64_t q_total(lanes_q x) { return x; }
 static inline lanes_w w_zero(void) { return 0; }
 static inline lanes_w w_dot(lanes_w total, lanes_i a, lanes_i b) { return q_dot(total, a, b); }

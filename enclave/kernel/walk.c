@@ -8,31 +8,36 @@
 #include <string.h>
 
 #define ALIGNMENT ((size_t)64)
-#define CACHE_BYTES ((size_t)256 * 1024) /* a group's open segments; as much again is fetched for the next */
+#define CACHE_BYTES                                                                                \
+    ((size_t)256 * 1024) /* a group's open segments; as much again is fetched for the next */
 #define LEAST_GROUP 4                    /* the sums are read and written once a group */
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* Where the plaintext of a segment begins, as if segment 0 had 40 bytes of it in the place of the header. */
+/* Where the plaintext of a segment begins, as if segment 0 had 40 bytes of it in the place of the
+ * header. */
 static uint64_t plain_offset(const placet_cohort *cohort, uint64_t segment) {
     return segment * (cohort->segment_bytes - PLACET_TAG_BYTES);
 }
 
 static uint64_t plain_end(const placet_cohort *cohort, uint64_t segment) {
-    const uint64_t length = PLACET_HEADER_BYTES + cohort->elements * placet_encoding_bytes(cohort->encoding);
+    const uint64_t length =
+        PLACET_HEADER_BYTES + cohort->elements * placet_encoding_bytes(cohort->encoding);
     return smaller(plain_offset(cohort, segment + 1), length);
 }
 
 uint64_t placet_segments(uint64_t elements, placet_encoding encoding, size_t segment_bytes) {
     const uint64_t capacity = segment_bytes - PLACET_TAG_BYTES;
-    return (PLACET_HEADER_BYTES + elements * placet_encoding_bytes(encoding) + capacity - 1) / capacity;
+    return (PLACET_HEADER_BYTES + elements * placet_encoding_bytes(encoding) + capacity - 1) /
+           capacity;
 }
 
 uint64_t placet_first_element(const placet_cohort *cohort, uint64_t segment) {
     if (segment == 0) {
         return 0;
     }
-    const uint64_t element = (plain_offset(cohort, segment) - PLACET_HEADER_BYTES) / placet_encoding_bytes(cohort->encoding);
+    const uint64_t element = (plain_offset(cohort, segment) - PLACET_HEADER_BYTES) /
+                             placet_encoding_bytes(cohort->encoding);
     return smaller(element, cohort->elements);
 }
 
@@ -41,7 +46,9 @@ uint64_t placet_window_bytes(const placet_cohort *cohort, uint64_t first, uint64
     return end - first * cohort->segment_bytes;
 }
 
-static size_t stride(const placet_cohort *cohort) { return cohort->segment_bytes + PLACET_PAD_BYTES; }
+static size_t stride(const placet_cohort *cohort) {
+    return cohort->segment_bytes + PLACET_PAD_BYTES;
+}
 
 static size_t group_size(const placet_cohort *cohort) {
     const uint64_t fit = CACHE_BYTES / cohort->segment_bytes;
@@ -64,13 +71,14 @@ static void release_rows(placet_cohort *cohort) {
 
 int placet_cohort_allocate(placet_cohort *cohort) {
     cohort->rows = group_size(cohort);
-    cohort->members = aligned_alloc(_Alignof(placet_member), cohort->clients * sizeof *cohort->members);
+    cohort->members =
+        aligned_alloc(_Alignof(placet_member), cohort->clients * sizeof *cohort->members);
     cohort->prefixes = calloc(cohort->clients, sizeof *cohort->prefixes);
     cohort->forged = calloc(cohort->clients, 1);
     cohort->plain = aligned_alloc(ALIGNMENT, cohort->rows * stride(cohort));
     cohort->gcm = placet_gcm_new(cohort->clients);
-    if (cohort->members == NULL || cohort->prefixes == NULL || cohort->forged == NULL || cohort->plain == NULL ||
-        cohort->gcm == NULL) {
+    if (cohort->members == NULL || cohort->prefixes == NULL || cohort->forged == NULL ||
+        cohort->plain == NULL || cohort->gcm == NULL) {
         placet_cohort_wipe(cohort);
         return -1;
     }
@@ -93,7 +101,8 @@ void placet_cohort_wipe(placet_cohort *cohort) {
     cohort->forged = NULL;
 }
 
-/* select and gram look at all clients at once: a row for each, and scratch. They stay for the next call. */
+/* select and gram look at all clients at once: a row for each, and scratch. They stay for the next
+ * call. */
 static int all_rows(placet_cohort *cohort) {
     if (cohort->scratch != NULL) {
         return 0;
@@ -113,9 +122,11 @@ static int all_rows(placet_cohort *cohort) {
 }
 
 /* Opens a client's segment into a row; zeros where it does not open, and behind it. */
-static void open_segment(placet_cohort *cohort, size_t client, uint64_t segment, const uint8_t *sealed, uint8_t *plain) {
+static void open_segment(placet_cohort *cohort, size_t client, uint64_t segment,
+                         const uint8_t *sealed, uint8_t *plain) {
     const uint64_t header = segment == 0 ? PLACET_HEADER_BYTES : 0;
-    const size_t length = (size_t)(plain_end(cohort, segment) - plain_offset(cohort, segment) - header);
+    const size_t length =
+        (size_t)(plain_end(cohort, segment) - plain_offset(cohort, segment) - header);
     uint8_t nonce[PLACET_NONCE_BYTES];
     memcpy(nonce, cohort->prefixes[client], PLACET_PREFIX_BYTES);
     for (int i = 0; i < 4; i++) {
@@ -139,12 +150,15 @@ static const uint8_t *sealed_at(const range *range, size_t client, uint64_t segm
     return range->windows[client] + (segment - range->first) * range->cohort->segment_bytes;
 }
 
-/* What is opened when these `count` clients are done: the clients behind them, or the first ones' next segment. */
-static const uint8_t *next_read(const range *range, uint64_t segment, size_t client, size_t count, size_t i) {
+/* What is opened when these `count` clients are done: the clients behind them, or the first ones'
+ * next segment. */
+static const uint8_t *next_read(const range *range, uint64_t segment, size_t client, size_t count,
+                                size_t i) {
     if (client + count + i < range->cohort->clients) {
         return sealed_at(range, client + count + i, segment);
     }
-    return segment + 1 < range->end ? sealed_at(range, i, segment + 1) : sealed_at(range, client + i, segment);
+    return segment + 1 < range->end ? sealed_at(range, i, segment + 1)
+                                    : sealed_at(range, client + i, segment);
 }
 
 /* Opens one segment of `count` clients, and describes it as a tile. */
@@ -156,7 +170,8 @@ static placet_tile open_tile(const range *range, uint64_t segment, size_t client
         cohort->members[client + i].plain = row;
         cohort->members[client + i].ahead = next_read(range, segment, client, count, i);
     }
-    const uint64_t elements = placet_first_element(cohort, segment + 1) - placet_first_element(cohort, segment);
+    const uint64_t elements =
+        placet_first_element(cohort, segment + 1) - placet_first_element(cohort, segment);
     return (placet_tile){.members = cohort->members + client,
                          .count = count,
                          .encoding = cohort->encoding,
@@ -164,7 +179,8 @@ static placet_tile open_tile(const range *range, uint64_t segment, size_t client
                          .scratch = cohort->scratch};
 }
 
-/* Float arithmetic as the folds mean it (nearest, subnormal numbers kept), whatever the thread has set; then as it was. */
+/* Float arithmetic as the folds mean it (nearest, subnormal numbers kept), whatever the thread has
+ * set; then as it was. */
 static void enter(fenv_t *saved) {
     fegetenv(saved);
     fesetenv(FE_DFL_ENV);
@@ -172,7 +188,8 @@ static void enter(fenv_t *saved) {
 
 static void leave(const fenv_t *saved) { fesetenv(saved); }
 
-void placet_cohort_add(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first, uint64_t count, int64_t *sums) {
+void placet_cohort_add(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first,
+                       uint64_t count, int64_t *sums) {
     const range range = {cohort, windows, first, first + count};
     const uint64_t origin = placet_first_element(cohort, first);
     const size_t group = group_size(cohort);
@@ -189,8 +206,8 @@ void placet_cohort_add(placet_cohort *cohort, const uint8_t *const *windows, uin
     leave(&saved);
 }
 
-int placet_cohort_select(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first, uint64_t count,
-                         const placet_network *network, int64_t *sums) {
+int placet_cohort_select(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first,
+                         uint64_t count, const placet_network *network, int64_t *sums) {
     if (all_rows(cohort) < 0) {
         return -1;
     }
@@ -200,14 +217,15 @@ int placet_cohort_select(placet_cohort *cohort, const uint8_t *const *windows, u
     enter(&saved);
     for (uint64_t segment = first; segment < range.end; segment++) {
         const placet_tile tile = open_tile(&range, segment, 0, cohort->clients);
-        cohort->fold->select(&tile, network, sums + (placet_first_element(cohort, segment) - origin));
+        cohort->fold->select(&tile, network,
+                             sums + (placet_first_element(cohort, segment) - origin));
     }
     leave(&saved);
     return 0;
 }
 
-int placet_cohort_gram(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first, uint64_t count,
-                       uint64_t *products) {
+int placet_cohort_gram(placet_cohort *cohort, const uint8_t *const *windows, uint64_t first,
+                       uint64_t count, uint64_t *products) {
     if (all_rows(cohort) < 0) {
         return -1;
     }
@@ -223,5 +241,6 @@ int placet_cohort_gram(placet_cohort *cohort, const uint8_t *const *windows, uin
 }
 
 unsigned placet_cohort_state(const placet_cohort *cohort, size_t client) {
-    return (cohort->members[client].nonfinite ? PLACET_NONFINITE : 0u) | (cohort->forged[client] ? PLACET_FORGED : 0u);
+    return (cohort->members[client].nonfinite ? PLACET_NONFINITE : 0u) |
+           (cohort->forged[client] ? PLACET_FORGED : 0u);
 }

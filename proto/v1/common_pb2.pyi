@@ -325,7 +325,9 @@ Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
-    """A refusal as an enclave gives it. The host turns it into a google.rpc.Status with ErrorInfo by one table."""
+    """A refusal as an enclave gives it. The host turns it into a google.rpc.Status with ErrorInfo by
+    one table.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -354,7 +356,9 @@ class Refusal(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     reason: Global___Reason.ValueType
     message: _builtins.str
-    """Sentences for people: what was expected, what was found, what to do. Never anything about data contents."""
+    """Sentences for people: what was expected, what was found, what to do. Never anything about data
+    contents.
+    """
     @_builtins.property
     def details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Keys: claim, expected, actual, rule, remedy."""
@@ -376,7 +380,9 @@ Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
 
 @_typing.final
 class Ticket(_message.Message):
-    """A proposal with the ballots for it, each a DSSE envelope in JSON. The bundle itself is not signed."""
+    """A proposal with the ballots for it, each a DSSE envelope in JSON. The bundle itself is not
+    signed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

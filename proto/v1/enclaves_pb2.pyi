@@ -215,7 +215,9 @@ class Frame(_message.Message):
     """Unix milliseconds after which the sender no longer waits; 0: none."""
     payload: _builtins.bytes
     peer: _builtins.str
-    """From an enclave: whom it is for (empty: the host; "authority"; or an enclave's id). To an enclave: whom it is from."""
+    """From an enclave: whom it is for (empty: the host; "authority"; or an enclave's id). To an
+    enclave: whom it is from.
+    """
     def __init__(
         self,
         *,
@@ -285,7 +287,9 @@ Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
 
 @_typing.final
 class Commit(_message.Message):
-    """One durable step of the authority. Everything in it is stored in one transaction before it is acknowledged."""
+    """One durable step of the authority. Everything in it is stored in one transaction before it is
+    acknowledged.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -417,7 +421,9 @@ class LeaseRequest(_message.Message):
     worker: _builtins.str
     """Digest of the worker's identity document."""
     job: _builtins.str
-    """The job that asks: a job new to the authority consumes a use, a known one asks for a further attempt."""
+    """The job that asks: a job new to the authority consumes a use, a known one asks for a further
+    attempt.
+    """
     @_builtins.property
     def ticket(self) -> _common_pb2.Ticket: ...
     def __init__(
@@ -860,7 +866,9 @@ Global___Stopped: _TypeAlias = Stopped  # noqa: Y015
 
 @_typing.final
 class Offered(_message.Message):
-    """A worker of a service has a key for sessions; sent when it is ready and after each renewal of its lease."""
+    """A worker of a service has a key for sessions; sent when it is ready and after each renewal of its
+    lease.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -925,7 +933,9 @@ class Drawn(_message.Message):
     """What is left of the user's and of the total ration."""
     total_left: _builtins.int
     signature: _builtins.bytes
-    """By the authority's boot key, over lease, user and all of the above: the host that relays it would be generous."""
+    """By the authority's boot key, over lease, user and all of the above: the host that relays it
+    would be generous.
+    """
     def __init__(
         self,
         *,

@@ -65,7 +65,8 @@ class FederationsServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Start(self, request, context):
-        """Admits the ticket of a federate proposal and opens its first round; again for the same proposal: as it stands.
+        """Admits the ticket of a federate proposal and opens its first round; again for the same
+        proposal: as it stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +86,8 @@ class FederationsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Update(self, request, context):
-        """A client's update for the open round, after its stream was put as a blob. Again for the same update: the same receipt.
+        """A client's update for the open round, after its stream was put as a blob. Again for the same
+        update: the same receipt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

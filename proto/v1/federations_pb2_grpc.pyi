@@ -34,12 +34,16 @@ class FederationsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FederationsAsyncStub: ...
     Start: _grpc.UnaryUnaryMultiCallable[_federations_pb2.StartRequest, _federations_pb2.Federation]
-    """Admits the ticket of a federate proposal and opens its first round; again for the same proposal: as it stands."""
+    """Admits the ticket of a federate proposal and opens its first round; again for the same
+    proposal: as it stands.
+    """
     Get: _grpc.UnaryUnaryMultiCallable[_federations_pb2.GetFederationRequest, _federations_pb2.Federation]
     Watch: _grpc.UnaryStreamMultiCallable[_federations_pb2.GetFederationRequest, _federations_pb2.Federation]
     """As it stands, then each change, until it has ended."""
     Update: _grpc.UnaryUnaryMultiCallable[_federations_pb2.UpdateRequest, _federations_pb2.UpdateReceipt]
-    """A client's update for the open round, after its stream was put as a blob. Again for the same update: the same receipt."""
+    """A client's update for the open round, after its stream was put as a blob. Again for the same
+    update: the same receipt.
+    """
     Model: _grpc.UnaryUnaryMultiCallable[_federations_pb2.ModelRequest, _federations_pb2.ModelResponse]
     """The model of a round, sealed to a key that a client of the roster has signed."""
 
@@ -47,12 +51,16 @@ class FederationsStub:
 class FederationsAsyncStub(FederationsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Start: _aio.UnaryUnaryMultiCallable[_federations_pb2.StartRequest, _federations_pb2.Federation]  # type: ignore[assignment]
-    """Admits the ticket of a federate proposal and opens its first round; again for the same proposal: as it stands."""
+    """Admits the ticket of a federate proposal and opens its first round; again for the same
+    proposal: as it stands.
+    """
     Get: _aio.UnaryUnaryMultiCallable[_federations_pb2.GetFederationRequest, _federations_pb2.Federation]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_federations_pb2.GetFederationRequest, _federations_pb2.Federation]  # type: ignore[assignment]
     """As it stands, then each change, until it has ended."""
     Update: _aio.UnaryUnaryMultiCallable[_federations_pb2.UpdateRequest, _federations_pb2.UpdateReceipt]  # type: ignore[assignment]
-    """A client's update for the open round, after its stream was put as a blob. Again for the same update: the same receipt."""
+    """A client's update for the open round, after its stream was put as a blob. Again for the same
+    update: the same receipt.
+    """
     Model: _aio.UnaryUnaryMultiCallable[_federations_pb2.ModelRequest, _federations_pb2.ModelResponse]  # type: ignore[assignment]
     """The model of a round, sealed to a key that a client of the roster has signed."""
 
@@ -63,7 +71,9 @@ class FederationsServicer(metaclass=_abc_1.ABCMeta):
         request: _federations_pb2.StartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_federations_pb2.Federation, _abc.Awaitable[_federations_pb2.Federation]]:
-        """Admits the ticket of a federate proposal and opens its first round; again for the same proposal: as it stands."""
+        """Admits the ticket of a federate proposal and opens its first round; again for the same
+        proposal: as it stands.
+        """
 
     @_abc_1.abstractmethod
     def Get(
@@ -86,7 +96,9 @@ class FederationsServicer(metaclass=_abc_1.ABCMeta):
         request: _federations_pb2.UpdateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_federations_pb2.UpdateReceipt, _abc.Awaitable[_federations_pb2.UpdateReceipt]]:
-        """A client's update for the open round, after its stream was put as a blob. Again for the same update: the same receipt."""
+        """A client's update for the open round, after its stream was put as a blob. Again for the same
+        update: the same receipt.
+        """
 
     @_abc_1.abstractmethod
     def Model(

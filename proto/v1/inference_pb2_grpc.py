@@ -75,7 +75,8 @@ class InferenceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Serve(self, request, context):
-        """Serves the model of a serve proposal with so many workers; again for the same proposal: with as many as now asked.
+        """Serves the model of a serve proposal with so many workers; again for the same proposal: with as
+        many as now asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +102,8 @@ class InferenceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Describe(self, request, context):
-        """Everything by which a user verifies one worker of a service, the least busy of those that are ready.
+        """Everything by which a user verifies one worker of a service, the least busy of those that are
+        ready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +117,8 @@ class InferenceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PredictStream(self, request_iterator, context):
-        """Many, answered as they are ready. The first message names the worker's lease, and all are for it.
+        """Many, answered as they are ready. The first message names the worker's lease, and all are for
+        it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

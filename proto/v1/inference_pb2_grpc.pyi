@@ -34,33 +34,45 @@ class InferenceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InferenceAsyncStub: ...
     Serve: _grpc.UnaryUnaryMultiCallable[_inference_pb2.ServeRequest, _inference_pb2.Service]
-    """Serves the model of a serve proposal with so many workers; again for the same proposal: with as many as now asked."""
+    """Serves the model of a serve proposal with so many workers; again for the same proposal: with as
+    many as now asked.
+    """
     GetService: _grpc.UnaryUnaryMultiCallable[_inference_pb2.GetServiceRequest, _inference_pb2.Service]
     ListServices: _grpc.UnaryUnaryMultiCallable[_inference_pb2.ListServicesRequest, _inference_pb2.ListServicesResponse]
     WatchService: _grpc.UnaryStreamMultiCallable[_inference_pb2.GetServiceRequest, _inference_pb2.Service]
     """As it stands, then each change, until it has ended."""
     Describe: _grpc.UnaryUnaryMultiCallable[_inference_pb2.DescribeRequest, _inference_pb2.Description]
-    """Everything by which a user verifies one worker of a service, the least busy of those that are ready."""
+    """Everything by which a user verifies one worker of a service, the least busy of those that are
+    ready.
+    """
     Predict: _grpc.UnaryUnaryMultiCallable[_inference_pb2.PredictRequest, _inference_pb2.PredictResponse]
     """One question."""
     PredictStream: _grpc.StreamStreamMultiCallable[_inference_pb2.Asks, _inference_pb2.Answers]
-    """Many, answered as they are ready. The first message names the worker's lease, and all are for it."""
+    """Many, answered as they are ready. The first message names the worker's lease, and all are for
+    it.
+    """
 
 @_typing.type_check_only
 class InferenceAsyncStub(InferenceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Serve: _aio.UnaryUnaryMultiCallable[_inference_pb2.ServeRequest, _inference_pb2.Service]  # type: ignore[assignment]
-    """Serves the model of a serve proposal with so many workers; again for the same proposal: with as many as now asked."""
+    """Serves the model of a serve proposal with so many workers; again for the same proposal: with as
+    many as now asked.
+    """
     GetService: _aio.UnaryUnaryMultiCallable[_inference_pb2.GetServiceRequest, _inference_pb2.Service]  # type: ignore[assignment]
     ListServices: _aio.UnaryUnaryMultiCallable[_inference_pb2.ListServicesRequest, _inference_pb2.ListServicesResponse]  # type: ignore[assignment]
     WatchService: _aio.UnaryStreamMultiCallable[_inference_pb2.GetServiceRequest, _inference_pb2.Service]  # type: ignore[assignment]
     """As it stands, then each change, until it has ended."""
     Describe: _aio.UnaryUnaryMultiCallable[_inference_pb2.DescribeRequest, _inference_pb2.Description]  # type: ignore[assignment]
-    """Everything by which a user verifies one worker of a service, the least busy of those that are ready."""
+    """Everything by which a user verifies one worker of a service, the least busy of those that are
+    ready.
+    """
     Predict: _aio.UnaryUnaryMultiCallable[_inference_pb2.PredictRequest, _inference_pb2.PredictResponse]  # type: ignore[assignment]
     """One question."""
     PredictStream: _aio.StreamStreamMultiCallable[_inference_pb2.Asks, _inference_pb2.Answers]  # type: ignore[assignment]
-    """Many, answered as they are ready. The first message names the worker's lease, and all are for it."""
+    """Many, answered as they are ready. The first message names the worker's lease, and all are for
+    it.
+    """
 
 class InferenceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -69,7 +81,9 @@ class InferenceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.ServeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_pb2.Service, _abc.Awaitable[_inference_pb2.Service]]:
-        """Serves the model of a serve proposal with so many workers; again for the same proposal: with as many as now asked."""
+        """Serves the model of a serve proposal with so many workers; again for the same proposal: with as
+        many as now asked.
+        """
 
     @_abc_1.abstractmethod
     def GetService(
@@ -99,7 +113,9 @@ class InferenceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_pb2.Description, _abc.Awaitable[_inference_pb2.Description]]:
-        """Everything by which a user verifies one worker of a service, the least busy of those that are ready."""
+        """Everything by which a user verifies one worker of a service, the least busy of those that are
+        ready.
+        """
 
     @_abc_1.abstractmethod
     def Predict(
@@ -115,6 +131,8 @@ class InferenceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_inference_pb2.Asks],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inference_pb2.Answers], _abc.AsyncIterator[_inference_pb2.Answers]]:
-        """Many, answered as they are ready. The first message names the worker's lease, and all are for it."""
+        """Many, answered as they are ready. The first message names the worker's lease, and all are for
+        it.
+        """
 
 def add_InferenceServicer_to_server(servicer: InferenceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

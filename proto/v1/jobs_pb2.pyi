@@ -102,7 +102,9 @@ class SubmitRequest(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.bytes
-    """16 random bytes chosen by the submitter; a repeated call with the same id is answered with the same job."""
+    """16 random bytes chosen by the submitter; a repeated call with the same id is answered with the
+    same job.
+    """
     @_builtins.property
     def ticket(self) -> _common_pb2.Ticket: ...
     def __init__(
@@ -184,7 +186,9 @@ Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
-    """One of the two: a job, or a proposal, whose jobs may be yet to come; the stream of a proposal ends when its caller ends it."""
+    """One of the two: a job, or a proposal, whose jobs may be yet to come; the stream of a proposal
+    ends when its caller ends it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,9 +265,13 @@ class ResultResponse(_message.Message):
     PROOF_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
     receipt: _builtins.bytes
-    """DSSE envelope of the receipt (in-toto Statement v1), signed by the log key; it holds the output descriptors."""
+    """DSSE envelope of the receipt (in-toto Statement v1), signed by the log key; it holds the output
+    descriptors.
+    """
     key_envelope: _builtins.bytes
-    """HPKE envelope of the result key to the recipient; info binds the receipt's digest and the recipient."""
+    """HPKE envelope of the result key to the recipient; info binds the receipt's digest and the
+    recipient.
+    """
     proof: _builtins.bytes
     """C2SP tlog-proof that the release entry is in the log."""
     entry: _builtins.bytes

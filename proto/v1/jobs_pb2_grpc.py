@@ -71,8 +71,8 @@ class JobsServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Submit(self, request, context):
-        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
-        from both (docs/formats.md).
+        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same
+        job again: its name follows from both (docs/formats.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,7 +91,8 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on.
+        """A job's present state at once, then each change, until it has ended; or every job of a proposal
+        from now on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,13 +35,15 @@ class JobsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobsAsyncStub: ...
     Submit: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.Job]
-    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
-    from both (docs/formats.md).
+    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same
+    job again: its name follows from both (docs/formats.md).
     """
     Get: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     List: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]
-    """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
+    """A job's present state at once, then each change, until it has ended; or every job of a proposal
+    from now on.
+    """
     Cancel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _common_pb2.Committed]
     """Takes a signed stop document (action "cancel" or "veto") and answers once it is in the log."""
     Result: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ResultRequest, _jobs_pb2.ResultResponse]
@@ -51,13 +53,15 @@ class JobsStub:
 class JobsAsyncStub(JobsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Submit: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
-    from both (docs/formats.md).
+    """Judges the ticket and queues a job. The same request_id for the same proposal gives the same
+    job again: its name follows from both (docs/formats.md).
     """
     Get: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
+    """A job's present state at once, then each change, until it has ended; or every job of a proposal
+    from now on.
+    """
     Cancel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _common_pb2.Committed]  # type: ignore[assignment]
     """Takes a signed stop document (action "cancel" or "veto") and answers once it is in the log."""
     Result: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ResultRequest, _jobs_pb2.ResultResponse]  # type: ignore[assignment]
@@ -70,8 +74,8 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.SubmitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
-        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same job again: its name follows
-        from both (docs/formats.md).
+        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same
+        job again: its name follows from both (docs/formats.md).
         """
 
     @_abc_1.abstractmethod
@@ -94,7 +98,9 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.Job], _abc.AsyncIterator[_jobs_pb2.Job]]:
-        """A job's present state at once, then each change, until it has ended; or every job of a proposal from now on."""
+        """A job's present state at once, then each change, until it has ended; or every job of a proposal
+        from now on.
+        """
 
     @_abc_1.abstractmethod
     def Cancel(

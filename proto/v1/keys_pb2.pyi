@@ -27,7 +27,9 @@ class EvidenceRequest(_message.Message):
     nonce: _builtins.bytes
     """32 random bytes chosen by the caller."""
     constitution: _builtins.str
-    """Before the log is founded: the digest of the genesis constitution. The authority has a log key for each."""
+    """Before the log is founded: the digest of the genesis constitution. The authority has a log key
+    for each.
+    """
     def __init__(
         self,
         *,
@@ -54,7 +56,9 @@ class EvidenceResponse(_message.Message):
     evidence: _builtins.bytes
     """Evidence (JSON): kind, quote, collateral."""
     checkpoint: _builtins.bytes
-    """The newest committed checkpoint; empty before the log is founded. It is part of the context that the evidence binds."""
+    """The newest committed checkpoint; empty before the log is founded. It is part of the context
+    that the evidence binds.
+    """
     def __init__(
         self,
         *,

@@ -63,7 +63,8 @@ class KeysServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Provision(self, request, context):
-        """A grant with the key that it is about, sealed to the authority's boot key with the grant's digest as info.
+        """A grant with the key that it is about, sealed to the authority's boot key with the grant's
+        digest as info.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

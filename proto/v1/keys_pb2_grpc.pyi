@@ -37,7 +37,9 @@ class KeysStub:
     GetEvidence: _grpc.UnaryUnaryMultiCallable[_keys_pb2.EvidenceRequest, _keys_pb2.EvidenceResponse]
     """The authority's identity with evidence bound to the caller's nonce."""
     Provision: _grpc.UnaryUnaryMultiCallable[_keys_pb2.ProvisionRequest, _common_pb2.Committed]
-    """A grant with the key that it is about, sealed to the authority's boot key with the grant's digest as info."""
+    """A grant with the key that it is about, sealed to the authority's boot key with the grant's
+    digest as info.
+    """
     Withdraw: _grpc.UnaryUnaryMultiCallable[_keys_pb2.WithdrawRequest, _common_pb2.Committed]
     """Takes a signed stop document (action "withdraw") of a grant's owner."""
 
@@ -47,7 +49,9 @@ class KeysAsyncStub(KeysStub):
     GetEvidence: _aio.UnaryUnaryMultiCallable[_keys_pb2.EvidenceRequest, _keys_pb2.EvidenceResponse]  # type: ignore[assignment]
     """The authority's identity with evidence bound to the caller's nonce."""
     Provision: _aio.UnaryUnaryMultiCallable[_keys_pb2.ProvisionRequest, _common_pb2.Committed]  # type: ignore[assignment]
-    """A grant with the key that it is about, sealed to the authority's boot key with the grant's digest as info."""
+    """A grant with the key that it is about, sealed to the authority's boot key with the grant's
+    digest as info.
+    """
     Withdraw: _aio.UnaryUnaryMultiCallable[_keys_pb2.WithdrawRequest, _common_pb2.Committed]  # type: ignore[assignment]
     """Takes a signed stop document (action "withdraw") of a grant's owner."""
 
@@ -66,7 +70,9 @@ class KeysServicer(metaclass=_abc_1.ABCMeta):
         request: _keys_pb2.ProvisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Committed, _abc.Awaitable[_common_pb2.Committed]]:
-        """A grant with the key that it is about, sealed to the authority's boot key with the grant's digest as info."""
+        """A grant with the key that it is about, sealed to the authority's boot key with the grant's
+        digest as info.
+        """
 
     @_abc_1.abstractmethod
     def Withdraw(

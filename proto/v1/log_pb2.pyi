@@ -63,7 +63,9 @@ class GetEntriesRequest(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     end: _builtins.int
-    """One past the last entry; 0 means up to the newest checkpoint, and a start beyond it gives no entries."""
+    """One past the last entry; 0 means up to the newest checkpoint, and a start beyond it gives no
+    entries.
+    """
     def __init__(
         self,
         *,
@@ -85,7 +87,9 @@ class EntriesResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
-    """Where the request named no end: in the first message the newest checkpoint, at which the entries end."""
+    """Where the request named no end: in the first message the newest checkpoint, at which the
+    entries end.
+    """
     @_builtins.property
     def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(

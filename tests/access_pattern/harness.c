@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one implementation's folds on coordinates that memcheck takes for undefined. A branch or an address that depends on
- * them is then a report, as a branch on uninitialised memory is.
+ * Runs one implementation's folds on coordinates that memcheck takes for undefined. A branch or an
+ * address that depends on them is then a report, as a branch on uninitialised memory is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,9 @@ static const placet_fold *find(const char *name) {
             return folds[i];
         }
     }
-    return strcmp(name, leaky_branch.name) == 0 ? &leaky_branch : strcmp(name, leaky_table.name) == 0 ? &leaky_table : NULL;
+    return strcmp(name, leaky_branch.name) == 0  ? &leaky_branch
+           : strcmp(name, leaky_table.name) == 0 ? &leaky_table
+                                                 : NULL;
 }
 
 static void *reserve(size_t bytes) {
@@ -44,7 +46,8 @@ static placet_tile prepare(size_t clients, placet_encoding encoding) {
         members[c].multiplier = 1000;
         members[c].weight = 3;
     }
-    return (placet_tile){members, clients, encoding, ELEMENTS, reserve(placet_scratch_bytes(clients))};
+    return (placet_tile){members, clients, encoding, ELEMENTS,
+                         reserve(placet_scratch_bytes(clients))};
 }
 
 static void select_middle(const placet_fold *fold, size_t clients, placet_encoding encoding) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two folds that leak, to show that the check sees it. They add a byte of each client, and nothing else. */
+/* Two folds that leak, to show that the check sees it. They add a byte of each client, and nothing
+ * else. */
 #include "fold.h"
 
 static __attribute__((noinline)) void count_one(int64_t *sum) {
