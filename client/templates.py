@@ -9,7 +9,8 @@ from string import Template
 # measurements of the builds that were named; of none that was not, because nobody has chosen it.
 _CONSTITUTION = Template("""\
 # A council's constitution. Every field is needed; what is to be unrestricted says "any".
-# Times are ISO 8601 with an offset. Keys are texts (ed25519:..., p256:...) or the .pub.json files of `placet keygen`.
+# Times are ISO 8601 with an offset. Keys are texts (ed25519:..., p256:...) or the .pub.json files
+# of `placet keygen`.
 name = "EXAMPLE COUNCIL"
 # The labels that data may carry; rules refer to them.
 labels = ["health"]
@@ -84,8 +85,8 @@ lifetime_seconds = 2592000
 uses = 1
 
 # Which enclaves are wanted, by role: the measurements of builds that the council has chosen, each
-# below the name of its build. `placet measure --enclave BUILD` prints both; BUILD is the folder that
-# `make enclave` made, or "release".
+# below the name of its build. `placet measure --enclave BUILD` prints both; BUILD is the folder
+# that `make enclave` made, or "release".
 [evidence.authority]
 kinds = ["simulation"]      # on real data: ["sgx"]
 measurements = [
@@ -94,7 +95,7 @@ $authority
 signers = ["$signer"]
 product = "any"             # SGX: the product id of the enclave
 bound_to = "any"            # "none" or digests: what it must have been launched for
-platforms = "any"           # the machines allowed: on real data list them, as `placet verify evidence` shows them
+platforms = "any"           # on real data list machines, as `placet verify evidence` shows them
 smt = "any"                 # false: no hyper-threading; simulation does not say
 dynamic_platform = "any"    # false: no machine of several processors, and nearly all servers are
 tcb_statuses = ["UpToDate"]
@@ -108,7 +109,8 @@ max_collateral_age_seconds = 2592000
 
 [evidence.worker]
 kinds = ["simulation"]
-# The worker of jobs and rounds, and the one that serves models, worker[onnx]; take out what the council does not want.
+# The worker of jobs and rounds, and the one that serves models, worker[onnx]; take out what the
+# council does not want.
 measurements = [
 $workers
 ]
@@ -128,14 +130,15 @@ min_tcb_evaluation = "any"
 max_collateral_age_seconds = 2592000
 
 [limits]
-lease_seconds = 300         # how long a job goes on before the authority has to say again that it may
+lease_seconds = 300         # how long a job goes on before the authority must let it go on
 join_seconds = 3600         # how long a worker may wait for its lease
 """)
 
 _JOB = """\
 # A job that the council is asked to let run: `placet propose job.toml`.
 action = "job"
-# A folder with main.py, which has `def main(job)`; or one Python file. Its bytes are pinned by the proposal.
+# A folder with main.py, which has `def main(job)`; or one Python file. Its bytes are pinned by the
+# proposal.
 program = "program"
 purpose = "research"
 reason = \"\"\"
@@ -143,12 +146,13 @@ WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
 \"\"\"
 # From when and until when it may run: not_before (else: now) and not_after, or:
 valid_for_seconds = 604800
-# How many jobs may be submitted under it, how often each may be tried again, and how long each may take.
+# How many jobs may be submitted under it, how often each may be tried again, and how long each may
+# take.
 uses = 1
 attempts = 2
 deadline_seconds = 3600
-# What a use costs each owner, if the program's author vouches for it. Without, it costs without bound, and only grants that
-# say privacy = "any" let it through.
+# What a use costs each owner, if the program's author vouches for it. Without, it costs without
+# bound, and only grants that say privacy = "any" let it through.
 # privacy = { epsilon = "0.5", delta = "1e-7" }
 
 # What it opens: the .object.json that `placet seal` wrote, and the principal whose grant it takes.
@@ -180,47 +184,50 @@ WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
 # From when and until when rounds may be held: not_before (else: now) and not_after, or:
 valid_for_seconds = 604800
 
-# Who may send updates: ids of seats or parties (not of organisations) that the constitution lists, each with a key; and
-# the labels of the data they train on. A rule of the constitution has to name the action "federate".
+# Who may send updates: ids of seats or parties (not of organisations) that the constitution lists,
+# each with a key; and the labels of the data they train on. A rule of the constitution has to name
+# the action "federate".
 roster = ["hospital-a", "hospital-b", "hospital-c"]
 labels = ["health"]
 rounds = 15
-# Organisations whose updates must count, or nothing is released. Against clients that collude only noise protects.
+# Organisations whose updates must count, or nothing is released. Against clients that collude only
+# noise protects.
 smallest_cohort = 3
 # A round is closed when everybody has sent, or after this time.
 round_seconds = 3600
 
 # Numbers that may be broken are text: "1", "0.5", "1e-3".
 clip = "1"                   # bound of an update's length (L2 norm)
-noise = "none"               # or the standard deviation of the noise on the sum, in units of clip: "1.1"
+noise = "none"               # or the standard deviation of the noise, in units of clip: "1.1"
 rule = "mean"                # or "median"; or { rule = "trimmed-mean", trimmed_percent = 10 },
                              # { rule = "krum", byzantine = 1, selected = 3 }
 largest_weight = 10000       # the most that an update may count for; 1 with noise and for every
                              # rule but mean; then clients join with --weight 1
 rate = "1"                   # what the aggregate is multiplied by before it is added to the model
-quarantine_rounds = 2        # how many rounds a client sits out after an update that broke these terms
+quarantine_rounds = 2        # rounds that a client sits out after an update that broke these terms
 
 # How often the aggregation of a round may be tried, and how long it may take.
 attempts = 2
 deadline_seconds = 600
 
-# The model's arrays. `like` takes names and shapes from a .safetensors or .npz file; or list them as [[layout.tensors]]
-# with name and shape.
+# The model's arrays. `like` takes names and shapes from a .safetensors or .npz file; or list them
+# as [[layout.tensors]] with name and shape.
 [layout]
 like = "model.safetensors"
 encoding = "float32"         # of an update: float32, float16, bfloat16, int8
 segment_bytes = 65536
 
-# The initial model, sealed and granted like data: `placet federation vector model.safetensors` writes its plaintext.
-# Without this table the first round starts from zeros.
+# The initial model, sealed and granted like data: `placet federation vector model.safetensors`
+# writes its plaintext. Without this table the first round starts from zeros.
 # [model]
 # object = "model.object.json"
 # owner = "hospital-a"
 """
 
 _SERVE = """\
-# A model that the council is asked to let serve: `placet propose serve.toml`. It takes a rule of the constitution that
-# names the action serve and this purpose, and allows so long a window and so many uses; `placet init` writes none.
+# A model that the council is asked to let serve: `placet propose serve.toml`. It takes a rule of
+# the constitution that names the action serve and this purpose, and allows so long a window and so
+# many uses; `placet init` writes none.
 action = "serve"
 purpose = "care"
 reason = \"\"\"
@@ -230,19 +237,23 @@ WHY THE COUNCIL SHOULD LET THIS HAPPEN, IN PLAIN WORDS.
 valid_for_seconds = 2592000
 # From then on it goes on only by votes that have not expired: review, a date, or:
 review_after_seconds = 1296000
-# How many workers there may ever be, and how long each of them serves. Numbers may be left out where they are the usual ones.
+# How many workers there may ever be, and how long each of them serves. Numbers may be left out
+# where they are the usual ones.
 uses = 100
 deadline_seconds = 604800
 
-# Rows of one question; whether rows of several users are run together ("shared") or not ("apart"); how many at most.
+# Rows of one question; whether rows of several users are run together ("shared") or not ("apart");
+# how many at most.
 largest_request = 1024
 batch = "shared"
 batch_rows = 64
 not_finite = "refuse"        # questions with NaN or infinities; or "accept"
-# What all answers together cost the owner's ledger, if somebody vouches for it. Without, it has no bound from then on.
+# What all answers together cost the owner's ledger, if somebody vouches for it. Without, it has no
+# bound from then on.
 # privacy = { epsilon = "0.5", delta = "1e-7" }
 
-# The sealed ONNX file: the .object.json that `placet seal` wrote, and the principal whose grant it takes.
+# The sealed ONNX file: the .object.json that `placet seal` wrote, and the principal whose grant it
+# takes.
 [model]
 object = "model.object.json"
 owner = "hospital-a"
@@ -253,23 +264,25 @@ title = "WHAT THE MODEL IS FOR"
 labels = ["health"]          # of the data that it was trained on
 # receipt = "receipt.json"   # of the job that made it, or the receipt's digest
 # privacy = { epsilon = "3", delta = "1e-6" }   # what its training cost the people in that data
-# retire_by = 2027-12-31T00:00:00Z              # else: when the window closes; or retire_by_after_seconds
+# retire_by = 2027-12-31T00:00:00Z  # else: when the window closes; or retire_by_after_seconds
 
-# Who may ask: { who = "roster", users = [...] }, { who = "organisations", organisations = [...] }, or tokens, each by a
-# name and the digest that `placet token new` prints.
+# Who may ask: { who = "roster", users = [...] }, { who = "organisations", organisations = [...] },
+# or tokens, each by a name and the digest that `placet token new` prints.
 [users]
 who = "roster"
 users = ["analyst"]
 
-# Rows that are answered: to each user, in total, to a user in a minute; a worker holds a tranche of a user's at a time.
+# Rows that are answered: to each user, in total, to a user in a minute; a worker holds a tranche of
+# a user's at a time.
 [rations]
 user = 10000
 total = 100000
 minute = 600
 tranche = 1000
 
-# By output of the model, what users see of it: "raw", "top-class", or { show = "rounded", decimals = 2 }. Others are not computed.
-# The names are those of the file's outputs. "top-class" is for the output with a number of each class, not for one of labels.
+# By output of the model, what users see of it: "raw", "top-class", or { show = "rounded", decimals
+# = 2 }. Others are not computed. The names are those of the file's outputs. "top-class" is for the
+# output with a number of each class, not for one of labels.
 [answers]
 probabilities = "top-class"
 """
@@ -287,16 +300,19 @@ recipients = ["analyst.pub.json"]
 combine_with = "any"
 witnesses = "any"            # or "demanded"
 approvals = []               # seats that must have said placet, whatever the rules say
-# What all jobs on any of your data may come to, this one included: "any"; "none" for no job that costs privacy; or
-# { epsilon = "3", delta = "1e-6" }, which lets no job through without privacy terms.
+# What all jobs on any of your data may come to, this one included: "any"; "none" for no job that
+# costs privacy; or { epsilon = "3", delta = "1e-6" }, which lets no job through without privacy
+# terms.
 privacy = "any"
 uses = 3
 expires = 2027-12-31T00:00:00Z
 recoverable = false
-# "constitution": the evidence policies in force when the grant is signed; or tables as in constitution.toml.
+# "constitution": the evidence policies in force when the grant is signed; or tables as in
+# constitution.toml.
 evidence = "constitution"
 
-# For each parameter its value or its range; a job may have no other. Or above the tables: parameters = "any".
+# For each parameter its value or its range; a job may have no other. Or above the tables:
+# parameters = "any".
 [parameters]
 epochs = { low = 1, high = 50 }
 """
