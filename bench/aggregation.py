@@ -34,7 +34,7 @@ from _aggregation.sealed import Pass, Round, clip_for, weights_for
 from _figures import Figure, figure
 
 from placet.enclave import _kernel
-from placet.enclave.worker.federation import Mean, Median
+from placet.enclave.worker.federation.rules import Mean, Median
 
 SHAPES = "32x10000000,100x1000000,8x50000000"
 PASSES = 9

@@ -20,15 +20,17 @@ from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from placet.governance import (
+from placet.governance import audit
+from placet.governance.account import Times
+from placet.governance.admission import admit, enter_ballot, enter_proposal, judge_charter
+from placet.governance.codec import encode
+from placet.governance.documents import (
     Ballot,
     Charter,
     Constitution,
     Demand,
-    Entry,
     Evidence,
     Job,
-    Ledger,
     Limits,
     Organisation,
     Output,
@@ -38,22 +40,13 @@ from placet.governance import (
     Rule,
     Seat,
     Seen,
-    SigningKey,
-    Ticket,
-    Times,
     When,
-    admit,
-    audit,
-    digest_of,
-    encode,
-    enter_ballot,
-    enter_proposal,
-    judge_charter,
-    missing_document,
     new_header,
-    parse_envelope,
-    sign,
 )
+from placet.governance.envelope import digest_of, parse_envelope, sign
+from placet.governance.evaluate import Ticket
+from placet.governance.keys import SigningKey
+from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (
     Checkpoint,
     NoteSigner,
@@ -62,6 +55,7 @@ from placet.governance.log import (
     sign_checkpoint,
     verify_checkpoint,
 )
+from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey
 
 NOW = 1_800_000_000

@@ -16,15 +16,10 @@ import numpy as np
 from _aggregation.peers import Peers
 from numpy.typing import NDArray
 
-from placet.enclave.worker.federation import (
-    Mean,
-    MemorySource,
-    Shape,
-    Update,
-    aggregate,
-    finish,
-    multiplier,
-)
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.fixed import finish, multiplier
+from placet.enclave.worker.federation.rules import Mean
+from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
 from placet.sealing import StreamKey, seal_stream
 
 ELEMENTS = 20_000

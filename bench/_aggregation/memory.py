@@ -19,18 +19,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from placet.enclave.worker.federation import (
-    FileSource,
-    Krum,
-    Mean,
-    Median,
-    Rule,
-    Shape,
-    Update,
-    aggregate,
-    finish,
-    multiplier,
-)
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.fixed import finish, multiplier
+from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule
+from placet.enclave.worker.federation.updates import FileSource, Shape, Update
 from placet.sealing import StreamKey, seal_stream
 
 Result = TypeVar("Result")

@@ -20,21 +20,11 @@ from _aggregation.limit import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
-from placet.enclave.worker.federation import (
-    Aggregate,
-    Krum,
-    Mean,
-    MemorySource,
-    Noise,
-    Rule,
-    Shape,
-    Trimmed,
-    Update,
-    aggregate,
-    finish,
-    multiplier,
-    noise_sigma,
-)
+from placet.enclave.worker.federation.aggregate import Aggregate, aggregate
+from placet.enclave.worker.federation.fixed import finish, multiplier, noise_sigma
+from placet.enclave.worker.federation.noise import Noise
+from placet.enclave.worker.federation.rules import Krum, Mean, Rule, Trimmed
+from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
 from placet.sealing import (
     HEADER_BYTES,
     ObjectDescriptor,

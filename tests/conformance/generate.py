@@ -26,7 +26,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from placet.governance import (
+from placet.governance.codec import encode
+from placet.governance.documents import (
     Ballot,
     Constitution,
     Demand,
@@ -43,14 +44,10 @@ from placet.governance import (
     Rule,
     Seat,
     Seen,
-    SigningKey,
     When,
-    digest_of,
-    encode,
-    payload_type,
-    sign,
-    sign_payload,
 )
+from placet.governance.envelope import digest_of, payload_type, sign, sign_payload
+from placet.governance.keys import SigningKey
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 NOW = 1_800_000_000

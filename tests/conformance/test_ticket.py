@@ -9,17 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from placet.governance import (
-    Constitution,
-    GovernanceError,
-    InForce,
-    Ticket,
-    Times,
-    all_keys,
-    verify_every_seat,
-    verify_signed,
-    verify_ticket,
-)
+from placet.governance.account import Times
+from placet.governance.documents import Constitution
+from placet.governance.envelope import verify_signed
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import InForce, Ticket, verify_ticket
+from placet.governance.ledger import all_keys, verify_every_seat
 
 HERE = Path(__file__).parent
 CASES = sorted(path.name for path in (HERE / "ticket").iterdir())

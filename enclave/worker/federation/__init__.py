@@ -11,39 +11,3 @@ One constant holds everything together: `LIMIT`, 2^26, is the clipping bound in 
 client adds are the integers q = trunc(clamp(x * multiplier, -LIMIT, LIMIT)), and it counts only if
 the sum of q^2 is at most LIMIT^2.
 """
-
-from placet.enclave._kernel import LIMIT
-from placet.enclave.worker.federation.aggregate import Aggregate, aggregate
-from placet.enclave.worker.federation.fixed import check_overflow, finish, multiplier, noise_sigma
-from placet.enclave.worker.federation.noise import Noise
-from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
-from placet.enclave.worker.federation.updates import (
-    Fault,
-    FileSource,
-    MemorySource,
-    Shape,
-    Source,
-    Update,
-)
-
-__all__ = [
-    "LIMIT",
-    "Aggregate",
-    "Fault",
-    "FileSource",
-    "Krum",
-    "Mean",
-    "Median",
-    "MemorySource",
-    "Noise",
-    "Rule",
-    "Shape",
-    "Source",
-    "Trimmed",
-    "Update",
-    "aggregate",
-    "check_overflow",
-    "finish",
-    "multiplier",
-    "noise_sigma",
-]

@@ -17,15 +17,10 @@ import numpy as np
 from placet.enclave import _kernel
 from placet.enclave.errors import CohortTooSmall
 from placet.enclave.round_keys import BaseKey, RoundKeys, UpdateKey
-from placet.enclave.worker.federation import (
-    Fault,
-    FileSource,
-    Noise,
-    Update,
-    finish,
-    multiplier,
-)
+from placet.enclave.worker.federation.fixed import finish, multiplier
+from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.terms import REASONS, aggregate_by, shape_of
+from placet.enclave.worker.federation.updates import Fault, FileSource, Update
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import (
     ReadTicket,

@@ -16,7 +16,8 @@ from scene import (
     Scene,
 )
 
-from placet.governance import (
+from placet.governance.documents import (
+    Card,
     Declared,
     Demand,
     Evidence,
@@ -26,13 +27,16 @@ from placet.governance import (
     Limits,
     Mean,
     Party,
+    Rations,
+    Raw,
     Recipient,
+    Roster,
     Rule,
     Seat,
+    Serve,
     Tensor,
     When,
 )
-from placet.governance.documents import Card, Rations, Raw, Roster, Serve
 
 LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "second-a")

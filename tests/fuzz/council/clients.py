@@ -9,7 +9,9 @@ from enclaves import answered, join, mostly_of_kind, some_lease
 from people import bundle, header
 from scene import RECIPIENT, Scene
 
-from placet.governance import Update, admit, digest_of
+from placet.governance.admission import admit
+from placet.governance.documents import Update
+from placet.governance.envelope import digest_of
 from placet.governance.federation import (
     judge_aggregate,
     judge_cohort,

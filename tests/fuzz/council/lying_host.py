@@ -8,10 +8,11 @@ from typing import Any
 from effects import HISTORY, Broken
 from scene import COUNCIL, Scene
 
-from placet.governance import EntryInvalid, GovernanceError, Ledger, inspect
 from placet.governance.admission import judge_document
 from placet.governance.documents import Ballot, Proposal, Stop
-from placet.governance.envelope import parse_envelope, payload_type
+from placet.governance.envelope import inspect, parse_envelope, payload_type
+from placet.governance.errors import EntryInvalid, GovernanceError
+from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, Tree, leaf_hash
 
 _KINDS: dict[str, Any] = {payload_type(kind): kind for kind in (Proposal, Ballot, Stop)}

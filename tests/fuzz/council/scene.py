@@ -20,7 +20,10 @@ from effects import HISTORY, RIGHT_TO_STOP, Broken, must
 from history import History, Json, principal
 from invariants import check_entry
 
-from placet.governance import Ledger, Times, audit, sign
+from placet.governance import audit
+from placet.governance.account import Times
+from placet.governance.envelope import sign
+from placet.governance.ledger import Ledger
 from placet.sealing import HPKEPrivateKey
 
 T0 = 1_800_000_000

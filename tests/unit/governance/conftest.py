@@ -13,25 +13,32 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import settings
 
-from placet.governance import (
+from placet.governance.account import Times
+from placet.governance.admission import (
     Admission,
+    admit,
+    enter_ballot,
+    enter_proposal,
+    judge_amendment,
+    judge_charter,
+    judge_document,
+    judge_grant,
+)
+from placet.governance.codec import Json, encode
+from placet.governance.contexts import evidence_context
+from placet.governance.documents import (
     Amendment,
     Ballot,
     Charter,
     Constitution,
     Demand,
-    Document,
-    Entry,
     Evidence,
     Exactly,
     Grant,
     Header,
-    InForce,
     Input,
     Job,
-    Json,
     Lease,
-    Ledger,
     Limits,
     Organisation,
     Output,
@@ -43,40 +50,36 @@ from placet.governance import (
     Rule,
     Seat,
     Seen,
-    SigningKey,
     Stop,
-    Ticket,
-    Times,
     When,
-    admit,
+)
+from placet.governance.documents.grant import Between
+from placet.governance.documents.lease import answer_header, output_id
+from placet.governance.envelope import (
+    Document,
     digest_of,
-    encode,
-    enter_ballot,
-    enter_proposal,
-    evidence_context,
     inspect,
-    judge_amendment,
+    parse_envelope,
+    sign,
+    verify_signed,
+)
+from placet.governance.evaluate import InForce, Ticket
+from placet.governance.jobs import job_name
+from placet.governance.keys import SigningKey
+from placet.governance.leasing import (
     judge_boot,
-    judge_charter,
     judge_close,
-    judge_document,
-    judge_grant,
     judge_join,
     judge_lease,
     judge_release,
     judge_renewal,
     latest_deadline,
-    missing_document,
     next_attempt,
-    receipt_for,
-    sign,
-    verify_signed,
 )
-from placet.governance.documents.grant import Between
-from placet.governance.documents.lease import answer_header, output_id
-from placet.governance.envelope import parse_envelope
-from placet.governance.jobs import job_name
+from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.governance.receipts import receipt_for
+from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 
 # A busy machine is no failure.

@@ -10,30 +10,23 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    Ballot,
-    Charter,
-    Delete,
-    Evidence,
-    Exactly,
-    GovernanceError,
-    Input,
-    Ticket,
-    Times,
+from placet.governance.account import Times
+from placet.governance.admission import (
     admit,
-    digest_of,
-    encode,
     enter_ballot,
     enter_proposal,
-    inspect,
     judge_amendment,
     judge_charter,
     judge_document,
     judge_grant,
     readmit,
-    sign,
 )
+from placet.governance.codec import encode
+from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
 from placet.governance.documents.grant import Between
+from placet.governance.envelope import digest_of, inspect, sign
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
 
 T0 = 1_800_000_000
 DAY = 86400

@@ -8,19 +8,12 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    AuditReport,
-    Charged,
-    EntryInvalid,
-    Exactly,
-    Receipt,
-    Times,
-    digest_of,
-    encode,
-    sign,
-)
-from placet.governance.audit import audit
-from placet.governance.errors import DocumentNotFound
+from placet.governance.account import Times
+from placet.governance.audit import AuditReport, audit
+from placet.governance.codec import encode
+from placet.governance.documents import Charged, Exactly, Receipt
+from placet.governance.envelope import digest_of, sign
+from placet.governance.errors import DocumentNotFound, EntryInvalid
 from placet.governance.log import (
     Checkpoint,
     CheckpointInvalidError,

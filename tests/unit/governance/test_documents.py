@@ -11,34 +11,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import (
-    MAX_DOCUMENT,
+from placet.governance.codec import MAX_DOCUMENT, decode, encode
+from placet.governance.documents import (
     Ballot,
     Charter,
     Constitution,
-    ConstitutionInvalid,
     Delete,
-    Document,
-    DocumentMalformed,
-    DocumentRefused,
-    DocumentTooLarge,
-    GovernanceError,
     Grant,
     Lease,
     Proposal,
     Receipt,
     Release,
-    SigningKey,
     Stop,
-    WrongPayloadType,
-    decode,
-    encode,
+)
+from placet.governance.envelope import (
+    Document,
     inspect,
     parse_envelope,
+    payload_type,
     sign,
     sign_payload,
 )
-from placet.governance.envelope import payload_type
+from placet.governance.errors import (
+    ConstitutionInvalid,
+    DocumentMalformed,
+    DocumentRefused,
+    DocumentTooLarge,
+    GovernanceError,
+    WrongPayloadType,
+)
+from placet.governance.keys import SigningKey
 
 KINDS: dict[str, type[Any]] = {
     cls.KIND: cls

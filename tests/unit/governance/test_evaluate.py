@@ -8,24 +8,20 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
+from placet.governance.account import Times
+from placet.governance.codec import encode
+from placet.governance.envelope import digest_of, sign
+from placet.governance.errors import (
     DocumentMalformed,
     DocumentRefused,
     GovernanceError,
-    InForce,
     OtherConstitution,
     OtherLog,
     SeatUnknown,
     SignatureInvalid,
     SignerUnknown,
-    Ticket,
-    Times,
-    digest_of,
-    encode,
-    sign,
-    verify_ticket,
 )
-from placet.governance.evaluate import MAX_BALLOTS, evaluate
+from placet.governance.evaluate import MAX_BALLOTS, InForce, Ticket, evaluate, verify_ticket
 
 T0 = 1_800_000_000
 DAY = 86400

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
+from placet.governance.account import Times
+from placet.governance.documents import (
     UNBOUNDED,
     Budget,
     Charged,
@@ -15,8 +16,11 @@ from placet.governance import (
     Declared,
     Evidence,
     Exactly,
-    Times,
-    Vetoed,
+)
+from placet.governance.documents.grant import Between
+from placet.governance.errors import Vetoed
+from placet.governance.evaluate import evaluate
+from placet.governance.explain import (
     explain_account,
     explain_charged,
     explain_constitution,
@@ -25,8 +29,6 @@ from placet.governance import (
     explain_refusal,
     explain_rule,
 )
-from placet.governance.documents.grant import Between
-from placet.governance.evaluate import evaluate
 
 T0 = 1_800_000_000
 DIGEST = "sha256:" + "00" * 32

@@ -13,18 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import (
-    DocumentMalformed,
-    PublicKey,
-    SignatureInvalid,
-    SigningKey,
-    Stop,
+from placet.governance.documents import Stop
+from placet.governance.envelope import (
     add_signature,
     parse_envelope,
     sign,
     verified_signers,
     verify_signed,
 )
+from placet.governance.errors import DocumentMalformed, SignatureInvalid
+from placet.governance.keys import PublicKey, SigningKey
 
 ED25519 = SigningKey.generate()
 P256 = SigningKey(ec.generate_private_key(ec.SECP256R1()))

@@ -9,28 +9,23 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    GovernanceError,
-    Header,
-    Ledger,
-    Release,
-    Seen,
-    SigningKey,
-    Stop,
-    Times,
+from placet.governance.account import Times
+from placet.governance.codec import encode
+from placet.governance.documents import Header, Release, Seen, Stop
+from placet.governance.documents.lease import answer_nonce
+from placet.governance.envelope import (
     add_signature,
-    check_goes_on,
+    bare,
     digest_of,
-    encode,
-    judge_release,
     payload_type,
     sign,
     sign_payload,
     verify_signed,
 )
-from placet.governance.documents.lease import answer_nonce
-from placet.governance.envelope import bare
-from placet.governance.leasing import judge_lapsed
+from placet.governance.errors import GovernanceError
+from placet.governance.keys import SigningKey
+from placet.governance.leasing import check_goes_on, judge_lapsed, judge_release
+from placet.governance.ledger import Ledger
 from placet.sealing import padded_length
 
 T0 = 1_800_000_000

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from placet.governance import GovernanceError, Ticket, Times, admit
+from placet.governance.account import Times
+from placet.governance.admission import admit
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
 
 T0 = 1_800_000_000
 DAY = 86400

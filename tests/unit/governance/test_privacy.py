@@ -17,21 +17,11 @@ from dp_accounting.pld import (  # pyright: ignore[reportMissingTypeStubs]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import (
-    UNBOUNDED,
-    Budget,
-    Cost,
-    Declared,
-    DocumentMalformed,
-    PrivacyBudget,
-    check_budget,
-    decode,
-    encode,
-    epsilon_at,
-    gaussian_cost,
-    is_within,
-)
+from placet.governance.codec import decode, encode
+from placet.governance.documents import UNBOUNDED, Budget, Cost, Declared
 from placet.governance.documents.privacy import decimal_text
+from placet.governance.errors import DocumentMalformed, PrivacyBudget
+from placet.governance.privacy import check_budget, epsilon_at, gaussian_cost, is_within
 
 mp: Any = mpmath  # it says nothing of its types
 

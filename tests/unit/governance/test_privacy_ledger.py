@@ -12,26 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from placet.governance import (
-    UNBOUNDED,
-    AuditReport,
-    Budget,
-    Charged,
-    Cost,
-    Declared,
-    EntryInvalid,
-    GovernanceError,
-    Input,
-    Ledger,
-    PrivacyState,
-    Ticket,
-    admit,
-    decode,
-    encode,
-    verify_signed,
-)
-from placet.governance.audit import audit
-from placet.governance.documents import Receipt
+from placet.governance.admission import admit
+from placet.governance.audit import AuditReport, audit
+from placet.governance.codec import decode, encode
+from placet.governance.documents import UNBOUNDED, Budget, Charged, Cost, Declared, Input, Receipt
+from placet.governance.envelope import verify_signed
+from placet.governance.errors import EntryInvalid, GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.ledger import Ledger
+from placet.governance.state import PrivacyState
 
 ONE = Declared("1", "1e-7")
 COST = Cost(epsilon=10**9, delta=10**8)

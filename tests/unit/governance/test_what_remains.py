@@ -9,17 +9,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    Budget,
-    Declared,
-    GovernanceError,
-    Receipt,
-    Ticket,
-    admit,
-    inspect,
-    verify_signed,
-)
-from placet.governance.documents import Input
+from placet.governance.admission import admit
+from placet.governance.documents import Budget, Declared, Input, Receipt
+from placet.governance.envelope import inspect, verify_signed
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
 
 
 def told(call: Callable[[], object]) -> str:

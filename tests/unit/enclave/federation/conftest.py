@@ -11,7 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
-from placet.enclave.worker.federation import LIMIT, MemorySource, Shape, Update, multiplier
+from placet.enclave._kernel import LIMIT
+from placet.enclave.worker.federation.fixed import multiplier
+from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
 from placet.sealing import HEADER_BYTES, StreamKey, open_header
 
 TAG_BYTES = 16

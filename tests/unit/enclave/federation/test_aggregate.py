@@ -12,17 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placet.enclave.errors import AggregationCancelled, CohortTooSmall
-from placet.enclave.worker.federation import (
-    Fault,
-    FileSource,
-    Krum,
-    Mean,
-    Median,
-    Rule,
-    Shape,
-    Trimmed,
-    aggregate,
-)
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
+from placet.enclave.worker.federation.updates import Fault, FileSource, Shape
 
 SMALL = Shape(1000, "float32", 16384)
 # Several segments, and a last one that is not full.

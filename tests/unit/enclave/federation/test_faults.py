@@ -11,18 +11,9 @@ import numpy as np
 import pytest
 from typing_extensions import Buffer
 
-from placet.enclave.worker.federation import (
-    Fault,
-    FileSource,
-    Krum,
-    Mean,
-    Median,
-    MemorySource,
-    Rule,
-    Shape,
-    Trimmed,
-    aggregate,
-)
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
+from placet.enclave.worker.federation.updates import Fault, FileSource, MemorySource, Shape
 from placet.sealing import HEADER_BYTES, StreamKey
 
 # Five segments, of which the last is not full.

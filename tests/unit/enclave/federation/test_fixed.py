@@ -12,13 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from placet.enclave.worker.federation import (
-    LIMIT,
-    check_overflow,
-    finish,
-    multiplier,
-    noise_sigma,
-)
+from placet.enclave._kernel import LIMIT
+from placet.enclave.worker.federation.fixed import check_overflow, finish, multiplier, noise_sigma
 
 positive = st.floats(min_value=2.0**-60, max_value=2.0**60, allow_subnormal=False)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from placet.enclave.worker.federation import Shape
+from placet.enclave.worker.federation.updates import Shape
 
 CLIENTS = 40
 SHAPE = Shape(1_000_000, "float32")
@@ -20,7 +20,9 @@ BOUND_MB = 40
 PROGRAM = """
 import sys
 from pathlib import Path
-from placet.enclave.worker.federation import *
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.rules import Mean, Median
+from placet.enclave.worker.federation.updates import FileSource, Shape, Update
 from placet.sealing import StreamKey
 
 def status(field):

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from placet.enclave._kernel import LIMIT
 from placet.enclave.errors import AggregationCancelled
-from placet.enclave.worker.federation import (
-    LIMIT,
-    Fault,
-    Mean,
-    Median,
-    Noise,
-    Shape,
-    aggregate,
-    noise_sigma,
-)
+from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.fixed import noise_sigma
+from placet.enclave.worker.federation.noise import Noise
+from placet.enclave.worker.federation.rules import Mean, Median
+from placet.enclave.worker.federation.updates import Fault, Shape
 
 SHAPE = Shape(3000, "float32", 16384)
 

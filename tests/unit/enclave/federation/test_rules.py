@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from placet.enclave.worker.federation import Krum, Mean, Median, Trimmed
+from placet.enclave.worker.federation.rules import Krum, Mean, Median, Trimmed
 
 
 def gram(points: Sequence[tuple[int, ...]]) -> list[list[int]]:

@@ -7,28 +7,24 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    Entry,
+from placet.governance import audit
+from placet.governance.account import Times
+from placet.governance.admission import admit
+from placet.governance.codec import encode
+from placet.governance.documents import (
     Federate,
-    GovernanceError,
     Layout,
     Mean,
     Party,
     Release,
     Rule,
     Tensor,
-    Ticket,
-    Times,
     Update,
     When,
-    admit,
-    audit,
-    digest_of,
-    encode,
-    receipt_for,
-    sign,
-    verify_signed,
 )
+from placet.governance.envelope import digest_of, sign, verify_signed
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
 from placet.governance.federation import (
     judge_aggregate,
     judge_cohort,
@@ -38,7 +34,9 @@ from placet.governance.federation import (
     open_entries,
 )
 from placet.governance.jobs import round_job
+from placet.governance.receipts import receipt_for
 from placet.governance.rounds import find_federation
+from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
 

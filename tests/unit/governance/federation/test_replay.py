@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance import Entry, GovernanceError, Layout, Tensor, encode
+from placet.governance.codec import encode
+from placet.governance.documents import Layout, Tensor
+from placet.governance.errors import GovernanceError
 from placet.governance.jobs import round_job
+from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

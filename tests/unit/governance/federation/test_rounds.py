@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from placet.governance import Layout, Tensor, Ticket, digest_of, encode
+from placet.governance.codec import encode
+from placet.governance.documents import Layout, Tensor
+from placet.governance.envelope import digest_of
+from placet.governance.evaluate import Ticket
 from placet.governance.federation import judge_update, logged_update
 from placet.governance.jobs import round_job
 from placet.governance.terms import terms_digest

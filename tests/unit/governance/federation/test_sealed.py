@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import GovernanceError, Layout, Tensor
+from placet.governance.documents import Layout, Tensor
+from placet.governance.errors import GovernanceError
 from placet.governance.rounds import SealedUpdate
 from placet.sealing import HPKEPrivateKey
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from placet.governance import GovernanceError, ModelRequest
+from placet.governance.documents import ModelRequest
+from placet.governance.errors import GovernanceError
 from placet.governance.federation import verify_model_request
 from placet.sealing import HPKEPrivateKey
 

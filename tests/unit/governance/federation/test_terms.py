@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import (
-    GovernanceError,
-    Input,
-    Krum,
-    Layout,
-    Median,
-    Proposal,
-    Tensor,
-    TrimmedMean,
-)
+from placet.governance.documents import Input, Krum, Layout, Median, Proposal, Tensor, TrimmedMean
 from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.errors import GovernanceError
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

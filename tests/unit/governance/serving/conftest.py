@@ -8,24 +8,28 @@ from typing import Any
 
 import pytest
 
-from placet.governance import (
-    AuditReport,
+from placet.governance import audit
+from placet.governance.account import Times
+from placet.governance.admission import admit
+from placet.governance.audit import AuditReport
+from placet.governance.codec import encode
+from placet.governance.documents import (
+    Card,
     Declared,
-    Entry,
-    GovernanceError,
     Input,
+    Rations,
+    Raw,
+    Roster,
     Rule,
-    Ticket,
-    Times,
+    Serve,
     When,
-    admit,
-    audit,
-    digest_of,
-    encode,
 )
-from placet.governance.documents import Card, Rations, Raw, Roster, Serve
 from placet.governance.documents.serving import ONNX_INFERENCE
 from placet.governance.draws import judge_draw
+from placet.governance.envelope import digest_of
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 
 DAY = 86400

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance import Budget, Cost, EntryInvalid, encode
 from placet.governance.audit import audit
-from placet.governance.documents import Bearers, Members
+from placet.governance.codec import encode
+from placet.governance.documents import Bearers, Budget, Cost, Members
 from placet.governance.documents.serving import token_digest
+from placet.governance.errors import EntryInvalid
 
 COST = Cost(epsilon=10**9, delta=10**8)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from placet.governance import GovernanceError, Ticket
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
 
 DAY = 86400
 SEATS = ("chair-a", "data-b", "ethics-c")

@@ -9,17 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance import (
-    DocumentMalformed,
+from placet.governance.codec import decode, encode
+from placet.governance.documents import (
+    Bearers,
+    Card,
+    Members,
     Output,
     Proposal,
-    decode,
-    digest_of,
-    encode,
-    explain_proposal,
+    Roster,
+    Rounded,
+    TopClass,
 )
-from placet.governance.documents import Bearers, Card, Members, Roster, Rounded, TopClass
 from placet.governance.documents.serving import ONNX_INFERENCE, token_digest
+from placet.governance.envelope import digest_of
+from placet.governance.errors import DocumentMalformed
+from placet.governance.explain import explain_proposal
 from placet.governance.terms import decode_terms, terms_digest
 
 DAY = 86400
