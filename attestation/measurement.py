@@ -12,7 +12,7 @@ among them: without it no enclave starts, and there is nothing to measure.
 What is measured is a build, the folder that `make enclave` makes; or, where none is named, what
 this interpreter imports: a development build, whose kernel whatever compiler is here has made.
 
-    build.json   what it was made of (placet.client.builds)
+    build.json   what it was made of (placet.client.trust.builds)
     venv/        Placet, and the packages of enclave/requirements.txt
     venv-onnx/   Placet, and the packages of enclave/requirements-onnx.txt
     wheel/       what was installed there

@@ -30,7 +30,7 @@ from placet.attestation.simulation.platform import make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import published_root
 from placet.attestation.snp import Collateral
-from placet.client.auditing import genuine
+from placet.client.log.auditing import genuine
 
 NOW = 1_800_000_000
 PASSES = 400

@@ -7,24 +7,19 @@
         client.wait(job.id)
         client.result(job.id, keys, Path("out"))
 
-Federated training is in `placet.client.federated`; asking a served model in
-`placet.client.inference`, by `Model`.
+Federated training is in `placet.client.federations`; asking a served model in
+`placet.client.services`, by `Model`.
 
 Nothing a host says is believed where something better vouches for it: the council's signatures, the
 log's key, the enclave's evidence. Errors are drawn as a tree in `errors.py`.
 """
 
-from placet.client._grants import Terms
 from placet.client._sync_federations import Federation, Round
 from placet.client.aio import AsyncClient, AsyncModel
-from placet.client.artifacts import (
-    EvidenceFile,
-    ReceiptFile,
-    ticket_from_bytes,
-    ticket_to_bytes,
-)
-from placet.client.bundles import Bundle, build_bundle
-from placet.client.charters import CharterDraft
+from placet.client.connection.memory import CouncilMemory
+from placet.client.council.charters import CharterDraft
+from placet.client.data.grants import Terms
+from placet.client.data.objects import Progress, SealedObject, open_file, seal_file
 from placet.client.errors import (
     AnswerMalformed,
     CallTimedOut,
@@ -45,10 +40,8 @@ from placet.client.errors import (
     UsageRefused,
 )
 from placet.client.home import Home
-from placet.client.inference import ServedWorker, ServiceStatus, Token
+from placet.client.jobs.bundles import Bundle, build_bundle
 from placet.client.keys import Keys, PublicKeys
-from placet.client.memory import CouncilMemory
-from placet.client.objects import Progress, SealedObject, open_file, seal_file
 from placet.client.records import (
     Blob,
     HostStatus,
@@ -58,8 +51,15 @@ from placet.client.records import (
     Recorded,
     Result,
 )
+from placet.client.services import ServedWorker, ServiceStatus, Token
 from placet.client.sync import Client, Model
-from placet.client.verify import (
+from placet.client.trust.artifacts import (
+    EvidenceFile,
+    ReceiptFile,
+    ticket_from_bytes,
+    ticket_to_bytes,
+)
+from placet.client.trust.verify import (
     Council,
     VerifiedAuthority,
     VerifiedReceipt,

@@ -3,13 +3,13 @@
 says."""
 
 from placet.attestation import Policy
-from placet.client._portal import Portal
 from placet.client.aio import AsyncClient
-from placet.client.artifacts import EvidenceFile
-from placet.client.charters import CharterDraft
+from placet.client.council.charters import CharterDraft
 from placet.client.keys import Keys
+from placet.client.portal import Portal
 from placet.client.records import ProposalItem, ProposalRecord, Recorded
-from placet.client.verify import Council, VerifiedAuthority
+from placet.client.trust.artifacts import EvidenceFile
+from placet.client.trust.verify import Council, VerifiedAuthority
 from placet.governance.account import Account
 from placet.governance.audit import AuditReport
 from placet.governance.documents import (

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from placet.client._portal import Portal
 from placet.client._sync_council import SyncCouncil
-from placet.client.federated.models import Model
-from placet.client.federated.receipts import VerifiedUpdate
-from placet.client.federated.rounds import AsyncFederation, AsyncRound, Told
-from placet.client.federated.status import FederationStatus
-from placet.client.federated.updates import Bound
-from placet.client.federated.vectors import State
+from placet.client.data.objects import Progress
+from placet.client.federations.models import Model
+from placet.client.federations.receipts import VerifiedUpdate
+from placet.client.federations.rounds import AsyncFederation, AsyncRound, Told
+from placet.client.federations.status import FederationStatus
+from placet.client.federations.updates import Bound
+from placet.client.federations.vectors import State
 from placet.client.keys import Keys
-from placet.client.objects import Progress
+from placet.client.portal import Portal
 from placet.governance.documents import Federate
 from placet.governance.evaluate import Ticket
 from placet.governance.state import PrivacyState

@@ -3,10 +3,10 @@
 
 from collections.abc import Iterator
 
-from placet.client._services import Origin
 from placet.client._sync_federations import SyncFederations
-from placet.client.inference.chain import ServedWorker
-from placet.client.inference.status import ServiceStatus
+from placet.client.services.chain import ServedWorker
+from placet.client.services.services import Origin
+from placet.client.services.status import ServiceStatus
 from placet.governance.documents.serving import Serve
 from placet.governance.evaluate import Ticket
 

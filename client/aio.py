@@ -17,20 +17,20 @@ from typing import Any, Self
 import grpc.aio
 
 from placet.attestation import AttestationError
-from placet.client._channel import open_channel
-from placet.client._session import Session
-from placet.client.auditing import AuditOperations
+from placet.client.connection.channel import open_channel
+from placet.client.connection.connection import Session
+from placet.client.connection.memory import CouncilMemory
+from placet.client.data.objects import Progress
 from placet.client.errors import Refused, SettingMissing, UsageRefused
 from placet.client.home import Home
-from placet.client.inference.arrays import Array, judge_rows
-from placet.client.inference.asking import Asking, find_worker
-from placet.client.inference.chain import ServedWorker
-from placet.client.inference.predicting import ask_rows
-from placet.client.inference.users import Token, judge_user
 from placet.client.keys import Keys
-from placet.client.memory import CouncilMemory
-from placet.client.objects import Progress
+from placet.client.log.auditing import AuditOperations
 from placet.client.records import HostStatus
+from placet.client.services.arrays import Array, judge_rows
+from placet.client.services.asking import Asking, find_worker
+from placet.client.services.chain import ServedWorker
+from placet.client.services.predicting import ask_rows
+from placet.client.services.users import Token, judge_user
 from placet.governance.documents import Card
 from placet.governance.documents.serving import Field, Serve
 from placet.governance.errors import NotFounded

@@ -5,7 +5,7 @@
     council.json  the council by its charter's digest, and the newest checkpoint seen of its log
     (memory.py) entries.jsonl the log as far as it was read; documents/ has what its entries name
     cards/        an empty file for each service whose model card was shown, by its digest
-    outbox/       sealed updates of federations whose receipts are not there yet (federated/updates.py)
+    outbox/       sealed updates of federations whose receipts are not there yet (federations/updates.py)
 
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
 """
@@ -16,9 +16,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from placet.client._files import read_file, write_file
+from placet.client.connection.memory import CouncilMemory
 from placet.client.errors import FileRefused, SettingMissing
-from placet.client.memory import CouncilMemory
+from placet.client.files import read_file, write_file
 
 _MAX_CONFIG = 64 * 1024
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from placet.client._files import read_file, write_file
 from placet.client.errors import FileRefused, KeyFileRefused, PassphraseWrong
+from placet.client.files import read_file, write_file
 from placet.governance.checks import check_identifier
 from placet.governance.codec import encode, parse_object
 from placet.governance.errors import GovernanceError

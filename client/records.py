@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from placet.client._told import digest, identifier, object_id, refused
+from placet.client.connection.told import digest, identifier, object_id, refused
 from placet.client.errors import AnswerMalformed, Refused
-from placet.client.verify import VerifiedReceipt
+from placet.client.trust.verify import VerifiedReceipt
 from placet.governance.documents import Ballot, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket

@@ -15,20 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from placet.client._grants import Terms
-from placet.client._portal import Portal
 from placet.client._sync_services import SyncServices
 from placet.client.aio import AsyncClient, AsyncModel
-from placet.client.artifacts import ReceiptFile
+from placet.client.connection.memory import CouncilMemory
+from placet.client.data.grants import Terms
+from placet.client.data.objects import Progress
 from placet.client.home import Home
-from placet.client.inference.arrays import Array
-from placet.client.inference.chain import ServedWorker
-from placet.client.inference.users import Token
 from placet.client.keys import Keys
-from placet.client.memory import CouncilMemory
-from placet.client.objects import Progress
+from placet.client.portal import Portal
 from placet.client.records import Blob, HostStatus, Job, Recorded, Result
-from placet.client.verify import VerifiedReceipt
+from placet.client.services.arrays import Array
+from placet.client.services.chain import ServedWorker
+from placet.client.services.users import Token
+from placet.client.trust.artifacts import ReceiptFile
+from placet.client.trust.verify import VerifiedReceipt
 from placet.governance.documents import Card, Proposal
 from placet.governance.documents.serving import Field, Serve
 from placet.governance.envelope import Signed

@@ -5,16 +5,16 @@
 
 BUILD are the build.json of one commit's builds, from every machine that built for another
 architecture, CPython or AEAD. The key's public half has to stand in RELEASE_KEYS of
-client/builds.py, or no client would believe the file.
+client/trust/builds.py, or no client would believe the file.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from placet.client.builds import RELEASE_KEYS, Build, Release, verify_release
 from placet.client.cli._frame import load_keys
 from placet.client.errors import ClientError
+from placet.client.trust.builds import RELEASE_KEYS, Build, Release, verify_release
 from placet.governance.codec import decode
 from placet.governance.envelope import sign
 from placet.governance.errors import GovernanceError
@@ -33,7 +33,7 @@ def main() -> None:
         if keys.public.signing.text not in RELEASE_KEYS:
             sys.exit(
                 f"Clients do not know {keys.public.signing.text}: "
-                "add it to RELEASE_KEYS in client/builds.py."
+                "add it to RELEASE_KEYS in client/trust/builds.py."
             )
         builds = tuple(decode(Build, path.read_bytes()) for path in arguments.builds)
         envelope = sign(Release(builds[0].version, builds), keys.signing)

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from placet.client import Client
-from placet.client.federated import layout_of
+from placet.client.federations import layout_of
 from placet.governance.documents import Federate, Mean, Median
 from placet.governance.privacy import epsilon_at
 

@@ -27,8 +27,8 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
 
 from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import Bundle, Client, CouncilMemory, Keys, SealedObject, Terms, build_bundle
+from placet.client.data.objects import seal_file
 from placet.client.errors import ClientError, Refused
-from placet.client.objects import seal_file
 from placet.governance.documents import (
     Ballot,
     Constitution,

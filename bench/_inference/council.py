@@ -10,8 +10,8 @@ from _inference.models import Served
 from hospitals import YEAR, Members
 
 from placet.client import Client, Keys, Terms
-from placet.client.inference import Token
-from placet.client.objects import seal_file
+from placet.client.data.objects import seal_file
+from placet.client.services import Token
 from placet.governance.documents import (
     Constitution,
     Demand,

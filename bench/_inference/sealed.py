@@ -16,10 +16,10 @@ from _inference.process import find_process
 from hospitals import running_host
 
 from placet.client import Keys
-from placet.client._questions import Bearer, Principal, Session, User
 from placet.client.aio import AsyncClient, AsyncModel
-from placet.client.inference import Token
-from placet.client.inference.stream import QuestionStream
+from placet.client.services import Token
+from placet.client.services.questions import Bearer, Principal, Session, User
+from placet.client.services.stream import QuestionStream
 
 
 class SealedPeer:

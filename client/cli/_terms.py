@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from placet.client._grants import Terms
-from placet.client._toml import hpke_key
-from placet.client.bundles import build_bundle
+from placet.client.data.grants import Terms
+from placet.client.drafts.toml import hpke_key
 from placet.client.errors import UsageRefused
+from placet.client.jobs.bundles import build_bundle
 from placet.governance.codec import Json, from_plain
 
 ANY = "any"

@@ -20,13 +20,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from placet.client._files import read_file, write_file
-from placet.client.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.client.cli._frame import confirm, say
+from placet.client.data.objects import Progress as Report
 from placet.client.errors import Refused, UsageRefused
-from placet.client.objects import Progress as Report
+from placet.client.files import read_file, write_file
 from placet.client.records import Job
 from placet.client.sync import Client
+from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.codec import Json
 from placet.governance.documents import Proposal
 from placet.governance.envelope import Signed

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from placet.client.charters import CharterDraft
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -23,7 +22,8 @@ from placet.client.cli._frame import (
     show,
 )
 from placet.client.cli._words import find_proposal, read_artifact, write_artifact
-from placet.client.drafts import load_constitution
+from placet.client.council.charters import CharterDraft
+from placet.client.drafts.job import load_constitution
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import decode, encode

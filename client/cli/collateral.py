@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from placet.attestation import MAX_EVIDENCE_BYTES, Claims, Evidence, verify_evidence
-from placet.client._files import read_file
-from placet.client._https import Https
 from placet.client.cli._frame import AsJSON, command, lines, show
 from placet.client.cli._words import when
-from placet.client.collateral import fetch_collateral, read_quote
+from placet.client.files import read_file
+from placet.client.trust.collateral import fetch_collateral, read_quote
+from placet.client.trust.https import Https
 
 app = typer.Typer(help="What evidence of a machine is judged with.", no_args_is_help=True)
 

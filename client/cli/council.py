@@ -8,7 +8,6 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
-from placet.client.artifacts import ticket_to_bytes
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -34,12 +33,13 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
-from placet.client.drafts import JobDraft
+from placet.client.drafts.job import JobDraft
+from placet.client.drafts.work import WorkDraft, load_terms, load_work
 from placet.client.errors import ClientError, UsageRefused
 from placet.client.keys import Keys
 from placet.client.records import ProposalRecord, Recorded
 from placet.client.sync import Client
-from placet.client.works import WorkDraft, load_terms, load_work
+from placet.client.trust.artifacts import ticket_to_bytes
 from placet.governance.checks import check_measurement
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote

@@ -9,11 +9,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from placet.client.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.errors import UsageRefused
+from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import inspect
 from placet.governance.explain import (

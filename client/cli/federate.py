@@ -26,9 +26,9 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import find_proposal, transfer, when, write_artifact
 from placet.client.cli.federation import FederationName
 from placet.client.errors import Refused, UsageRefused
-from placet.client.federated.receipts import VerifiedUpdate
-from placet.client.federated.updates import Bound
-from placet.client.federated.vectors import State
+from placet.client.federations.receipts import VerifiedUpdate
+from placet.client.federations.updates import Bound
+from placet.client.federations.vectors import State
 from placet.governance.documents import Budget
 from placet.governance.errors import ClientQuarantined
 

@@ -30,9 +30,9 @@ from placet.client.cli._words import (
     when,
     write_artifact,
 )
-from placet.client.federated.adapters import layout_of, load_state, save_state
-from placet.client.federated.status import FederationStatus
-from placet.client.federated.vectors import flatten
+from placet.client.federations.adapters import layout_of, load_state, save_state
+from placet.client.federations.status import FederationStatus
+from placet.client.federations.vectors import flatten
 from placet.client.sync import Client
 from placet.governance.codec import Json
 from placet.governance.explain import explain_refusal

@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from placet.client.bundles import build_bundle
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -37,6 +36,7 @@ from placet.client.cli._words import (
     transfer,
 )
 from placet.client.errors import FileRefused, UsageRefused
+from placet.client.jobs.bundles import build_bundle
 from placet.client.records import Job
 from placet.client.sync import Client
 from placet.governance.explain import explain_charged, explain_refusal

@@ -21,10 +21,10 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._terms import GrantFlags, terms_from_flags
 from placet.client.cli._words import read_artifact, transfer, write_artifact
-from placet.client.drafts import GrantDraft, load_evidence, load_grant
+from placet.client.data.objects import SealedObject, check_sealed, open_file, seal_file
+from placet.client.drafts.job import GrantDraft, load_evidence, load_grant
 from placet.client.errors import UsageRefused
 from placet.client.keys import PublicKeys
-from placet.client.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.explain import explain_grant

@@ -23,9 +23,9 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import counting, find_proposal
 from placet.client.cli.service import ServiceName, warnings_of
 from placet.client.errors import UsageRefused
-from placet.client.inference.files import Format, format_of, load_rows, save_answers
-from placet.client.inference.users import Token
 from placet.client.keys import Keys
+from placet.client.services.files import Format, format_of, load_rows, save_answers
+from placet.client.services.users import Token
 from placet.client.sync import Model
 from placet.governance.explain_serving import explain_card
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from placet.client._files import read_file
-from placet.client.bundles import Bundle, blob_of
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._words import find_proposal, transfer
 from placet.client.errors import AnswerMalformed
+from placet.client.files import read_file
+from placet.client.jobs.bundles import Bundle, blob_of
 from placet.governance.bundles import MAX_BUNDLE
 
 app = typer.Typer()

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from placet.client._services import Origin
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -21,8 +20,9 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._words import find_proposal, find_ticket, refusal_json, short, when
 from placet.client.errors import ClientError, Refused
-from placet.client.inference.chain import ServedWorker
-from placet.client.inference.status import ServiceStatus
+from placet.client.services.chain import ServedWorker
+from placet.client.services.services import Origin
+from placet.client.services.status import ServiceStatus
 from placet.client.sync import Client
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents.serving import Field, Serve

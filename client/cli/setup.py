@@ -11,9 +11,6 @@ import typer
 from rich.console import Console
 
 from placet.attestation import SIMULATION_SIGNER
-from placet.client._channel import fetch_certificate, pin_of
-from placet.client._files import write_file
-from placet.client.builds import DEVELOPMENT, named_measurements
 from placet.client.cli._frame import (
     AsJSON,
     Yes,
@@ -28,16 +25,19 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
 from placet.client.cli.service import SERVICE_COLUMNS, service_json, service_row
-from placet.client.errors import SettingMissing, UsageRefused
-from placet.client.keys import Keys, needs_passphrase, public_path
-from placet.client.links import CouncilLink, spoken
-from placet.client.templates import (
+from placet.client.connection.channel import fetch_certificate, pin_of
+from placet.client.drafts.templates import (
     constitution_template,
     federation_template,
     grant_template,
     job_template,
     serve_template,
 )
+from placet.client.errors import SettingMissing, UsageRefused
+from placet.client.files import write_file
+from placet.client.keys import Keys, needs_passphrase, public_path
+from placet.client.links import CouncilLink, spoken
+from placet.client.trust.builds import DEVELOPMENT, named_measurements
 from placet.governance.errors import DocumentMalformed
 
 app = typer.Typer()

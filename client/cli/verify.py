@@ -11,8 +11,6 @@ import typer
 from rich.console import Console
 
 from placet.attestation import Check, Policy
-from placet.client._toml import load_toml
-from placet.client.artifacts import ReceiptFile, ticket_from_bytes
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -26,9 +24,11 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
+from placet.client.drafts.toml import load_toml
 from placet.client.errors import OfferInvalid, UsageRefused
-from placet.client.examination import Examination, examine_file
-from placet.client.federated.receipts import UpdateReceipt
+from placet.client.federations.receipts import UpdateReceipt
+from placet.client.trust.artifacts import ReceiptFile, ticket_from_bytes
+from placet.client.trust.examination import Examination, examine_file
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal

@@ -35,7 +35,7 @@ from closure import (
     modules_of,
 )
 
-from placet.client.bundles import build_bundle
+from placet.client.jobs.bundles import build_bundle
 
 HERE = Path(__file__).resolve().parent
 NO_PROGRAM = "0" * 64

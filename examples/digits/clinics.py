@@ -9,7 +9,7 @@ from pathlib import Path
 from hospitals import YEAR, Members
 
 from placet.client import Client, Keys, SealedObject
-from placet.client.federated import flatten, layout_of
+from placet.client.federations import flatten, layout_of
 from placet.governance.documents import (
     Constitution,
     Demand,

@@ -14,7 +14,7 @@ from pathlib import Path
 from OpenSSL import SSL
 
 from placet.attestation import SIMULATION_SIGNER, AttestationError, Claims, Policy, measure
-from placet.client.ratls import RATLSVerifier
+from placet.client.trust.ratls import RATLSVerifier
 
 
 def wanted(measurement: str) -> Policy:

@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, parser
 
 from placet.attestation import measurements
 from placet.client import Client, Keys, Model, Token
-from placet.client._questions import Bearer, Principal, SealedQuestion, Session, User
 from placet.client.errors import Refused
+from placet.client.services.questions import Bearer, Principal, SealedQuestion, Session, User
 from placet.governance.documents import (
     Card,
     Evidence,

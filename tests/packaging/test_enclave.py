@@ -27,7 +27,7 @@ from placet.attestation.measurement import (
     measured_files,
 )
 from placet.client import Keys
-from placet.client.builds import Build, read_build
+from placet.client.trust.builds import Build, read_build
 from placet.enclave._kernel import IMPLEMENTATIONS
 from placet.governance.codec import encode
 

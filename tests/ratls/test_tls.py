@@ -27,7 +27,7 @@ from placet.attestation import (
 )
 from placet.attestation.ratls import EVIDENCE_EXTENSION
 from placet.client import UsageRefused
-from placet.client.ratls import RATLSVerifier
+from placet.client.trust.ratls import RATLSVerifier
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "ratls"
@@ -216,7 +216,7 @@ def test_without_pyopenssl() -> None:
     """The module is there without it, and says what to install."""
     script = (
         "import sys; sys.modules['OpenSSL'] = None\n"
-        "from placet.client.ratls import RATLSVerifier\n"
+        "from placet.client.trust.ratls import RATLSVerifier\n"
         "RATLSVerifier(None, None, bound_to=None).install(None)\n"
     )
     ran = subprocess.run(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from placet.client.objects import seal_file
+from placet.client.data.objects import seal_file
 from placet.governance.contexts import provision_info
 from placet.governance.documents import Output
 from placet.governance.envelope import parse_envelope

@@ -31,8 +31,8 @@ from placet.attestation import (
     SimulatedQuotingService,
 )
 from placet.client import Client, Home, Keys
-from placet.client._channel import pin_of
-from placet.client._portal import Portal
+from placet.client.connection.channel import pin_of
+from placet.client.portal import Portal
 from placet.governance.documents import (
     Card,
     Constitution,

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import grpc
 import numpy as np
 
-from placet.client.federated import decode
+from placet.client.federations import decode
 from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
 from placet.governance.documents import (

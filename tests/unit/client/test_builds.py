@@ -20,7 +20,11 @@ from placet.attestation.measurement import (
     installed_at,
 )
 from placet.client import Keys
-from placet.client.builds import (
+from placet.client.cli import app
+from placet.client.drafts.job import load_constitution
+from placet.client.drafts.templates import constitution_template
+from placet.client.errors import FileRefused
+from placet.client.trust.builds import (
     RELEASE_KEYS,
     Build,
     Release,
@@ -28,10 +32,6 @@ from placet.client.builds import (
     read_build,
     verify_release,
 )
-from placet.client.cli import app
-from placet.client.drafts import load_constitution
-from placet.client.errors import FileRefused
-from placet.client.templates import constitution_template
 from placet.governance.codec import decode, encode
 from placet.governance.envelope import sign
 from placet.governance.errors import DocumentMalformed, GovernanceError, SignatureInvalid

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from placet.client import FileRefused, build_bundle
-from placet.client.bundles import blob_of
+from placet.client.jobs.bundles import blob_of
 from placet.enclave.worker.bundle import Bundle as EnclaveBundle
 
 FILES = {"main.py": b"def main(job):\n    pass\n", "lib/a.py": b"A = 1\n", "lib-b.txt": b""}

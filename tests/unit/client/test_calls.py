@@ -19,7 +19,7 @@ from placet.client import (
     Refused,
     errors,
 )
-from placet.client._calls import error_of
+from placet.client.connection.calls import error_of
 
 
 def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:

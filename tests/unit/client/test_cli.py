@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from placet.attestation import SIMULATION_SIGNER, measure
 from placet.client import Client, EvidenceFile, Home, Keys, build_bundle
 from placet.client.cli import app
+from placet.client.data.objects import SealedObject
+from placet.client.drafts.templates import constitution_template
 from placet.client.errors import Refused
-from placet.client.objects import SealedObject
-from placet.client.templates import constitution_template
 from placet.governance.codec import encode
 from placet.governance.documents import Recipient
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from placet.attestation import SIMULATION_SIGNER
 from placet.client import Home, Keys
 from placet.client.cli import app
-from placet.client.federated import UpdateReceipt, load_state, save_state
-from placet.client.templates import constitution_template, federation_template
+from placet.client.drafts.templates import constitution_template, federation_template
+from placet.client.federations import UpdateReceipt, load_state, save_state
 from placet.governance.terms import decode_terms, terms_digest
 
 MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}

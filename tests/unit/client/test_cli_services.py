@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from placet.client import Client, Home, Keys, Token, ticket_to_bytes
 from placet.client.cli import app
-from placet.client.inference.drafts import load_serve
-from placet.client.objects import seal_file
-from placet.client.templates import serve_template
+from placet.client.data.objects import seal_file
+from placet.client.drafts.serve import load_serve
+from placet.client.drafts.templates import serve_template
 from placet.governance.codec import encode
 from placet.governance.documents import Receipt, Serve
 from placet.governance.documents.work import Input

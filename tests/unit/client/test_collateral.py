@@ -21,10 +21,10 @@ from placet.attestation import (
 from placet.attestation.simulation.platform import TCB, make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import published_root
-from placet.client._https import Https
 from placet.client.cli import app
-from placet.client.collateral import fetch_collateral, read_quote
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, UsageRefused
+from placet.client.trust.collateral import fetch_collateral, read_quote
+from placet.client.trust.https import Https
 
 if TYPE_CHECKING:
     from tests.unit.conftest import StandIn

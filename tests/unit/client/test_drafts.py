@@ -7,8 +7,8 @@ import pytest
 
 from placet.attestation import SIMULATION_SIGNER
 from placet.client import FileRefused, Keys, seal_file
-from placet.client.drafts import load_constitution, load_grant, load_job
-from placet.client.templates import constitution_template, grant_template, job_template
+from placet.client.drafts.job import load_constitution, load_grant, load_job
+from placet.client.drafts.templates import constitution_template, grant_template, job_template
 from placet.governance.documents import Between, Budget, Declared
 from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from placet.client import FileRefused, Keys, seal_file
-from placet.client.drafts import JobDraft
-from placet.client.federated.adapters import save_state
-from placet.client.federated.drafts import FederationDraft, load_federation
-from placet.client.templates import federation_template, job_template
-from placet.client.works import load_work
+from placet.client.drafts.federation import FederationDraft, load_federation
+from placet.client.drafts.job import JobDraft
+from placet.client.drafts.templates import federation_template, job_template
+from placet.client.drafts.work import load_work
+from placet.client.federations.adapters import save_state
 from placet.governance.documents import Krum, Mean, Tensor, TrimmedMean
 from placet.governance.errors import DocumentMalformed
 

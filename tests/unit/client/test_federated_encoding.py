@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from placet.client.errors import StateRefused
-from placet.client.federated import add_noise, clip, decode, encode, norm_above
+from placet.client.federations import add_noise, clip, decode, encode, norm_above
 from placet.governance.documents.federation import ELEMENT_BYTES, Encoding
 
 ENCODINGS: tuple[Encoding, ...] = ("float32", "float16", "bfloat16", "int8")

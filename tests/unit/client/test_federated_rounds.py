@@ -16,7 +16,7 @@ import pytest
 
 from placet.client import AsyncClient, Client, Home, Keys, Refused, Terms, seal_file
 from placet.client.errors import ClientError, StateRefused, UsageRefused
-from placet.client.federated import Bound, UpdateReceipt, flatten
+from placet.client.federations import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
     Federate,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from placet.client import FileRefused
 from placet.client.errors import StateRefused
-from placet.client.federated import (
+from placet.client.federations import (
     flatten,
     from_safetensors,
     from_torch,

@@ -20,14 +20,14 @@ from typer.testing import CliRunner
 
 import placet.client
 from placet.client import Client, EvidenceFile, Keys, ReceiptFile
-from placet.client.artifacts import ticket_from_bytes, ticket_to_bytes
-from placet.client.charters import CharterDraft
 from placet.client.cli import app
+from placet.client.council.charters import CharterDraft
+from placet.client.data.objects import SealedObject, seal_file
 from placet.client.errors import FileRefused, PassphraseWrong
-from placet.client.federated.receipts import UpdateReceipt
-from placet.client.inference.files import load_rows
+from placet.client.federations.receipts import UpdateReceipt
 from placet.client.keys import PublicKeys
-from placet.client.objects import SealedObject, seal_file
+from placet.client.services.files import load_rows
+from placet.client.trust.artifacts import ticket_from_bytes, ticket_to_bytes
 from placet.governance.codec import encode
 from placet.governance.documents import Charter, Constitution, Proposal
 from placet.governance.documents.serving import Field

@@ -21,10 +21,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from placet.client.artifacts import ticket_to_bytes
 from placet.client.cli import app
 from placet.client.cli._frame import lines, show, table
 from placet.client.cli.service import field_row
+from placet.client.trust.artifacts import ticket_to_bytes
 from placet.governance import documents
 from placet.governance.codec import Json, decode, encode, from_plain
 from placet.governance.documents import (

@@ -16,11 +16,11 @@ from google.protobuf.message import Message
 
 import placet.client
 from placet.client import Home, Keys
-from placet.client._told import refused
+from placet.client.connection.told import refused
 from placet.client.errors import AnswerMalformed, ClientError, Refused
-from placet.client.federated.status import FederationStatus
-from placet.client.inference.status import ServiceStatus
+from placet.client.federations.status import FederationStatus
 from placet.client.records import Blob, Job, refused_of
+from placet.client.services.status import ServiceStatus
 from placet.governance.errors import NotPermitted
 from placet.governance.text import hidden
 from placet.proto.v1 import (

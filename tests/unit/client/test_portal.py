@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from placet.client._portal import Portal
+from placet.client.portal import Portal
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from placet.client._questions import Bearer, Principal, Session
 from placet.client.errors import AnswerMalformed, Refused
+from placet.client.services.questions import Bearer, Principal, Session
 from placet.governance.contexts import session_info, session_keys_info, session_statement
 from placet.governance.documents import Field, Header, Offer, Seen
 from placet.governance.envelope import Signed, sign, verify_signed

@@ -17,7 +17,7 @@ from placet.client import (
     verify_by_log_key,
     verify_receipt,
 )
-from placet.client.verify import verify_answers
+from placet.client.trust.verify import verify_answers
 from placet.governance.documents import UNBOUNDED, Charged, Cost, Recipient
 from placet.governance.envelope import sign_payload
 from placet.governance.errors import ReceiptInvalid, SignatureInvalid

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from placet.attestation import Claims, CollateralStaleError, Evidence, EvidenceError
 from placet.attestation.snp import verify_snp
-from placet.client._https import Https
-from placet.client.collateral import Bundle, fetch_collateral
 from placet.client.errors import AnswerMalformed, FileRefused
+from placet.client.trust.collateral import Bundle, fetch_collateral
+from placet.client.trust.https import Https
 
 if TYPE_CHECKING:
     from tests.unit.conftest import StandIn

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from placet.client.auditing import GivenDocuments, attest
+from placet.client.log.auditing import GivenDocuments, attest
 from placet.enclave.round_keys import RoundKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from placet.client.verify import Council, verify_by_log_key, verify_council, verify_receipt
+from placet.client.trust.verify import Council, verify_by_log_key, verify_council, verify_receipt
 from placet.governance.codec import encode, parse_object
 from placet.governance.envelope import digest_of
 from placet.governance.errors import SignatureInvalid

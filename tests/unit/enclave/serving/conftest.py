@@ -20,8 +20,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from placet.client._questions import Bearer, Principal, SealedQuestion, Session, User
 from placet.client.errors import Refused
+from placet.client.services.questions import Bearer, Principal, SealedQuestion, Session, User
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.enclave.worker.inference.serving import Serving
 from placet.enclave.worker.inference.task import InferenceTask

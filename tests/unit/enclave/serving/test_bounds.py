@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from placet.client._questions import Principal, Session
+from placet.client.services.questions import Principal, Session
 from placet.enclave.peer import BootKeys
 from placet.enclave.worker.inference.batching import LATER
 from placet.enclave.worker.inference.errors import QueueFull

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client._questions import Bearer, Principal, Session
 from placet.client.errors import Refused
+from placet.client.services.questions import Bearer, Principal, Session
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.governance.documents import Bearers, Members, Rations, Raw
 from placet.governance.documents.serving import token_digest

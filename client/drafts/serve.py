@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services drafted in TOML; `placet init` writes a commented template."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from placet.client.data.objects import SealedObject
+from placet.client.drafts.toml import load_toml, nothing_left, take, take_action, take_window
+from placet.client.errors import FileRefused
+from placet.client.files import read_file
+from placet.client.trust.artifacts import MAX_ARTIFACT, ReceiptFile
+from placet.governance.codec import Json, from_plain
+from placet.governance.documents import Serve
+from placet.governance.envelope import parse_envelope
+
+_ACTION = "serve"
+_DAY = 86400
+# What is usual, where a file does not say it. Who may ask, how much and what they see has to be
+# said.
+_DEFAULTS: Json = {
+    "not_finite": "refuse",
+    "largest_request": 1024,
+    "batch": "shared",
+    "batch_rows": 64,
+    "deadline_seconds": 7 * _DAY,
+}
+_USES = 100  # workers
+
+
+@dataclass(frozen=True, slots=True)
+class ServeDraft:
+    """What a service's file says: what a proposal is made from. Times are Unix seconds."""
+
+    body: Serve
+    purpose: str
+    reason: str
+    not_before: int
+    not_after: int
+    uses: int
+
+
+def load_serve(path: Path, now: int) -> ServeDraft:
+    """A service from a TOML file, its window from `now` on unless the file names a start.
+
+    Raises `FileRefused` or `DocumentMalformed`, naming the field.
+    """
+    values = load_toml(path)
+    take_action(values, path, _ACTION)
+    not_before, not_after = take_window(values, path, now)
+    purpose, reason = take(values, path, "purpose", str), take(values, path, "reason", str)
+    uses = take(values, path, "uses", int, _USES)
+    review = _date(values, path, "review", not_before, not_after)
+    plain: Json = {
+        "model": _model(values, path),
+        "card": _card(values, path, not_before, not_after),
+        "users": take(values, path, "users", dict),
+        "rations": _rations(values, path),
+        "answers": {
+            name: {"show": shown} if isinstance(shown, str) else shown
+            for name, shown in take(values, path, "answers", dict).items()
+        },
+        "privacy": take(values, path, "privacy", dict, None),
+        "review": review,
+    }
+    plain |= {name: values.pop(name, usual) for name, usual in _DEFAULTS.items()}
+    nothing_left(values, path)
+    body = from_plain(Serve, plain)
+    return ServeDraft(body, purpose, reason, not_before, not_after, uses)
+
+
+def _model(values: Json, path: Path) -> Json:
+    table = take(values, path, "model", dict)
+    sealed = SealedObject.load(path.parent / take(table, path, "object", str))
+    return {"object": sealed.descriptor.to_dict(), **table}
+
+
+def _card(values: Json, path: Path, not_before: int, not_after: int) -> Json:
+    table: Json = take(values, path, "card", dict)
+    receipt: str = take(table, path, "receipt", str, "")
+    if receipt and not receipt.startswith("sha256:"):
+        file = ReceiptFile.from_bytes(read_file(path.parent / receipt, MAX_ARTIFACT))
+        receipt = parse_envelope(file.receipt).digest
+    retire_by = _date(table, path, "retire_by", not_before, not_after)
+    return {"privacy": None, "labels": [], **table, "receipt": receipt, "retire_by": retire_by}
+
+
+def _rations(values: Json, path: Path) -> Json:
+    table: Json = take(values, path, "rations", dict)
+    user: Any = table.get("user")
+    if type(user) is int:
+        # A tenth at a time: as much is lost with a worker.
+        table = {"minute": user, "tranche": max(1, user // 10), **table}
+    return table
+
+
+def _date(values: Json, path: Path, name: str, start: int, usual: int) -> int:
+    """A time, or NAME_after_seconds from the window's start on; as a rule the window's end."""
+    after = f"{name}_after_seconds"
+    if name in values and after in values:
+        raise FileRefused(f"In {path} give either {name} or {after}.", claim=name)
+    if after in values:
+        return start + cast("int", take(values, path, after, int))
+    return cast("int", take(values, path, name, int, usual))

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking part in a federation: wait for a round, fetch its model, send an update.
+
+What a round is, which key it has, when it closes, who sits out and what the newest model is: all of
+it is read from the log, every entry of it under a checkpoint that the log's key has signed. What
+the host tells of the federation only says when it is worth looking again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placet.client.data.objects import Progress
+from placet.client.errors import Refused, Unreachable, UsageRefused
+from placet.client.federations.models import Model
+from placet.client.federations.receipts import VerifiedUpdate
+from placet.client.federations.updates import (
+    Bound,
+    OpenRound,
+    Outbox,
+    Pending,
+    check_noise,
+    make_update,
+)
+from placet.client.federations.vectors import State, Vector, flatten
+from placet.client.keys import Keys
+from placet.governance.documents import Federate, Header, Proposal
+from placet.governance.envelope import Signed
+from placet.governance.errors import ClientQuarantined, Stopped
+from placet.governance.federation_state import FederationState, Quarantine
+from placet.governance.state import PrivacyState
+from placet.governance.state import State as LogState
+
+if TYPE_CHECKING:
+    from placet.client.federations.federations import FederationOperations
+
+T = TypeVar("T")
+_log = logging.getLogger("placet.client.federations")
+
+# Called once for each suspension; if it raises, `rounds` ends with that.
+Told = Callable[[ClientQuarantined], object]
+
+_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+# After these the same request may still be granted; after any other refusal it never will be.
+_PASSING = frozenset(
+    {
+        "AUTHORITY_UNAVAILABLE",
+        "BLOB_INCOMPLETE",
+        "BLOB_NOT_FOUND",
+        "BLOB_OFFSET",
+        "DEADLINE_PASSED",
+        "INTERNAL",
+        "UPDATE_NOT_FETCHED",
+    }
+)
+
+
+class AsyncFederation:
+    """A federation with the keys of one of its clients. Made by `AsyncClient.federation`."""
+
+    def __init__(
+        self,
+        operations: "FederationOperations",
+        proposal: Signed[Proposal],
+        keys: Keys,
+        bound: Bound,
+        outbox: Path | None,
+        patience: float,
+    ) -> None:
+        self._operations = operations
+        self._patience = patience
+        self.outbox = Outbox(outbox, proposal.digest, keys.id)
+        self.proposal = proposal
+        self.keys = keys
+        self.bound = bound
+
+    @property
+    def id(self) -> str:
+        """The digest of its proposal."""
+        return self.proposal.digest
+
+    @property
+    def terms(self) -> Federate:
+        """What the council decided on."""
+        return self.proposal.document.federate
+
+    async def rounds(self, *, told: Told | None = None) -> AsyncIterator["AsyncRound"]:
+        """Each round that the client may send to, when it opens and as long as it is open; ends
+        when the federation does.
+
+        A round whose update the log has already is left out; one for which an update was sealed
+        before a crash is not (see `AsyncRound.pending`). While the client is suspended there is no
+        round for it: `told` is called with the refusal that says why (without `told` it is logged),
+        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        federation was stopped or failed, and what reading the log raises.
+        """
+        last, suspended, looked = 0, 0, ("", 0)
+        async for said in self._operations.watch_federation(self.id, patience=self._patience):
+            if (said.state, said.round) == looked:
+                continue  # another client's update, or some progress
+            looked = said.state, said.round
+            state = await self.state()
+            if stopped := state.proposals[self.id].stopped:
+                raise _stopped(self.id, stopped)
+            federation = state.federations.get(self.id)
+            sits_out = federation.quarantined.get(self.keys.id) if federation else None
+            if sits_out is not None:
+                if sits_out.until != suspended:
+                    suspended = sits_out.until
+                    (told or _tell)(quarantined(self.keys.id, sits_out))
+            elif federation is not None and self._awaits(federation, last):
+                last = federation.current.number
+                yield self._round(federation)
+            if said.ended:
+                if said.refusal is not None:
+                    raise said.refusal
+                return
+
+    async def receive(self, round: int | None = None) -> Model:
+        """The model of a round; None: the newest. See `AsyncClient.model`."""
+        if round is None:
+            federation = (await self.state()).federations.get(self.id)
+            round = max(federation.models, default=0) if federation else 0
+        number = round
+        return await self.patiently(
+            lambda: self._operations.round_model(self.proposal, self.keys, number)
+        )
+
+    async def charged(self) -> PrivacyState:
+        """What the log has charged this client's privacy ledger, for everything and not for this
+        federation alone.
+
+        `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
+        """
+        return (await self.state()).privacy.get(self.keys.id) or PrivacyState()
+
+    async def state(self) -> LogState:
+        """What the log folds to now; not to be changed."""
+        return (await self.patiently(self._operations.ledger)).state
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while the host or its authority is away, as when it restarts, for as long as
+        the patience lasts."""
+        loop = asyncio.get_running_loop()
+        pause, deadline = _PAUSE, loop.time() + self._patience
+        while True:
+            try:
+                return await ask()
+            except (Refused, Unreachable) as error:
+                over = loop.time() + pause > deadline
+                if over or (isinstance(error, Refused) and error.reason not in _PASSING):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _awaits(self, federation: FederationState, last: int) -> bool:
+        """Whether the client may send to the newest round, and has not, nor been given it as the
+        `last` one."""
+        current = federation.current
+        if current.status != "open" or current.number <= last:
+            return False
+        sent = current.updates.get(self.keys.id)
+        return sent is None or self.outbox.load(current.number) is not None
+
+    def _round(self, federation: FederationState) -> "AsyncRound":
+        current = federation.current
+        opened = OpenRound(self.id, self.terms, current.number, current.key, current.closes)
+        return AsyncRound(self, self._operations, opened, max(federation.models, default=0))
+
+
+class AsyncRound:
+    """A round that is open, as the log has it. Made by `AsyncFederation.rounds`.
+
+    number: from 1. closes: Unix seconds. base: the round whose model it starts from; 0 is the
+    initial one.
+    """
+
+    def __init__(
+        self,
+        federation: AsyncFederation,
+        operations: "FederationOperations",
+        opened: OpenRound,
+        base: int,
+    ) -> None:
+        self._federation = federation
+        self._operations = operations
+        self._opened = opened
+        self._base: Model | None = None
+        self.number = opened.number
+        self.closes = opened.closes
+        self.base = base
+
+    @property
+    def pending(self) -> bool:
+        """Whether an update for it was sealed and has no receipt yet: `send` sends that one,
+        whatever it is given."""
+        return self._federation.outbox.load(self.number) is not None
+
+    async def model(self) -> State:
+        """The arrays that the round starts from, verified; copies, to be trained in place if one
+        likes."""
+        return (await self._model()).state
+
+    async def send(
+        self,
+        state: Mapping[str, NDArray[Any]],
+        weight: int = 1,
+        *,
+        noise: float = 0.0,
+        generator: np.random.Generator | None = None,
+        progress: Progress | None = None,
+    ) -> VerifiedUpdate:
+        """Send what training made of the model: its difference to it, clipped, encoded and sealed;
+        the verified receipt.
+
+        `weight` is how much it counts, at most the terms' largest. `noise` is the standard
+        deviation of Gaussian noise that the client adds to each number itself: its own affair,
+        which no ledger accounts for. A call that broke off is repeated by calling it again, also
+        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
+        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
+        """
+        pending = self._federation.outbox.load(self.number)
+        if pending is None:
+            base = (await self._model()).vector
+            header = await self._federation.patiently(self._operations.new_header)
+            made = await asyncio.to_thread(
+                self._make, state, base, weight, check_noise(noise), generator, header
+            )
+            pending = self._federation.outbox.keep(made)
+        return await self._deliver(pending, progress)
+
+    async def resume(self, *, progress: Progress | None = None) -> VerifiedUpdate:
+        """Send the pending update. Raises `UsageRefused` where there is none."""
+        pending = self._federation.outbox.load(self.number)
+        if pending is None:
+            raise UsageRefused("No update of this round is pending. Train, and send one.")
+        return await self._deliver(pending, progress)
+
+    async def _model(self) -> Model:
+        if self._base is None:
+            self._base = await self._federation.receive(self.base)
+        return self._base
+
+    def _make(
+        self,
+        state: Mapping[str, NDArray[Any]],
+        base: Vector,
+        weight: int,
+        noise: float,
+        generator: np.random.Generator | None,
+        header: Header,
+    ) -> Pending:
+        federation = self._federation
+        difference = flatten(state, federation.terms.layout)
+        with np.errstate(over="ignore"):
+            difference -= base
+        return make_update(
+            difference,
+            self._opened,
+            federation.keys,
+            header,
+            weight=weight,
+            bound=federation.bound,
+            noise=noise,
+            generator=generator,
+        )
+
+    async def _deliver(self, pending: Pending, progress: Progress | None) -> VerifiedUpdate:
+        """Send until the log is shown to have it, or it is refused for good."""
+        federation = self._federation
+        outbox, owner = federation.outbox, federation.keys.signing.public
+        try:
+            verified = await federation.patiently(
+                lambda: self._operations.send_update(pending, owner, progress)
+            )
+        except Refused as refused:
+            if refused.reason not in _PASSING:
+                outbox.clear()
+            raise
+        outbox.clear()
+        return verified
+
+
+def quarantined(client: str, sits_out: Quarantine) -> ClientQuarantined:
+    """The refusal of a client that sits out, as the authority would give it."""
+    return ClientQuarantined(
+        f"An update of {client} broke the terms ({sits_out.reason}). "
+        f"It may take part again from round {sits_out.until} on.",
+        claim="client",
+        expected=f"round {sits_out.until} or later",
+        actual=sits_out.reason,
+    )
+
+
+def _tell(refusal: ClientQuarantined) -> None:
+    _log.warning("%s", refusal)
+
+
+def _stopped(id: str, action: str) -> Stopped:
+    return Stopped(
+        f"The federation was stopped ({action}). The council knows why.",
+        claim="proposal",
+        actual=id,
+    )

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: bundles of programs, submission, and results."""

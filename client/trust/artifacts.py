@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that hold several artifacts for verification offline: tickets, receipts, evidence.
+
+    ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
+    receipt    {"charter": <DSSE>, "constitutions": [<DSSE>, ...], "receipt": <DSSE>, "entry": <text>, "proof": <text>}
+    evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>, "nonce": <64 hexadecimal digits>}
+
+DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+from placet.attestation import Policy
+from placet.client.errors import FileRefused
+from placet.client.trust.verify import (
+    Council,
+    VerifiedAuthority,
+    VerifiedReceipt,
+    verify_authority,
+    verify_by_log_key,
+    verify_council,
+    verify_receipt,
+)
+from placet.governance.codec import Json, encode, parse_object
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.founding import verify_charter
+
+MAX_ARTIFACT = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFile:
+    """A receipt with all that is needed to verify it but the charter's digest, not verified."""
+
+    charter: bytes
+    constitutions: tuple[bytes, ...]
+    receipt: bytes
+    entry: bytes
+    proof: bytes
+
+    @classmethod
+    def of(cls, council: Council, receipt: bytes, entry: bytes, proof: bytes) -> Self:
+        """The file of a receipt of a council."""
+        chain = tuple(signed.envelope for signed in council.constitutions)
+        return cls(council.charter.envelope, chain, receipt, entry, proof)
+
+    def verify(self, charter: str) -> VerifiedReceipt:
+        """Verify it for the council of this charter (a digest).
+
+        1. The charter has that digest; 2. the constitutions follow from it; 3. see
+           `verify_receipt`.
+        """
+        verify_charter(self.charter, charter)  # 1
+        council = verify_council(self.charter, self.constitutions)  # 2
+        return verify_receipt(self.receipt, self.proof, self.entry, council)  # 3
+
+    def verify_by_log_key(self, log: str) -> VerifiedReceipt:
+        """Verify as much as a log key can show; see `verify_by_log_key`."""
+        return verify_by_log_key(self.receipt, self.proof, self.entry, log)
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            {
+                "charter": _object(self.charter),
+                "constitutions": [_object(envelope) for envelope in self.constitutions],
+                "receipt": _object(self.receipt),
+                "entry": self.entry.decode(),
+                "proof": self.proof.decode(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises `FileRefused`."""
+        fields = {"charter": dict, "constitutions": list, "receipt": dict}
+        value = _parsed(data, "receipt", {**fields, "entry": str, "proof": str})
+        chain = _objects("receipt", value["constitutions"])
+        charter, receipt = encode(value["charter"]), encode(value["receipt"])
+        return cls(charter, chain, receipt, value["entry"].encode(), value["proof"].encode())
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """What an authority answered to a nonce, not verified."""
+
+    identity: bytes
+    evidence: bytes
+    checkpoint: bytes
+    nonce: bytes
+
+    def verify(self, policy: Policy, *, now: int, log: str, charter: str) -> VerifiedAuthority:
+        """Verify it; see `verify_authority`. Only who chose the nonce knows that the evidence is
+        fresh."""
+        return verify_authority(
+            self.identity,
+            self.evidence,
+            self.checkpoint,
+            nonce=self.nonce,
+            policy=policy,
+            now=now,
+            log=log,
+            charter=charter,
+        )
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            {
+                "identity": base64.b64encode(self.identity).decode(),
+                "evidence": base64.b64encode(self.evidence).decode(),
+                "checkpoint": self.checkpoint.decode(),
+                "nonce": self.nonce.hex(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises `FileRefused`."""
+        names = ("identity", "evidence", "checkpoint", "nonce")
+        value = _parsed(data, "evidence", dict.fromkeys(names, str))
+        try:
+            return cls(
+                base64.b64decode(value["identity"], validate=True),
+                base64.b64decode(value["evidence"], validate=True),
+                value["checkpoint"].encode(),
+                bytes.fromhex(value["nonce"]),
+            )
+        except ValueError:
+            raise _refused("evidence") from None
+
+
+def ticket_to_bytes(ticket: Ticket) -> bytes:
+    """A ticket as a file."""
+    return encode(
+        {"proposal": _object(ticket.proposal), "ballots": [_object(b) for b in ticket.ballots]}
+    )
+
+
+def ticket_from_bytes(data: bytes) -> Ticket:
+    """A ticket from a file, not verified. Raises `FileRefused`."""
+    value = _parsed(data, "ticket", {"proposal": dict, "ballots": list})
+    return Ticket(encode(value["proposal"]), _objects("ticket", value["ballots"]))
+
+
+def _objects(kind: str, values: list[Any]) -> tuple[bytes, ...]:
+    if not all(isinstance(value, dict) for value in values):
+        raise _refused(kind)
+    return tuple(encode(value) for value in values)
+
+
+def _parsed(data: bytes, kind: str, fields: dict[str, type]) -> Json:
+    try:
+        value = parse_object(data, MAX_ARTIFACT)
+    except GovernanceError:
+        raise _refused(kind) from None
+    if value.keys() != fields.keys() or not all(
+        isinstance(value[name], type_) for name, type_ in fields.items()
+    ):
+        raise _refused(kind)
+    return value
+
+
+def _object(envelope: bytes) -> Json:
+    return cast("Json", json.loads(envelope))
+
+
+def _refused(kind: str) -> FileRefused:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return FileRefused(
+        f"This is not {article} {kind} file. Name the one that placet wrote.", claim="file"
+    )
