@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host: untrusted; serves the contract, keeps what is sealed, queues jobs, starts enclaves."""
 
+from placet.host.calls.tls import pin_of
 from placet.host.config import HostConfig
-from placet.host.errors import HostError, StateLocked, StateVersion
-from placet.host.launcher import (
+from placet.host.enclaves.launcher import (
     EnclaveProcess,
     Launcher,
     LaunchOrder,
@@ -12,9 +12,9 @@ from placet.host.launcher import (
     Running,
     arguments,
 )
-from placet.host.launchers import LauncherMissing, open_launcher, require_launcher
+from placet.host.enclaves.launchers import LauncherMissing, open_launcher, require_launcher
+from placet.host.errors import HostError, StateLocked, StateVersion
 from placet.host.server import Host, serve
-from placet.host.tls import pin_of
 
 __all__ = [
     "EnclaveProcess",

@@ -17,7 +17,7 @@ class HostConfig:
 
     `state` is the folder of everything the host keeps. `cpu` holds the secret that stands for the
     CPU's in simulation and must lie outside `state`: whoever copies the state must not copy the
-    CPU. `launcher` is one of LAUNCHERS (`placet.host.launchers` says what each is). `enclave` is
+    CPU. `launcher` is one of LAUNCHERS (`enclaves/launchers.py` says what each is). `enclave` is
     the build that is run (`make enclave`); None, in simulation: what is installed here, a
     development build. `manifests` is the folder of Gramine's, `collateral` the file that hardware
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the

@@ -3,23 +3,23 @@
 
 import logging
 
-from placet.host import job_table
-from placet.host.authority import AuthorityLine
-from placet.host.board import Board
-from placet.host.demand import Demand
-from placet.host.enclaves import AUTHORITY, Session
+from placet.host.enclaves.attach import AUTHORITY, Session
+from placet.host.enclaves.authority import AuthorityLine
+from placet.host.enclaves.supervisor import Supervisor
 from placet.host.errors import DocumentNotFound
-from placet.host.federation_board import FederationBoard
-from placet.host.log_entry import Effects
-from placet.host.log_table import apply_commit, read_secret
-from placet.host.log_view import LogView
-from placet.host.origins import Origins
-from placet.host.pool import Pool
-from placet.host.routes import Route
-from placet.host.scheduler import Scheduler
-from placet.host.service_board import ServiceBoard
-from placet.host.store import Store
-from placet.host.supervisor import Supervisor
+from placet.host.log.log_entry import Effects
+from placet.host.log.log_table import apply_commit, read_secret
+from placet.host.log.log_view import LogView
+from placet.host.log.origins import Origins
+from placet.host.placement.demand import Demand
+from placet.host.placement.pool import Pool
+from placet.host.placement.scheduler import Scheduler
+from placet.host.runs.board import Board
+from placet.host.runs.federation_board import FederationBoard
+from placet.host.runs.routes import Route
+from placet.host.runs.service_board import ServiceBoard
+from placet.host.store import job_table
+from placet.host.store.store import Store
 from placet.host.tasks import Tasks
 from placet.proto.v1 import enclaves_pb2, inference_pb2
 

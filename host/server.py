@@ -17,27 +17,9 @@ from typing import Self
 
 import grpc
 
-from placet.host.authority import AuthorityLine
-from placet.host.blob_files import BlobFiles
-from placet.host.blobs import BlobStore
-from placet.host.board import Board
-from placet.host.config import HostConfig
-from placet.host.demand import Demand
-from placet.host.descriptions import Descriptions
-from placet.host.enclaves import AUTHORITY, WORKER, Enclaves
-from placet.host.federation_board import FederationBoard
-from placet.host.federation_run import RunNeeds
-from placet.host.federations import Federations
-from placet.host.hub import Hub
-from placet.host.launcher import Launcher, LaunchOrder
-from placet.host.launchers import open_launcher
-from placet.host.log_view import LogView
-from placet.host.logs import close_log, open_log
-from placet.host.pool import Pool, PoolNeeds
-from placet.host.scheduler import Scheduler
-from placet.host.service_board import ServiceBoard
-from placet.host.service_run import ServingNeeds
-from placet.host.servicers import (
+from placet.host.blobs.blob_files import BlobFiles
+from placet.host.blobs.blob_store import BlobStore
+from placet.host.calls.servicers import (
     BlobsService,
     FederationsService,
     GovernanceService,
@@ -46,13 +28,31 @@ from placet.host.servicers import (
     KeysService,
     LogService,
 )
-from placet.host.services import Health, Services, make_server
-from placet.host.serving import Serving, end_lost
+from placet.host.calls.services import Health, Services, make_server
+from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.config import HostConfig
+from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves
+from placet.host.enclaves.authority import AuthorityLine
+from placet.host.enclaves.launcher import Launcher, LaunchOrder
+from placet.host.enclaves.launchers import open_launcher
+from placet.host.enclaves.supervisor import Supervisor
+from placet.host.hub import Hub
+from placet.host.log.log_view import LogView
+from placet.host.logs import close_log, open_log
+from placet.host.placement.demand import Demand
+from placet.host.placement.pool import Pool, PoolNeeds
+from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.worker import Worker
+from placet.host.runs.board import Board
+from placet.host.runs.descriptions import Descriptions
+from placet.host.runs.federation_board import FederationBoard
+from placet.host.runs.federation_run import RunNeeds
+from placet.host.runs.federations import Federations
+from placet.host.runs.service_board import ServiceBoard
+from placet.host.runs.service_run import ServingNeeds
+from placet.host.runs.serving import Serving, end_lost
 from placet.host.state import open_state, prune_logs
-from placet.host.store import Store
-from placet.host.supervisor import Supervisor
-from placet.host.tls import load_certificate, utc_now
-from placet.host.worker import Worker
+from placet.host.store.store import Store
 
 _log = logging.getLogger("placet.host")
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.governance.documents.serving import Raw
-from placet.host.tls import load_certificate, utc_now
+from placet.host.calls.tls import load_certificate, utc_now
 from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1.inference_pb2 import Answer, Ask, PredictRequest, PredictResponse

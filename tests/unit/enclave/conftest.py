@@ -66,7 +66,7 @@ from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.governance.log import EMPTY_ROOT
 from placet.host import Host, HostConfig
-from placet.host.tls import load_certificate, utc_now
+from placet.host.calls.tls import load_certificate, utc_now
 from placet.proto.frames import Link
 from placet.proto.limits import GRPC_OPTIONS, WIRE_VERSION
 from placet.proto.v1 import (

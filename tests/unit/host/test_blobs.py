@@ -12,7 +12,7 @@ import pytest
 from placet.governance.documents import Delete
 from placet.governance.envelope import sign
 from placet.governance.keys import SigningKey
-from placet.host.blob_files import PART
+from placet.host.blobs.blob_files import PART
 from placet.proto.v1 import blobs_pb2
 
 BLOB = "ab" * 16

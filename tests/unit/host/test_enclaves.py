@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from placet.host import EnclaveProcess, LaunchOrder, NativeLauncher
-from placet.host._documents import TicketFacts
-from placet.host.demand import Demand
+from placet.host.documents import TicketFacts
+from placet.host.placement.demand import Demand
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import WIRE_VERSION
 from placet.proto.refusals import PeerRefused

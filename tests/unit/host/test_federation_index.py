@@ -12,20 +12,27 @@ import sqlalchemy as sa
 from placet.governance.codec import encode
 from placet.governance.documents import Proposal
 from placet.governance.envelope import digest_of, inspect
-from placet.host._documents import FederationFacts, TicketFacts, read_ticket
+from placet.host.documents import FederationFacts, TicketFacts, read_ticket
 from placet.host.errors import FederationNotFound, LogEntryInvalid
-from placet.host.federation_record import Suspension
-from placet.host.federation_table import (
+from placet.host.log.log_entry import Effects
+from placet.host.log.log_table import apply_commit, log_size
+from placet.host.store.federation_record import Suspension
+from placet.host.store.federation_table import (
     end_federation,
     get_federation,
     insert_federation,
     resume_federation,
     running_federations,
 )
-from placet.host.job_table import NewJob, get_job, insert_job, open_leases, refuse_job, ticket_of
-from placet.host.log_entry import Effects
-from placet.host.log_table import apply_commit, log_size
-from placet.host.schema import metadata
+from placet.host.store.job_table import (
+    NewJob,
+    get_job,
+    insert_job,
+    open_leases,
+    refuse_job,
+    ticket_of,
+)
+from placet.host.store.schema import metadata
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, jobs_pb2
 
 P = "sha256:" + "ab" * 32

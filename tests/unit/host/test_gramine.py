@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from placet.host import LaunchOrder
-from placet.host.gramine import GramineLauncher
+from placet.host.enclaves.gramine import GramineLauncher
 
 PROGRAM = "ab" * 32
 # Says what it was started with, and what lies where it was started.

@@ -21,8 +21,7 @@ from placet.governance.log import (
 )
 from placet.governance.log.note import NoteSigner
 from placet.host.errors import LogEntryInvalid, LogRange
-from placet.host.job_table import NewJob, find_request, get_job, insert_job, open_leases, refuse_job
-from placet.host.log_table import (
+from placet.host.log.log_table import (
     apply_commit,
     log_size,
     read_checkpoint,
@@ -30,7 +29,15 @@ from placet.host.log_table import (
     read_entries,
     read_secret,
 )
-from placet.host.schema import metadata
+from placet.host.store.job_table import (
+    NewJob,
+    find_request,
+    get_job,
+    insert_job,
+    open_leases,
+    refuse_job,
+)
+from placet.host.store.schema import metadata
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, log_pb2
 
 

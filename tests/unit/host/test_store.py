@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from placet.host import HostConfig, StateLocked, StateVersion
-from placet.host.launcher import load_cpu_secret
-from placet.host.schema import SCHEMA_VERSION, meta, secrets
+from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.enclaves.launcher import load_cpu_secret
 from placet.host.state import open_state
-from placet.host.store import Store
-from placet.host.tls import load_certificate, utc_now
+from placet.host.store.schema import SCHEMA_VERSION, meta, secrets
+from placet.host.store.store import Store
 
 
 def url(folder: Path) -> str:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One put: what is received so far, and the steps that touch the disk.
+
+`begin`, `write` and `complete` block and are run one after the other in threads; `take` is pure.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from placet.host.blobs.blob_files import BlobFiles, Manifest
+from placet.host.errors import BlobConflict, BlobDigest, BlobOffset, BlobTooLarge
+
+
+class Put:
+    """A put of the blob that `wanted` describes."""
+
+    def __init__(self, files: BlobFiles, blob: str, wanted: Manifest) -> None:
+        self._files = files
+        self._blob = blob
+        self._wanted = wanted
+        self._hasher = hashlib.sha256()
+        self._buffer = bytearray()
+        self._part = 0  # the one that the buffer will be
+
+    @property
+    def whole(self) -> bool:
+        """Whether every byte has been taken."""
+        return self._part == self._wanted.parts
+
+    def begin(self, offset: int) -> bool:
+        """Find where to continue; True if the blob is complete already.
+
+        Raises `BlobConflict` for a blob that is another one, `BlobOffset` for an offset that is
+        neither 0 nor what was received.
+        """
+        held = self._files.manifest(self._blob)
+        if held is not None:
+            if replace(held, complete=False) != self._wanted:
+                raise BlobConflict(
+                    "The id belongs to a blob of another length, digest or owner.",
+                    remedy="Use a new random id.",
+                )
+            if held.complete:
+                return True
+        received = 0 if held is None else self._files.received(self._blob, held)
+        durable = min(received * self._wanted.part_size, self._wanted.length)
+        if offset not in (0, durable):
+            raise BlobOffset(
+                f"The put may begin at 0 or at {durable}, not at {offset}.",
+                expected=str(durable),
+                actual=str(offset),
+                remedy="Ask with Stat how much was received.",
+            )
+        if held is None or offset == 0:
+            self._files.remove(self._blob)
+            self._files.write_manifest(self._blob, self._wanted)
+        else:
+            self._adopt(received)
+        return False
+
+    def take(self, chunk: bytes) -> Iterator[tuple[int, bytearray]]:
+        """Take in bytes and give out each part that is now full. Raises `BlobTooLarge`."""
+        if self._taken + len(chunk) > self._wanted.length:
+            raise BlobTooLarge("More bytes came than the header announced.", claim="length")
+        view = memoryview(chunk)
+        while view:
+            room = self._wanted.size_of(self._part) - len(self._buffer)
+            self._buffer += view[:room]
+            view = view[room:]
+            if len(self._buffer) == self._wanted.size_of(self._part):
+                full, self._buffer = self._buffer, bytearray()
+                self._part += 1
+                yield self._part - 1, full
+
+    def write(self, part: int, data: bytearray) -> None:
+        """Store a part."""
+        self._hasher.update(data)
+        self._files.write_part(self._blob, part, data)
+
+    def complete(self) -> None:
+        """Check the digest and say that the blob is complete; raises `BlobDigest` and drops it."""
+        found = self._hasher.hexdigest()
+        if found != self._wanted.sha256:
+            self._files.remove(self._blob)
+            raise BlobDigest(
+                "The bytes received do not have the announced SHA-256; put them again.",
+                expected=self._wanted.sha256,
+                actual=found,
+            )
+        self._files.write_manifest(self._blob, replace(self._wanted, complete=True))
+
+    @property
+    def _taken(self) -> int:
+        whole = min(self._part * self._wanted.part_size, self._wanted.length)
+        return whole + len(self._buffer)
+
+    def _adopt(self, parts: int) -> None:
+        """Continue after the parts of an earlier put, which may not have been flushed."""
+        for part in range(parts):
+            size = self._wanted.size_of(part)
+            self._hasher.update(self._files.read_part(self._blob, part, 0, size))
+            self._files.sync_part(self._blob, part)
+        self._part = parts

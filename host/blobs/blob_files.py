@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A blob as it lies in the folder: a manifest and parts of 8 MiB, each on the disk before it
+counts.
+
+    <id>/manifest.json     length, SHA-256 of all bytes, part size, owner, complete or not
+    <id>/part-00000000     8 MiB each, the last one shorter
+
+A blob without a manifest does not exist: parts beside none are left over and are removed before a
+new manifest is written. obstore replaces each object whole but does not flush it; that is done
+here. All functions block; call them in a thread.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore
+
+from placet.host.store.durable import sync_file, sync_folder
+from placet.proto.limits import MIB
+
+PART = 8 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a blob is. `sha256` is 64 hexadecimal digits; `owner` is a public key's text or
+    empty."""
+
+    length: int
+    sha256: str
+    owner: str
+    complete: bool
+    part_size: int = PART
+
+    @property
+    def parts(self) -> int:
+        """How many parts the whole blob has."""
+        return -(-self.length // self.part_size)
+
+    def size_of(self, part: int) -> int:
+        """Bytes of a part."""
+        return min(self.part_size, self.length - part * self.part_size)
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Manifest":
+        """Read what `to_bytes` wrote."""
+        return cls(**json.loads(data))
+
+
+class BlobFiles:
+    """The folder of all blobs. `blob` is always an id of 32 hexadecimal digits, checked by
+    callers."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._root = root
+        self._store = LocalStore(prefix=root)
+
+    def manifest(self, blob: str) -> Manifest | None:
+        """The manifest, or None if there is no such blob."""
+        try:
+            return Manifest.from_bytes(bytes(obstore.get(self._store, _manifest(blob)).bytes()))
+        except FileNotFoundError:
+            return None
+
+    def write_manifest(self, blob: str, manifest: Manifest) -> None:
+        """Make or replace the manifest."""
+        self._put(blob, _manifest(blob), manifest.to_bytes())
+
+    def received(self, blob: str, manifest: Manifest) -> int:
+        """How many parts are there without a gap, each of its full size."""
+        sizes = dict(self._list(blob))
+        count = 0
+        while count < manifest.parts and sizes.get(_part(blob, count)) == manifest.size_of(count):
+            count += 1
+        return count
+
+    def write_part(self, blob: str, part: int, data: bytearray) -> None:
+        """Store a part."""
+        self._put(blob, _part(blob, part), data)
+
+    def read_part(self, blob: str, part: int, start: int, end: int) -> bytes:
+        """Bytes start..end-1 of a part. Raises FileNotFoundError."""
+        return bytes(obstore.get_range(self._store, _part(blob, part), start=start, end=end))
+
+    def sync_part(self, blob: str, part: int) -> None:
+        """Flush a part that an interrupted put left."""
+        sync_file(self._root / _part(blob, part))
+
+    def remove(self, blob: str) -> None:
+        """Remove a blob, its manifest first: after a crash in between it is gone all the same."""
+        names = sorted(name for name, _ in self._list(blob))
+        for name in names:  # "manifest.json" sorts before "part-..."
+            obstore.delete(self._store, name)
+            if name == _manifest(blob):
+                sync_folder(self._root / blob)
+        if names:
+            sync_folder(self._root / blob)
+
+    def free(self) -> int:
+        """Bytes that the disk still has room for."""
+        return shutil.disk_usage(self._root).free
+
+    def _list(self, blob: str) -> Iterator[tuple[str, int]]:
+        for batch in obstore.list(self._store, prefix=blob, return_arrow=False):  # pyright: ignore[reportUnknownMemberType]
+            for item in batch:
+                yield item["path"], item["size"]
+
+    def _put(self, blob: str, name: str, data: bytes | bytearray) -> None:
+        fresh = not (self._root / blob).exists()
+        obstore.put(self._store, name, data, use_multipart=False)
+        sync_file(self._root / name)
+        sync_folder(self._root / blob)
+        if fresh:
+            sync_folder(self._root)
+
+
+def _manifest(blob: str) -> str:
+    return f"{blob}/manifest.json"
+
+
+def _part(blob: str, part: int) -> str:
+    return f"{blob}/part-{part:08d}"

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs: puts that resume, gets of ranges, and what refuses them.
+
+A put ends in one of three ways: complete (all bytes are there, their SHA-256 is the one announced,
+all of it flushed), broken off (whole parts stay; the next put continues at the offset that `stat`
+says), or refused. A newer put of the same blob takes over from an older one, whose client may have
+gone long ago. Memory is bounded: two parts a put.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from placet.host.blobs._put import Put
+from placet.host.blobs.blob_files import BlobFiles, Manifest
+from placet.host.errors import (
+    BlobConflict,
+    BlobDigest,
+    BlobIncomplete,
+    BlobNotFound,
+    BlobOffset,
+    BlobTooLarge,
+    QueueFull,
+    RequestMalformed,
+)
+from placet.proto.limits import MAX_CHUNK, MIB
+from placet.proto.v1 import blobs_pb2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MAX_BUNDLE = 256 * MIB
+_RESERVE = 256 * MIB  # room that the store and the logs must always find
+_MAX_REMEMBERED = 1024
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _Slot:
+    """Who may write a blob: the newest put of it, one step at a time."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.newest = 0
+        self.users = 0
+
+
+class BlobStore:
+    """See the module."""
+
+    def __init__(self, files: BlobFiles, *, max_blob: int, max_puts: int) -> None:
+        self._files = files
+        self._max_blob = max_blob
+        self._max_puts = max_puts
+        self._puts = 0
+        self._slots: dict[str, _Slot] = {}
+        self._keeping = asyncio.Lock()
+        self._complete: dict[str, blobs_pb2.BlobInfo] = {}  # asked for lately; such do not change
+
+    async def put(
+        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
+    ) -> blobs_pb2.BlobInfo:
+        """Receive a blob, or the rest of it."""
+        wanted = self._manifest_of(header)
+        if self._puts >= self._max_puts:
+            raise QueueFull("Too many puts are open. Try again later.")
+        self._puts += 1
+        try:
+            async with self._slot(header.id) as (slot, turn):
+                return await self._receive(header, wanted, chunks, slot, turn)
+        finally:
+            self._puts -= 1
+
+    async def keep(self, blob: str, data: bytes) -> None:
+        """Store bytes that are the host's to keep; nothing happens if they are there."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        sha256 = hashlib.sha256(data).digest()
+        header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
+        try:
+            async with self._keeping:  # of the same bytes too: a newer put would take over
+                await self.put(header, chunks())
+        except BlobConflict:
+            raise BlobConflict(
+                "Another blob lies where the host has to keep the terms of a proposal.",
+                actual=blob,
+                remedy="Have its owner or the operator delete that blob, then try again.",
+            ) from None
+
+    async def stat(self, blob: str) -> blobs_pb2.BlobInfo:
+        """What is there of a blob. Raises `BlobNotFound`."""
+        known = self._complete.get(blob)
+        if known is not None:
+            return known
+        info = await asyncio.to_thread(self._stat, _checked(blob))
+        if info.complete and blob not in self._slots:
+            if len(self._complete) >= _MAX_REMEMBERED:
+                self._complete.clear()
+            self._complete[blob] = info
+        return info
+
+    async def get(self, blob: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+        """Pieces of at most 1 MiB of `length` bytes from `offset`; length 0 stands for the rest."""
+        manifest = await asyncio.to_thread(self._whole, _checked(blob))
+        end = offset + length if length else manifest.length
+        if not offset <= end <= manifest.length:
+            raise BlobOffset(
+                f"The range ends at {end}, the blob at {manifest.length}.",
+                expected=str(manifest.length),
+                actual=str(end),
+            )
+        while offset < end:
+            part, start = divmod(offset, manifest.part_size)
+            stop = min(start + MAX_CHUNK, manifest.size_of(part), start + end - offset)
+            piece = await asyncio.to_thread(self._read, blob, part, start, stop)
+            yield piece
+            offset += len(piece)
+
+    async def owner(self, blob: str) -> str:
+        """The public key that may delete the blob. Raises `BlobNotFound`."""
+        return (await asyncio.to_thread(self._found, _checked(blob))).owner
+
+    async def delete(self, blob: str) -> None:
+        """Remove a blob; nothing happens if there is none."""
+        async with self._slot(_checked(blob)) as (slot, _), slot.lock:
+            self._complete.pop(blob, None)
+            await _to_end(self._files.remove, blob)
+
+    def copy(self, blob: str, path: Path, digest: str) -> None:
+        """Write a blob's bytes to a file, and check their "sha256:<hex>". Blocks.
+
+        Raises `BlobNotFound`, `BlobIncomplete`, `BlobTooLarge` or `BlobDigest`.
+        """
+        manifest = self._whole(_checked(blob))
+        if manifest.length > MAX_BUNDLE:
+            raise BlobTooLarge(f"A program's bundle has at most {MAX_BUNDLE} bytes.")
+        hasher = hashlib.sha256()
+        with path.open("wb") as file:
+            for part in range(manifest.parts):
+                data = self._read(blob, part, 0, manifest.size_of(part))
+                hasher.update(data)
+                file.write(data)
+        found = "sha256:" + hasher.hexdigest()
+        if found != digest:
+            raise BlobDigest("The bundle is not the program.", expected=digest, actual=found)
+
+    async def _receive(
+        self,
+        header: blobs_pb2.PutHeader,
+        wanted: Manifest,
+        chunks: AsyncIterator[bytes],
+        slot: _Slot,
+        turn: int,
+    ) -> blobs_pb2.BlobInfo:
+        async def step(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+            async with slot.lock:
+                if slot.newest != turn:
+                    raise BlobConflict("A newer put of this blob took over.")
+                return await _to_end(function, *args, **kwargs)
+
+        put = Put(self._files, header.id, wanted)
+        if await step(put.begin, header.offset):
+            return await self.stat(header.id)
+        pending: asyncio.Task[None] | None = None
+        try:
+            async for chunk in chunks:
+                # One part is written while the next one is received.
+                for part, data in put.take(chunk):
+                    if pending is not None:
+                        await pending
+                    pending = asyncio.create_task(step(put.write, part, data))
+            if pending is not None:
+                await pending
+        except BaseException:
+            if pending is not None:
+                await asyncio.wait([pending])
+                pending.exception()
+            raise
+        if put.whole:
+            await step(put.complete)
+        return await self.stat(header.id)
+
+    @asynccontextmanager
+    async def _slot(self, blob: str) -> AsyncGenerator[tuple[_Slot, int], None]:
+        slot = self._slots.setdefault(blob, _Slot())
+        slot.users += 1
+        slot.newest += 1
+        try:
+            yield slot, slot.newest
+        finally:
+            slot.users -= 1
+            if not slot.users:
+                del self._slots[blob]
+
+    def _manifest_of(self, header: blobs_pb2.PutHeader) -> Manifest:
+        _checked(header.id)
+        if len(header.sha256) != 32:
+            raise RequestMalformed("sha256 must have 32 bytes.", claim="sha256")
+        if header.length > min(self._max_blob, max(self._files.free() - _RESERVE, 0)):
+            raise BlobTooLarge("The blob is larger than this host has room for.", claim="length")
+        if header.offset > header.length:
+            raise BlobOffset("The put begins beyond the blob's end.", claim="offset")
+        return Manifest(header.length, header.sha256.hex(), header.owner, complete=False)
+
+    def _found(self, blob: str) -> Manifest:
+        manifest = self._files.manifest(blob)
+        if manifest is None:
+            raise BlobNotFound("No blob has this id. Put it first.", claim="id", actual=blob)
+        return manifest
+
+    def _whole(self, blob: str) -> Manifest:
+        manifest = self._found(blob)
+        if not manifest.complete:
+            raise BlobIncomplete("The blob was not received whole. Resume its put.", actual=blob)
+        return manifest
+
+    def _stat(self, blob: str) -> blobs_pb2.BlobInfo:
+        manifest = self._found(blob)
+        received = manifest.length
+        if not manifest.complete:
+            received = min(self._files.received(blob, manifest) * manifest.part_size, received)
+        return blobs_pb2.BlobInfo(
+            id=blob, length=manifest.length, received=received, complete=manifest.complete
+        )
+
+    def _read(self, blob: str, part: int, start: int, end: int) -> bytes:
+        try:
+            return self._files.read_part(blob, part, start, end)
+        except FileNotFoundError:  # deleted meanwhile
+            raise BlobNotFound("The blob was deleted.", claim="id", actual=blob) from None
+
+
+def _checked(blob: str) -> str:
+    if not _ID.fullmatch(blob):
+        raise RequestMalformed("A blob's id has 32 lower-case hexadecimal digits.", claim="id")
+    return blob
+
+
+async def _to_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run in a thread; a cancelled caller waits for its end, so that it never leaves a lock
+    early."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

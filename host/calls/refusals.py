@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a refusal to what a caller receives: `google.rpc.Status` with `ErrorInfo`, by the one table.
+
+The status travels in the trailer `grpc-status-details-bin`, as gRPC's own status libraries read it.
+Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, longest texts first.
+"""
+
+import re
+import urllib.parse
+from typing import Any, Final, NoReturn
+
+import grpc
+import grpc.aio
+from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
+    error_details_pb2,
+    status_pb2,
+)
+
+from placet.host.calls._table import TABLE
+from placet.proto.refusals import INTERNAL_TEXT, reason_name, refusal_of
+from placet.proto.v1 import common_pb2
+
+DOMAIN: Final = "placet.dev"
+STATUS_TRAILER: Final = "grpc-status-details-bin"
+DETAIL_KEYS: Final = ("claim", "expected", "actual", "rule", "remedy", "retry_ms")
+_MAX_MESSAGE = 1500  # bytes as gRPC encodes it in its own trailer
+_MAX_DETAILS = 2500  # bytes of all values together
+_WAIT = re.compile(r"[0-9]{1,9}")  # milliseconds
+
+
+def code_of(reason: common_pb2.Reason.ValueType) -> grpc.StatusCode:
+    """The status code of a reason; INTERNAL for a number that this version does not know."""
+    return TABLE.get(reason, TABLE[common_pb2.REASON_INTERNAL])[0]
+
+
+def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
+    """The status of a refusal: code, message, an `ErrorInfo` with the reason and the details, and
+    when to try again."""
+    reason = refusal.reason if refusal.reason in TABLE else common_pb2.REASON_INTERNAL
+    code, text = TABLE[reason]
+    if reason == common_pb2.REASON_INTERNAL:
+        message, details = INTERNAL_TEXT, dict[str, str]()
+    else:
+        message = refusal.message or text
+        details = {key: refusal.details[key] for key in DETAIL_KEYS if key in refusal.details}
+    info = error_details_pb2.ErrorInfo(
+        reason=reason_name(reason), domain=DOMAIN, metadata=_fit_details(details)
+    )
+    status = status_pb2.Status(code=code.value[0], message=_fit_message(message))
+    status.details.add().Pack(info)
+    retry_ms = details.get("retry_ms", "")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _WAIT.fullmatch(retry_ms):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(int(retry_ms))
+        status.details.add().Pack(retry)
+    return status
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: BaseException) -> NoReturn:
+    """End a call with the refusal that an exception stands for."""
+    refusal = refusal_of(error)
+    status = status_of(refusal)
+    trailer = ((STATUS_TRAILER, status.SerializeToString()),)
+    await context.abort(code_of(refusal.reason), status.message, trailer)
+
+
+def _fit_message(message: str) -> str:
+    """As many characters as fit once gRPC has percent-encoded them."""
+    while (size := len(urllib.parse.quote(message, safe=" "))) > _MAX_MESSAGE:
+        message = message[: max(len(message) * _MAX_MESSAGE // size - 1, 0)]
+    return message
+
+
+def _fit_details(details: dict[str, str]) -> dict[str, str]:
+    """Cut values so that together they fit; a short one leaves its share to the longer ones."""
+    left, fitted = _MAX_DETAILS, dict[str, str]()
+    by_length = sorted(details.items(), key=lambda item: len(item[1].encode()))
+    for count, (key, value) in zip(range(len(by_length), 0, -1), by_length, strict=True):
+        fitted[key] = value.encode()[: left // count].decode(errors="ignore")
+        left -= len(fitted[key].encode())
+    return fitted

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services of the contract, one file each; thin: they check, ask and answer."""
+
+from placet.host.calls.servicers.blobs import BlobsService
+from placet.host.calls.servicers.federations import FederationsService
+from placet.host.calls.servicers.governance import GovernanceService
+from placet.host.calls.servicers.inference import InferenceService
+from placet.host.calls.servicers.jobs import JobsService
+from placet.host.calls.servicers.keys import KeysService
+from placet.host.calls.servicers.log import LogService
+
+__all__ = [
+    "BlobsService",
+    "FederationsService",
+    "GovernanceService",
+    "InferenceService",
+    "JobsService",
+    "KeysService",
+    "LogService",
+]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inference: services and their workers, questions in, answers out. Nothing here can read
+either."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
+
+import grpc.aio
+
+from placet.host.documents import read_ticket
+from placet.host.errors import (
+    AuthorityUnavailable,
+    RequestMalformed,
+    ServiceEnded,
+    WorkerUnavailable,
+)
+from placet.host.runs.descriptions import Descriptions
+from placet.host.runs.questions import Call, Stream
+from placet.host.runs.routes import Route
+from placet.host.runs.service_board import ServiceBoard
+from placet.host.runs.serving import Serving
+from placet.proto.limits import MAX_BYTES
+from placet.proto.refusals import PeerRefused
+from placet.proto.v1 import common_pb2, inference_pb2_grpc
+from placet.proto.v1 import inference_pb2 as pb
+
+_MAX_WAIT_MS = 2**32 - 1
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InferenceService(inference_pb2_grpc.InferenceServicer):
+    """See inference.proto."""
+
+    def __init__(self, serving: Serving, board: ServiceBoard, descriptions: Descriptions) -> None:
+        self._serving = serving
+        self._board = board
+        self._routes = board.routes
+        self._descriptions = descriptions
+        self._draining = False
+
+    def drain(self) -> None:
+        """Serve nothing more."""
+        self._draining = True
+
+    async def Serve(self, request: pb.ServeRequest, context: Context) -> pb.Service:
+        """The same service again has as many workers as are asked for now."""
+        if self._draining:
+            raise AuthorityUnavailable("The host is shutting down. Try again later.")
+        facts = read_ticket(request.ticket)
+        if not facts.serves:
+            text = (
+                "The ticket is not for a service. Use Jobs.Submit for a job, Federations.Start "
+                "for a federation."
+            )
+            raise RequestMalformed(text, claim="action", expected="serve", actual=facts.action)
+        await self._serving.serve(facts, request.ticket, request.workers)
+        return (await self._board.get(facts.proposal)).message
+
+    async def GetService(self, request: pb.GetServiceRequest, context: Context) -> pb.Service:
+        """As it is now."""
+        return (await self._board.get(request.id)).message
+
+    async def ListServices(
+        self, request: pb.ListServicesRequest, context: Context
+    ) -> pb.ListServicesResponse:
+        """All; fewer where the answer would be too large."""
+        response, left = pb.ListServicesResponse(), MAX_BYTES["placet.v1.ListServicesResponse"]
+        for service in await self._board.list():
+            left -= service.ByteSize() + 8
+            if left < 0:
+                break
+            response.services.append(service)
+        return response
+
+    async def WatchService(
+        self, request: pb.GetServiceRequest, context: Context
+    ) -> AsyncIterator[pb.Service]:
+        """Now, then after each change, until it has ended."""
+        messages = self._board.watch(request.id)
+        async with aclosing(messages):
+            async for message in messages:
+                yield message
+
+    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.Description:
+        """The least busy worker of those that are ready, or the one that is named."""
+        record = (await self._board.get(request.service)).record
+        if record.ended:
+            raise PeerRefused(common_pb2.Refusal.FromString(record.refusal))
+        if not record.workers:
+            raise ServiceEnded("The service is drained. Serve it again with workers.")
+        lease, route = self._choose(request)
+        return await self._descriptions.describe(lease, route)
+
+    async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
+        """One question; who leaves cancels it."""
+        left = cast("float | None", context.time_remaining())
+        wait_ms = 0 if left is None else min(max(int(left * 1000), 1), _MAX_WAIT_MS)
+        route = self._routes.find(request.lease)
+        return pb.PredictResponse(data=await Call().ask(route, request.data, wait_ms))
+
+    async def PredictStream(
+        self, request_iterator: AsyncIterator[pb.Asks], context: Context
+    ) -> AsyncIterator[pb.Answers]:
+        """Many questions; who leaves cancels those that are under way."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None:
+            return
+        stream = Stream(self._routes.find(first.lease), first.lease)
+        reader = asyncio.ensure_future(stream.read(first, request_iterator))
+        try:
+            async for answers in stream.answers():
+                yield answers
+        finally:
+            reader.cancel()
+            stream.close()
+
+    def _choose(self, request: pb.DescribeRequest) -> tuple[str, Route]:
+        ready = self._routes.ready(request.service)
+        if request.lease:
+            ready = {lease: route for lease, route in ready.items() if lease == request.lease}
+        if not ready:
+            if request.lease:
+                self._routes.find(request.lease)  # raises why it ended
+            raise WorkerUnavailable("No worker is ready. Watch the service, then ask again.")
+        return min(ready.items(), key=lambda item: item[1].under_way)

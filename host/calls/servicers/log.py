@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Log: checkpoint, entries, documents, proofs and tiles, for anyone who wants to check."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from placet.governance.log import (
+    CHECKPOINT_PATH,
+    TilePath,
+    encode_entries,
+    encode_tile,
+)
+from placet.host.errors import DocumentNotFound, LogRange, RequestMalformed
+from placet.host.log.log_table import read_document, read_entries
+from placet.host.log.log_view import LogView
+from placet.host.store.store import Store
+from placet.proto.limits import MIB
+from placet.proto.v1 import log_pb2, log_pb2_grpc
+
+_BATCH_BYTES = 1 * MIB
+_BATCH_ENTRIES = 1024
+_MAX_PATH = 128
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class LogService(log_pb2_grpc.LogServicer):
+    """See log.proto."""
+
+    def __init__(self, store: Store, log: LogView) -> None:
+        self._store = store
+        self._log = log
+
+    async def GetCheckpoint(
+        self, request: log_pb2.GetCheckpointRequest, context: Context
+    ) -> log_pb2.CheckpointResponse:
+        """The newest one."""
+        return log_pb2.CheckpointResponse(note=self._log.checkpoint)
+
+    async def GetEntries(
+        self, request: log_pb2.GetEntriesRequest, context: Context
+    ) -> AsyncIterator[log_pb2.EntriesResponse]:
+        """In bounded batches; to whoever reads on, the newest checkpoint first."""
+        start, size = request.start, self._log.tree.size
+        end = request.end or size
+        if not request.end:
+            yield log_pb2.EntriesResponse(checkpoint=self._log.checkpoint)
+        elif not start <= end <= size:
+            raise LogRange(f"The log has {size} entries.", expected=f"at most {size}")
+        response, held = log_pb2.EntriesResponse(), 0
+        while start < end:
+            stop = min(start + _BATCH_ENTRIES, end)
+            for entry in await self._entries(start, stop):
+                if held and held + len(entry) > _BATCH_BYTES:
+                    yield response
+                    response, held = log_pb2.EntriesResponse(), 0
+                response.entries.append(entry)
+                held += len(entry)
+            start = stop
+        if held:
+            yield response
+
+    async def GetDocument(
+        self, request: log_pb2.GetDocumentRequest, context: Context
+    ) -> log_pb2.DocumentResponse:
+        """By its digest."""
+        if not _DIGEST.fullmatch(request.digest):
+            raise RequestMalformed('A digest reads "sha256:" and 64 digits.', claim="digest")
+        document = await self._store.read(lambda c: read_document(c, request.digest))
+        if document is None:
+            raise DocumentNotFound("No document has this digest.", claim="digest")
+        return log_pb2.DocumentResponse(document=document)
+
+    async def GetInclusionProof(
+        self, request: log_pb2.InclusionProofRequest, context: Context
+    ) -> log_pb2.ProofResponse:
+        """Of an entry in a size of the log."""
+        return log_pb2.ProofResponse(hashes=self._log.inclusion_proof(request.index, request.size))
+
+    async def GetConsistencyProof(
+        self, request: log_pb2.ConsistencyProofRequest, context: Context
+    ) -> log_pb2.ProofResponse:
+        """Of a size of the log with a later one."""
+        return log_pb2.ProofResponse(
+            hashes=self._log.consistency_proof(request.old_size, request.new_size)
+        )
+
+    async def GetTile(
+        self, request: log_pb2.GetTileRequest, context: Context
+    ) -> log_pb2.TileResponse:
+        """Rendered when asked for."""
+        if request.path == CHECKPOINT_PATH:
+            return log_pb2.TileResponse(data=self._log.checkpoint)
+        path = TilePath.from_text(request.path[:_MAX_PATH])
+        try:
+            if path.level is not None:
+                return log_pb2.TileResponse(data=encode_tile(self._log.tree, path))
+            self._log.tree.nodes(0, path.start, path.start + path.width)
+        except ValueError:
+            raise LogRange("The log has not grown to this tile.", claim="path") from None
+        entries = await self._entries(path.start, path.start + path.width)
+        return log_pb2.TileResponse(data=encode_entries(entries))
+
+    async def _entries(self, start: int, end: int) -> list[bytes]:
+        return await self._store.read(lambda c: read_entries(c, start, end))

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gRPC server with every service on it, standard health and reflection included."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc.aio
+from grpc_health.v1 import (
+    health,
+    health_pb2,
+    health_pb2_grpc,
+)
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+
+from placet.host.calls.interceptor import WireInterceptor
+from placet.host.calls.servicers import (
+    BlobsService,
+    FederationsService,
+    GovernanceService,
+    InferenceService,
+    JobsService,
+    KeysService,
+    LogService,
+)
+from placet.host.enclaves.attach import Enclaves
+from placet.host.tasks import Tasks
+from placet.proto.limits import GRPC_OPTIONS
+from placet.proto.v1 import (
+    blobs_pb2_grpc,
+    enclaves_pb2_grpc,
+    federations_pb2_grpc,
+    governance_pb2_grpc,
+    inference_pb2_grpc,
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    log_pb2_grpc,
+)
+
+_PACKAGE = "placet.v1."
+_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys")
+_ALONE = ("Blobs", "Enclaves", "Log")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that is served."""
+
+    jobs: JobsService
+    federations: FederationsService
+    inference: InferenceService
+    governance: GovernanceService
+    keys: KeysService
+    blobs: BlobsService
+    log: LogService
+    enclaves: Enclaves
+
+
+class Health:
+    """Standard health: the host as a whole serves while it runs, what needs the authority with
+    it."""
+
+    def __init__(self) -> None:
+        # grpc_health has no types.
+        self._servicer: Any = cast("Any", health).aio.HealthServicer()
+        self._tasks = Tasks()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve it."""
+        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._servicer, server)
+
+    async def start(self) -> None:
+        """The host listens; no authority is attached yet."""
+        for name in ("", *(_PACKAGE + name for name in _ALONE)):
+            await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._with_authority(False)
+
+    def authority(self, attached: bool) -> None:
+        """An authority has come or gone."""
+        self._tasks.spawn(self._with_authority(attached))
+
+    async def drain(self) -> None:
+        """Nothing serves any more, whatever happens next."""
+        await self._servicer.enter_graceful_shutdown()
+
+    async def _with_authority(self, attached: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        state = status.SERVING if attached else status.NOT_SERVING
+        for name in _WITH_AUTHORITY:
+            await self._servicer.set(_PACKAGE + name, state)
+
+
+def make_server(services: Services, health: Health, max_calls: int) -> grpc.aio.Server:
+    """A server that is not started and listens nowhere yet."""
+    server = grpc.aio.server(
+        interceptors=(WireInterceptor(),),
+        options=[*GRPC_OPTIONS, ("grpc.so_reuseport", 0)],
+        maximum_concurrent_rpcs=max_calls,
+    )
+    jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
+    federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
+    inference_pb2_grpc.add_InferenceServicer_to_server(services.inference, server)
+    governance_pb2_grpc.add_GovernanceServicer_to_server(services.governance, server)
+    keys_pb2_grpc.add_KeysServicer_to_server(services.keys, server)
+    blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)
+    log_pb2_grpc.add_LogServicer_to_server(services.log, server)
+    enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
+    health.add_to(server)
+    names = [_PACKAGE + name for name in (*_WITH_AUTHORITY, *_ALONE)]
+    reflected: Any = reflection
+    names += ["grpc.health.v1.Health", reflected.SERVICE_NAME]
+    reflected.enable_server_reflection(names, server)
+    return server

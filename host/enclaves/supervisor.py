@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps one authority running: starts it, and starts it again, ever more slowly, when it ends."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from placet.host.enclaves.attach import AUTHORITY, Enclaves, Session
+from placet.host.enclaves.launcher import Launcher, LaunchOrder, Running
+
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 10.0
+_SETTLED_SECONDS = 30.0  # an authority that lived this long is started again at once
+_HELLO_SECONDS = 60.0
+END_SECONDS = 5.0  # how long an enclave may take to end by itself
+_log = logging.getLogger("placet.host.authority")
+
+
+class Supervisor:
+    """See the module. `order` makes the launch order for a token."""
+
+    def __init__(
+        self, launcher: Launcher, enclaves: Enclaves, order: Callable[[str], LaunchOrder]
+    ) -> None:
+        self._launcher = launcher
+        self._enclaves = enclaves
+        self._order = order
+        self._process: Running | None = None
+        self._hello: asyncio.TimerHandle | None = None
+
+    def attached(self, session: Session) -> None:
+        """The authority has said hello."""
+        if self._hello is not None:
+            self._hello.cancel()
+        _log.info("attached enclave=%s", session.enclave)
+
+    def detached(self) -> None:
+        """Its stream has ended: whatever the process does now, it must be started anew."""
+        if self._process is not None:
+            end_soon(self._process)
+
+    async def run(self) -> None:
+        """Supervise until cancelled; then end the authority."""
+        loop, delay = asyncio.get_running_loop(), _FIRST_DELAY
+        while True:
+            started = loop.time()
+            await self._once()
+            settled = loop.time() - started > _SETTLED_SECONDS
+            delay = _FIRST_DELAY if settled else min(delay * 2, _LAST_DELAY)
+            await asyncio.sleep(delay)
+
+    async def _once(self) -> None:
+        token = self._enclaves.admit(AUTHORITY)
+        process: Running | None = None
+        try:
+            order = self._order(token)
+            process = self._process = await self._launcher.launch(order)
+            loop = asyncio.get_running_loop()
+            self._hello = loop.call_later(_HELLO_SECONDS, process.kill)
+            code = await process.wait()
+            _log.warning("exited code=%d log=%s", code, order.log)
+        except asyncio.CancelledError:
+            if process is not None:
+                await end_now(process)
+            raise
+        except Exception as error:  # noqa: BLE001
+            _log.error("launch-failed kind=%s", type(error).__name__)
+        finally:
+            if self._hello is not None:
+                self._hello.cancel()
+            self._process = None
+            self._enclaves.revoke(token)
+
+
+def end_soon(process: Running) -> None:
+    """Ask an enclave to end, and end it if it does not."""
+    process.end()
+    asyncio.get_running_loop().call_later(END_SECONDS, process.kill)
+
+
+async def end_now(process: Running) -> None:
+    """Ask an enclave to end, end it if it does not, and return when it has."""
+    process.end()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

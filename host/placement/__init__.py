@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which job gets which worker, and which workers there are."""

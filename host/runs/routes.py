@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions on their way to the workers of services, and answers on their way back, by lease.
+
+1. A worker that offers sessions has a route. It is ended with the worker, for the worker's reason;
+   whoever waits gets it.
+2. A question has the id that its asker chose, unique among the asker's own, and another on the
+   worker's stream.
+3. What is asked in one turn of the event loop goes out in one frame. Nothing here reads `data`.
+4. Everything is bounded: questions under way to a worker, and their bytes; how many ended routes
+   are remembered.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from placet.host.errors import QueueFull, WorkerUnavailable
+from placet.host.log.origins import Origin
+from placet.proto.frames import Link, LinkClosed
+from placet.proto.limits import MAX_COALESCED, MIB
+from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
+
+MAX_UNDER_WAY = 8192  # questions to a worker
+_MAX_BYTES = 64 * MIB  # of them together
+_RETRY_MS = 50
+_KEPT_ENDS = 1024
+
+
+class Asker(Protocol):
+    """Who asks: a call or a stream."""
+
+    def answered(self, answer: inference_pb2.Answer) -> None:
+        """An answer to one of its questions; `id` is the asker's."""
+
+
+class Route:
+    """The way to one worker. `offer` is its newest one; `described` is what else users verify, once
+    one has asked."""
+
+    def __init__(self, service: str, job: str, origin: Origin, link: Link) -> None:
+        self.service = service
+        self.job = job
+        self.origin = origin
+        self.offer = b""
+        self.described: inference_pb2.Description | None = None
+        self.draining = False
+        self._ended: common_pb2.Refusal | None = None
+        self.idle = asyncio.Event()  # nothing is under way
+        self.idle.set()
+        self._link = link
+        self._under_way: dict[int, tuple[Asker, int, int]] = {}  # asker, its id, bytes
+        self._bytes = 0
+        self._next_id = 1
+        self._leaving, self._size = inference_pb2.Asks(), 0
+        self._planned = False
+
+    @property
+    def under_way(self) -> int:
+        """How many questions have no answer yet."""
+        return len(self._under_way)
+
+    def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
+        """Send a question; returns its id here, for `cancel`.
+
+        Raises `QueueFull`, `WorkerUnavailable`, or `PeerRefused` for what the worker has ended
+        with.
+        """
+        size = len(data)
+        if self._ended is not None:
+            raise PeerRefused(self._ended)
+        if self.draining:
+            raise WorkerUnavailable("The worker takes no more questions. Ask for another one.")
+        # What was cancelled may still be on its way, and would not count.
+        most = max(self._bytes, self._link.queued) + size
+        if len(self._under_way) >= MAX_UNDER_WAY or most > _MAX_BYTES:
+            raise QueueFull("The worker has too many questions under way.", retry_ms=str(_RETRY_MS))
+        number = self._next_id
+        self._next_id += 1
+        self._under_way[number] = asker, name, size
+        self._bytes += size
+        self.idle.clear()
+        if self._size + size > MAX_COALESCED:
+            self._flush()
+        self._size += size
+        self._leaving.asks.add(id=number, data=data, wait_ms=wait_ms)
+        self._plan()
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for the answer any more; nothing changes if it has come."""
+        if self._forget(number) is not None:
+            self._leaving.cancelled.append(number)
+            self._plan()
+
+    def answer(self, answers: inference_pb2.Answers) -> None:
+        """Answers that the worker gave; those that nobody waits for are dropped."""
+        for answer in answers.answers:
+            held = self._forget(answer.id)
+            if held is not None:
+                asker, answer.id = held
+                asker.answered(answer)
+
+    def end(self, refusal: common_pb2.Refusal) -> None:
+        """The worker answers nothing more."""
+        self._ended = refusal
+        for number in list(self._under_way):
+            held = self._forget(number)
+            if held is not None:
+                held[0].answered(inference_pb2.Answer(id=held[1], refusal=refusal))
+
+    def _forget(self, number: int) -> tuple[Asker, int] | None:
+        held = self._under_way.pop(number, None)
+        if held is None:
+            return None
+        asker, name, size = held
+        self._bytes -= size
+        if not self._under_way:
+            self.idle.set()
+        return asker, name
+
+    def _plan(self) -> None:
+        if not self._planned:
+            self._planned = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        leaving, self._leaving = self._leaving, inference_pb2.Asks()
+        self._size, self._planned = 0, False
+        with suppress(LinkClosed):  # its end is on the way
+            if leaving.asks or leaving.cancelled:
+                self._link.send(enclaves_pb2.KIND_ASKS, leaving)
+
+
+class Routes:
+    """Every route. `changed` is told of each service that has another number of ready workers."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
+        self._routes: dict[str, Route] = {}  # by lease
+        self._leases: dict[Link, str] = {}
+        self._ends: OrderedDict[str, common_pb2.Refusal] = OrderedDict()  # by lease
+
+    def offer(self, lease: str, route: Route, link: Link, offer: bytes) -> None:
+        """The worker of a lease offers sessions, again or for the first time: then this is its
+        route."""
+        if link.closed or lease in self._ends:
+            return
+        known = self._routes.setdefault(lease, route)
+        known.offer = offer
+        if known is route:
+            self._leases[link] = lease
+            self._changed(route.service)
+
+    def answer(self, link: Link, answers: inference_pb2.Answers) -> None:
+        """A worker answers."""
+        lease = self._leases.get(link)
+        if lease is not None:
+            self._routes[lease].answer(answers)
+
+    def end(self, link: Link, refusal: common_pb2.Refusal) -> None:
+        """A worker answers nothing more; only the first reason counts."""
+        lease = self._leases.pop(link, None)
+        if lease is None:
+            return
+        self._ends[lease] = refusal
+        if len(self._ends) > _KEPT_ENDS:
+            self._ends.popitem(last=False)
+        route = self._routes.pop(lease)
+        route.end(refusal)
+        self._changed(route.service)
+
+    def lost(self, link: Link) -> None:
+        """A worker's stream has ended."""
+        text = "The worker has gone. Ask for another one."
+        self.end(link, refusal_of(WorkerUnavailable(text)))
+
+    def lost_all(self) -> None:
+        """Every worker is being dismissed."""
+        for link in list(self._leases):
+            self.lost(link)
+
+    def find(self, lease: str) -> Route:
+        """The route of a lease. Raises `WorkerUnavailable`, or what its worker ended with."""
+        route = self._routes.get(lease)
+        if route is not None:
+            return route
+        refusal = self._ends.get(lease)
+        if refusal is not None:
+            raise PeerRefused(refusal)
+        raise WorkerUnavailable("No worker serves under this lease. Ask for another one.")
+
+    def ready(self, service: str) -> dict[str, Route]:
+        """The routes of a service that take questions, by lease."""
+        return {
+            lease: route
+            for lease, route in self._routes.items()
+            if route.service == service and not route.draining
+        }
+
+    async def drain(self, job: str) -> None:
+        """Let a job's worker answer what is under way and take nothing more; return when it has."""
+        for route in list(self._routes.values()):
+            if route.job == job:
+                route.draining = True
+                self._changed(route.service)
+                await route.idle.wait()

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs in the store: each function is one change or query inside the caller's transaction.
+
+A job that has ended never changes again: every update says from which states it may go.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from placet.host.errors import JobNotFound
+from placet.host.store.schema import federations, jobs, leases, services
+from placet.host.store.sql import Prepared, insert_or_ignore
+from placet.proto.v1 import common_pb2, jobs_pb2
+
+QUEUED = jobs_pb2.JOB_STATE_QUEUED
+LEASED = jobs_pb2.JOB_STATE_LEASED
+RUNNING = jobs_pb2.JOB_STATE_RUNNING
+RELEASED = jobs_pb2.JOB_STATE_RELEASED
+FAILED = jobs_pb2.JOB_STATE_FAILED
+STOPPED = jobs_pb2.JOB_STATE_STOPPED
+ACTIVE = (QUEUED, LEASED, RUNNING)
+ENDED = (RELEASED, FAILED, STOPPED)
+# Reasons for which a job is said to have been stopped rather than to have failed.
+STOPPING = (
+    common_pb2.REASON_STOPPED,
+    common_pb2.REASON_VETOED,
+    common_pb2.REASON_GRANT_WITHDRAWN,
+    common_pb2.REASON_SERVICE_ENDED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as stored, without its ticket. `refusal` is a serialised `placet.v1.Refusal` or
+    empty."""
+
+    seq: int
+    id: str
+    proposal: str
+    program: str
+    state: jobs_pb2.JobState.ValueType
+    progress: int
+    attempt: int
+    lease: str
+    receipt: str
+    refusal: bytes
+    submitted_ms: int
+    changed_ms: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+    def to_proto(self) -> jobs_pb2.Job:
+        """The job as callers see it."""
+        job = jobs_pb2.Job(
+            id=self.id,
+            proposal=self.proposal,
+            state=self.state,
+            progress=self.progress,
+            attempt=self.attempt,
+            submitted_ms=self.submitted_ms,
+            changed_ms=self.changed_ms,
+        )
+        if self.refusal:
+            job.refusal.ParseFromString(self.refusal)
+        return job
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a submitted job begins with. `ticket` is empty for a round of a federation and a worker
+    of a service."""
+
+    id: str
+    request_id: bytes
+    proposal: str
+    program: str
+    ticket: bytes
+
+
+# All of a `JobRecord`, in its order.
+COLUMNS = [column for column in jobs.c if column.name not in ("request_id", "ticket")]
+_QUEUED_ROW: Mapping[str, object] = {
+    "state": QUEUED,
+    "progress": 0,
+    "attempt": 0,
+    "lease": "",
+    "receipt": "",
+    "refusal": b"",
+}
+# Made once: they are on the way from submit to running.
+_BY_ID = sa.select(*COLUMNS).where(jobs.c.id == sa.bindparam("id"))
+_BY_REQUEST = Prepared(
+    lambda _: sa.select(*COLUMNS).where(
+        jobs.c.request_id == sa.bindparam("request_id"),
+        jobs.c.proposal == sa.bindparam("proposal"),
+    )
+)
+_ACTIVE_JOB = Prepared(
+    lambda _: (
+        jobs.update()
+        .where(
+            jobs.c.id == sa.bindparam("job"),
+            sa.or_(*(jobs.c.state == state for state in ACTIVE)),
+        )
+        .returning(*COLUMNS)
+    )
+)
+_INSERT = Prepared(lambda dialect: insert_or_ignore(dialect, jobs).returning(*COLUMNS))
+
+
+def now_ms() -> int:
+    """Unix milliseconds by the host's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def insert_job(
+    connection: sa.Connection, new: NewJob, change: Mapping[str, object] = _QUEUED_ROW
+) -> tuple[JobRecord, bool]:
+    """The job of this request id and proposal, and whether it was made now, with this change of
+    state."""
+    now = now_ms()
+    row = {**asdict(new), **_QUEUED_ROW, **change, "submitted_ms": now, "changed_ms": now}
+    for made in _INSERT.run(connection, row):
+        return JobRecord(*made), True
+    held = find_request(connection, new.request_id, new.proposal)
+    assert held is not None  # nothing else keeps a row from being inserted
+    return held, False
+
+
+def find_request(connection: sa.Connection, request_id: bytes, proposal: str) -> JobRecord | None:
+    """The job that an earlier call with this request id made, if any."""
+    names = {"request_id": request_id, "proposal": proposal}
+    rows = _BY_REQUEST.run(connection, names)
+    return JobRecord(*rows[0]) if rows else None
+
+
+def get_job(connection: sa.Connection, job: str) -> JobRecord:
+    """The job of an id. Raises `JobNotFound`."""
+    row = connection.execute(_BY_ID, {"id": job}).mappings().one_or_none()
+    if row is None:
+        raise JobNotFound("No job has this id.", claim="id")
+    return JobRecord(**row)
+
+
+def list_jobs(connection: sa.Connection, limit: int, before: str) -> list[JobRecord]:
+    """At most `limit` jobs, newest first, submitted before the job `before` if that is given."""
+    query = sa.select(*COLUMNS).order_by(jobs.c.seq.desc()).limit(limit)
+    if before:
+        query = query.where(jobs.c.seq < get_job(connection, before).seq)
+    return [JobRecord(**row) for row in connection.execute(query).mappings()]
+
+
+def active_jobs(connection: sa.Connection) -> list[JobRecord]:
+    """Every job that has not ended, oldest first."""
+    query = sa.select(*COLUMNS).where(jobs.c.state.in_(ACTIVE)).order_by(jobs.c.seq)
+    return [JobRecord(**row) for row in connection.execute(query).mappings()]
+
+
+def active_rounds(connection: sa.Connection) -> set[str]:
+    """The ids of those jobs that have not ended and are rounds of federations."""
+    query = sa.select(jobs.c.id).join(federations, federations.c.id == jobs.c.proposal)
+    return set(connection.execute(query.where(jobs.c.state.in_(ACTIVE))).scalars())
+
+
+def ticket_of(connection: sa.Connection, job: str) -> bytes:
+    """The serialised ticket of a job. Those of a federation or a service share one, so their rows
+    have none."""
+    row = connection.execute(
+        sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)
+    ).one()
+    own: bytes = row.ticket
+    shared = sa.union_all(
+        *(sa.select(t.c.ticket).where(t.c.id == row.proposal) for t in (federations, services))
+    )
+    return own or connection.execute(shared).scalar_one()
+
+
+def recent_tickets(connection: sa.Connection, limit: int) -> list[bytes]:
+    """Tickets of the proposals that jobs were submitted under last, newest first."""
+    newest = sa.select(sa.func.max(jobs.c.seq)).group_by(jobs.c.proposal)
+    query = sa.select(jobs.c.ticket).where(jobs.c.seq.in_(newest), jobs.c.ticket != b"")
+    return list(connection.execute(query.order_by(jobs.c.seq.desc()).limit(limit)).scalars())
+
+
+def leased_jobs(connection: sa.Connection, proposal: str) -> int:
+    """How many jobs of a proposal have had a lease: the uses consumed."""
+    query = sa.select(sa.func.count(sa.distinct(leases.c.job)))
+    return connection.execute(query.where(leases.c.proposal == proposal)).scalar_one()
+
+
+def open_leases(connection: sa.Connection) -> list[tuple[str, str]]:
+    """(lease, job) of every attempt that was neither released nor closed."""
+    query = sa.select(leases.c.lease, leases.c.job).where(leases.c.state == "open")
+    return [(row.lease, row.job) for row in connection.execute(query)]
+
+
+def open_leases_of(connection: sa.Connection, job: str) -> list[str]:
+    """The leases of a job that were neither released nor closed."""
+    query = sa.select(leases.c.lease).where(leases.c.job == job, leases.c.state == "open")
+    return list(connection.execute(query).scalars())
+
+
+def change_job(
+    connection: sa.Connection, job: str, change: Mapping[str, object]
+) -> list[JobRecord]:
+    """Change a job as an entry says; nothing if it has ended.
+
+    A log may speak of jobs that another host's store held; those are not ours to show.
+    """
+    row = {**change, "job": job, "changed_ms": now_ms()}
+    return [JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row)]
+
+
+def set_progress(connection: sa.Connection, lease: str, percent: int) -> None:
+    """Record that the attempt runs and how far it is; progress only rises."""
+    running = sa.and_(
+        jobs.c.lease == lease, jobs.c.state.in_((LEASED, RUNNING)), jobs.c.progress <= percent
+    )
+    change = {"state": RUNNING, "progress": percent, "changed_ms": now_ms()}
+    connection.execute(jobs.update().where(running).values(change))
+
+
+def requeue_job(connection: sa.Connection, job: str) -> JobRecord:
+    """Let a job wait for a further attempt, unless it has ended."""
+    change = {"state": QUEUED, "progress": 0, "lease": "", "changed_ms": now_ms()}
+    _update(connection, job, change)
+    return get_job(connection, job)
+
+
+def refuse_job(connection: sa.Connection, job: str, refusal: common_pb2.Refusal) -> JobRecord:
+    """End a job with a refusal, unless it has ended already."""
+    state = STOPPED if refusal.reason in STOPPING else FAILED
+    change = {"state": state, "refusal": refusal.SerializeToString(), "changed_ms": now_ms()}
+    _update(connection, job, change)
+    return get_job(connection, job)
+
+
+def _update(connection: sa.Connection, job: str, change: Mapping[str, object]) -> None:
+    active = sa.and_(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
+    connection.execute(jobs.update().where(active).values(change))
