@@ -2,12 +2,19 @@
 """Evidence about enclaves: made by attesters, judged by verifiers (RFC 9334).
 
 Two questions, never mixed: `verify_evidence` says whether evidence is genuine and returns what it
-claims; `appraise` says whether that is wanted. `verify_binding` ties it to an identity.
+claims; `appraise` says whether that is wanted. `verify_binding` ties it to an identity. Whoever is
+to act on an enclave's word calls `believe`, which asks all of it.
 """
 
 from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
 from placet.attestation.attester import Attester, SealingKey
-from placet.attestation.binding import NONCE_BYTES, report_data, verify_binding
+from placet.attestation.belief import Attested, Expected, Genuine, believe, verify_genuine
+from placet.attestation.binding import (
+    NONCE_BYTES,
+    evidence_context,
+    report_data,
+    verify_binding,
+)
 from placet.attestation.claims import Claims
 from placet.attestation.dcap import provisioning
 from placet.attestation.errors import (
@@ -23,6 +30,7 @@ from placet.attestation.errors import (
     IdentityMalformedError,
     KernelMissingError,
     MeasurementError,
+    OtherCouncilError,
     PolicyMalformedError,
     QuotingError,
     SealingUnavailableError,
@@ -51,6 +59,7 @@ __all__ = [
     "SIMULATION_SVN",
     "AppraisalRefusedError",
     "AttestationError",
+    "Attested",
     "Attester",
     "Check",
     "Claims",
@@ -63,11 +72,14 @@ __all__ = [
     "EvidenceMalformedError",
     "EvidenceNonceError",
     "EvidenceNotGenuineError",
+    "Expected",
     "Files",
+    "Genuine",
     "Identity",
     "IdentityMalformedError",
     "KernelMissingError",
     "MeasurementError",
+    "OtherCouncilError",
     "Policy",
     "PolicyMalformedError",
     "QuotingError",
@@ -77,6 +89,8 @@ __all__ = [
     "SimulatedQuotingService",
     "Verdict",
     "appraise",
+    "believe",
+    "evidence_context",
     "measure",
     "measurements",
     "probe",
@@ -87,4 +101,5 @@ __all__ = [
     "verify_appraisal",
     "verify_binding",
     "verify_evidence",
+    "verify_genuine",
 ]

@@ -8,7 +8,7 @@ Whatever the policy says, debug is refused, and claims whose collateral has expi
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 from placet.attestation.claims import Claims
@@ -47,13 +47,22 @@ class Verdict:
     def __bool__(self) -> NoReturn:
         raise TypeError("a Verdict is not a truth value; use .accepted or verify_appraisal")
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the verdict as a JSON object, for logs and for display."""
-        checks = [
-            {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed}
-            for c in self.checks
-        ]
-        return {"accepted": self.accepted, "checks": checks}
+    def verify(self) -> tuple[Check, ...]:
+        """Return the checks if there were any and all passed; else raise AppraisalRefusedError,
+        which names those that failed."""
+        if self.accepted:
+            return self.checks
+        sentences = "; ".join(
+            f"{check.name} must be {check.expected} and is {check.found}" for check in self.failed
+        )
+        raise AppraisalRefusedError(
+            f"The enclave is genuine but not wanted: {sentences}.",
+            claim=", ".join(check.name for check in self.failed),
+            expected="; ".join(check.expected for check in self.failed),
+            actual="; ".join(check.found for check in self.failed),
+            rule="evidence policy",
+            remedy="use an enclave that the policy names, or amend the policy",
+        )
 
 
 def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Verdict:
@@ -94,26 +103,12 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
 
 
 def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
-    """Return the claims if every check passes; raise AppraisalRefusedError naming those that fail.
+    """Return the claims, as `Policy.complete` does, if every check passes.
 
-    Where the policy says what enclaves of the measurement are made for, the claims returned say so.
-    Arguments as for `appraise`.
+    Raises AppraisalRefusedError. Arguments as for `appraise`.
     """
-    verdict = appraise(claims, policy, now=now, bound_to=bound_to)
-    if verdict.accepted:
-        made_for = policy.made_for(claims.measurement)
-        return replace(claims, bound_to=made_for) if made_for else claims
-    sentences = "; ".join(
-        f"{check.name} must be {check.expected} and is {check.found}" for check in verdict.failed
-    )
-    raise AppraisalRefusedError(
-        f"The enclave is genuine but not wanted: {sentences}.",
-        claim=", ".join(check.name for check in verdict.failed),
-        expected="; ".join(check.expected for check in verdict.failed),
-        actual="; ".join(check.found for check in verdict.failed),
-        rule="evidence policy",
-        remedy="use an enclave that the policy names, or amend the policy",
-    )
+    appraise(claims, policy, now=now, bound_to=bound_to).verify()
+    return policy.complete(claims)
 
 
 def _listed(name: str, allowed: tuple[str, ...] | str, found: str) -> Check:

@@ -2,6 +2,7 @@
 """The binding of evidence to an identity, to the verifier's nonce and to a context.
 
     report_data = SHA-512("placet/binding/v1" ‖ P(identity digest) ‖ P(nonce) ‖ P(context))
+    context     = P("placet/evidence/v2") ‖ P(log) ‖ P(charter) ‖ P(checkpoint)
 
 where P(x) is the length of x as 8 bytes, big-endian, followed by x.
 """
@@ -16,6 +17,7 @@ from placet.attestation.identity import Identity
 NONCE_BYTES = 32
 REPORT_DATA_BYTES = 64
 _DOMAIN = b"placet/binding/v1"
+_CONTEXT = b"placet/evidence/v2"
 
 
 def report_data(identity_digest: str, nonce: bytes, context: bytes) -> bytes:
@@ -31,9 +33,18 @@ def report_data(identity_digest: str, nonce: bytes, context: bytes) -> bytes:
             expected=str(NONCE_BYTES),
             actual=str(len(nonce)),
         )
-    parts = (identity_digest.encode(), nonce, context)
-    prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    return hashlib.sha512(_DOMAIN + prefixed).digest()
+    bound = _prefixed(identity_digest.encode(), nonce, context)
+    return hashlib.sha512(_DOMAIN + bound).digest()
+
+
+def evidence_context(log: str, charter: str, checkpoint: bytes) -> bytes:
+    """What Placet's enclaves bind besides identity and nonce: the log, its charter's digest, and
+    its newest committed checkpoint (a note). Before the founding the last two are empty."""
+    return _prefixed(_CONTEXT, log.encode(), charter.encode(), checkpoint)
+
+
+def _prefixed(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
 def verify_binding(claims: Claims, identity: Identity, nonce: bytes, context: bytes) -> None:

@@ -2,7 +2,8 @@
 """Everything this component can refuse.
 
 AttestationError
-├── IdentityMalformedError         an identity document that cannot be read
+├── IdentityMalformedError         an identity document that cannot be read, or is of another role
+├── OtherCouncilError              an identity of another log or charter
 ├── EvidenceError                  evidence that is not believed
 │   ├── EvidenceMalformedError     it cannot be read
 │   ├── EvidenceNotGenuineError    a signature, certificate or revocation check failed
@@ -37,9 +38,15 @@ class AttestationError(Exception):
 
 
 class IdentityMalformedError(AttestationError):
-    """An identity document is not the one encoding of a valid identity."""
+    """An identity document is not the one encoding of a valid identity, or is of another role."""
 
     reason = "IDENTITY_MALFORMED"
+
+
+class OtherCouncilError(AttestationError):
+    """An enclave is of another log or charter than the verifier's."""
+
+    reason = "OTHER_LOG"
 
 
 class EvidenceError(AttestationError):

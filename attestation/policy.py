@@ -7,11 +7,17 @@ and `bound_to` where the enclave must have been launched for nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self, cast
 
 from placet.attestation import _strict
-from placet.attestation.claims import MAX_INTEGER, MAX_SVN, MEASUREMENT_DIGITS, TCB_STATUSES
+from placet.attestation.claims import (
+    MAX_INTEGER,
+    MAX_SVN,
+    MEASUREMENT_DIGITS,
+    TCB_STATUSES,
+    Claims,
+)
 from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.evidence import KINDS
 from placet.attestation.snp.bits import check_bit
@@ -96,6 +102,11 @@ class Policy:
             if listed == measurement:
                 return digest
         return None
+
+    def complete(self, claims: Claims) -> Claims:
+        """Return claims with what the policy says that their measurement is made for."""
+        made_for = self.made_for(claims.measurement)
+        return replace(claims, bound_to=made_for) if made_for else claims
 
     def to_dict(self) -> dict[str, object]:
         """Return the policy as a JSON object; lists keep their order."""

@@ -117,8 +117,8 @@ class AsyncClient(AuditOperations):
             constitution = council.newest.digest
             size = self._session.replica.size
             authority = await self.verify_authority(council.policy("authority"))
-            evidence = authority.claims.kind
-            if authority.simulated:
+            evidence = authority.attested.claims.kind
+            if authority.attested.simulated:
                 marks.insert(0, "SIMULATED")
         except NotFounded:
             evidence = "not judged before the log is founded"

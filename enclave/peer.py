@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attesting to a peer, and believing one: the same few steps on both sides of a join."""
+"""The keys that an enclave attests to its peer, and those of a peer that it believes."""
 
 import secrets
 from dataclasses import dataclass
+from typing import Self
 
 from placet.attestation import (
+    Attested,
     Attester,
-    Claims,
     Evidence,
     Identity,
-    Policy,
+    evidence_context,
     report_data,
-    verify_appraisal,
-    verify_binding,
-    verify_evidence,
 )
-from placet.enclave.errors import FrameUnexpected
-from placet.governance.codec import Json
-from placet.governance.contexts import evidence_context
-from placet.governance.evaluate import check_identity
 from placet.governance.keys import PublicKey, SigningKey
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey
-
-NONCE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +57,14 @@ class BootKeys:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An enclave whose evidence was genuine, bound to our nonce, and appraised under a policy."""
+    """An enclave that is believed, and its keys."""
 
-    identity: Identity
-    claims: Claims
-    evidence: Evidence
+    attested: Attested
     hpke: HPKEPublicKey
     signing: PublicKey
 
-
-def verify_peer(
-    role: str,
-    log: str,
-    charter: str,
-    shown: tuple[bytes, bytes],
-    nonce: bytes,
-    checkpoint: bytes,
-    policy: Json,
-    now: int,
-) -> Peer:
-    """Believe a peer of this role by the identity document and the evidence that it has shown, or
-    raise.
-
-    1. identity and evidence have their form; 2. the identity is for our log, our charter and this
-       role; 3. the evidence is genuine;
-    4. it binds the identity to our nonce and context; 5. it satisfies the policy. Which program a
-       worker is bound to is
-    judged when it gets a lease.
-    """
-    named, found = Identity.from_bytes(shown[0]), Evidence.from_bytes(shown[1])
-    check_identity(named, log, charter)
-    if named.role != role:
-        raise FrameUnexpected(
-            "The identity is of another role.", claim="role", expected=role, actual=named.role
-        )
-    claims = verify_evidence(found, now=now)
-    verify_binding(claims, named, nonce, evidence_context(log, charter, checkpoint))
-    claims = verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
-    return Peer(named, claims, found, HPKEPublicKey.from_text(named.hpke), PublicKey(named.signing))
+    @classmethod
+    def of(cls, attested: Attested) -> Self:
+        """The peer with its keys as keys; raises where its identity names none."""
+        named = attested.identity
+        return cls(attested, HPKEPublicKey.from_text(named.hpke), PublicKey(named.signing))

@@ -26,14 +26,13 @@ from typing import Protocol
 from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
-from placet.governance.contexts import evidence_context
 from placet.governance.documents import Header, Lease, Receipt, Release
 from placet.governance.documents.work import check_hpke
 from placet.governance.draws import judge_draw
 from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
-from placet.governance.evaluate import check_charter, check_identity
+from placet.governance.evaluate import check_charter
 from placet.governance.founding import verify_charter
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
@@ -67,8 +66,17 @@ _NAMED = {
 }
 
 
-class Attested(Protocol):
-    """What an identity document and verified, appraised evidence for it say together."""
+class Identity(Protocol):
+    """What an enclave says of itself, as far as entries depend on it."""
+
+    @property
+    def boot(self) -> str: ...
+    @property
+    def signing(self) -> str: ...
+
+
+class Claims(Protocol):
+    """What its hardware says, as far as entries depend on it."""
 
     @property
     def kind(self) -> str: ...
@@ -76,36 +84,41 @@ class Attested(Protocol):
     def measurement(self) -> str: ...
     @property
     def bound_to(self) -> str: ...
+
+
+class Attested(Protocol):
+    """An enclave that is genuine and that a policy wants."""
+
     @property
-    def role(self) -> str: ...
+    def identity(self) -> Identity: ...
     @property
-    def log(self) -> str: ...
-    @property
-    def charter(self) -> str: ...
-    @property
-    def boot(self) -> str: ...
-    @property
-    def signing(self) -> str: ...
+    def claims(self) -> Claims: ...
+
+
+class Genuine(Protocol):
+    """An enclave whose evidence is genuine; it raises unless a policy wants it at `now`."""
+
+    def appraise(self, policy: Json, *, now: int) -> Attested: ...
 
 
 class Attest(Protocol):
     """Attestation, which governance does not import.
 
-    It raises unless `evidence` was genuine at `genuine_at` (Unix seconds), binds `identity` to
-    `nonce` and `context`, and satisfies `policy` at `now`. What is bound_to is judged here.
+    It raises unless `evidence` was genuine at `at` (Unix seconds) and binds an `identity` of this
+    role, log and charter to `nonce`. What is bound_to is judged here.
     """
 
     def __call__(
         self,
         identity: bytes,
         evidence: bytes,
-        nonce: bytes,
-        context: bytes,
-        policy: Json,
         *,
-        genuine_at: int,
-        now: int,
-    ) -> Attested: ...
+        role: str,
+        log: str,
+        charter: str,
+        nonce: bytes,
+        at: int,
+    ) -> Genuine: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +192,13 @@ def audit(
 
 
 @dataclass(frozen=True, slots=True)
-class _Joined:
-    """A worker whose join was checked, with what it takes to appraise it again."""
+class _Enclave:
+    """An enclave whose entry was checked: by which documents, and how it is appraised again."""
 
-    identity: bytes
-    evidence: bytes
+    identity: str
+    evidence: str
     nonce: bytes
-    genuine_at: int
+    genuine: Genuine
     attested: Attested
 
 
@@ -202,11 +215,10 @@ class _Replay:
         self._charter = charter
         self._log_key = PublicKey.ed25519(log.public_key)
         self._attest = attest
-        self._context = evidence_context(self._log, charter, b"")
         # Enclaves whose evidence was not checked, with what it would have taken.
         self._unattested: dict[str, str] = {}
         self._boots: dict[str, PublicKey] = {}
-        self._joined: dict[str, _Joined] = {}
+        self._joined: dict[str, _Enclave] = {}
         self._judges: dict[str, Callable[[Entry, Times], Entry]] = {
             "charter": self._founding,
             "constitution": self._constitution,
@@ -307,35 +319,38 @@ class _Replay:
 
     def _boot(self, entry: Entry, times: Times) -> Entry:
         policy = self.ledger.in_force().constitution.evidence.authority
-        found = self._enclave(entry, "identity", "authority", policy, times)
-        boot = found.attested.boot
-        if boot in self._boots:
-            raise _differs("a boot that the log does not have", boot)
-        identity, evidence = digest_of(found.identity), digest_of(found.evidence)
-        judged = leasing.judge_boot(boot, identity, evidence, found.nonce, times)
-        self._boots[boot] = PublicKey(found.attested.signing)
+        found = self._enclave("authority", entry, "identity", policy, times)
+        said = found.attested.identity
+        if said.boot in self._boots:
+            raise _differs("a boot that the log does not have", said.boot)
+        judged = leasing.judge_boot(said.boot, found.identity, found.evidence, found.nonce, times)
+        self._boots[said.boot] = PublicKey(said.signing)
         return judged
 
     def _join(self, entry: Entry, times: Times) -> Entry:
         policy = self.ledger.in_force().constitution.evidence.worker
-        found = self._enclave(entry, "worker", "worker", policy, times)
-        worker, evidence = digest_of(found.identity), digest_of(found.evidence)
+        found = self._enclave("worker", entry, "worker", policy, times)
+        claims = found.attested.claims
         judged = leasing.judge_join(
-            self.ledger, worker, found.attested, evidence, found.nonce, times
+            self.ledger, found.identity, claims, found.evidence, found.nonce, times
         )
-        self._joined[worker] = found
+        self._joined[found.identity] = found
         return judged
 
-    def _enclave(self, entry: Entry, name: str, role: str, policy: Json, times: Times) -> _Joined:
+    def _enclave(self, role: str, entry: Entry, name: str, policy: Json, times: Times) -> _Enclave:
         identity, evidence = self._named(entry, name), self._named(entry, "evidence")
         nonce, now = bytes.fromhex(entry["nonce"]), times.at_most
-        attested = self._attest(
-            identity, evidence, nonce, self._context, policy, genuine_at=now, now=now
+        genuine = self._attest(
+            identity,
+            evidence,
+            role=role,
+            log=self._log,
+            charter=self._charter,
+            nonce=nonce,
+            at=now,
         )
-        if attested.role != role:
-            raise _differs(f"the identity of a {role}", attested.role)
-        check_identity(attested, self._log, self._charter)
-        return _Joined(identity, evidence, nonce, now, attested)
+        attested = genuine.appraise(policy, now=now)
+        return _Enclave(digest_of(identity), digest_of(evidence), nonce, genuine, attested)
 
     def _lease(self, entry: Entry, times: Times) -> Entry:
         boot = self.ledger.state.boot
@@ -360,7 +375,7 @@ class _Replay:
         return verify_signed(
             self._named(entry, "release"),
             Release,
-            lambda d: [PublicKey(self._worker(d.worker).attested.signing)],
+            lambda d: [PublicKey(self._worker(d.worker).attested.identity.signing)],
         )
 
     def _receipt(self, entry: Entry, times: Times) -> str:
@@ -373,7 +388,7 @@ class _Replay:
         header: Header = receipt.document.predicate.header
         check_charter(header.charter, self._charter)
         self.ledger.check_seen(header)
-        kind = self._worker(release.document.worker).attested.kind
+        kind = self._worker(release.document.worker).attested.claims.kind
         if receipt_for(self.ledger, release, kind, header, times) != receipt.document:
             raise ReceiptInvalid("The receipt does not say what the log says.", claim="receipt")
         return receipt.digest
@@ -403,7 +418,7 @@ class _Replay:
     def _close(self, entry: Entry, times: Times) -> Entry:
         return leasing.judge_close(self.ledger, entry["lease"], entry["why"], times)
 
-    def _worker(self, worker: str) -> _Joined:
+    def _worker(self, worker: str) -> _Enclave:
         if worker not in self._joined:
             raise self._not_attested(worker)
         return self._joined[worker]
@@ -415,16 +430,7 @@ class _Replay:
 
     def _appraise(self, times: Times) -> leasing.Appraise:
         def appraise(worker: str, policy: Json) -> None:
-            joined = self._worker(worker)
-            self._attest(
-                joined.identity,
-                joined.evidence,
-                joined.nonce,
-                self._context,
-                policy,
-                genuine_at=joined.genuine_at,
-                now=times.at_most,
-            )
+            self._worker(worker).genuine.appraise(policy, now=times.at_most)
 
         return appraise
 

@@ -69,12 +69,6 @@ def draw_statement(lease: str, user: str, rows: int, user_left: int, total_left:
     return context("placet/draw/v1", lease.encode(), user.encode(), *numbers)
 
 
-def evidence_context(log: str, charter: str, checkpoint: bytes) -> bytes:
-    """What evidence is bound to besides identity and nonce: the log, its charter's digest, and its
-    newest committed checkpoint (a note). Before the founding the last two are empty."""
-    return context("placet/evidence/v2", log.encode(), charter.encode(), checkpoint)
-
-
 def log_key_info(constitution: str) -> bytes:
     """HKDF info of the log key: the digest of the genesis constitution, so that no two councils
     have one key."""

@@ -22,7 +22,6 @@ see admission.py.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from placet.governance.account import (
     Account,
@@ -78,16 +77,6 @@ class InForce:
     digest: str
     charter: str
     revoked_seats: frozenset[str] = frozenset()
-
-
-class Named(Protocol):
-    """What an enclave's identity says of the log that it belongs to."""
-
-    @property
-    def log(self) -> str: ...
-
-    @property
-    def charter(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +163,6 @@ def check_charter(named: str, charter: str) -> None:
             expected=charter,
             actual=named,
         )
-
-
-def check_identity(named: Named, log: str, charter: str) -> None:
-    """An enclave is of one log and council. Raises `OtherLog`."""
-    for claim, expected, actual in (("log", log, named.log), ("charter", charter, named.charter)):
-        if expected != actual:
-            raise OtherLog(
-                f"The enclave is of another council, by its {claim}. Check that this is your "
-                "council's host.",
-                claim=claim,
-                expected=expected or "none yet",
-                actual=actual or "none yet",
-            )
 
 
 def bound_digest(proposal: Signed[Proposal]) -> str:

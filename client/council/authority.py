@@ -76,7 +76,7 @@ class TrustOperations(LogOperations):
         """A charter for the authority that this host runs, once its evidence satisfies the
         constitution's policy."""
         Policy.from_dict(constitution.evidence.worker)
-        log = (await self.verify_founder(constitution)).identity.log
+        log = (await self.verify_founder(constitution)).attested.identity.log
         digest = digest_of(CharterDraft.payload_of(constitution))
         return CharterDraft.make(constitution, Charter.new(log, digest))
 

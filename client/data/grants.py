@@ -83,8 +83,8 @@ class GrantOperations(BlobOperations):
         key.verify_commitment(signed.document.object.commitment)
         policy = Policy.from_dict(signed.document.evidence.authority)
         authority = await self.verify_authority(policy)  # 2
-        self._session.check_simulated(authority.simulated)
-        recipient = HPKEPublicKey.from_text(authority.identity.hpke)
+        self._session.check_simulated(authority.attested.simulated)
+        recipient = HPKEPublicKey.from_text(authority.attested.identity.hpke)
         envelope = seal_envelope(key.to_bytes(), recipient, provision_info(signed.digest))  # 3
         session = self._session
         before = session.memory.newest()

@@ -119,7 +119,7 @@ class FederationOperations(ResultOperations):
                 actual=keys.id,
             )
         authority = await self.verify_authority(council.policy("authority"))  # 3
-        self._session.check_simulated(authority.simulated)
+        self._session.check_simulated(authority.attested.simulated)
         where = outbox or self.outbox
         return AsyncFederation(self, record.proposal, keys, bound or Bound(), where, patience)
 

@@ -7,18 +7,15 @@ replay can show.
 """
 
 import asyncio
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from placet.attestation import (
-    Claims,
-    Evidence,
-    Identity,
+    Attested,
+    Expected,
+    Genuine,
     Policy,
-    verify_appraisal,
-    verify_binding,
-    verify_evidence,
+    verify_genuine,
 )
 from placet.client.errors import Refused
 from placet.client.services.services import ServiceOperations
@@ -80,44 +77,28 @@ class GivenDocuments:
 
 
 @dataclass(frozen=True, slots=True)
-class Attested:
-    """What an identity and its evidence say together."""
+class _Found:
+    """A genuine enclave, and policies as an audit has them."""
 
-    kind: str
-    measurement: str
-    bound_to: str
-    role: str
-    log: str
-    charter: str
-    boot: str
-    signing: str
+    genuine: Genuine
+
+    def appraise(self, policy: Json, *, now: int) -> Attested:
+        return self.genuine.appraise(Policy.from_dict(policy), now=now)
 
 
 def attest(
     identity: bytes,
     evidence: bytes,
-    nonce: bytes,
-    context: bytes,
-    policy: Json,
     *,
-    genuine_at: int,
-    now: int,
-) -> Attested:
+    role: str,
+    log: str,
+    charter: str,
+    nonce: bytes,
+    at: int,
+) -> _Found:
     """Verify evidence as the authority did when it made the entry. Raises `AttestationError`."""
-    found = Identity.from_bytes(identity)
-    claims = genuine(evidence, genuine_at)
-    verify_binding(claims, found, nonce, context)
-    claims = verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
-    return Attested(
-        kind=claims.kind,
-        measurement=claims.measurement,
-        bound_to=claims.bound_to,
-        role=found.role,
-        log=found.log,
-        charter=found.charter,
-        boot=found.boot,
-        signing=found.signing,
-    )
+    expected = Expected(role, log, charter, nonce)
+    return _Found(verify_genuine(identity, evidence, expected, at=at))
 
 
 def digests_in(entries: Iterable[bytes]) -> tuple[str, ...]:
@@ -128,15 +109,3 @@ def digests_in(entries: Iterable[bytes]) -> tuple[str, ...]:
             if isinstance(value, str) and value.startswith("sha256:"):
                 named[value] = None
     return tuple(named)
-
-
-@functools.lru_cache(maxsize=1024)
-def genuine(evidence: bytes, at: int) -> Claims:
-    """What genuine evidence says at a time (Unix seconds), verified once; raises what
-    `verify_evidence` does.
-
-    An audit asks again at each lease, renewal and release of a worker. A refusal is not remembered.
-    An authority needs nothing of this: evidence that is shown to it has its nonce in it, and never
-    comes twice.
-    """
-    return verify_evidence(Evidence.from_bytes(evidence), now=at)

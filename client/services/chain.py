@@ -21,21 +21,16 @@ from dataclasses import dataclass, field, replace
 
 from placet.attestation import (
     AttestationError,
+    Attested,
     Check,
-    Claims,
-    Evidence,
+    Expected,
     Identity,
-    Policy,
-    appraise,
-    verify_appraisal,
-    verify_binding,
-    verify_evidence,
+    verify_genuine,
 )
 from placet.client.errors import OfferInvalid
 from placet.client.trust.verify import Council
 from placet.governance.account import Times
 from placet.governance.codec import Json, parse_object
-from placet.governance.contexts import evidence_context
 from placet.governance.documents import Lease, Offer, Proposal
 from placet.governance.documents.lease import answer_header
 from placet.governance.documents.serving import Serve
@@ -50,7 +45,6 @@ from placet.governance.envelope import (
 from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import (
     bound_digest,
-    check_identity,
     judge_ticket,
     verify_ballots,
     verify_proposal,
@@ -79,8 +73,8 @@ class ServedWorker:
     proposal: Signed[Proposal]
     lease: Signed[Lease]
     offer: Signed[Offer]
-    authority: Claims
-    worker: Claims
+    authority: Attested
+    worker: Attested
     key: PublicKey = field(repr=False)  # the worker's joined key
     notes: tuple[bytes, ...] = field(repr=False)  # the checkpoints of the proofs
     checks: tuple[Check, ...] = field(repr=False)
@@ -98,7 +92,7 @@ class ServedWorker:
     @property
     def simulated(self) -> bool:
         """Whether no hardware vouches for it."""
-        return "simulation" in (self.authority.kind, self.worker.kind)
+        return self.authority.simulated or self.worker.simulated
 
 
 def verify_worker(
@@ -152,12 +146,12 @@ class _Chain:
             bound_to = bound_digest(proposal)
         with _step("authority"):
             boot = self._entry(given.boot, "boot")
-            identity, authority = self._enclave(
+            authority = self._enclave(
                 "authority", boot, "identity", given.authority_identity, given.authority_evidence
             )  # 2
-            self._same("authority boot", boot["boot"], identity.boot)
+            self._same("authority boot", boot["boot"], authority.identity.boot)
         with _step("lease"):
-            lease, leased = self._lease(identity)  # 3
+            lease, leased = self._lease(authority.identity)  # 3
         with _step("ticket"):
             judged(Times(*leased["at"]))  # 4
             self._window(proposal.document)
@@ -165,11 +159,11 @@ class _Chain:
             joined = self._entry(given.join, "join", before=given.lease_entry)
             self._same("worker identity", lease.document.worker, joined["worker"])
             self._same("worker bound_to in the log", bound_to, joined["bound_to"])
-            worker, claims = self._enclave(
+            worker = self._enclave(
                 "worker", joined, "worker", given.worker_identity, given.worker_evidence, bound_to
             )  # 5
         with _step("offer"):
-            key = PublicKey(worker.signing)
+            key = PublicKey(worker.identity.signing)
             offer = _verify_offer(given.offer, key, lease, proposal.document.serve)  # 6
             self._held("offer", "signed by the worker", f"offer {offer.document.number}")
         return ServedWorker(
@@ -177,7 +171,7 @@ class _Chain:
             lease=lease,
             offer=offer,
             authority=authority,
-            worker=claims,
+            worker=worker,
             key=key,
             notes=tuple(dict.fromkeys(self._notes)),
             checks=tuple(self.checks),
@@ -227,28 +221,16 @@ class _Chain:
         identity: bytes,
         evidence: bytes,
         bound_to: str | None = None,
-    ) -> tuple[Identity, Claims]:
-        """Identity and evidence that an entry names, as the authority verified them and as the
-        policy wants them now."""
+    ) -> Attested:
+        """An enclave that an entry names: genuine when the authority verified it, wanted now."""
         self._same(f"{role} identity", entry[name], digest_of(identity))
         self._same(f"{role} evidence", entry["evidence"], digest_of(evidence))
-        found = Identity.from_bytes(identity)
-        self._same(f"{role} role", role, found.role)
-        check_identity(found, self._council.log, self._council.charter.digest)
-        self._held(f"{role} council", self._council.charter.digest, found.charter)
-        claims = verify_evidence(Evidence.from_bytes(evidence), now=Times(*entry["at"]).at_most)
-        self._held(f"{role} genuine", "a vendor's root", claims.kind)
-        context = evidence_context(self._council.log, self._council.charter.digest, b"")
-        verify_binding(claims, found, bytes.fromhex(entry["nonce"]), context)
-        self._held(f"{role} report_data", "identity, nonce and log", "the same")
-        policy = self._council.policy(role)
-        self._appraise(role, claims, policy, bound_to)
-        return found, claims
-
-    def _appraise(self, role: str, claims: Claims, policy: Policy, bound_to: str | None) -> None:
-        verify_appraisal(claims, policy, now=self._now, bound_to=bound_to)
-        checks = appraise(claims, policy, now=self._now, bound_to=bound_to).checks
-        self.checks += (replace(check, name=f"{role} {check.name}") for check in checks)
+        council, nonce = self._council, bytes.fromhex(entry["nonce"])
+        expected = Expected(role, council.log, council.charter.digest, nonce)
+        found = verify_genuine(identity, evidence, expected, at=Times(*entry["at"]).at_most)
+        attested = found.appraise(council.policy(role), now=self._now, bound_to=bound_to)
+        self.checks += (replace(c, name=f"{role} {c.name}") for c in attested.checks)
+        return attested
 
     def _window(self, proposal: Proposal) -> None:
         if self._now > proposal.not_after:

@@ -17,13 +17,13 @@ from placet.attestation import (
     Identity,
     Policy,
     appraise,
+    evidence_context,
     report_data,
     verify_binding,
     verify_evidence,
 )
 from placet.client.errors import FileRefused
 from placet.client.trust.artifacts import EvidenceFile
-from placet.governance.contexts import evidence_context
 from placet.governance.log import VerifierKey, verify_checkpoint
 
 _ANY = "any"

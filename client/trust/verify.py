@@ -9,17 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placet.attestation import (
-    Claims,
-    Evidence,
-    Identity,
-    IdentityMalformedError,
+    Attested,
+    Expected,
     Policy,
-    verify_appraisal,
-    verify_binding,
-    verify_evidence,
+    believe,
 )
 from placet.governance.codec import parse_object
-from placet.governance.contexts import evidence_context
 from placet.governance.documents import (
     Charged,
     Charter,
@@ -37,7 +32,7 @@ from placet.governance.errors import (
     OtherConstitution,
     ReceiptInvalid,
 )
-from placet.governance.evaluate import InForce, check_identity
+from placet.governance.evaluate import InForce
 from placet.governance.federation import release_cost
 from placet.governance.founding import verify_succession
 from placet.governance.grants import charges_of
@@ -92,16 +87,10 @@ class Council:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAuthority:
-    """An authority whose evidence was verified to a nonce and satisfied a policy."""
+    """An authority that is believed, and the newest checkpoint of its log."""
 
-    identity: Identity
-    claims: Claims
+    attested: Attested
     checkpoint: Checkpoint | None  # None before the log is founded
-
-    @property
-    def simulated(self) -> bool:
-        """Whether no hardware vouches for it."""
-        return self.claims.kind == "simulation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,26 +129,17 @@ def verify_authority(
 ) -> VerifiedAuthority:
     """Verify that an authority that the policy wants answered to this nonce, for this council.
 
-    1. The identity is an authority's, of the log and charter asked for (before the founding there
-       is no charter, and any log will do if `log` is empty).
+    1. It is an authority of the log and charter asked for, and is believed, by evidence for the
+       nonce and the checkpoint (before the founding there is no charter, and any log will do if
+       `log` is empty).
     2. The checkpoint, without which no founded log is, is signed by that log's key.
-    3. The evidence is genuine.
-    4. It binds identity, nonce, log, charter and checkpoint.
-    5. It satisfies the policy.
     That the checkpoint extends what was seen before is for the caller.
     """
-    found = Identity.from_bytes(identity)  # 1
-    if found.role != "authority":
-        raise IdentityMalformedError(
-            "The identity is not an authority's.", claim="role", actual=found.role
-        )
-    check_identity(found, log or (found.log if not charter else ""), charter)
-    key = VerifierKey.from_text(found.log)
+    expected = Expected("authority", log, charter, nonce, checkpoint)
+    attested = believe(identity, evidence, expected, policy, now=now)  # 1
+    key = VerifierKey.from_text(attested.identity.log)
     verified = verify_checkpoint(checkpoint, key) if charter or checkpoint else None  # 2
-    claims = verify_evidence(Evidence.from_bytes(evidence), now=now)  # 3
-    verify_binding(claims, found, nonce, evidence_context(found.log, charter, checkpoint))  # 4
-    verify_appraisal(claims, policy, now=now, bound_to=None)  # 5
-    return VerifiedAuthority(found, claims, verified)
+    return VerifiedAuthority(attested, verified)
 
 
 def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, council: Council) -> VerifiedReceipt:

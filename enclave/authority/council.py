@@ -6,11 +6,11 @@ import os
 
 from google.protobuf.message import Message
 
-from placet.attestation import Policy
+from placet.attestation import NONCE_BYTES, Policy
 from placet.enclave.authority.core import Core, Effect, committed, ticket_of
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.leases import Leases
-from placet.enclave.peer import NONCE_BYTES, Keys
+from placet.enclave.peer import Keys
 from placet.governance import admission, contexts
 from placet.governance.checks import check_digest
 from placet.governance.documents import Constitution, Grant

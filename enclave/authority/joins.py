@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from placet.attestation import Policy, verify_appraisal
+from placet.attestation import NONCE_BYTES, Expected, Policy, believe
 from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.journal import Covering
 from placet.enclave.errors import FrameUnexpected
-from placet.enclave.peer import NONCE_BYTES, Peer, verify_peer
+from placet.enclave.peer import Peer
 from placet.governance import leasing
 from placet.governance.codec import Json
+from placet.governance.envelope import digest_of
 from placet.governance.errors import JoinUnknown
 from placet.proto.v1 import enclaves_pb2
 
@@ -68,17 +69,16 @@ class Joins:
         if not nonce:
             raise FrameUnexpected("A join begins with a hello.", claim="nonce")
         times = core.now()
-        policy = in_force.constitution.evidence.worker
-        shown = (request.identity, request.evidence)
-        peer = verify_peer(
-            "worker", core.life.log_keys.log, core.charter, shown, nonce, b"", policy, times.at_most
-        )
-        worker, evidence = peer.identity.digest, peer.evidence.digest
-        entry = leasing.judge_join(core.ledger, worker, peer.claims, evidence, nonce, times)
+        policy = Policy.from_dict(in_force.constitution.evidence.worker)
+        expected = Expected("worker", core.life.log_keys.log, core.charter, nonce)
+        found = believe(request.identity, request.evidence, expected, policy, now=times.at_most)
+        peer = Peer.of(found)
+        worker, evidence = digest_of(request.identity), digest_of(request.evidence)
+        entry = leasing.judge_join(core.ledger, worker, found.claims, evidence, nonce, times)
         self._forget_done(times.at_most)
         core.append(entry, {worker: request.identity, evidence: request.evidence})
         self._joined[worker] = Joined(peer, frame.peer)
-        bound_to, lapses = peer.claims.bound_to, entry["lapses"]
+        bound_to, lapses = found.claims.bound_to, entry["lapses"]
         answer = enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
         return lambda _: answer
 
@@ -99,8 +99,8 @@ class Joins:
 
     def appraise(self, worker: str, policy: Json) -> None:
         """Raises unless the worker's evidence satisfies a policy now."""
-        claims, now = self.worker(worker).peer.claims, self._core.now().at_most
-        verify_appraisal(claims, Policy.from_dict(policy), now=now, bound_to=None)
+        genuine = self.worker(worker).peer.attested.genuine
+        genuine.appraise(Policy.from_dict(policy), now=self._core.now().at_most)
 
     def _new_nonce(self, peer: str) -> bytes:
         self._nonces[peer] = os.urandom(NONCE_BYTES)

@@ -107,7 +107,7 @@ class Releases:
         core = self._core
         # The weakest kind in the chain: authority and workers are of one kind, as one policy names
         # both.
-        evidence = self._joins.worker(release.document.worker).peer.claims.kind
+        evidence = self._joins.worker(release.document.worker).peer.attested.claims.kind
         size, root = core.ledger.head()
         header = new_header(core.charter, Seen(size, root))
         return receipt_for(core.ledger, release, evidence, header, times)

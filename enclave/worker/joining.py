@@ -9,10 +9,10 @@ authority's boot key.
 import os
 from dataclasses import dataclass
 
-from placet.attestation import Attester
+from placet.attestation import NONCE_BYTES, Attester, Expected, Policy, believe
 from placet.enclave.connection import Connection
 from placet.enclave.errors import LeaseInvalid, ProgramOther
-from placet.enclave.peer import NONCE_BYTES, BootKeys, Keys, Peer, verify_peer
+from placet.enclave.peer import BootKeys, Keys, Peer
 from placet.governance.documents import Constitution
 from placet.governance.founding import verify_succession
 from placet.governance.log import VerifierKey
@@ -49,9 +49,9 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     # That the later ones were adopted is the log's to show; here the authority that we attest
     # vouches for it.
     constitutions = {signed.digest: signed.document for signed in chain}
-    policy = list(constitutions.values())[-1].evidence.authority
-    shown = (offer.identity, offer.evidence)
-    authority = verify_peer("authority", log, charter, shown, nonce, offer.checkpoint, policy, now)
+    policy = Policy.from_dict(list(constitutions.values())[-1].evidence.authority)
+    expected = Expected("authority", log, charter, nonce, offer.checkpoint)
+    attested = believe(offer.identity, offer.evidence, expected, policy, now=now)
     keys = BootKeys("worker").of(log, charter)
     evidence = keys.evidence(attester, offer.nonce, b"")
     request = enclaves_pb2.JoinRequest(
@@ -69,4 +69,4 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
         )
     if joined.worker != keys.identity.digest:
         raise LeaseInvalid("The authority's answer is about another worker.", claim="worker")
-    return Membership(keys, authority, VerifierKey.from_text(log), charter, constitutions)
+    return Membership(keys, Peer.of(attested), VerifierKey.from_text(log), charter, constitutions)

@@ -144,8 +144,8 @@ def rehearse(member: Membership) -> None:
 def _check_names(lease: Lease, member: Membership, now: int) -> None:
     """Steps 1 and 2."""
     check_charter(lease.header.charter, member.charter)
-    if lease.boot != member.authority.identity.boot:
-        raise lease_invalid("boot", member.authority.identity.boot, lease.boot)
+    if lease.boot != member.authority.attested.identity.boot:
+        raise lease_invalid("boot", member.authority.attested.identity.boot, lease.boot)
     if lease.worker != member.keys.identity.digest:
         raise lease_invalid("worker", member.keys.identity.digest, lease.worker)
     if now > lease.deadline:

@@ -117,7 +117,7 @@ ANSWERS = {
     "nonce short": "EVIDENCE_NONCE",
     "join without a hello": "FRAME_UNEXPECTED",
     "another nonce": "EVIDENCE_BINDING",
-    "another role": "FRAME_UNEXPECTED",
+    "another role": "IDENTITY_MALFORMED",
     "another log": "OTHER_LOG",
     "another council": "OTHER_LOG",
     "simulation that says it is hardware": "EVIDENCE_INVALID",

@@ -30,7 +30,7 @@ def test_a_key_that_is_not_the_object_s(world: Any) -> None:
     made = world.seal()
     grant = world.client.grant(world.owner, made.descriptor, world.terms())
     info = provision_info(parse_envelope(grant).digest)
-    authority = HPKEPublicKey.from_text(world.client.verify_authority().identity.hpke)
+    authority = HPKEPublicKey.from_text(world.client.verify_authority().attested.identity.hpke)
     other, key = StreamKey.generate(), made.open_key(world.owner.hpke)
     call = lambda: world.client.provision(world.owner, grant, other)
     world.refused(call, "KEY_COMMITMENT_MISMATCH")

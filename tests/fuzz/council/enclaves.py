@@ -35,11 +35,12 @@ def join(scene: Scene, bound_to: str) -> str:
     wanted = policy["measurements"][:1] if scene.chance(82) else [*MEASUREMENTS, "ee" * 32]
     measurement = dice.choice(wanted)
     claims = {"kind": "test", "measurement": measurement, "bound_to": bound_to}
-    context = COUNCIL.evidence_context(world.log, world.name, b"")
-    quote = world.key("hardware").sign(COUNCIL._quoted(identity, nonce, context, claims))
+    quote = world.key("hardware").sign(COUNCIL._quoted(identity, nonce, claims))
     evidence = encode({**claims, "quote": quote.hex()})
     now = world.times.at_most
-    world.attest(identity, evidence, nonce, context, policy, genuine_at=now, now=now)
+    council = {"log": world.log, "charter": world.name}
+    found = world.attest(identity, evidence, role="worker", **council, nonce=nonce, at=now)
+    found.appraise(policy, now=now)
     claimed = replace(claimed, measurement=measurement)
     worker = digest_of(identity)
     entry = judge_join(world.ledger, worker, claimed, digest_of(evidence), nonce, world.times)

@@ -77,7 +77,7 @@ def test_accepted(claims: Claims, policy: Policy, now: int, bound_to: str) -> No
     assert verdict.accepted
     assert [check.name for check in verdict.checks] == CHECKS
     assert verify_appraisal(claims, policy, now=now, bound_to=bound_to) is claims
-    assert verdict.to_dict()["accepted"] is True
+    assert verdict.verify() == verdict.checks
 
 
 @pytest.mark.parametrize("name", WRONG)

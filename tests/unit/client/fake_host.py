@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from placet.attestation import (
     Identity,
     SimulatedAttester,
+    evidence_context,
     report_data,
 )
 from placet.governance.account import Times
@@ -29,7 +30,7 @@ from placet.governance.admission import (
     judge_grant,
 )
 from placet.governance.codec import encode
-from placet.governance.contexts import evidence_context, provision_info, result_info
+from placet.governance.contexts import provision_info, result_info
 from placet.governance.documents import (
     Charged,
     Predicate,

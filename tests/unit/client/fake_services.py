@@ -20,10 +20,10 @@ from placet.attestation import (
     Identity,
     SimulatedAttester,
     SimulatedQuotingService,
+    evidence_context,
     report_data,
 )
 from placet.governance.contexts import (
-    evidence_context,
     session_info,
     session_keys_info,
     session_statement,

@@ -642,7 +642,7 @@ def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
             return await refused(host.ask(enclaves_pb2.KIND_JOIN, request, peer="w"))
 
         assert await attempt("authority", "worker") == "APPRAISAL_REFUSED"
-        assert await attempt("worker", "authority") == "FRAME_UNEXPECTED"
+        assert await attempt("worker", "authority") == "IDENTITY_MALFORMED"
         assert await attempt("worker", "worker", bound_to="") == "BOUND_TO_MISMATCH"
         assert await attempt("worker", "worker", nonce=bytes(32)) == "EVIDENCE_BINDING"
         assert await attempt("worker", "worker", nonce=bytes(32), hello=False) == "FRAME_UNEXPECTED"

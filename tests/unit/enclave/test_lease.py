@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from placet.attestation import Attested, Genuine
 from placet.enclave.errors import LeaseInvalid
 from placet.enclave.peer import BootKeys, Peer
 from placet.enclave.worker.joining import Membership
@@ -46,9 +47,8 @@ class World:
         self.council.log = self.signer.verifier_key.to_text()
         self.authority = BootKeys("authority").of(self.council.log, self.council.name)
         peer = Peer(
-            identity=self.authority.identity,
-            claims=None,  # type: ignore[arg-type]  # the lease does not look at them
-            evidence=None,  # type: ignore[arg-type]
+            # The lease does not look at claims.
+            attested=Attested(Genuine(self.authority.identity, None), None, ()),  # type: ignore[arg-type]
             hpke=self.authority.hpke.public,
             signing=self.authority.signing.public,
         )

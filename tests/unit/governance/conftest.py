@@ -25,7 +25,6 @@ from placet.governance.admission import (
     judge_grant,
 )
 from placet.governance.codec import Json, encode
-from placet.governance.contexts import evidence_context
 from placet.governance.documents import (
     Amendment,
     Ballot,
@@ -115,6 +114,25 @@ class Claimed:
     charter: str
     boot: str
     signing: str
+
+
+@dataclass(frozen=True)
+class Believed:
+    identity: Claimed
+    claims: Claimed
+
+
+@dataclass(frozen=True)
+class Genuine:
+    """What that attestation found, before anybody says that they want it."""
+
+    claimed: Claimed
+    at: int
+
+    def appraise(self, policy: Json, *, now: int) -> Believed:
+        if self.claimed.measurement not in policy["measurements"] or now < self.at:
+            raise Refused("the measurement is not wanted")
+        return Believed(self.claimed, self.claimed)
 
 
 class Refused(Exception):
@@ -469,7 +487,7 @@ class World:
         identity = encode(fields)
         self._enclaves[boot] = self._enclaves[digest_of(identity)] = key
         claims = {"kind": "test", "measurement": MEASUREMENT, "bound_to": bound_to}
-        message = _quoted(identity, nonce, evidence_context(self.log, self.name, b""), claims)
+        message = _quoted(identity, nonce, claims)
         evidence = encode({**claims, "quote": _key("hardware").sign(message).hex()})
         return Claimed(**fields, **claims), identity, evidence, nonce
 
@@ -481,20 +499,20 @@ class World:
         self,
         identity: bytes,
         evidence: bytes,
-        nonce: bytes,
-        context: bytes,
-        policy: Json,
         *,
-        genuine_at: int,
-        now: int,
-    ) -> Claimed:
-        claims = json.loads(evidence)
+        role: str,
+        log: str,
+        charter: str,
+        nonce: bytes,
+        at: int,
+    ) -> "Genuine":
+        said, claims = json.loads(identity), json.loads(evidence)
         quote = bytes.fromhex(claims.pop("quote"))
-        if not _key("hardware").public.has_signed(quote, _quoted(identity, nonce, context, claims)):
+        if not _key("hardware").public.has_signed(quote, _quoted(identity, nonce, claims)):
             raise Refused("the quote is not the hardware's")
-        if claims["measurement"] not in policy["measurements"] or now < genuine_at:
-            raise Refused("the measurement is not wanted")
-        return Claimed(**json.loads(identity), **claims)
+        if (said["role"], said["log"], said["charter"]) != (role, log, charter):
+            raise Refused("the identity is another's")
+        return Genuine(Claimed(**said, **claims), at)
 
     def appraise(self, worker: str, policy: Json) -> None:
         if MEASUREMENT not in policy["measurements"]:
@@ -509,8 +527,8 @@ def _policy(role: str) -> Json:
     return {"kinds": ["test"], "measurements": [MEASUREMENT], "role": role}
 
 
-def _quoted(identity: bytes, nonce: bytes, context: bytes, claims: Mapping[str, str]) -> bytes:
-    return b"".join((digest_of(identity).encode(), nonce, context, encode(dict(claims))))
+def _quoted(identity: bytes, nonce: bytes, claims: Mapping[str, str]) -> bytes:
+    return b"".join((digest_of(identity).encode(), nonce, encode(dict(claims))))
 
 
 def _digest(document: bytes) -> str:
