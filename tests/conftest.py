@@ -25,7 +25,6 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import Bundle, Client, CouncilMemory, Keys, SealedObject, Terms, build_bundle
 from placet.client.data.objects import seal_file
 from placet.client.errors import ClientError, Refused
@@ -59,6 +58,7 @@ from placet.proto.v1 import (
     keys_pb2_grpc,
     log_pb2_grpc,
 )
+from tests.support.policies import simulated
 
 YEAR = 366 * 86400
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -68,29 +68,6 @@ def main(job):
     with job.output("out") as sink:
         sink.write(job.inputs["data"].read()[:100])
 """
-
-
-def policy(role: str, **changed: Any) -> dict[str, Any]:
-    """An appraisal policy for the Placet installed here, simulated."""
-    fields: dict[str, Any] = {
-        "kinds": ("simulation",),
-        "measurements": measurements(role),
-        "signers": (SIMULATION_SIGNER,),
-        "product": "any",
-        "bound_to": "any",
-        "platforms": "any",
-        "smt": "any",
-        "dynamic_platform": "any",
-        "tcb_statuses": ("UpToDate",),
-        "advisories": "none",
-        "min_svn": "any",
-        "min_snp_tcb": "any",
-        "snp_bits_required": "none",
-        "snp_bits_allowed": "known",
-        "min_tcb_evaluation": "any",
-        "max_collateral_age_seconds": 30 * 86400,
-    }
-    return Policy(**{**fields, **changed}).to_dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +131,6 @@ class World:
 
     metadata = METADATA
     copy = COPY
-    policy = staticmethod(policy)
     refusal_of = staticmethod(_refusal_of)
     check_refusal = staticmethod(_check_refusal)
 
@@ -288,7 +264,7 @@ class World:
                 Rule("research", "Research", When(("job",), ("research",), ("health",)), demand),
                 Rule("amend", "Amending", When(("amend",), "any", "any"), demand),
             ),
-            "evidence": Evidence(authority=policy("authority"), worker=policy("worker")),
+            "evidence": Evidence(simulated("authority"), simulated("worker")),
             "limits": Limits(lease_seconds=3, join_seconds=600),
             "witnesses": "none",
             "recovery": "none",

@@ -8,12 +8,13 @@ import threading
 from typing import Any
 
 from placet.governance.documents import Evidence
+from tests.support.policies import simulated
 
 
 def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
     """The host asks for the lease while it writes the job; the refusal ends the job all the
     same."""
-    wanted = Evidence(world.policy("authority"), world.policy("worker", measurements=("ab" * 32,)))
+    wanted = Evidence(simulated("authority"), simulated("worker", measurements=("ab" * 32,)))
     job = world.job(world.bundle(world.copy).digest, {"data": world.data(evidence=wanted)})
     first = world.client.wait(world.client.submit(world.ticket(job, uses=9)).id)
     assert first.refusal.reason == "APPRAISAL_REFUSED"

@@ -14,26 +14,14 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import Policy
 from placet.client import build_bundle
 from placet.governance.codec import encode
 from placet.governance.documents import Card, Input, Rations, Raw, Roster, Serve
 from placet.sealing import ObjectDescriptor
+from tests.support.policies import policy
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "deploy" / "gramine"
-POLICY: dict[str, Any] = {
-    "kinds": ["sgx"],
-    "tcb_statuses": ["UpToDate"],
-    "advisories": "none",
-    "snp_bits_required": "none",
-} | dict.fromkeys(
-    (
-        "signers", "product", "bound_to", "platforms", "smt", "dynamic_platform", "min_svn", "min_snp_tcb",
-        "snp_bits_allowed", "min_tcb_evaluation", "max_collateral_age_seconds",
-    ),
-    "any",
-)  # fmt: skip
 RENDER = [sys.executable, str(TOOLS / "render.py"), "--python", sys.executable]
 
 
@@ -115,13 +103,13 @@ def test_the_demo_refuses_a_launcher_that_is_not_there() -> None:
 def test_what_a_constitution_lists_is_read_from_the_signature() -> None:
     render, program, hashed = tool("render"), "cd" * 32, bytes(range(32))
     signature = bytes(960) + hashed + bytes(1808 - 992)
-    policy = {"authority": hashed.hex(), f"worker-{program}": f"{hashed.hex()}=sha256:{program}"}
-    for name, expected in policy.items():
+    wanted = {"authority": hashed.hex(), f"worker-{program}": f"{hashed.hex()}=sha256:{program}"}
+    for name, expected in wanted.items():
         line = render.constitution_line(name, signature)
         assert line == f'[evidence.{name.partition("-")[0]}] measurements: "{expected}"'
         # A policy takes it as it stands.
         text = line.partition(": ")[2].strip('"')
-        assert Policy.from_dict({**POLICY, "measurements": [text]})
+        assert policy(measurements=[text])
     with pytest.raises(SystemExit):
         render.constitution_line("authority", signature[:-1])
 

@@ -16,6 +16,7 @@ from placet.attestation import Policy, measure, measurements
 from placet.client import EvidenceFile
 from placet.governance.documents import Evidence
 from placet.proto.v1 import keys_pb2
+from tests.support.policies import simulated
 
 # What a verifier wants instead: another kind, another measurement, the other role, and so on.
 WANTED: dict[str, tuple[dict[str, Any], str]] = {
@@ -32,13 +33,13 @@ WANTED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", WANTED)
 def test_an_authority_that_is_not_the_one_wanted(world: Any, case: str) -> None:
     changed, claim = WANTED[case]
-    policy = Policy.from_dict(world.policy("authority", **changed))
+    policy = Policy.from_dict(simulated("authority", **changed))
     call = lambda: world.client.verify_authority(policy)
     world.refused(call, "APPRAISAL_REFUSED", "expected", "actual", claim=claim)
 
 
 def test_an_authority_of_another_role(world: Any) -> None:
-    policy = Policy.from_dict(world.policy("worker"))
+    policy = Policy.from_dict(simulated("worker"))
     expected = {"expected": " or ".join(measurements("worker")), "actual": measure("authority")}
     call = lambda: world.client.verify_authority(policy)
     world.refused(call, "APPRAISAL_REFUSED", claim="measurement", **expected)
@@ -46,7 +47,7 @@ def test_an_authority_of_another_role(world: Any) -> None:
 
 def test_an_owner_gives_no_key_to_an_authority_they_do_not_want(world: Any) -> None:
     made = world.seal(b"mine")
-    wanted = Evidence(world.policy("worker"), world.policy("worker"))
+    wanted = Evidence(simulated("worker"), simulated("worker"))
     grant = world.client.grant(world.owner, made.descriptor, world.terms(evidence=wanted))
     key = made.open_key(world.owner.hpke)
     call = lambda: world.client.provision(world.owner, grant, key)
@@ -137,7 +138,7 @@ SHOWN: dict[str, tuple[Callable[[EvidenceFile], EvidenceFile], str]] = {
 @pytest.mark.parametrize("case", SHOWN)
 def test_evidence_that_was_changed_on_its_way(world: Any, case: str) -> None:
     change, reason = SHOWN[case]
-    policy = Policy.from_dict(world.policy("authority"))
+    policy = Policy.from_dict(simulated("authority"))
     shown = change(world.client.evidence())
     call = lambda: shown.verify(
         policy, now=int(time.time()), log=world.client.log, charter=world.client.charter
@@ -146,7 +147,7 @@ def test_evidence_that_was_changed_on_its_way(world: Any, case: str) -> None:
 
 
 def test_evidence_for_another_log(world: Any) -> None:
-    policy, shown = Policy.from_dict(world.policy("authority")), world.client.evidence()
+    policy, shown = Policy.from_dict(simulated("authority")), world.client.evidence()
     log = world.client.log.replace("refusals", "elsewhere")
     call = lambda: shown.verify(policy, now=int(time.time()), log=log, charter=world.client.charter)
     world.refused(call, "OTHER_LOG", "claim", "expected", "actual")
@@ -156,7 +157,7 @@ def test_evidence_for_another_log(world: Any) -> None:
 def test_an_owner_s_data_goes_to_no_worker_they_do_not_want(world: Any, case: str) -> None:
     """The ticket is good and the worker has joined; the lease is refused, and no use is taken."""
     changed, claim = WANTED[case]
-    wanted = Evidence(world.policy("authority"), world.policy("worker", **changed))
+    wanted = Evidence(simulated("authority"), simulated("worker", **changed))
     data = world.data(b"mine", evidence=wanted)
     program = world.bundle(world.copy).digest
     ticket = world.ticket(world.job(program, {"data": data}))
@@ -171,9 +172,7 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     """No worker can join: jobs end, the log holds neither joins nor leases, and the authority works
     on."""
     world = new_world().start(founding=False)
-    evidence = Evidence(
-        world.policy("authority"), world.policy("worker", measurements=("ab" * 32,))
-    )
+    evidence = Evidence(simulated("authority"), simulated("worker", measurements=("ab" * 32,)))
     world.found(world.constitution(evidence=evidence))
     program = world.bundle("def main(job): pass\n").digest
     ticket = world.ticket(world.job(program, {"data": world.data()}))

@@ -11,7 +11,8 @@ evidence/<name>[_fail]/ holds one piece of evidence with one property:
     evidence.json   as it travels (docs/formats.md)
     quote.bin       a quote to take in place of the one in it
     identity.json   the identity document that it is to speak for
-    policy.toml     what is wanted
+    policy.toml     what is wanted where it differs from tests/support/policy.toml, or from the
+                    policy.toml of another case: `of` is its name
     root.der        the root to verify below; the case is verified below the built-in one if `simulation`
 
 Keys and signatures are new in every run; what each case must give is not.
@@ -26,16 +27,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amd import snp_cases
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from intel import DEBUG, TDReport, tdx_platform, tdx_quote
 
 from placet.attestation import Evidence, Identity, report_data
 from placet.attestation.simulation.platform import TCB, Platform, make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import Issuer, published_root
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.support.intel import DEBUG, TDReport, tdx_platform, tdx_quote
+from tests.vectors.snp_cases import snp_cases
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -56,6 +60,14 @@ SGX = EnclaveReport(
 )
 TD = TDReport(report_data=SAID)
 SGX_MEASUREMENT = SGX.measurement.hex()
+BOUND_TO = "sha256:" + "cd" * 32
+POLICY: dict[str, Any] = {
+    "kinds": ["sgx"],
+    "measurements": [SGX_MEASUREMENT],
+    "bound_to": [BOUND_TO],
+    "platforms": [PPID.hex()],
+    "min_tcb_evaluation": 1,
+}
 STATUSES = (
     "SWHardeningNeeded",
     "ConfigurationNeeded",
@@ -188,13 +200,14 @@ def cases() -> Iterator[Case]:
     yield from _bindings()
     yield from _policies()
     yield from _cut()
-    for fields in snp_cases(IDENTITY, SAID, _policy):
+    for fields in snp_cases(IDENTITY, SAID, BOUND_TO):
         yield Case(**fields)
 
 
 def _sound(root: Issuer) -> Iterator[Case]:
     def sound(name: str, about: str, evidence: Evidence, measurement: str) -> Case:
         policy = _policy(kinds=[evidence.kind], measurements=[measurement])
+        policy = policy if name != "sgx" else POLICY
         below = None if evidence.kind == "simulation" else root
         return Case(name, about, evidence=evidence, identity=IDENTITY, policy=policy, root=below)
 
@@ -302,7 +315,7 @@ def _statuses(root: Issuer) -> Iterator[Case]:
             policy=policy,
             root=root,
         )
-        wanted = policy | {"tcb_statuses": ["UpToDate"]}
+        wanted = _policy(name, tcb_statuses=["UpToDate"])
         about = f"{status} is not tolerated."
         yield Case(f"{name}_fail", about, "AppraisalRefusedError", of=name, policy=wanted)
     yield from _relaunch(root)
@@ -331,12 +344,11 @@ def _relaunch(root: Issuer) -> Iterator[Case]:
         ("UpToDate", replace(TD, tee_tcb_svn=newer, tee_tcb_svn2=newer)),
     ):
         name = f"tdx_status_{status}"
-        td = _tdx_measurement(TD)
-        policy = _policy(kinds=["tdx"], measurements=[td], tcb_statuses=[status])
+        policy = _policy(base, tcb_statuses=[status])
         evidence = _tdx_evidence(machine, report, 5, True)
         about = f"{status}, which is tolerated."
         yield Case(name, about, of=base, evidence=evidence, policy=policy, root=root)
-        wanted = policy | {"tcb_statuses": [one for one in STATUSES if one != status]}
+        wanted = _policy(name, tcb_statuses=[one for one in STATUSES if one != status])
         yield Case(f"{name}_fail", f"{status} is not tolerated.", refused, of=name, policy=wanted)
 
 
@@ -395,7 +407,7 @@ def _policies() -> Iterator[Case]:
         "min_tcb_evaluation": 2,
     }
     for name, value in changes.items():
-        policy = _policy() | {name: value}
+        policy = _policy(**{name: value})
         about = f"The policy wants something else of {name}."
         yield Case(f"policy_{name}_fail", about, "AppraisalRefusedError", of="sgx", policy=policy)
 
@@ -417,26 +429,9 @@ def _fail(name: str, about: str, expected: str, evidence: Evidence, of: str = "s
     return Case(f"{name}_fail", about, expected, of=of, evidence=evidence)
 
 
-def _policy(**changed: Any) -> dict[str, Any]:
-    policy: dict[str, Any] = {
-        "kinds": ["sgx"],
-        "measurements": [SGX_MEASUREMENT],
-        "signers": "any",
-        "product": "any",
-        "bound_to": ["sha256:" + "cd" * 32],
-        "platforms": [PPID.hex()],
-        "smt": "any",
-        "dynamic_platform": "any",
-        "tcb_statuses": ["UpToDate"],
-        "advisories": "none",
-        "min_svn": "any",
-        "min_snp_tcb": "any",
-        "snp_bits_required": "none",
-        "snp_bits_allowed": "known",
-        "min_tcb_evaluation": 1,
-        "max_collateral_age_seconds": 30 * DAY,
-    }
-    return policy | changed
+def _policy(of: str = "sgx", **changed: Any) -> dict[str, Any]:
+    """The policy of another case, with something changed."""
+    return {"of": of, **changed}
 
 
 def _sgx_evidence(machine: Platform, report: EnclaveReport) -> Evidence:

@@ -6,11 +6,8 @@ import csv
 import hashlib
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +16,6 @@ from placet.attestation import (
     Claims,
     Evidence,
     Identity,
-    Policy,
     strip_quote,
     verify_appraisal,
     verify_binding,
@@ -27,50 +23,29 @@ from placet.attestation import (
 )
 from placet.attestation.dcap import verify_dcap
 from placet.attestation.snp import MACHINES, verify_snp
+from tests.support.vectors import find, need, policy, told
 
 HERE = Path(__file__).parent
 CASES = sorted(path.name for path in (HERE / "evidence").iterdir())
 REAL = HERE.parents[2] / "shared" / "vectors"
 
 
-def outcome(folder: Path, name: str) -> tuple[str, str]:
+def outcome(case: Path) -> tuple[str, str]:
     """What the case states, and what judging it gives: the name of a refusal, or nothing."""
-    told = _told(folder / name)
-    places = list(_places(folder, name))
-
-    def read(file: str) -> bytes | None:
-        return next((place.read_bytes() for at in places if (place := at / file).exists()), None)
-
-    def need(file: str) -> bytes:
-        found = read(file)
-        assert found, f"{name} has no {file}"
-        return found
-
-    evidence = Evidence.from_bytes(need("evidence.json"))
-    quote = read("quote.bin") or evidence.quote
-    quote = quote[: told.get("keep", len(quote))]
-    evidence = replace(evidence, quote=quote + bytes.fromhex(told.get("append", "")))
-    nonce, context = bytes.fromhex(told["nonce"]), bytes.fromhex(told["context"])
-    policy = Policy.from_dict(tomllib.loads(need("policy.toml").decode()))
+    stated = told(case)
+    evidence = Evidence.from_bytes(need(case, "evidence.json"))
+    quote = find(case, "quote.bin") or evidence.quote
+    quote = quote[: stated.get("keep", len(quote))]
+    evidence = replace(evidence, quote=quote + bytes.fromhex(stated.get("append", "")))
+    nonce, context = bytes.fromhex(stated["nonce"]), bytes.fromhex(stated["context"])
+    identity = Identity.from_bytes(need(case, "identity.json"))
     try:
-        claims = _genuine(evidence, read("root.der"), told["now"])
-        verify_binding(claims, Identity.from_bytes(need("identity.json")), nonce, context)
-        verify_appraisal(claims, policy, now=told["now"], bound_to=None)
+        claims = _genuine(evidence, find(case, "root.der"), stated["now"])
+        verify_binding(claims, identity, nonce, context)
+        verify_appraisal(claims, policy(case), now=stated["now"], bound_to=None)
     except AttestationError as refusal:
-        return told["expected"], type(refusal).__name__
-    return told["expected"], ""
-
-
-def _told(case: Path) -> dict[str, Any]:
-    return tomllib.loads((case / "case.toml").read_text())
-
-
-def _places(folder: Path, name: str) -> Iterator[Path]:
-    """The folders that hold the files of a case: its own, that of the case it is made of, and so
-    on."""
-    while name:
-        yield folder / name
-        name = _told(folder / name).get("of", "")
+        return stated["expected"], type(refusal).__name__
+    return stated["expected"], ""
 
 
 def _genuine(evidence: Evidence, root: bytes | None, now: int) -> Claims:
@@ -85,7 +60,7 @@ def _genuine(evidence: Evidence, root: bytes | None, now: int) -> Claims:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_outcome_is_the_one_stated(name: str) -> None:
-    expected, found = outcome(HERE / "evidence", name)
+    expected, found = outcome(HERE / "evidence" / name)
     assert found == expected
     assert bool(expected) == name.endswith("_fail")
 
@@ -94,7 +69,7 @@ def test_what_the_generator_writes_now(tmp_path: Path) -> None:
     subprocess.run([sys.executable, HERE / "generate.py", tmp_path], check=True)
     made = tmp_path / "evidence"
     assert sorted(path.name for path in made.iterdir()) == CASES
-    outcomes = {name: outcome(made, name) for name in CASES}
+    outcomes = {name: outcome(made / name) for name in CASES}
     assert {name: found for name, (_, found) in outcomes.items()} == {
         name: expected for name, (expected, _) in outcomes.items()
     }

@@ -7,55 +7,51 @@ to say; `source` and `licence` say where it is from. The texts of the licences a
 real/licences/.
 """
 
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from placet.attestation import AttestationError, Evidence, Policy, verify_appraisal, verify_evidence
+from placet.attestation import AttestationError, Evidence, verify_appraisal, verify_evidence
+from tests.support.vectors import need, policy, told
 
 REAL = Path(__file__).parent / "real"
 CASES = sorted(path.parent.name for path in REAL.glob("*/case.toml"))
 
 
-def _told(name: str) -> dict[str, Any]:
-    return tomllib.loads((REAL / name / "case.toml").read_text())
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_real_machines(name: str) -> None:
-    told = _told(name)
-    evidence = Evidence.from_bytes((REAL / told.get("of", name) / "evidence.json").read_bytes())
-    claims = verify_evidence(evidence, now=told["now"])
+    case = told(REAL / name)
+    evidence = Evidence.from_bytes(need(REAL / name, "evidence.json"))
+    claims = verify_evidence(evidence, now=case["now"])
     found = asdict(claims) | {"report_data": claims.report_data.hex()}
     found["snp_bits"] = sorted(claims.snp_bits or ())
-    stated: dict[str, Any] = told.get("claims", {})
+    stated: dict[str, Any] = case.get("claims", {})
     for claim, value in stated.items():
         assert found[claim] == (sorted(value) if claim == "snp_bits" else value), claim
-    policy = Policy.from_dict(tomllib.loads((REAL / name / "policy.toml").read_text()))
     refusal = ""
     try:
-        verify_appraisal(claims, policy, now=told["now"], bound_to=None)
+        verify_appraisal(claims, policy(REAL / name), now=case["now"], bound_to=None)
     except AttestationError as error:
         refusal = type(error).__name__
-    assert refusal == told["expected"]
+    assert refusal == case["expected"]
     assert bool(refusal) == name.endswith("_fail")
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if not name.endswith("_fail")])
 def test_no_bit_of_a_report_can_be_changed(name: str) -> None:
-    told = _told(name)
+    now = told(REAL / name)["now"]
     evidence = Evidence.from_bytes((REAL / name / "evidence.json").read_bytes())
     for index in range(len(evidence.quote)):
         quote = bytearray(evidence.quote)
         quote[index] ^= 1 << index % 8
         with pytest.raises(AttestationError):
-            verify_evidence(Evidence("snp", bytes(quote), evidence.collateral), now=told["now"])
+            verify_evidence(Evidence("snp", bytes(quote), evidence.collateral), now=now)
 
 
 def test_each_source_has_its_licence() -> None:
-    sources = {_told(name)["source"].split()[0] for name in CASES if "of" not in _told(name)}
+    cases = [told(REAL / name) for name in CASES]
+    sources = {case["source"].split()[0] for case in cases if "of" not in case}
     names = {"_".join(source.split("/")[-2:]) + ".txt" for source in sources}
     assert names == {path.name for path in (REAL / "licences").iterdir()}

@@ -21,6 +21,7 @@ from placet.attestation import (
     report_data,
     verify_evidence,
 )
+from tests.support import policies
 
 NOW = 1_800_000_000
 MEASUREMENTS = {"authority": "aa" * 32, "worker": "bb" * 32}
@@ -121,21 +122,15 @@ def claims(evidence: Evidence) -> Claims:
 @pytest.fixture
 def policy(claims: Claims) -> Policy:
     """A policy that accepts `claims` and leaves nothing open."""
-    return Policy(
-        kinds=("simulation",),
-        measurements=(MEASUREMENTS["worker"],),
-        signers=(SIMULATION_SIGNER,),
+    return policies.policy(
+        measurements=[MEASUREMENTS["worker"]],
+        signers=[SIMULATION_SIGNER],
         product=1,
-        bound_to="any",
-        platforms=(claims.platform,),
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses=("UpToDate",),
-        advisories="none",
+        platforms=[claims.platform],
         min_svn=1,
         min_snp_tcb="0.3.0.20.209",
-        snp_bits_required=("platform.ecc",),
-        snp_bits_allowed=("platform.tsme",),
+        snp_bits_required=["platform.ecc"],
+        snp_bits_allowed=["platform.tsme"],
         min_tcb_evaluation=1,
         max_collateral_age_seconds=3600,
     )

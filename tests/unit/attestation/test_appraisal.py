@@ -14,6 +14,8 @@ from placet.attestation import (
     appraise,
     verify_appraisal,
 )
+from tests.support import policies
+from tests.support.policies import ANY_MACHINE
 
 CHECKS = [
     "kind",
@@ -124,22 +126,8 @@ def test_simulation_must_be_named(claims: Claims, policy: Policy, now: int, boun
 
 
 def test_any(claims: Claims, policy: Policy, now: int) -> None:
-    open_policy = replace(
-        policy,
-        signers="any",
-        product="any",
-        platforms="any",
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses="any",
-        advisories="any",
-        min_svn="any",
-        min_snp_tcb="any",
-        snp_bits_required="none",
-        snp_bits_allowed="any",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds="any",
-    )
+    wanted = {"measurements": policy.measurements, "snp_bits_allowed": "any", **ANY_MACHINE}
+    open_policy = policies.policy(**wanted)
     changes = {key: value for change in WRONG.values() for key, value in change.items()}
     verdict = appraise(replace(claims, **changes), open_policy, now=0, bound_to=None)
     assert failed(verdict) == ["kind", "measurement", "debug"]

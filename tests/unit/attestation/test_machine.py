@@ -3,11 +3,9 @@
 refused."""
 
 import csv
-import importlib.util
 import json
 import os
 import struct
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,24 +21,11 @@ from placet.attestation import (
     probe,
     verify_evidence,
 )
+from tests.support.device_tree import DeviceTree
 
 _HERE = Path(__file__).parent
 _VECTORS = _HERE.parents[3] / "shared" / "vectors"
 ASKED = bytes(range(64))
-
-
-def _load(name: str) -> Any:
-    """Tests are no package: a helper is loaded by its file."""
-    spec = importlib.util.spec_from_file_location(name, _HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-DeviceTree = _load("device_tree").DeviceTree
 
 
 def tdx_quote(report_data: bytes, version: int = 4, padded: int = 8000) -> bytes:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.attestation import Policy, PolicyMalformedError
+from tests.support.policies import BASE
 
-PLAIN: dict[str, object] = {
+PLAIN: dict[str, object] = BASE | {
     "kinds": ["simulation", "sgx"],
     "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],
@@ -26,7 +27,6 @@ PLAIN: dict[str, object] = {
     "snp_bits_required": ["platform.ecc", "launch_mitigation.0"],
     "snp_bits_allowed": ["policy.cxl", "platform.8", "flags.31"],
     "min_tcb_evaluation": 17,
-    "max_collateral_age_seconds": 3600,
 }
 LISTS = [name for name, value in PLAIN.items() if isinstance(value, list)]
 FLAGS = ("smt", "dynamic_platform")

@@ -26,7 +26,6 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]
 
 from placet.attestation import (
-    SIMULATION_SIGNER,
     SimulatedAttester,
     SimulatedQuotingService,
 )
@@ -64,6 +63,7 @@ from placet.proto.v1 import (
     log_pb2_grpc,
 )
 from placet.sealing import StreamKey, seal_stream
+from tests.support.policies import simulated
 
 DAY = 86400
 
@@ -88,28 +88,6 @@ REFUSALS = (
     fake_federations.AuthorityAway,
     fake_services.Said,
 )
-
-
-def policy(role: str) -> dict[str, Any]:
-    """What the council wants of an enclave."""
-    return {
-        "kinds": ["simulation"],
-        "measurements": [fake.MEASUREMENTS[role]],
-        "signers": [SIMULATION_SIGNER],
-        "product": "any",
-        "bound_to": "any",
-        "platforms": "any",
-        "smt": "any",
-        "dynamic_platform": "any",
-        "tcb_statuses": ["UpToDate"],
-        "advisories": "none",
-        "min_svn": "any",
-        "min_snp_tcb": "any",
-        "snp_bits_required": "none",
-        "snp_bits_allowed": "known",
-        "min_tcb_evaluation": "any",
-        "max_collateral_age_seconds": 2592000,
-    }
 
 
 class Late:
@@ -288,7 +266,10 @@ def constitution(people: dict[str, Keys]) -> Constitution:
         parties=parties,
         labels=("health",),
         rules=(Rule("all", "Everything", When("any", "any", "any"), demand),),
-        evidence=Evidence(policy("authority"), policy("worker")),
+        evidence=Evidence(
+            simulated("authority", measurements=[fake.MEASUREMENTS["authority"]]),
+            simulated("worker", measurements=[fake.MEASUREMENTS["worker"]]),
+        ),
         limits=Limits(60, 600),
         witnesses="none",
         recovery="none",

@@ -29,10 +29,8 @@ import pytest
 
 from placet.attestation import (
     Identity,
-    Policy,
     SimulatedAttester,
     SimulatedQuotingService,
-    measurements,
 )
 from placet.enclave.authority.main import run_authority
 from placet.enclave.connection import METADATA, Connection
@@ -96,6 +94,7 @@ from placet.sealing import (
     seal_stream,
     unpad_into,
 )
+from tests.support.policies import simulated
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -105,28 +104,6 @@ COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 ORIGIN = "council.test/log"
 EMPTY = Seen(0, "sha256:" + EMPTY_ROOT.hex())
 FOREVER = 10**6
-
-
-def policy(role: str) -> dict[str, Any]:
-    """Simulated enclaves of this very source."""
-    return Policy(
-        kinds=("simulation",),
-        measurements=measurements(role),
-        signers="any",
-        product="any",
-        bound_to="any",
-        platforms="any",
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses=("UpToDate",),
-        advisories="none",
-        min_svn="any",
-        min_snp_tcb="any",
-        snp_bits_required="none",
-        snp_bits_allowed="known",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds="any",
-    ).to_dict()
 
 
 @dataclass(frozen=True)
@@ -147,7 +124,7 @@ class Council:
         self.submitter, self.owner = SigningKey.generate(), SigningKey.generate()
         self.recipient = HPKEPrivateKey.generate()
         self.log = ""
-        self.evidence = Evidence(policy("authority"), policy("worker"))
+        self.evidence = Evidence(simulated("authority"), simulated("worker"))
         demand = Demand(3, 3, {}, ("patients",), ("submitter",), False, 10**6, 100)
         self.constitution = Constitution(
             nonce=secrets.token_hex(16),
@@ -847,7 +824,7 @@ class Kit:
     def __init__(self) -> None:
         self.Council, self.Machine, self.Sealed = Council, Machine, Sealed
         self.Scene, self.memory_host = Scene, memory_host
-        self.seal, self.bundle_of, self.policy = seal, bundle_of, policy
+        self.seal, self.bundle_of = seal, bundle_of
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from placet.enclave.worker.joining import join
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of
 from placet.proto.v1 import enclaves_pb2
+from tests.support.policies import simulated
 
 PROGRAM = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -104,7 +105,7 @@ def test_a_worker_refuses_another_bundle_than_it_was_launched_for(scene: Any) ->
 
 def test_an_authority_is_appraised_by_its_measurement(scene: Any, kit: Any) -> None:
     council = kit.Council()
-    evidence = replace(council.evidence, authority=kit.policy("worker"))
+    evidence = replace(council.evidence, authority=simulated("worker"))
     council.constitution = replace(council.constitution, evidence=evidence)
     council.digest = digest_of(encode(council.constitution))
 

@@ -41,6 +41,9 @@ from placet.governance.entry_form import has_form
 from placet.governance.envelope import digest_of
 from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.leasing import judge_join
+from tests.support import intel
+from tests.support.amd import Vendor
+from tests.support.policies import ANY_MACHINE, policy
 
 TESTS = Path(__file__).parents[2]
 NOW = 1_800_000_000
@@ -61,13 +64,12 @@ def _load(path: str) -> Any:
     return module
 
 
-intel = _load("vectors/intel.py")
 council = _load("unit/governance/conftest.py").World()
 
 
 @functools.cache
-def vendor() -> Any:
-    return _load("unit/attestation/snp/conftest.py").Vendor()
+def vendor() -> Vendor:
+    return Vendor()
 
 
 @functools.cache
@@ -116,24 +118,7 @@ GENUINE: dict[str, Callable[[bytes], Claims]] = {
 
 
 def _policy(claims: Claims, measurement: str) -> Policy:
-    return Policy(
-        kinds=(claims.kind,),
-        measurements=(measurement,),
-        signers="any",
-        product="any",
-        bound_to="any",
-        platforms="any",
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses="any",
-        advisories="any",
-        min_svn="any",
-        min_snp_tcb="any",
-        snp_bits_required="none",
-        snp_bits_allowed="known",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds="any",
-    )
+    return policy(kinds=[claims.kind], measurements=[measurement], **ANY_MACHINE)
 
 
 def _revocation(measurement: str) -> Stop:

@@ -10,6 +10,7 @@ import pytest
 from placet.attestation import AppraisalRefusedError, Claims, Policy, verify_appraisal
 from placet.attestation.snp import verify_snp
 from placet.attestation.snp.bits import BITS, KNOWN, MITIGATIONS
+from tests.support.policies import ANY_MACHINE, policy
 
 # What the vendor's reports say by themselves.
 OWN = {
@@ -47,25 +48,8 @@ def every_bit() -> Iterator[tuple[str, dict[int, bytes]]]:
 
 
 def wanted(claims: Claims, **changed: Any) -> Policy:
-    policy = Policy(
-        kinds=("snp",),
-        measurements=(claims.measurement,),
-        signers="any",
-        product="any",
-        bound_to="any",
-        platforms="any",
-        smt="any",
-        dynamic_platform="any",
-        tcb_statuses="any",
-        advisories="any",
-        min_svn="any",
-        min_snp_tcb="any",
-        snp_bits_required="none",
-        snp_bits_allowed="known",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds="any",
-    )
-    return replace(policy, **changed)
+    fields = {"kinds": [claims.kind], "measurements": [claims.measurement], **ANY_MACHINE}
+    return policy(**(fields | changed))
 
 
 def refusal(vendor: Any, claims: Claims, **changed: Any) -> str:

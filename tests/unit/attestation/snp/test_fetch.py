@@ -14,9 +14,8 @@ from placet.client.trust.collateral import Bundle, fetch_collateral
 from placet.client.trust.https import Https
 
 if TYPE_CHECKING:
+    from tests.support.amd import Vendor
     from tests.unit.conftest import StandIn
-
-    from .conftest import Vendor
 
 QUERY = {
     "Milan": "blSPL=04&teeSPL=01&snpSPL=24&ucodeSPL=219",

@@ -5,14 +5,12 @@ The vendor is that of the tests of SNP: certificates, extensions and reports as 
 of its own.
 """
 
-import importlib.util
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from placet.attestation import Identity
+from tests.support.amd import Vendor
 
-_VENDOR = Path(__file__).parents[1] / "unit" / "attestation" / "snp" / "conftest.py"
 _REGISTERS = {
     "platform": (0x40, 8, 0),
     "policy": (0x08, 8, 1 << 17),  # which is always set
@@ -51,24 +49,22 @@ _BITS = {
 _REFUSED = "AppraisalRefusedError"
 
 
-def snp_cases(
-    identity: Identity, said: bytes, policy: Callable[..., dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def snp_cases(identity: Identity, said: bytes, bound_to: str) -> Iterator[dict[str, Any]]:
     """The fields of each case, for an identity whose report data are `said`."""
-    vendor = _vendor()
+    vendor = Vendor()
     bare = {start: value.to_bytes(size, "little") for start, size, value in _REGISTERS.values()}
     bare |= {0x50: said, 0xC0: b"\xcd" * 32}
-    wanted = policy(
-        kinds=["snp"],
-        measurements=["6d" * 48],
-        platforms=[bytes(range(8)).ljust(64, b"\0").hex()],
-        smt=False,
-        tcb_statuses=["Unstated"],
-        min_snp_tcb="2.4.1.24.219",
-        snp_bits_allowed="none",
-        min_tcb_evaluation="any",
-        max_collateral_age_seconds="any",
-    )
+    wanted = {
+        "kinds": ["snp"],
+        "measurements": ["6d" * 48],
+        "bound_to": [bound_to],
+        "platforms": [bytes(range(8)).ljust(64, b"\0").hex()],
+        "smt": False,
+        "tcb_statuses": ["Unstated"],
+        "min_snp_tcb": "2.4.1.24.219",
+        "snp_bits_allowed": "none",
+        "max_collateral_age_seconds": "any",
+    }
     evidence = vendor.evidence("Turin", 5, edits=bare)
     yield {
         "name": "snp",
@@ -83,17 +79,18 @@ def snp_cases(
         for number, word in bits.items():
             data = (value | 1 << number).to_bytes(size, "little")
             quote = vendor.report("Turin", 5, edits=bare | {start: data})
-            yield from _bit(f"{register}.{word}", quote, wanted)
+            yield from _bit(f"{register}.{word}", quote)
     svn = vendor.report("Turin", 5, edits=bare | {0x04: (65547).to_bytes(4, "little")})
     about = "A guest SVN of 65547, which takes more than 16 bits"
-    enough, more = wanted | {"min_svn": 65547}, wanted | {"min_svn": 65548}
+    enough, more = {"of": "snp", "min_svn": 65547}, {"of": "snp", "min_svn": 65548}
     yield _case("snp_svn", f"{about}, and is enough.", quote=svn, policy=enough)
     yield _case("snp_svn_fail", f"{about}.", _REFUSED, of="snp_svn", policy=more)
 
 
-def _bit(bit: str, quote: bytes, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _bit(bit: str, quote: bytes) -> Iterator[dict[str, Any]]:
     name = "snp_bit_" + bit.replace(".", "_")
-    required = wanted | {"snp_bits_required": [bit]}
+    wanted = {"of": "snp"}
+    required = {"of": "snp", "snp_bits_required": [bit]}
     yield _case(name, f"{bit} is set, and required.", quote=quote, policy=required)
     about = f"{bit} is required, and not set."
     yield _case(f"{name}_unset_fail", about, _REFUSED, policy=required)
@@ -105,12 +102,3 @@ def _bit(bit: str, quote: bytes, wanted: dict[str, Any]) -> Iterator[dict[str, A
 
 def _case(name: str, about: str, expected: str = "", **fields: Any) -> dict[str, Any]:
     return {"name": name, "about": about, "expected": expected, "of": "snp", **fields}
-
-
-def _vendor() -> Any:
-    spec = importlib.util.spec_from_file_location("snp_vendor", _VENDOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Vendor()
