@@ -24,7 +24,7 @@ KEY ?=
 AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
-COMPONENTS := attestation client enclave governance host proto sealing
+COMPONENTS := attestation auditing client enclave governance host proto sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
 # Two have targets of their own, because they install more: peers, and a model.
 BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
@@ -176,7 +176,7 @@ $(VENV)/.aead-$(AEAD): $(VENV)/.locked
 	rm -f $(VENV)/.aead-*
 	touch $@
 
-build/typing/placet:
+build/typing/placet: setup.py
 	mkdir -p $@
 	ln -sfn $(addprefix $(CURDIR)/,$(COMPONENTS)) $@
 

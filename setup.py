@@ -21,7 +21,16 @@ from setuptools import Extension, find_namespace_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-COMPONENTS = ["attestation", "client", "enclave", "governance", "host", "proto", "sealing"]
+COMPONENTS = [
+    "attestation",
+    "auditing",
+    "client",
+    "enclave",
+    "governance",
+    "host",
+    "proto",
+    "sealing",
+]
 
 # -g0: debug information holds the build folder's path. No contraction: a product fused with
 # something else is rounded differently. -Werror is CFLAGS' affair.

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from placet.governance import audit
+from placet.auditing.audit import audit
 from placet.governance.account import Times
 from placet.governance.admission import admit, enter_ballot, enter_proposal, judge_charter
 from placet.governance.codec import encode
@@ -309,7 +309,7 @@ def _audit(council: Council) -> dict[str, object]:
     entries, key = authority.entries, council.signer.verifier_key
 
     def ours() -> None:
-        report = audit.audit(entries, authority, council.name, authority.note, attest=_no_enclaves)
+        report = audit(entries, authority, council.name, authority.note, attest=_no_enclaves)
         if report.checked != len(entries):
             raise AssertionError("every entry is checked")
 

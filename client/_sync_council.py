@@ -3,6 +3,7 @@
 says."""
 
 from placet.attestation import Policy
+from placet.auditing.audit import AuditReport
 from placet.client.aio import AsyncClient
 from placet.client.council.charters import CharterDraft
 from placet.client.keys import Keys
@@ -11,7 +12,6 @@ from placet.client.records import ProposalItem, ProposalRecord, Recorded
 from placet.client.trust.artifacts import EvidenceFile
 from placet.client.trust.verify import Council, VerifiedAuthority
 from placet.governance.account import Account
-from placet.governance.audit import AuditReport
 from placet.governance.documents import (
     Amendment,
     Constitution,

@@ -27,9 +27,9 @@ from rich.table import Table
 from safetensors import numpy as safetensors
 from shares import HOSPITALS, Rows, Shares, accuracy, load_shares
 
+from placet.auditing.explain import explain_charged, explain_proposal, explain_rule
 from placet.client import Client, ReceiptFile, Result
 from placet.governance.documents import Proposal
-from placet.governance.explain import explain_charged, explain_proposal, explain_rule
 
 console = Console(highlight=False, width=110)
 PARAMETERS = {"steps": 400, "learning_rate_percent": 30}

@@ -29,9 +29,9 @@ from serving.sentences import ANSWER, WIDTH, Sentences
 from serving.ward import DECIMALS, DOCTORS, Ward, diagnosis_terms, sentence_terms
 from shares import HOSPITALS, load_shares
 
+from placet.auditing.explain_serving import explain_card, explain_serving
 from placet.client import Client, Home, Model, Refused, Result
 from placet.governance.documents import Serve
-from placet.governance.explain_serving import explain_card, explain_serving
 
 Array = NDArray[Any]
 NOTES = (

@@ -3,11 +3,11 @@
 clock.
 
     documents/    what people and enclaves sign                 codec, checks, keys, envelope: their form and signatures
-    evaluate      a ticket on paper                             account, explain: what came out, in words
+    evaluate      a ticket on paper                             account: what came out
     admission     what people bring into the log                grants, leasing: what the authority does on it
     state         what the log folds to                         ledger: state, tree and documents together
     privacy       what releases cost, and budgets               gaussian: the exact trade-off of the Gaussian mechanism
-    audit         the whole log judged again                    log/: Merkle tree, checkpoints, proofs
+    log/          Merkle tree, checkpoints, proofs
 
 Names are imported from their modules, because whoever imports a package loads all of its face, and
 enclaves import this one.

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from placet.auditing.explain import explain_constitution
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -29,7 +30,6 @@ from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import decode, encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of
-from placet.governance.explain import explain_constitution
 
 charter = typer.Typer(help="Found a council.", no_args_is_help=True)
 constitution = typer.Typer(help="Draft, read and change the constitution.", no_args_is_help=True)

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
+from placet.auditing.explain import explain_account, explain_proposal
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -45,7 +46,6 @@ from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
 from placet.governance.errors import GovernanceError
-from placet.governance.explain import explain_account, explain_proposal
 
 app = typer.Typer()
 

@@ -9,6 +9,12 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from placet.auditing.explain import (
+    explain_constitution,
+    explain_proposal,
+    explain_refusal,
+    explain_rule,
+)
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
@@ -16,12 +22,6 @@ from placet.client.errors import UsageRefused
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import inspect
-from placet.governance.explain import (
-    explain_constitution,
-    explain_proposal,
-    explain_refusal,
-    explain_rule,
-)
 from placet.governance.text import plain
 
 app = typer.Typer(help="Say it in plain sentences.", no_args_is_help=True)

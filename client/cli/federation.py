@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from placet.auditing.explain import explain_refusal
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -35,7 +36,6 @@ from placet.client.federations.status import FederationStatus
 from placet.client.federations.vectors import flatten
 from placet.client.sync import Client
 from placet.governance.codec import Json
-from placet.governance.explain import explain_refusal
 
 app = typer.Typer(
     help="Federations: rounds in which updates become one model. Clients take part with `placet "

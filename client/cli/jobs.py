@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from placet.auditing.explain import explain_charged, explain_refusal
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -39,7 +40,6 @@ from placet.client.errors import FileRefused, UsageRefused
 from placet.client.jobs.bundles import build_bundle
 from placet.client.records import Job
 from placet.client.sync import Client
-from placet.governance.explain import explain_charged, explain_refusal
 
 app = typer.Typer()
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from placet.auditing.explain import explain_grant
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -27,7 +28,6 @@ from placet.client.errors import UsageRefused
 from placet.client.keys import PublicKeys
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect, parse_envelope
-from placet.governance.explain import explain_grant
 
 app = typer.Typer()
 

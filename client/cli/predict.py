@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from placet.auditing.explain_serving import explain_card
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -27,7 +28,6 @@ from placet.client.keys import Keys
 from placet.client.services.files import Format, format_of, load_rows, save_answers
 from placet.client.services.users import Token
 from placet.client.sync import Model
-from placet.governance.explain_serving import explain_card
 
 app = typer.Typer()
 token = typer.Typer(

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from placet.auditing.explain import explain_cost
 from placet.client.cli._frame import EXIT_NOT_CHECKED, AsJSON, client, command, say, show, table
 from placet.client.errors import UsageRefused
 from placet.governance.codec import Json
 from placet.governance.documents import Budget, Cost
-from placet.governance.explain import explain_cost
 from placet.governance.privacy import describe_cost, epsilon_at
 from placet.governance.state import PrivacyState
 

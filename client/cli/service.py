@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from placet.auditing.explain import explain_refusal
+from placet.auditing.explain_serving import explain_serving
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -27,8 +29,6 @@ from placet.client.sync import Client
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents.serving import Field, Serve
 from placet.governance.errors import GovernanceError
-from placet.governance.explain import explain_refusal
-from placet.governance.explain_serving import explain_serving
 from placet.governance.log import LogError
 from placet.governance.text import plain
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from placet.attestation import Check, Policy
+from placet.auditing.explain import explain_account, explain_charged
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -34,7 +35,6 @@ from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
-from placet.governance.explain import explain_account, explain_charged
 from placet.governance.log import LogError, VerifierKey
 
 # What a log key alone does not show.

@@ -17,9 +17,9 @@ from placet.attestation import (
     Policy,
     verify_genuine,
 )
+from placet.auditing.audit import AuditReport, audit
 from placet.client.errors import Refused
 from placet.client.services.services import ServiceOperations
-from placet.governance.audit import AuditReport, audit
 from placet.governance.codec import Json, parse_object
 from placet.governance.ledger import missing_document
 from placet.governance.log import MAX_ENTRY_BYTES

@@ -159,7 +159,7 @@ def test_its_kernel_passes_the_kernel_s_tests(enclave: Path, run: Run, tmp_path:
     """Another compiler made it than the one of the development build, which the other tests run."""
     package = tmp_path / "placet"
     package.mkdir()
-    for name in ("client", "host"):
+    for name in ("auditing", "client", "host"):
         (package / name).symlink_to(ROOT / name)
     for name in COMPONENTS:
         path = interpreter(enclave, "worker").parents[1]

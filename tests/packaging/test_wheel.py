@@ -14,7 +14,16 @@ import pytest
 
 pytestmark = pytest.mark.timeout(300)
 
-COMPONENTS = ("attestation", "client", "enclave", "governance", "host", "proto", "sealing")
+COMPONENTS = (
+    "attestation",
+    "auditing",
+    "client",
+    "enclave",
+    "governance",
+    "host",
+    "proto",
+    "sealing",
+)
 KERNEL = f"placet/enclave/_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 Run = Callable[..., str]

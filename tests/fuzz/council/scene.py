@@ -20,7 +20,7 @@ from effects import HISTORY, RIGHT_TO_STOP, Broken, must
 from history import History, Json, principal
 from invariants import check_entry
 
-from placet.governance import audit
+from placet.auditing.audit import audit
 from placet.governance.account import Times
 from placet.governance.envelope import sign
 from placet.governance.ledger import Ledger
@@ -209,9 +209,7 @@ class Scene:
     def audited(self) -> None:
         """An auditor makes every decision again, and gets every entry byte for byte."""
         world = self.world
-        report = audit.audit(
-            world.entries, world, world.name, world.checkpoint(), attest=world.attest
-        )
+        report = audit(world.entries, world, world.name, world.checkpoint(), attest=world.attest)
         assert report.complete
         assert report.privacy == world.ledger.state.privacy
 

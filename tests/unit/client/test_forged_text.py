@@ -21,6 +21,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from placet.auditing.explain import (
+    explain_charged,
+    explain_constitution,
+    explain_grant,
+    explain_proposal,
+)
+from placet.auditing.explain_serving import explain_card
 from placet.client.cli import app
 from placet.client.cli._frame import lines, show, table
 from placet.client.cli.service import field_row
@@ -84,13 +91,6 @@ from placet.governance.documents import (
 from placet.governance.envelope import sign
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
-from placet.governance.explain import (
-    explain_charged,
-    explain_constitution,
-    explain_grant,
-    explain_proposal,
-)
-from placet.governance.explain_serving import explain_card
 from placet.governance.keys import SigningKey
 from placet.governance.text import hidden
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor

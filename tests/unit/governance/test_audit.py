@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from placet.auditing.audit import AuditReport, audit
 from placet.governance.account import Times
-from placet.governance.audit import AuditReport, audit
 from placet.governance.codec import encode
 from placet.governance.documents import Charged, Exactly, Receipt
 from placet.governance.envelope import digest_of, sign

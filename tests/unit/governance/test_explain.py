@@ -7,6 +7,15 @@ from typing import Any
 
 import pytest
 
+from placet.auditing.explain import (
+    explain_account,
+    explain_charged,
+    explain_constitution,
+    explain_grant,
+    explain_proposal,
+    explain_refusal,
+    explain_rule,
+)
 from placet.governance.account import Times
 from placet.governance.documents import (
     UNBOUNDED,
@@ -20,15 +29,6 @@ from placet.governance.documents import (
 from placet.governance.documents.grant import Between
 from placet.governance.errors import Vetoed
 from placet.governance.evaluate import evaluate
-from placet.governance.explain import (
-    explain_account,
-    explain_charged,
-    explain_constitution,
-    explain_grant,
-    explain_proposal,
-    explain_refusal,
-    explain_rule,
-)
 
 T0 = 1_800_000_000
 DIGEST = "sha256:" + "00" * 32

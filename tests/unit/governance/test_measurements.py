@@ -34,10 +34,10 @@ from placet.attestation.simulation.platform import make_platform
 from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.attestation.simulation.root import published_root
 from placet.attestation.snp import verify_snp
+from placet.auditing.entry_form import has_form
 from placet.governance import checks
 from placet.governance.codec import decode, encode
 from placet.governance.documents import Stop
-from placet.governance.entry_form import has_form
 from placet.governance.envelope import digest_of
 from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.leasing import judge_join

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from placet.auditing.audit import AuditReport, audit
 from placet.governance.admission import admit
-from placet.governance.audit import AuditReport, audit
 from placet.governance.codec import decode, encode
 from placet.governance.documents import UNBOUNDED, Budget, Charged, Cost, Declared, Input, Receipt
 from placet.governance.envelope import verify_signed

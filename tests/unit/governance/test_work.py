@@ -22,10 +22,10 @@ from placet.attestation.errors import EvidenceMalformedError
 from placet.attestation.ratls.cbor import Item
 from placet.attestation.ratls.cbor import decode as decode_cbor
 from placet.attestation.ratls.cbor import encode as encode_cbor
+from placet.auditing.entry_form import has_form
 from placet.governance.bundles import pack, unpack
 from placet.governance.codec import MAX_DOCUMENT, MAX_ITEMS, MAX_NAMES, decode, encode, parse_object
 from placet.governance.documents import Ballot, Constitution, Grant, Proposal
-from placet.governance.entry_form import has_form
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.evaluate import MAX_BALLOTS, Ticket, verify_ballot

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from placet.auditing.audit import audit
 from placet.client.log.auditing import GivenDocuments, attest
 from placet.enclave.round_keys import RoundKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
-from placet.governance.audit import audit
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
     Amendment,

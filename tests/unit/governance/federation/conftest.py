@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from placet.governance import audit
+from placet.auditing.audit import audit
 from placet.governance.account import Times
 from placet.governance.admission import admit
 from placet.governance.codec import encode
@@ -199,7 +199,7 @@ def _refused(reason: str, call: Callable[[], object]) -> GovernanceError:
 
 def _audited(federation: Federation) -> None:
     world = federation.world
-    report = audit.audit(world.entries, world, world.name, world.checkpoint(), attest=world.attest)
+    report = audit(world.entries, world, world.name, world.checkpoint(), attest=world.attest)
     assert report.complete
     assert report.size == len(world.entries)
     assert report.privacy == world.ledger.state.privacy

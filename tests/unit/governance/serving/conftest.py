@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from placet.governance import audit
+from placet.auditing.audit import AuditReport, audit
 from placet.governance.account import Times
 from placet.governance.admission import admit
-from placet.governance.audit import AuditReport
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Card,
@@ -103,7 +102,7 @@ class Service:
 
     def audited(self) -> AuditReport:
         world = self.world
-        report: AuditReport = audit.audit(
+        report: AuditReport = audit(
             world.entries, world, world.name, world.checkpoint(), attest=world.attest
         )
         assert report.complete

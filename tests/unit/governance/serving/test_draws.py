@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from placet.governance.audit import audit
+from placet.auditing.audit import audit
 from placet.governance.codec import encode
 from placet.governance.documents import Bearers, Budget, Cost, Members
 from placet.governance.documents.serving import token_digest

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.auditing.explain import explain_proposal
 from placet.governance.codec import decode, encode
 from placet.governance.documents import (
     Bearers,
@@ -23,7 +24,6 @@ from placet.governance.documents import (
 from placet.governance.documents.serving import ONNX_INFERENCE, token_digest
 from placet.governance.envelope import digest_of
 from placet.governance.errors import DocumentMalformed
-from placet.governance.explain import explain_proposal
 from placet.governance.terms import decode_terms, terms_digest
 
 DAY = 86400

@@ -23,13 +23,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from placet.auditing.entry_form import has_form
 from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.documents import Header, Lease, Receipt, Release
 from placet.governance.documents.work import check_hpke
 from placet.governance.draws import judge_draw
-from placet.governance.entry_form import has_form
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
 from placet.governance.evaluate import check_charter

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terms of a service as sentences, made from the same object that is judged."""
 
+from placet.auditing.sentences import count, duration, time_text, words
 from placet.governance.documents.privacy import Declared
 from placet.governance.documents.serving import (
     Bearers,
@@ -13,7 +14,6 @@ from placet.governance.documents.serving import (
     Shown,
     Users,
 )
-from placet.governance.sentences import count, duration, time_text, words
 from placet.governance.text import quoted
 
 

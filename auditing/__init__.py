@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Auditing: what relying parties make of governance, and no enclave loads. Pure logic, as
+governance is: no I/O, no clock.
+
+    audit         a whole log judged again                      entry_form: the form of its entries
+    explain       documents, rules and refusals as sentences    sentences: numbers and times in words
+"""
