@@ -31,11 +31,12 @@ from _aggregation.limit import ciphers
 from _aggregation.memory import peaks, print_peak, with_peak
 from _aggregation.peers import Peers
 from _aggregation.sealed import Pass, Round, clip_for, weights_for
-from _figures import Figure, figure
+from _figures import Figure, arguments, figure
 
 from placet.enclave import _kernel
 from placet.enclave.worker.federation.rules import Mean, Median
 
+SMALL = "8x200000"
 SHAPES = "32x10000000,100x1000000,8x50000000"
 PASSES = 9
 
@@ -84,25 +85,32 @@ PEERS = (
 
 def run(options: argparse.Namespace) -> Iterator[Figure]:
     """Yield all figures: rates and ratios for each shape, what bad inputs do, memory."""
+    if options.small and not Peers.installed():
+        yield from _shapes(None, SMALL, 1)
+        return
     with Peers() as peers:
-        for number, text in enumerate(options.shapes.split(",")):
-            clients, elements = (int(part) for part in text.split("x"))
-            suffix = f"@{text}" if number else ""
-            yield from _shape(peers, clients, elements, options.passes, suffix)
+        if options.small:
+            yield from _shapes(peers, SMALL, 1)
+            return
+        yield from _shapes(peers, options.shapes, options.passes)
         yield from bad_inputs(peers)
     if not options.skip_memory:
         yield from peaks()
 
 
-def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) -> Iterator[Figure]:
+def _shapes(peers: Peers | None, shapes: str, passes: int) -> Iterator[Figure]:
+    for number, text in enumerate(shapes.split(",")):
+        clients, elements = (int(part) for part in text.split("x"))
+        yield from _shape(peers, clients, elements, passes, f"@{text}" if number else "")
+
+
+def _shape(
+    peers: Peers | None, clients: int, elements: int, passes: int, suffix: str
+) -> Iterator[Figure]:
     sealed = Round(clients, elements)
-    peers.ask(
-        "load",
-        clients=clients,
-        elements=elements,
-        weights=weights_for(clients),
-        clip=clip_for(elements),
-    )
+    if peers:
+        weights, clip = weights_for(clients), clip_for(elements)
+        peers.ask("load", clients=clients, elements=elements, weights=weights, clip=clip)
     seconds, memory = _interleaved(_tasks(sealed), peers, sealed, passes)
     rates = {
         name: [sealed.bytes / second / 1e9 for second in taken] for name, taken in seconds.items()
@@ -118,6 +126,8 @@ def _shape(peers: Peers, clients: int, elements: int, passes: int, suffix: str) 
     for name, rate in rates.items():
         yield figure(f"{name}{suffix}", statistics.median(rate), "GB/s", None, None)
     for ratio, floor in [*FLOORS, *((ratio, None) for ratio in more)]:
+        if ratio.against not in rates:
+            continue
         ours, against = rates[ratio.ours], rates[ratio.against]
         yield figure(
             f"{ratio.name}{suffix}",
@@ -159,17 +169,17 @@ def _tasks(sealed: Round) -> dict[str, Callable[[], Pass]]:
 
 
 def _interleaved(
-    tasks: dict[str, Callable[[], Pass]], peers: Peers, sealed: Round, passes: int
+    tasks: dict[str, Callable[[], Pass]], peers: Peers | None, sealed: Round, passes: int
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Seconds of each pass of each task, and its peak memory in bytes; the first turn warms up and
     checks the results."""
-    names = [*tasks, *PEERS]
+    names = [*tasks, *(PEERS if peers else ())]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, int] = {}
     for turn in range(passes + 1):
         # Nobody always comes first.
         for name in names if turn % 2 else reversed(names):
-            if name in tasks:
+            if not peers or name in tasks:
                 (taken, sample), peak = with_peak(tasks[name])
             else:
                 answer = peers.ask("run", task=name)
@@ -197,9 +207,7 @@ def _check(name: str, sample: list[float], sealed: Round) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument(
         "--shapes", default=SHAPES, help="clients x elements, the first being the main one"

@@ -9,14 +9,13 @@ beside the repository (shared/vectors) they are measured too, below Intel's root
 """
 
 import csv
-import json
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dcap_qvl  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+from _figures import Figure, arguments, figure, interleaved, ratio, tell
 
 from placet.attestation import (
     SIMULATION_ROOT,
@@ -45,10 +44,10 @@ REAL = ROOT.parent / "shared" / "vectors"
 NAMES = ("sgx/config_and_sw_hardening", "tdx/v4_up_to_date")
 
 
-def run() -> Iterator[dict[str, object]]:
+def run(passes: int) -> Iterator[Figure]:
     """Yield one line for each figure: name, value, unit, against, ratio."""
     for name, evidence, now in _samples():
-        yield from _figures(name, evidence, now)
+        yield from _figures(name, evidence, now, passes)
 
 
 def _samples() -> Iterator[tuple[str, Evidence, int]]:
@@ -77,7 +76,7 @@ def _snp(name: str) -> Evidence:
     return Evidence("snp", report, Collateral(root, signer, key, None).to_text())
 
 
-def _figures(name: str, evidence: Evidence, now: int) -> Iterator[dict[str, object]]:
+def _figures(name: str, evidence: Evidence, now: int, passes: int) -> Iterator[Figure]:
     found = verify_evidence(evidence, now=now)
     policy = _policy(found)
 
@@ -88,33 +87,27 @@ def _figures(name: str, evidence: Evidence, now: int) -> Iterator[dict[str, obje
     def cached() -> None:
         verify_appraisal(found, policy, now=now, bound_to=None)
 
+    tasks = {"ours": ours, "cached": cached}
+    if name != "snp":
+        tasks["floor"] = _floor(evidence, now)
+    seconds = interleaved(tasks, passes)
+    took, again = (statistics.median(seconds[one]) for one in ("ours", "cached"))
     if name == "snp":
-        seconds = _interleaved((ours, cached))
-        yield _over_limit("snp", statistics.median(seconds[0]), SNP_SECONDS)
+        yield _over_limit("snp", took, SNP_SECONDS)
     else:
-        seconds = _interleaved((ours, cached, _floor(evidence, now)))
-        yield _over_floor(name, seconds[0], seconds[2])
-    yield _over_limit(f"{name}_cached", statistics.median(seconds[1]), CACHED_SECONDS)
+        floor = seconds["floor"]
+        yield figure(
+            f"evidence_{name}_over_dcap_qvl",
+            took * 1e3,
+            "ms",
+            statistics.median(floor) * 1e3,
+            ratio(seconds["ours"], floor),
+        )
+    yield _over_limit(f"{name}_cached", again, CACHED_SECONDS)
 
 
-def _over_floor(name: str, ours: list[float], floor: list[float]) -> dict[str, object]:
-    return {
-        "name": f"evidence_{name}_over_dcap_qvl",
-        "value": round(statistics.median(ours) * 1e3, 3),
-        "unit": "ms",
-        "against": round(statistics.median(floor) * 1e3, 3),
-        "ratio": round(statistics.median(a / b for a, b in zip(ours, floor, strict=True)), 3),
-    }
-
-
-def _over_limit(name: str, seconds: float, limit: float) -> dict[str, object]:
-    return {
-        "name": f"evidence_{name}_over_limit",
-        "value": round(seconds * 1e6, 1),
-        "unit": "us",
-        "against": limit * 1e6,
-        "ratio": round(seconds / limit, 3),
-    }
+def _over_limit(name: str, seconds: float, limit: float) -> Figure:
+    return figure(f"evidence_{name}_over_limit", seconds * 1e6, "us", limit * 1e6, seconds / limit)
 
 
 def _floor(evidence: Evidence, now: int) -> Callable[[], None]:
@@ -145,17 +138,5 @@ def _policy(claims: Claims) -> Policy:
     )
 
 
-def _interleaved(tasks: tuple[Callable[[], None], ...]) -> tuple[list[float], ...]:
-    seconds: tuple[list[float], ...] = tuple([] for _ in tasks)
-    for number in range(PASSES + 1):
-        for task, spent in zip(tasks, seconds, strict=True):
-            start = time.perf_counter()
-            task()
-            if number:  # the first round warms up
-                spent.append(time.perf_counter() - start)
-    return seconds
-
-
 if __name__ == "__main__":
-    for figure in run():
-        print(json.dumps(figure), flush=True)
+    tell(run(3 if arguments(__doc__).parse_args().small else PASSES))

@@ -12,12 +12,13 @@ import json
 import sqlite3
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from _figures import Figure, arguments, figure, interleaved, ratio, tell
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from placet.auditing.audit import audit
@@ -51,35 +52,37 @@ from placet.governance.log import (
     Checkpoint,
     NoteSigner,
     Tree,
-    leaf_hash,
     sign_checkpoint,
     verify_checkpoint,
 )
-from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey
 
 NOW = 1_800_000_000
 SEATS = 5
-TICKETS = 40
-ENTRIES = 56_000
-PASSES = 15
 # A folder in memory, so that no disk is measured where the cost of judging is meant.
 MEMORY = Path("/dev/shm")
 
-Task = Callable[[], object]
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Tickets a pass, tickets of the log that is replayed, and passes."""
+
+    tickets: int = 40
+    replayed: int = 4_000
+    passes: int = 15
 
 
-def run() -> Iterator[dict[str, object]]:
+def run(size: Size) -> Iterator[Figure]:
     """Yield one line for each figure: name, value, unit, against, ratio.
 
     For `admission_over_signatures` and `durable_append_on_disk` value and against are milliseconds,
     so a ratio is better the smaller it is; for `replay_over_parse` they are entries a second.
     """
     council = Council()
-    yield _admission(council)
-    yield _replay(council.signer)
-    yield _audit(council)
-    yield _disk()
+    yield _admission(council, size)
+    yield _replay(council, size)
+    yield _audit(council, size)
+    yield _disk(size)
 
 
 class Council:
@@ -240,26 +243,24 @@ class Authority:
             raise AssertionError("every ballot is new")
 
 
-def _admission(council: Council) -> dict[str, object]:
+def _admission(council: Council, size: Size) -> Figure:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         store = Store(Path(folder))
         authority = Authority(council, store)
-        fresh = iter([council.ticket() for _ in range(TICKETS * (PASSES + 1))])
-        checks = [_signatures(council, council.ticket()) for _ in range(TICKETS)]
+        fresh = iter([council.ticket() for _ in range(size.tickets * (size.passes + 1))])
+        checks = [_signatures(council, council.ticket()) for _ in range(size.tickets)]
 
         def ours() -> None:
-            for _ in range(TICKETS):
+            for _ in range(size.tickets):
                 authority.admit(next(fresh))
 
         def bare() -> None:
             for key, signature, message in (check for ticket in checks for check in ticket):
                 key.verify(signature, message)
 
-        seconds = _interleaved({"ours": ours, "bare": bare})
+        seconds = interleaved({"ours": ours, "bare": bare}, size.passes)
         store.close()
-    value, against = (_milliseconds(seconds[name], TICKETS) for name in ("ours", "bare"))
-    ratio = _ratio(seconds["ours"], seconds["bare"])
-    return _line("admission_over_signatures", value, "ms", against, ratio)
+    return _each("admission_over_signatures", seconds["ours"], seconds["bare"], size)
 
 
 def _signatures(council: Council, ticket: Ticket) -> list[tuple[Ed25519PublicKey, bytes, bytes]]:
@@ -275,38 +276,43 @@ def _signatures(council: Council, ticket: Ticket) -> list[tuple[Ed25519PublicKey
     return checks
 
 
-def _replay(signer: NoteSigner) -> dict[str, object]:
-    entries = [encode(entry) for entry in _entries()]
-    tree = Tree(map(leaf_hash, entries))
-    note = sign_checkpoint(Checkpoint(signer.verifier_key.name, tree.size, tree.root()), signer)
-
-    def ours() -> None:
-        ledger = Ledger(_NoDocuments())
-        ledger.replay_all(entries, verify_checkpoint(note, signer.verifier_key))
-
-    def bare() -> None:
-        for data in entries:
-            hashlib.sha256(data).digest()
-            json.loads(data)
-
-    seconds = _interleaved({"ours": ours, "bare": bare})
-    value, against = (
-        round(len(entries) / statistics.median(seconds[name])) for name in ("ours", "bare")
-    )
-    ratio = _ratio(seconds["bare"], seconds["ours"])
-    return _line("replay_over_parse", value, "entries/s", against, ratio)
-
-
-def _audit(council: Council) -> dict[str, object]:
-    """A whole log judged again, every signature checked, over the same log replayed as at a
-    restart."""
+def _log(council: Council, tickets: int) -> Authority:
+    """An authority that has judged so many tickets."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         store = Store(Path(folder))
         authority = Authority(council, store)
-        for _ in range(TICKETS):
+        for _ in range(tickets):
             authority.admit(council.ticket())
         store.close()
-    entries, key = authority.entries, council.signer.verifier_key
+    return authority
+
+
+def _replayed(council: Council, authority: Authority) -> None:
+    ledger = Ledger(_NoDocuments())
+    checkpoint = verify_checkpoint(authority.note, council.signer.verifier_key)
+    ledger.replay_all(authority.entries, checkpoint)
+
+
+def _replay(council: Council, size: Size) -> Figure:
+    authority = _log(council, size.replayed)
+
+    def bare() -> None:
+        for data in authority.entries:
+            hashlib.sha256(data).digest()
+            json.loads(data)
+
+    def ours() -> None:
+        _replayed(council, authority)
+
+    seconds = interleaved({"ours": ours, "bare": bare}, size.passes)
+    return _rate("replay_over_parse", seconds["ours"], seconds["bare"], len(authority.entries))
+
+
+def _audit(council: Council, size: Size) -> Figure:
+    """A whole log judged again, every signature checked, over the same log replayed as at a
+    restart."""
+    authority = _log(council, size.tickets)
+    entries = authority.entries
 
     def ours() -> None:
         report = audit(entries, authority, council.name, authority.note, attest=_no_enclaves)
@@ -314,15 +320,10 @@ def _audit(council: Council) -> dict[str, object]:
             raise AssertionError("every entry is checked")
 
     def bare() -> None:
-        ledger = Ledger(_NoDocuments())
-        ledger.replay_all(entries, verify_checkpoint(authority.note, key))
+        _replayed(council, authority)
 
-    seconds = _interleaved({"ours": ours, "bare": bare})
-    value, against = (
-        round(len(entries) / statistics.median(seconds[name])) for name in ("ours", "bare")
-    )
-    ratio = _ratio(seconds["bare"], seconds["ours"])
-    return _line("audit_over_replay", value, "entries/s", against, ratio)
+    seconds = interleaved({"ours": ours, "bare": bare}, size.passes)
+    return _rate("audit_over_replay", seconds["ours"], seconds["bare"], len(entries))
 
 
 def _no_enclaves(*_: object, **__: object) -> NoReturn:
@@ -336,49 +337,7 @@ class _NoDocuments:
         raise missing_document(digest)
 
 
-def _entries() -> Iterator[Entry]:
-    """The entries of a log in which job after job is proposed, voted on, leased, renewed and
-    released."""
-    names = iter(range(10**9))
-
-    def digest() -> str:
-        return digest_of(str(next(names)).encode())
-
-    def entry(kind: str, **fields: object) -> Entry:
-        return {"kind": kind, "at": [NOW, NOW], **fields}
-
-    def nonce() -> str:
-        return digest()[7:39]
-
-    yield entry(
-        "charter", log="bench.example/log", constitution=digest(), charter=digest(), nonce=nonce()
-    )
-    yield entry("boot", boot=nonce(), identity=digest(), evidence=digest(), nonce=digest()[7:])
-    grant, program = digest(), digest()
-    ends = {"expires": NOW + 10**7}
-    yield entry("grant", grant=grant, nonce=nonce(), object=digest(), owner="hospital-a", **ends)
-    for number in range(ENTRIES // 8):
-        proposal, worker, lease, job = digest(), digest(), digest(), f"job-{number}"
-        yield entry("proposal", proposal=proposal, nonce=nonce())
-        for seat in ("chair", "officer", "ethics"):
-            yield entry(
-                "ballot", ballot=digest(), nonce=nonce(), proposal=proposal, seat=seat, sequence=1, vote="placet"
-            )  # fmt: skip
-        yield entry(
-            "join", worker=worker, bound_to=program, measurement=program[7:], evidence=digest(), nonce=digest()[7:],
-            lapses=NOW + 3600,
-        )  # fmt: skip
-        yield entry(
-            "lease", lease=lease, proposal=proposal, job=job, attempt=1, worker=worker, grants=[grant],
-            deadline=NOW + 300, judged=number, charges={},
-        )  # fmt: skip
-        yield entry("renewal", lease=lease, deadline=NOW + 600)
-        yield entry(
-            "release", lease=lease, proposal=proposal, job=job, release=digest(), receipt=digest()
-        )
-
-
-def _disk() -> dict[str, object]:
+def _disk(size: Size) -> Figure:
     """One small entry with its document and checkpoint, on the disk and in memory."""
     with (
         tempfile.TemporaryDirectory() as disk,
@@ -388,44 +347,26 @@ def _disk() -> dict[str, object]:
         sizes = dict.fromkeys(stores, 0)
 
         def append(name: str) -> None:
-            for _ in range(TICKETS):
-                size = sizes[name] = sizes[name] + 1
-                stores[name].write(size, [b"x" * 300], {str(size): b"x" * 1500}, b"x" * 200)
+            for _ in range(size.tickets):
+                at = sizes[name] = sizes[name] + 1
+                stores[name].write(at, [b"x" * 300], {str(at): b"x" * 1500}, b"x" * 200)
 
-        seconds = _interleaved({name: partial(append, name) for name in stores})
+        seconds = interleaved({name: partial(append, name) for name in stores}, size.passes)
         for store in stores.values():
             store.close()
-    value, against = (_milliseconds(seconds[name], TICKETS) for name in ("disk", "memory"))
-    ratio = _ratio(seconds["disk"], seconds["memory"])
-    return _line("durable_append_on_disk", value, "ms", against, ratio)
+    return _each("durable_append_on_disk", seconds["disk"], seconds["memory"], size)
 
 
-def _interleaved(tasks: dict[str, Task]) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    names = list(tasks)
-    for number in range(PASSES + 1):
-        # Neither always comes first, and the first round only warms up.
-        for name in names if number % 2 else reversed(names):
-            start = time.perf_counter()
-            tasks[name]()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+def _each(name: str, ours: list[float], bare: list[float], size: Size) -> Figure:
+    """Milliseconds a ticket, or an entry."""
+    value, against = (statistics.median(taken) / size.tickets * 1000 for taken in (ours, bare))
+    return figure(name, value, "ms", against, ratio(ours, bare))
 
 
-def _milliseconds(seconds: list[float], count: int) -> float:
-    return round(statistics.median(seconds) / count * 1000, 3)
-
-
-def _ratio(over: list[float], under: list[float]) -> float:
-    """The median over pairs of neighbouring passes, which slow down together."""
-    return round(statistics.median(a / b for a, b in zip(over, under, strict=True)), 3)
-
-
-def _line(name: str, value: float, unit: str, against: float, ratio: float) -> dict[str, object]:
-    return {"name": name, "value": value, "unit": unit, "against": against, "ratio": ratio}
+def _rate(name: str, ours: list[float], bare: list[float], entries: int) -> Figure:
+    value, against = (round(entries / statistics.median(taken)) for taken in (ours, bare))
+    return figure(name, value, "entries/s", against, ratio(bare, ours))
 
 
 if __name__ == "__main__":
-    for figure in run():
-        print(json.dumps(figure), flush=True)
+    tell(run(Size(2, 10, 1) if arguments(__doc__).parse_args().small else Size()))

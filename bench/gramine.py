@@ -14,9 +14,7 @@ judged by: those of an authority, and of a worker that trains the demo's model, 
 Without Gramine it says that it is skipped.
 """
 
-import argparse
 import hashlib
-import json
 import os
 import re
 import resource
@@ -33,6 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
+from _figures import Figure, arguments, tell
 from hospitals import Council, running_host
 from shares import HOSPITALS, load_shares
 
@@ -50,7 +49,7 @@ _PEAKS = (
 _LIST = "sgx.trusted_files = [\n"
 
 
-def run(passes: int) -> Iterator[dict[str, object]]:
+def run(passes: int) -> Iterator[Figure]:
     """The lines to print."""
     with tempfile.TemporaryDirectory(prefix="placet-bench-") as temporary:
         folder = Path(temporary)
@@ -187,14 +186,13 @@ def keep_peaks(folder: Path, peaks: dict[str, dict[str, int]], ended: threading.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--passes", type=int, default=3)
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     if missing := [n for n in ("gramine-direct", "gramine-manifest") if shutil.which(n) is None]:
         print(f"bench/gramine.py: skipped: {missing[0]} is not installed.", file=sys.stderr)
         return
-    for line in run(arguments.passes):
-        print(json.dumps(line), flush=True)
+    tell(run(1 if options.small else options.passes))
 
 
 if __name__ == "__main__":

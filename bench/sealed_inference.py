@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import numpy as np
-from _figures import Figure, figure
+from _figures import Figure, arguments, figure
 from _inference.council import BATCH_ROWS
-from _inference.models import embedding, perceptron
+from _inference.models import MINILM, embedding, perceptron
 from _inference.plain import PlainPeer, plain_peer
 from _inference.process import Process
 from _inference.runtime import row_seconds
@@ -38,8 +38,21 @@ from _inference.sealed import SealedPeer, sealed_peer
 
 PASSES = 9
 IN_FLIGHT = 32
-ALONE, STREAMED, CALLED, OPENED, EMBEDDED = 200, 3000, 1500, 600, 96  # questions a pass
 FIRST, LAST = 1_000, 100_000  # requests after which memory is compared
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Questions a pass."""
+
+    alone: int = 200
+    streamed: int = 3000
+    called: int = 1500
+    opened: int = 600
+    embedded: int = 96
+
+
+SMALL = Counts(4, 64, 32, 16, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,7 @@ async def figures(options: argparse.Namespace) -> AsyncIterator[Figure]:
 
 async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
     served = perceptron()
+    counts = SMALL if options.small else Counts()
     async with (
         plain_peer(served, folder / "plain") as plain,
         sealed_peer(served, folder / "signed") as sealed,
@@ -81,13 +95,15 @@ async def _small(folder: Path, options: argparse.Namespace) -> AsyncIterator[Fig
     ):
         await _check(sealed, plain)
         tasks = {
-            "unary": Task(ALONE, lambda: _alone(sealed)),
-            "plain_unary": Task(ALONE, lambda: _alone(plain)),
-            "stream": _total(STREAMED, sealed.stream),
-            "plain_stream": _total(STREAMED, lambda count: plain.stream(count, IN_FLIGHT)),
-            "sessions": _total(OPENED, lambda count: sealed.sessions(count, IN_FLIGHT)),
-            "sessions_by_token": _total(OPENED, lambda count: by_token.sessions(count, IN_FLIGHT)),
-            "plain_calls": _total(CALLED, lambda count: plain.calls(count, IN_FLIGHT)),
+            "unary": Task(counts.alone, lambda: _alone(sealed, counts.alone)),
+            "plain_unary": Task(counts.alone, lambda: _alone(plain, counts.alone)),
+            "stream": _total(counts.streamed, sealed.stream),
+            "plain_stream": _total(counts.streamed, lambda count: plain.stream(count, IN_FLIGHT)),
+            "sessions": _total(counts.opened, lambda count: sealed.sessions(count, IN_FLIGHT)),
+            "sessions_by_token": _total(
+                counts.opened, lambda count: by_token.sessions(count, IN_FLIGHT)
+            ),
+            "plain_calls": _total(counts.called, lambda count: plain.calls(count, IN_FLIGHT)),
         }
         if not options.skip_memory:
             yield await _memory_growth(sealed)
@@ -119,11 +135,12 @@ def _small_figures(passes: Passes, run: float) -> Iterator[Figure]:
 
 async def _large(folder: Path, options: argparse.Namespace) -> AsyncIterator[Figure]:
     served = embedding()
+    counts = SMALL if options.small else Counts()
     async with plain_peer(served, folder / "plain") as plain, sealed_peer(served, folder) as sealed:
         await _check(sealed, plain)
         tasks = {
-            "stream": _total(EMBEDDED, sealed.stream),
-            "plain_stream": _total(EMBEDDED, lambda count: plain.stream(count, IN_FLIGHT)),
+            "stream": _total(counts.embedded, sealed.stream),
+            "plain_stream": _total(counts.embedded, lambda count: plain.stream(count, IN_FLIGHT)),
         }
         passes = await _turns(tasks, _processes(sealed, plain), options.passes)
         yield _rates("embedding_over_plain", passes["stream"], passes["plain_stream"], floor=0.9)
@@ -159,10 +176,10 @@ def _processes(sealed: SealedPeer, plain: PlainPeer) -> dict[str, Callable[[], f
     }
 
 
-async def _alone(peer: SealedPeer | PlainPeer) -> float:
+async def _alone(peer: SealedPeer | PlainPeer, count: int) -> float:
     """The median of questions one after the other, each by a call of its own."""
     taken: list[float] = []
-    for number in range(ALONE):
+    for number in range(count):
         started = time.perf_counter()
         await peer.alone(number)
         taken.append(time.perf_counter() - started)
@@ -208,14 +225,15 @@ def _rates(name: str, ours: list[Pass], plain: list[Pass], **more: object) -> Fi
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--skip-embedding", action="store_true")
     parser.add_argument("--skip-memory", action="store_true")
     parser.add_argument("--out", type=Path, help="write the lines here too")
     options = parser.parse_args()
+    if options.small:
+        options.passes, options.skip_memory = 1, True
+        options.skip_embedding |= not MINILM.exists()
     lines = list[str]()
     async for found in figures(options):
         lines.append(json.dumps(found))

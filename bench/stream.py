@@ -11,17 +11,16 @@ the reading that makes them; memory.
 """
 
 import io
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from _figures import Figure, arguments, figure, interleaved, ratio, tell
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, seal_stream, verify_root
@@ -60,7 +59,7 @@ class Sealed:
     descriptor: ObjectDescriptor
 
 
-def run() -> Iterator[dict[str, object]]:
+def run(*, small: bool) -> Iterator[Figure]:
     """Yield one line for each figure: name, value, unit, against, ratio.
 
     For rates `value` is ours, `against` the rate it is compared with, and `ratio` the first over
@@ -68,9 +67,9 @@ def run() -> Iterator[dict[str, object]]:
     takes more, and `ratio` the large peak over the small one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        sealed = _seal(Path(folder) / "rate", RATE_BYTES)
-        yield from _rates(sealed)
-    yield _memory()
+        sealed = _seal(Path(folder) / "rate", MIB if small else RATE_BYTES)
+        yield from _rates(sealed, 1 if small else PASSES)
+    yield _memory((MIB, 2 * MIB) if small else MEMORY_BYTES)
 
 
 def _seal(path: Path, length: int) -> Sealed:
@@ -80,47 +79,29 @@ def _seal(path: Path, length: int) -> Sealed:
     return Sealed(path, key, descriptor)
 
 
-def _rates(sealed: Sealed) -> Iterator[dict[str, object]]:
+def _rates(sealed: Sealed, passes: int) -> Iterator[Figure]:
     leaves = _leaves(sealed)
-    seconds = _interleaved(
+    seconds = interleaved(
         {
             "floor": lambda: _read_and_decrypt(sealed),
             "open": lambda: _open(sealed, None),
             "open_checked": lambda: _open(sealed, leaves),
             "verify_and_open": lambda: _open(sealed, _leaves(sealed)),
-        }
+        },
+        passes,
     )
-    # The ratio is the median over pairs of neighbouring passes, which slow down together.
     floor = seconds["floor"]
     for name, ours in (
         ("stream_open_over_read_and_aes", seconds["open"]),
         ("stream_open_with_root_check_over_read_and_aes", seconds["open_checked"]),
         ("stream_verify_root_then_open_over_read_and_aes", seconds["verify_and_open"]),
     ):
-        yield {
-            "name": name,
-            "value": round(_rate(ours), 3),
-            "unit": "GB/s",
-            "against": round(_rate(floor), 3),
-            "ratio": round(statistics.median(f / o for f, o in zip(floor, ours, strict=True)), 3),
-        }
+        rates = (_rate(sealed, taken) for taken in (ours, floor))
+        yield figure(name, next(rates), "GB/s", next(rates), ratio(floor, ours))
 
 
-def _interleaved(tasks: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    names = list(tasks)
-    for number in range(PASSES + 1):
-        # Neither always comes first, and the first round only warms up.
-        for name in names if number % 2 else reversed(names):
-            start = time.perf_counter()
-            tasks[name]()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def _rate(seconds: list[float]) -> float:
-    return RATE_BYTES / statistics.median(seconds) / 1e9
+def _rate(sealed: Sealed, seconds: list[float]) -> float:
+    return sealed.descriptor.length / statistics.median(seconds) / 1e9
 
 
 def _read_and_decrypt(sealed: Sealed) -> None:
@@ -159,15 +140,9 @@ def _leaves(sealed: Sealed) -> tuple[bytes, ...]:
         return verify_root(file, sealed.descriptor)
 
 
-def _memory() -> dict[str, object]:
-    small, large = (_peak_of_child(length) for length in MEMORY_BYTES)
-    return {
-        "name": "stream_memory_growth",
-        "value": round((large - small) / MIB, 2),
-        "unit": "MiB",
-        "against": round(small / MIB, 2),
-        "ratio": round(large / small, 3),
-    }
+def _memory(lengths: tuple[int, int]) -> Figure:
+    least, most = (_peak_of_child(length) for length in lengths)
+    return figure("stream_memory_growth", (most - least) / MIB, "MiB", least / MIB, most / least)
 
 
 def _peak_of_child(length: int) -> int:
@@ -190,5 +165,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
         _print_peak(int(sys.argv[2]))
     else:
-        for figure in run():
-            print(json.dumps(figure), flush=True)
+        tell(run(small=arguments(__doc__).parse_args().small))

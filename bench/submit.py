@@ -10,7 +10,6 @@ are processes of their own, and so is the caller.
 """
 
 import asyncio
-import json
 import os
 import statistics
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from _figures import Figure, arguments, figure, tell
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,28 +40,30 @@ BALLOTS = 5
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 
 
-def run() -> Iterator[dict[str, object]]:
+def run(rounds: int) -> Iterator[Figure]:
     """The lines to print."""
     with tempfile.TemporaryDirectory(prefix="placet-bench-") as temporary:
         folder = Path(temporary)
         with running_host(folder) as (address, pin):
-            ticket, proposal = prepare(folder, address, pin)
+            ticket, proposal = prepare(folder, address, pin, rounds + WARM_UP)
             certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
             log = folder / "host" / "logs" / "host.log"
-            submits, echoes = asyncio.run(measure(address, certificate, ticket, proposal, log))
+            submits, echoes = asyncio.run(
+                measure(address, certificate, ticket, proposal, log, rounds)
+            )
     submit, echo = statistics.median(submits), statistics.median(echoes)
-    yield {
-        "name": "submit_to_running_over_echo",
-        "value": round(submit * 1000, 3),
-        "unit": "ms (p50 of 50)",
-        "against": round(echo * 1000, 3),
-        "ratio": round(submit / echo, 2),
-    }
+    yield figure(
+        "submit_to_running_over_echo",
+        submit * 1000,
+        f"ms (p50 of {rounds})",
+        echo * 1000,
+        submit / echo,
+    )
 
 
-def prepare(folder: Path, address: str, pin: str) -> tuple[common_pb2.Ticket, str]:
+def prepare(folder: Path, address: str, pin: str, uses: int) -> tuple[common_pb2.Ticket, str]:
     """A council, data of three hospitals, and an approved proposal with a use for every round."""
-    council = Council(folder, uses=ROUNDS + WARM_UP)
+    council = Council(folder, uses=uses)
     with council.connect(address, pin) as client:
         council.found(client)
         for hospital in HOSPITALS:
@@ -71,7 +73,7 @@ def prepare(folder: Path, address: str, pin: str) -> tuple[common_pb2.Ticket, st
 
 def approved(council: Council, client: Client) -> tuple[common_pb2.Ticket, str]:
     proposal = council.propose(
-        client, "../bench/nothing", {}, "report", uses=ROUNDS + WARM_UP, reason="To be timed."
+        client, "../bench/nothing", {}, "report", uses=council.uses, reason="To be timed."
     )
     council.vote(client, proposal, *council.seats)
     ticket = client.proposal(proposal).ticket
@@ -80,7 +82,12 @@ def approved(council: Council, client: Client) -> tuple[common_pb2.Ticket, str]:
 
 
 async def measure(
-    address: str, certificate: bytes, ticket: common_pb2.Ticket, proposal: str, log: Path
+    address: str,
+    certificate: bytes,
+    ticket: common_pb2.Ticket,
+    proposal: str,
+    log: Path,
+    rounds: int,
 ) -> tuple[list[float], list[float]]:
     """Seconds of each submission until RUNNING, and of each echo; rounds of the two interleaved."""
     credentials = grpc.ssl_channel_credentials(certificate)
@@ -92,7 +99,7 @@ async def measure(
         states = jobs.Watch(request, metadata=METADATA).__aiter__()
         submits: list[float] = []
         echoes: list[float] = []
-        for number in range(ROUNDS + WARM_UP):
+        for number in range(rounds + WARM_UP):
             if number:
                 await spare_ready(log, number)
             for _ in range(ECHOES):
@@ -132,5 +139,4 @@ async def spare_ready(log: Path, number: int) -> None:
 
 
 if __name__ == "__main__":
-    for line in run():
-        print(json.dumps(line), flush=True)
+    tell(run(2 if arguments(__doc__).parse_args().small else ROUNDS))

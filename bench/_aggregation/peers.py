@@ -18,8 +18,12 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 class Peers:
     """Does one thing on command and waits otherwise."""
 
+    @staticmethod
+    def installed() -> bool:
+        return PYTHON.exists()
+
     def __init__(self) -> None:
-        if not PYTHON.exists():
+        if not self.installed():
             raise SystemExit("The peers are not installed: run `make bench-aggregation`.")
         self._process = subprocess.Popen(
             [PYTHON, ROOT / "bench" / "peers" / "main.py"],

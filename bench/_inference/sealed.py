@@ -32,6 +32,8 @@ class SealedPeer:
         self.host = find_process("placet.host\0", str(owner.folder))
         self._client = client
         self._model = model
+        self._service = model.worker.service
+        self._owner = owner
         self._user = _known_as(owner.user)
         self._questions = served.questions
 
@@ -56,7 +58,10 @@ class SealedPeer:
 
     async def sessions(self, count: int, in_flight: int) -> float:
         """Seconds for so many questions, each with a session of its own, by one stream."""
-        worker = self._model.worker
+        # A model that was opened now has a newer offer than one of minutes ago, and sessions end
+        # with the offer after the next.
+        async with AsyncModel(self._client, self._service, user=self._owner.user) as model:
+            worker = model.worker
         charter = worker.offer.document.header.charter
         stream = QuestionStream(self._client._session, worker.lease.digest)  # pyright: ignore[reportPrivateUsage]
         numbers = iter(range(count))
