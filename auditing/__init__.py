@@ -2,6 +2,6 @@
 """Auditing: what relying parties make of governance, and no enclave loads. Pure logic, as
 governance is: no I/O, no clock.
 
-    audit         a whole log judged again                      entry_form: the form of its entries
-    explain       documents, rules and refusals as sentences    sentences: numbers and times in words
+    audit         a whole log judged again; entry_form: the form of its entries
+    explain       documents, rules and refusals as sentences
 """

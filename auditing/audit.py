@@ -24,20 +24,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from placet.auditing.entry_form import has_form
-from placet.governance import admission, federation, leasing
 from placet.governance.account import Times
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.documents import Header, Lease, Receipt, Release
 from placet.governance.documents.work import check_hpke
-from placet.governance.draws import judge_draw
 from placet.governance.envelope import Signed, digest_of, verify_signed
 from placet.governance.errors import DocumentNotFound, EntryInvalid, ReceiptInvalid
 from placet.governance.evaluate import check_charter
-from placet.governance.founding import verify_charter
+from placet.governance.judgements import admission, federation, leasing
+from placet.governance.judgements.draws import judge_draw
+from placet.governance.judgements.founding import verify_charter
+from placet.governance.judgements.receipts import receipt_for
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
-from placet.governance.receipts import receipt_for
 from placet.governance.state import Entry, PrivacyState
 
 # The field by which later entries are traced to an enclave.

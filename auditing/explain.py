@@ -12,14 +12,6 @@ from collections.abc import Iterable, Mapping
 
 from placet.auditing.explain_federation import explain_federation
 from placet.auditing.explain_serving import explain_serving
-from placet.auditing.sentences import (
-    apart,
-    count,
-    duration,
-    listed,
-    time_text,
-    words,
-)
 from placet.governance.account import Account, RuleAccount
 from placet.governance.codec import Json
 from placet.governance.documents import (
@@ -41,6 +33,14 @@ from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
 from placet.governance.errors import GovernanceError
+from placet.governance.sentences import (
+    apart,
+    count,
+    duration,
+    listed,
+    time_text,
+    words,
+)
 from placet.governance.text import plain, quoted
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 

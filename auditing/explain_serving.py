@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terms of a service as sentences, made from the same object that is judged."""
 
-from placet.auditing.sentences import count, duration, time_text, words
 from placet.governance.documents.privacy import Declared
 from placet.governance.documents.serving import (
     Bearers,
@@ -14,6 +13,7 @@ from placet.governance.documents.serving import (
     Shown,
     Users,
 )
+from placet.governance.sentences import count, duration, time_text, words
 from placet.governance.text import quoted
 
 

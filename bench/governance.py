@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from placet.auditing.audit import audit
 from placet.governance.account import Times
-from placet.governance.admission import admit, enter_ballot, enter_proposal, judge_charter
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Ballot,
@@ -46,6 +45,12 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import (
+    admit,
+    enter_ballot,
+    enter_proposal,
+    judge_charter,
+)
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (

@@ -22,7 +22,7 @@ from placet.client.errors import AnswerMalformed, EvidenceSimulated, Refused, Se
 from placet.governance.documents import Header, Seen, new_header
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import DocumentNotFound, NotFounded
-from placet.governance.founding import verify_charter
+from placet.governance.judgements.founding import verify_charter
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (
     MAX_ENTRY_BYTES,

@@ -15,7 +15,7 @@ from placet.governance.documents import Update
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import GovernanceError, ReceiptInvalid
 from placet.governance.evaluate import check_charter
-from placet.governance.founding import verify_charter
+from placet.governance.judgements.founding import verify_charter
 from placet.governance.log import Checkpoint, LogProof, VerifierKey, leaf_hash, verify_proof
 
 _MAX_FILE = 1024 * 1024

@@ -27,7 +27,7 @@ from placet.governance.contexts import update_info
 from placet.governance.documents import Federate, Header, Update
 from placet.governance.envelope import digest_of, inspect, sign
 from placet.governance.errors import GovernanceError
-from placet.governance.rounds import SealedUpdate
+from placet.governance.judgements.rounds import SealedUpdate
 from placet.sealing import HPKEPublicKey, StreamKey, seal_envelope, seal_stream
 
 if TYPE_CHECKING:

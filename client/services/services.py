@@ -18,7 +18,7 @@ from placet.governance.documents.serving import Serve
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket
-from placet.governance.leasing import check_running
+from placet.governance.judgements.leasing import check_running
 from placet.governance.log import LogProof
 from placet.proto.v1 import inference_pb2
 

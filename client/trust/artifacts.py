@@ -27,7 +27,7 @@ from placet.client.trust.verify import (
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
-from placet.governance.founding import verify_charter
+from placet.governance.judgements.founding import verify_charter
 
 MAX_ARTIFACT = 4 * 1024 * 1024
 

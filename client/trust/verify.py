@@ -33,9 +33,9 @@ from placet.governance.errors import (
     ReceiptInvalid,
 )
 from placet.governance.evaluate import InForce
-from placet.governance.federation import release_cost
-from placet.governance.founding import verify_succession
-from placet.governance.grants import charges_of
+from placet.governance.judgements.federation import release_cost
+from placet.governance.judgements.founding import verify_succession
+from placet.governance.judgements.grants import charges_of
 from placet.governance.keys import PublicKey
 from placet.governance.log import (
     Checkpoint,

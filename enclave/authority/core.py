@@ -20,10 +20,10 @@ from placet.enclave.authority.documents import missing_digest, read_entry
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
 from placet.enclave.peer import BootKeys, Keys
-from placet.governance import admission
 from placet.governance.account import Times
 from placet.governance.errors import DocumentNotFound
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements import admission
 from placet.governance.ledger import Ledger
 from placet.governance.log import LogProof
 from placet.governance.state import Entry

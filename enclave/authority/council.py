@@ -11,12 +11,13 @@ from placet.enclave.authority.core import Core, Effect, committed, ticket_of
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.leases import Leases
 from placet.enclave.peer import Keys
-from placet.governance import admission, contexts
+from placet.governance import contexts
 from placet.governance.checks import check_digest
 from placet.governance.documents import Constitution, Grant
 from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.errors import NotFounded
-from placet.governance.leasing import judge_boot
+from placet.governance.judgements import admission
+from placet.governance.judgements.leasing import judge_boot
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
 from placet.sealing import StreamKey, open_envelope
 

@@ -11,8 +11,8 @@ at that time.
 
 from placet.enclave.authority.core import Core
 from placet.governance.errors import DocumentNotFound
-from placet.governance.federation import judge_vain
-from placet.governance.leasing import judge_lapsed
+from placet.governance.judgements.federation import judge_vain
+from placet.governance.judgements.leasing import judge_lapsed
 
 
 class Endings:

@@ -12,13 +12,15 @@ from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.releases import hand_over
 from placet.enclave.authority.rounds import open_update
 from placet.enclave.errors import RequestMalformed
-from placet.governance.admission import Admission, admit, in_log, readmit
 from placet.governance.codec import encode
 from placet.governance.contexts import model_info
 from placet.governance.documents import Update
 from placet.governance.envelope import Signed, digest_of
 from placet.governance.errors import UpdateMalformed
-from placet.governance.federation import (
+from placet.governance.federation_state import LoggedUpdate
+from placet.governance.jobs import round_job
+from placet.governance.judgements.admission import Admission, admit, in_log, readmit
+from placet.governance.judgements.federation import (
     judge_cohort,
     judge_initial,
     judge_update,
@@ -27,9 +29,7 @@ from placet.governance.federation import (
     open_entries,
     verify_model_request,
 )
-from placet.governance.federation_state import LoggedUpdate
-from placet.governance.jobs import round_job
-from placet.governance.rounds import find_federation
+from placet.governance.judgements.rounds import find_federation
 from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey

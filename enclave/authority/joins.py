@@ -13,10 +13,10 @@ from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.journal import Covering
 from placet.enclave.errors import FrameUnexpected
 from placet.enclave.peer import Peer
-from placet.governance import leasing
 from placet.governance.codec import Json
 from placet.governance.envelope import digest_of
 from placet.governance.errors import JoinUnknown
+from placet.governance.judgements import leasing
 from placet.proto.v1 import enclaves_pb2
 
 _MAX_OFFERS = 1024

@@ -7,14 +7,15 @@ from google.protobuf.message import Message
 from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.journal import Covering
-from placet.governance import contexts, leasing
+from placet.governance import contexts
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Federate, Proposal, Receipt, Release, Seen, new_header
 from placet.governance.envelope import Signed, bare, digest_of, sign, verify_signed
 from placet.governance.errors import NotReleased, RecipientUnknown
-from placet.governance.federation import judge_aggregate
-from placet.governance.receipts import receipt_for
+from placet.governance.judgements import leasing
+from placet.governance.judgements.federation import judge_aggregate
+from placet.governance.judgements.receipts import receipt_for
 from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, jobs_pb2
 from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope

@@ -15,7 +15,7 @@ from placet.governance.documents import Federate, Proposal, Receipt, Update
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, inspect
 from placet.governance.federation_state import FederationState
-from placet.governance.rounds import SealedUpdate, find_federation
+from placet.governance.judgements.rounds import SealedUpdate, find_federation
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 

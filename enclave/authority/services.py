@@ -9,8 +9,8 @@ from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.journal import Covering
 from placet.enclave.errors import FrameUnexpected
 from placet.governance.contexts import draw_statement
-from placet.governance.draws import judge_draw, rations_left
-from placet.governance.leasing import find_lease
+from placet.governance.judgements.draws import judge_draw, rations_left
+from placet.governance.judgements.leasing import find_lease
 from placet.proto.v1 import enclaves_pb2
 
 

@@ -14,7 +14,7 @@ from placet.enclave.connection import Connection
 from placet.enclave.errors import LeaseInvalid, ProgramOther
 from placet.enclave.peer import BootKeys, Keys, Peer
 from placet.governance.documents import Constitution
-from placet.governance.founding import verify_succession
+from placet.governance.judgements.founding import verify_succession
 from placet.governance.log import VerifierKey
 from placet.proto.v1 import enclaves_pb2
 

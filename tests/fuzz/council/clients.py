@@ -9,17 +9,17 @@ from enclaves import answered, join, mostly_of_kind, some_lease
 from people import bundle, header
 from scene import RECIPIENT, Scene
 
-from placet.governance.admission import admit
 from placet.governance.documents import Update
 from placet.governance.envelope import digest_of
-from placet.governance.federation import (
+from placet.governance.jobs import round_job
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.federation import (
     judge_aggregate,
     judge_cohort,
     judge_update,
     next_job,
     open_entries,
 )
-from placet.governance.jobs import round_job
 from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 

@@ -9,17 +9,17 @@ from history import Json
 from people import bundle, some_proposal
 from scene import COUNCIL, MEASUREMENTS, PROGRAM, Scene
 
-from placet.governance.admission import admit
 from placet.governance.codec import encode
 from placet.governance.documents import Federate, Release, Serve
-from placet.governance.draws import judge_draw
 from placet.governance.envelope import digest_of, sign, verify_signed
-from placet.governance.federation import (
+from placet.governance.jobs import job_name, round_job
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.draws import judge_draw
+from placet.governance.judgements.federation import (
     judge_vain,
 )
-from placet.governance.jobs import job_name, round_job
-from placet.governance.leasing import judge_join, judge_lapsed, judge_release
-from placet.governance.receipts import receipt_for
+from placet.governance.judgements.leasing import judge_join, judge_lapsed, judge_release
+from placet.governance.judgements.receipts import receipt_for
 from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 

@@ -8,10 +8,10 @@ from typing import Any
 from effects import HISTORY, Broken
 from scene import COUNCIL, Scene
 
-from placet.governance.admission import judge_document
 from placet.governance.documents import Ballot, Proposal, Stop
 from placet.governance.envelope import inspect, parse_envelope, payload_type
 from placet.governance.errors import EntryInvalid, GovernanceError
+from placet.governance.judgements.admission import judge_document
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, Tree, leaf_hash
 

@@ -10,11 +10,16 @@ from bodies import body_of, constitution_after
 from history import Json
 from scene import DAY, MEASUREMENTS, OTHER_PROGRAM, PARTIES, PROGRAM, RECIPIENT, SEATS, Scene
 
-from placet.governance.admission import admit, judge_amendment, judge_document, judge_grant
 from placet.governance.codec import encode
 from placet.governance.documents import Budget, Seen
 from placet.governance.envelope import digest_of
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import (
+    admit,
+    judge_amendment,
+    judge_document,
+    judge_grant,
+)
 
 EVERYBODY = (*SEATS, *PARTIES, "nobody")
 

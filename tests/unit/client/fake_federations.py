@@ -16,7 +16,6 @@ import grpc
 import numpy as np
 
 from placet.client.federations import decode
-from placet.governance.admission import admit
 from placet.governance.contexts import model_info, update_info
 from placet.governance.documents import (
     Charged,
@@ -30,7 +29,9 @@ from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.errors import NotReleased
 from placet.governance.evaluate import Ticket
-from placet.governance.federation import (
+from placet.governance.jobs import round_job
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.federation import (
     judge_cohort,
     judge_update,
     logged_update,
@@ -38,10 +39,9 @@ from placet.governance.federation import (
     open_entries,
     verify_model_request,
 )
-from placet.governance.jobs import round_job
+from placet.governance.judgements.rounds import SealedUpdate, find_federation
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
-from placet.governance.rounds import SealedUpdate, find_federation
 from placet.governance.terms import terms_digest
 from placet.proto.v1 import federations_pb2
 from placet.sealing import (

@@ -22,13 +22,6 @@ from placet.attestation import (
     report_data,
 )
 from placet.governance.account import Times
-from placet.governance.admission import (
-    admit,
-    judge_amendment,
-    judge_charter,
-    judge_document,
-    judge_grant,
-)
 from placet.governance.codec import encode
 from placet.governance.contexts import provision_info, result_info
 from placet.governance.documents import (
@@ -47,10 +40,17 @@ from placet.governance.errors import (
     NotReleased,
 )
 from placet.governance.evaluate import Ticket
-from placet.governance.grants import charges_of
 from placet.governance.jobs import requested_job
+from placet.governance.judgements.admission import (
+    admit,
+    judge_amendment,
+    judge_charter,
+    judge_document,
+    judge_grant,
+)
+from placet.governance.judgements.grants import charges_of
+from placet.governance.judgements.leasing import judge_boot
 from placet.governance.keys import SigningKey
-from placet.governance.leasing import judge_boot
 from placet.governance.ledger import Ledger, missing_document, new_entry
 from placet.governance.log import (
     Checkpoint,

@@ -24,7 +24,6 @@ from placet.client import (
     seal_file,
 )
 from placet.client.links import CouncilLink, spoken
-from placet.governance.admission import judge_document
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of, parse_envelope, sign
@@ -37,6 +36,7 @@ from placet.governance.errors import (
     Vetoed,
 )
 from placet.governance.jobs import requested_job
+from placet.governance.judgements.admission import judge_document
 from placet.governance.log import LogProof
 from placet.proto.v1 import jobs_pb2
 

@@ -14,16 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import settings
 
 from placet.governance.account import Times
-from placet.governance.admission import (
-    Admission,
-    admit,
-    enter_ballot,
-    enter_proposal,
-    judge_amendment,
-    judge_charter,
-    judge_document,
-    judge_grant,
-)
 from placet.governance.codec import Json, encode
 from placet.governance.documents import (
     Amendment,
@@ -64,8 +54,17 @@ from placet.governance.envelope import (
 )
 from placet.governance.evaluate import InForce, Ticket
 from placet.governance.jobs import job_name
-from placet.governance.keys import SigningKey
-from placet.governance.leasing import (
+from placet.governance.judgements.admission import (
+    Admission,
+    admit,
+    enter_ballot,
+    enter_proposal,
+    judge_amendment,
+    judge_charter,
+    judge_document,
+    judge_grant,
+)
+from placet.governance.judgements.leasing import (
     judge_boot,
     judge_close,
     judge_join,
@@ -75,9 +74,10 @@ from placet.governance.leasing import (
     latest_deadline,
     next_attempt,
 )
+from placet.governance.judgements.receipts import receipt_for
+from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
-from placet.governance.receipts import receipt_for
 from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 

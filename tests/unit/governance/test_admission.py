@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from placet.governance.account import Times
-from placet.governance.admission import (
+from placet.governance.codec import encode
+from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
+from placet.governance.documents.grant import Between
+from placet.governance.envelope import digest_of, inspect, sign
+from placet.governance.errors import GovernanceError
+from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import (
     admit,
     enter_ballot,
     enter_proposal,
@@ -21,12 +27,6 @@ from placet.governance.admission import (
     judge_grant,
     readmit,
 )
-from placet.governance.codec import encode
-from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
-from placet.governance.documents.grant import Between
-from placet.governance.envelope import digest_of, inspect, sign
-from placet.governance.errors import GovernanceError
-from placet.governance.evaluate import Ticket
 
 T0 = 1_800_000_000
 DAY = 86400

@@ -40,7 +40,7 @@ from placet.governance.codec import decode, encode
 from placet.governance.documents import Stop
 from placet.governance.envelope import digest_of
 from placet.governance.errors import DocumentMalformed, GovernanceError
-from placet.governance.leasing import judge_join
+from placet.governance.judgements.leasing import judge_join
 from tests.support import intel
 from tests.support.amd import Vendor
 from tests.support.policies import ANY_MACHINE, policy

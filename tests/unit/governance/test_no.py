@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from placet.governance.account import Times
-from placet.governance.admission import admit
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import admit
 
 T0 = 1_800_000_000
 DAY = 86400

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from placet.auditing.audit import AuditReport, audit
-from placet.governance.admission import admit
 from placet.governance.codec import decode, encode
 from placet.governance.documents import UNBOUNDED, Budget, Charged, Cost, Declared, Input, Receipt
 from placet.governance.envelope import verify_signed
 from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import admit
 from placet.governance.ledger import Ledger
 from placet.governance.state import PrivacyState
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from placet.governance.account import Times
-from placet.governance.admission import Admission, admit, readmit
 from placet.governance.documents import Receipt
 from placet.governance.envelope import inspect
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
-from placet.governance.leasing import check_running
+from placet.governance.judgements.admission import Admission, admit, readmit
+from placet.governance.judgements.leasing import check_running
+from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
-from placet.governance.standing import check_stands
 
 T0 = 1_800_000_000
 DAY = 86400

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance.admission import admit
 from placet.governance.documents import Budget, Declared, Input, Receipt
 from placet.governance.envelope import inspect, verify_signed
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import admit
 
 
 def told(call: Callable[[], object]) -> str:

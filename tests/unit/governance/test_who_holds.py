@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from placet.governance.admission import admit
 from placet.governance.documents import Party, Seat
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import GovernanceError
+from placet.governance.judgements.admission import admit
 
 T0 = 1_800_000_000
 DAY = 86400

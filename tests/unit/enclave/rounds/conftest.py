@@ -44,9 +44,9 @@ from placet.governance.documents import (
 from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.jobs import round_job
+from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.keys import SigningKey
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
-from placet.governance.rounds import SealedUpdate
 from placet.governance.terms import terms_digest
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, governance_pb2

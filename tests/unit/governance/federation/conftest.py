@@ -9,7 +9,6 @@ import pytest
 
 from placet.auditing.audit import audit
 from placet.governance.account import Times
-from placet.governance.admission import admit
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Federate,
@@ -25,7 +24,9 @@ from placet.governance.documents import (
 from placet.governance.envelope import digest_of, sign, verify_signed
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
-from placet.governance.federation import (
+from placet.governance.jobs import round_job
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.federation import (
     judge_aggregate,
     judge_cohort,
     judge_update,
@@ -33,9 +34,8 @@ from placet.governance.federation import (
     next_job,
     open_entries,
 )
-from placet.governance.jobs import round_job
-from placet.governance.receipts import receipt_for
-from placet.governance.rounds import find_federation
+from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.rounds import find_federation
 from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from placet.governance.admission import admit
 from placet.governance.documents import Layout, ModelRequest, Tensor
-from placet.governance.federation import judge_lift, judge_open, verify_model_request
 from placet.governance.jobs import round_job
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.federation import judge_lift, judge_open, verify_model_request
 from placet.sealing import HPKEPrivateKey, padded_length
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

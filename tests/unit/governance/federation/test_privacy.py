@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance.admission import judge_stop
 from placet.governance.documents import UNBOUNDED, Budget, Cost, Input, Layout, Receipt, Tensor
 from placet.governance.documents.federation import CLIP_UNITS
 from placet.governance.envelope import inspect
-from placet.governance.federation import judge_initial
+from placet.governance.judgements.admission import judge_stop
+from placet.governance.judgements.federation import judge_initial
 from placet.governance.privacy import epsilon_at, gaussian_cost
 from placet.sealing import HPKEPrivateKey
 

@@ -11,8 +11,8 @@ from placet.governance.codec import encode
 from placet.governance.documents import Layout, Tensor
 from placet.governance.envelope import digest_of
 from placet.governance.evaluate import Ticket
-from placet.governance.federation import judge_update, logged_update
 from placet.governance.jobs import round_job
+from placet.governance.judgements.federation import judge_update, logged_update
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey
 

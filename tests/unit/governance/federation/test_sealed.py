@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from placet.governance.documents import Layout, Tensor
 from placet.governance.errors import GovernanceError
-from placet.governance.rounds import SealedUpdate
+from placet.governance.judgements.rounds import SealedUpdate
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

@@ -9,7 +9,7 @@ import pytest
 
 from placet.governance.documents import ModelRequest
 from placet.governance.errors import GovernanceError
-from placet.governance.federation import verify_model_request
+from placet.governance.judgements.federation import verify_model_request
 from placet.sealing import HPKEPrivateKey
 
 Stop = Callable[[Any, str], object]

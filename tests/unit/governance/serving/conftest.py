@@ -10,7 +10,6 @@ import pytest
 
 from placet.auditing.audit import AuditReport, audit
 from placet.governance.account import Times
-from placet.governance.admission import admit
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Card,
@@ -24,10 +23,11 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.documents.serving import ONNX_INFERENCE
-from placet.governance.draws import judge_draw
 from placet.governance.envelope import digest_of
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.admission import admit
+from placet.governance.judgements.draws import judge_draw
 from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 

@@ -45,14 +45,14 @@ from placet.governance.evaluate import (
     verify_ballot,
     verify_proposal,
 )
-from placet.governance.founding import verify_founding, verify_successor
+from placet.governance.judgements.founding import verify_founding, verify_successor
+from placet.governance.judgements.standing import check_action, check_stands, standing_ballots
 from placet.governance.ledger import (
     Ledger,
     missing_document,
     new_entry,
 )
 from placet.governance.naming import check_named
-from placet.governance.standing import check_action, check_stands, standing_ballots
 from placet.governance.state import BallotState, Entry, ProposalState
 from placet.governance.text import brief
 

@@ -35,7 +35,7 @@ from placet.governance.errors import (
     Vetoed,
 )
 from placet.governance.evaluate import ValidTicket, judge, judge_ticket
-from placet.governance.grants import check_grants, find_grants
+from placet.governance.judgements.grants import check_grants, find_grants
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState, ProposalState
 

@@ -12,8 +12,8 @@ from placet.governance.codec import to_plain
 from placet.governance.documents import Serve
 from placet.governance.documents.serving import MAX_ANSWERS, Rations
 from placet.governance.errors import AnswersUsedUp
-from placet.governance.grants import charges_due
-from placet.governance.leasing import check_running
+from placet.governance.judgements.grants import charges_due
+from placet.governance.judgements.leasing import check_running
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.naming import check_user
 from placet.governance.service_state import ServiceState

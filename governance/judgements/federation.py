@@ -15,11 +15,6 @@ taken out of it afterwards.
 from collections.abc import Iterable
 
 from placet.governance.account import Times
-from placet.governance.admission import (
-    Admission,
-    in_log,
-    readmit,
-)
 from placet.governance.codec import to_plain
 from placet.governance.documents import (
     UNBOUNDED,
@@ -50,13 +45,18 @@ from placet.governance.errors import (
 )
 from placet.governance.evaluate import check_charter
 from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
-from placet.governance.grants import charges_of
 from placet.governance.jobs import round_job
-from placet.governance.leasing import Appraise, check_outputs, check_release
+from placet.governance.judgements.admission import (
+    Admission,
+    in_log,
+    readmit,
+)
+from placet.governance.judgements.grants import charges_of
+from placet.governance.judgements.leasing import Appraise, check_outputs, check_release
+from placet.governance.judgements.rounds import closed_round, find_federation, next_round
+from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger, new_entry
 from placet.governance.privacy import check_budget, gaussian_cost
-from placet.governance.rounds import closed_round, find_federation, next_round
-from placet.governance.standing import check_stands
 from placet.governance.state import Entry, use_of
 
 # Why an update may turn out not to count, by what its stream holds or by its not being there.

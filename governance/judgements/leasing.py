@@ -9,11 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from placet.governance.account import Times
-from placet.governance.admission import (
-    Admission,
-    in_log,
-    readmit,
-)
 from placet.governance.checks import check_measurement, check_name
 from placet.governance.codec import Json, malformed, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
@@ -37,11 +32,16 @@ from placet.governance.errors import (
     Stopped,
 )
 from placet.governance.evaluate import bound_digest, check_charter
-from placet.governance.grants import charges_of
 from placet.governance.jobs import check_job
+from placet.governance.judgements.admission import (
+    Admission,
+    in_log,
+    readmit,
+)
+from placet.governance.judgements.grants import charges_of
+from placet.governance.judgements.rounds import closed_round
+from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger, new_entry
-from placet.governance.rounds import closed_round
-from placet.governance.standing import check_stands
 from placet.governance.state import Entry, JoinState, LeaseState
 from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 

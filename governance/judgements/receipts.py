@@ -16,10 +16,10 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
-from placet.governance.leasing import find_lease
+from placet.governance.judgements.leasing import find_lease
+from placet.governance.judgements.rounds import find_federation
+from placet.governance.judgements.standing import account_of
 from placet.governance.ledger import Ledger
-from placet.governance.rounds import find_federation
-from placet.governance.standing import account_of
 from placet.governance.state import LeaseState
 
 
