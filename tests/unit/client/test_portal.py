@@ -19,6 +19,14 @@ def portal() -> Iterator[Portal]:
     made.close()
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """SIGINT raises, as at a terminal: whoever started the tests may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_results_and_errors(portal: Portal) -> None:
     async def give(value: int) -> int:
         return 10 // value
@@ -46,6 +54,7 @@ def test_an_iterator_is_closed_when_its_reader_stops(portal: Portal) -> None:
     assert list(portal.iterate(count()))[-1] == 999
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_ends_what_it_waits_for(portal: Portal) -> None:
     ended = threading.Event()
 
