@@ -9,6 +9,7 @@ sentence of ours.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from placet.auditing.explain_federation import explain_federation
 from placet.auditing.explain_serving import explain_serving
@@ -33,6 +34,7 @@ from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
 from placet.governance.errors import GovernanceError
+from placet.governance.rules import Demand
 from placet.governance.sentences import (
     apart,
     count,
@@ -43,11 +45,6 @@ from placet.governance.sentences import (
 )
 from placet.governance.text import plain, quoted
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
-
-_CONFLICTS = {
-    "submitter": "The approvals of the proposer's own organisation do not count.",
-    "owner": "The approvals of an organisation that owns data in the job do not count.",
-}
 
 # What standing.py does, for those who vote.
 _STANDING = (
@@ -62,38 +59,17 @@ _STANDING = (
 
 def explain_rule(rule: Rule) -> list[str]:
     """When a rule applies and everything that it demands."""
-    when, demand = rule.when, rule.demand
-    lines = [
+    when = rule.when
+    kinds = {type(demand) for demand in rule.demands}
+    return [
         (
             f"Rule {rule.id} applies to {_any_of('action', when.actions)}, "
             f"{_any_of('purpose', when.purposes)}, and {_labels(when.labels)}."
         ),
         *words(f"The title of rule {rule.id}", rule.title),
-        (
-            f"It takes the placet of at least {count(demand.approvals, 'seat')} "
-            f"from at least {count(demand.organisations, 'organisation')}."
-        ),
+        *(demand.sentence() for demand in rule.demands),
+        *(kind.ABSENT for kind in get_args(Demand) if kind.ABSENT and kind not in kinds),
     ]
-    for role, number in sorted(demand.roles.items()):
-        lines.append(f"At least {count(number, 'seat')} of the role {role} must be among them.")
-    for role in demand.veto:
-        lines.append(
-            f"The non placet of any one seat of the role {role} stops the ticket, "
-            "until that seat lifts it."
-        )
-    if not demand.veto:
-        lines.append("No role has a veto under this rule.")
-    lines += [_CONFLICTS[conflict] for conflict in demand.conflicts]
-    if not demand.conflicts:
-        lines.append("No approval is left out for a conflict of interest.")
-    lines.append(
-        "An approval without a written rationale does not count."
-        if demand.rationale
-        else "An approval needs no written rationale."
-    )
-    lines.append(f"A ticket's window is at most {duration(demand.lifetime_seconds)} long.")
-    lines.append(f"A proposal may ask for at most {count(demand.uses, 'use')}.")
-    return lines
 
 
 def explain_constitution(constitution: Constitution) -> list[str]:
@@ -164,6 +140,8 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
 def explain_account(account: Account) -> list[str]:
     """What came out of judging a ticket, and why."""
     verdict = "lets it through" if not account.refusals else "refuses it"
+    if account.not_judged and not account.refusals:
+        verdict += " as far as paper shows"
     lines = [
         (
             f"The proposal {account.proposal} was judged under the constitution "
@@ -350,6 +328,11 @@ def _rule_account(rule: RuleAccount) -> list[str]:
         by = f" ({', '.join(demand.by)})" if demand.by else ""
         lines.append(
             f"Its demand of {demand.required} {demand.demand} {met}: found {demand.found}{by}."
+        )
+    for unknown in rule.not_judged:
+        lines.append(
+            f"Its demand of {unknown.required} {unknown.demand} was not judged: "
+            f"it takes {unknown.takes}, which only the log shows."
         )
     for seat, why in rule.not_counted:
         lines.append(f"It does not count the seat {seat}: {why}.")

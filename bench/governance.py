@@ -28,7 +28,6 @@ from placet.governance.documents import (
     Ballot,
     Charter,
     Constitution,
-    Demand,
     Evidence,
     Job,
     Limits,
@@ -59,6 +58,16 @@ from placet.governance.log import (
     Tree,
     sign_checkpoint,
     verify_checkpoint,
+)
+from placet.governance.rules import (
+    Approvals,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
 )
 from placet.sealing import HPKEPrivateKey
 
@@ -165,7 +174,16 @@ class Council:
             Seat(f"seat-{i}", f"org-{i}", "member", (key.public,), NOW - 1, NOW + 10**6)
             for i, key in enumerate(self.keys)
         )
-        demand = Demand(SEATS, SEATS, {"member": 1}, ("member",), ("submitter",), True, 86400, 1)
+        demands = (
+            Approvals(SEATS),
+            Organisations(SEATS),
+            Role("member", 1),
+            Veto("member"),
+            Independence("submitter"),
+            Rationale(),
+            Lifetime(86400),
+            Uses(1),
+        )
         return Constitution(
             nonce="00" * 16,
             version=1,
@@ -175,7 +193,7 @@ class Council:
             seats=tuple(seats),
             parties=(Party("lab", "org-lab", (self.lab.public,)),),
             labels=("health",),
-            rules=(Rule("all", "All of them", When(("job",), ("research",), "any"), demand),),
+            rules=(Rule("all", "All of them", When(("job",), ("research",), "any"), demands),),
             evidence=Evidence({}, {}),
             limits=Limits(300, 3600),
             witnesses="none",

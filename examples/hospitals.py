@@ -29,7 +29,6 @@ from placet.client import (
 )
 from placet.governance.documents import (
     Constitution,
-    Demand,
     Evidence,
     Input,
     Job,
@@ -41,6 +40,16 @@ from placet.governance.documents import (
     Rule,
     Seat,
     When,
+)
+from placet.governance.rules import (
+    Approvals,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
 )
 from placet.host import LauncherMissing, require_launcher
 
@@ -264,21 +273,21 @@ class Council(Members):
         )
 
     def _rule(self) -> Rule:
-        demand = Demand(
-            approvals=3,
-            organisations=3,
-            roles={"privacy-officer": 1},
-            veto=("patients-representative",),
-            conflicts=("submitter",),
-            rationale=True,
-            lifetime_seconds=7 * 86400,
-            uses=self.uses,
+        demands = (
+            Approvals(3),
+            Organisations(3),
+            Role("privacy-officer", 1),
+            Veto("patients-representative"),
+            Independence("submitter"),
+            Rationale(),
+            Lifetime(7 * 86400),
+            Uses(self.uses),
         )
         return Rule(
             "health-research",
             "Research on health data",
             When(("job",), ("research",), ("health",)),
-            demand,
+            demands,
         )
 
     def seal_and_grant(self, client: Client, hospital: str, rows: Rows) -> str:

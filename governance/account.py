@@ -22,6 +22,13 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """What only the log says of a proposal: when it took the proposal in."""
+
+    entered: Times
+
+
+@dataclass(frozen=True, slots=True)
 class BallotAccount:
     """One seat's standing ballot. `why` says why it cannot count as an approval; empty where it
     can."""
@@ -45,13 +52,26 @@ class DemandAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class NotJudged:
+    """A demand that no paper shows to be met, and the fact of the log that it takes."""
+
+    demand: str
+    required: str
+    takes: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleAccount:
     """A rule that applied, demand by demand, with the seats whose approval it does not count and
-    why."""
+    why.
+
+    not_judged: empty where the judgement had the log.
+    """
 
     rule: str
     title: str
     demands: tuple[DemandAccount, ...]
+    not_judged: tuple[NotJudged, ...]
     not_counted: tuple[tuple[str, str], ...]
 
 
@@ -66,6 +86,11 @@ class Account:
     ballots: tuple[BallotAccount, ...]
     rules: tuple[RuleAccount, ...]
     refusals: tuple[GovernanceError, ...]
+
+    @property
+    def not_judged(self) -> tuple[NotJudged, ...]:
+        """The demands that were not judged, because only the log shows whether they are met."""
+        return tuple(demand for rule in self.rules for demand in rule.not_judged)
 
     @property
     def approving(self) -> tuple[str, ...]:

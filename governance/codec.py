@@ -173,7 +173,7 @@ def _decoder(hint: Any) -> _Decoder:
     if origin is typing.Literal:
         return _literal(args)
     if origin in (types.UnionType, typing.Union):
-        return _union(tuple(_decoder(arg) for arg in args))
+        return _tagged(args) or _union(tuple(_decoder(arg) for arg in args))
     if hint == Json:
         return _foreign_object
     if origin is tuple:
@@ -237,6 +237,38 @@ def _literal(choices: tuple[Any, ...]) -> _Decoder:
         if not isinstance(value, str) or value not in choices:
             raise malformed(where, "one of " + ", ".join(choices), _short(value))
         return value
+
+    return decoder
+
+
+def _tagged(choices: tuple[Any, ...]) -> _Decoder | None:
+    """The decoder of a union whose classes each have their own words in one field, if it is one.
+
+    A refusal is then of the class that was meant, and reading takes no attempts.
+    """
+    if not all(dataclasses.is_dataclass(choice) for choice in choices):
+        return None
+    hints = [typing.get_type_hints(choice) for choice in choices]
+    for name in (f.name for f in dataclasses.fields(choices[0])):
+        words = [typing.get_args(h[name]) if _is_literal(h.get(name)) else () for h in hints]
+        classes = {word: choice for choice, own in zip(choices, words, strict=True) for word in own}
+        if all(words) and len(classes) == sum(map(len, words)):
+            return _by_word(name, {word: _decoder(cls) for word, cls in classes.items()})
+    return None
+
+
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal
+
+
+def _by_word(name: str, decoders: dict[str, _Decoder]) -> _Decoder:
+    read_word = _literal(tuple(decoders))
+
+    def decoder(value: Any, where: str) -> Any:
+        if type(value) is not dict:
+            raise malformed(where, "an object", type(value).__name__)
+        word: object = cast("Json", value).get(name, "")
+        return decoders[read_word(word, f"{where}.{name}" if where else name)](value, where)
 
     return decoder
 

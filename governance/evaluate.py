@@ -17,16 +17,19 @@ Steps of `evaluate`:
   6. every rule that applies holds; there is at least one, and the constitution lists every label of
      the data.
 What no paper shows (stops, uses, grants, ballots left out of the bundle) is judged at admission:
-see admission.py.
+see admission.py. A demand that takes such a fact is judged where the log is at hand; elsewhere the
+account names it among those that were not judged.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from placet.governance.account import (
     Account,
     BallotAccount,
     DemandAccount,
+    Logged,
+    NotJudged,
     RuleAccount,
     Times,
 )
@@ -51,6 +54,7 @@ from placet.governance.errors import (
     TicketNotYetValid,
     Vetoed,
 )
+from placet.governance.rules.facts import Facts
 from placet.governance.terms import terms_digest
 
 MAX_BALLOTS = 1000
@@ -89,10 +93,13 @@ class ValidTicket:
 
 
 def verify_ticket(ticket: Ticket, in_force: InForce, times: Times) -> ValidTicket:
-    """Judge a ticket on paper and return it verified. Raises the account's first refusal."""
+    """Judge a ticket on paper and return it verified. Raises the account's first refusal.
+
+    The demands of `account.not_judged` take what only the log shows.
+    """
     proposal = verify_proposal(ticket.proposal, in_force)
     ballots = verify_ballots(ticket.ballots, proposal, in_force)
-    return judge_ticket(proposal, ballots, in_force, times)
+    return judge_ticket(proposal, ballots, in_force, times, None)
 
 
 def judge_ticket(
@@ -100,19 +107,26 @@ def judge_ticket(
     ballots: tuple[Signed[Ballot], ...],
     in_force: InForce,
     times: Times,
+    logged: Logged | None,
 ) -> ValidTicket:
-    """The ticket of documents that have been verified. Raises the account's first refusal."""
-    account = judge(proposal, ballots, in_force, times)
+    """The ticket of documents that have been verified; `logged` is None on paper.
+
+    Raises the account's first refusal.
+    """
+    account = judge(proposal, ballots, in_force, times, logged)
     if account.refusals:
         raise account.refusals[0]
     return ValidTicket(proposal, ballots, account)
 
 
-def evaluate(ticket: Ticket, in_force: InForce, times: Times) -> Account:
+def evaluate(
+    ticket: Ticket, in_force: InForce, times: Times, logged: Logged | None = None
+) -> Account:
     """The account of a ticket. Raises where the bundle holds what is not a proposal and ballots for
     it (steps 1, 2)."""
     proposal = verify_proposal(ticket.proposal, in_force)
-    return judge(proposal, verify_ballots(ticket.ballots, proposal, in_force), in_force, times)
+    ballots = verify_ballots(ticket.ballots, proposal, in_force)
+    return judge(proposal, ballots, in_force, times, logged)
 
 
 def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
@@ -189,22 +203,26 @@ def _check_constitution(named: str, in_force: InForce) -> None:
 
 
 def judge(
-    proposal: Signed[Proposal], ballots: Iterable[Signed[Ballot]], in_force: InForce, times: Times
+    proposal: Signed[Proposal],
+    ballots: Iterable[Signed[Ballot]],
+    in_force: InForce,
+    times: Times,
+    logged: Logged | None,
 ) -> Account:
     """Steps 3 to 6, over documents that have been verified."""
-    standing = [_ballot_account(b, in_force, times) for b in _standing(ballots)]
-    document = proposal.document
+    standing = tuple(_ballot_account(b, in_force, times) for b in _standing(ballots))
+    document, constitution = proposal.document, in_force.constitution
     matching = [
         rule
-        for rule in in_force.constitution.rules
+        for rule in constitution.rules
         if rule.when.applies(document.action, document.purpose, document.labels)
     ]
-    conflicted = {rule.id: _conflicted(rule, document, in_force.constitution) for rule in matching}
-    rules = tuple(_rule_account(rule, standing, conflicted[rule.id], document) for rule in matching)
+    facts = Facts(document, constitution, times, standing, logged)
+    rules = tuple(_rule_account(rule, facts) for rule in matching)
     vetoes = _vetoes(matching, standing)
     refusals = [*_window(document, times), *vetoes, *_unmet(rules)]
     # A label that the constitution does not list, a misspelt one say, would slip through its rules.
-    if not matching or not document.labels.issubset(in_force.constitution.labels):
+    if not matching or not document.labels.issubset(constitution.labels):
         refusals.append(_no_rule(document))
     accounts = tuple(account for account, _ in standing)
     return Account(proposal.digest, in_force.digest, times, accounts, rules, tuple(refusals))
@@ -255,69 +273,31 @@ def may_stop(seat: Seat, times: Times) -> bool:
     return seat.term_start <= times.at_most and times.at_least <= seat.term_end
 
 
-def _conflicted(rule: Rule, proposal: Proposal, constitution: Constitution) -> dict[str, str]:
-    """Organisations whose approval the rule does not count, with the reason."""
-    found: dict[str, str] = {}
-    if "submitter" in rule.demand.conflicts:
-        organisation = constitution.principal(proposal.proposer).organisation
-        found[organisation] = "its organisation proposes this"
-    if "owner" in rule.demand.conflicts:
-        for owner in sorted(proposal.owners):
-            found.setdefault(
-                constitution.principal(owner).organisation, "its organisation owns data in this"
-            )
-    return found
-
-
-def _rule_account(
-    rule: Rule,
-    standing: list[tuple[BallotAccount, Ballot]],
-    conflicted: dict[str, str],
-    proposal: Proposal,
-) -> RuleAccount:
-    counted: list[BallotAccount] = []
-    left_out: list[tuple[str, str]] = []
-    for account, ballot in standing:
-        why = account.why or conflicted.get(account.organisation, "")
-        if not why and account.vote != "placet":
-            why = f"it said {account.vote}"
-        if not why and rule.demand.rationale and not ballot.rationale.strip():
-            why = "it gives no rationale"
-        if why:
-            left_out.append((account.seat, why))
-        else:
-            counted.append(account)
-    return RuleAccount(rule.id, rule.title, _demands(rule, counted, proposal), tuple(left_out))
-
-
-def _demands(
-    rule: Rule, counted: list[BallotAccount], proposal: Proposal
-) -> tuple[DemandAccount, ...]:
+def _rule_account(rule: Rule, facts: Facts) -> RuleAccount:
     """Step 6 for one rule, demand by demand."""
-    demand = rule.demand
-    seats = tuple(account.seat for account in counted)
-    organisations = sorted({account.organisation for account in counted})
-    lifetime = proposal.not_after - proposal.not_before
-    found = [
-        _at_least("approvals", demand.approvals, len(seats), seats),
-        _at_least(
-            "distinct organisations", demand.organisations, len(organisations), tuple(organisations)
-        ),
-    ]
-    for role, number in sorted(demand.roles.items()):
-        holders = tuple(account.seat for account in counted if account.role == role)
-        found.append(_at_least(f"approvals of role {role}", number, len(holders), holders))
-    found.append(_at_most("seconds of ticket lifetime", demand.lifetime_seconds, lifetime))
-    found.append(_at_most("uses", demand.uses, proposal.uses))
-    return tuple(found)
-
-
-def _at_least(demand: str, required: int, found: int, by: tuple[str, ...]) -> DemandAccount:
-    return DemandAccount(demand, f"at least {required}", str(found), found >= required, by)
-
-
-def _at_most(demand: str, required: int, found: int) -> DemandAccount:
-    return DemandAccount(demand, f"at most {required}", str(found), found <= required, ())
+    left_out: dict[str, str] = {}
+    for demand in rule.demands:
+        for seat, why in demand.leaves_out(facts).items():
+            left_out.setdefault(seat, why)
+    counted: list[BallotAccount] = []
+    not_counted: list[tuple[str, str]] = []
+    for ballot, _ in facts.standing:
+        why = ballot.why or left_out.get(ballot.seat, "")
+        if not why and ballot.vote != "placet":
+            why = f"it said {ballot.vote}"
+        if why:
+            not_counted.append((ballot.seat, why))
+        else:
+            counted.append(ballot)
+    facts = replace(facts, counted=tuple(counted))
+    accounts = [demand.account(facts) for demand in rule.demands]
+    return RuleAccount(
+        rule.id,
+        rule.title,
+        tuple(account for account in accounts if isinstance(account, DemandAccount)),
+        tuple(account for account in accounts if isinstance(account, NotJudged)),
+        tuple(not_counted),
+    )
 
 
 def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
@@ -344,7 +324,7 @@ def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
 
 
 def _vetoes(
-    rules: list[Rule], standing: list[tuple[BallotAccount, Ballot]]
+    rules: list[Rule], standing: Iterable[tuple[BallotAccount, Ballot]]
 ) -> list[GovernanceError]:
     """Step 4, for vetoes."""
     return [
@@ -358,7 +338,7 @@ def _vetoes(
         )
         for rule in rules
         for account, _ in standing
-        if account.role in rule.demand.veto and account.vote == "non placet"
+        if account.role in rule.veto_roles and account.vote == "non placet"
     ]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from placet.governance import federation_state, service_state
-from placet.governance.account import Times
+from placet.governance.account import Logged, Times
 from placet.governance.contexts import grant_secret
 from placet.governance.documents.privacy import Cost
 from placet.governance.federation_state import FederationState
@@ -101,11 +101,12 @@ class LeaseState:
 
 @dataclass(slots=True)
 class ProposalState:
-    """A proposal that the log has: its ballots, its leases by job, and what stops it."""
+    """A proposal that the log has: since when, its ballots, its leases by job, what stops it."""
 
     digest: str
     index: int
     constitution: str
+    logged: Logged
     ballots: list[BallotState] = field(default_factory=_no_ballots)
     jobs: dict[str, list[str]] = field(default_factory=_no_jobs)
     stopped: str = ""
@@ -226,7 +227,8 @@ def _boot(state: State, entry: Entry) -> None:
 
 def _proposal(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    proposal = ProposalState(entry["proposal"], state.size, state.constitution)
+    logged = Logged(Times(*entry["at"]))
+    proposal = ProposalState(entry["proposal"], state.size, state.constitution, logged)
     state.proposals[proposal.digest] = proposal
 
 

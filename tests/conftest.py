@@ -31,7 +31,6 @@ from placet.client.errors import ClientError, Refused
 from placet.governance.documents import (
     Ballot,
     Constitution,
-    Demand,
     Evidence,
     Header,
     Input,
@@ -50,6 +49,7 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import parse_envelope
 from placet.governance.evaluate import Ticket
+from placet.governance.rules import Approvals, Lifetime, Organisations, Uses, Veto
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (
     blobs_pb2_grpc,
@@ -238,15 +238,12 @@ class World:
             )
             for name, keys in self.seats.items()
         )
-        demand = Demand(
-            approvals=2,
-            organisations=2,
-            roles={},
-            veto=("patients",),
-            conflicts=(),
-            rationale=False,
-            lifetime_seconds=YEAR,
-            uses=1000,
+        demands = (
+            Approvals(2),
+            Organisations(2),
+            Veto("patients"),
+            Lifetime(YEAR),
+            Uses(1000),
         )
         fields: dict[str, Any] = {
             "nonce": os.urandom(16).hex(),
@@ -261,8 +258,8 @@ class World:
             ),
             "labels": ("health",),
             "rules": (
-                Rule("research", "Research", When(("job",), ("research",), ("health",)), demand),
-                Rule("amend", "Amending", When(("amend",), "any", "any"), demand),
+                Rule("research", "Research", When(("job",), ("research",), ("health",)), demands),
+                Rule("amend", "Amending", When(("amend",), "any", "any"), demands),
             ),
             "evidence": Evidence(simulated("authority"), simulated("worker")),
             "limits": Limits(lease_seconds=3, join_seconds=600),

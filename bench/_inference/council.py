@@ -14,7 +14,6 @@ from placet.client.data.objects import seal_file
 from placet.client.services import Token
 from placet.governance.documents import (
     Constitution,
-    Demand,
     Evidence,
     Input,
     Limits,
@@ -25,6 +24,7 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.documents.serving import Bearers, Card, Rations, Raw, Roster, Serve, Users
+from placet.governance.rules import Approvals, Lifetime, Organisations, Uses
 
 MOST = 10**9  # rows, and rows a minute
 TRANCHE = 10**6
@@ -44,15 +44,11 @@ class Owner(Members):
         """One approval."""
         now = int(time.time())
         (seat,) = self.seats.values()
-        demand = Demand(
-            approvals=1,
-            organisations=1,
-            roles={},
-            veto=(),
-            conflicts=(),
-            rationale=False,
-            lifetime_seconds=7 * 86400,
-            uses=self.uses,
+        demands = (
+            Approvals(1),
+            Organisations(1),
+            Lifetime(7 * 86400),
+            Uses(self.uses),
         )
         return Constitution(
             nonce=os.urandom(16).hex(),
@@ -67,7 +63,7 @@ class Owner(Members):
             ),
             labels=("public",),
             rules=(
-                Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demand),
+                Rule("serving", "Serving", When(("serve",), ("research",), ("public",)), demands),
             ),
             evidence=Evidence(authority=self.wanted("authority"), worker=self.wanted("worker")),
             limits=Limits(lease_seconds=LEASE_SECONDS, join_seconds=600),

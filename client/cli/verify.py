@@ -126,7 +126,10 @@ def ticket(
     at: At = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Judge a ticket on paper: signatures, seats, rules, window; not stops, uses or grants."""
+    """Judge a ticket on paper: signatures, seats, rules, window; not stops, uses or grants.
+
+    A demand that takes what only the log shows is named as not judged.
+    """
     bundle = ticket_from_bytes(read_artifact(file))
     document = read_constitution(constitution)
     in_force = InForce(document, _digest_under(document, bundle.proposal), _charter(charter))
@@ -137,6 +140,7 @@ def ticket(
         "valid": not account.refusals,
         "ballots": account.ballots,
         "rules": account.rules,
+        "not_judged": account.not_judged,
         "refusals": [{"reason": r.reason, "message": str(r)} for r in account.refusals],
     }
     show(value, as_json, lines(explain_account(account)))

@@ -21,7 +21,7 @@ from placet.governance.documents import (
     Vote,
 )
 from placet.governance.documents.rule import Action
-from placet.governance.envelope import Signed, inspect, sign
+from placet.governance.envelope import Signed, inspect, parse_envelope, sign
 from placet.governance.evaluate import (
     Ticket,
     evaluate,
@@ -191,12 +191,17 @@ class CouncilOperations(TrustOperations):
         return await self._session.judged(lambda ledger: ledger.proposal(digest))
 
     async def account(self, ticket: Ticket, council: Council | None = None) -> Account:
-        """The judgement on paper of a ticket now: which rules apply, who counts, what is
-        missing."""
+        """The judgement of a ticket now: which rules apply, who counts, what is missing.
+
+        It is on paper, but for when the log took the proposal in.
+        """
         council = council or await self.council()
         in_force = council.under(inspect(ticket.proposal, Proposal).constitution)
         now = self._session.now()
-        return evaluate(ticket, in_force, Times(now, now))
+        known = self._session.replica.ledger.state.proposals.get(
+            parse_envelope(ticket.proposal).digest
+        )
+        return evaluate(ticket, in_force, Times(now, now), known.logged if known else None)
 
     def _expiry(self, proposal: Proposal) -> int:
         """Until when a placet counts. After its review a service takes ballots given anew."""

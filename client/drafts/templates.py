@@ -49,40 +49,39 @@ id = "analyst"
 organisation = "hospital-a"
 keys = ["analyst.pub.json"]
 
-# Every rule that applies must hold; where none applies, all is refused.
+# Every rule that applies must hold; where none applies, all is refused. A rule always demands
+# approvals, organisations, a lifetime and uses, and what else the council wants, such as:
+#   { demand = "independence", of = "submitter" }  no approval of its organisation counts; or "owner"
+#   { demand = "rationale" }                       each approval gives its reasons
 [[rules]]
 id = "research"
 title = "Research on health data"
+demands = [
+  { demand = "approvals", at_least = 2 },                      # seats that say placet
+  { demand = "organisations", at_least = 2 },                  # that these seats are of
+  { demand = "role", role = "data-protection", at_least = 1 }, # among these seats
+  { demand = "veto", role = "data-protection" },               # any one seat of it stops the ticket
+  { demand = "lifetime", seconds = 2592000 },                  # longest window of a ticket
+  { demand = "uses", at_most = 15 },  # of a proposal; a federation uses one a round
+]
 [rules.when]
 actions = ["job", "federate"]
 purposes = ["research"]
 labels = ["health"]
-[rules.demand]
-approvals = 2               # seats that say placet
-organisations = 2           # distinct organisations among them
-roles = { data-protection = 1 }  # how many of a role must be among them
-veto = ["data-protection"]  # roles of which any one seat stops it
-conflicts = []              # whose organisation's approval does not count: "submitter", "owner"
-rationale = false           # whether each ballot has to give its reasons
-lifetime_seconds = 2592000  # longest window of a ticket
-uses = 15                   # the most that a proposal may ask for; a federation uses one a round
 
 [[rules]]
 id = "amend"
 title = "Changes of this constitution"
+demands = [
+  { demand = "approvals", at_least = 2 },
+  { demand = "organisations", at_least = 2 },
+  { demand = "lifetime", seconds = 2592000 },
+  { demand = "uses", at_most = 1 },
+]
 [rules.when]
 actions = ["amend"]
 purposes = "any"
 labels = "any"
-[rules.demand]
-approvals = 2
-organisations = 2
-roles = {}
-veto = []
-conflicts = []
-rationale = false
-lifetime_seconds = 2592000
-uses = 1
 
 # Which enclaves are wanted, by role: the measurements of builds that the council has chosen, each
 # below the name of its build. `placet measure --enclave BUILD` prints both; BUILD is the folder

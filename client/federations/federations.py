@@ -106,7 +106,7 @@ class FederationOperations(ResultOperations):
         record, council = await self.proposal(id), await self.council()
         in_force = council.under(record.proposal.document.constitution)
         now = self._session.now()
-        judge_ticket(record.proposal, record.ballots, in_force, Times(now, now))  # 1
+        judge_ticket(record.proposal, record.ballots, in_force, Times(now, now), None)  # 1
         roster = record.proposal.document.federate.roster
         if keys.id not in roster or keys.signing.public not in in_force.constitution.keys_of(
             keys.id

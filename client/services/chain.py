@@ -188,7 +188,7 @@ class _Chain:
         self._same("action", "serve", proposal.document.action)
 
         def judged(times: Times) -> None:
-            account = judge_ticket(proposal, ballots, in_force, times).account
+            account = judge_ticket(proposal, ballots, in_force, times, None).account
             rules = ", ".join(rule.rule for rule in account.rules) or "no rule"
             self._held("ticket", rules, f"{len(ballots)} ballot(s)")
 

@@ -172,13 +172,14 @@ def _second_opinion(
     now: int,
     read: ReadTicket | None,
 ) -> Signed[Proposal]:
-    """Step 4. Stops, uses and grants are the authority's to judge: they are not on paper."""
+    """Step 4, on paper. The authority judges what only the log shows: stops, uses, grants, and the
+    demands that the account names as not judged."""
     in_force = _in_force(member)
     if lease.constitution != in_force.digest:
         raise lease_invalid("constitution", in_force.digest, lease.constitution)
     if read is None or read.ticket != _ticket(ticket):
         read = read_ticket(ticket, member)
-    valid = judge_ticket(read.proposal, read.ballots, in_force, Times(now, now))
+    valid = judge_ticket(read.proposal, read.ballots, in_force, Times(now, now), None)
     if valid.proposal.digest != lease.proposal:
         raise lease_invalid("proposal", lease.proposal, valid.proposal.digest)
     return valid.proposal

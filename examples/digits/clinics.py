@@ -12,7 +12,6 @@ from placet.client import Client, Keys, SealedObject
 from placet.client.federations import flatten, layout_of
 from placet.governance.documents import (
     Constitution,
-    Demand,
     Evidence,
     Federate,
     Input,
@@ -23,6 +22,7 @@ from placet.governance.documents import (
     Seat,
     When,
 )
+from placet.governance.rules import Approvals, Independence, Lifetime, Organisations, Uses
 
 ORGANISATIONS = ("north", "east", "south", "west", "centre")
 CLIENTS = tuple(f"{name}-{number}" for name in ORGANISATIONS for number in (1, 2))
@@ -41,7 +41,13 @@ class Clinics(Members):
     def constitution(self) -> Constitution:
         """Three of the five organisations decide."""
         now = int(time.time())
-        demand = Demand(3, 3, {}, (), ("submitter",), False, 7 * 86400, self.uses)
+        demands = (
+            Approvals(3),
+            Organisations(3),
+            Independence("submitter"),
+            Lifetime(7 * 86400),
+            Uses(self.uses),
+        )
         clients = (
             Party(keys.id, keys.id.rpartition("-")[0], (keys.public.signing,))
             for keys in self.clients.values()
@@ -66,7 +72,7 @@ class Clinics(Members):
                     "training-together",
                     "Training together on handwriting",
                     When(("federate",), ("research",), ("handwriting",)),
-                    demand,
+                    demands,
                 ),
             ),
             evidence=Evidence(authority=self.wanted("authority"), worker=self.wanted("worker")),

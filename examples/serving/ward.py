@@ -36,7 +36,7 @@ class Ward(Council):
             for name, keys in self.doctors.items()
         )
         serving = Rule(
-            "serving", "Serving models", When(("serve",), "any", "any"), made.rules[0].demand
+            "serving", "Serving models", When(("serve",), "any", "any"), made.rules[0].demands
         )
         return dataclasses.replace(
             made, parties=(*made.parties, *doctors), rules=(*made.rules, serving)

@@ -29,7 +29,7 @@ from placet.governance.documents.lease import Lease, Release
 from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost, Declared
 from placet.governance.documents.proposal import Amendment, Job, Proposal
 from placet.governance.documents.receipt import Charged, Predicate, Receipt, Subject
-from placet.governance.documents.rule import Action, Demand, Rule, When
+from placet.governance.documents.rule import Action, Rule, When
 from placet.governance.documents.serving import (
     Bearers,
     Card,
@@ -61,7 +61,6 @@ __all__ = [
     "Cost",
     "Declared",
     "Delete",
-    "Demand",
     "Evidence",
     "Exactly",
     "Federate",

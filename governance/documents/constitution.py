@@ -7,8 +7,6 @@ have keys and belong to an organisation. The genesis constitution is version 1 w
 predecessor; each later one names the digest of the one before it.
 """
 
-from collections import Counter
-from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,8 +21,10 @@ from placet.governance.checks import (
 )
 from placet.governance.codec import Json
 from placet.governance.documents.rule import Rule
-from placet.governance.errors import ConstitutionInvalid, SeatUnknown, SignerUnknown
+from placet.governance.errors import SeatUnknown, SignerUnknown
 from placet.governance.keys import PublicKey
+from placet.governance.rules.facts import Electorate
+from placet.governance.rules.kind import contradiction
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Constitution:
         check_name("name", self.name)
         check_range("version", self.version, 1, 2**31)
         if (self.version == 1) != (self.predecessor is None):
-            raise _invalid(
+            raise contradiction(
                 "predecessor", "none at version 1, one at any later version", "the other"
             )
         if self.predecessor is not None:
@@ -173,7 +173,7 @@ class Constitution:
     def _check_distinct(self) -> None:
         principals = self.principals
         if not self.seats or not self.rules:
-            raise _invalid("seats and rules", "at least one of each", "none")
+            raise contradiction("seats and rules", "at least one of each", "none")
         for claim, ids in (
             ("organisations", [o.id for o in self.organisations]),
             ("seats and parties", [p.id for p in principals]),
@@ -183,51 +183,26 @@ class Constitution:
             check_distinct(claim, ids)
         keys = [key.text for principal in principals for key in principal.keys]
         if len(set(keys)) != len(keys):
-            raise _invalid("keys", "a key for one seat or party alone", "one key listed twice")
+            raise contradiction("keys", "a key for one seat or party alone", "one key listed twice")
         if not all(principal.keys for principal in principals):
-            raise _invalid("keys", "at least one key a principal", "a principal without keys")
+            raise contradiction("keys", "at least one key a principal", "a principal without keys")
 
     def _check_references(self) -> None:
         known = {o.id for o in self.organisations}
         for principal in self.principals:
             if principal.organisation not in known:
-                raise _invalid(
+                raise contradiction(
                     "organisation", "one of the organisations listed", principal.organisation
                 )
-        roles, labels = Counter(seat.role for seat in self.seats), frozenset(self.labels)
-        organisations = len({seat.organisation for seat in self.seats})
+        electorate, labels = Electorate.of(self.seats), frozenset(self.labels)
         for rule in self.rules:
-            _subset(f"rule {rule.id}: labels", _listed(rule.when.labels), labels)
-            _subset(f"rule {rule.id}: roles", rule.demand.roles, roles)
-            _subset(f"rule {rule.id}: veto", rule.demand.veto, roles)
-            self._check_reachable(rule, roles, organisations)
-
-    def _check_reachable(self, rule: Rule, roles: Counter[str], organisations: int) -> None:
-        """A demand for more than there is would shut the council out of its own constitution."""
-        demand = rule.demand
-        for claim, demanded, there in (
-            ("approvals", demand.approvals, len(self.seats)),
-            ("organisations", demand.organisations, organisations),
-            *((f"role {role}", number, roles[role]) for role, number in demand.roles.items()),
-        ):
-            if demanded > there:
-                raise _invalid(f"rule {rule.id}: {claim}", f"at most {there}", str(demanded))
+            for label in _listed(rule.when.labels):
+                if label not in labels:
+                    expected = "one that the constitution lists"
+                    raise contradiction(f"rule {rule.id}: labels", expected, label)
+            for demand in rule.demands:
+                demand.check(f"rule {rule.id}", electorate)
 
 
 def _listed(values: tuple[str, ...] | str) -> tuple[str, ...]:
     return () if isinstance(values, str) else values
-
-
-def _subset(claim: str, values: Iterable[str], known: Container[str]) -> None:
-    for value in values:
-        if value not in known:
-            raise _invalid(claim, "one that the constitution lists", value)
-
-
-def _invalid(claim: str, expected: str, actual: str) -> ConstitutionInvalid:
-    return ConstitutionInvalid(
-        f"The constitution contradicts itself at {claim}: expected {expected}, found {actual}.",
-        claim=claim,
-        expected=expected,
-        actual=actual,
-    )

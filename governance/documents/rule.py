@@ -4,19 +4,18 @@ applies, all is refused."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from placet.governance.checks import (
     check_distinct,
     check_identifier,
     check_listed,
     check_name,
-    check_range,
 )
 from placet.governance.codec import malformed
+from placet.governance.rules import Demand
 
 Action = Literal["job", "amend", "serve", "federate", "resume", "recover", "retire"]
-Conflict = Literal["submitter", "owner"]
 Anything = Literal["any"]
 
 
@@ -47,45 +46,6 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What a ticket needs. Approvals are counted in seats, organisations in distinct ones among
-    those seats.
-
-    roles: seats of a role that must be among the approvals, with their number. veto: roles of which
-    any one seat stops
-    the ticket. conflicts: whose organisation's approvals do not count. rationale: each counted
-    ballot gives its reasons.
-    lifetime_seconds: longest window of a ticket. uses: the most that a proposal may ask for.
-    """
-
-    approvals: int
-    organisations: int
-    roles: dict[str, int]
-    veto: tuple[str, ...]
-    conflicts: tuple[Conflict, ...]
-    rationale: bool
-    lifetime_seconds: int
-    uses: int
-
-    def __post_init__(self) -> None:
-        check_range("demand.approvals", self.approvals, 1, 1000)
-        check_range("demand.organisations", self.organisations, 1, 1000)
-        check_range("demand.lifetime_seconds", self.lifetime_seconds, 1, 10 * 366 * 86400)
-        check_range("demand.uses", self.uses, 1, 1_000_000)
-        if self.organisations > self.approvals:
-            raise malformed(
-                "demand.organisations", "no more than the approvals", str(self.organisations)
-            )
-        for role, number in self.roles.items():
-            check_identifier("demand.roles", role)
-            check_range("demand.roles." + role, number, 1, 1000)
-        check_distinct("demand.veto", self.veto)
-        for role in self.veto:
-            check_identifier("demand.veto", role)
-        check_distinct("demand.conflicts", self.conflicts)
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule; `title` is for people and decides nothing."""
 
@@ -94,9 +54,22 @@ class Rule:
     id: str
     title: str
     when: When
-    demand: Demand
+    demands: tuple[Demand, ...]
 
     def __post_init__(self) -> None:
         check_identifier("rule.id", self.id)
         if self.title:
             check_name("rule.title", self.title)
+        check_distinct("rule.demands", [demand.name for demand in self.demands])
+        kinds = {type(demand) for demand in self.demands}
+        for kind in get_args(Demand):
+            if kind.NEEDED and kind not in kinds:
+                expected = f"a list with {kind.__name__.lower()}"
+                raise malformed("rule.demands", expected, "one without")
+        for demand in self.demands:
+            demand.check_beside(self.demands)
+
+    @property
+    def veto_roles(self) -> frozenset[str]:
+        """The roles of which any one seat stops a ticket under this rule."""
+        return frozenset(role for demand in self.demands for role in demand.veto_roles())

@@ -248,7 +248,7 @@ def _veto_roles(proposal: Proposal, in_force: InForce) -> frozenset[str]:
         role
         for rule in in_force.constitution.rules
         if rule.when.applies(proposal.action, proposal.purpose, proposal.labels)
-        for role in rule.demand.veto
+        for role in rule.veto_roles
     )
 
 

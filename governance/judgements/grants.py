@@ -134,7 +134,7 @@ def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
     """
     labels = frozenset(grant.object.labels)
     rules = {
-        rule.id: (rule.when, rule.demand)
+        rule.id: (rule.when, frozenset(rule.demands))
         for rule in constitution.rules
         if rule.when.labels == "any" or not labels.isdisjoint(rule.when.labels)
     }

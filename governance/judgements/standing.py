@@ -23,7 +23,7 @@ anew. What was released stays released: a recipient may have had its key already
 
 from dataclasses import dataclass
 
-from placet.governance.account import Account, Times
+from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal, Serve
 from placet.governance.documents.proposal import Amendment
 from placet.governance.envelope import Signed
@@ -70,9 +70,12 @@ def check_stands(
         check_in_force(ledger, proposal)
     under = ledger.under(proposal.document.constitution)
     at = _since(lease, times) if lease and spared else times
-    valid = judge_ticket(proposal, ballots, under, at)
+    known = ledger.state.proposals.get(proposal.digest)
+    # A proposal that comes with its bundle enters the log only now.
+    logged = known.logged if known else Logged(times)
+    valid = judge_ticket(proposal, ballots, under, at, logged)
     check_not_stopped(ledger, proposal)
-    check_uses(proposal, ledger.state.proposals.get(proposal.digest), job)
+    check_uses(proposal, known, job)
     if lease is None:
         return Standing(valid, find_grants(ledger, valid, job, times))
     check_grants(ledger, valid, job, lease.grants, times)
@@ -84,7 +87,9 @@ def account_of(ledger: Ledger, lease: LeaseState, times: Times) -> Account:
     proposal = ledger.proposal(lease.proposal)
     at = _since(lease, times) if _is_spared(proposal.document, times) else times
     under = ledger.under(proposal.document.constitution)
-    return judge(proposal, standing_ballots(ledger, proposal.digest), under, at)
+    ballots = standing_ballots(ledger, proposal.digest)
+    logged = ledger.state.proposals[proposal.digest].logged
+    return judge(proposal, ballots, under, at, logged)
 
 
 def _is_spared(proposal: Proposal, times: Times) -> bool:

@@ -30,7 +30,6 @@ from placet.governance.codec import encode
 from placet.governance.documents import (
     Ballot,
     Constitution,
-    Demand,
     Evidence,
     Header,
     Input,
@@ -48,6 +47,16 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import digest_of, payload_type, sign, sign_payload
 from placet.governance.keys import SigningKey
+from placet.governance.rules import (
+    Approvals,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
+)
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 NOW = 1_800_000_000
@@ -143,7 +152,16 @@ CONSTITUTION = Constitution(
             "health",
             "Health data",
             When(("job",), ("research",), ("health",)),
-            Demand(2, 2, {"ethics": 1}, ("officer",), ("submitter",), True, 7 * DAY, 3),
+            (
+                Approvals(2),
+                Organisations(2),
+                Role("ethics", 1),
+                Veto("officer"),
+                Independence("submitter"),
+                Rationale(),
+                Lifetime(7 * DAY),
+                Uses(3),
+            ),
         ),
     ),
     evidence=Evidence({"kinds": ["simulation"]}, {"kinds": ["simulation"]}),
@@ -247,7 +265,7 @@ CASES = (
     ),
     Case(
         "veto_lifted",
-        "Of a seat's ballots the highest number counts, wherever it stands in the bundle.",
+        "The highest number among a seat's ballots counts, wherever it stands in the bundle.",
         lambda c: [
             c.ballot("b", sequence=2),
             *c.quorum(),

@@ -78,14 +78,14 @@ class Council:
 
     def constitution(self) -> Any:
         base = self.world.constitution()
-        demand = base.rules[0].demand
+        demands = base.rules[0].demands
         parties = (Party(n, n, (k.public.signing,)) for n, k in self.clients.items())
         return replace(
             base,
             organisations=(*base.organisations, *(Organisation(n, n) for n in CLIENTS)),
             parties=(*base.parties, *parties),
             rules=(
-                Rule("federate", "Together", When(("federate",), "any", "any"), demand),
+                Rule("federate", "Together", When(("federate",), "any", "any"), demands),
                 *base.rules,
             ),
         )

@@ -226,7 +226,7 @@ class Services:
 
     def constitution(self) -> Any:
         base = self.world.constitution()
-        demand = base.rules[0].demand
+        demands = base.rules[0].demands
         workers = {**base.evidence.worker, "measurements": list(measurements("worker"))}
         return replace(
             base,
@@ -235,7 +235,7 @@ class Services:
                 *base.parties,
                 *(Party(n, n, (k.public.signing,)) for n, k in self.users.items()),
             ),
-            rules=(Rule("serve", "Serving", When(("serve",), "any", "any"), demand), *base.rules),
+            rules=(Rule("serve", "Serving", When(("serve",), "any", "any"), demands), *base.rules),
             evidence=Evidence(base.evidence.authority, workers),
             limits=replace(base.limits, lease_seconds=self.lease_seconds),
         )

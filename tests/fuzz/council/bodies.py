@@ -19,7 +19,6 @@ from scene import (
 from placet.governance.documents import (
     Card,
     Declared,
-    Demand,
     Evidence,
     Federate,
     Input,
@@ -36,6 +35,17 @@ from placet.governance.documents import (
     Serve,
     Tensor,
     When,
+)
+from placet.governance.rules import (
+    Approvals,
+    Demand,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
 )
 
 LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
@@ -103,19 +113,19 @@ def _service(scene: Scene) -> Serve:
     )
 
 
-def _demand(scene: Scene) -> Demand:
+def _demands(scene: Scene) -> tuple[Demand, ...]:
     dice = scene.dice
     approvals = dice.choice([1, 1, 2, 2, 2, 3])
-    conflicts: tuple[Any, ...] = dice.choice([(), (), (), ("submitter",), ("owner",)])
-    return Demand(
-        approvals=approvals,
-        organisations=min(approvals, dice.choice([1, 2])),
-        roles=dice.choice([{}, {"ethics": 1}]),
-        veto=dice.choice([("dpo",), ("dpo", "chair"), ()]),
-        conflicts=conflicts,
-        rationale=scene.chance(50),
-        lifetime_seconds=7 * DAY,
-        uses=dice.choice([3, 1000]),
+    interested: tuple[Any, ...] = dice.choice([(), (), (), ("submitter",), ("owner",)])
+    return (
+        Approvals(approvals),
+        Organisations(min(approvals, dice.choice([1, 2]))),
+        *dice.choice([(), (Role("ethics", 1),)]),
+        *dice.choice([(Veto("dpo"),), (Veto("dpo"), Veto("chair")), ()]),
+        *map(Independence, interested),
+        *((Rationale(),) if scene.chance(50) else ()),
+        Lifetime(7 * DAY),
+        Uses(dice.choice([3, 1000])),
     )
 
 
@@ -126,11 +136,13 @@ def constitution_of(scene: Scene) -> Any:
     authority = world.make_constitution().evidence.authority
     base = world.make_constitution()
     rules = [
-        Rule("health", "Health", When("any", ("research",), ("health",)), _demand(scene)),
-        Rule("serve", "Serving", When(("serve",), "any", ("public",)), _demand(scene)),
+        Rule("health", "Health", When("any", ("research",), ("health",)), _demands(scene)),
+        Rule("serve", "Serving", When(("serve",), "any", ("public",)), _demands(scene)),
         base.rules[-1],
     ]
-    rules += [Rule("job", "Jobs", When(("job",), "any", "any"), _demand(scene))][: scene.chance(50)]
+    rules += [Rule("job", "Jobs", When(("job",), "any", "any"), _demands(scene))][
+        : scene.chance(50)
+    ]
     return world.make_constitution(
         seats=tuple(
             replace(s, term_end=T0 + 20 * DAY) if s.id == "second-a" else s for s in base.seats
@@ -179,7 +191,7 @@ def _left_out(scene: Scene, made: Any) -> Any:
 def _ruled(scene: Scene, made: Any) -> Any:
     """Another demand for one of the rules, never for amending: the council would be stuck."""
     rules = list(made.rules)
-    rules[0] = replace(rules[0], demand=_demand(scene))
+    rules[0] = replace(rules[0], demands=_demands(scene))
     return replace(made, rules=tuple(rules))
 
 

@@ -11,12 +11,14 @@ import budgets
 from history import (
     History,
     Json,
+    by_kind,
     inputs_of,
     job_of,
     labels_of,
     principal,
     rules_of,
     says_no,
+    veto_roles,
 )
 
 
@@ -80,7 +82,7 @@ def _check_stops(history: History, entry: Json, digest: str, proposal: Json) -> 
     program = proposal["body"].get("program")
     must(program not in history.stopped("revoke-program"), RIGHT_TO_STOP, entry)
     constitution = history.document(proposal["constitution"])
-    vetoes = {r for rule in rules_of(proposal, constitution) for r in rule["demand"]["veto"]}
+    vetoes = veto_roles(rules_of(proposal, constitution))
     for seat, ballots in history.votes(digest).items():
         who = principal(constitution, seat) or {}
         must(not (who["role"] in vetoes and says_no(ballots)), RIGHT_TO_STOP, entry)
@@ -108,27 +110,30 @@ def _check_rules(history: History, entry: Json, digest: str, approving: dict[str
     must(bool(rules) and labels_of(proposal) <= set(constitution["labels"]), DECISION, entry)
     roster = proposal["body"].get("roster", [])
     owners = [given["owner"] for given in inputs_of(proposal)] + roster
-    for demand in (rule["demand"] for rule in rules):
+    for demands in (by_kind(rule["demands"]) for rule in rules):
         out = {"submitter": [proposal["proposer"]], "owner": owners}
         barred = {
             (principal(constitution, name) or {}).get("organisation")
-            for conflict in demand["conflicts"]
-            for name in out[conflict]
+            for demand in demands["independence"]
+            for name in out[demand["of"]]
         }
         counted = [
             who
             for seat, ballot in approving.items()
             if (who := principal(constitution, seat) or {})["organisation"] not in barred
-            and (ballot["rationale"].strip() or not demand["rationale"])
+            and (ballot["rationale"].strip() or not demands["rationale"])
         ]
-        must(len(counted) >= demand["approvals"], DECISION, entry)
+        (approvals,), (least,) = demands["approvals"], demands["organisations"]
+        must(len(counted) >= approvals["at_least"], DECISION, entry)
         organisations = {who["organisation"] for who in counted}
-        must(len(organisations) >= demand["organisations"], DECISION, entry)
-        for role, number in demand["roles"].items():
-            must(sum(who["role"] == role for who in counted) >= number, DECISION, entry)
+        must(len(organisations) >= least["at_least"], DECISION, entry)
+        for demand in demands["role"]:
+            held = sum(who["role"] == demand["role"] for who in counted)
+            must(held >= demand["at_least"], DECISION, entry)
         lifetime = proposal["not_after"] - proposal["not_before"]
-        must(lifetime <= demand["lifetime_seconds"], DECISION, entry)
-        must(proposal["uses"] <= demand["uses"], DECISION, entry)
+        (longest,), (most,) = demands["lifetime"], demands["uses"]
+        must(lifetime <= longest["seconds"], DECISION, entry)
+        must(proposal["uses"] <= most["at_most"], DECISION, entry)
 
 
 def _check_uses(history: History, entry: Json, digest: str, proposal: Json) -> None:
@@ -205,7 +210,7 @@ def _agreed(constitution: Json, grant: Json) -> tuple[object, ...]:
     """What an owner agreed to: evidence, rules for such data, and who is behind every name."""
     labels = set(grant["object"]["labels"])
     rules = {
-        rule["id"]: (rule["when"], rule["demand"])
+        rule["id"]: (rule["when"], by_kind(rule["demands"]))
         for rule in constitution["rules"]
         if rule["when"]["labels"] == "any" or labels & set(rule["when"]["labels"])
     }

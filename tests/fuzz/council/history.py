@@ -6,6 +6,7 @@ Entries and documents are JSON; every question goes through the whole log again.
 
 import base64
 import json
+from collections import defaultdict
 from typing import Any
 
 Json = dict[str, Any]
@@ -134,6 +135,18 @@ def labels_of(proposal: Json) -> set[str]:
     own = {"federate": body.get("labels", []), "serve": body.get("card", {}).get("labels", [])}
     found = set(own.get(proposal["action"], []))
     return found.union(*(given["object"]["labels"] for given in inputs_of(proposal)))
+
+
+def by_kind(demands: list[Json]) -> dict[str, list[Json]]:
+    """The demands of a rule, those of one kind together."""
+    found: dict[str, list[Json]] = defaultdict(list)
+    for demand in sorted(demands, key=json.dumps):
+        found[demand["demand"]].append(demand)
+    return found
+
+
+def veto_roles(rules: list[Json]) -> set[str]:
+    return {d["role"] for rule in rules for d in rule["demands"] if d["demand"] == "veto"}
 
 
 def rules_of(proposal: Json, constitution: Json) -> list[Json]:

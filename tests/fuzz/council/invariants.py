@@ -23,7 +23,7 @@ from effects import (
     check_stands,
     must,
 )
-from history import History, Json, job_of, principal, rules_of, says_no
+from history import History, Json, job_of, principal, rules_of, says_no, veto_roles
 
 from placet.sealing import padded_length
 
@@ -78,7 +78,7 @@ def _stop(history: History, entry: Json) -> None:
         must(_in_term(who, entry), RIGHT_TO_STOP, entry)
     if action == "veto":
         rules = rules_of(history.document(target), history.in_force())
-        must(any(who["role"] in rule["demand"]["veto"] for rule in rules), RIGHT_TO_STOP, entry)
+        must(who["role"] in veto_roles(rules), RIGHT_TO_STOP, entry)
 
 
 def _check_worker(history: History, entry: Json, lease: Json) -> None:

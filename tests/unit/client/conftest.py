@@ -35,7 +35,6 @@ from placet.client.portal import Portal
 from placet.governance.documents import (
     Card,
     Constitution,
-    Demand,
     Evidence,
     Job,
     Limits,
@@ -51,6 +50,7 @@ from placet.governance.documents import (
 from placet.governance.documents.serving import Rations, Raw, Roster
 from placet.governance.documents.work import Input
 from placet.governance.errors import GovernanceError
+from placet.governance.rules import Approvals, Lifetime, Organisations, Role, Uses, Veto
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
 from placet.proto.refusals import reason_name, refusal_of
 from placet.proto.v1 import (
@@ -255,7 +255,14 @@ def constitution(people: dict[str, Keys]) -> Constitution:
         for id, organisation, role in (("alice", "north", "member"), ("bob", "south", "guardian"))
     )
     parties = tuple(Party(id, "north", (people[id].signing.public,)) for id in ("analyst", "owner"))
-    demand = Demand(2, 2, {"guardian": 1}, ("guardian",), (), False, 30 * DAY, 10)
+    demands = (
+        Approvals(2),
+        Organisations(2),
+        Role("guardian", 1),
+        Veto("guardian"),
+        Lifetime(30 * DAY),
+        Uses(10),
+    )
     return Constitution(
         nonce="01" * 16,
         version=1,
@@ -265,7 +272,7 @@ def constitution(people: dict[str, Keys]) -> Constitution:
         seats=seats,
         parties=parties,
         labels=("health",),
-        rules=(Rule("all", "Everything", When("any", "any", "any"), demand),),
+        rules=(Rule("all", "Everything", When("any", "any", "any"), demands),),
         evidence=Evidence(
             simulated("authority", measurements=[fake.MEASUREMENTS["authority"]]),
             simulated("worker", measurements=[fake.MEASUREMENTS["worker"]]),

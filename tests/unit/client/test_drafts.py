@@ -11,6 +11,7 @@ from placet.client.drafts.job import load_constitution, load_grant, load_job
 from placet.client.drafts.templates import constitution_template, grant_template, job_template
 from placet.governance.documents import Between, Budget, Declared
 from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
+from placet.governance.rules import Role
 
 MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 NOW = 1_800_000_000
@@ -55,7 +56,7 @@ def test_the_constitution_template(folder: Path) -> None:
     assert found.seats[0].term_start == 1767225600
     assert found.evidence.authority["measurements"] == ["aa" * 32]
     assert found.evidence.worker["measurements"] == ["bb" * 32, "cc" * 32]
-    assert found.rules[0].demand.roles == {"data-protection": 1}
+    assert Role("data-protection", 1) in found.rules[0].demands
     assert (found.version, found.predecessor) == (1, None)
     again = load_constitution(folder / "constitution.toml")
     assert again.nonce != found.nonce
@@ -72,7 +73,7 @@ def test_the_constitution_template(folder: Path) -> None:
         ("2026-01-01T00:00:00Z", "2026-01-01", "term_start"),
         ("lease_seconds = 300", "lease_seconds = 300.5", "limits.lease_seconds"),
         ("lease_seconds = 300", "lease_secs = 300", "limits.lease_secs"),
-        ("rationale = false", "", "rationale"),
+        ('"approvals", at_least = 2', '"approvals"', "rules[0].demands[0].at_least"),
         ('advisories = "none"', "advisories = []", "evidence"),
         ('kinds = ["simulation"]', 'kinds = "any"', "evidence"),
         ('id = "bob"', 'id = "Bob"', "seat.id"),

@@ -47,7 +47,6 @@ from placet.governance.documents import (
     Cost,
     Declared,
     Delete,
-    Demand,
     Evidence,
     Exactly,
     Federate,
@@ -92,6 +91,16 @@ from placet.governance.envelope import sign
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
+from placet.governance.rules import (
+    Approvals,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
+)
 from placet.governance.text import hidden
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor
 
@@ -135,8 +144,17 @@ def _descriptor(kind: str = "dataset", labels: tuple[str, ...] = ("health",)) ->
 
 def _rule(id: str, **when: Any) -> Rule:
     conditions: Any = {"actions": ("job",), "purposes": ("research",), "labels": ("health",)}
-    demand = Demand(1, 1, {"chair": 1}, ("dpo",), ("submitter",), True, 3600, 3)
-    return Rule(id, "Work on data", When(**(conditions | when)), demand)
+    demands = (
+        Approvals(1),
+        Organisations(1),
+        Role("chair", 1),
+        Veto("dpo"),
+        Independence("submitter"),
+        Rationale(),
+        Lifetime(3600),
+        Uses(3),
+    )
+    return Rule(id, "Work on data", When(**(conditions | when)), demands)
 
 
 def _evidence() -> Evidence:

@@ -40,7 +40,6 @@ from placet.governance.documents import (
     Ballot,
     Charter,
     Constitution,
-    Demand,
     Evidence,
     Grant,
     Header,
@@ -63,6 +62,7 @@ from placet.governance.documents import (
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.governance.log import EMPTY_ROOT
+from placet.governance.rules import Approvals, Independence, Lifetime, Organisations, Uses, Veto
 from placet.host import Host, HostConfig
 from placet.host.calls.tls import load_certificate, utc_now
 from placet.proto.frames import Link
@@ -125,7 +125,14 @@ class Council:
         self.recipient = HPKEPrivateKey.generate()
         self.log = ""
         self.evidence = Evidence(simulated("authority"), simulated("worker"))
-        demand = Demand(3, 3, {}, ("patients",), ("submitter",), False, 10**6, 100)
+        demands = (
+            Approvals(3),
+            Organisations(3),
+            Veto("patients"),
+            Independence("submitter"),
+            Lifetime(10**6),
+            Uses(100),
+        )
         self.constitution = Constitution(
             nonce=secrets.token_hex(16),
             version=1,
@@ -148,7 +155,7 @@ class Council:
                 Party("hospital", "o0", (self.owner.public,)),
             ),
             labels=("health",),
-            rules=(Rule("r1", "Health data", When(("job",), "any", ("health",)), demand),),
+            rules=(Rule("r1", "Health data", When(("job",), "any", ("health",)), demands),),
             evidence=self.evidence,
             limits=Limits(lease_seconds, join_seconds),
             witnesses="none",

@@ -20,7 +20,6 @@ from placet.governance.documents import (
     Ballot,
     Charter,
     Constitution,
-    Demand,
     Evidence,
     Exactly,
     Grant,
@@ -78,6 +77,17 @@ from placet.governance.judgements.receipts import receipt_for
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.governance.rules import (
+    Approvals,
+    Demand,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
+)
 from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 
@@ -226,6 +236,13 @@ class World:
     def in_force(self, constitution: Constitution | None = None) -> InForce:
         found = constitution or self.constitution
         return InForce(found, digest_of(encode(found)), self.name)
+
+    @staticmethod
+    def varied(rule: Rule, *demands: Demand, without: tuple[type, ...] = ()) -> Rule:
+        """A rule with these demands in place of those of their names, and without some kinds."""
+        new = {demand.name: demand for demand in demands}
+        kept = [new.pop(d.name, d) for d in rule.demands if not isinstance(d, without)]
+        return replace(rule, demands=(*kept, *new.values()))
 
     def descriptor(
         self,
@@ -542,30 +559,26 @@ HEALTH = Rule(
     "health",
     "Work on health data",
     When(("job",), ("research",), ("health",)),
-    Demand(
-        approvals=2,
-        organisations=2,
-        roles={"ethics": 1},
-        veto=("dpo",),
-        conflicts=("submitter",),
-        rationale=True,
-        lifetime_seconds=7 * DAY,
-        uses=3,
+    (
+        Approvals(2),
+        Organisations(2),
+        Role("ethics", 1),
+        Veto("dpo"),
+        Independence("submitter"),
+        Rationale(),
+        Lifetime(7 * DAY),
+        Uses(3),
     ),
 )
 AMEND = Rule(
     "amend",
     "Changing this constitution",
     When(("amend",), "any", "any"),
-    Demand(
-        approvals=3,
-        organisations=3,
-        roles={},
-        veto=(),
-        conflicts=(),
-        rationale=False,
-        lifetime_seconds=30 * DAY,
-        uses=1,
+    (
+        Approvals(3),
+        Organisations(3),
+        Lifetime(30 * DAY),
+        Uses(1),
     ),
 )
 

@@ -27,6 +27,7 @@ from placet.governance.judgements.admission import (
     judge_grant,
     readmit,
 )
+from placet.governance.rules import Role
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -295,7 +296,7 @@ def test_a_grant_is_suspended_by_an_amendment_of_what_it_was_given_under(ready: 
     other = replace(health, id="other", when=replace(health.when, labels=("public",)))
     ready.amend(name="Renamed", rules=(health, amend, other))
     try_it()  # neither the name nor a rule about other data concerns it
-    lax = replace(health, demand=replace(health.demand, roles={}))
+    lax = ready.varied(health, without=(Role,))
     ready.amend(rules=(lax, amend))
     refused("GRANT_FORBIDS", try_it, ready)
     ready.amend(rules=(health, amend))

@@ -41,6 +41,7 @@ from placet.governance.errors import (
     WrongPayloadType,
 )
 from placet.governance.keys import SigningKey
+from placet.governance.rules import Approvals, Organisations, Role, Veto
 
 KINDS: dict[str, type[Any]] = {
     cls.KIND: cls
@@ -400,25 +401,46 @@ def test_a_constitution_does_not_contradict_itself(founded: Any) -> None:
         "a party with a seat's id": {"parties": (replace(constitution.parties[0], id=chair.id),)},
         "a rule twice": {"rules": (health, health)},
         "a rule about an unknown label": {"labels": ("public",)},
-        "an unknown veto role": {
-            "rules": (replace(health, demand=replace(health.demand, veto=("pope",))),)
-        },
-        "an unknown role": {
-            "rules": (replace(health, demand=replace(health.demand, roles={"pope": 1})),)
-        },
-        "more approvals than seats": {
-            "rules": (replace(amend, demand=replace(amend.demand, approvals=5)),)
-        },
+        "an unknown veto role": {"rules": (founded.varied(health, Veto("pope")),)},
+        "an unknown role": {"rules": (founded.varied(health, Role("pope", 1)),)},
+        "more approvals than seats": {"rules": (founded.varied(amend, Approvals(5)),)},
         "more organisations than there are": {
-            "rules": (replace(amend, demand=replace(amend.demand, approvals=4, organisations=4)),)
+            "rules": (founded.varied(amend, Approvals(4), Organisations(4)),)
         },
-        "more of a role than there are": {
-            "rules": (replace(health, demand=replace(health.demand, roles={"ethics": 2})),)
-        },
+        "more of a role than there are": {"rules": (founded.varied(health, Role("ethics", 2)),)},
     }
     for changes in cases.values():
         with pytest.raises((ConstitutionInvalid, DocumentMalformed)):
             replace(constitution, **changes)
+
+
+def test_a_rule_is_read_demand_by_demand(samples: dict[str, Any]) -> None:
+    """A refusal is of the demand that was meant, however many kinds there are."""
+    value = json.loads(encode(samples["constitution"]))
+    good = value["rules"][0]["demands"]
+    cases: dict[str, tuple[list[Any], str]] = {
+        "an unknown kind": ([*good, {"demand": "weight", "at_least": 2}], "].demand"),
+        "no kind": ([*good, {"at_least": 2}], "].demand"),
+        "a number in its place": ([*good, 2], "]"),
+        "a field too many": ([*good, {"demand": "rationale", "at_least": 2}], "].at_least"),
+        "a field too few": ([*good, {"demand": "role", "role": "chair"}], "].at_least"),
+        "a veto of a number": ([*good, {"demand": "veto", "role": 2}], "].role"),
+        "out of its range": ([*good, {"demand": "role", "role": "x", "at_least": 0}], "role.at_l"),
+        "one twice": ([*good, {"demand": "uses", "at_most": 5}], "rule.demands"),
+        **{
+            f"no {kind}": ([d for d in good if d["demand"] != kind], "rule.demands")
+            for kind in ("approvals", "organisations", "lifetime", "uses")
+        },
+    }
+    for name, (demands, claim) in cases.items():
+        value["rules"][0]["demands"] = demands
+        with pytest.raises(DocumentMalformed) as refusal:
+            decode(Constitution, encode(value))
+        assert claim in refusal.value.details["claim"], name
+    for demand in good:
+        if demand["demand"] in ("role", "veto", "independence", "rationale"):
+            value["rules"][0]["demands"] = [d for d in good if d != demand]
+            assert len(decode(Constitution, encode(value)).rules[0].demands) == len(good) - 1
 
 
 def test_every_kind_has_its_own_payload_type() -> None:

@@ -22,6 +22,7 @@ from placet.governance.errors import (
     SignerUnknown,
 )
 from placet.governance.evaluate import MAX_BALLOTS, InForce, Ticket, evaluate, verify_ticket
+from placet.governance.rules import Approvals, Demand, Independence, Organisations, Rationale, Role
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -48,11 +49,14 @@ def no(seat: str, **changes: Any) -> tuple[str, str, dict[str, Any]]:
     return seat, "non placet", changes
 
 
-def _demand(**changes: Any) -> Callable[[Any], Any]:
+def _demand(*demands: Demand, without: tuple[type, ...] = ()) -> Callable[[Any], Any]:
+    """The rule on health data with these demands, and without others of some kinds."""
+
     def change(constitution: Any) -> Any:
         health, amend = constitution.rules
-        health = replace(health, demand=replace(health.demand, **changes))
-        return replace(constitution, rules=(health, amend))
+        replaced = (*without, *map(type, demands))
+        kept = tuple(d for d in health.demands if not isinstance(d, replaced))
+        return replace(constitution, rules=(replace(health, demands=(*kept, *demands)), amend))
 
     return change
 
@@ -82,7 +86,7 @@ CASES: dict[str, Case] = {
     "no rationale": Case([yes("chair-a", rationale=" \n"), yes("ethics-c")], ["RULE_NOT_MET"] * 2),
     "no rationale where none is demanded": Case(
         [yes("chair-a", rationale=""), yes("ethics-c", rationale="")],
-        constitution=_demand(rationale=False),
+        constitution=_demand(without=(Rationale,)),
     ),
     "a no of a seat without a veto": Case([*ENOUGH, no("second-a")]),
     "a veto": Case([*ENOUGH, no("data-b")], ["VETOED"]),
@@ -178,17 +182,17 @@ CASES: dict[str, Case] = {
     "the owner's own organisation": Case(
         [yes("ethics-c"), yes("data-b")],
         ["RULE_NOT_MET"] * 2,
-        constitution=_demand(conflicts=("owner",)),
+        constitution=_demand(Independence("owner")),
     ),
     "the owner's own organisation where that is no conflict": Case(
-        [yes("ethics-c"), yes("data-b")], constitution=_demand(conflicts=())
+        [yes("ethics-c"), yes("data-b")], constitution=_demand(without=(Independence,))
     ),
     "a conflicted seat still vetoes": Case(
-        [*ENOUGH, no("data-b")], ["VETOED"], constitution=_demand(conflicts=("owner",))
+        [*ENOUGH, no("data-b")], ["VETOED"], constitution=_demand(Independence("owner"))
     ),
     "one organisation where two seats do": Case(
         [yes("chair-a"), yes("second-a")],
-        constitution=_demand(organisations=1, roles={}),
+        constitution=_demand(Organisations(1), without=(Role,)),
     ),
 }  # fmt: skip
 
@@ -277,7 +281,7 @@ def test_an_account_says_who_counts_and_who_does_not(world: Any) -> None:
 def test_every_rule_that_applies_has_to_hold(world: Any) -> None:
     health, amend = world.constitution.rules
     strict = replace(health, id="all-data", when=replace(health.when, labels="any"))
-    strict = replace(strict, demand=replace(strict.demand, approvals=3))
+    strict = world.varied(strict, Approvals(3))
     world.constitution = replace(world.constitution, rules=(health, strict, amend))
     account = evaluate(world.ticket(seats=("chair-a", "ethics-c")), world.in_force(), Times(T0, T0))
     assert [rule.rule for rule in account.rules] == ["health", "all-data"]

@@ -3,7 +3,7 @@
 of them."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -29,6 +29,18 @@ from placet.governance.documents import (
 from placet.governance.documents.grant import Between
 from placet.governance.errors import Vetoed
 from placet.governance.evaluate import evaluate
+from placet.governance.rules import (
+    Approvals,
+    Demand,
+    Independence,
+    Lifetime,
+    Organisations,
+    Rationale,
+    Role,
+    Uses,
+    Veto,
+)
+from placet.governance.rules.kind import Kind
 
 T0 = 1_800_000_000
 DIGEST = "sha256:" + "00" * 32
@@ -37,8 +49,9 @@ HEALTH = """\
 Rule health applies to the action job, the purpose research, and data with the label health.
 The title of rule health, in its author's words:
 | Work on health data
-It takes the placet of at least 2 seats from at least 2 organisations.
-At least 1 seat of the role ethics must be among them.
+It takes the placet of at least 2 seats.
+The seats that say placet must be of at least 2 organisations.
+It takes the placet of at least 1 seat of the role ethics.
 The non placet of any one seat of the role dpo stops the ticket, until that seat lifts it.
 The approvals of the proposer's own organisation do not count.
 An approval without a written rationale does not count.
@@ -49,12 +62,13 @@ AMEND = """\
 Rule amend applies to the action amend, any purpose, and data with any label or none.
 The title of rule amend, in its author's words:
 | Changing this constitution
-It takes the placet of at least 3 seats from at least 3 organisations.
+It takes the placet of at least 3 seats.
+The seats that say placet must be of at least 3 organisations.
+A ticket's window is at most 30 days long.
+A proposal may ask for at most 1 use.
 No role has a veto under this rule.
 No approval is left out for a conflict of interest.
-An approval needs no written rationale.
-A ticket's window is at most 30 days long.
-A proposal may ask for at most 1 use."""
+An approval needs no written rationale."""
 
 CONSTITUTION = f"""\
 This is version 1 of the constitution; it is the first.
@@ -300,15 +314,16 @@ def test_a_grant_word_for_word(world: Any) -> None:
     ]
 
 
-DEMANDS: dict[str, list[object]] = {
-    "approvals": [1, 3],
-    "organisations": [1],
-    "roles": [{}, {"ethics": 2}, {"dpo": 1}],
-    "veto": [(), ("ethics",), ("dpo", "ethics")],
-    "conflicts": [(), ("owner",), ("submitter", "owner")],
-    "rationale": [False],
-    "lifetime_seconds": [86400, 604801],
-    "uses": [1, 4],
+# What there can be besides HEALTH's demands, of every kind: another word for each of its fields.
+DEMANDS: dict[type[Kind], list[Demand]] = {
+    Approvals: [Approvals(1), Approvals(3)],
+    Organisations: [Organisations(2)],
+    Role: [Role("ethics", 2), Role("dpo", 1)],
+    Veto: [Veto("ethics")],
+    Independence: [Independence("owner")],
+    Rationale: [],
+    Lifetime: [Lifetime(86400), Lifetime(604801)],
+    Uses: [Uses(1), Uses(4)],
 }
 WHENS: dict[str, list[object]] = {
     name: [("job", "serve"), ("amend",), "any"] for name in ("actions", "purposes", "labels")
@@ -318,18 +333,14 @@ WHENS: dict[str, list[object]] = {
 def test_every_field_of_a_rule_shows(world: Any) -> None:
     rule = world.constitution.rules[0]
     # One organisation fewer, so that one approval is no contradiction.
-    rule = replace(rule, demand=replace(rule.demand, organisations=1), title="x")
+    rule = replace(world.varied(rule, Organisations(1)), title="x")
     said = [explain_rule(rule)]
-    assert {f.name for f in fields(rule.demand)} == set(DEMANDS)
+    assert set(DEMANDS) == set(get_args(Demand))
     assert {f.name for f in fields(rule.when)} == set(WHENS)
-    for name, values in DEMANDS.items():
-        for value in values:
-            if (name, value) != ("organisations", 1):
-                said.append(
-                    explain_rule(replace(rule, demand=replace(rule.demand, **{name: value})))
-                )
-    two = replace(rule.demand, organisations=2)
-    said.append(explain_rule(replace(rule, demand=two)))
+    for kind, demands in DEMANDS.items():
+        said += [explain_rule(world.varied(rule, demand)) for demand in demands]
+        if not kind.NEEDED:
+            said.append(explain_rule(world.varied(rule, without=(kind,))))
     for name, values in WHENS.items():
         for value in values:
             said.append(explain_rule(replace(rule, when=replace(rule.when, **{name: value}))))

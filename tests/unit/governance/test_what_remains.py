@@ -14,6 +14,7 @@ from placet.governance.envelope import inspect, verify_signed
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
+from placet.governance.rules import Approvals, Organisations, Role, Veto
 
 
 def told(call: Callable[[], object]) -> str:
@@ -77,9 +78,10 @@ def test_a_narrower_grant_does_not_end_a_wider_one(founded: Any) -> None:
 def test_what_was_made_of_labelled_data_has_no_labels(world: Any) -> None:
     """The rule for health data says nothing of a job on what a job on health data has released."""
     health, amend = world.constitution.rules
-    demand = replace(health.demand, approvals=1, organisations=1, roles={})
     public = replace(
-        health, id="public", when=replace(health.when, labels=("public",)), demand=demand
+        world.varied(health, Approvals(1), Organisations(1), without=(Role,)),
+        id="public",
+        when=replace(health.when, labels=("public",)),
     )
     world.constitution = replace(world.constitution, rules=(health, public, amend))
     world.found().boot()
@@ -108,8 +110,8 @@ def test_the_quorum_approves_whatever_the_grants_allow(founded: Any) -> None:
 
 def test_the_quorum_amends_the_rules(ready: Any) -> None:
     health, amend = ready.constitution.rules
-    demand = replace(health.demand, approvals=1, organisations=1, roles={}, veto=())
-    ready.amend(rules=(replace(health, demand=demand), amend))
+    lax = ready.varied(health, Approvals(1), Organisations(1), without=(Role, Veto))
+    ready.amend(rules=(lax, amend))
     with pytest.raises(GovernanceError) as refusal:  # until the owner agrees to the new rules
         admit(ready.ledger, ready.ticket(seats=("data-b",)), "j", ready.times)
     assert (refusal.value.reason, refusal.value.details["claim"]) == (

@@ -476,7 +476,7 @@ def federations(kit: Any) -> Any:
     council = kit.Council(lease_seconds=60)
     council.clients = {c: SigningKey.generate() for c in (*ORGANISATIONS, OUTSIDER)}
     old = council.constitution
-    demand = old.rules[0].demand
+    demands = old.rules[0].demands
     parties = tuple(
         Party(client, ORGANISATIONS.get(client, "o0"), (key.public,))
         for client, key in council.clients.items()
@@ -486,8 +486,8 @@ def federations(kit: Any) -> Any:
         parties=(*old.parties, *parties),
         rules=(
             *old.rules,
-            Rule("r2", "Together", When(("federate",), "any", "any"), demand),
-            Rule("r3", "Order", When(("amend",), "any", "any"), demand),
+            Rule("r2", "Together", When(("federate",), "any", "any"), demands),
+            Rule("r3", "Order", When(("amend",), "any", "any"), demands),
         ),
     )
     council.digest = digest_of(encode(council.constitution))

@@ -365,7 +365,7 @@ def play(scene: Any, kit: Any) -> Any:
     def run(story: Any, model: Sealed | None = None, lease_seconds: int = 60, **terms: Any) -> None:
         council = kit.Council(lease_seconds=lease_seconds)
         rule = council.constitution.rules[0]
-        serve = Rule("r2", "Serving", When(("serve",), "any", "any"), rule.demand)
+        serve = Rule("r2", "Serving", When(("serve",), "any", "any"), rule.demands)
         council.constitution = replace(council.constitution, rules=(rule, serve))
         council.digest = digest_of(encode(council.constitution))
         found = model or Sealed(words())

@@ -36,6 +36,7 @@ from placet.governance.judgements.federation import (
 )
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.rounds import find_federation
+from placet.governance.rules import Independence, Uses
 from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
@@ -53,13 +54,13 @@ class Federation:
         self.world = world
         health = world.make_constitution().rules[0]
         rules = [
-            Rule("federate", "Training together", When(("federate",), "any", "any"), health.demand),
+            Rule(
+                "federate", "Training together", When(("federate",), "any", "any"), health.demands
+            ),
             *world.make_constitution().rules,
         ]
         world.constitution = world.make_constitution(
-            rules=tuple(
-                replace(r, demand=replace(r.demand, uses=1000, conflicts=())) for r in rules
-            ),
+            rules=tuple(world.varied(r, Uses(1000), without=(Independence,)) for r in rules),
             parties=(
                 *world.make_constitution().parties,
                 *(Party(c, "org-" + c[-1], (world.key(c).public,)) for c in CLIENTS),

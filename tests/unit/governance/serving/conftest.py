@@ -3,7 +3,6 @@
 voted for."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.draws import judge_draw
+from placet.governance.rules import Independence, Uses
 from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 
@@ -40,12 +40,10 @@ class Service:
     def __init__(self, world: Any, **changes: Any) -> None:
         self.world = world
         health = world.make_constitution().rules[0]
-        serve = Rule("serve", "Serving", When(("serve",), "any", "any"), health.demand)
+        serve = Rule("serve", "Serving", When(("serve",), "any", "any"), health.demands)
         rules = (serve, *world.make_constitution().rules)
         world.constitution = world.make_constitution(
-            rules=tuple(
-                replace(r, demand=replace(r.demand, uses=1000, conflicts=())) for r in rules
-            )
+            rules=tuple(world.varied(r, Uses(1000), without=(Independence,)) for r in rules)
         )
         world.found()
         world.boot()
