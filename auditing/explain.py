@@ -50,7 +50,7 @@ from placet.sealing import HPKEPublicKey, ObjectDescriptor
 _STANDING = (
     "A placet counts until it expires, while its seat is in office.",
     "Any other vote stands until its seat votes again.",
-    "What runs has to be let through still, whenever its lease is renewed and when it releases.",
+    "Running work must still be let through whenever its lease is renewed and when it releases.",
     "It goes on where an approval or a seat's term has ended by time alone: it began before that.",
     "It ends where an approval that it needs was taken back, or its seat was revoked.",
     "A service goes on after its review only if it would be let through anew.",
@@ -96,12 +96,12 @@ def explain_constitution(constitution: Constitution) -> list[str]:
         f"A lease holds for {duration(limits.lease_seconds)}, unless it is renewed.",
         f"A worker that has joined must get its lease within {duration(limits.join_seconds)}.",
         (
-            f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host showed "
-            "an older log."
+            f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host "
+            "showed an older log."
         ),
         (
-            f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is what it "
-            "guards."
+            f"Recovery: {constitution.recovery}. If the authority's root secret is lost, so is "
+            "what it guards."
         ),
     ]
 
@@ -148,8 +148,8 @@ def explain_account(account: Account) -> list[str]:
             f"{account.constitution}, which {verdict}."
         ),
         (
-            f"What opens was judged at {time_text(account.times.at_least)}, "
-            f"what closes at {time_text(account.times.at_most)}."
+            f"Openings were judged at {time_text(account.times.at_least)}, "
+            f"closings at {time_text(account.times.at_most)}."
         ),
     ]
     for ballot in account.ballots:
@@ -185,8 +185,8 @@ def explain_grant(grant: Grant) -> list[str]:
     }
     return [
         (
-            f"{grant.owner} lets the authority of the council {grant.header.charter} use the key of "
-            f"{_object(grant.object)}."
+            f"{grant.owner} lets the authority of the council {grant.header.charter} use the key "
+            f"of {_object(grant.object)}."
         ),
         f"It may be used for {_any_of('purpose', grant.purposes)}.",
         f"It may be used by {_any_of('program', grant.programs)}.",
@@ -272,11 +272,11 @@ def _privacy_terms(terms: Declared | None) -> list[str]:
         return ["There are no privacy terms: what the outputs tell about the data has no bound."]
     return [
         (
-            f"Each use is charged epsilon {terms.epsilon} and delta {terms.delta} to every owner of "
-            "data in it."
+            f"Each use is charged epsilon {terms.epsilon} and delta {terms.delta} to every owner "
+            "of data in it."
         ),
         (
-            "That is what the author of the program declares it costs: nothing but the program itself "
+            "The author of the program declares that cost: nothing but the program itself "
             "makes it true."
         ),
     ]
@@ -287,20 +287,20 @@ def _budget(grant: Grant) -> list[str]:
         bound = f"epsilon {grant.privacy.epsilon} at delta {grant.privacy.delta}"
         return [
             (
-                f"It lets a job through only while all that {grant.owner} is charged, the job with it, "
-                f"stays within {bound}."
+                f"It lets a job through only while all that {grant.owner} is charged, the job with "
+                f"it, stays within {bound}."
             ),
             (
-                "That counts every job on any data of this owner, under whatever grants, since the log "
-                "began."
+                "The bound counts every job on any data of this owner, under whatever grants, "
+                "since the log began."
             ),
             "A job without privacy terms costs without bound, and so is never let through.",
         ]
     if grant.privacy == "none":
         return [
             (
-                "It allows no job that costs privacy, and a job without privacy terms costs without "
-                "bound."
+                "It allows no job that costs privacy, and a job without privacy terms costs "
+                "without bound."
             )
         ]
     return ["It sets no bound on what the outputs may tell about the data."]
@@ -366,7 +366,7 @@ def _evidence(whose: str, evidence: Evidence) -> list[str]:
 
 
 def _policy(whose: str, role: str, policy: Json) -> list[str]:
-    lines = [f"What {whose} demands of the evidence of the {role}:"]
+    lines = [f"The evidence of the {role} has to be as {whose} demands:"]
     return lines + [f"- {plain(name)}: {plain(value)}." for name, value in sorted(policy.items())]
 
 

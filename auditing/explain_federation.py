@@ -17,8 +17,8 @@ def explain_federation(terms: Federate) -> list[str]:
         start = f"the object {terms.model.object.digest}, owned by {terms.model.owner}"
     lines = [
         (
-            f"It would train a model of {layout.elements} numbers over {terms.rounds} round(s), from "
-            f"{start}."
+            f"It would train a model of {layout.elements} numbers over {terms.rounds} round(s), "
+            f"from {start}."
         ),
         (
             f"These clients may each send one update a round, as {layout.encoding}: "
@@ -26,8 +26,8 @@ def explain_federation(terms: Federate) -> list[str]:
         ),
         f"The clients' data carries the labels {', '.join(terms.labels) or '(none)'}.",
         (
-            f"A round is open for {terms.round_seconds} seconds, or until every client has sent its "
-            "update."
+            f"A round is open for {terms.round_seconds} seconds, or until every client has sent "
+            "its update."
         ),
         (
             f"A round releases nothing unless updates of at least {terms.smallest_cohort} "
@@ -36,7 +36,7 @@ def explain_federation(terms: Federate) -> list[str]:
         f"An update is cut to length {terms.clip}, and counts for at most {terms.largest_weight}.",
         _rule(terms.rule),
         _noise(terms),
-        f"What comes out, times {terms.rate}, is added to the model.",
+        f"The result, times {terms.rate}, is added to the model.",
         (
             "A client whose update breaks these terms is left out, "
             f"and sits out the next {terms.quarantine_rounds} round(s)."
@@ -55,7 +55,7 @@ def _rule(rule: AggregationRule) -> str:
         case Mean():
             return "The updates are averaged, each by its weight."
         case Median():
-            return "Of each number the median over the updates is taken."
+            return "The median over the updates is taken of each number."
         case Krum():
             if rule.selected == 1:
                 return (
@@ -68,7 +68,7 @@ def _rule(rule: AggregationRule) -> str:
             )
         case _:
             return (
-                f"Of each number the highest and the lowest {rule.trimmed_percent} percent are "
+                f"The highest and the lowest {rule.trimmed_percent} percent of each number are "
                 "left out, and the rest is averaged."
             )
 

@@ -30,8 +30,8 @@ def explain_serving(terms: Serve) -> list[str]:
             f"{rations.total}; no user more than {rations.minute} in a minute by one worker."
         ),
         (
-            f"A worker that is lost takes at most {count(rations.tranche, 'row')} of a user's ration "
-            "with it."
+            f"A worker that is lost takes at most {count(rations.tranche, 'row')} of a user's "
+            "ration with it."
         ),
         *(_shown(name, shown) for name, shown in sorted(terms.answers.items())),
         (
@@ -42,8 +42,8 @@ def explain_serving(terms: Serve) -> list[str]:
         _batch(terms),
         _privacy(terms.privacy),
         (
-            f"From {review} on it goes on only while the ticket would be admitted anew: approvals that "
-            "have expired no longer count."
+            f"From {review} on it goes on only while the ticket would be admitted anew: approvals "
+            "that have expired no longer count."
         ),
         f"A worker serves for {duration(terms.deadline_seconds)}, and another takes its place.",
     ]
@@ -55,8 +55,8 @@ def explain_card(card: Card) -> list[str]:
     lines = [
         *words("What the model is", card.title),
         (
-            f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says its "
-            "owner."
+            f"It was trained on data with the labels {', '.join(card.labels) or '(none)'}, says "
+            "its owner."
         ),
     ]
     if card.receipt:
@@ -82,23 +82,21 @@ def _users(users: Users) -> str:
         case Members():
             return f"Everybody of these organisations may ask it: {', '.join(users.organisations)}."
         case Bearers():
-            return (
-                f"Whoever holds one of these tokens may ask it: {', '.join(sorted(users.tokens))}."
-            )
+            return f"A holder of one of these tokens may ask it: {', '.join(sorted(users.tokens))}."
 
 
 def _shown(name: str, shown: Shown) -> str:
     match shown:
         case Raw():
-            return f"Of the output {quoted(name)} users see what the model gives."
+            return f"Users see the output {quoted(name)} as the model gives it."
         case Rounded():
             return (
-                f"Of the output {quoted(name)} users see numbers of "
+                f"Users see the output {quoted(name)} as numbers of "
                 f"{count(shown.decimals, 'decimal')}."
             )
         case _:
             return (
-                f"Of the output {quoted(name)} users see which class is the largest, and no "
+                f"Users see which class of the output {quoted(name)} is the largest, and no "
                 "numbers."
             )
 

@@ -97,7 +97,8 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
                 function(*args, **kwargs)
             except KeyboardInterrupt:
                 say(
-                    "Interrupted. What was sent stays sent; `placet status` shows how things stand."
+                    "Interrupted. Everything sent stays sent; `placet status` shows how things "
+                    "stand."
                 )
                 raise typer.Exit(EXIT_INTERRUPTED) from None
             except BrokenPipeError:

@@ -91,7 +91,7 @@ def model(
     out: OutFile,
     round: Annotated[
         int | None,
-        typer.Option(min=0, help="Of which round (0: the initial one); else the newest."),
+        typer.Option(min=0, help="The round (0: the initial model); else the newest."),
     ] = None,
     receipt: Annotated[Path | None, typer.Option(help="Write the receipt there.")] = None,
     acting_as: ActingAs = "",

@@ -98,8 +98,8 @@ def _pinned(charter: str) -> str:
     if charter:
         return f"The council is {charter}; compare aloud: {spoken(charter)}"
     return (
-        "Which council is yours is not known yet. Whoever founds it learns it from its charter; "
-        "whoever joins it says it: placet init --charter sha256:..."
+        "No council is known yet. A founder learns it from its charter; a member who joins says "
+        "it: placet init --charter sha256:..."
     )
 
 

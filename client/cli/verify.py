@@ -40,8 +40,8 @@ from placet.governance.log import LogError, VerifierKey
 # What a log key alone does not show.
 _LOG_ALONE = (
     (
-        "Whose log it is: any council may have this key. Give --charter, with the digest that a member "
-        "has told you."
+        "Whose log it is: any council may have this key. Give --charter, with the digest that a "
+        "member has told you."
     ),
     "Whether the constitution that it names is one of that council's.",
 )
@@ -68,7 +68,8 @@ def receipt(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Of a job (`placet result`) or a model (`placet federation model --receipt`)."
+            help="The receipt of a job (`placet result`) or a model (`placet federation model "
+            "--receipt`)."
         ),
     ],
     charter: CharterText = "",
@@ -152,7 +153,9 @@ def ticket(
 def evidence(
     file: Annotated[
         Path,
-        typer.Argument(help="What `placet status --evidence FILE` wrote, or evidence alone."),
+        typer.Argument(
+            help="The file that `placet status --evidence FILE` wrote, or evidence alone."
+        ),
     ],
     policy: Annotated[
         Path | None, typer.Option("--policy", help="The policy to judge by, as TOML.")

@@ -29,7 +29,7 @@ async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
     found = pin_of(certificate)
     if found != pin:
         raise PinMismatch(
-            f"Whoever answers at {address} holds another certificate than the pinned one. If the "
+            f"The server at {address} holds another certificate than the pinned one. If the "
             "operator confirms that the host has a new one, run placet init with the new pin; "
             "otherwise do not go on.",
             claim="pin",

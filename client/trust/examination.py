@@ -92,8 +92,8 @@ def examine_authority(
         _binding(claims, identity, shown),
     )
     open_ends = (
-        f"That it is fresh: only who chose the nonce {shown.nonce.hex()} knows.",
-        "That the checkpoint extends what was seen of the log before."
+        f"Freshness: only the verifier who chose the nonce {shown.nonce.hex()} knows.",
+        "Whether the checkpoint extends what was seen of the log before."
         if shown.checkpoint
         else "Anything about the log's entries: the evidence was given before the log was founded.",
     )
@@ -124,7 +124,7 @@ def _examination(
     free = ", ".join(check.name for check in checks if check.expected == _ANY)
     told = list(open_ends)
     if free:
-        told.append(f'What was to be "any", and was only shown: {free}.')
+        told.append(f'Claims that the policy leaves at "any": {free}.')
     if claims.kind == "snp" and not claims.collateral_issued:
         told.append("Whether AMD has revoked a certificate: no revocation list came with it.")
     if claims.kind == "simulation":

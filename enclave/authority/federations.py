@@ -159,8 +159,7 @@ class Federations:
         update = signed.document
         if digest_of(request.sealed) != update.sealed:
             raise UpdateMalformed(
-                "What came with the update is not what it names as sealed. Send both as they were "
-                "made.",
+                "The update came with other ciphertext than it names. Send both as they were made.",
                 claim="sealed",
                 expected=update.sealed,
             )

@@ -94,7 +94,7 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
 
 def _malformed(claim: str, expected: str, actual: str) -> ProgramMalformed:
     return ProgramMalformed(
-        f"Of a program {claim} should be {expected}, and is {actual}. Build it with `placet "
+        f"The program's {claim} should be {expected}, and is {actual}. Build it with `placet "
         "propose`.",
         claim=claim,
         expected=expected,

@@ -86,7 +86,7 @@ class SealedUpdate:
 
 def _malformed(claim: str, expected: str, actual: str) -> UpdateMalformed:
     return UpdateMalformed(
-        f"What was sealed with the update is refused at its {claim}: expected {expected}. Seal and "
+        f"The sealed part of the update is refused at its {claim}: expected {expected}. Seal and "
         "send it again.",
         claim="sealed." + claim,
         expected=expected,

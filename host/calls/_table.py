@@ -212,7 +212,7 @@ TABLE: Final[dict[pb.Reason.ValueType, tuple[grpc.StatusCode, str]]] = {
     ),
     pb.REASON_UPDATE_MALFORMED: (
         Code.INVALID_ARGUMENT,
-        "What came with the update is not what it has to be.",
+        "The ciphertext that came with the update is not as it has to be.",
     ),
     pb.REASON_COHORT_TOO_SMALL: (
         Code.FAILED_PRECONDITION,
@@ -258,5 +258,5 @@ TABLE: Final[dict[pb.Reason.ValueType, tuple[grpc.StatusCode, str]]] = {
     pb.REASON_ANSWERS_USED_UP: (Code.RESOURCE_EXHAUSTED, "Every answer of the ration was given."),
     pb.REASON_RATE_EXCEEDED: (Code.RESOURCE_EXHAUSTED, "Too many questions in too short a time."),
     pb.REASON_MODEL_FAILED: (Code.INVALID_ARGUMENT, "The model does not take this question."),
-    pb.REASON_OFFER_INVALID: (Code.DATA_LOSS, "What the worker is said to be does not hold."),
+    pb.REASON_OFFER_INVALID: (Code.DATA_LOSS, "The claims about the worker do not hold."),
 }

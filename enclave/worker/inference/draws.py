@@ -36,8 +36,8 @@ class Draws:
         fits = new and drawn.rows <= rows
         if not (fits and self._authority.has_signed(drawn.signature, statement)):
             raise SignatureInvalid(
-                "What the worker was told of the user's ration does not come from the authority, "
-                "or does not answer what it asked.",
+                "The worker's word of a ration does not come from the authority, "
+                "or does not answer the worker's question.",
                 claim="drawn",
                 expected=f"at most {rows} rows, a new answer, and the signature of the authority's "
                 "boot key",

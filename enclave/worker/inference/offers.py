@@ -83,7 +83,7 @@ class Offers:
                 continue
             except (EnvelopeRefused, QuestionMalformed):
                 raise SessionForged(
-                    "What opens the session was changed, or was not sealed to this offer.",
+                    "The opening of the session was changed, or was not sealed to this offer.",
                     claim="envelope",
                     remedy="ask for the worker's newest offer, and open a session by it",
                 ) from None

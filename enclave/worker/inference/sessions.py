@@ -88,7 +88,7 @@ class Sessions:
             )
         if len(offer.opened) >= MAX_OPENED:
             raise QueueFull(
-                "As many sessions were opened by this offer as it takes. Ask for the worker's "
+                "This offer has opened as many sessions as it takes. Ask for the worker's "
                 "newest one.",
                 claim="offer",
                 retry_ms=str(_RETRY_MS),

@@ -25,8 +25,8 @@ class Askers:
         shown = self._bears(claim) if claim.kind == BEARER else self._has_signed(claim, offer)
         if not shown:
             raise SessionForged(
-                "What opens the session does not show who asks: no such principal or token, or a "
-                "proof that is not theirs.",
+                "The opening of the session does not show who asks: no such principal or token, or "
+                "a proof that is not theirs.",
                 claim="proof",
                 remedy="ask with the key or the token of the user that is named",
             )

@@ -246,7 +246,7 @@ def test_evidence_by_a_policy(run: Run, council: str, folder: Path, client: Clie
     line = ["verify", "evidence", "evidence.json", "--policy", "policy.toml"]
     assert run(*line)["accepted"] is True
     shown = run(*line, text=True)
-    assert "SIMULATED" in shown and "Not checked: That it is fresh" in shown
+    assert "SIMULATED" in shown and "Not checked: Freshness" in shown
     # Everything that is wrong is shown, not only what is wrong first.
     (folder / "policy.toml").write_text(toml({**wanted, "kinds": ["sgx"], "min_svn": 9}))
     found = run(*line, code=1)

@@ -96,17 +96,17 @@ The labels that data may carry are health, public.
 Every rule that applies has to hold. What no rule applies to is refused.
 A placet counts until it expires, while its seat is in office.
 Any other vote stands until its seat votes again.
-What runs has to be let through still, whenever its lease is renewed and when it releases.
+Running work must still be let through whenever its lease is renewed and when it releases.
 It goes on where an approval or a seat's term has ended by time alone: it began before that.
 It ends where an approval that it needs was taken back, or its seat was revoked.
 A service goes on after its review only if it would be let through anew.
 {HEALTH}
 {AMEND}
-What the constitution demands of the evidence of the authority:
+The evidence of the authority has to be as the constitution demands:
 - kinds: test.
 - measurements: {"cd" * 32}.
 - role: authority.
-What the constitution demands of the evidence of the worker:
+The evidence of the worker has to be as the constitution demands:
 - kinds: test.
 - measurements: {"cd" * 32}.
 - role: worker.
@@ -138,8 +138,8 @@ def test_a_proposal_word_for_word(world: Any) -> None:
         "It holds from 2027-01-15 07:59:50 UTC to 2027-01-16 08:00:00 UTC, for 1 use.",
         f"It would run the program sha256:{'ab' * 32}.",
         (
-            f"The program reads as train the object {train} (kind dataset, labels health, 1000 bytes), "
-            "owned by owner-b."
+            f"The program reads as train the object {train} (kind dataset, labels health, 1000 "
+            "bytes), owned by owner-b."
         ),
         "The parameter epochs is 3.",
         'The parameter model is "linear".',
@@ -167,7 +167,7 @@ def test_privacy_terms_and_budgets_word_for_word(world: Any) -> None:
     assert [line for line in declared if line not in without] == [
         "Each use is charged epsilon 0.5 and delta 1e-7 to every owner of data in it.",
         (
-            "That is what the author of the program declares it costs: nothing but the program itself "
+            "The author of the program declares that cost: nothing but the program itself "
             "makes it true."
         ),
     ]
@@ -178,8 +178,8 @@ def test_privacy_terms_and_budgets_word_for_word(world: Any) -> None:
             "within epsilon 3 at delta 1e-6."
         ),
         (
-            "That counts every job on any data of this owner, under whatever grants, since the log "
-            "began."
+            "The bound counts every job on any data of this owner, under whatever grants, since "
+            "the log began."
         ),
         "A job without privacy terms costs without bound, and so is never let through.",
     ]
@@ -226,10 +226,10 @@ def test_an_account_word_for_word(world: Any) -> None:
     lines = explain_account(account)
     assert lines[:14] == [
         (
-            f"The proposal {account.proposal} was judged under the constitution {world.digest}, which "
-            "refuses it."
+            f"The proposal {account.proposal} was judged under the constitution {world.digest}, "
+            "which refuses it."
         ),
-        "What opens was judged at 2027-01-15 08:00:00 UTC, what closes at 2027-01-15 08:00:01 UTC.",
+        "Openings were judged at 2027-01-15 08:00:00 UTC, closings at 2027-01-15 08:00:01 UTC.",
         "The seat chair-a (chair, org-a) said placet.",
         "The seat second-a (chair, org-a) said placet.",
         "Rule health applies.",
@@ -293,11 +293,11 @@ def test_a_grant_word_for_word(world: Any) -> None:
         'The parameter model must be "linear".',
         f"The outputs may go to the HPKE key {recipient}.",
         "The data may be in one job with data of no other owner.",
-        "What owner-b demands of the evidence of the authority:",
+        "The evidence of the authority has to be as owner-b demands:",
         "- kinds: test.",
         f"- measurements: {'cd' * 32}.",
         "- role: authority.",
-        "What owner-b demands of the evidence of the worker:",
+        "The evidence of the worker has to be as owner-b demands:",
         "- kinds: test.",
         f"- measurements: {'cd' * 32}.",
         "- role: worker.",
