@@ -24,7 +24,7 @@ KEY ?=
 AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
-COMPONENTS := attestation auditing client enclave governance host proto sealing
+COMPONENTS := attestation auditing client enclave governance host proto ratls sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
 # Two have targets of their own, because they install more: peers, and a model.
 BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
@@ -178,7 +178,7 @@ $(VENV)/.aead-$(AEAD): $(VENV)/.locked
 
 build/typing/placet: setup.py
 	mkdir -p $@
-	ln -sfn $(addprefix $(CURDIR)/,$(COMPONENTS)) $@
+	ln -sfn $(addprefix $(CURDIR)/,$(COMPONENTS)) $@ && touch $@
 
 build/codegen/.locked: requirements/codegen.txt | need
 	$(PYTHON) -m venv --clear build/codegen

@@ -29,6 +29,7 @@ COMPONENTS = [
     "governance",
     "host",
     "proto",
+    "ratls",
     "sealing",
 ]
 

@@ -41,13 +41,8 @@ from placet.attestation.machine import DeviceFiles, Files, probe
 from placet.attestation.measurement import measure, measurements
 from placet.attestation.policy import Policy
 from placet.attestation.quote import quote_length, strip_quote
-from placet.attestation.simulation import (
-    SIMULATION_ROOT,
-    SIMULATION_SIGNER,
-    SIMULATION_SVN,
-    SimulatedAttester,
-    SimulatedQuotingService,
-)
+from placet.attestation.simulation.attester import SimulatedAttester
+from placet.attestation.simulation.root import SIMULATION_ROOT, SIMULATION_SIGNER
 from placet.attestation.verifier import verify_evidence
 
 __all__ = [
@@ -56,7 +51,6 @@ __all__ = [
     "NONCE_BYTES",
     "SIMULATION_ROOT",
     "SIMULATION_SIGNER",
-    "SIMULATION_SVN",
     "AppraisalRefusedError",
     "AttestationError",
     "Attested",
@@ -86,7 +80,6 @@ __all__ = [
     "SealingKey",
     "SealingUnavailableError",
     "SimulatedAttester",
-    "SimulatedQuotingService",
     "Verdict",
     "appraise",
     "believe",

@@ -26,10 +26,10 @@ from placet.attestation import (
     verify_appraisal,
     verify_evidence,
 )
-from placet.attestation.simulation.platform import make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import published_root
 from placet.attestation.snp import Collateral
+from placet.host.simulation.platform import make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import published_root
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))

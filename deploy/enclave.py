@@ -34,10 +34,11 @@ from placet.governance.codec import encode
 ROOT = Path(__file__).resolve().parents[1]
 # All that a wheel is made of.
 PARTS = (
-    "attestation", "auditing", "client", "enclave", "governance", "host", "proto", "sealing",
+    "attestation", "auditing", "client", "enclave", "governance", "host", "proto", "ratls",
+    "sealing",
     "LICENSE", "README.md", "pyproject.toml", "setup.py",
 )  # fmt: skip
-OUTSIDE = ("auditing", "client", "host")  # of the enclave
+OUTSIDE = ("auditing", "client", "host", "ratls")  # of the enclave
 # What else decides what is built.
 RECIPE = ("deploy/enclave.py", "requirements/compiler.txt")
 NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")

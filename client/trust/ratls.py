@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from placet.attestation import Claims, Policy
-from placet.attestation.ratls import read_certificate, verify_certificate
 from placet.client.errors import SettingMissing, UsageRefused
+from placet.ratls import read_certificate, verify_certificate
 
 if TYPE_CHECKING:
     from OpenSSL import SSL, crypto
@@ -34,7 +34,7 @@ Collateral = Callable[[str, bytes], str]
 class RATLSVerifier:
     """A verify callback of pyOpenSSL for any number of connections.
 
-    `bound_to` and `nonce` as for `placet.attestation.ratls.verify_certificate`; `clock` gives Unix
+    `bound_to` and `nonce` as for `placet.ratls.verify_certificate`; `clock` gives Unix
     seconds.
     """
 

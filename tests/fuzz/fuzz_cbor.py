@@ -7,7 +7,7 @@ import sys
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
     from placet.attestation import EvidenceMalformedError
-    from placet.attestation.ratls import cbor
+    from placet.ratls import cbor
 
 LIMIT = 4096
 

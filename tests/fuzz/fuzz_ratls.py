@@ -12,8 +12,8 @@ import sys
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
     from placet.attestation import EvidenceError
-    from placet.attestation.ratls import Payload, read_certificate
-    from placet.attestation.ratls.payload import read_legacy, read_payload
+    from placet.ratls import Payload, read_certificate
+    from placet.ratls.payload import read_legacy, read_payload
 
 NOW = 1_680_000_000
 KEY = b"key"

@@ -22,6 +22,7 @@ COMPONENTS = (
     "governance",
     "host",
     "proto",
+    "ratls",
     "sealing",
 )
 KERNEL = f"placet/enclave/_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"

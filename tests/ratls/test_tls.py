@@ -25,16 +25,16 @@ from placet.attestation import (
     EvidenceNotGenuineError,
     measure,
 )
-from placet.attestation.ratls import EVIDENCE_EXTENSION
 from placet.client import UsageRefused
 from placet.client.trust.ratls import RATLSVerifier
+from placet.ratls import EVIDENCE_EXTENSION
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "ratls"
+EXAMPLE = ROOT / "examples" / "tls"
 sys.path.insert(0, str(EXAMPLE.parent))
 
-from ratls.client import wanted
-from ratls.server import make_context, simulated_enclave
+from tls.client import wanted
+from tls.server import make_context, simulated_enclave
 
 EVIDENCE = x509.ObjectIdentifier(EVIDENCE_EXTENSION)
 Key = ec.EllipticCurvePrivateKey

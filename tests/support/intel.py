@@ -15,8 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from placet.attestation.simulation import pki
-from placet.attestation.simulation.platform import (
+from placet.host.simulation import pki
+from placet.host.simulation.platform import (
     PCE_SVN,
     QE_ATTRIBUTES,
     QE_PRODUCT,
@@ -26,8 +26,8 @@ from placet.attestation.simulation.platform import (
     Platform,
     make_platform,
 )
-from placet.attestation.simulation.quote import EnclaveReport
-from placet.attestation.simulation.root import Issuer
+from placet.host.simulation.quote import EnclaveReport
+from placet.host.simulation.root import Issuer
 
 VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 TEE_TDX = 0x81

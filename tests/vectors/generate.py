@@ -32,9 +32,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from placet.attestation import Evidence, Identity, report_data
-from placet.attestation.simulation.platform import TCB, Platform, make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import Issuer, published_root
+from placet.host.simulation.platform import TCB, Platform, make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import Issuer, published_root
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

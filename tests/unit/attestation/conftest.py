@@ -17,10 +17,10 @@ from placet.attestation import (
     Identity,
     Policy,
     SimulatedAttester,
-    SimulatedQuotingService,
     report_data,
     verify_evidence,
 )
+from placet.host.simulation.service import SimulatedQuotingService
 from tests.support import policies
 
 NOW = 1_800_000_000

@@ -17,9 +17,9 @@ from placet.attestation import (
     QuotingError,
     SealingKey,
     SimulatedAttester,
-    SimulatedQuotingService,
     verify_evidence,
 )
+from placet.host.simulation.service import SimulatedQuotingService
 
 MEASURED = "aa" * 32
 DAY = 24 * 3600

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from placet.attestation import (
     SIMULATION_ROOT,
     SIMULATION_SIGNER,
-    SIMULATION_SVN,
     Claims,
     CollateralStaleError,
     Evidence,
@@ -24,9 +23,9 @@ from placet.attestation import (
     verify_evidence,
 )
 from placet.attestation.dcap import verify_dcap
-from placet.attestation.simulation.platform import TCB, Platform, make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import Issuer, published_root
+from placet.host.simulation.platform import TCB, Platform, make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import SIMULATION_SVN, Issuer, published_root
 
 PPID = bytes(range(16))
 REPORT = EnclaveReport(b"\xaa" * 32, bytes(64), b"\x55" * 64)

@@ -25,10 +25,7 @@ from cryptography.x509.oid import NameOID
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]
 
-from placet.attestation import (
-    SimulatedAttester,
-    SimulatedQuotingService,
-)
+from placet.attestation import SimulatedAttester
 from placet.client import Client, Home, Keys
 from placet.client.connection.channel import pin_of
 from placet.client.portal import Portal
@@ -51,6 +48,7 @@ from placet.governance.documents.serving import Rations, Raw, Roster
 from placet.governance.documents.work import Input
 from placet.governance.errors import GovernanceError
 from placet.governance.rules import Approvals, Lifetime, Organisations, Role, Uses, Veto
+from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
 from placet.proto.refusals import reason_name, refusal_of
 from placet.proto.v1 import (

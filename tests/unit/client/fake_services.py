@@ -16,13 +16,7 @@ from typing import Any, BinaryIO, cast
 import grpc
 import numpy as np
 
-from placet.attestation import (
-    Identity,
-    SimulatedAttester,
-    SimulatedQuotingService,
-    evidence_context,
-    report_data,
-)
+from placet.attestation import Identity, SimulatedAttester, evidence_context, report_data
 from placet.governance.contexts import (
     session_info,
     session_keys_info,
@@ -36,6 +30,7 @@ from placet.governance.evaluate import Ticket, bound_digest
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
+from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.questions import Claim, Opening, pack_answer, pack_refusal, unpack_question
 from placet.proto.refusals import refusal_of
 from placet.proto.tensors import Tensor, unpack

@@ -18,13 +18,13 @@ from placet.attestation import (
     provisioning,
     verify_evidence,
 )
-from placet.attestation.simulation.platform import TCB, make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import published_root
 from placet.client.cli import app
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, UsageRefused
 from placet.client.trust.collateral import fetch_collateral, read_quote
 from placet.client.trust.https import Https
+from placet.host.simulation.platform import TCB, make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import published_root
 
 if TYPE_CHECKING:
     from tests.unit.conftest import StandIn

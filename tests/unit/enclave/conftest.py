@@ -27,11 +27,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from placet.attestation import (
-    Identity,
-    SimulatedAttester,
-    SimulatedQuotingService,
-)
+from placet.attestation import Identity, SimulatedAttester
 from placet.enclave.authority.main import run_authority
 from placet.enclave.connection import METADATA, Connection
 from placet.governance import contexts
@@ -65,6 +61,7 @@ from placet.governance.log import EMPTY_ROOT
 from placet.governance.rules import Approvals, Independence, Lifetime, Organisations, Uses, Veto
 from placet.host import Host, HostConfig
 from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.frames import Link
 from placet.proto.limits import GRPC_OPTIONS, WIRE_VERSION
 from placet.proto.v1 import (

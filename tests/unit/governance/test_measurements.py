@@ -30,9 +30,6 @@ from placet.attestation import (
 from placet.attestation import claims as attested
 from placet.attestation.dcap import verify_dcap
 from placet.attestation.evidence import KINDS
-from placet.attestation.simulation.platform import make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import published_root
 from placet.attestation.snp import verify_snp
 from placet.auditing.entry_form import has_form
 from placet.governance import checks
@@ -41,6 +38,9 @@ from placet.governance.documents import Stop
 from placet.governance.envelope import digest_of
 from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.judgements.leasing import judge_join
+from placet.host.simulation.platform import make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import published_root
 from tests.support import intel
 from tests.support.amd import Vendor
 from tests.support.policies import ANY_MACHINE, policy

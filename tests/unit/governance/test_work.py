@@ -19,9 +19,6 @@ import pytest
 from placet.attestation import AttestationError, Evidence, Identity
 from placet.attestation._strict import decode as decode_strict
 from placet.attestation.errors import EvidenceMalformedError
-from placet.attestation.ratls.cbor import Item
-from placet.attestation.ratls.cbor import decode as decode_cbor
-from placet.attestation.ratls.cbor import encode as encode_cbor
 from placet.auditing.entry_form import has_form
 from placet.governance.bundles import pack, unpack
 from placet.governance.codec import MAX_DOCUMENT, MAX_ITEMS, MAX_NAMES, decode, encode, parse_object
@@ -31,6 +28,9 @@ from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.evaluate import MAX_BALLOTS, Ticket, verify_ballot
 from placet.governance.log import LogError, LogProof
 from placet.governance.log.note import SignedNote
+from placet.ratls.cbor import Item
+from placet.ratls.cbor import decode as decode_cbor
+from placet.ratls.cbor import encode as encode_cbor
 from placet.sealing import HPKEPrivateKey
 
 DIGEST = "sha256:" + "12" * 32

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from placet.attestation import Attester, Evidence
-from placet.attestation.ratls import cbor, issue_certificate
-from placet.attestation.ratls.payload import encode_claims, encode_payload, report_data
+from placet.ratls import cbor, issue_certificate
+from placet.ratls.payload import encode_claims, encode_payload, report_data
 
 EVIDENCE = bytes.fromhex("678105050409")
 ECDSA_SHA256 = bytes.fromhex("06082a8648ce3d040302")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.attestation import EvidenceMalformedError
-from placet.attestation.ratls.cbor import MAX_DEPTH, MAX_ITEMS, Item, Tag, decode, encode
+from placet.ratls.cbor import MAX_DEPTH, MAX_ITEMS, Item, Tag, decode, encode
 
 NUMBERS = st.integers(0, 2**64 - 1)
 LEAVES = NUMBERS | st.binary(max_size=300) | st.text(max_size=30)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.attestation import EvidenceError, EvidenceMalformedError, EvidenceNotGenuineError
-from placet.attestation.ratls import MAX_CERTIFICATE_BYTES, read_certificate
+from placet.ratls import MAX_CERTIFICATE_BYTES, read_certificate
 
 NULL = b"\x05\x00"
 ED25519 = bytes.fromhex("06032b6570")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from placet.attestation import EvidenceDebugError, Policy
-from placet.attestation.ratls import read_certificate, verify_certificate
+from placet.ratls import read_certificate, verify_certificate
 
 VECTORS = Path(__file__).parents[5] / "shared" / "vectors" / "ratls"
 REPORT_DATA = slice(48 + 320, 48 + 384)

@@ -20,14 +20,14 @@ from placet.attestation import (
     EvidenceNotGenuineError,
     Policy,
 )
-from placet.attestation.ratls import (
+from placet.ratls import (
     EVIDENCE_EXTENSION,
     cbor,
     issue_certificate,
     read_certificate,
     verify_certificate,
 )
-from placet.attestation.ratls.payload import encode_payload, report_data
+from placet.ratls.payload import encode_payload, report_data
 
 EVIDENCE = bytes.fromhex("678105050409")
 LEGACY = bytes.fromhex("06092a864886f84d8a3906")

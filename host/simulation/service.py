@@ -5,6 +5,7 @@ It fills measurement and `bound_to` from what the launcher says it launched. The
 other end of the channel chooses report data, and nothing else.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,17 +15,17 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from placet.attestation import _strict
 from placet.attestation.binding import REPORT_DATA_BYTES
 from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import Evidence
 from placet.attestation.measurement import measure
 from placet.attestation.simulation import channel
-from placet.attestation.simulation.platform import Platform, make_platform
-from placet.attestation.simulation.quote import EnclaveReport, QuotingEnclave
-from placet.attestation.simulation.root import published_root
+from placet.host.simulation.platform import Platform, make_platform
+from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
+from placet.host.simulation.root import published_root
 
 SECRET_BYTES = 32
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 REFRESH_SECONDS = 24 * 3600  # collateral is made anew daily, as machines fetch it
 
 
@@ -61,7 +62,8 @@ class SimulatedQuotingService:
         measurer: Callable[[str], str] = measure,
         tcbs: Sequence[int] = (1,),
     ) -> None:
-        _strict.octets("secret", secret, SECRET_BYTES, SECRET_BYTES, QuotingError)
+        if len(secret) != SECRET_BYTES:
+            raise QuotingError(f"secret must be {SECRET_BYTES} bytes.", claim="secret")
         self._secret = secret
         self._clock = clock
         self._measurer = measurer
@@ -86,7 +88,8 @@ class SimulatedQuotingService:
     def _launched(self, enclave: str, bound_to: str) -> _Launched:
         config_id = bytes(64)
         if bound_to:
-            _strict.digest("bound_to", bound_to, QuotingError)
+            if not _DIGEST.fullmatch(bound_to):
+                raise QuotingError("bound_to must be a digest.", claim="bound_to")
             config_id = bytes.fromhex(bound_to.removeprefix("sha256:")) + bytes(32)
         return _Launched(bytes.fromhex(self._measurer(enclave)), config_id)
 

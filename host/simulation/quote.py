@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from placet.attestation.simulation import pki
-from placet.attestation.simulation.platform import (
+from placet.attestation.simulation.root import SIMULATION_SIGNER
+from placet.host.simulation import pki
+from placet.host.simulation.platform import (
     CPU_SVN,
     PCE_SVN,
     QE_ATTRIBUTES,
@@ -24,7 +25,7 @@ from placet.attestation.simulation.platform import (
     QE_SVN,
     Platform,
 )
-from placet.attestation.simulation.root import SIMULATION_PRODUCT, SIMULATION_SIGNER, SIMULATION_SVN
+from placet.host.simulation.root import SIMULATION_PRODUCT, SIMULATION_SVN
 
 _HEADER = struct.Struct("<HHIHH16s20s")
 _REPORT = struct.Struct("<16s4s28s16s32s32s32s32s64sHH60s64s")

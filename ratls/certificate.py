@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from placet.attestation.errors import EvidenceMalformedError, EvidenceNotGenuineError
 from placet.attestation.evidence import MAX_QUOTE_BYTES
-from placet.attestation.ratls import der
+from placet.ratls import der
 
 MAX_CERTIFICATE_BYTES: Final = 2 * MAX_QUOTE_BYTES + 16 * 1024  # Gramine's holds its quote twice
 

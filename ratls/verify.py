@@ -28,9 +28,9 @@ from placet.attestation.errors import (
 )
 from placet.attestation.evidence import Evidence
 from placet.attestation.policy import Policy
-from placet.attestation.ratls.certificate import EVIDENCE, EVIDENCE_EXTENSION, verify_self_signed
-from placet.attestation.ratls.payload import Payload, check_nonce, read_legacy, read_payload
 from placet.attestation.verifier import verify_evidence
+from placet.ratls.certificate import EVIDENCE, EVIDENCE_EXTENSION, verify_self_signed
+from placet.ratls.payload import Payload, check_nonce, read_legacy, read_payload
 
 # Gramine puts tag and length into the content, so on the wire it is 0.6.9.42.840.113741.1337.6; it
 # means 1.2.840.113741.1337.6, which others write.

@@ -2,9 +2,10 @@
 """A service of one's own in an enclave: a TLS server whose certificate carries the enclave's
 evidence.
 
-    python examples/ratls/server.py FOLDER      # prints "address 127.0.0.1:PORT", serves until its input ends
+    python examples/tls/server.py FOLDER      # prints "address 127.0.0.1:PORT", serves until its input ends
 
-The machine is simulated. FOLDER gets collateral.json, which stands for what Intel or AMD publish.
+The machine is simulated, by the host's part of Placet: pip install '.[host,ratls]'. FOLDER gets
+collateral.json, which stands for what Intel or AMD publish.
 Under Gramine the attester would be the hardware's; nothing else changes.
 """
 
@@ -22,8 +23,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from placet.attestation import Attester, SimulatedAttester, SimulatedQuotingService
-from placet.attestation.ratls import issue_certificate
+from placet.attestation import Attester, SimulatedAttester
+from placet.host.simulation.service import SimulatedQuotingService
+from placet.ratls import issue_certificate
 
 DAY = 86400
 

@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from placet.attestation.attester import Attester
 from placet.attestation.evidence import Evidence
-from placet.attestation.ratls.certificate import EVIDENCE_EXTENSION
-from placet.attestation.ratls.payload import (
+from placet.ratls.certificate import EVIDENCE_EXTENSION
+from placet.ratls.payload import (
     check_nonce,
     encode_claims,
     encode_payload,

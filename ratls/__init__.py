@@ -4,10 +4,10 @@
 For services and clients of a user's own: no enclave of Placet's listens.
 """
 
-from placet.attestation.ratls.certificate import EVIDENCE_EXTENSION, MAX_CERTIFICATE_BYTES
-from placet.attestation.ratls.issue import Issued, issue_certificate
-from placet.attestation.ratls.payload import Payload
-from placet.attestation.ratls.verify import (
+from placet.ratls.certificate import EVIDENCE_EXTENSION, MAX_CERTIFICATE_BYTES
+from placet.ratls.issue import Issued, issue_certificate
+from placet.ratls.payload import Payload
+from placet.ratls.verify import (
     read_certificate,
     verify_certificate,
 )

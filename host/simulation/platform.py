@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from placet.attestation.simulation import pki
-from placet.attestation.simulation.root import Issuer
+from placet.host.simulation import pki
+from placet.host.simulation.root import Issuer
 
 CLOCK_TOLERANCE_SECONDS = 600  # collateral starts this much early, for verifiers whose clock lags
 COLLATERAL_SECONDS = 30 * 24 * 3600  # what Intel gives

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from placet.attestation import _strict
 from placet.attestation.errors import (
     EvidenceBindingError,
     EvidenceMalformedError,
     EvidenceNonceError,
 )
 from placet.attestation.evidence import MAX_QUOTE_BYTES
-from placet.attestation.ratls import cbor
+from placet.ratls import cbor
 
 MAX_CLAIMS_BYTES: Final = 4096
 NONCE_BYTES: Final = (8, 64)  # least and most; the specification has no bounds
@@ -59,7 +58,9 @@ class Payload:
 def check_nonce(nonce: bytes) -> None:
     """Refuse a nonce of a client's, by EvidenceNonceError, that is too short to be fresh or too
     long."""
-    _strict.octets("nonce", nonce, *NONCE_BYTES, EvidenceNonceError)
+    least, most = NONCE_BYTES
+    if not least <= len(nonce) <= most:
+        raise EvidenceNonceError(f"nonce must be {least} to {most} bytes.", claim="nonce")
 
 
 def encode_claims(public_key: bytes, nonce: bytes | None) -> bytes:

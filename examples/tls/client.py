@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of one's own that talks to one enclave and to nobody else.
 
-    python examples/ratls/client.py 127.0.0.1:PORT FOLDER [MEASUREMENT]
+    python examples/tls/client.py 127.0.0.1:PORT FOLDER [MEASUREMENT]
 
 FOLDER holds the server's collateral.json. The measurement wanted is that of the Placet installed
 here, unless one is given. Needs pyOpenSSL: pip install '.[ratls]'.

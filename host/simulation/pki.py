@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 
-from placet.attestation.simulation.root import Issuer
+from placet.host.simulation.root import Issuer
 
 # The verifier tells the kind of PCK CA by these words.
 _PCK_CA_NAME = "Placet Simulation PCK Processor CA"
