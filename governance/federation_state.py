@@ -45,7 +45,7 @@ class RoundState:
     """A round: `open` for updates, `closed` while it is aggregated, then `released`, or `void`.
 
     A void one changed nothing. `closed_at` is the index of the entry that says whose updates count,
-    `aggregated` whether they are, or were, enough.
+    `aggregated` whether they are, or were, enough; `left` whose did not, and for which reason.
     """
 
     number: int
@@ -55,8 +55,14 @@ class RoundState:
     status: RoundStatus = "open"
     closed_at: int = 0
     aggregated: bool = False
+    left: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     # In the order of the log.
     updates: dict[str, LoggedUpdate] = field(default_factory=lambda: dict[str, LoggedUpdate]())
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ("released", "void")
 
 
 @dataclass(slots=True)
@@ -113,6 +119,7 @@ def _aggregate(state: "State", entry: Entry) -> None:
     state.settle(lease, spent=bool(entry["receipt"]))
     for client, reason in entry["left"].items():
         federation.quarantined[client] = Quarantine(reason, entry["until"])
+    federation.current.left = entry["left"]
     federation.current.status = "released" if entry["receipt"] else "void"
     _end(state, federation.proposal, federation.current, spent=bool(entry["receipt"]))
     if entry["receipt"]:

@@ -46,12 +46,13 @@ def _no_jobs() -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class BallotState:
-    """A ballot that the log has."""
+    """A ballot that the log has. `index`, here and elsewhere, is that of its entry."""
 
     digest: str
     seat: str
     sequence: int
     vote: str
+    index: int = -1
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class JoinState:
     """A worker that has joined. It gets one lease, ever."""
 
     worker: str
+    index: int
     boot: str
     bound_to: str
     measurement: str
@@ -84,6 +86,7 @@ class LeaseState:
     """A lease: `open` until it is released or its attempt is closed."""
 
     digest: str
+    index: int
     proposal: str
     job: str
     attempt: int
@@ -137,6 +140,7 @@ class State:
     charter: str = ""
     constitutions: list[str] = field(default_factory=lambda: list[str]())
     boot: str = ""
+    boot_at: int = 0  # index of the boot's entry
     nonces: set[str] = field(default_factory=_no_digests)
     proposals: dict[str, ProposalState] = field(default_factory=lambda: dict[str, ProposalState]())
     grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
@@ -222,7 +226,7 @@ def _constitution(state: State, entry: Entry) -> None:
 
 
 def _boot(state: State, entry: Entry) -> None:
-    state.boot = entry["boot"]
+    state.boot, state.boot_at = entry["boot"], state.size
 
 
 def _proposal(state: State, entry: Entry) -> None:
@@ -234,7 +238,8 @@ def _proposal(state: State, entry: Entry) -> None:
 
 def _ballot(state: State, entry: Entry) -> None:
     state.nonces.add(entry["nonce"])
-    ballot = BallotState(entry["ballot"], entry["seat"], entry["sequence"], entry["vote"])
+    seat, sequence, vote = entry["seat"], entry["sequence"], entry["vote"]
+    ballot = BallotState(entry["ballot"], seat, sequence, vote, state.size)
     state.proposals[entry["proposal"]].ballots.append(ballot)
 
 
@@ -263,13 +268,19 @@ def _grant(state: State, entry: Entry) -> None:
 
 def _join(state: State, entry: Entry) -> None:
     state.joins[entry["worker"]] = JoinState(
-        entry["worker"], state.boot, entry["bound_to"], entry["measurement"], entry["lapses"]
+        entry["worker"],
+        state.size,
+        state.boot,
+        entry["bound_to"],
+        entry["measurement"],
+        entry["lapses"],
     )
 
 
 def _lease(state: State, entry: Entry) -> None:
     lease = LeaseState(
         entry["lease"],
+        state.size,
         entry["proposal"],
         entry["job"],
         entry["attempt"],

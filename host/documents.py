@@ -113,23 +113,21 @@ def read_update(envelope: bytes) -> UpdateFacts:
     return UpdateFacts(update.federation, update.object)
 
 
-def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: bytes | None) -> str:
+def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: str) -> str:
     """The digest of a document by which the owner of a blob has it deleted.
 
-    `charter` is the log's charter: the document must be for that council. Raises `NotPermitted` or
-    governance's typed refusals.
+    `charter` is the digest of the log's, or "": the document must be for that council. Raises
+    `NotPermitted` or governance's typed refusals.
     """
     if not owner:
         raise NotPermitted("The blob was put without an owner; only the operator can delete it.")
     signed = verify_signed(envelope, Delete, lambda _: (PublicKey(owner),))
     if signed.document.blob != blob:
         raise NotPermitted("The document is about another blob.", claim="blob", expected=blob)
-    if charter is not None:
-        expected = parse_envelope(charter).digest
-        if signed.document.header.charter != expected:
-            raise NotPermitted(
-                "The document is for another council.", claim="charter", expected=expected
-            )
+    if charter and signed.document.header.charter != charter:
+        raise NotPermitted(
+            "The document is for another council.", claim="charter", expected=charter
+        )
     return signed.digest
 
 

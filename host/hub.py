@@ -7,10 +7,9 @@ from placet.host.enclaves.attach import AUTHORITY, Session
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.supervisor import Supervisor
 from placet.host.errors import DocumentNotFound
-from placet.host.log.log_entry import Effects
-from placet.host.log.log_table import apply_commit, read_secret
-from placet.host.log.log_view import LogView
-from placet.host.log.origins import Origins
+from placet.host.log.journal import Journal
+from placet.host.log.log import Effects, Log
+from placet.host.log.log_table import read_secret
 from placet.host.placement.demand import Demand
 from placet.host.placement.pool import Pool
 from placet.host.placement.scheduler import Scheduler
@@ -19,6 +18,7 @@ from placet.host.runs.federation_board import FederationBoard
 from placet.host.runs.routes import Route
 from placet.host.runs.service_board import ServiceBoard
 from placet.host.store import job_table
+from placet.host.store.job_table import JobRecord
 from placet.host.store.store import Store
 from placet.host.tasks import Tasks
 from placet.proto.v1 import enclaves_pb2, inference_pb2
@@ -32,7 +32,7 @@ class Hub:
     def __init__(
         self,
         store: Store,
-        log: LogView,
+        log: Log,
         board: Board,
         federations: FederationBoard,
         services: ServiceBoard,
@@ -44,10 +44,10 @@ class Hub:
         self._board = board
         self._federations = federations
         self._routes = services.routes
-        self._origins = Origins()
         self._line = line
         self._demand = demand
         self._tasks = Tasks()
+        self._journal = Journal(store, log, self._shown)
         self._scheduler: Scheduler
         self._pool: Pool
         self._supervisor: Supervisor
@@ -104,11 +104,11 @@ class Hub:
         """See `Events`. Only the worker that has a lease offers under it."""
         worker = self._pool.find(session)
         record = self._board.get(worker.job) if worker is not None else None
-        origin = self._origins.of(offered.lease)
-        if record is None or record.lease != offered.lease or origin is None:
+        lease = self._log.state.open_leases.get(offered.lease)
+        if record is None or record.lease != offered.lease or lease is None:
             _log.warning("offer-unexpected enclave=%s lease=%s", session.enclave, offered.lease)
             return
-        route = Route(record.proposal, record.id, origin, session.link)
+        route = Route(lease, session.link)
         self._routes.offer(offered.lease, route, session.link, offered.offer)
 
     def answered(self, session: Session, answers: inference_pb2.Answers) -> None:
@@ -117,10 +117,7 @@ class Hub:
 
     async def commit(self, commit: enclaves_pb2.Commit) -> None:
         """See `Events`."""
-        await self._store.write(
-            lambda connection: apply_commit(connection, commit, self._scheduler.starting),
-            then=self._mirror,
-        )
+        await self._journal.commit(commit, self._scheduler.starting)
 
     async def secret(self, name: str) -> enclaves_pb2.Secret:
         """See `Events`."""
@@ -129,19 +126,17 @@ class Hub:
             raise DocumentNotFound("No secret of this name is stored.")
         return enclaves_pb2.Secret(name=name, wrapped=wrapped)
 
-    def _mirror(self, effects: Effects) -> None:
-        """A commit is durable: let memory follow, before the authority is told."""
-        self._log.extend(effects.entries, effects.checkpoint)
-        self._origins.extend(effects.origins)
-        for proposal, attempt in effects.leased:
-            self._demand.leased(proposal, attempt)
-        for record in effects.jobs:
+    def _shown(self, effects: Effects, changed: list[JobRecord]) -> None:
+        """A step of the authority is durable: let memory follow."""
+        for lease in effects.leased:
+            self._demand.leased(lease.proposal, lease.attempt)
+        for record in changed:
             self._board.publish(record)
             self._scheduler.changed(record)
             if record.ended:
                 self._pool.finished(record.id)
-        for federation in effects.federations:
-            self._federations.changed(federation)
+        for proposal in effects.touched:
+            self._federations.changed(proposal)
 
     async def _store_progress(self, lease: str, percent: int) -> None:
         await self._store.write(lambda c: job_table.set_progress(c, lease, percent))

@@ -37,7 +37,7 @@ from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.enclaves.launchers import open_launcher
 from placet.host.enclaves.supervisor import Supervisor
 from placet.host.hub import Hub
-from placet.host.log.log_view import LogView
+from placet.host.log.log import Log
 from placet.host.logs import close_log, open_log
 from placet.host.placement.demand import Demand
 from placet.host.placement.pool import Pool, PoolNeeds
@@ -134,12 +134,12 @@ class Host:
         config = self._config
         files = BlobFiles(config.state.resolve() / "blobs")
         self._blobs = BlobStore(files, max_blob=config.max_blob, max_puts=config.max_puts)
-        self._log, self._board = LogView(), Board(config.max_watchers)
+        self._log, self._board = Log(), Board(config.max_watchers)
         self._health = Health()
         self._line = AuthorityLine(self._health.authority)
         demand = Demand(config.spares, config.max_programs)
-        self._scheduler = Scheduler(self._store, self._board, self._line, demand)
-        self._rounds = FederationBoard(self._store, self._board, config.max_watchers)
+        self._scheduler = Scheduler(self._store, self._log, self._board, self._line, demand)
+        self._rounds = FederationBoard(self._store, self._log, self._board, config.max_watchers)
         self._federations = Federations(
             RunNeeds(self._store, self._rounds, self._blobs, self._line, self._scheduler),
             config.max_federations,
@@ -198,7 +198,7 @@ class Host:
             inference=self._inference,
             governance=GovernanceService(store, self._log, line),
             keys=KeysService(line),
-            blobs=BlobsService(store, self._blobs),
+            blobs=BlobsService(store, self._log, self._blobs),
             log=LogService(store, self._log),
             enclaves=self._enclaves,
         )

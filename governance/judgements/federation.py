@@ -141,7 +141,7 @@ def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
 def _check_over(federation: FederationState) -> None:
     """The newest round is released or void. Raises `RoundOpen`."""
     current = federation.current
-    if current.status in ("released", "void"):
+    if current.over:
         return
     raise RoundOpen(
         f"Round {current.number} is {current.status}, and one round is under way at a time.",

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from placet.governance.documents import Action
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import JobNotFound, WorkerUnavailable
+from placet.host.log.log import Log
 from placet.host.placement.pool import Pool
 from placet.host.placement.worker import Worker
 from placet.host.runs.board import Board
@@ -74,8 +75,11 @@ class End:
 class Attempts:
     """Runs attempts. Everything it needs is shared with the rest of the host."""
 
-    def __init__(self, store: Store, board: Board, line: AuthorityLine, pool: Pool) -> None:
+    def __init__(
+        self, store: Store, log: Log, board: Board, line: AuthorityLine, pool: Pool
+    ) -> None:
         self._store = store
+        self._log = log
         self._board = board
         self._line = line
         self._pool = pool
@@ -95,8 +99,9 @@ class Attempts:
                 end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
         record = self._board.get(queued.job) or await self._written(queued.job)
         if record is None or record.ended:  # it was released, or stopped on the way
-            for lease in await self._store.read(lambda c: job_table.open_leases_of(c, queued.job)):
-                await self.close_lease(lease, end.why)
+            for lease in list(self._log.state.open_leases.values()):
+                if lease.job == queued.job:
+                    await self.close_lease(lease.digest, end.why)
             return False
         if end.refusal is not None:
             # Who is told that the job has ended finds its attempt closed.

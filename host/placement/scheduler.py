@@ -10,13 +10,14 @@ jobs wait again.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from placet.governance.documents import Action
 from placet.host.documents import TicketFacts, read_stored
 from placet.host.enclaves.authority import AuthorityLine
+from placet.host.log.log import Log
 from placet.host.placement.attempt import Attempts, End, Queued
 from placet.host.placement.demand import Demand
 from placet.host.placement.pool import Pool, Want
@@ -34,21 +35,14 @@ _MAX_KEPT_TICKET = 256 * KIB  # larger tickets are read from the store when thei
 _STOPPED_WAITING = frozenset(job_table.ENDED)
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a submit made durable: the job, whether it is new, and the uses its ticket has
-    consumed."""
-
-    record: JobRecord
-    new: bool
-    leased: int
-
-
 class Scheduler:
     """See the module. `bind` gives it the pool, which in turn asks it what is wanted."""
 
-    def __init__(self, store: Store, board: Board, line: AuthorityLine, demand: Demand) -> None:
+    def __init__(
+        self, store: Store, log: Log, board: Board, line: AuthorityLine, demand: Demand
+    ) -> None:
         self._store = store
+        self._log = log
         self._board = board
         self._line = line
         self._demand = demand
@@ -63,7 +57,7 @@ class Scheduler:
     def bind(self, pool: Pool) -> None:
         """Use this pool."""
         self._pool = pool
-        self._attempts = Attempts(self._store, self._board, self._line, pool)
+        self._attempts = Attempts(self._store, self._log, self._board, self._line, pool)
 
     async def start(
         self, new: NewJob, facts: TicketFacts, ticket: common_pb2.Ticket
@@ -114,26 +108,22 @@ class Scheduler:
         that no two calls with one request id run at once.
         """
 
-        counted, kept = self._demand.knows(new.proposal), _kept(ticket)
+        kept = _kept(ticket)
 
-        def insert(connection: sa.Connection) -> Submission:
-            record, made = job_table.insert_job(connection, new)
-            leased = 0 if counted else job_table.leased_jobs(connection, new.proposal)
-            return Submission(record, made, leased)
-
-        def then(submission: Submission) -> None:
-            if submission.new:
-                self._board.publish(submission.record)
+        def then(inserted: tuple[JobRecord, bool]) -> None:
+            record, made = inserted
+            if made:
+                self._board.publish(record)
                 if not facts.serves:  # a service has as many workers as were asked for
-                    self._demand.note(facts, submission.leased, kept)
-            if not submission.new or submission.record.ended:
+                    self._demand.note(facts, self._uses(new.proposal), kept)
+            if not made or record.ended:
                 self._queue.pop(new.id, None)
 
-        written = self._store.begin(insert, then=then)
+        written = self._store.begin(lambda c: job_table.insert_job(c, new), then=then)
         self._enqueue(Queued(new.id, new.proposal, new.program, kept, facts.action))
         self.kick()
         try:
-            return (await asyncio.shield(written)).record
+            return (await asyncio.shield(written))[0]
         except Exception:
             self._queue.pop(new.id, None)
             raise
@@ -145,14 +135,13 @@ class Scheduler:
         """
         records = job_table.active_jobs(connection)
         rounds = job_table.active_rounds(connection)
-        leases = job_table.open_leases(connection)
         tickets = job_table.recent_tickets(connection, self._demand.max_tickets)
         parsed = [facts for ticket in tickets if (facts := read_stored(ticket)) is not None]
-        leased = [job_table.leased_jobs(connection, facts.proposal) for facts in parsed]
+        leases = [(lease.digest, lease.job) for lease in self._log.state.open_leases.values()]
 
         def resume() -> None:
-            for facts, count in zip(reversed(parsed), reversed(leased), strict=True):
-                self._demand.note(facts, count, None)
+            for facts in reversed(parsed):
+                self._demand.note(facts, self._uses(facts.proposal), None)
             for record in records:
                 self._board.publish(record)
                 if record.state == job_table.QUEUED:
@@ -165,9 +154,9 @@ class Scheduler:
 
         return resume
 
-    def expect(self, facts: TicketFacts, leased: int, ticket: common_pb2.Ticket) -> None:
-        """Keep workers warm for a ticket of which so many uses are consumed."""
-        self._demand.note(facts, leased, _kept(ticket))
+    def expect(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> None:
+        """Keep workers warm for a ticket."""
+        self._demand.note(facts, self._uses(facts.proposal), _kept(ticket))
         if self._line.attached:
             self._pool.balance()
 
@@ -237,6 +226,10 @@ class Scheduler:
             if record is not None:
                 self._enqueue(_waiting(record, rounds))
         self.kick()
+
+    def _uses(self, proposal: str) -> int:
+        """The uses that a ticket has consumed; they are counted once, and then by each lease."""
+        return 0 if self._demand.knows(proposal) else self._log.leased(proposal)
 
     def _again(self, queued: Queued) -> None:
         self._queue = {

@@ -20,10 +20,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
+from placet.governance.federation_state import RoundState
 from placet.governance.jobs import round_job
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import TicketFacts
@@ -33,8 +35,9 @@ from placet.host.logs import place_of
 from placet.host.placement.attempt import LINE_REASONS, RETRY_SECONDS
 from placet.host.placement.scheduler import Scheduler
 from placet.host.runs.federation_board import FederationBoard
+from placet.host.runs.federation_record import FederationRecord
 from placet.host.store import federation_table, job_table
-from placet.host.store.federation_record import FAILED, FederationRecord, RoundRecord, Standing
+from placet.host.store.federation_table import FAILED
 from placet.host.store.job_table import NewJob
 from placet.host.store.store import Store
 from placet.proto.refusals import PeerRefused, refusal_of
@@ -92,16 +95,22 @@ class FederationRun:
             self._refuse_begin(error)
             return False
         ticket = self._ticket.SerializeToString()
-        await self._write(lambda c: federation_table.insert_federation(c, self._facts, ticket))
+        await self._write(lambda c: federation_table.insert_federation(c, self._id, ticket))
         record = (await self._needs.board.get(self._id)).record
-        if record.state != FAILED:
+        if record.row.state != FAILED:
             return True
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is not None and refusal.reason != pb.REASON_ROUND_OPEN:
             self._refuse_begin(PeerRefused(refusal))
             return False
-        await self._write(lambda c: federation_table.resume_federation(c, self._id))
+        await self._write(partial(self._resume, record))
         return True
+
+    def _resume(self, record: FederationRecord, connection: sa.Connection) -> None:
+        """A round that is still to be aggregated gets a new job for the old."""
+        federation_table.resume_federation(connection, self._id)
+        if record.job is not None and record.current is not None and not record.current.over:
+            job_table.drop_ended(connection, record.job.id)
 
     async def _try_step(self, wake: asyncio.Event) -> bool:
         """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried
@@ -124,13 +133,13 @@ class FederationRun:
             return True
         if current is None or current.over:
             return await self._open(record, wake)
-        await self._expect(current)
-        if current.standing == Standing.OPEN:
+        self._expect(current)
+        if current.status == "open":
             return await self._close(record, current, wake)
         return await self._aggregate(record, current, wake)
 
     async def _open(self, record: FederationRecord, wake: asyncio.Event) -> bool:
-        if record.current is not None and record.current.number >= record.rounds:
+        if record.current is not None and record.current.number >= record.facts.rounds:
             return await self._end(None)
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
@@ -143,7 +152,7 @@ class FederationRun:
         return await self._end(refusal)
 
     async def _close(
-        self, record: FederationRecord, current: RoundRecord, wake: asyncio.Event
+        self, record: FederationRecord, current: RoundState, wake: asyncio.Event
     ) -> bool:
         left = current.closes + 1 - time.time()  # its last second is part of it
         if not record.complete and left > 0:
@@ -157,7 +166,7 @@ class FederationRun:
         return await self._end(refusal)
 
     async def _aggregate(
-        self, record: FederationRecord, current: RoundRecord, wake: asyncio.Event
+        self, record: FederationRecord, current: RoundState, wake: asyncio.Event
     ) -> bool:
         job = record.job
         if job is None:
@@ -186,13 +195,12 @@ class FederationRun:
             await self._needs.line.ready()
         return None
 
-    async def _expect(self, current: RoundRecord) -> None:
+    def _expect(self, current: RoundState) -> None:
         """Keep a worker warm for the round, so that it has drawn its noise before the round
         closes."""
         if current.number != self._expecting:
             self._expecting = current.number
-            leased = await self._needs.store.read(lambda c: job_table.leased_jobs(c, self._id))
-            self._needs.scheduler.expect(self._facts, leased, self._ticket)
+            self._needs.scheduler.expect(self._facts, self._ticket)
 
     async def _end(self, refusal: pb.Refusal | None) -> bool:
         reason = pb.Reason.Name(refusal.reason) if refusal else "FINISHED"

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from placet.governance.state import LeaseState
 from placet.host.errors import QueueFull, WorkerUnavailable
-from placet.host.log.origins import Origin
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import MAX_COALESCED, MIB
 from placet.proto.refusals import PeerRefused, refusal_of
@@ -37,13 +37,11 @@ class Asker(Protocol):
 
 
 class Route:
-    """The way to one worker. `offer` is its newest one; `described` is what else users verify, once
-    one has asked."""
+    """The way to the worker of a lease. `offer` is its newest one; `described` is what else users
+    verify, once one has asked."""
 
-    def __init__(self, service: str, job: str, origin: Origin, link: Link) -> None:
-        self.service = service
-        self.job = job
-        self.origin = origin
+    def __init__(self, lease: LeaseState, link: Link) -> None:
+        self.lease = lease
         self.offer = b""
         self.described: inference_pb2.Description | None = None
         self.draining = False
@@ -152,7 +150,7 @@ class Routes:
         known.offer = offer
         if known is route:
             self._leases[link] = lease
-            self._changed(route.service)
+            self._changed(route.lease.proposal)
 
     def answer(self, link: Link, answers: inference_pb2.Answers) -> None:
         """A worker answers."""
@@ -170,7 +168,7 @@ class Routes:
             self._ends.popitem(last=False)
         route = self._routes.pop(lease)
         route.end(refusal)
-        self._changed(route.service)
+        self._changed(route.lease.proposal)
 
     def lost(self, link: Link) -> None:
         """A worker's stream has ended."""
@@ -197,13 +195,13 @@ class Routes:
         return {
             lease: route
             for lease, route in self._routes.items()
-            if route.service == service and not route.draining
+            if route.lease.proposal == service and not route.draining
         }
 
     async def drain(self, job: str) -> None:
         """Let a job's worker answer what is under way and take nothing more; return when it has."""
         for route in list(self._routes.values()):
-            if route.job == job:
+            if route.lease.job == job:
                 route.draining = True
-                self._changed(route.service)
+                self._changed(route.lease.proposal)
                 await route.idle.wait()

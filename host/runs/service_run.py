@@ -174,7 +174,7 @@ class ServiceRun:
 
     def _let_go(self, staying: list[JobRecord], count: int) -> None:
         """First those that wait, then those that are not ready, then the least busy."""
-        busy = {r.job: r.under_way for r in self._needs.board.routes.ready(self._id).values()}
+        busy = {r.lease.job: r.under_way for r in self._needs.board.routes.ready(self._id).values()}
         refusal = refusal_of(ServiceEnded("The worker is not asked for any more."))
         staying.sort(key=lambda job: (job.state != job_table.QUEUED, busy.get(job.id, -1)))
         for job in staying[:count]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from placet.host.errors import JobNotFound
-from placet.host.store.schema import federations, jobs, leases, services
+from placet.host.store.schema import federations, jobs, services
 from placet.host.store.sql import Prepared, insert_or_ignore
 from placet.proto.v1 import common_pb2, jobs_pb2
 
@@ -188,31 +188,10 @@ def recent_tickets(connection: sa.Connection, limit: int) -> list[bytes]:
     return list(connection.execute(query.order_by(jobs.c.seq.desc()).limit(limit)).scalars())
 
 
-def leased_jobs(connection: sa.Connection, proposal: str) -> int:
-    """How many jobs of a proposal have had a lease: the uses consumed."""
-    query = sa.select(sa.func.count(sa.distinct(leases.c.job)))
-    return connection.execute(query.where(leases.c.proposal == proposal)).scalar_one()
-
-
-def open_leases(connection: sa.Connection) -> list[tuple[str, str]]:
-    """(lease, job) of every attempt that was neither released nor closed."""
-    query = sa.select(leases.c.lease, leases.c.job).where(leases.c.state == "open")
-    return [(row.lease, row.job) for row in connection.execute(query)]
-
-
-def open_leases_of(connection: sa.Connection, job: str) -> list[str]:
-    """The leases of a job that were neither released nor closed."""
-    query = sa.select(leases.c.lease).where(leases.c.job == job, leases.c.state == "open")
-    return list(connection.execute(query).scalars())
-
-
 def change_job(
     connection: sa.Connection, job: str, change: Mapping[str, object]
 ) -> list[JobRecord]:
-    """Change a job as an entry says; nothing if it has ended.
-
-    A log may speak of jobs that another host's store held; those are not ours to show.
-    """
+    """Change a job as an entry says; nothing if it has ended, or is none of this store."""
     row = {**change, "job": job, "changed_ms": now_ms()}
     return [JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row)]
 
@@ -239,6 +218,20 @@ def refuse_job(connection: sa.Connection, job: str, refusal: common_pb2.Refusal)
     change = {"state": state, "refusal": refusal.SerializeToString(), "changed_ms": now_ms()}
     _update(connection, job, change)
     return get_job(connection, job)
+
+
+def refuse_waiting(
+    connection: sa.Connection, proposal: str, refusal: common_pb2.Refusal
+) -> list[JobRecord]:
+    """End the jobs of a proposal that still wait for a worker."""
+    waiting = sa.select(jobs.c.id).where(jobs.c.state == QUEUED, jobs.c.proposal == proposal)
+    found = connection.execute(waiting).scalars().all()
+    return [refuse_job(connection, job, refusal) for job in found]
+
+
+def drop_ended(connection: sa.Connection, job: str) -> None:
+    """Forget a job that has ended."""
+    connection.execute(jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(ENDED)))
 
 
 def _update(connection: sa.Connection, job: str, change: Mapping[str, object]) -> None:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of the store. Types are those that SQLite and PostgreSQL share.
 
-`entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `proposals`,
-`ballots`, `constitutions`, `leases`, `rounds`, `updates` and `suspensions` are indexes read from
-the entries in the same transaction; `jobs`, `federations`, `services` and `deletions` are the
-host's own. A schema that only lacks tables of this one is brought up to it.
+`entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `jobs`,
+`federations`, `services` and `deletions` are the host's own. Nothing that the entries say has a
+table besides: it is folded (host/log/log.py).
 """
 
 from sqlalchemy import (
@@ -19,8 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "3"
-UPGRADED = ("2",)  # had no `services`
+SCHEMA_VERSION = "4"
 
 metadata = MetaData()
 
@@ -83,90 +81,14 @@ checkpoint = Table(
     Column("note", LargeBinary, nullable=False),
 )
 
-proposals = Table(
-    "proposals",
-    metadata,
-    Column("digest", String, primary_key=True),
-    Column("idx", BigInteger, nullable=False),
-    Column("ballots", Integer, nullable=False),
-    Index("proposals_idx", "idx"),
-)
-
-ballots = Table(
-    "ballots",
-    metadata,
-    Column("idx", BigInteger, primary_key=True, autoincrement=False),
-    Column("proposal", String, nullable=False),
-    Column("ballot", String, nullable=False),
-    Index("ballots_proposal", "proposal"),
-)
-
-# `charter` is set in the row of entry 0 only.
-constitutions = Table(
-    "constitutions",
-    metadata,
-    Column("idx", BigInteger, primary_key=True, autoincrement=False),
-    Column("constitution", String, nullable=False),
-    Column("charter", String, nullable=False),
-)
-
-# `state`: open, released or closed.
-leases = Table(
-    "leases",
-    metadata,
-    Column("lease", String, primary_key=True),
-    Column("job", String, nullable=False),
-    Column("proposal", String, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("state", String, nullable=False),
-    Index("leases_state", "state"),
-    Index("leases_proposal", "proposal"),
-)
-
-# Those that were started here. `state` is a `FederationState`, unspecified while it runs; `roster`
-# is a JSON list; `sealed_bytes` is the length of every update's sealed stream.
+# Those that were started here. `state` is a `FederationState`, unspecified while it runs.
 federations = Table(
     "federations",
     metadata,
     Column("id", String, primary_key=True),
     Column("ticket", LargeBinary, nullable=False),
-    Column("rounds", Integer, nullable=False),
-    Column("roster", String, nullable=False),
-    Column("sealed_bytes", BigInteger, nullable=False),
     Column("state", Integer, nullable=False),
     Column("refusal", LargeBinary, nullable=False),
-)
-
-# `standing`: open, closed, released or void. `updates` counts them; `gone` is a JSON table of the
-# clients whose update did not count, and why.
-rounds = Table(
-    "rounds",
-    metadata,
-    Column("federation", String, primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("opened_at", BigInteger, nullable=False),
-    Column("closes", BigInteger, nullable=False),
-    Column("standing", String, nullable=False),
-    Column("updates", Integer, nullable=False),
-    Column("gone", String, nullable=False),
-)
-
-# Who has sent an update for the newest round of a federation.
-updates = Table(
-    "updates",
-    metadata,
-    Column("federation", String, primary_key=True),
-    Column("client", String, primary_key=True),
-)
-
-# Who may send updates again only from the round `until` on, and the name of the reason.
-suspensions = Table(
-    "suspensions",
-    metadata,
-    Column("federation", String, primary_key=True),
-    Column("client", String, primary_key=True),
-    Column("until", Integer, nullable=False),
-    Column("reason", String, nullable=False),
 )
 
 # Those that were started here. `state` is a `ServiceState`, unspecified while it is served;

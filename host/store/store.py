@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from placet.host.errors import StateVersion
-from placet.host.store.schema import SCHEMA_VERSION, UPGRADED, meta, metadata
+from placet.host.store.schema import SCHEMA_VERSION, meta, metadata
 
 T = TypeVar("T")
 _MAX_GROUP = 256
@@ -208,8 +208,5 @@ def _prepare(engine: sa.Engine) -> None:
         ).scalar_one_or_none()
         if found is None:
             connection.execute(meta.insert().values(key="schema", value=SCHEMA_VERSION))
-        elif found in UPGRADED:  # the tables that it lacked have just been made
-            version = meta.update().where(meta.c.key == "schema")
-            connection.execute(version.values(value=SCHEMA_VERSION))
         elif found != SCHEMA_VERSION:
             raise StateVersion(f"The store has schema {found}; this host needs {SCHEMA_VERSION}.")

@@ -11,7 +11,8 @@ import grpc.aio
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import check_owner, verify_deletion
 from placet.host.errors import BlobNotFound, DocumentReplayed, MessageTooLarge, RequestMalformed
-from placet.host.log import document_table
+from placet.host.log.log import Log
+from placet.host.store.deletion_table import begin_deletion, end_deletion
 from placet.host.store.store import Store
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
@@ -24,8 +25,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class BlobsService(blobs_pb2_grpc.BlobsServicer):
     """See blobs.proto."""
 
-    def __init__(self, store: Store, blobs: BlobStore) -> None:
+    def __init__(self, store: Store, log: Log, blobs: BlobStore) -> None:
         self._store = store
+        self._log = log
         self._blobs = blobs
 
     async def Put(
@@ -63,18 +65,16 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
         """The document is noted before anything is removed, so it can be neither lost nor
         replayed."""
         owner = await self._blobs.owner(request.id)
-        charter = await self._store.read(document_table.read_charter)
+        charter = self._log.state.charter
         digest = verify_deletion(request.envelope, blob=request.id, owner=owner, charter=charter)
-        done = await self._store.write(
-            lambda c: document_table.begin_deletion(c, digest, request.id)
-        )
+        done = await self._store.write(lambda c: begin_deletion(c, digest, request.id))
         if done:
             raise DocumentReplayed("The document has deleted a blob of this id before.")
         try:
             await self._blobs.delete(request.id)
         except BlobNotFound:
             pass
-        await self._store.write(lambda c: document_table.end_deletion(c, digest))
+        await self._store.write(lambda c: end_deletion(c, digest))
         return blobs_pb2.DeleteBlobResponse()
 
 

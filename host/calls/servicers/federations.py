@@ -76,7 +76,7 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         """To the authority, once the stream is here: an update that counts can be fetched."""
         facts = read_update(request.update)
         record = (await self._board.get(facts.federation)).record
-        await self._check_stream(facts.blob, record.sealed_bytes)
+        await self._check_stream(facts.blob, record.facts.sealed_bytes)
         return await self._line.request(enclaves_pb2.KIND_UPDATE, request, pb.UpdateReceipt)
 
     async def Model(self, request: pb.ModelRequest, context: Context) -> pb.ModelResponse:

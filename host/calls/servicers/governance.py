@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Governance: documents go to the authority, reading is answered from the store."""
 
+from itertools import islice
 from typing import Any
 
 import grpc.aio
 
 from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import MessageTooLarge, RequestMalformed
-from placet.host.log import document_table
-from placet.host.log.log_view import LogView
+from placet.host.errors import DocumentNotFound, MessageTooLarge, NotFounded, RequestMalformed
+from placet.host.log.log import Log
+from placet.host.log.log_table import read_document, read_documents
 from placet.host.store.store import Store
 from placet.proto.limits import within_bound
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, governance_pb2_grpc
@@ -21,7 +22,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GovernanceService(governance_pb2_grpc.GovernanceServicer):
     """See governance.proto."""
 
-    def __init__(self, store: Store, log: LogView, line: AuthorityLine) -> None:
+    def __init__(self, store: Store, log: Log, line: AuthorityLine) -> None:
         self._store = store
         self._log = log
         self._line = line
@@ -60,8 +61,11 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
         self, request: governance_pb2.GetConstitutionRequest, context: Context
     ) -> governance_pb2.ConstitutionResponse:
         """The charter and every constitution so far."""
-        checkpoint = self._log.checkpoint
-        charter, constitutions = await self._store.read(document_table.read_constitutions)
+        state, checkpoint = self._log.state, self._log.checkpoint
+        if not state.charter:
+            raise NotFounded("The log has no charter yet. Found it first.")
+        digests = [state.charter, *state.constitutions]
+        charter, *constitutions = await self._store.read(lambda c: read_documents(c, digests))
         response = governance_pb2.ConstitutionResponse(
             charter=charter, constitutions=constitutions, checkpoint=checkpoint
         )
@@ -76,21 +80,27 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
         limit = request.limit or _DEFAULT_LIMIT
         if limit > _MAX_LIMIT:
             raise RequestMalformed(f"limit is at most {_MAX_LIMIT}.", claim="limit")
-        rows = await self._store.read(lambda c: document_table.list_proposals(c, limit))
+        newest = islice(reversed(self._log.state.proposals.values()), limit)
         item = governance_pb2.ListProposalsResponse.Item
         return governance_pb2.ListProposalsResponse(
-            proposals=[item(digest=d, index=i, ballots=n) for d, i, n in rows]
+            proposals=[
+                item(digest=known.digest, index=known.index, ballots=len(known.ballots))
+                for known in newest
+            ]
         )
 
     async def GetProposal(
         self, request: governance_pb2.GetProposalRequest, context: Context
     ) -> governance_pb2.ProposalResponse:
         """The proposal and every ballot for it."""
-        index, proposal, ballots = await self._store.read(
-            lambda c: document_table.read_proposal(c, request.digest)
-        )
+        known = self._log.proposal(request.digest)
+        digests = [ballot.digest for ballot in known.ballots]
+        proposal = await self._store.read(lambda c: read_document(c, known.digest))
+        if proposal is None:
+            raise DocumentNotFound("The proposal is not stored.", claim="digest")
+        ballots = await self._store.read(lambda c: read_documents(c, digests))
         ticket = common_pb2.Ticket(proposal=proposal, ballots=ballots)
-        response = governance_pb2.ProposalResponse(ticket=ticket, index=index)
+        response = governance_pb2.ProposalResponse(ticket=ticket, index=known.index)
         if not within_bound(response):
             raise MessageTooLarge("The ballots exceed one answer; read them from the log.")
         return response

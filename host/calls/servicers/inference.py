@@ -90,8 +90,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
             raise PeerRefused(common_pb2.Refusal.FromString(record.refusal))
         if not record.workers:
             raise ServiceEnded("The service is drained. Serve it again with workers.")
-        lease, route = self._choose(request)
-        return await self._descriptions.describe(lease, route)
+        return await self._descriptions.describe(self._choose(request))
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
         """One question; who leaves cancels it."""
@@ -116,7 +115,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
             reader.cancel()
             stream.close()
 
-    def _choose(self, request: pb.DescribeRequest) -> tuple[str, Route]:
+    def _choose(self, request: pb.DescribeRequest) -> Route:
         ready = self._routes.ready(request.service)
         if request.lease:
             ready = {lease: route for lease, route in ready.items() if lease == request.lease}
@@ -124,4 +123,4 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
             if request.lease:
                 self._routes.find(request.lease)  # raises why it ended
             raise WorkerUnavailable("No worker is ready. Watch the service, then ask again.")
-        return min(ready.items(), key=lambda item: item[1].under_way)
+        return min(ready.values(), key=lambda route: route.under_way)

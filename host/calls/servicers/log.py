@@ -14,8 +14,8 @@ from placet.governance.log import (
     encode_tile,
 )
 from placet.host.errors import DocumentNotFound, LogRange, RequestMalformed
+from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
-from placet.host.log.log_view import LogView
 from placet.host.store.store import Store
 from placet.proto.limits import MIB
 from placet.proto.v1 import log_pb2, log_pb2_grpc
@@ -30,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LogService(log_pb2_grpc.LogServicer):
     """See log.proto."""
 
-    def __init__(self, store: Store, log: LogView) -> None:
+    def __init__(self, store: Store, log: Log) -> None:
         self._store = store
         self._log = log
 

@@ -15,7 +15,6 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from placet.governance.jobs import round_job
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.governance.state import LeaseState, State
 from placet.proto.frames import Link
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (
@@ -53,19 +54,6 @@ class Refuse(Exception):
         self.details = {"rule": "scripted"}
 
 
-@dataclass
-class Rounds:
-    """A federation: the newest round, and who sits out until which."""
-
-    terms: dict[str, Any]
-    number: int = 0
-    closes: int = 0
-    standing: str = "void"
-    act: str = ""
-    updates: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
-    until: dict[str, int] = field(default_factory=dict[str, int])
-
-
 class Authority:
     """A log, and the state that its entries are."""
 
@@ -76,11 +64,11 @@ class Authority:
         self.channel = channel
         self.link = Link(self.handle)
         self.tree = Tree()
-        self.leases: dict[str, dict[str, Any]] = {}
-        self.vetoed: set[str] = set()
-        self.proposals: set[str] = set()
+        self.state = State()
         self.joined: dict[str, str] = {}
-        self.federations: dict[str, Rounds] = {}
+        self.peers: dict[str, str] = {}  # by lease
+        self.terms: dict[str, dict[str, Any]] = {}  # by federation
+        self.acts: dict[str, str] = {}  # of the newest round, by federation
         self.boots = 0
         self.signer: NoteSigner
         self.lock = asyncio.Lock()
@@ -109,42 +97,16 @@ class Authority:
     def apply(self, data: bytes) -> None:
         self.tree.append(leaf_hash(data))
         entry = json.loads(data)
-        match entry["kind"]:
-            case "lease":
-                self.leases[entry["lease"]] = {**entry, "state": "open"}
-            case "release":
-                self.leases[entry["lease"]]["state"] = "released"
-            case "close":
-                self.leases[entry["lease"]]["state"] = "closed"
-            case "stop":
-                self.vetoed.add(entry["target"])
-            case "boot":
-                self.boots += 1
-            case "proposal":
-                self.proposals.add(entry["proposal"])
-            case "open" | "update" | "cohort" | "aggregate" | "lift":
-                self.apply_round(entry)
-            case _:
-                pass
-
-    def apply_round(self, entry: dict[str, Any]) -> None:
+        self.state.apply(entry)
+        if entry["kind"] == "boot":
+            self.boots += 1
         if entry["kind"] == "open":
-            rounds = self.federations.setdefault(entry["proposal"], Rounds(entry["terms"]))
-            rounds.number, rounds.closes = entry["round"], entry["closes"]
-            rounds.standing, rounds.updates, rounds.act = "open", {}, entry["act"]
-            return
-        rounds = self.federations[entry["proposal"]]
-        match entry["kind"]:
-            case "update":
-                rounds.updates[entry["client"]] = entry["update"], self.tree.size - 1
-            case "cohort":
-                rounds.standing = entry["standing"]
-            case "aggregate":
-                self.leases[entry["lease"]]["state"] = "released"
-                rounds.standing = "released" if entry["receipt"] else "void"
-                rounds.until |= dict.fromkeys(entry["left"], entry["until"])
-            case _:
-                del rounds.until[entry["client"]]
+            self.terms[entry["proposal"]], self.acts[entry["proposal"]] = (
+                entry["terms"],
+                entry["act"],
+            )
+        if entry["kind"] == "lease":
+            self.peers[entry["lease"]] = entry["peer"]
 
     async def commit(
         self,
@@ -154,7 +116,8 @@ class Authority:
         stored: tuple[bytes, ...] = (),
     ) -> common_pb2.Committed:
         async with self.lock:
-            data = json.dumps({"at": [int(time.time())] * 2, **entry}).encode()
+            fields = {"at": [int(time.time())] * 2, "nonce": os.urandom(16).hex()}
+            data = json.dumps({**fields, **entry}).encode()
             index = self.tree.size
             tree = Tree([self.tree.leaf(i) for i in range(index)] + [leaf_hash(data)])
             checkpoint = sign_checkpoint(
@@ -177,6 +140,26 @@ class Authority:
         digest = held[0].digest if documents else ""
         return common_pb2.Committed(digest=digest, index=index, checkpoint=checkpoint)
 
+    async def enter(self, proposal: str, *documents: bytes) -> None:
+        """A proposal becomes part of the log."""
+        if proposal not in self.state.proposals:
+            await self.commit({"kind": "proposal", "proposal": proposal}, documents)
+
+    def stopped(self, proposal: str) -> bool:
+        known = self.state.proposals.get(proposal)
+        return known is not None and bool(known.stopped)
+
+    def leases(self, proposal: str, job: str = "") -> list[LeaseState]:
+        """Those of a proposal, or of one of its jobs."""
+        known = self.state.proposals.get(proposal)
+        jobs = known.jobs if known else {}
+        return [
+            self.state.leases[lease]
+            for name, leases in jobs.items()
+            if job in ("", name)
+            for lease in leases
+        ]
+
     async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
         await self.ready.wait()
         name = K.Kind.Name(frame.kind).removeprefix("KIND_").lower()
@@ -193,6 +176,7 @@ class Authority:
             "kind": "charter",
             "constitution": digest_of(payload_of(request.constitution)[0]),
             "charter": digest_of(payload_of(request.charter)[0]),
+            "log": self.origin,
         }
         return await self.commit(entry, (request.charter, request.constitution))
 
@@ -205,50 +189,60 @@ class Authority:
             entry |= {n: value[n] for n in ("proposal", "seat", "sequence", "vote")}
         if kind == "stop":
             entry |= {"action": value["action"], "target": value["target"]}
-            for lease in self.leases.values():
-                if lease["state"] == "open" and lease["proposal"] == value["target"]:
+            await self.enter(value["target"])
+            for lease in self.state.open_leases.values():
+                if lease.proposal == value["target"]:
                     refusal = common_pb2.Refusal(reason=common_pb2.REASON_VETOED, message="no")
-                    stopped = enclaves_pb2.Stopped(lease=lease["lease"], refusal=refusal)
-                    self.link.send(K.KIND_STOPPED, stopped, peer=lease["peer"])
-        return await self.commit(entry, (envelope,))
+                    stopped = enclaves_pb2.Stopped(lease=lease.digest, refusal=refusal)
+                    self.link.send(K.KIND_STOPPED, stopped, peer=self.peers[lease.digest])
+        committed = await self.commit(entry, (envelope,))
+        if kind == "stop":
+            await self.end_round(value["target"])
+        return committed
+
+    async def end_round(self, proposal: str) -> None:
+        """A round that is not handed out has no future once its proposal is stopped."""
+        federation = self.state.federations.get(proposal)
+        handed = [lease for lease in self.leases(proposal) if lease.status == "open"]
+        if federation is not None and not federation.current.over and not handed:
+            void = {"proposal": proposal, "round": federation.current.number, "counted": []}
+            await self.commit({"kind": "cohort", **void, "standing": "void"})
 
     async def on_admit(self, frame: enclaves_pb2.Frame) -> Message:
         ticket = common_pb2.Ticket.FromString(frame.payload)
         proposal = digest_of(payload_of(ticket.proposal)[0])
-        if proposal in self.vetoed:
+        if self.stopped(proposal):
             raise Refuse("VETOED")
         act, _, argument = json.loads(payload_of(ticket.proposal)[0])["reason"].partition(" ")
         if act == "refuse":
             raise Refuse(argument)
         if not json.loads(ticket.proposal)["signatures"][0]["sig"]:
             raise Refuse("SIGNATURE_INVALID")
+        await self.enter(proposal, ticket.proposal)
         return enclaves_pb2.Admitted(size=self.tree.size, proposal=proposal)
 
     async def on_lease(self, frame: enclaves_pb2.Frame) -> Message:
         request = enclaves_pb2.LeaseRequest.FromString(frame.payload)
         payload, _ = payload_of(request.ticket.proposal)
         proposal, value = digest_of(payload), json.loads(payload)
-        if proposal in self.vetoed:
+        if self.stopped(proposal):
             raise Refuse("VETOED")
         if request.worker not in self.joined:
             raise Refuse("JOIN_UNKNOWN")
-        rounds = self.federations.get(proposal)
-        if rounds is not None and (
-            rounds.standing != "closed" or not request.job.endswith(f"-{rounds.number}")
+        federation = self.state.federations.get(proposal)
+        number = federation.current.number if federation else 0
+        if federation is not None and (
+            federation.current.status != "closed" or not request.job.endswith(f"-{number}")
         ):
             raise Refuse("ROUND_NOT_OPEN")
-        mine = [lease for lease in self.leases.values() if lease["job"] == request.job]
-        if any(lease["state"] == "open" for lease in mine):
+        mine = self.leases(proposal, request.job)
+        if any(lease.status == "open" for lease in mine):
             raise Refuse("ATTEMPT_OPEN")
         if len(mine) >= value["body"].get("attempts", 1):
             raise Refuse("ATTEMPTS_USED_UP")
-        uses = len([lease for lease in self.leases.values() if lease["proposal"] == proposal])
-        number = rounds.number if rounds else 0
+        await self.enter(proposal, request.ticket.proposal)
         if value["action"] == "serve":
-            if proposal not in self.proposals:
-                entered = {"kind": "proposal", "proposal": proposal}
-                await self.commit(entered, (request.ticket.proposal,))
-            number = uses + 1
+            number = len(self.leases(proposal)) + 1
             if number > value["uses"]:
                 raise Refuse("TICKET_USED_UP")
         lease = digest_of(document := b"lease " + os.urandom(16))
@@ -261,6 +255,9 @@ class Authority:
             "worker": request.worker,
             "peer": self.joined.pop(request.worker),
             "deadline": 0,
+            "judged": 0,
+            "grants": [],
+            "charges": {},
         }
         committed = await self.commit(entry, stored=(document,))
         package = json.dumps({"lease": lease, "attempt": len(mine) + 1, "round": number}).encode()
@@ -270,12 +267,12 @@ class Authority:
 
     async def on_close(self, frame: enclaves_pb2.Frame) -> Message:
         request = enclaves_pb2.CloseAttempt.FromString(frame.payload)
-        lease = self.leases.get(request.lease)
+        lease = self.state.leases.get(request.lease)
         if lease is None:
             raise Refuse("LEASE_UNKNOWN")
-        if lease["state"] != "open":
+        if lease.status != "open":
             raise Refuse("LEASE_CLOSED")
-        entry = {"kind": "close", "lease": request.lease, "job": lease["job"], "why": request.why}
+        entry = {"kind": "close", "lease": request.lease, "job": lease.job, "why": request.why}
         return await self.commit(entry)
 
     async def on_result(self, frame: enclaves_pb2.Frame) -> Message:
@@ -288,28 +285,33 @@ class Authority:
         request = enclaves_pb2.OpenRound.FromString(frame.payload)
         payload, _ = payload_of(request.ticket.proposal)
         proposal, value = digest_of(payload), json.loads(payload)
-        if proposal in self.vetoed:
+        if self.stopped(proposal):
             raise Refuse("VETOED")
-        rounds, terms = self.federations.get(proposal) or Rounds({}), value["body"]
-        mine = [lease for lease in self.leases.values() if lease["proposal"] == proposal]
-        tried = [lease for lease in mine if lease["job"].endswith(f"-{rounds.number}")]
-        over = [lease["state"] for lease in tried].count("closed") >= terms["attempts"]
-        if rounds.standing == "open" or rounds.standing == "closed" and not over:
-            raise Refuse("ROUND_OPEN")
-        if rounds.number == terms["rounds"]:
+        terms, federation = value["body"], self.state.federations.get(proposal)
+        last = federation.current if federation else None
+        if last is not None and not last.over:
+            tried = [
+                lease.status for lease in self.leases(proposal, round_job(proposal, last.number))
+            ]
+            if last.status == "open" or tried.count("closed") < terms["attempts"]:
+                raise Refuse("ROUND_OPEN")
+            await self.end_round(proposal)
+        number = last.number + 1 if last else 1
+        if number > terms["rounds"]:
             raise Refuse("FEDERATION_ENDED")
-        act, _, argument = act_of(value, rounds.number + 1).partition(" ")
+        act, _, argument = act_of(value, number).partition(" ")
         if act == "refuse":
             raise Refuse(argument)
-        number = rounds.number + 1
-        for client in sorted(c for c, until in rounds.until.items() if until <= number):
+        await self.enter(proposal, request.ticket.proposal)
+        sits_out = federation.quarantined if federation else {}
+        for client in sorted(c for c, out in sits_out.items() if out.until <= number):
             await self.commit(
                 {"kind": "lift", "proposal": proposal, "client": client, "round": number}
             )
+        opened = {"proposal": proposal, "round": number, "key": "", "grants": [], "charges": {}}
         closes = int(time.time()) + terms["round_seconds"]
-        opened = {"proposal": proposal, "round": number, "key": "", "closes": closes}
         committed = await self.commit(
-            {"kind": "open", **opened, "charges": {}, "terms": terms, "act": act}
+            {"kind": "open", **opened, "closes": closes, "terms": terms, "act": act}
         )
         if act == "lose" and self.boots == 1:
             os._exit(1)  # and the answer is lost
@@ -319,38 +321,39 @@ class Authority:
         envelope = federations_pb2.UpdateRequest.FromString(frame.payload).update
         payload, _ = payload_of(envelope)
         value, digest = json.loads(payload), digest_of(payload)
-        rounds, client = self.federations[value["federation"]], value["client"]
-        if client in rounds.updates:
-            if rounds.updates[client][0] == digest:
-                return federations_pb2.UpdateReceipt(index=rounds.updates[client][1])
+        federation, client = self.state.federations[value["federation"]], value["client"]
+        current = federation.current
+        if client in current.updates:
+            if current.updates[client].digest == digest:
+                return federations_pb2.UpdateReceipt(index=current.updates[client].index)
             raise Refuse("UPDATE_DUPLICATE")
-        if value["round"] != rounds.number or rounds.standing != "open":
+        if value["round"] != current.number or current.status != "open":
             raise Refuse("ROUND_NOT_OPEN")
-        if client in rounds.until:
+        if client in federation.quarantined:
             raise Refuse("CLIENT_QUARANTINED")
         names = {"update": digest, "proposal": value["federation"], "client": client}
-        entry = {"kind": "update", **names, "nonce": os.urandom(16).hex(), "round": rounds.number}
+        entry = {"kind": "update", **names, "round": current.number, "charge": [0, 0, 0]}
         committed = await self.commit(entry, (envelope,))
         return federations_pb2.UpdateReceipt(index=committed.index)
 
     async def on_close_round(self, frame: enclaves_pb2.Frame) -> Message:
         request = enclaves_pb2.CloseRound.FromString(frame.payload)
-        rounds, proposal = self.federations[request.federation], request.federation
-        committed = common_pb2.Committed()
-        if rounds.standing == "open":
-            missing = set(rounds.terms["roster"]) - rounds.updates.keys() - rounds.until.keys()
-            if missing and time.time() < rounds.closes + 1:
+        proposal = request.federation
+        federation, terms = self.state.federations[proposal], self.terms[proposal]
+        current, committed = federation.current, common_pb2.Committed()
+        if current.status == "open":
+            missing = set(terms["roster"]) - current.updates.keys() - federation.quarantined.keys()
+            if missing and time.time() < current.closes + 1:
                 raise Refuse("ROUND_OPEN")
-            enough = len(rounds.updates) >= rounds.terms["smallest_cohort"]
-            standing = "closed" if enough else "void"
-            counted = [digest for digest, _ in rounds.updates.values()]
-            cohort = {"proposal": proposal, "round": rounds.number, "counted": counted}
+            standing = "closed" if len(current.updates) >= terms["smallest_cohort"] else "void"
+            counted = [update.digest for update in current.updates.values()]
+            cohort = {"proposal": proposal, "round": current.number, "counted": counted}
             committed = await self.commit({"kind": "cohort", **cohort, "standing": standing})
-            if rounds.act == "lose" and self.boots == 2:
+            if self.acts[proposal] == "lose" and self.boots == 2:
                 os._exit(1)
-        job = proposal.removeprefix("sha256:")[:40] + f"-{rounds.number}"
+        job = round_job(proposal, current.number)
         return enclaves_pb2.RoundClosed(
-            committed=committed, job=job if rounds.standing == "closed" else ""
+            committed=committed, job=job if current.status == "closed" else ""
         )
 
     async def on_model(self, frame: enclaves_pb2.Frame) -> Message:
@@ -364,26 +367,28 @@ class Authority:
         worker, bound_to = digest_of(request.identity), request.evidence.decode()
         names = {"worker": worker, "evidence": digest_of(request.evidence), "bound_to": bound_to}
         stored = (request.identity, request.evidence)
-        await self.commit({"kind": "join", **names}, stored=stored)
-        self.joined[worker] = frame.peer
         lapses = int(time.time()) + 3600
+        claims = {"measurement": "", "lapses": lapses}
+        await self.commit({"kind": "join", **names, **claims}, stored=stored)
+        self.joined[worker] = frame.peer
         return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
 
     async def on_release(self, frame: enclaves_pb2.Frame) -> Message:
         lease, _, left = (
             enclaves_pb2.ReleaseRequest.FromString(frame.payload).release.decode().partition(" ")
         )
-        held = self.leases[lease]
-        if held["state"] != "open" or held["proposal"] in self.vetoed:
+        held = self.state.leases[lease]
+        if held.status != "open" or self.stopped(held.proposal):
             raise Refuse("LEASE_CLOSED")
         receipt = digest_of(lease.encode())
-        names = {n: held[n] for n in ("lease", "proposal", "job")}
-        rounds = self.federations.get(held["proposal"])
-        if rounds is not None:
+        names = {"lease": lease, "proposal": held.proposal, "job": held.job}
+        federation = self.state.federations.get(held.proposal)
+        if federation is not None:
+            terms, current = self.terms[held.proposal], federation.current
             gone = dict.fromkeys(left.split(), "NORM_EXCEEDED")
-            enough = len(rounds.updates) - len(gone) >= rounds.terms["smallest_cohort"]
-            until = rounds.number + 1 + rounds.terms["quarantine_rounds"]
-            entry = {"kind": "aggregate", **names, "round": rounds.number, "release": receipt}
+            enough = len(current.updates) - len(gone) >= terms["smallest_cohort"]
+            until = current.number + 1 + terms["quarantine_rounds"]
+            entry = {"kind": "aggregate", **names, "round": current.number, "release": receipt}
             entry |= {"receipt": receipt if enough else "", "left": gone, "until": until}
             committed = await self.commit(entry)
             return enclaves_pb2.Released(index=committed.index)

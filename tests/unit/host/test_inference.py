@@ -230,7 +230,7 @@ def test_what_was_cancelled_counts_until_it_has_left(run: Any) -> None:
         """Never called."""
 
     async def body() -> None:
-        route = routes.Route("service", "job", cast("Any", None), Link(nothing))
+        route = routes.Route(cast("Any", None), Link(nothing))
         data, caller = bytes(MAX_SEALED), questions.Call()
         with pytest.raises(QueueFull):
             for _ in range(100):

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log and the council's documents as the host stores and serves them."""
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from placet.governance.log import (
@@ -20,116 +16,10 @@ from placet.governance.log import (
     verify_inclusion,
 )
 from placet.governance.log.note import NoteSigner
-from placet.host.errors import LogEntryInvalid, LogRange
 from placet.host.log.log_table import (
-    apply_commit,
-    log_size,
-    read_checkpoint,
-    read_document,
-    read_entries,
     read_secret,
 )
-from placet.host.store.job_table import (
-    NewJob,
-    find_request,
-    get_job,
-    insert_job,
-    open_leases,
-    refuse_job,
-)
-from placet.host.store.schema import metadata
-from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, log_pb2
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
-    metadata.create_all(engine)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
-
-
-def commit_of(first: int, *entries: dict[str, Any]) -> enclaves_pb2.Commit:
-    return enclaves_pb2.Commit(
-        first_index=first,
-        entries=[json.dumps(entry).encode() for entry in entries],
-        documents=[enclaves_pb2.StoredDocument(digest=f"sha256:{first}", document=b"d")],
-        secrets=[enclaves_pb2.Secret(name="s", wrapped=str(first).encode())],
-        checkpoint=f"note {first + len(entries)}".encode(),
-    )
-
-
-def test_a_commit_is_whole_or_not_at_all(connection: sa.Connection) -> None:
-    with connection.begin():
-        apply_commit(connection, commit_of(0, {"kind": "boot"}, {"kind": "unknown to hosts"}))
-    for bad in (b"", b"[]", b"{", b'{"kind": 1}', b'{"kind": "lease"}', b"[" * 5000):
-        commit = commit_of(2, {"kind": "proposal", "proposal": "p"})
-        commit.entries.append(bad)
-        with pytest.raises(LogEntryInvalid), connection.begin():
-            apply_commit(connection, commit)
-    for first in (0, 1, 3):
-        with pytest.raises(LogRange) as caught:
-            apply_commit(connection, commit_of(first, {"kind": "boot"}))
-        assert caught.value.details == {"expected": "2", "actual": str(first)}
-    assert log_size(connection) == 2
-    assert read_checkpoint(connection) == b"note 2"
-    assert read_secret(connection, "s") == b"0"
-    assert read_document(connection, "sha256:2") is None
-    apply_commit(connection, commit_of(2))  # secrets and a checkpoint alone are a commit too
-    assert read_secret(connection, "s") == b"2"
-    assert len(read_entries(connection, 0, 10)) == 2
-
-
-def test_entries_move_a_job_and_an_ended_one_stays(connection: sa.Connection) -> None:
-    new = NewJob(id="j", request_id=b"r", proposal="p", program="q", ticket=b"t")
-    insert_job(connection, new)
-    lease = {
-        "kind": "lease",
-        "lease": "l",
-        "proposal": "p",
-        "job": "j",
-        "attempt": 1,
-        "worker": "w",
-    }
-    effects = apply_commit(connection, commit_of(0, lease))
-    assert [(r.state, r.lease) for r in effects.jobs] == [(jobs_pb2.JOB_STATE_LEASED, "l")]
-    assert open_leases(connection) == [("l", "j")]
-    release = {"kind": "release", "lease": "l", "proposal": "p", "job": "j", "receipt": "r"}
-    apply_commit(connection, commit_of(1, release))
-    assert open_leases(connection) == []
-    refusal = common_pb2.Refusal(reason=common_pb2.REASON_PROGRAM_EXITED)
-    assert refuse_job(connection, "j", refusal).state == jobs_pb2.JOB_STATE_RELEASED
-    apply_commit(connection, commit_of(2, {**lease, "lease": "l2", "attempt": 2}))
-    record = get_job(connection, "j")
-    assert (record.state, record.lease, record.receipt) == (jobs_pb2.JOB_STATE_RELEASED, "l", "r")
-
-
-def test_a_job_that_is_being_started_gets_its_row_with_its_lease(
-    connection: sa.Connection,
-) -> None:
-    starting = {
-        job: NewJob(id=job, request_id=job.encode(), proposal="p", program="q", ticket=b"t")
-        for job in ("j", "k")
-    }
-    lease = {
-        "kind": "lease",
-        "lease": "l",
-        "proposal": "p",
-        "job": "j",
-        "attempt": 1,
-        "worker": "w",
-    }
-    effects = apply_commit(connection, commit_of(0, lease), starting)
-    assert [(r.id, r.state, r.lease, r.attempt) for r in effects.jobs] == [
-        ("j", jobs_pb2.JOB_STATE_LEASED, "l", 1)
-    ]
-    assert find_request(connection, b"j", "p") == effects.jobs[0]
-    assert find_request(connection, b"k", "p") is None
-    # One that waits again before its start was over has its row by then.
-    insert_job(connection, starting["k"])
-    effects = apply_commit(connection, commit_of(1, {**lease, "lease": "m", "job": "k"}), starting)
-    assert [(r.id, r.lease) for r in effects.jobs] == [("k", "m")]
+from placet.proto.v1 import governance_pb2, log_pb2
 
 
 def key_of(world: Any) -> VerifierKey:

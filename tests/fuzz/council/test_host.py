@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that is given a long random history, entry by entry, answers at each as the log says.
+
+The history is the fuzzer's, so every entry was judged. What the log says is read by `History`, from
+entries and documents alone.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import campaign
+from history import History, Json
+from scene import Scene
+
+from placet.host.calls.servicers import GovernanceService
+from placet.host.log.journal import Journal
+from placet.host.log.log import Effects, Log
+from placet.host.runs.board import Board
+from placet.host.runs.federation_board import FederationBoard
+from placet.host.store.federation_table import insert_federation
+from placet.host.store.job_table import JobRecord
+from placet.host.store.store import Store
+from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
+
+STEPS = 200
+NOTHING: Any = None
+
+
+class Told:
+    """A host's log, store and answers, without its enclaves, and what each step did to it."""
+
+    def __init__(self, folder: Path, scene: Scene) -> None:
+        self.scene = scene
+        self.history = History(scene.world.store)
+        self.store = Store.open(f"sqlite:///{folder / 'host.db'}")
+        self.log = Log()
+        self.journal = Journal(self.store, self.log, self._shown)
+        self.governance = GovernanceService(self.store, self.log, NOTHING)
+        self.rounds = FederationBoard(self.store, self.log, Board(1), 1)
+        self.effects: Effects
+
+    def _shown(self, effects: Effects, changed: list[JobRecord]) -> None:
+        self.effects = effects
+
+    async def take(self, entry: Json, data: bytes) -> None:
+        """The next entry, with the documents that it names."""
+        store = self.scene.world.store
+        names = [name for name in entry.values() if isinstance(name, str) and name in store]
+        await self.journal.commit(
+            enclaves_pb2.Commit(
+                first_index=len(self.history.entries),
+                entries=[data],
+                documents=[
+                    enclaves_pb2.StoredDocument(digest=name, document=store[name]) for name in names
+                ],
+            ),
+            {},
+        )
+        self.history.entries.append(entry)
+        if entry["kind"] == "open":
+            ticket = common_pb2.Ticket(proposal=store[entry["proposal"]]).SerializeToString()
+            await self.store.write(lambda c: insert_federation(c, entry["proposal"], ticket))
+
+    async def check(self) -> None:
+        """Everything that is asked of the fold."""
+        await self._check_council()
+        await self._check_proposals()
+        self._check_leases()
+        for federation in {entry["proposal"] for entry in self.history.of("open")}:
+            await self._check_rounds(federation)
+
+    async def _check_council(self) -> None:
+        request = governance_pb2.GetConstitutionRequest()
+        told = await self.governance.GetConstitution(request, NOTHING)
+        expected = [self._envelope(digest) for digest in self.history.constitutions()]
+        assert list(told.constitutions) == expected
+
+    async def _check_proposals(self) -> None:
+        proposals = self.history.of("proposal")
+        listed = await self.governance.ListProposals(
+            governance_pb2.ListProposalsRequest(limit=1000), NOTHING
+        )
+        counts = {
+            e["proposal"]: len(self.history.of("ballot", proposal=e["proposal"])) for e in proposals
+        }
+        assert [item.digest for item in listed.proposals] == list(reversed(counts))
+        assert {item.digest: item.ballots for item in listed.proposals} == counts
+        touched = [digest for digest in counts if digest in self.effects.touched]
+        for digest in touched:
+            request = governance_pb2.GetProposalRequest(digest=digest)
+            told = await self.governance.GetProposal(request, NOTHING)
+            ballots = [e["ballot"] for e in self.history.of("ballot", proposal=digest)]
+            assert list(told.ticket.ballots) == [self._envelope(ballot) for ballot in ballots]
+            [entry] = self.history.of("proposal", proposal=digest)
+            assert told.index == self.history.entries.index(entry)
+            leased = self.history.of("lease", proposal=digest)
+            assert self.log.leased(digest) == len({entry["job"] for entry in leased})
+
+    def _check_leases(self) -> None:
+        leases = [entry["lease"] for entry in self.history.of("lease")]
+        still = {lease for lease in leases if self.history.status(lease) == "open"}
+        assert self.log.state.open_leases.keys() == still
+        newest = self.history.entries[-1]
+        begun = [newest["lease"]] if newest["kind"] == "lease" else []
+        over = [newest["lease"]] if newest["kind"] in ("release", "close", "aggregate") else []
+        assert [lease.digest for lease in self.effects.leased] == begun
+        assert [lease.digest for lease in self.effects.ended] == over
+        stops = ("pause", "veto", "cancel")
+        assert (
+            self.history.stopped(*stops) & self.effects.touched == dict(self.effects.stopped).keys()
+        )
+
+    async def _check_rounds(self, federation: str) -> None:
+        told = (await self.rounds.get(federation)).message
+        number, standing = self.history.round(federation)
+        assert told.round == number
+        current = (await self.rounds.get(federation)).record.current
+        assert current is not None
+        assert current.status == standing
+        sent = {e["client"] for e in self.history.of("update", proposal=federation, round=number)}
+        assert {member.client for member in told.members if member.updated} == sent
+        out = self._quarantined(federation)
+        assert {m.client: m.why for m in told.members if m.suspended_until} == out
+        released = {e["round"]: bool(e["receipt"]) for e in self._aggregates(federation)}
+        over = range(1, number + (standing in ("released", "void")))
+        assert [o.round for o in told.outcomes] == list(over)
+        assert {o.round: o.released for o in told.outcomes} == {
+            round_: released.get(round_, False) for round_ in over
+        }
+        assert told.model_round == max([n for n, has in released.items() if has], default=0)
+
+    def _aggregates(self, federation: str) -> list[Json]:
+        return self.history.of("aggregate", proposal=federation)
+
+    def _quarantined(self, federation: str) -> dict[str, str]:
+        out: dict[str, str] = {}
+        for entry in self.history.of("aggregate", "lift", proposal=federation):
+            if entry["kind"] == "lift":
+                del out[entry["client"]]
+            else:
+                out |= entry["left"]
+        return out
+
+    def _envelope(self, digest: str) -> bytes:
+        return cast("bytes", self.scene.world.store[digest])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_host_answers_as_the_log_folds(tmp_path: Path, number: int) -> None:
+    scene = campaign.run(f"host/{number}", STEPS)
+
+    async def body() -> None:
+        told = Told(tmp_path, scene)
+        try:
+            for entry, data in zip(scene.history.entries, scene.world.entries, strict=True):
+                await told.take(entry, data)
+                await told.check()
+            assert told.log.state == scene.world.ledger.state
+            again = Log()
+            await told.store.read(again.load)
+            assert again.state == told.log.state
+            assert again.tree.root() == scene.world.ledger.tree.root()
+        finally:
+            told.store.close()
+
+    asyncio.run(body())
+    assert len(scene.history.entries) > 40
