@@ -8,6 +8,7 @@ say which rows change with it; tree and checkpoint follow once the step is durab
 fails in between is taken back by loading everything anew.
 """
 
+import gc
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,14 @@ class Log:
 
     def load(self, connection: sa.Connection) -> None:
         """Read everything that the store has."""
+        gc.disable()  # nothing of a fold is garbage, and looking for it takes longer than the fold
+        try:
+            self._load(connection)
+        finally:
+            gc.enable()
+        gc.freeze()  # nor will it be
+
+    def _load(self, connection: sa.Connection) -> None:
         checkpoint, tree, state = read_checkpoint(connection), Tree(), State()
         for start in range(0, log_size(connection), _BATCH):
             entries = read_entries(connection, start, start + _BATCH)

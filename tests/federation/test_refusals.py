@@ -7,7 +7,6 @@ The reference is what the same round gives without it: bit for bit, because the 
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,10 +14,7 @@ import numpy as np
 import pytest
 
 from placet.client import Keys
-from placet.governance.codec import encode
-from placet.governance.documents import Amendment
-from placet.governance.envelope import digest_of
-from placet.proto.v1 import common_pb2, federations_pb2
+from placet.proto.v1 import federations_pb2
 from placet.sealing import HPKEPrivateKey
 
 SEGMENT = 16384
@@ -263,24 +259,3 @@ def test_a_member_of_nothing(council: Any) -> None:
     federation = council.federation(rounds=1, round_seconds=3600)
     council.clients["nobody"] = Keys.generate("nobody")
     federation.refused(partial(federation.send, "nobody", _vector(1)), "NOT_ON_ROSTER")
-
-
-def test_an_amendment_ends_a_federation_and_its_round(council: Any, make_vector: Any) -> None:
-    """What says that the round is void is an entry, so the host does not ask for it for ever."""
-    world = council.world
-    federation = council.federation()
-    federation.send("ana", make_vector(1))
-    current = world.client.council().newest
-    successor = replace(
-        current.document, nonce=os.urandom(16).hex(), version=2, predecessor=current.digest
-    )
-    amendment = world.propose(Amendment(digest_of(encode(successor))), uses=1)
-    world.vote(amendment, "ada", "ben")
-    world.client.amend(world.seats["ada"], amendment, successor)
-    ended = federation.until_state("FAILED")
-    assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
-    assert [(o.round, o.released) for o in ended.outcomes] == [(1, False)]
-    [void] = federation.entries("cohort")
-    assert void["standing"] == "void"
-    council.restart()
-    assert federation.get() == ended

@@ -343,7 +343,7 @@ def test_what_goes_on_gets_a_new_job_for_a_round_that_is_closed(kept: Kept) -> N
     insert_job(kept.connection, ROUND_JOB)
     kept.step(OPEN, cohort("closed"))
     drop_ended(kept.connection, JOB)
-    assert kept.record.job is not None  # it has not ended
+    assert get_job(kept.connection, JOB).id == JOB  # it has not ended
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
     refuse_job(kept.connection, JOB, refusal)
     end_federation(kept.connection, P, refusal)
