@@ -26,13 +26,7 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
 from placet.client.cli.service import SERVICE_COLUMNS, service_json, service_row
 from placet.client.connection.channel import fetch_certificate, pin_of
-from placet.client.drafts.templates import (
-    constitution_template,
-    federation_template,
-    grant_template,
-    job_template,
-    serve_template,
-)
+from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.files import write_file
 from placet.client.keys import Keys, needs_passphrase, public_path
@@ -108,10 +102,7 @@ def _write_templates(folder: Path, enclave: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "constitution.toml": constitution_template(builds, SIMULATION_SIGNER),
-        "grant.toml": grant_template(),
-        "job.toml": job_template(),
-        "federation.toml": federation_template(),
-        "serve.toml": serve_template(),
+        **{f"{name}.toml": template(name) for name in ("grant", "job", "federation", "serve")},
     }
     for name, text in contents.items():
         path = folder / name

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from placet.attestation import SIMULATION_SIGNER
 from placet.client import Home, Keys
 from placet.client.cli import app
-from placet.client.drafts.templates import constitution_template, federation_template
+from placet.client.drafts.templates import constitution_template, template
 from placet.client.federations import UpdateReceipt, load_state, save_state
 from placet.governance.terms import decode_terms, terms_digest
 
@@ -74,7 +74,7 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
         tmp_path / "model.safetensors",
         {"w": np.zeros((4, 2), np.float32), "b": np.zeros(2, np.float32)},
     )
-    text = federation_template().replace(
+    text = template("federation").replace(
         '["hospital-a", "hospital-b", "hospital-c"]', '["alice", "bob", "owner"]'
     )
     text = text.replace("rounds = 15", "rounds = 2").replace(

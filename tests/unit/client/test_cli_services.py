@@ -16,7 +16,7 @@ from placet.client import Client, Home, Keys, Token, ticket_to_bytes
 from placet.client.cli import app
 from placet.client.data.objects import seal_file
 from placet.client.drafts.serve import load_serve
-from placet.client.drafts.templates import serve_template
+from placet.client.drafts.templates import template
 from placet.governance.codec import encode
 from placet.governance.documents import Receipt, Serve
 from placet.governance.documents.work import Input
@@ -63,7 +63,7 @@ def draft(tmp_path: Path, people: dict[str, Keys]) -> Path:
     )
     (tmp_path / "model.object.json").write_bytes(sealed.to_bytes())
     path = tmp_path / "serve.toml"
-    text = serve_template().replace('owner = "hospital-a"', 'owner = "owner"')
+    text = template("serve").replace('owner = "hospital-a"', 'owner = "owner"')
     path.write_text(text.replace("uses = 100", "uses = 10"))  # what the rules allow
     return path
 

@@ -8,7 +8,7 @@ import pytest
 from placet.attestation import SIMULATION_SIGNER
 from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts.job import load_constitution, load_grant, load_job
-from placet.client.drafts.templates import constitution_template, grant_template, job_template
+from placet.client.drafts.templates import constitution_template, template
 from placet.governance.documents import Between, Budget, Declared
 from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
 from placet.governance.rules import Role
@@ -22,10 +22,10 @@ def folder(tmp_path: Path) -> Path:
     """The templates with everything that they refer to."""
     for id in ("alice", "bob", "analyst"):
         Keys.generate(id).save(tmp_path / f"{id}.key")
-    template = constitution_template(MEASURED, SIMULATION_SIGNER)
-    (tmp_path / "constitution.toml").write_text(template)
-    (tmp_path / "grant.toml").write_text(grant_template())
-    (tmp_path / "job.toml").write_text(job_template())
+    constitution = constitution_template(MEASURED, SIMULATION_SIGNER)
+    (tmp_path / "constitution.toml").write_text(constitution)
+    (tmp_path / "grant.toml").write_text(template("grant"))
+    (tmp_path / "job.toml").write_text(template("job"))
     (tmp_path / "program").mkdir()
     (tmp_path / "program" / "main.py").write_text("def main(job):\n    pass\n")
     (tmp_path / "train").write_bytes(b"rows")

@@ -10,7 +10,7 @@ import pytest
 from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts.federation import FederationDraft, load_federation
 from placet.client.drafts.job import JobDraft
-from placet.client.drafts.templates import federation_template, job_template
+from placet.client.drafts.templates import template
 from placet.client.drafts.work import load_work
 from placet.client.federations.adapters import save_state
 from placet.governance.documents import Krum, Mean, Tensor, TrimmedMean
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     """The template, with the model that it refers to."""
     state = {"w": np.ones((2, 3), np.float32), "b": np.ones(3, np.float32)}
     save_state(tmp_path / "model.safetensors", state)
-    (tmp_path / "federation.toml").write_text(federation_template())
+    (tmp_path / "federation.toml").write_text(template("federation"))
     return tmp_path / "federation.toml"
 
 
@@ -111,7 +111,7 @@ def test_the_file_says_what_it_is(path: Path) -> None:
     program.mkdir()
     (program / "main.py").write_text("def main(job):\n    pass\n")
     job = path.with_name("job.toml")
-    text = job_template().split("[inputs.train]")[0] + (
+    text = template("job").split("[inputs.train]")[0] + (
         "[outputs.model]\nmax_bytes = 9\n[[recipients]]\nid = 'analyst'\nkey = 'analyst.pub.json'\n"
     )
     Keys.generate("analyst").save(path.with_name("analyst.key"))
