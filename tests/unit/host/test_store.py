@@ -88,19 +88,6 @@ def test_it_is_durable_by_the_settings_that_make_it_so(tmp_path: Path, run: Any)
     run(body())
 
 
-def test_a_store_from_before_there_were_services_is_brought_up_to_date(tmp_path: Path) -> None:
-    Store.open(url(tmp_path)).close()
-    engine = sa.create_engine(url(tmp_path))
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE services"))
-        connection.execute(meta.update().values(value="2"))
-    Store.open(url(tmp_path)).close()
-    with engine.begin() as connection:
-        assert connection.execute(sa.select(meta.c.value)).scalar() == SCHEMA_VERSION
-        assert sa.inspect(connection).has_table("services")
-    engine.dispose()
-
-
 def test_another_schema_is_not_opened(tmp_path: Path) -> None:
     Store.open(url(tmp_path)).close()
     engine = sa.create_engine(url(tmp_path))
