@@ -51,6 +51,7 @@ from placet.governance.rules import (
     Approvals,
     Independence,
     Lifetime,
+    Notice,
     Organisations,
     Rationale,
     Role,
@@ -219,7 +220,8 @@ def _respelt(case: Case, change: Callable[[bytes], bytes]) -> Bundle:
 
 
 _UNLISTED = replace(_DATA, labels=("Health",))
-_LAX = replace(CONSTITUTION.rules[0], id="lax", when=When(("job",), "any", "any"))
+_HEALTH = CONSTITUTION.rules[0]
+_LAX = replace(_HEALTH, id="lax", when=When(("job",), "any", "any"))
 
 CASES = (
     Case(
@@ -349,6 +351,12 @@ CASES = (
         "RULE_NOT_MET",
         {"proposer": "a2"},
         proposer="a2",
+    ),
+    Case(
+        "notice_is_not_on_paper",
+        "When the log took a proposal in is not on paper: a demand for notice is not judged.",
+        Case.quorum,
+        constitution={"rules": (replace(_HEALTH, demands=(*_HEALTH.demands, Notice(DAY))),)},
     ),
     Case(
         "no_rule_fail",

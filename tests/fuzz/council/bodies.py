@@ -41,6 +41,7 @@ from placet.governance.rules import (
     Demand,
     Independence,
     Lifetime,
+    Notice,
     Organisations,
     Rationale,
     Role,
@@ -126,6 +127,7 @@ def _demands(scene: Scene) -> tuple[Demand, ...]:
         *((Rationale(),) if scene.chance(50) else ()),
         Lifetime(7 * DAY),
         Uses(dice.choice([3, 1000])),
+        *dice.choice([(), (), (), (Notice(60),)]),
     )
 
 

@@ -131,6 +131,9 @@ def _check_rules(history: History, entry: Json, digest: str, approving: dict[str
             held = sum(who["role"] == demand["role"] for who in counted)
             must(held >= demand["at_least"], DECISION, entry)
         lifetime = proposal["not_after"] - proposal["not_before"]
+        (entered,) = history.of("proposal", proposal=digest)
+        for demand in demands["notice"]:
+            must(entry["at"][0] - entered["at"][1] >= demand["seconds"], DECISION, entry)
         (longest,), (most,) = demands["lifetime"], demands["uses"]
         must(lifetime <= longest["seconds"], DECISION, entry)
         must(proposal["uses"] <= most["at_most"], DECISION, entry)
