@@ -1,93 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of the log's entries: which fields each kind has, and of what type each is."""
+"""The form of the log's entries, as the fields of their kinds declare it."""
 
 import re
 from collections.abc import Callable
-from typing import cast
+from functools import cache
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from placet.governance.checks import check_measurement
-from placet.governance.codec import Json
 from placet.governance.documents import Cost
+from placet.governance.entries.kind import COST, HEXADECIMAL, MEASUREMENT, NAMED, Entry
+from placet.governance.entries.table import KINDS
 from placet.governance.errors import DocumentMalformed
-from placet.governance.state import Entry
 
-# What entries hold besides kind and times. Text, but for these.
-_FIELDS = {
-    "charter": "log constitution charter nonce",
-    "constitution": "constitution proposal",
-    "boot": "boot identity evidence nonce",
-    "proposal": "proposal nonce",
-    "ballot": "ballot nonce proposal seat sequence vote",
-    "stop": "stop nonce by action target",
-    "grant": "grant expires nonce object owner",
-    "join": "worker bound_to measurement evidence nonce lapses",
-    "lease": "lease proposal job attempt worker grants deadline judged charges",
-    "renewal": "lease deadline",
-    "release": "lease proposal job release receipt",
-    "close": "lease job why",
-    "open": "proposal round key closes grants charges",
-    "update": "update nonce proposal round client charge",
-    "cohort": "proposal round standing counted",
-    "aggregate": "lease proposal job round release receipt left until",
-    "lift": "proposal client round",
-    "draw": "lease proposal user rows charges",
-}
-_NUMBERS = frozenset(
-    {"sequence", "expires", "lapses", "attempt", "deadline", "judged", "round", "closes"}
-    | {"until", "rows"}
-)
-_LISTS = {"at": int, "grants": str, "counted": str}
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 def has_form(entry: Entry) -> bool:
     """Whether an entry is of a known kind, and has the fields of that kind and no others, each of
     its type."""
-    fields = _FIELDS.get(str(entry.get("kind")))
-    if fields is None or entry.keys() != {"kind", "at", *fields.split()}:
+    kind = entry.get("kind")
+    if type(kind) is not str or kind not in KINDS:
         return False
-    good = all(_is_typed(name, value) for name, value in entry.items())
-    if not good or len(entry["at"]) != 2 or not _is_hexadecimal(entry.get("nonce", "00")):
-        return False
-    return _is_measurement(entry.get("measurement"))
+    fields = _fields(kind)
+    return (
+        entry.keys() == fields.keys()
+        and all(_is_typed(fields[name], value) for name, value in entry.items())
+        and len(entry["at"]) == 2
+    )
 
 
-def _is_typed(name: str, value: object) -> bool:
-    if name in _LISTS:
-        return isinstance(value, list) and all(
-            type(found) is _LISTS[name] for found in cast("list[object]", value)
-        )
-    if name == "charge":
-        return _are_costs({name: value})
-    if name in _TABLES:
-        return isinstance(value, dict) and _TABLES[name](cast("Json", value))
-    return type(value) is (int if name in _NUMBERS else str)
+def named_documents(entry: Entry) -> list[str]:
+    """The digests of the documents that the judgement of an entry takes."""
+    hints = _fields(entry["kind"])
+    named = (entry[name] for name, hint in hints.items() if NAMED in get_args(hint))
+    # A round that released nothing has no receipt.
+    return [digest for digest in named if digest]
 
 
-def _are_costs(charges: Json) -> bool:
+@cache
+def _fields(kind: str) -> dict[str, Any]:
+    hints = get_type_hints(KINDS[kind].fields, include_extras=True)
+    return {"kind": str, "at": list[int], **hints}
+
+
+def _is_typed(hint: Any, value: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _MARKED[arguments[1]](value)
+    if origin is Literal:
+        return value in arguments
+    if origin is list:
+        items = cast("list[object]", value)
+        return isinstance(value, list) and all(_is_typed(arguments[0], item) for item in items)
+    if origin is dict:
+        table = cast("dict[str, object]", value)
+        return isinstance(value, dict) and all(_is_typed(arguments[1], v) for v in table.values())
+    return type(value) is hint
+
+
+def _passes(check: Callable[[Any], object], value: object) -> bool:
     try:
-        for cost in charges.values():
-            Cost.from_dict(cost)
+        check(value)
     except DocumentMalformed:
         return False
     return True
 
 
-def _are_texts(table: Json) -> bool:
-    return all(type(found) is str for found in table.values())
+def _is_text(value: object) -> bool:
+    return type(value) is str
 
 
-_TABLES: dict[str, Callable[[Json], bool]] = {"left": _are_texts, "charges": _are_costs}
-
-
-def _is_measurement(value: str | None) -> bool:
-    try:
-        if value is not None:
-            check_measurement("measurement", value)
-    except DocumentMalformed:
-        return False
-    return True
-
-
-def _is_hexadecimal(text: str) -> bool:
-    return _HEXADECIMAL.fullmatch(text) is not None
+_MARKED: dict[str, Callable[[Any], bool]] = {
+    NAMED: _is_text,
+    HEXADECIMAL: lambda v: _is_text(v) and _HEXADECIMAL.fullmatch(v) is not None,
+    MEASUREMENT: lambda v: (
+        _is_text(v) and _passes(lambda m: check_measurement("measurement", m), v)
+    ),
+    COST: lambda v: _passes(Cost.from_dict, v),
+}

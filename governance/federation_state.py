@@ -2,24 +2,15 @@
 """What the log folds to for federations: their rounds, who has sent what, the newest model, who
 sits out.
 
-Part of the fold in state.py, and as deterministic: `APPLY` takes entries that have been judged
-(federation.py).
+The entries that change it are in entries/federations.py.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from placet.governance.contexts import round_secret
 from placet.governance.documents.privacy import Cost
-from placet.governance.jobs import round_job
-
-if TYPE_CHECKING:
-    from placet.governance.state import State
-
 
 RoundStatus = Literal["open", "closed", "released", "void"]
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,70 +72,3 @@ class FederationState:
     def current(self) -> RoundState:
         """The newest round."""
         return self.rounds[-1]
-
-
-def _open(state: "State", entry: Entry) -> None:
-    proposal = entry["proposal"]
-    federation = state.federations.setdefault(proposal, FederationState(proposal))
-    opened = RoundState(entry["round"], entry["key"], entry["closes"], state.size)
-    federation.rounds.append(opened)
-    # From here on the roster is given the initial model, whether a lease follows or not.
-    job = round_job(proposal, opened.number)
-    state.proposals[proposal].jobs[job] = []
-    state.count_use(entry["grants"], proposal, job)
-    for owner, cost in entry["charges"].items():
-        state.ledger_of(owner).spent += Cost.from_dict(cost)
-
-
-def _update(state: "State", entry: Entry) -> None:
-    state.nonces.add(entry["nonce"])
-    update = LoggedUpdate(entry["update"], state.size, Cost.from_dict(entry["charge"]))
-    state.federations[entry["proposal"]].current.updates[entry["client"]] = update
-    state.ledger_of(entry["client"]).reserved[update.digest] = update.charge
-
-
-def _cohort(state: "State", entry: Entry) -> None:
-    current = state.federations[entry["proposal"]].current
-    current.status, current.closed_at = entry["standing"], current.closed_at or state.size
-    if current.status == "void":
-        _end(state, entry["proposal"], current, spent=False)
-    else:
-        current.aggregated = True
-
-
-def _aggregate(state: "State", entry: Entry) -> None:
-    lease, federation = state.leases[entry["lease"]], state.federations[entry["proposal"]]
-    lease.status, lease.receipt = "released", entry["receipt"]
-    lease.released_at = state.size
-    state.settle(lease, spent=bool(entry["receipt"]))
-    for client, reason in entry["left"].items():
-        federation.quarantined[client] = Quarantine(reason, entry["until"])
-    federation.current.left = entry["left"]
-    federation.current.status = "released" if entry["receipt"] else "void"
-    _end(state, federation.proposal, federation.current, spent=bool(entry["receipt"]))
-    if entry["receipt"]:
-        federation.model = federation.models[entry["round"]] = lease.digest
-
-
-def _lift(state: "State", entry: Entry) -> None:
-    del state.federations[entry["proposal"]].quarantined[entry["client"]]
-
-
-def _end(state: "State", proposal: str, over: RoundState, *, spent: bool) -> None:
-    """A round is over, and its key useless: what its updates have reserved is spent, or given
-    back."""
-    state.over.append(round_secret(proposal, over.number))
-    for client, update in over.updates.items():
-        ledger = state.ledger_of(client)
-        reserved = ledger.reserved.pop(update.digest)
-        if spent:
-            ledger.spent += reserved
-
-
-APPLY: dict[str, Callable[["State", Entry], None]] = {
-    "open": _open,
-    "update": _update,
-    "cohort": _cohort,
-    "aggregate": _aggregate,
-    "lift": _lift,
-}

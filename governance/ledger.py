@@ -10,9 +10,8 @@ log does not name is not loaded at all: a document that only says that it is of 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
-from placet.governance.account import Times
 from placet.governance.checks import check_nonce
 from placet.governance.codec import encode
 from placet.governance.documents import (
@@ -23,6 +22,8 @@ from placet.governance.documents import (
     Proposal,
     Update,
 )
+from placet.governance.entries.kind import Entry
+from placet.governance.entries.table import apply
 from placet.governance.envelope import (
     Signed,
     inspect,
@@ -41,7 +42,7 @@ from placet.governance.errors import (
 from placet.governance.evaluate import InForce, check_charter, verify_ballot, verify_proposal
 from placet.governance.keys import PublicKey
 from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, Tree, leaf_hash
-from placet.governance.state import Entry, State
+from placet.governance.state import State
 
 _KEPT = 4096
 _BATCH = 512
@@ -81,8 +82,8 @@ class Ledger:
         return data
 
     def replay(self, entry: Entry, data: bytes) -> None:
-        """Add an entry of a log that a checkpoint vouches for."""
-        self.state.apply(entry)
+        """Add an entry of a log that a checkpoint vouches for. Raises `EntryInvalid`."""
+        apply(self.state, entry)
         self.tree.append(leaf_hash(data))
 
     def replay_all(self, entries: Iterable[bytes], checkpoint: Checkpoint) -> None:
@@ -104,7 +105,7 @@ class Ledger:
         for start in range(0, len(data), _BATCH):
             # One parse for many entries takes half the time that one for each would.
             for entry in json.loads(b"[%b]" % b",".join(data[start : start + _BATCH])):
-                self.state.apply(entry)
+                apply(self.state, entry)
         self.tree = tree
 
     def in_force(self) -> InForce:
@@ -290,8 +291,3 @@ def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
             actual=f"{len(constitution.seats) - len(missing)} seats",
         )
     return raw.digest
-
-
-def new_entry(kind: str, times: Times, **fields: Any) -> Entry:
-    """An entry: its kind, both times, and what it names."""
-    return {"kind": kind, "at": [times.at_least, times.at_most], **fields}

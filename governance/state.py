@@ -1,29 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state that the log folds to: `state.apply(entry)` for each entry in order, and nothing else
-changes it.
+"""The state that the log folds to: the entries change it, in order (entries/), and nothing else.
 
-Entries are JSON objects of identifiers and digests. `apply` trusts them: they were judged before
-they were appended (admission.py, leasing.py), and an audit judges them again. It is deterministic
-and cannot fail on a judged entry, so nothing is ever half applied. Two judgements over one state
-give the same entry; that is what an audit compares.
-
-What is over with an entry settles what it had reserved in the same step, and `over` names the keys
-that nobody needs any more.
+An entry that ends something settles what was reserved for it in the same step, and `over` names
+the keys that nobody needs any more.
 """
 
-import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from placet.governance import federation_state, service_state
 from placet.governance.account import Logged, Times
-from placet.governance.contexts import grant_secret
 from placet.governance.documents.privacy import Cost
 from placet.governance.federation_state import FederationState
-from placet.governance.service_state import ServiceState
-
-Entry = dict[str, Any]
 
 
 # A function that returns a literal is several times as fast as calling list[str], and a replay
@@ -116,6 +103,18 @@ class ProposalState:
 
 
 @dataclass(slots=True)
+class ServiceState:
+    """A service by its proposal: rows drawn by its workers for each user."""
+
+    drawn: dict[str, int] = field(default_factory=lambda: dict[str, int]())
+
+    @property
+    def total(self) -> int:
+        """For all users."""
+        return sum(self.drawn.values())
+
+
+@dataclass(slots=True)
 class PrivacyState:
     """What a data owner has been charged: spent by releases and answers, reserved by leases that
     are open, by their digests."""
@@ -131,8 +130,7 @@ class PrivacyState:
 
 @dataclass(slots=True)
 class State:
-    """Everything that the authority knows by its log. Read it freely; change it by `apply`
-    alone."""
+    """Everything that the authority knows by its log. Read it freely; entries alone change it."""
 
     size: int = 0
     at: tuple[int, int] = (0, 0)
@@ -193,145 +191,7 @@ class State:
         """What an owner has been charged until now."""
         return self.privacy[owner].charged if owner in self.privacy else Cost()
 
-    def apply(self, entry: Entry) -> None:
-        """Fold one entry that has been judged."""
-        self.over = []
-        _APPLY[entry["kind"]](self, entry)
-        at_least, at_most = entry["at"]
-        self.at = at_least, at_most
-        self.size += 1
-        while self.expiring and self.expiring[0][0] < at_most:
-            self.over.append(grant_secret(heapq.heappop(self.expiring)[1]))
-
 
 def use_of(proposal: str, job: str) -> str:
     """What one use of a grant is: a job of a proposal."""
     return f"{proposal}/{job}"
-
-
-def _charter(state: State, entry: Entry) -> None:
-    state.log = entry["log"]
-    state.charter = entry["charter"]
-    state.constitutions.append(entry["constitution"])
-    state.nonces.add(entry["nonce"])
-
-
-def _constitution(state: State, entry: Entry) -> None:
-    state.proposals[entry["proposal"]].jobs["amend"] = []
-    state.constitutions.append(entry["constitution"])
-    # A worker holds the constitutions it saw when it joined: under a new one it has to join again.
-    for join in state.joins.values():
-        if not join.lease:
-            join.lapses = 0
-
-
-def _boot(state: State, entry: Entry) -> None:
-    state.boot, state.boot_at = entry["boot"], state.size
-
-
-def _proposal(state: State, entry: Entry) -> None:
-    state.nonces.add(entry["nonce"])
-    logged = Logged(Times(*entry["at"]))
-    proposal = ProposalState(entry["proposal"], state.size, state.constitution, logged)
-    state.proposals[proposal.digest] = proposal
-
-
-def _ballot(state: State, entry: Entry) -> None:
-    state.nonces.add(entry["nonce"])
-    seat, sequence, vote = entry["seat"], entry["sequence"], entry["vote"]
-    ballot = BallotState(entry["ballot"], seat, sequence, vote, state.size)
-    state.proposals[entry["proposal"]].ballots.append(ballot)
-
-
-def _stop(state: State, entry: Entry) -> None:
-    state.nonces.add(entry["nonce"])
-    action, target = entry["action"], entry["target"]
-    if action == "withdraw":
-        state.grants[target].withdrawn = True
-        state.over.append(grant_secret(target))
-    elif action == "revoke-seat":
-        state.revoked_seats.add(target)
-    elif action == "revoke-program":
-        state.revoked_programs.add(target)
-    elif action == "revoke-measurement":
-        state.revoked_measurements.add(target)
-    elif state.proposals[target].stopped != "veto":
-        state.proposals[target].stopped = action
-
-
-def _grant(state: State, entry: Entry) -> None:
-    state.nonces.add(entry["nonce"])
-    grant = GrantState(entry["grant"], entry["object"], entry["owner"], state.constitution)
-    state.grants[grant.digest] = grant
-    heapq.heappush(state.expiring, (entry["expires"], grant.digest))
-
-
-def _join(state: State, entry: Entry) -> None:
-    state.joins[entry["worker"]] = JoinState(
-        entry["worker"],
-        state.size,
-        state.boot,
-        entry["bound_to"],
-        entry["measurement"],
-        entry["lapses"],
-    )
-
-
-def _lease(state: State, entry: Entry) -> None:
-    lease = LeaseState(
-        entry["lease"],
-        state.size,
-        entry["proposal"],
-        entry["job"],
-        entry["attempt"],
-        entry["worker"],
-        state.boot,
-        tuple(entry["grants"]),
-        entry["deadline"],
-        entry["judged"],
-        entry["at"][1],
-        {owner: Cost.from_dict(cost) for owner, cost in entry["charges"].items()},
-    )
-    state.leases[lease.digest] = state.open_leases[lease.digest] = lease
-    state.joins[lease.worker].lease = lease.digest
-    state.proposals[lease.proposal].jobs.setdefault(lease.job, []).append(lease.digest)
-    state.count_use(lease.grants, lease.proposal, lease.job)
-    for owner, cost in lease.charges.items():
-        state.ledger_of(owner).reserved[lease.digest] = cost
-
-
-def _renewal(state: State, entry: Entry) -> None:
-    state.leases[entry["lease"]].deadline = entry["deadline"]
-
-
-def _release(state: State, entry: Entry) -> None:
-    lease = state.leases[entry["lease"]]
-    lease.status, lease.receipt = "released", entry["receipt"]
-    lease.released_at = state.size
-    state.settle(lease, spent=True)
-
-
-def _close(state: State, entry: Entry) -> None:
-    lease = state.leases[entry["lease"]]
-    lease.status = "closed"
-    state.settle(lease, spent=False)
-
-
-_APPLY: dict[str, Callable[[State, Entry], None]] = {
-    "charter": _charter,
-    "constitution": _constitution,
-    "boot": _boot,
-    "proposal": _proposal,
-    "ballot": _ballot,
-    "stop": _stop,
-    "grant": _grant,
-    "join": _join,
-    "lease": _lease,
-    "renewal": _renewal,
-    "release": _release,
-    "close": _close,
-    **federation_state.APPLY,
-    **service_state.APPLY,
-}
-
-ENTRY_KINDS = frozenset(_APPLY)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from placet.client.connection.memory import CouncilMemory
 from placet.governance.codec import parse_object
-from placet.governance.errors import EntryInvalid, OtherLog
+from placet.governance.errors import OtherLog
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, LogForkedError, leaf_hash
 
@@ -83,17 +83,10 @@ class Replica:
             self._apply(data)
 
     def _apply(self, data: bytes) -> None:
-        try:
-            entry = parse_object(data, MAX_ENTRY_BYTES)
-            if self.size == 0 and entry["charter"] != self._memory.charter:
-                raise _other_council(self._memory.charter, str(entry["charter"]))
-            self.ledger.replay(entry, data)
-        except (KeyError, IndexError, TypeError):
-            raise EntryInvalid(
-                "The log has an entry that this version does not know. "
-                "Use a client of the authority's version.",
-                claim=f"entry {self.size}",
-            ) from None
+        entry = parse_object(data, MAX_ENTRY_BYTES)
+        if self.size == 0 and entry.get("charter") != self._memory.charter:
+            raise _other_council(self._memory.charter, str(entry.get("charter")))
+        self.ledger.replay(entry, data)
         self._entries.append(data)
 
 

@@ -21,12 +21,12 @@ from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
 from placet.enclave.peer import BootKeys, Keys
 from placet.governance.account import Times
+from placet.governance.entries.kind import Entry
 from placet.governance.errors import DocumentNotFound
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements import admission
 from placet.governance.ledger import Ledger
 from placet.governance.log import LogProof
-from placet.governance.state import Entry
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
 T = TypeVar("T")

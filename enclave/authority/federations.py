@@ -15,6 +15,7 @@ from placet.enclave.errors import RequestMalformed
 from placet.governance.codec import encode
 from placet.governance.contexts import model_info
 from placet.governance.documents import Update
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, digest_of
 from placet.governance.errors import UpdateMalformed
 from placet.governance.federation_state import LoggedUpdate
@@ -30,7 +31,6 @@ from placet.governance.judgements.federation import (
     verify_model_request,
 )
 from placet.governance.judgements.rounds import find_federation
-from placet.governance.state import Entry
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey
 

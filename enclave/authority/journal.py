@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from placet.enclave.errors import NotStored
+from placet.governance.entries.kind import Entry
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, NoteSigner, sign_checkpoint
-from placet.governance.state import Entry
 from placet.proto.limits import MAX_FRAME
 from placet.proto.v1 import enclaves_pb2
 

@@ -16,12 +16,12 @@ from placet.enclave.round_keys import key_text
 from placet.governance.codec import encode
 from placet.governance.contexts import lease_info
 from placet.governance.documents import Federate, Lease, Seen, new_header
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of, payload_type, sign_payload
 from placet.governance.errors import DocumentNotFound, GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements import leasing
 from placet.governance.judgements.admission import Admission, admit, in_log
-from placet.governance.state import Entry
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 from placet.sealing import seal_envelope

@@ -22,6 +22,8 @@ from placet.governance.documents import (
     Stop,
 )
 from placet.governance.documents.proposal import Amendment
+from placet.governance.entries.council import BALLOT, CHARTER, CONSTITUTION, GRANT, PROPOSAL, STOP
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.errors import (
     AlreadyFounded,
@@ -50,10 +52,9 @@ from placet.governance.judgements.standing import check_action, check_stands, st
 from placet.governance.ledger import (
     Ledger,
     missing_document,
-    new_entry,
 )
 from placet.governance.naming import check_named
-from placet.governance.state import BallotState, Entry, ProposalState
+from placet.governance.state import BallotState, ProposalState
 from placet.governance.text import brief
 
 
@@ -76,13 +77,14 @@ def judge_charter(
             expected=log,
             actual=founding.log,
         )
-    return new_entry(
-        "charter",
+    return CHARTER.new(
         times,
-        log=log,
-        constitution=founding.constitution.digest,
-        charter=founding.charter.digest,
-        nonce=founding.charter.document.nonce,
+        {
+            "log": log,
+            "constitution": founding.constitution.digest,
+            "charter": founding.charter.digest,
+            "nonce": founding.charter.document.nonce,
+        },
     )
 
 
@@ -116,7 +118,7 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
     check_named(ledger, signed.document)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
-    return new_entry("proposal", times, proposal=signed.digest, nonce=nonce)
+    return PROPOSAL.new(times, {"proposal": signed.digest, "nonce": nonce})
 
 
 def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
@@ -139,15 +141,16 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
         )
     _check_ballot(ballot, known.ballots, in_force, times)
     ledger.remember(signed)
-    return new_entry(
-        "ballot",
+    return BALLOT.new(
         times,
-        ballot=signed.digest,
-        nonce=ballot.header.nonce,
-        proposal=ballot.proposal,
-        seat=ballot.seat,
-        sequence=ballot.sequence,
-        vote=ballot.vote,
+        {
+            "ballot": signed.digest,
+            "nonce": ballot.header.nonce,
+            "proposal": ballot.proposal,
+            "seat": ballot.seat,
+            "sequence": ballot.sequence,
+            "vote": ballot.vote,
+        },
     )
 
 
@@ -192,14 +195,15 @@ def judge_stop(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
         _check_owner(ledger, signed.document)
     else:
         _check_power(ledger, signed.document, in_force, times)
-    return new_entry(
-        "stop",
+    return STOP.new(
         times,
-        stop=signed.digest,
-        nonce=signed.document.header.nonce,
-        by=signed.document.by,
-        action=signed.document.action,
-        target=signed.document.target,
+        {
+            "stop": signed.digest,
+            "nonce": signed.document.header.nonce,
+            "by": signed.document.by,
+            "action": signed.document.action,
+            "target": signed.document.target,
+        },
     )
 
 
@@ -270,14 +274,15 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
             actual=str(signed.document.expires),
         )
     ledger.remember(signed)
-    return new_entry(
-        "grant",
+    return GRANT.new(
         times,
-        grant=signed.digest,
-        expires=signed.document.expires,
-        nonce=signed.document.header.nonce,
-        object=signed.document.object.digest,
-        owner=signed.document.owner,
+        {
+            "grant": signed.digest,
+            "expires": signed.document.expires,
+            "nonce": signed.document.header.nonce,
+            "object": signed.document.object.digest,
+            "owner": signed.document.owner,
+        },
     )
 
 
@@ -377,7 +382,7 @@ def judge_amendment(
             expected=successor.digest,
         )
     digest = admission.ticket.proposal.digest
-    return new_entry("constitution", times, constitution=successor.digest, proposal=digest)
+    return CONSTITUTION.new(times, {"constitution": successor.digest, "proposal": digest})
 
 
 def check_in_office(seat: Seat, in_force: InForce, times: Times) -> None:

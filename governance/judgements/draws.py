@@ -11,13 +11,14 @@ from placet.governance.checks import check_range
 from placet.governance.codec import to_plain
 from placet.governance.documents import Serve
 from placet.governance.documents.serving import MAX_ANSWERS, Rations
+from placet.governance.entries.kind import Entry
+from placet.governance.entries.services import DRAW
 from placet.governance.errors import AnswersUsedUp
 from placet.governance.judgements.grants import charges_due
 from placet.governance.judgements.leasing import check_running
-from placet.governance.ledger import Ledger, new_entry
+from placet.governance.ledger import Ledger
 from placet.governance.naming import check_user
-from placet.governance.service_state import ServiceState
-from placet.governance.state import Entry
+from placet.governance.state import ServiceState
 
 
 def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -> Entry:
@@ -45,14 +46,15 @@ def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -
             expected=f"at most {terms.rations.user} rows, and {terms.rations.total} for everybody",
             actual=f"{user_left} left, and {total_left} for everybody",
         )
-    return new_entry(
-        "draw",
+    return DRAW.new(
         times,
-        lease=lease,
-        proposal=known.proposal,
-        user=user,
-        rows=granted,
-        charges=to_plain(charges_due(ledger, proposal, known.job)),
+        {
+            "lease": lease,
+            "proposal": known.proposal,
+            "user": user,
+            "rows": granted,
+            "charges": to_plain(charges_due(ledger, proposal, known.job)),
+        },
     )
 
 

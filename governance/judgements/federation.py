@@ -26,6 +26,8 @@ from placet.governance.documents import (
     Update,
 )
 from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.entries.federations import AGGREGATE, COHORT, LIFT, OPEN, UPDATE
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
 from placet.governance.errors import (
     ClientQuarantined,
@@ -55,9 +57,9 @@ from placet.governance.judgements.grants import charges_of
 from placet.governance.judgements.leasing import Appraise, check_outputs, check_release
 from placet.governance.judgements.rounds import closed_round, find_federation, next_round
 from placet.governance.judgements.standing import check_stands
-from placet.governance.ledger import Ledger, new_entry
+from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget, gaussian_cost
-from placet.governance.state import Entry, use_of
+from placet.governance.state import use_of
 
 # Why an update may turn out not to count, by what its stream holds or by its not being there.
 LEFT_REASONS = frozenset(
@@ -110,15 +112,16 @@ def _judge_open(ledger: Ledger, admission: Admission, key: str, times: Times) ->
     # From here on the roster is given the initial model, whether a round ever releases one or not:
     # so a use of its grant is taken, and its owner charged.
     proposal = admission.ticket.proposal
-    return new_entry(
-        "open",
+    return OPEN.new(
         times,
-        proposal=proposal.digest,
-        round=_next_round(ledger, proposal),
-        key=key,
-        closes=times.at_most + proposal.document.federate.round_seconds,
-        grants=list(admission.grants),
-        charges=to_plain(charges_of(proposal.document)),
+        {
+            "proposal": proposal.digest,
+            "round": _next_round(ledger, proposal),
+            "key": key,
+            "closes": times.at_most + proposal.document.federate.round_seconds,
+            "grants": list(admission.grants),
+            "charges": to_plain(charges_of(proposal.document)),
+        },
     )
 
 
@@ -164,7 +167,7 @@ def judge_lift(ledger: Ledger, proposal: str, client: str, times: Times) -> Entr
             expected=str(quarantine.until if quarantine else 0),
             actual=str(number),
         )
-    return new_entry("lift", times, proposal=proposal, client=client, round=number)
+    return LIFT.new(times, {"proposal": proposal, "client": client, "round": number})
 
 
 def _due(federation: FederationState | None) -> list[str]:
@@ -212,15 +215,16 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
     if update.budget is not None:
         charged = ledger.state.charged(update.client)
         check_budget(update.client, update.budget, charged, cost)
-    entry = new_entry(
-        "update",
+    entry = UPDATE.new(
         times,
-        update=signed.digest,
-        nonce=update.header.nonce,
-        proposal=update.federation,
-        round=update.round,
-        client=update.client,
-        charge=cost.to_dict(),
+        {
+            "update": signed.digest,
+            "nonce": update.header.nonce,
+            "proposal": update.federation,
+            "round": update.round,
+            "client": update.client,
+            "charge": cost.to_dict(),
+        },
     )
     return signed, entry
 
@@ -297,13 +301,14 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
         )
     counted = organisations(ledger, proposed, current.updates)
     enough = not vain and counted >= terms.smallest_cohort
-    return new_entry(
-        "cohort",
+    return COHORT.new(
         times,
-        proposal=proposal,
-        round=number,
-        standing="closed" if enough else "void",
-        counted=[update.digest for update in current.updates.values()],
+        {
+            "proposal": proposal,
+            "round": number,
+            "standing": "closed" if enough else "void",
+            "counted": [update.digest for update in current.updates.values()],
+        },
     )
 
 
@@ -366,17 +371,18 @@ def judge_aggregate(
         raise OutputMissing("A receipt is about a model that is released.", claim="receipt")
     if release.document.outputs:
         check_outputs(terms, release.document)
-    return new_entry(
-        "aggregate",
+    return AGGREGATE.new(
         times,
-        lease=lease.digest,
-        proposal=lease.proposal,
-        job=lease.job,
-        round=current.number,
-        release=release.digest,
-        receipt=receipt,
-        left=release.document.left,
-        until=current.number + 1 + terms.quarantine_rounds,
+        {
+            "lease": lease.digest,
+            "proposal": lease.proposal,
+            "job": lease.job,
+            "round": current.number,
+            "release": release.digest,
+            "receipt": receipt,
+            "left": release.document.left,
+            "until": current.number + 1 + terms.quarantine_rounds,
+        },
     )
 
 

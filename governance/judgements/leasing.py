@@ -14,6 +14,9 @@ from placet.governance.codec import Json, malformed, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND, answer_nonce, output_id
 from placet.governance.documents.work import Work
+from placet.governance.entries.council import BOOT
+from placet.governance.entries.kind import Entry
+from placet.governance.entries.leases import CLOSE, JOIN, LEASE, RELEASE, RENEWAL
 from placet.governance.envelope import Signed, check_layout
 from placet.governance.errors import (
     AttemptOpen,
@@ -41,8 +44,8 @@ from placet.governance.judgements.admission import (
 from placet.governance.judgements.grants import charges_of
 from placet.governance.judgements.rounds import closed_round
 from placet.governance.judgements.standing import check_stands
-from placet.governance.ledger import Ledger, new_entry
-from placet.governance.state import Entry, JoinState, LeaseState
+from placet.governance.ledger import Ledger
+from placet.governance.state import JoinState, LeaseState
 from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the
@@ -66,8 +69,8 @@ Appraise = Callable[[str, Json], None]
 
 def judge_boot(boot: str, identity: str, evidence: str, nonce: bytes, times: Times) -> Entry:
     """A new life of the authority: from here on nothing of an older boot is accepted."""
-    return new_entry(
-        "boot", times, boot=boot, identity=identity, evidence=evidence, nonce=nonce.hex()
+    return BOOT.new(
+        times, {"boot": boot, "identity": identity, "evidence": evidence, "nonce": nonce.hex()}
     )
 
 
@@ -86,15 +89,16 @@ def judge_join(
         )
     check_measurement("measurement", claimed.measurement)
     _check_measurement(ledger, claimed.measurement)
-    return new_entry(
-        "join",
+    return JOIN.new(
         times,
-        worker=worker,
-        bound_to=claimed.bound_to,
-        measurement=claimed.measurement,
-        evidence=evidence,
-        nonce=nonce.hex(),
-        lapses=lapses,
+        {
+            "worker": worker,
+            "bound_to": claimed.bound_to,
+            "measurement": claimed.measurement,
+            "evidence": evidence,
+            "nonce": nonce.hex(),
+            "lapses": lapses,
+        },
     )
 
 
@@ -128,18 +132,19 @@ def judge_lease(
     _appraise_all(ledger, lease.worker, admission.grants, appraise)
     served = isinstance(proposal.document.body, Serve)
     charges = {} if served else charges_of(proposal.document)
-    return new_entry(
-        "lease",
+    return LEASE.new(
         times,
-        lease=digest,
-        proposal=proposal.digest,
-        job=lease.job,
-        attempt=lease.attempt,
-        worker=lease.worker,
-        grants=list(admission.grants),
-        deadline=lease.deadline,
-        judged=ledger.tree.size,
-        charges=to_plain(charges),
+        {
+            "lease": digest,
+            "proposal": proposal.digest,
+            "job": lease.job,
+            "attempt": lease.attempt,
+            "worker": lease.worker,
+            "grants": list(admission.grants),
+            "deadline": lease.deadline,
+            "judged": ledger.tree.size,
+            "charges": to_plain(charges),
+        },
     )
 
 
@@ -193,7 +198,7 @@ def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times)
     lease = check_running(ledger, digest, times)
     _appraise_all(ledger, lease.worker, lease.grants, appraise)
     deadline = latest_deadline(ledger, ledger.proposal(lease.proposal), times)
-    return new_entry("renewal", times, lease=digest, deadline=deadline)
+    return RENEWAL.new(times, {"lease": digest, "deadline": deadline})
 
 
 def judge_release(
@@ -204,14 +209,15 @@ def judge_release(
     check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
     if release.document.left:
         raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
-    return new_entry(
-        "release",
+    return RELEASE.new(
         times,
-        lease=lease.digest,
-        proposal=lease.proposal,
-        job=lease.job,
-        release=release.digest,
-        receipt=receipt,
+        {
+            "lease": lease.digest,
+            "proposal": lease.proposal,
+            "job": lease.job,
+            "release": release.digest,
+            "receipt": receipt,
+        },
     )
 
 
@@ -252,7 +258,7 @@ def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
             expected="open",
             actual=lease.status,
         )
-    return new_entry("close", times, lease=digest, job=lease.job, why=why)
+    return CLOSE.new(times, {"lease": digest, "job": lease.job, "why": why})
 
 
 def judge_lapsed(ledger: Ledger, times: Times) -> list[Entry]:

@@ -16,6 +16,8 @@ from itertools import islice
 
 import sqlalchemy as sa
 
+from placet.governance.entries.kind import Entry
+from placet.governance.entries.table import apply
 from placet.governance.federation_state import FederationState
 from placet.governance.log import (
     MAX_ENTRY_BYTES,
@@ -25,7 +27,7 @@ from placet.governance.log import (
     Tree,
     leaf_hash,
 )
-from placet.governance.state import Entry, LeaseState, ProposalState, State
+from placet.governance.state import LeaseState, ProposalState, State
 from placet.host.errors import DocumentNotFound, LogEntryInvalid, LogRange
 from placet.host.log.log_table import log_size, read_checkpoint, read_entries
 from placet.proto.v1 import common_pb2
@@ -71,7 +73,7 @@ class Log:
             tree.extend(map(leaf_hash, entries))
             # One parse for many entries takes half the time that one for each would.
             for entry in json.loads(b"[%b]" % b",".join(entries)):
-                state.apply(entry)
+                apply(state, entry)
         self.checkpoint, self.tree, self.state = checkpoint, tree, state
 
     def extend(self, first: int, entries: Sequence[bytes]) -> Effects:
@@ -141,7 +143,7 @@ class Log:
             index = self.state.size
             try:
                 entry: Entry = json.loads(data) if len(data) <= MAX_ENTRY_BYTES else {}
-                self.state.apply(entry)
+                apply(self.state, entry)
             except Exception:  # noqa: BLE001  whatever an entry lacks
                 text = f"Entry {index} is none that the log could have."
                 raise LogEntryInvalid(text, claim=str(index)) from None

@@ -23,6 +23,7 @@ from placet.governance.documents import (
     Serve,
     When,
 )
+from placet.governance.entries.table import apply
 from placet.governance.envelope import digest_of
 from placet.governance.state import State
 from placet.proto.v1 import common_pb2
@@ -57,7 +58,7 @@ def fold(world: Any) -> State:
     """What the log says."""
     state = State()
     for entry in world.entries():
-        state.apply(entry)
+        apply(state, entry)
     return state
 
 

@@ -26,6 +26,7 @@ from placet.governance.documents import (
     new_header,
 )
 from placet.governance.documents.federation import FEDERATED_AVERAGE
+from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.errors import NotReleased
 from placet.governance.evaluate import Ticket
@@ -40,7 +41,6 @@ from placet.governance.judgements.federation import (
     verify_model_request,
 )
 from placet.governance.judgements.rounds import SealedUpdate, find_federation
-from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
 from placet.governance.terms import terms_digest
 from placet.proto.v1 import federations_pb2
@@ -140,17 +140,18 @@ class FakeFederations:
         lease, job = self._lease(number)
         envelope = self._receipt(number, lease, job, model) if updates else b""
         receipt = parse_envelope(envelope).digest if envelope else ""
-        entry = new_entry(
-            "aggregate",
+        entry = KINDS["aggregate"].new(
             times,
-            lease=lease,
-            proposal=self.id,
-            job=job,
-            round=number,
-            release="sha256:" + os.urandom(32).hex(),
-            receipt=receipt,
-            left=left,
-            until=number + 1 + self.terms.quarantine_rounds,
+            {
+                "lease": lease,
+                "proposal": self.id,
+                "job": job,
+                "round": number,
+                "release": "sha256:" + os.urandom(32).hex(),
+                "receipt": receipt,
+                "left": left,
+                "until": number + 1 + self.terms.quarantine_rounds,
+            },
         )
         index = len(self._host.entries)
         self._host.append(entry, {receipt: envelope} if envelope else {})
@@ -206,11 +207,11 @@ class FakeFederations:
         job, times = round_job(self.id, number), self._host.times()
         evidence = "sha256:" + "44" * 32
         entries = (
-            new_entry("join", times, worker=worker, bound_to=terms_digest(self.terms), measurement="bb" * 32,
-                      evidence=evidence, nonce=os.urandom(32).hex(), lapses=times.at_most + 600),
-            new_entry("lease", times, lease=lease, proposal=self.id, job=job, attempt=1,
-                      worker=worker, grants=[], deadline=times.at_most + 60,
-                      judged=self._host.ledger.tree.size, charges={}),
+            KINDS["join"].new(times, {"worker": worker, "bound_to": terms_digest(self.terms), "measurement": "bb" * 32,
+                      "evidence": evidence, "nonce": os.urandom(32).hex(), "lapses": times.at_most + 600}),
+            KINDS["lease"].new(times, {"lease": lease, "proposal": self.id, "job": job, "attempt": 1,
+                      "worker": worker, "grants": [], "deadline": times.at_most + 60,
+                      "judged": self._host.ledger.tree.size, "charges": {}}),
         )  # fmt: skip
         for entry in entries:
             self._host.append(entry, {})

@@ -32,6 +32,8 @@ from placet.governance.documents import (
     Seen,
     new_header,
 )
+from placet.governance.entries.kind import Entry
+from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.errors import (
     DocumentNotFound,
@@ -51,7 +53,7 @@ from placet.governance.judgements.admission import (
 from placet.governance.judgements.grants import charges_of
 from placet.governance.judgements.leasing import judge_boot
 from placet.governance.keys import SigningKey
-from placet.governance.ledger import Ledger, missing_document, new_entry
+from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (
     Checkpoint,
     LogProof,
@@ -60,7 +62,6 @@ from placet.governance.log import (
     leaf_hash,
     sign_checkpoint,
 )
-from placet.governance.state import Entry
 from placet.proto.v1 import (
     blobs_pb2,
     common_pb2,
@@ -459,8 +460,8 @@ class FakeHost:
         digest = parse_envelope(envelope).digest
         said = receipt.predicate
         names = {"lease": said.lease, "proposal": proposal_digest, "job": job}
-        entry = new_entry(
-            "release", self.times(), **names, release="sha256:" + "33" * 32, receipt=digest
+        entry = KINDS["release"].new(
+            self.times(), dict(**names, release="sha256:" + "33" * 32, receipt=digest)
         )
         self.append(entry, {})
         proof = LogProof(size, self.ledger.tree.inclusion_proof(size, size + 1), self.note())
@@ -478,15 +479,13 @@ class FakeHost:
         worker, lease = ("sha256:" + os.urandom(32).hex() for _ in range(2))
         times, nonce = self.times(), os.urandom(32).hex()
         evidence, measurement = "sha256:" + "44" * 32, MEASUREMENTS["worker"]
-        joined = new_entry(
-            "join", times, worker=worker, bound_to=program, measurement=measurement,
-            evidence=evidence, nonce=nonce, lapses=times.at_most + 600,
-        )  # fmt: skip
+        joined = KINDS["join"].new(times, {"worker": worker, "bound_to": program, "measurement": measurement,
+            "evidence": evidence, "nonce": nonce, "lapses": times.at_most + 600,
+        })  # fmt: skip
         self.append(joined, {})
-        leased = new_entry(
-            "lease", times, lease=lease, proposal=proposal, job=job, attempt=1, worker=worker,
-            grants=[], deadline=times.at_most + 60, judged=self.ledger.tree.size, charges={},
-        )  # fmt: skip
+        leased = KINDS["lease"].new(times, {"lease": lease, "proposal": proposal, "job": job, "attempt": 1, "worker": worker,
+            "grants": [], "deadline": times.at_most + 60, "judged": self.ledger.tree.size, "charges": {},
+        })  # fmt: skip
         self.append(leased, {})
         return lease
 

@@ -25,10 +25,10 @@ from placet.governance.contexts import (
 from placet.governance.documents import Lease, Offer, Seen, new_header
 from placet.governance.documents.lease import answer_header
 from placet.governance.documents.serving import Field, token_digest
+from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.evaluate import Ticket, bound_digest
 from placet.governance.keys import SigningKey
-from placet.governance.ledger import new_entry
 from placet.governance.log import LogProof
 from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.questions import Claim, Opening, pack_answer, pack_refusal, unpack_question
@@ -67,9 +67,9 @@ class FakeWorker:
         self.evidence = attested(data, bound_to, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
         host.append(
-            new_entry("join", times, worker=self.identity.digest, bound_to=bound_to,
-                      measurement=measurement, evidence=digest, nonce=nonce.hex(),
-                      lapses=times.at_most + 600),
+            KINDS["join"].new(times, {"worker": self.identity.digest, "bound_to": bound_to,
+                      "measurement": measurement, "evidence": digest, "nonce": nonce.hex(),
+                      "lapses": times.at_most + 600}),
             {self.identity.digest: self.identity.to_bytes(), digest: self.evidence},
         )  # fmt: skip
         self.joined, deadline = len(host.entries) - 1, times.at_most + 60
@@ -82,8 +82,8 @@ class FakeWorker:
         self.lease_envelope = sign(lease, host.boot_key)
         self.lease = parse_envelope(self.lease_envelope).digest
         host.append(
-            new_entry("lease", times, lease=self.lease, proposal=service, job=lease.job, attempt=1,
-                      worker=lease.worker, grants=[], deadline=deadline, judged=size, charges={}),
+            KINDS["lease"].new(times, {"lease": self.lease, "proposal": service, "job": lease.job, "attempt": 1,
+                      "worker": lease.worker, "grants": [], "deadline": deadline, "judged": size, "charges": {}}),
             {self.lease: self.lease_envelope},
         )  # fmt: skip
         self.leased = len(host.entries) - 1

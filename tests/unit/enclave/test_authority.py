@@ -23,9 +23,9 @@ from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
 from placet.governance.documents import Lease, Release
 from placet.governance.documents.lease import answer_header, output_id
+from placet.governance.entries.table import KINDS
 from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.jobs import job_name
-from placet.governance.ledger import new_entry
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, keys_pb2
 from placet.sealing import (
@@ -355,7 +355,9 @@ def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_be
             await fetch(digest)
             seconds[0] += 1
             times = core.now()
-            core.append(new_entry("renewal", times, lease=lease_digest, deadline=times.at_most + 9))
+            core.append(
+                KINDS["renewal"].new(times, {"lease": lease_digest, "deadline": times.at_most + 9})
+            )
 
         core.life.documents.fetch = slow
         request = enclaves_pb2.RenewRequest(lease=lease_digest)

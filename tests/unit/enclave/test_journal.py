@@ -11,7 +11,9 @@ import pytest
 from placet.enclave.authority.journal import Journal
 from placet.enclave.errors import NotStored
 from placet.governance.account import Times
-from placet.governance.ledger import Ledger, missing_document, new_entry
+from placet.governance.entries.table import KINDS
+from placet.governance.errors import EntryInvalid
+from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import NoteSigner, leaf_hash, verify_checkpoint
 from placet.proto.v1 import enclaves_pb2
 
@@ -38,7 +40,7 @@ class Disk:
 
 
 def boot(number: int) -> dict[str, Any]:
-    return new_entry("boot", Times(number, number), boot=f"{number:032x}", nonce="")
+    return KINDS["boot"].new(Times(number, number), {"boot": f"{number:032x}", "nonce": ""})
 
 
 def play(story: Callable[[Journal, Ledger, Disk, NoteSigner], Awaitable[None]]) -> None:
@@ -145,8 +147,8 @@ def test_a_journal_resumes_where_a_replay_ended() -> None:
 
 def test_an_entry_that_cannot_be_appended_queues_nothing() -> None:
     async def story(journal: Journal, ledger: Ledger, disk: Disk, signer: NoteSigner) -> None:
-        with pytest.raises(KeyError):
-            journal.append(new_entry("nonsense", Times(1, 1)), {"d": b"x"})
+        with pytest.raises(EntryInvalid):
+            journal.append({"kind": "nonsense", "at": [1, 1]}, {"d": b"x"})
         await journal.covered(journal.append(boot(1)))
         [step] = disk.steps
         assert not step.documents

@@ -43,6 +43,7 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.grant import Between
 from placet.governance.documents.lease import answer_header, output_id
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import (
     Document,
     digest_of,
@@ -88,7 +89,6 @@ from placet.governance.rules import (
     Uses,
     Veto,
 )
-from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 
 # A busy machine is no failure.

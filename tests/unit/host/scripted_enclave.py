@@ -22,6 +22,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from placet.governance.entries.table import apply
 from placet.governance.jobs import round_job
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
 from placet.governance.state import LeaseState, State
@@ -97,7 +98,7 @@ class Authority:
     def apply(self, data: bytes) -> None:
         self.tree.append(leaf_hash(data))
         entry = json.loads(data)
-        self.state.apply(entry)
+        apply(self.state, entry)
         if entry["kind"] == "boot":
             self.boots += 1
         if entry["kind"] == "open":

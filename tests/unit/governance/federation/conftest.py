@@ -21,6 +21,7 @@ from placet.governance.documents import (
     Update,
     When,
 )
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of, sign, verify_signed
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
@@ -37,7 +38,6 @@ from placet.governance.judgements.federation import (
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.rounds import find_federation
 from placet.governance.rules import Independence, Uses
-from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
 

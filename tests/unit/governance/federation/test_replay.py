@@ -8,9 +8,9 @@ import pytest
 
 from placet.governance.codec import encode
 from placet.governance.documents import Layout, Tensor
+from placet.governance.entries.kind import Entry
 from placet.governance.errors import GovernanceError
 from placet.governance.jobs import round_job
-from placet.governance.state import Entry
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")

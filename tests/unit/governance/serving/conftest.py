@@ -22,13 +22,13 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.documents.serving import ONNX_INFERENCE
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of
 from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.draws import judge_draw
 from placet.governance.rules import Independence, Uses
-from placet.governance.state import Entry
 from placet.governance.terms import terms_digest
 
 DAY = 86400
