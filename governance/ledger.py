@@ -28,7 +28,6 @@ from placet.governance.envelope import (
     Signed,
     inspect,
     parse_envelope,
-    verified_signers,
     verify_signed,
 )
 from placet.governance.errors import (
@@ -37,7 +36,6 @@ from placet.governance.errors import (
     EntryInvalid,
     NotFounded,
     SeenUnknown,
-    SignatureInvalid,
 )
 from placet.governance.evaluate import InForce, check_charter, verify_ballot, verify_proposal
 from placet.governance.keys import PublicKey
@@ -123,7 +121,7 @@ class Ledger:
         def load() -> Constitution:
             _check_named(digest, self.state.constitutions)
             envelope = self._envelope(digest)
-            return verify_signed(envelope, Constitution, all_keys).document
+            return verify_signed(envelope, Constitution, lambda c: c.seat_keys).document
 
         return self._once("constitution", digest, load)
 
@@ -263,11 +261,6 @@ def _check_named(digest: str, named: Container[str]) -> None:
         raise missing_document(digest)
 
 
-def all_keys(constitution: Constitution) -> list[PublicKey]:
-    """The keys of every seat."""
-    return [key for seat in constitution.seats for key in seat.keys]
-
-
 def missing_document(digest: str) -> DocumentNotFound:
     """The refusal that names the document to fetch."""
     return DocumentNotFound(
@@ -276,18 +269,3 @@ def missing_document(digest: str) -> DocumentNotFound:
         expected="a known document",
         actual=digest,
     )
-
-
-def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
-    """An envelope that every seat has signed with one of its keys; returns its digest. Raises
-    `SignatureInvalid`."""
-    raw = parse_envelope(envelope)
-    missing = [s.id for s in constitution.seats if not verified_signers(raw, s.keys)]
-    if missing:
-        raise SignatureInvalid(
-            f"Every genesis seat has to sign; these have not: {', '.join(missing)}.",
-            claim="signatures",
-            expected=f"{len(constitution.seats)} seats",
-            actual=f"{len(constitution.seats) - len(missing)} seats",
-        )
-    return raw.digest

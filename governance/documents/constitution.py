@@ -166,6 +166,11 @@ class Constitution:
             actual=id_,
         )
 
+    @property
+    def seat_keys(self) -> list[PublicKey]:
+        """The keys of every seat."""
+        return [key for seat in self.seats for key in seat.keys]
+
     def keys_of(self, id_: str) -> tuple[PublicKey, ...]:
         """The keys of a principal. Raises `SignerUnknown`."""
         return self.principal(id_).keys

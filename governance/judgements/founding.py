@@ -11,9 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placet.governance.documents import Charter, Constitution
-from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
-from placet.governance.errors import NotSuccessor, OtherConstitution, OtherLog
-from placet.governance.ledger import all_keys, verify_every_seat
+from placet.governance.envelope import (
+    Signed,
+    inspect,
+    parse_envelope,
+    verified_signers,
+    verify_signed,
+)
+from placet.governance.errors import NotSuccessor, OtherConstitution, OtherLog, SignatureInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
 def verify_founding(constitution: bytes, charter: bytes) -> Founding:
     """Raises `DocumentRefused` unless both are signed by every genesis seat, and the charter names
     the constitution."""
-    genesis = verify_signed(constitution, Constitution, all_keys)
+    genesis = verify_signed(constitution, Constitution, lambda c: c.seat_keys)
     if genesis.document.predecessor is not None:
         raise NotSuccessor(
             "The first constitution has no predecessor; this one names one.",
@@ -58,7 +63,7 @@ def verify_founding(constitution: bytes, charter: bytes) -> Founding:
             actual=genesis.document.predecessor,
         )
     verify_every_seat(constitution, genesis.document)
-    signed = verify_signed(charter, Charter, lambda _: all_keys(genesis.document))
+    signed = verify_signed(charter, Charter, lambda _: genesis.document.seat_keys)
     verify_every_seat(charter, genesis.document)
     if signed.document.constitution != genesis.digest:
         raise OtherConstitution(
@@ -70,9 +75,24 @@ def verify_founding(constitution: bytes, charter: bytes) -> Founding:
     return Founding(genesis, signed)
 
 
+def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
+    """An envelope that every seat has signed with one of its keys; returns its digest. Raises
+    `SignatureInvalid`."""
+    raw = parse_envelope(envelope)
+    missing = [s.id for s in constitution.seats if not verified_signers(raw, s.keys)]
+    if missing:
+        raise SignatureInvalid(
+            f"Every genesis seat has to sign; these have not: {', '.join(missing)}.",
+            claim="signatures",
+            expected=f"{len(constitution.seats)} seats",
+            actual=f"{len(constitution.seats) - len(missing)} seats",
+        )
+    return raw.digest
+
+
 def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Signed[Constitution]:
     """A constitution that follows `before`, whose digest is `digest`. Raises `DocumentRefused`."""
-    signed = verify_signed(envelope, Constitution, all_keys)
+    signed = verify_signed(envelope, Constitution, lambda c: c.seat_keys)
     found = (signed.document.predecessor, signed.document.version)
     if found != (digest, before.version + 1):
         raise NotSuccessor(
