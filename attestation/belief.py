@@ -98,7 +98,7 @@ def believe(
 
 
 def verify_genuine(identity: bytes, evidence: bytes, expected: Expected, *, at: int) -> Genuine:
-    """Verify that evidence was genuine at a time (Unix seconds), and that it speaks for an identity.
+    """Verify that evidence was genuine at a time (Unix seconds), and speaks for an identity.
 
     Raises IdentityMalformedError, OtherCouncilError, or a kind of EvidenceError.
     """

@@ -4,7 +4,8 @@
 What each claim is read from:
 
     claim        SGX                    TDX
-    measurement  MRENCLAVE              SHA-384("placet/tdx/v1" ‖ P(MRTD) ‖ P(RTMR0) ‖ P(RTMR1) ‖ P(RTMR2))
+    measurement  MRENCLAVE              SHA-384("placet/tdx/v1" ‖ P(MRTD) ‖ P(RTMR0) ‖ P(RTMR1)
+                                        ‖ P(RTMR2))
     signer       MRSIGNER               MRSIGNERSEAM: who signed the TDX module; zero for Intel
     product, svn ISVPRODID, ISVSVN      0: a trust domain has neither
     bound_to     CONFIGID               MRCONFIGID

@@ -2,7 +2,8 @@
 """Where a quote of Intel's ends: all that Placet reads of its bytes itself.
 
     version 3, 4   header 48 | report 384 (SGX) or 584 (TDX) | u32 length | signature data
-    version 5      header 48 | u16 report type | u32 report length | report | u32 length | signature data
+    version 5      header 48 | u16 report type | u32 report length | report | u32 length
+                   | signature data
 
 Little endian. The header starts with u16 version, u16 key type, u32 TEE type. What follows the
 signature data is padding by hardware or firmware, and covered by nothing.

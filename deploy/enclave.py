@@ -6,7 +6,7 @@
     OUT/wheel/       Placet, its kernel made by the locked compiler with the stated AEAD
     OUT/venv/        an environment with what enclave/requirements.txt has, and the wheel alone
     OUT/venv-onnx/   the same with enclave/requirements-onnx.txt
-    OUT/build.json   what it was made of, and what each enclave measures (placet.client.trust.builds)
+    OUT/build.json   what it was made of, and what each enclave measures
 
 The same commit gives the same measurements on every machine of one architecture with one version of
 CPython, whatever else is installed there. From the machine come the interpreter with its headers,

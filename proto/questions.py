@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of questions and answers to a served model, outside and inside their seals.
 
-    opening    1 ‖ length of E 4 ‖ E ‖ C            E: an HPKE envelope of a `Claim`, C: question 0 of the new session
+    opening    1 ‖ length of E 4 ‖ E ‖ C            E: an HPKE envelope of a `Claim`
+                                                    C: question 0 of the new session
     question   2 ‖ session id 16 ‖ counter 8 ‖ C    C: sealed in the session (placet.sealing)
     claim      secret 32 ‖ kind 1 ‖ length of the name 1 ‖ name (UTF-8) ‖ proof
     answer     0 ‖ tensors, or 1 ‖ placet.v1.Refusal, serialised, sealed in the session

@@ -2,7 +2,9 @@
 """The plain peer: a grpc.aio server that serves a model in the clear, as one would write it with
 care.
 
-    python bench/_inference/plain_server.py MODEL OUTPUT FOLDER     # FOLDER: where its certificate is kept; prints its port
+    python bench/_inference/plain_server.py MODEL OUTPUT FOLDER
+
+FOLDER is where its certificate is kept; it prints its port.
 
 It has what ours has but for the seal and the host: the same certificate, tensors as the same bytes,
 the model loaded by the same function and so with the same settings, and a runtime in a thread of

@@ -6,7 +6,7 @@ Commands come as JSON objects, one a line, on standard input; each is answered b
 output:
 
     {"do": "load", "clients": 32, "elements": 10000000, "weights": [...], "clip": 30.0}   -> {}
-    {"do": "run", "task": "flower_mean"}      -> {"seconds": 0.4, "sample": [...]}  the first coordinates of the result
+    {"do": "run", "task": "flower_mean"}      -> {"seconds": 0.4, "sample": [...]}
     {"do": "bad", "case": "nan"}              -> {"flower_mean": "all NaN", ...}
 
 Updates are made of the same seeds as ours and are in memory, off the wire, before a pass begins.

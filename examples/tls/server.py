@@ -2,7 +2,9 @@
 """A service of one's own in an enclave: a TLS server whose certificate carries the enclave's
 evidence.
 
-    python examples/tls/server.py FOLDER      # prints "address 127.0.0.1:PORT", serves until its input ends
+    python examples/tls/server.py FOLDER
+
+It prints "address 127.0.0.1:PORT", and serves until its input ends.
 
 The machine is simulated, by the host's part of Placet: pip install '.[host,ratls]'. FOLDER gets
 collateral.json, which stands for what Intel or AMD publish.

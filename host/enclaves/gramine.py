@@ -7,7 +7,7 @@ Each enclave is started in a folder of its own, because the manifest names files
     enclave.manifest[.sgx], enclave.sig    the manifest, as deploy/gramine rendered, and signed, it
     launch/arguments                       what the host chooses at every start, one word a line
     launch/cert.pem                        the host's certificate
-    launch/collateral.json                 collateral for evidence; a link, so that it can be renewed
+    launch/collateral.json                 collateral for evidence; a link, so it can be renewed
     launch/log                             its log; a link
     launch/bundle                          the program of a worker
 

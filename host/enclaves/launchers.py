@@ -2,7 +2,7 @@
 """The launcher that an operator named.
 
 native          processes of this machine, simulated attestation
-machine         processes of this machine, which is a confidential one (TDX, SEV-SNP): the host is inside with them
+machine         processes of this machine, a confidential one (TDX, SEV-SNP) with the host inside
 gramine-direct  Gramine without SGX, simulated attestation: for trying out what SGX will run
 gramine-sgx     SGX enclaves
 """

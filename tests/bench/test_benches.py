@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every benchmark runs, in its small form. Nothing is said of its figures: they mean nothing there."""
+"""Every benchmark runs, in its small form. Its figures mean nothing there."""
 
 import json
 import os

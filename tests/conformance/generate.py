@@ -5,8 +5,8 @@ ticket/<name>[_fail]/ holds one ticket with one property:
 
     constitution.json   the constitution in force, in the envelope that every seat has signed
     ticket.json         {"proposal": <envelope>, "ballots": [<envelope>, ...]}
-    case.toml           charter: the digest of the council's charter; at_least, at_most: Unix seconds; expected: the reason of the
-                        refusal, or "" where the ticket is valid
+    case.toml           charter: the digest of the council's charter; at_least, at_most: Unix
+                        seconds; expected: the reason of the refusal, "" for a valid ticket
     README.md           the property, in a sentence
 
 Keys, ids and times are fixed, so the files are the same whenever they are written. An

@@ -25,7 +25,8 @@ def train(state, round):
     mark.touch()
     if os.environ["WHO"] == "eli" and round == 1 and first:
         time.sleep(600)  # until it is killed
-    step = np.float32(0.001 * (1 + sorted(["ana", "bea", "cem", "dia", "eli"]).index(os.environ["WHO"])))
+    names = ["ana", "bea", "cem", "dia", "eli"]
+    step = np.float32(0.001 * (1 + names.index(os.environ["WHO"])))
     return {name: array + step for name, array in state.items()}, 10
 """
 

@@ -56,7 +56,9 @@ class Attacks:
         reply = await self.connection.link.request(pb.KIND_JOIN_HELLO, message, peer="authority")
         return pb.JoinOffer.FromString(reply).nonce
 
-    async def join(self, role="worker", log="", charter="", hello=True, nonce=None, change=lambda e: e):
+    async def join(
+        self, role="worker", log="", charter="", hello=True, nonce=None, change=lambda e: e
+    ):
         offered = await self.hello() if hello else bytes(32)
         keys = BootKeys(role).of(log or self.log, charter or self.member.charter)
         evidence = keys.evidence(self.attester, nonce or offered, b"").to_bytes()

@@ -13,7 +13,7 @@ evidence/<name>[_fail]/ holds one piece of evidence with one property:
     identity.json   the identity document that it is to speak for
     policy.toml     what is wanted where it differs from tests/support/policy.toml, or from the
                     policy.toml of another case: `of` is its name
-    root.der        the root to verify below; the case is verified below the built-in one if `simulation`
+    root.der        the root to verify below; of `simulation` the built-in one
 
 Keys and signatures are new in every run; what each case must give is not.
 """

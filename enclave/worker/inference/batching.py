@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions of many users, run together.
 
-    batcher = Batcher(model, terms, admit, deliver)     # in the event loop in which all of it is called
+    batcher = Batcher(model, terms, admit, deliver)     # in the event loop that calls all of it
     batcher.ask(Question("ada", content, until))        # raises what can be refused at once
-    ...                                                 # deliver([(question, tensors or refusal), ...]), once a batch
+    ...                  # deliver([(question, tensors or refusal), ...]), once a batch
 
 Rules: a batch starts as soon as the runtime is free; users take turns (waiting.py). All of it runs
 in one event loop and takes no lock; only the runs themselves are in a thread.

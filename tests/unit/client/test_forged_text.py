@@ -228,9 +228,9 @@ def _receipt() -> Receipt:
     charged = Charged({"owner": Cost(1, 2, 3)}, declared=True)
     return Receipt.about(
         Predicate(
-            _header(), DIGEST, DIGEST, "job-1", 1, DIGEST, DIGEST, DIGEST, "research", {"note": "any text"},
-            {"rows": DIGEST}, {"table": _descriptor("result", ())}, ("lab",), ("cleo",), "simulation",
-            charged, ("SIMULATED",), 9, NOW, NOW,
+            _header(), DIGEST, DIGEST, "job-1", 1, DIGEST, DIGEST, DIGEST, "research",
+            {"note": "any text"}, {"rows": DIGEST}, {"table": _descriptor("result", ())},
+            ("lab",), ("cleo",), "simulation", charged, ("SIMULATED",), 9, NOW, NOW,
         )
     )  # fmt: skip
 
@@ -268,10 +268,13 @@ SAMPLES: dict[str, Any] = {
     ),
     "receipt": _receipt(),
     "release": Release(
-        _header(), DIGEST, DIGEST, {"table": _descriptor("result", ())}, {"clinic-1": "NORM_EXCEEDED"}
+        _header(), DIGEST, DIGEST, {"table": _descriptor("result", ())},
+        {"clinic-1": "NORM_EXCEEDED"},
     ),
     "stop": Stop(_header(), "cleo", "revoke-seat", "dora", "They left."),
-    "update": Update(_header(), DIGEST, 1, "clinic-1", DIGEST, NONCE, "12" * 32, DIGEST, "any", "any"),
+    "update": Update(
+        _header(), DIGEST, 1, "clinic-1", DIGEST, NONCE, "12" * 32, DIGEST, "any", "any"
+    ),
 }  # fmt: skip
 
 

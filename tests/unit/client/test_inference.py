@@ -158,7 +158,8 @@ def test_a_forgotten_session_is_opened_under_the_newest_offer(
 ) -> None:
     model.predict(ROWS[:rows])
     for _ in range(2):
-        host.services.renew()  # what was opened is forgotten, and the key of the offer that the client has is gone
+        # Sessions are forgotten, and the key of the offer that the client has is gone.
+        host.services.renew()
     assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
     assert model.worker.offer.document.number == 2 and host.services.described == 2
 

@@ -627,7 +627,8 @@ def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
 
         async def attempt(
             role: str, says: str, *, bound_to: str = PROGRAM, nonce: bytes | None = None,
-            log: str = log, charter: str = charter, hello: bool = True, evidence: bytes | None = None,
+            log: str = log, charter: str = charter, hello: bool = True,
+            evidence: bytes | None = None,
         ) -> str:  # fmt: skip
             offered = b""
             if hello:

@@ -45,7 +45,8 @@ environment = dict(manifest["loader"]["env"])
 del environment["LD_LIBRARY_PATH"]
 role = argv[argv.index("placet.enclave") + 1]
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-traced = ["{strace}", "-f", "-qq", "-e", "trace=open,openat,execve", "-o", f"{traces}/{{role}}.{{os.getpid()}}"]
+to = f"{traces}/{{role}}.{{os.getpid()}}"
+traced = ["{strace}", "-f", "-qq", "-e", "trace=open,openat,execve", "-o", to]
 os.execve(traced[0], [*traced, *argv], environment)
 """
 
@@ -139,4 +140,6 @@ def test_gramine_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     asyncio.run(body())
     with pytest.raises(ValueError, match="make gramine"):
-        HostConfig(state=tmp_path / "host", cpu=tmp_path / "cpu", origin="a/b", launcher="gramine-sgx")  # fmt: skip
+        HostConfig(
+            state=tmp_path / "host", cpu=tmp_path / "cpu", origin="a/b", launcher="gramine-sgx"
+        )

@@ -22,7 +22,10 @@ def attempt(number, action):
     except GuardRefused:
         refused.append(number)
     except Exception as error:
-        refused.append(number) if isinstance(error.__context__, GuardRefused) else passed.append((number, repr(error)))
+        if isinstance(error.__context__, GuardRefused):
+            refused.append(number)
+        else:
+            passed.append((number, repr(error)))
     else:
         passed.append((number, "passed"))
 {body}
@@ -149,7 +152,10 @@ def test_network_and_processes_are_refused(under_guard: Runner) -> None:
             lambda: os.kill(os.getpid(), 0),
             lambda: signal.pthread_kill(0, 0),
             spawn,
-            lambda: _posixsubprocess.fork_exec(["/bin/true"], [b"/bin/true"], True, (), None, None, -1, -1, -1, -1, -1, -1, -1, -1, False, False, -1, None, None, None, -1, None, False),
+            lambda: _posixsubprocess.fork_exec(
+                ["/bin/true"], [b"/bin/true"], True, (), None, None, -1, -1, -1, -1, -1, -1, -1, -1,
+                False, False, -1, None, None, None, -1, None, False,
+            ),
         ]
     """)
     assert count == 16

@@ -286,7 +286,9 @@ def read(size):
 """
 RUN = """
 marker, inverted_key, key, stream = read(64), read(32), read(32), read({length})
-cohort = Cohort([(key, b"prefix!")], [1.0], [1], encoding="int8", elements={elements}, segment_bytes=16384)
+cohort = Cohort(
+    [(key, b"prefix!")], [1.0], [1], encoding="int8", elements={elements}, segment_bytes=16384
+)
 wipe(key)
 cohort.{call}
 print(cohort.states()[0], bool(count(marker)), bool(count(inverted_key)))

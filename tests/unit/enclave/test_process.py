@@ -119,7 +119,8 @@ def test_a_bundle_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "bundle").write_bytes(b"junk")
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "placet.enclave", "worker", "--host", "127.0.0.1:1", "--cert",
-         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"), "--scratch", str(tmp_path), "--simulated"],
+         str(tmp_path / "cert"), "--token", "t", "--bundle", str(tmp_path / "bundle"),
+         "--scratch", str(tmp_path), "--simulated"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -148,7 +149,8 @@ def test_an_enclave_ends_with_whoever_launched_it(tmp_path: Path) -> None:
         (tmp_path / "cert").write_text("x")
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "placet.enclave", "authority", "--host",
-             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"), "--token", "t", "--origin", "o", "--simulated"],
+             f"127.0.0.1:{server.getsockname()[1]}", "--cert", str(tmp_path / "cert"),
+             "--token", "t", "--origin", "o", "--simulated"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with process:

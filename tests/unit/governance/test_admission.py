@@ -217,14 +217,18 @@ def test_a_grant_is_its_owners_and_not_over_before_it_begins(founded: Any) -> No
         refused(reason, partial(judge_grant, founded.ledger, envelope, founded.times), founded)
 
 
+def _parameters(epochs: Exactly | Between, model: Exactly | Between) -> dict[str, Any]:
+    return {"parameters": {"epochs": epochs, "model": model}}
+
+
 GRANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "another purpose": ("GRANT_FORBIDS", {"purposes": ("training",)}),
     "another program": ("GRANT_FORBIDS", {"programs": (DIGEST,)}),
-    "a parameter out of bounds": ("GRANT_FORBIDS", {"parameters": {"epochs": Between(4, 9), "model": Exactly("linear")}}),
-    "a parameter of another value": ("GRANT_FORBIDS", {"parameters": {"epochs": Exactly(3), "model": Exactly("deep")}}),
-    "a parameter of another type": ("GRANT_FORBIDS", {"parameters": {"epochs": Exactly("3"), "model": Exactly("linear")}}),
-    "true is not 1": ("GRANT_FORBIDS", {"parameters": {"epochs": Exactly(True), "model": Exactly("linear")}}),
-    "a text where a number is bounded": ("GRANT_FORBIDS", {"parameters": {"epochs": Exactly(3), "model": Between(1, 2)}}),
+    "a parameter out of bounds": ("GRANT_FORBIDS", _parameters(Between(4, 9), Exactly("linear"))),
+    "a parameter of another value": ("GRANT_FORBIDS", _parameters(Exactly(3), Exactly("deep"))),
+    "a parameter of another type": ("GRANT_FORBIDS", _parameters(Exactly("3"), Exactly("linear"))),
+    "true is not 1": ("GRANT_FORBIDS", _parameters(Exactly(True), Exactly("linear"))),
+    "a text where a number is bounded": ("GRANT_FORBIDS", _parameters(Exactly(3), Between(1, 2))),
     "a parameter too many": ("GRANT_FORBIDS", {"parameters": {"epochs": Exactly(3)}}),
     "a parameter too few": (
         "GRANT_FORBIDS",

@@ -81,7 +81,8 @@ CASES: dict[str, Case] = {
     "one organisation": Case([yes("chair-a"), yes("second-a")], ["RULE_NOT_MET"] * 2),
     "a role is missing": Case([yes("chair-a"), yes("data-b")], ["RULE_NOT_MET"]),
     "abstaining approves nothing": Case(
-        [yes("ethics-c"), ("chair-a", "abstain", {}), ("data-b", "recuse", {})], ["RULE_NOT_MET"] * 2
+        [yes("ethics-c"), ("chair-a", "abstain", {}), ("data-b", "recuse", {})],
+        ["RULE_NOT_MET"] * 2,
     ),
     "no rationale": Case([yes("chair-a", rationale=" \n"), yes("ethics-c")], ["RULE_NOT_MET"] * 2),
     "no rationale where none is demanded": Case(

@@ -209,8 +209,8 @@ def test_a_decimal_has_one_form(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-1", "+1", "1.0", "01", ".5", "5.", "1e6", "1E-6", "0.0001", "10e-7", "1000001", "1e-10", "nan", "inf",
-     "1_0", " 1", "1,5", "1/2", "٣"],
+    ["", "0", "-1", "+1", "1.0", "01", ".5", "5.", "1e6", "1E-6", "0.0001", "10e-7", "1000001",
+     "1e-10", "nan", "inf", "1_0", " 1", "1,5", "1/2", "٣"],
 )  # fmt: skip
 def test_what_is_no_epsilon(text: str) -> None:
     for cls in (Budget, Declared):

@@ -31,10 +31,12 @@ REGISTERS = {
 }
 WORDS = {
     "platform": dict(enumerate(
-        ("tsme", "ecc", "rapl_disabled", "ciphertext_hiding", "alias_check", "iommu_write_safe", "tio"), 1,
+        ("tsme", "ecc", "rapl_disabled", "ciphertext_hiding", "alias_check", "iommu_write_safe",
+         "tio"), 1,
     )),
     "policy": {16: "smt"} | dict(enumerate(
-        ("single_socket", "cxl", "aes_256_xts", "rapl_disabled", "ciphertext_hiding", "page_swap_disabled"), 20,
+        ("single_socket", "cxl", "aes_256_xts", "rapl_disabled", "ciphertext_hiding",
+         "page_swap_disabled"), 20,
     )),
 }  # fmt: skip
 

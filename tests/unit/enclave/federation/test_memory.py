@@ -29,9 +29,12 @@ def status(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
 
-key, object_id, rule = StreamKey(bytes.fromhex(sys.argv[1])), sys.argv[2], {"mean": Mean(), "median": Median()}[sys.argv[3]]
+key, object_id = StreamKey(bytes.fromhex(sys.argv[1])), sys.argv[2]
+rule = {"mean": Mean(), "median": Median()}[sys.argv[3]]
 shape, source = Shape(1_000_000, "float32"), Path(sys.argv[4])
-updates = [Update(f"{n}", f"{n}", key, object_id, 2.0**20, 1, FileSource(source)) for n in range(40)]
+updates = [
+    Update(f"{n}", f"{n}", key, object_id, 2.0**20, 1, FileSource(source)) for n in range(40)
+]
 Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
 idle = status("VmRSS:")
 result = aggregate(updates, shape, rule, smallest=1, threads=2)
