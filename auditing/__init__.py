@@ -3,5 +3,6 @@
 governance is: no I/O, no clock.
 
     audit         a whole log judged again; entry_form: the form of its entries
+    consistency   does a log extend what was seen of it
     explain       documents, rules and refusals as sentences
 """

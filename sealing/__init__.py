@@ -19,7 +19,6 @@ What is refused is refused by an exception of `errors.py`, each with its `reason
 """
 
 from placet.sealing._context import context
-from placet.sealing._describe import describe_stream
 from placet.sealing._descriptor import ObjectDescriptor
 from placet.sealing._envelope import open_envelope, seal_envelope
 from placet.sealing._header import open_header
@@ -109,7 +108,6 @@ __all__ = [
     "StreamRefused",
     "WritableSink",
     "context",
-    "describe_stream",
     "new_session_secret",
     "open_envelope",
     "open_header",

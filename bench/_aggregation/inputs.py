@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from placet.enclave.worker.federation.aggregate import aggregate
 from placet.enclave.worker.federation.fixed import finish, multiplier
 from placet.enclave.worker.federation.rules import Mean
-from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
+from placet.enclave.worker.federation.updates import Shape, Update
 from placet.sealing import StreamKey, seal_stream
+from tests.support.sources import MemorySource
 
 ELEMENTS = 20_000
 SEGMENT = 16384

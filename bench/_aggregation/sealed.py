@@ -20,11 +20,12 @@ from _aggregation.limit import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
+from placet.enclave._kernel import LIMIT
 from placet.enclave.worker.federation.aggregate import Aggregate, aggregate
-from placet.enclave.worker.federation.fixed import finish, multiplier, noise_sigma
+from placet.enclave.worker.federation.fixed import finish, multiplier
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.rules import Krum, Mean, Rule, Trimmed
-from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
+from placet.enclave.worker.federation.updates import Shape, Update
 from placet.sealing import (
     HEADER_BYTES,
     ObjectDescriptor,
@@ -33,6 +34,7 @@ from placet.sealing import (
     open_stream,
     seal_stream,
 )
+from tests.support.sources import MemorySource
 
 Floats = NDArray[np.float32]
 Pass = tuple[float, list[float]]
@@ -162,7 +164,7 @@ class Round:
         """As `ours`, with noise; the time of its drawing counts or not."""
         updates = [replace(update, weight=1) for update in self.updates]
         start = time.perf_counter()
-        with Noise(self.shape.elements, noise_sigma(NOISE_MULTIPLIER), threads=threads) as noise:
+        with Noise(self.shape.elements, int(NOISE_MULTIPLIER * LIMIT), threads=threads) as noise:
             if not drawing:
                 noise.wait()
                 start = time.perf_counter()
@@ -173,7 +175,7 @@ class Round:
         return time.perf_counter() - start, self._head()
 
     def trimmed(self) -> Rule:
-        return Trimmed.of_share(TRIM_SHARE, len(self.updates))
+        return Trimmed(int(TRIM_SHARE * len(self.updates)))
 
     def krum(self) -> Rule:
         return Krum(1, min(BYZANTINE, (len(self.updates) - 3) // 2))

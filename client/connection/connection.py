@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import grpc.aio
 
+from placet.auditing.consistency import verify_extends
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
 from placet.client.connection.memory import CouncilMemory
@@ -29,7 +30,6 @@ from placet.governance.log import (
     Checkpoint,
     VerifierKey,
     verify_checkpoint,
-    verify_extends,
 )
 from placet.proto.v1 import (
     blobs_pb2_grpc,

@@ -5,7 +5,6 @@ from placet.governance.log.checkpoint import (
     Checkpoint,
     sign_checkpoint,
     verify_checkpoint,
-    verify_extends,
 )
 from placet.governance.log.errors import (
     CheckpointInvalidError,
@@ -21,7 +20,6 @@ from placet.governance.log.merkle import (
     HASH_SIZE,
     leaf_hash,
     node_hash,
-    verify_consistency,
     verify_inclusion,
 )
 from placet.governance.log.note import (
@@ -34,29 +32,14 @@ from placet.governance.log.note import (
     verify_note,
 )
 from placet.governance.log.proof import MAX_PROOF_BYTES, LogProof, verify_proof
-from placet.governance.log.tiles import (
-    CHECKPOINT_PATH,
-    MAX_BUNDLE_BYTES,
-    MAX_ENTRY_BYTES,
-    TILE_WIDTH,
-    TilePath,
-    decode_entries,
-    decode_tile,
-    encode_entries,
-    encode_tile,
-    tile_paths,
-)
-from placet.governance.log.tree import Tree
+from placet.governance.log.tree import MAX_ENTRY_BYTES, Tree
 
 __all__ = [
-    "CHECKPOINT_PATH",
     "EMPTY_ROOT",
     "HASH_SIZE",
-    "MAX_BUNDLE_BYTES",
     "MAX_ENTRY_BYTES",
     "MAX_NOTE_BYTES",
     "MAX_PROOF_BYTES",
-    "TILE_WIDTH",
     "Checkpoint",
     "CheckpointInvalidError",
     "LogError",
@@ -69,21 +52,13 @@ __all__ = [
     "ProofMalformedError",
     "SignedNote",
     "TileMalformedError",
-    "TilePath",
     "Tree",
     "VerifierKey",
-    "decode_entries",
-    "decode_tile",
-    "encode_entries",
-    "encode_tile",
     "leaf_hash",
     "node_hash",
     "sign_checkpoint",
     "sign_note",
-    "tile_paths",
     "verify_checkpoint",
-    "verify_consistency",
-    "verify_extends",
     "verify_inclusion",
     "verify_note",
     "verify_proof",

@@ -7,18 +7,14 @@ the specification: no extension lines, and a log of size 0 has the root of the e
 Source: C2SP tlog-checkpoint v1.0.0.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from placet.governance.log._text import MAX_SIZE, decode_decimal, decode_hash, encode_base64
 from placet.governance.log.errors import (
     CheckpointInvalidError,
-    LogForkedError,
-    LogTruncatedError,
-    ProofInvalidError,
 )
-from placet.governance.log.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
+from placet.governance.log.merkle import EMPTY_ROOT, HASH_SIZE
 from placet.governance.log.note import (
     NoteSigner,
     VerifierKey,
@@ -80,35 +76,6 @@ def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
     checkpoint = Checkpoint.from_text(verify_note(data, key))
     _check_origin(checkpoint, key)
     return checkpoint
-
-
-def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> Checkpoint:
-    """Return `new` once `proof` shows that its log extends the log of `old`.
-
-    `proof` is empty when the sizes are equal or `old` is empty. Raises, in this order,
-    `CheckpointInvalidError` for another origin, `LogTruncatedError` when `new` is smaller,
-    `LogForkedError` when it has another root at the same size or the proof fails.
-    """
-    if new.origin != old.origin:
-        raise _invalid(
-            "The two checkpoints are of different logs", expected=old.origin, actual=new.origin
-        )
-    if new.size < old.size:
-        raise LogTruncatedError(
-            f"The log had {old.size} entries and now shows {new.size}; do not use it, keep both "
-            "checkpoints and report it to the organisations.",
-            expected=f"at least {old.size}",
-            actual=str(new.size),
-        )
-    try:
-        verify_consistency(old.size, new.size, old.root, new.root, proof)
-    except ProofInvalidError:
-        raise LogForkedError(
-            f"The log of {new.size} entries is not shown to extend the log of {old.size}; do not "
-            "use it, keep both checkpoints and report it to the organisations.",
-            claim=f"{old.size} to {new.size}",
-        ) from None
-    return new
 
 
 def _check_origin(checkpoint: Checkpoint, key: VerifierKey) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RFC 6962 Merkle tree hashing with SHA-256, and the verification of its two kinds of proof.
+"""RFC 6962 Merkle tree hashing with SHA-256, and the verification of inclusion proofs.
 
-The verification follows the algorithms of RFC 9162, whose step numbers stand in the code. Sizes and
+The verification follows the algorithm of RFC 9162, whose step numbers stand in the code. Sizes and
 indexes must come from something signed: a proof says nothing about them by itself.
 """
 
@@ -42,14 +42,14 @@ def verify_inclusion(
             expected=f"an index below {size}",
             actual=str(index),
         )
-    _check_shape(proof)
+    check_shape(proof)
     node, last, found = index, size - 1, leaf  # steps 2 and 3
     for sibling in proof:  # step 4
         if last == 0:
             raise _not_included(index, size)
         if node & 1 or node == last:
             found = node_hash(sibling, found)
-            node, last = _skip_to_left_child(node, last)
+            node, last = skip_to_left_child(node, last)
         else:
             found = node_hash(found, sibling)
         node, last = node >> 1, last >> 1
@@ -58,54 +58,15 @@ def verify_inclusion(
     return leaf
 
 
-def verify_consistency(
-    old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
-) -> bytes:
-    """Return `new_root` once `proof` shows that the new tree begins with the whole old tree.
-
-    Every tree extends the empty one and itself, by an empty proof. Raises `ProofInvalidError`.
-    Source: RFC 9162 section 2.1.4.2, which leaves out these two cases.
-    """
-    if not 0 <= old_size <= new_size:
-        raise _not_consistent(old_size, new_size)
-    _check_shape(proof)
-    if old_size in (0, new_size):
-        same = old_root == (new_root if old_size == new_size else EMPTY_ROOT)
-        if proof or not same or (new_size == 0 and new_root != EMPTY_ROOT):
-            raise _not_consistent(old_size, new_size)
-        return new_root
-    path = list(proof)
-    if not path:  # step 1
-        raise _not_consistent(old_size, new_size)
-    if old_size & (old_size - 1) == 0:  # step 2
-        path.insert(0, old_root)
-    node, last = old_size - 1, new_size - 1  # step 3
-    while node & 1:  # step 4
-        node, last = node >> 1, last >> 1
-    found_old = found_new = path[0]  # step 5
-    for sibling in path[1:]:  # step 6
-        if last == 0:
-            raise _not_consistent(old_size, new_size)
-        if node & 1 or node == last:
-            found_old = node_hash(sibling, found_old)
-            found_new = node_hash(sibling, found_new)
-            node, last = _skip_to_left_child(node, last)
-        else:
-            found_new = node_hash(found_new, sibling)
-        node, last = node >> 1, last >> 1
-    if last != 0 or found_old != old_root or found_new != new_root:  # step 7
-        raise _not_consistent(old_size, new_size)
-    return new_root
-
-
-def _skip_to_left_child(node: int, last: int) -> tuple[int, int]:
+def skip_to_left_child(node: int, last: int) -> tuple[int, int]:
     """Climb the levels where the rightmost node has no sibling."""
     while node and not node & 1:
         node, last = node >> 1, last >> 1
     return node, last
 
 
-def _check_shape(proof: Sequence[bytes]) -> None:
+def check_shape(proof: Sequence[bytes]) -> None:
+    """A proof is hashes. Raises `ProofInvalidError`."""
     if any(len(sibling) != HASH_SIZE for sibling in proof):
         raise ProofInvalidError(
             f"A Merkle proof must consist of hashes of {HASH_SIZE} bytes; fetch the proof again.",
@@ -118,12 +79,4 @@ def _not_included(index: int, size: int) -> ProofInvalidError:
         f"The proof does not place the entry at index {index} of the log of {size} entries; "
         "do not rely on the entry, and report the log if a fresh proof fails too.",
         claim=f"index {index} of {size}",
-    )
-
-
-def _not_consistent(old_size: int, new_size: int) -> ProofInvalidError:
-    return ProofInvalidError(
-        f"The proof does not show that the log of {new_size} entries extends the log of "
-        f"{old_size}; keep both checkpoints, and report the log if a fresh proof fails too.",
-        claim=f"{old_size} to {new_size}",
     )

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 from placet.governance.log.merkle import EMPTY_ROOT, HASH_SIZE, node_hash
 
+MAX_ENTRY_BYTES = 65535
+"""Longest entry: what the 16-bit length prefix of C2SP tlog-tiles can say."""
+
 
 class Tree:
     """An append-only RFC 6962 tree over `leaf_hashes`, each of 32 bytes.

@@ -3,7 +3,7 @@
 
     updates = [Update(client, organisation, key, object_id, multiplier(clip, norm), weight,
     FileSource(path)), ...]
-    noise = Noise(shape.elements, noise_sigma(Fraction(1)))  # may be drawn before the close
+    noise = Noise(shape.elements, LIMIT)  # may be drawn before the close
     result = aggregate(updates, shape, Mean(), threads=2, smallest=3, noise=noise)
     finish(result.sums, result.divisor, clip=clip, rate=1.0, base=model, out=model)
 

@@ -9,8 +9,6 @@ on the integers.
 import math
 import struct
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,17 +76,6 @@ def check_overflow(cohort: int, largest_weight: int, sigma: int = 0) -> None:
         )
     if sigma >= _LARGEST_SIGMA:
         raise ValueError(f"sigma must be below 2^40, not {sigma}; take a smaller noise multiplier")
-
-
-def noise_sigma(noise_multiplier: Fraction | Decimal) -> int:
-    """The scale of the noise on the integer sums: the noise multiplier times LIMIT, rounded up."""
-    sigma = math.ceil(Fraction(noise_multiplier) * LIMIT)
-    if not 0 < sigma < _LARGEST_SIGMA:
-        raise ValueError(
-            f"the noise multiplier must be above 0 and below {_LARGEST_SIGMA // LIMIT}, not "
-            f"{noise_multiplier}"
-        )
-    return sigma
 
 
 def finish(

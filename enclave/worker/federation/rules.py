@@ -10,7 +10,6 @@ that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,6 @@ class Trimmed:
     def __post_init__(self) -> None:
         if self.trim < 0:
             raise ValueError(f"what is trimmed a side is not negative, but {self.trim}")
-
-    @classmethod
-    def of_share(cls, share: Fraction, clients: int) -> "Trimmed":
-        """Trim this share of the clients on either side, rounded down."""
-        if not 0 <= share < Fraction(1, 2):
-            raise ValueError(f"the share to trim is from 0 to below 1/2, not {share}")
-        return cls(int(share * clients))
 
     @property
     def least(self) -> int:

@@ -123,21 +123,6 @@ class FileSource:
         self.close()
 
 
-class MemorySource:
-    """Bytes in this process's own memory, which nothing writes to any more."""
-
-    def __init__(self, sealed: Buffer) -> None:
-        self._sealed = memoryview(sealed).cast("B")
-
-    def length(self) -> int:
-        return len(self._sealed)
-
-    def window(self, start: int, room: memoryview) -> Buffer:
-        if start + len(room) > len(self._sealed):
-            raise EOFError("the bytes end before the stream does")
-        return self._sealed[start : start + len(room)]
-
-
 @dataclass(frozen=True, slots=True)
 class Update:
     """One client's sealed update. `multiplier` comes from `fixed.multiplier`; `weight` counts in a

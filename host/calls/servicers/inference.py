@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import grpc.aio
 
+from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
 from placet.host.errors import (
     AuthorityUnavailable,
@@ -21,7 +22,6 @@ from placet.host.runs.questions import Call, Stream
 from placet.host.runs.routes import Route
 from placet.host.runs.service_board import ServiceBoard
 from placet.host.runs.serving import Serving
-from placet.proto.limits import MAX_BYTES
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, inference_pb2_grpc
 from placet.proto.v1 import inference_pb2 as pb

@@ -10,6 +10,7 @@ import grpc.aio
 
 from placet.governance.jobs import requested_job
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import TicketFacts, read_ticket
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import (
@@ -27,7 +28,6 @@ from placet.host.runs.board import Board
 from placet.host.store import job_table
 from placet.host.store.job_table import JobRecord, NewJob
 from placet.host.store.store import Store
-from placet.proto.limits import MAX_BYTES
 from placet.proto.v1 import (
     common_pb2,
     enclaves_pb2,

@@ -5,21 +5,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from placet.auditing.consistency import verify_consistency
 from placet.governance.log import (
-    TilePath,
     VerifierKey,
-    decode_entries,
-    decode_tile,
     leaf_hash,
     verify_checkpoint,
-    verify_consistency,
     verify_inclusion,
 )
 from placet.governance.log.note import NoteSigner
 from placet.host.log.log_table import (
     read_secret,
 )
+from placet.host.log.tiles import TilePath
 from placet.proto.v1 import governance_pb2, log_pb2
+from tests.support.tiles import decode_entries, decode_tile
 
 
 def key_of(world: Any) -> VerifierKey:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.host.calls._table import TABLE
+from placet.host.calls.bounds import MAX_BYTES
 from placet.host.calls.refusals import code_of, status_of
 from placet.host.logs import Logfmt
-from placet.proto.limits import MAX_BYTES
 from placet.proto.refusals import INTERNAL_TEXT
 from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, keys_pb2, log_pb2
 

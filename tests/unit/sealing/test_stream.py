@@ -19,11 +19,11 @@ from placet.sealing import (
     StreamKey,
     StreamLengthMismatch,
     StreamReader,
-    describe_stream,
     open_stream,
     seal_stream,
     verify_root,
 )
+from tests.support.describing import describe_stream
 
 SMALL = 16384
 _CAPACITY = SMALL - 16

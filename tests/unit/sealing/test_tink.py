@@ -18,11 +18,11 @@ from tink import (  # pyright: ignore[reportMissingTypeStubs]
 from placet.sealing import (
     ObjectDescriptor,
     StreamKey,
-    describe_stream,
     open_stream,
     seal_stream,
     verify_root,
 )
+from tests.support.describing import describe_stream
 
 _ID = "00112233445566778899aabbccddeeff"
 _ASSOCIATED_DATA = b"placet/object/v1" + bytes.fromhex(_ID)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from placet.enclave._kernel import LIMIT
 from placet.enclave.worker.federation.fixed import multiplier
-from placet.enclave.worker.federation.updates import MemorySource, Shape, Update
+from placet.enclave.worker.federation.updates import Shape, Update
 from placet.sealing import HEADER_BYTES, StreamKey, open_header
+from tests.support.sources import MemorySource
 
 TAG_BYTES = 16
 CLIP = 10.0

@@ -3,7 +3,6 @@
 exact enough."""
 
 import math
-from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from placet.enclave._kernel import LIMIT
-from placet.enclave.worker.federation.fixed import check_overflow, finish, multiplier, noise_sigma
+from placet.enclave.worker.federation.fixed import check_overflow, finish, multiplier
 
 positive = st.floats(min_value=2.0**-60, max_value=2.0**60, allow_subnormal=False)
 
@@ -98,16 +97,6 @@ def test_the_overflow_bound_is_exact() -> None:
 def test_sums_at_the_bound_stay_within_64_bits() -> None:
     # 40 standard deviations of the largest noise: further than chance will go.
     assert 4096 * (2**24 - 1) * LIMIT + 40 * 2**40 < 2**63
-
-
-def test_noise_sigma_is_rounded_up() -> None:
-    assert noise_sigma(Fraction(1)) == LIMIT
-    assert noise_sigma(Decimal("0.5")) == LIMIT // 2
-    assert noise_sigma(Fraction(1, 3)) == LIMIT // 3 + 1
-    with pytest.raises(ValueError, match="noise multiplier"):
-        noise_sigma(Fraction(0))
-    with pytest.raises(ValueError, match="noise multiplier"):
-        noise_sigma(Fraction(2**14))
 
 
 @given(

@@ -3,7 +3,6 @@
 aggregation."""
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from placet.enclave._kernel import LIMIT
 from placet.enclave.errors import AggregationCancelled
 from placet.enclave.worker.federation.aggregate import aggregate
-from placet.enclave.worker.federation.fixed import noise_sigma
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.rules import Mean, Median
 from placet.enclave.worker.federation.updates import Fault, Shape
@@ -88,7 +86,7 @@ def test_with_noise_who_leaves_counts_as_zeros(make_clients: Any) -> None:
     clients = make_clients(4, SHAPE)
     bad = type(clients[0])(SHAPE, np.full(SHAPE.elements, np.inf, np.float32), name="bad", norm=1.0)
     updates = [client.update() for client in [*clients, bad]]
-    with Noise(SHAPE.elements, noise_sigma(Fraction(1))) as noise:
+    with Noise(SHAPE.elements, LIMIT) as noise:
         result = aggregate(updates, SHAPE, Mean(), smallest=1, noise=noise)
     assert (result.divisor, result.left) == (5, {"bad": Fault.NONFINITE})
 

@@ -2,7 +2,6 @@
 """What each rule keeps, and which clients Krum selects."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 import pytest
 
@@ -18,12 +17,9 @@ def test_the_median_keeps_the_middle(clients: int, kept: tuple[int, int]) -> Non
     assert Median().kept(clients) == kept
 
 
-def test_trimming_by_share_rounds_down() -> None:
-    assert Trimmed.of_share(Fraction(1, 5), 32) == Trimmed(6)
+def test_trimming_keeps_what_lies_between() -> None:
     assert Trimmed(6).kept(32) == (6, 26)
-    assert Trimmed.of_share(Fraction(0), 32).kept(32) == (0, 32)
-    with pytest.raises(ValueError, match="share"):
-        Trimmed.of_share(Fraction(1, 2), 32)
+    assert Trimmed(0).kept(32) == (0, 32)
 
 
 def test_rules_say_how_many_clients_they_need() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.auditing.consistency import verify_extends
 from placet.governance.log import (
     EMPTY_ROOT,
     Checkpoint,
@@ -24,7 +25,6 @@ from placet.governance.log import (
     sign_checkpoint,
     sign_note,
     verify_checkpoint,
-    verify_extends,
 )
 
 ORIGIN = "example.org/log"

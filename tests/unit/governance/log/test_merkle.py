@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.auditing.consistency import verify_consistency
 from placet.governance.log import (
     EMPTY_ROOT,
     ProofInvalidError,
     Tree,
     leaf_hash,
     node_hash,
-    verify_consistency,
     verify_inclusion,
 )
 

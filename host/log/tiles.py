@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files a log is stored and served as: hash tiles and entry bundles of 256, and their paths.
+"""The files a log is served as: hash tiles and entry bundles of 256, and their paths.
 
-A tile at level L holds the hashes of consecutive complete subtrees of 256^L leaves. What comes out
-of the parsers here is well formed and no more: hash it and compare with a verified checkpoint.
+A tile at level L holds the hashes of consecutive complete subtrees of 256^L leaves.
 
 Source: C2SP tlog-tiles. Placet's paths are relative to the log's prefix.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from placet.governance.log._text import MAX_SIZE
-from placet.governance.log.errors import TileMalformedError
-from placet.governance.log.merkle import HASH_SIZE
-from placet.governance.log.tree import Tree
+from placet.governance.log import MAX_ENTRY_BYTES, TileMalformedError, Tree
+
+MAX_SIZE = 2**63 - 1
 
 TILE_WIDTH = 256
 """Hashes of a full tile, entries of a full bundle."""
@@ -25,12 +23,6 @@ TILE_HEIGHT = 8
 
 MAX_LEVEL = 63
 """Highest tile level the specification has a path for."""
-
-MAX_ENTRY_BYTES = 65535
-"""Longest entry: what its 16-bit length prefix can say."""
-
-MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
-"""Longest entry bundle; check it before reading one."""
 
 CHECKPOINT_PATH = "checkpoint"
 """Path of the newest signed checkpoint."""
@@ -90,39 +82,11 @@ class TilePath:
         return path
 
 
-def tile_paths(old_size: int, new_size: int) -> Iterator[TilePath]:
-    """Yield what must be written as a log grows: bundles first, then tiles from level 0 up.
-
-    Partial tiles are given at their width at `new_size` only. With `old_size` 0 this is the whole
-    log. Raises `ValueError` if the sizes are not in order.
-    """
-    if not 0 <= old_size <= new_size <= MAX_SIZE:
-        raise ValueError(f"a log does not grow from {old_size} to {new_size}")
-    levels = (new_size.bit_length() + TILE_HEIGHT - 1) // TILE_HEIGHT
-    for level in (None, *range(levels)):
-        shift = TILE_HEIGHT * (level or 0)
-        old, new = old_size >> shift, new_size >> shift
-        if old == new:
-            continue
-        for index in range(old // TILE_WIDTH, (new + TILE_WIDTH - 1) // TILE_WIDTH):
-            yield TilePath(level, index, min(TILE_WIDTH, new - index * TILE_WIDTH))
-
-
 def encode_tile(tree: Tree, path: TilePath) -> bytes:
     """Return the bytes of a hash tile; `ValueError` if the tree has not grown to it."""
     if path.level is None:
         raise ValueError("entries are not in the tree; use encode_entries")
     return tree.nodes(path.level * TILE_HEIGHT, path.start, path.start + path.width)
-
-
-def decode_tile(data: bytes, path: TilePath) -> tuple[bytes, ...]:
-    """Return the hashes of the tile at `path`; raises `TileMalformedError`."""
-    if len(data) != path.width * HASH_SIZE:
-        raise _malformed(
-            f"A tile of width {path.width} must have {path.width * HASH_SIZE} bytes",
-            actual=str(len(data)),
-        )
-    return tuple(data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE))
 
 
 def encode_entries(entries: Sequence[bytes]) -> bytes:
@@ -132,19 +96,6 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     if any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
         raise ValueError(f"an entry has at most {MAX_ENTRY_BYTES} bytes")
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
-
-
-def decode_entries(data: bytes, path: TilePath) -> tuple[bytes, ...]:
-    """Return the entries of the bundle at `path`; raises `TileMalformedError`."""
-    entries, position = list[bytes](), 0
-    for _ in range(path.width):
-        start = position + 2
-        position = start + int.from_bytes(data[position:start], "big")
-        entries.append(data[start:position])
-    # A prefix or an entry that was cut short has moved the position beyond the end, for good.
-    if position != len(data):
-        raise _malformed(f"A bundle of width {path.width} must hold exactly {path.width} entries")
-    return tuple(entries)
 
 
 def _malformed(finding: str, **details: str) -> TileMalformedError:

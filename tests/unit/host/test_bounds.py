@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
-from placet.proto.limits import MAX_BYTES, MAX_WIRE, within_bound
+from placet.host.calls.bounds import MAX_BYTES, within_bound
+from placet.proto.limits import MAX_WIRE
 from placet.proto.v1 import (
     blobs_pb2,
     enclaves_pb2,
