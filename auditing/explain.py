@@ -30,9 +30,9 @@ from placet.governance.documents import (
     Serve,
 )
 from placet.governance.documents.constitution import Evidence
-from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
+from placet.governance.documents.work.federate import Federate
 from placet.governance.errors import GovernanceError
 from placet.governance.rules import Demand
 from placet.governance.sentences import (

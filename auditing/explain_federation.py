@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terms of a federation as sentences, made from the same object that is judged."""
 
-from placet.governance.documents.federation import (
-    AggregationRule,
-    Federate,
-    Krum,
-    Mean,
-    Median,
-)
+from placet.governance.documents.federation import AggregationRule, Krum, Mean, Median
+from placet.governance.documents.work.federate import Federate
 
 
 def explain_federation(terms: Federate) -> list[str]:

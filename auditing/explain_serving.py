@@ -9,10 +9,10 @@ from placet.governance.documents.serving import (
     Raw,
     Roster,
     Rounded,
-    Serve,
     Shown,
     Users,
 )
+from placet.governance.documents.work.serve import Serve
 from placet.governance.sentences import count, duration, time_text, words
 from placet.governance.text import quoted
 

@@ -10,7 +10,7 @@ from placet.auditing.enclaves import Enclaves
 from placet.governance.account import Times
 from placet.governance.codec import Json
 from placet.governance.documents import Header, Lease, Receipt, Release
-from placet.governance.documents.work import check_hpke
+from placet.governance.documents.work.parts import check_hpke
 from placet.governance.entries import council, federations, leases, services
 from placet.governance.entries.kind import Entry, F, Kind
 from placet.governance.envelope import Signed, verify_signed

@@ -7,7 +7,7 @@ from placet.client._sync_federations import SyncFederations
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
 from placet.client.services.status import ServiceStatus
-from placet.governance.documents.serving import Serve
+from placet.governance.documents.work.serve import Serve
 from placet.governance.evaluate import Ticket
 
 

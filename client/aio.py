@@ -32,7 +32,8 @@ from placet.client.services.chain import ServedWorker
 from placet.client.services.predicting import ask_rows
 from placet.client.services.users import Token, judge_user
 from placet.governance.documents import Card
-from placet.governance.documents.serving import Field, Serve
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
 from placet.governance.errors import NotFounded
 
 

@@ -30,7 +30,8 @@ from placet.client.services.users import Token
 from placet.client.trust.artifacts import ReceiptFile
 from placet.client.trust.verify import VerifiedReceipt
 from placet.governance.documents import Card, Proposal
-from placet.governance.documents.serving import Field, Serve
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import PublicKey

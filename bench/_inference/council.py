@@ -23,7 +23,8 @@ from placet.governance.documents import (
     Seat,
     When,
 )
-from placet.governance.documents.serving import Bearers, Card, Rations, Raw, Roster, Serve, Users
+from placet.governance.documents.serving import Bearers, Card, Rations, Raw, Roster, Users
+from placet.governance.documents.work.serve import Serve
 from placet.governance.rules import Approvals, Lifetime, Organisations, Uses
 
 MOST = 10**9  # rows, and rows a minute

@@ -27,7 +27,8 @@ from placet.client.services.services import Origin
 from placet.client.services.status import ServiceStatus
 from placet.client.sync import Client
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents.serving import Field, Serve
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
 from placet.governance.errors import GovernanceError
 from placet.governance.log import LogError
 from placet.governance.text import plain

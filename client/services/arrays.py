@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placet.client.errors import AnswerMalformed, QuestionRefused
-from placet.governance.documents.serving import Field, Serve
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
 from placet.proto.limits import KIB
 from placet.proto.tensors import DTYPES, Tensor, TensorsMalformed, pack, unpack
 

@@ -33,7 +33,7 @@ from placet.governance.account import Times
 from placet.governance.codec import Json, parse_object
 from placet.governance.documents import Lease, Offer, Proposal
 from placet.governance.documents.lease import answer_header
-from placet.governance.documents.serving import Serve
+from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import (
     Signed,
     check_layout,

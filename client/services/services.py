@@ -14,7 +14,7 @@ from placet.client.services.chain import ServedWorker, verify_renewed, verify_wo
 from placet.client.services.status import ServiceStatus
 from placet.client.trust.verify import VerifiedReceipt, verify_receipt
 from placet.governance.documents import Receipt
-from placet.governance.documents.serving import Serve
+from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket

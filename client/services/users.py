@@ -14,14 +14,8 @@ from placet.client.files import read_file, write_file
 from placet.client.keys import Keys
 from placet.client.services.questions import Bearer, Principal, User
 from placet.governance.documents import Constitution
-from placet.governance.documents.serving import (
-    TOKEN_BYTES,
-    Bearers,
-    Members,
-    Roster,
-    Serve,
-    token_digest,
-)
+from placet.governance.documents.serving import TOKEN_BYTES, Bearers, Members, Roster, token_digest
+from placet.governance.documents.work.serve import Serve
 from placet.governance.errors import UserNotAllowed
 
 _MAX_FILE = 1024

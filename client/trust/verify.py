@@ -26,7 +26,7 @@ from placet.governance.documents import (
     Receipt,
 )
 from placet.governance.documents.federation import FEDERATED_AVERAGE
-from placet.governance.documents.work import Work
+from placet.governance.documents.proposal import Work
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
     OtherConstitution,

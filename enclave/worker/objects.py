@@ -18,7 +18,7 @@ from typing_extensions import Buffer
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
 from placet.governance.documents.lease import RESULT_KIND, output_id
-from placet.governance.documents.work import Output
+from placet.governance.documents.work.parts import Output
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
 from placet.sealing import StreamReader as Reader
 

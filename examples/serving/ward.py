@@ -10,7 +10,8 @@ from serving import diagnosis, sentences
 
 from placet.client import Client, Keys, SealedObject
 from placet.governance.documents import Constitution, Input, Party, Rule, When
-from placet.governance.documents.serving import Card, Rations, Raw, Roster, Rounded, Serve
+from placet.governance.documents.serving import Card, Rations, Raw, Roster, Rounded
+from placet.governance.documents.work.serve import Serve
 
 DOCTORS = {"ada": "north", "ben": "west"}
 DECIMALS = 2

@@ -13,7 +13,6 @@ from placet.governance.documents.constitution import (
     Seat,
 )
 from placet.governance.documents.federation import (
-    Federate,
     Krum,
     Layout,
     Mean,
@@ -27,7 +26,7 @@ from placet.governance.documents.grant import Between, Exactly, Grant
 from placet.governance.documents.header import Header, Seen, new_header
 from placet.governance.documents.lease import Lease, Release
 from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost, Declared
-from placet.governance.documents.proposal import Amendment, Job, Proposal
+from placet.governance.documents.proposal import Proposal, Work
 from placet.governance.documents.receipt import Charged, Predicate, Receipt, Subject
 from placet.governance.documents.rule import Action, Rule, When
 from placet.governance.documents.serving import (
@@ -40,11 +39,14 @@ from placet.governance.documents.serving import (
     Raw,
     Roster,
     Rounded,
-    Serve,
     TopClass,
 )
 from placet.governance.documents.stop import Delete, Stop, StopAction
-from placet.governance.documents.work import Input, Output, Recipient, Scalar, Work
+from placet.governance.documents.work.amend import Amendment
+from placet.governance.documents.work.federate import Federate
+from placet.governance.documents.work.job import Job
+from placet.governance.documents.work.parts import Input, Output, Recipient, Scalar
+from placet.governance.documents.work.serve import Serve
 
 __all__ = [
     "UNBOUNDED",

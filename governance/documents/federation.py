@@ -10,11 +10,9 @@ the terms.
 import hashlib
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar, Literal
 
 from placet.governance.checks import (
-    check_decimal,
     check_digest,
     check_distinct,
     check_identifier,
@@ -25,12 +23,7 @@ from placet.governance.checks import (
 from placet.governance.codec import encode, malformed
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Budget
-from placet.governance.documents.work import (
-    MAX_ATTEMPTS,
-    Input,
-    Output,
-    Recipient,
-    Scalar,
+from placet.governance.documents.work.parts import (
     check_hpke,
 )
 from placet.sealing import SEGMENT_SIZES
@@ -47,11 +40,9 @@ CLIP_UNITS = 2**26
 MAX_ROSTER = 256
 MAX_ELEMENTS = 2**32
 _MAX_DIMENSIONS = 32  # what every array library can make; and a product of as many has few digits
-_SUM_BOUND = 2**62
 
 Encoding = Literal["float32", "float16", "bfloat16", "int8"]
 ELEMENT_BYTES: dict[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
-_MODEL_BYTES = 4  # of a coordinate of the model: always float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,127 +157,6 @@ class Krum:
 
 
 AggregationRule = Mean | Median | TrimmedMean | Krum
-
-
-@dataclass(frozen=True, slots=True)
-class Federate:
-    """The terms of a federation.
-
-    model: the initial model, a float32 vector in an object of its owner's; null: all zeros. labels:
-    of the data that
-    clients train on. roster: the principals that may send updates. smallest_cohort: organisations
-    whose updates must
-    count. round_seconds: how long a round is open. clip: bound of an update's L2 norm. noise:
-    standard deviation of the noise on the sum, in units of clip; null: none. largest_weight: the
-    most that an update may count for.
-    rate: what the aggregate is multiplied by before it is added to the model. quarantine_rounds:
-    how many rounds a client sits out after an update that broke the terms. clip, noise and rate are
-    decimal text.
-    """
-
-    model: Input | None
-    layout: Layout
-    labels: tuple[str, ...]
-    roster: tuple[str, ...]
-    rounds: int
-    smallest_cohort: int
-    round_seconds: int
-    clip: str
-    noise: str | None
-    rule: AggregationRule
-    largest_weight: int
-    rate: str
-    quarantine_rounds: int
-    attempts: int
-    deadline_seconds: int
-
-    def __post_init__(self) -> None:
-        for label in self.labels:
-            check_identifier("federate.labels", label)
-        self._check_roster()
-        check_range("federate.rounds", self.rounds, 1, 100_000)
-        check_range("federate.round_seconds", self.round_seconds, 1, 30 * 86400)
-        check_range("federate.largest_weight", self.largest_weight, 1, 2**31 - 1)
-        check_range("federate.quarantine_rounds", self.quarantine_rounds, 1, 100_000)
-        check_range("federate.attempts", self.attempts, 1, MAX_ATTEMPTS)
-        check_range("federate.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
-        check_decimal("federate.clip", self.clip, "1e-9", "1e9")
-        check_decimal("federate.rate", self.rate, "1e-6", "1e3")
-        self._check_model()
-        self._check_noise()
-        self._check_rule()
-        if len(self.roster) * self.largest_weight * CLIP_UNITS >= _SUM_BOUND:
-            # Of this the exactness of the sums stands: see docs/federation.md.
-            expected = f"such that roster x weight stays below 2^{62 - 26}"
-            raise malformed("federate.largest_weight", expected, str(self.largest_weight))
-
-    @property
-    def program(self) -> str:
-        """Which built-in program carries it out."""
-        return FEDERATED_AVERAGE
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        """The objects that it takes grants for."""
-        return {} if self.model is None else {MODEL: self.model}
-
-    @property
-    def outputs(self) -> dict[str, Output]:
-        """What a round releases."""
-        return {MODEL: Output(self.layout.elements * _MODEL_BYTES)}
-
-    @property
-    def parameters(self) -> dict[str, Scalar]:
-        """A federation has terms of its own instead."""
-        return {}
-
-    @property
-    def recipients(self) -> tuple[Recipient, ...]:
-        """A round's model goes to its roster on request, and to nobody else."""
-        return ()
-
-    @property
-    def clipping_bound(self) -> Fraction:
-        """`clip` as a number."""
-        return Fraction(self.clip)
-
-    @property
-    def sigma(self) -> int:
-        """Standard deviation of the noise, in the integers' unit, rounded up; 0 for none."""
-        return 0 if self.noise is None else math.ceil(Fraction(self.noise) * CLIP_UNITS)
-
-    def _check_roster(self) -> None:
-        check_distinct("federate.roster", self.roster)
-        check_range("federate.roster", len(self.roster), 1, MAX_ROSTER)
-        for client in self.roster:
-            check_identifier("federate.roster", client)
-        # Fewer than two would release one organisation's update as it is.
-        check_range("federate.smallest_cohort", self.smallest_cohort, 2, len(self.roster))
-
-    def _check_model(self) -> None:
-        expected = self.layout.elements * _MODEL_BYTES
-        if self.model is not None and self.model.object.length != expected:
-            found = f"{self.model.object.length} bytes"
-            raise malformed("federate.model", f"the layout's {expected} bytes of float32", found)
-
-    def _check_noise(self) -> None:
-        if self.noise is None:
-            return
-        check_decimal("federate.noise", self.noise, "1e-3", "1e3")
-        if not isinstance(self.rule, Mean) or self.largest_weight != 1:
-            expected = "the rule mean and a largest weight of 1 where there is noise"
-            raise malformed("federate.rule", expected, "another rule or weight")
-
-    def _check_rule(self) -> None:
-        fewest = self.rule.smallest if isinstance(self.rule, Krum) else self.rule.FEWEST
-        if self.smallest_cohort < fewest:
-            expected = f"at least {fewest} for the rule {self.rule.rule}"
-            raise malformed("federate.smallest_cohort", expected, str(self.smallest_cohort))
-        if isinstance(self.rule, TrimmedMean) and not self.rule.trimmed(self.smallest_cohort):
-            expected = "large enough to trim anything from the smallest cohort"
-            raise malformed("rule.trimmed_percent", expected, str(self.rule.trimmed_percent))
-        if not isinstance(self.rule, Mean) and self.largest_weight != 1:
-            raise malformed("federate.largest_weight", "1 for this rule", str(self.largest_weight))
 
 
 @dataclass(frozen=True, slots=True)

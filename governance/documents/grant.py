@@ -17,7 +17,7 @@ from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Budget
 from placet.governance.documents.rule import Anything
-from placet.governance.documents.work import Recipient, Scalar, check_hpke
+from placet.governance.documents.work.parts import Recipient, Scalar, check_hpke
 from placet.sealing import ObjectDescriptor
 
 

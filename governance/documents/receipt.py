@@ -19,7 +19,7 @@ from placet.governance.checks import (
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
 from placet.governance.documents.privacy import Cost
-from placet.governance.documents.work import Scalar
+from placet.governance.documents.work.parts import Scalar
 from placet.sealing import ObjectDescriptor
 
 Mark = Literal["SIMULATED", "UNWITNESSED"]

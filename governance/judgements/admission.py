@@ -21,7 +21,7 @@ from placet.governance.documents import (
     Seat,
     Stop,
 )
-from placet.governance.documents.proposal import Amendment
+from placet.governance.documents.work.amend import Amendment
 from placet.governance.entries.council import BALLOT, CHARTER, CONSTITUTION, GRANT, PROPOSAL, STOP
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed

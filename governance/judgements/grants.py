@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
-from placet.governance.documents.federation import Federate
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost
-from placet.governance.documents.proposal import Amendment
-from placet.governance.documents.serving import Serve
-from placet.governance.documents.work import Work
+from placet.governance.documents.proposal import Work
+from placet.governance.documents.work.amend import Amendment
+from placet.governance.documents.work.federate import Federate
+from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     GrantExpired,

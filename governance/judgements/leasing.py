@@ -13,7 +13,7 @@ from placet.governance.checks import check_measurement, check_name
 from placet.governance.codec import Json, malformed, to_plain
 from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
 from placet.governance.documents.lease import RESULT_KIND, answer_nonce, output_id
-from placet.governance.documents.work import Work
+from placet.governance.documents.proposal import Work
 from placet.governance.entries.council import BOOT
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.leases import CLOSE, JOIN, LEASE, RELEASE, RENEWAL

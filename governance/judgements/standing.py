@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal, Serve
-from placet.governance.documents.proposal import Amendment
+from placet.governance.documents.work.amend import Amendment
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     ActionNotSupported,

@@ -20,7 +20,7 @@ from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.questions import Question, Reader
 from placet.enclave.worker.inference.runs import Batch
 from placet.enclave.worker.inference.waiting import Waiting
-from placet.governance.documents.serving import Serve
+from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor
 
 

@@ -13,7 +13,8 @@ from placet.enclave import _kernel
 from placet.enclave.worker.inference.errors import QuestionInvalid, QuestionTooLarge
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.probing import rows_are_free
-from placet.governance.documents.serving import Field, Serve
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor, unpack
 
 Array = npt.NDArray[Any]

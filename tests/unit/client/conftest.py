@@ -45,7 +45,7 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.documents.serving import Rations, Raw, Roster
-from placet.governance.documents.work import Input
+from placet.governance.documents.work.parts import Input
 from placet.governance.errors import GovernanceError
 from placet.governance.rules import Approvals, Lifetime, Organisations, Role, Uses, Veto
 from placet.host.simulation.service import SimulatedQuotingService

@@ -19,7 +19,7 @@ from placet.client.drafts.serve import load_serve
 from placet.client.drafts.templates import template
 from placet.governance.codec import encode
 from placet.governance.documents import Receipt, Serve
-from placet.governance.documents.work import Input
+from placet.governance.documents.work.parts import Input
 from placet.governance.envelope import digest_of, inspect, parse_envelope
 
 Run = Callable[..., Any]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from placet.enclave.worker.inference.model import Model, load_model
-from placet.governance.documents.serving import Card, Rations, Raw, Roster, Serve, Shown
-from placet.governance.documents.work import Input
+from placet.governance.documents.serving import Card, Rations, Raw, Roster, Shown
+from placet.governance.documents.work.parts import Input
+from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor, pack
 from placet.sealing import ObjectDescriptor
 

@@ -4,7 +4,7 @@ tried."""
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from placet.governance.checks import check_identifier, check_range
 from placet.governance.codec import malformed
@@ -71,23 +71,3 @@ def check_hpke(claim: str, text: str) -> None:
         _hpke(text)
     except KeyRefused as error:
         raise malformed(claim, "an HPKE public key (hpke:...)", str(error)) from None
-
-
-class Work(Protocol):
-    """What a lease is for, whoever carries it out. `program` is the digest of a bundle or of a
-    built-in program."""
-
-    @property
-    def program(self) -> str: ...
-    @property
-    def inputs(self) -> dict[str, Input]: ...
-    @property
-    def parameters(self) -> dict[str, Scalar]: ...
-    @property
-    def outputs(self) -> dict[str, Output]: ...
-    @property
-    def recipients(self) -> tuple[Recipient, ...]: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def deadline_seconds(self) -> int: ...
