@@ -121,7 +121,6 @@ def verify_quote(quote: bytes, collateral: str, root: bytes | None, now: int) ->
 
 
 def provisioning(quote: bytes) -> tuple[str, str]:
-    """See `placet.attestation.dcap.provisioning`."""
     try:
         with _no_panic():
             parsed = _parse_quote(quote)

@@ -121,7 +121,6 @@ def unpack_question(data: bytes) -> Opening | Question:
 
 
 def answer_size(tensors: Sequence[Tensor]) -> int:
-    """Bytes of `pack_answer`."""
     return 1 + packed_size(tensors)
 
 

@@ -52,7 +52,6 @@ class HPKEPublicKey:
         return self._loaded
 
     def to_bytes(self) -> bytes:
-        """The encoded key."""
         return self.suite.header + self.raw
 
     @classmethod

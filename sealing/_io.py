@@ -46,5 +46,4 @@ def write_all(sink: WritableSink, data: memoryview) -> None:
 
 
 def wipe(buffer: bytearray | memoryview) -> None:
-    """Overwrite `buffer` with zeros."""
     buffer[:] = bytes(len(buffer))

@@ -34,7 +34,6 @@ class MerkleRoot:
             self.add(leaf)
 
     def add(self, leaf: bytes) -> None:
-        """Append one leaf hash."""
         stack, node, size = self._stack, leaf, self._size
         while size & 1:
             node = _node_hash(stack.pop(), node)

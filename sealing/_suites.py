@@ -101,7 +101,6 @@ def split(data: bytes) -> tuple[Suite, bytes]:
 
 
 def generate(suite: Suite) -> PrivateKey:
-    """A new private key."""
     if suite is X25519:
         return X25519PrivateKey.generate()
     return CombinedPrivateKey(MLKEM768PrivateKey.generate(), X25519PrivateKey.generate())

@@ -43,11 +43,9 @@ class DeviceFiles:
         self._root = root
 
     def exists(self, path: str) -> bool:
-        """See Files."""
         return self._at(path).exists()
 
     def read(self, path: str, limit: int) -> bytes:
-        """See Files."""
         found = bytearray()
         with _opened(self._at(path), os.O_RDONLY) as file:
             # One byte more than allowed tells a file that is too long from one that just fits.
@@ -60,14 +58,12 @@ class DeviceFiles:
         return bytes(found)
 
     def write(self, path: str, data: bytes) -> None:
-        """See Files."""
         with _opened(self._at(path), os.O_WRONLY) as file:
             written = os.write(file, data)
         if written != len(data):
             raise QuotingError(f"{path} took {written} bytes of {len(data)}.")
 
     def make_folder(self, path: str) -> None:
-        """See Files."""
         self._at(path).mkdir(mode=0o700)
 
     def remove_folder(self, path: str) -> None:
@@ -75,7 +71,6 @@ class DeviceFiles:
         self._at(path).rmdir()
 
     def control(self, path: str, request: int, argument: ctypes.Structure) -> None:
-        """See Files."""
         with _opened(self._at(path), os.O_RDWR) as file:
             fcntl.ioctl(file, request, argument)
 

@@ -76,7 +76,6 @@ class Council:
         return committed(index, digest)
 
     async def amend(self, frame: enclaves_pb2.Frame) -> Effect:
-        """Another constitution."""
         core = self._core
         request = governance_pb2.AmendRequest.FromString(frame.payload)
         ticket, successor = ticket_of(request.ticket), request.constitution

@@ -52,7 +52,6 @@ class Worker:
         threading.Thread(target=self._loop.run_forever, name="stream", daemon=True).start()
 
     def join(self, address: str, certificate: bytes, token: str) -> Membership:
-        """Attach and join."""
         return self._call(self._join(address, certificate, token))
 
     def serve(self, member: Membership) -> int:

@@ -40,7 +40,6 @@ class ProgramTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "ProgramWork":
-        """See `Task`."""
         opened = open_lease(package, member, self.digest, now, expected)
         return ProgramWork(self._bundle, opened, self._scratch)
 
@@ -61,7 +60,6 @@ class ProgramWork:
 
     @property
     def proposal(self) -> Signed[Proposal]:
-        """What was asked for."""
         return self._opened.proposal
 
     def carry_out(self, means: Means) -> Outcome:

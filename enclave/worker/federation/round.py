@@ -68,7 +68,6 @@ class RoundTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "RoundWork":
-        """See `Task`."""
         verified = verify_lease(package, member, self.digest, now, expected)
         plain = open_key_envelope(package, verified, member)
         keys = RoundKeys.from_bytes(plain, verified.lease.digest, member.authority.signing)
@@ -91,7 +90,6 @@ class RoundWork:
 
     @property
     def proposal(self) -> Signed[Proposal]:
-        """The federation's."""
         return self._verified.proposal
 
     def carry_out(self, means: Means) -> Outcome:

@@ -51,7 +51,6 @@ class Trimmed:
         return 2 * self.trim + 1
 
     def kept(self, clients: int) -> tuple[int, int]:
-        """As of `Median`."""
         return self.trim, clients - self.trim
 
 

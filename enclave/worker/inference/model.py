@@ -65,7 +65,6 @@ class Model:
         return answers
 
     def stop(self) -> None:
-        """See `Runtime.stop`."""
         self._runtime.stop()
 
     def _compute(self, feeds: Mapping[str, Array]) -> list[Array]:

@@ -42,7 +42,6 @@ class Question:
     wanted: bool = field(default=True, init=False)
 
     def wipe(self) -> None:
-        """Overwrite what was asked."""
         self.arrays.clear()
         _kernel.wipe(self.content)
 

@@ -61,7 +61,6 @@ class Batch:
         self._model.stop()
 
     def wipe(self) -> None:
-        """Overwrite the answers."""
         self.answers = []
         for output in self._outputs:
             output.fill(0)

@@ -40,7 +40,6 @@ class InferenceTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "InferenceWork":
-        """See `Task`."""
         return InferenceWork(open_lease(package, member, self.digest, now, expected), member)
 
 

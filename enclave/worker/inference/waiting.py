@@ -88,7 +88,6 @@ class Waiting:
         self._left(queue, question)
 
     def every(self) -> list[Question]:
-        """All of them."""
         return [question for queue in self._queues.values() for question in queue.questions]
 
     def _left(self, queue: _Queue, question: Question) -> None:
