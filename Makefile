@@ -36,7 +36,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PLACET_AEAD := $(AEAD)
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -67,7 +67,7 @@ SEED ?=
 fuzz: setup ## strange documents by everybody, for SECONDS, from SEED: tests/fuzz/council
 	$(BIN)/python tests/fuzz/council/campaign.py --seconds $(SECONDS) $(if $(SEED),--seed '$(SEED)') $(ARGS)
 
-check: setup build/typing/placet generate ## format, lint, layers, types, and stubs as generated
+check: setup build/typing/placet generate generate-blocking ## format, lint, layers, types, and what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -75,6 +75,8 @@ check: setup build/typing/placet generate ## format, lint, layers, types, and st
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	diff -r -x '*.proto' -x py.typed -x __pycache__ build/stubs/placet/proto/v1 proto/v1 \
 	  || { echo 'The stubs in proto/v1 are not what the .proto files say: run `make proto`.' >&2; exit 1; }
+	diff build/blocking/blocking.py client/blocking.py && diff build/blocking/sdk.md docs/sdk.md \
+	  || { echo 'The blocking client is not what the asynchronous one says: run `make blocking`.' >&2; exit 1; }
 
 bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
@@ -94,6 +96,10 @@ fix: setup ## format and repair what ruff can
 proto: generate ## make the stubs in proto/v1 again from the .proto files
 	rm -f proto/v1/*_pb2*
 	cp build/stubs/placet/proto/v1/*_pb2* proto/v1/
+
+blocking: generate-blocking ## make client/blocking.py and docs/sdk.md again from the asynchronous client
+	cp build/blocking/blocking.py client/
+	cp build/blocking/sdk.md docs/
 
 setup: $(VENV)/.installed ## only what the others need: the venv, the locked packages, the kernel
 
@@ -193,6 +199,12 @@ generate: build/codegen/.locked
 	PATH="$(CURDIR)/build/codegen/bin:$$PATH" python -m grpc_tools.protoc -Iplacet/proto=proto \
 	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
 	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
+
+# It reads sources alone, so it works whatever is wrong with what it made before.
+generate-blocking: $(VENV)/.locked
+	$(BIN)/python deploy/blocking.py --out build/blocking
+	$(BIN)/ruff check --quiet --select I,F401 --fix build/blocking/blocking.py
+	$(BIN)/ruff format --quiet build/blocking/blocking.py
 
 # The peers pin much that Placet does not, so they have a venv of their own; numpy and the plots are
 # theirs too.

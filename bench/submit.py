@@ -76,7 +76,7 @@ def approved(council: Council, client: Client) -> tuple[common_pb2.Ticket, str]:
         client, "../bench/nothing", {}, "report", uses=council.uses, reason="To be timed."
     )
     council.vote(client, proposal, *council.seats)
-    ticket = client.proposal(proposal).ticket
+    ticket = client.council.ticket(proposal)
     assert len(ticket.ballots) == BALLOTS
     return common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots), proposal
 

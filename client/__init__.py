@@ -3,22 +3,23 @@
 
     keys = Keys.load(Path("analyst.key"))
     with Client.at_home(Home.default()) as client:
-        job = client.submit(client.proposal(digest).ticket)
-        client.wait(job.id)
-        client.result(job.id, keys, Path("out"))
+        job = client.jobs.submit(client.council.ticket(digest))
+        client.jobs.wait(job.id)
+        client.jobs.result(job.id, keys, Path("out"))
 
-Federated training is in `placet.client.federations`; asking a served model in
-`placet.client.services`, by `Model`.
+docs/sdk.md lists all of it. Federated training is in `placet.client.federations`; asking a served
+model in `placet.client.services`.
 
 Nothing a host says is believed where something better vouches for it: the council's signatures, the
 log's key, the enclave's evidence. Errors are drawn as a tree in `errors.py`.
 """
 
-from placet.client._sync_federations import Federation, Round
-from placet.client.aio import AsyncClient, AsyncModel
-from placet.client.connection.memory import CouncilMemory
+from placet.client.aio import AsyncClient, HostStatus
+from placet.client.blocking import Client, Federation, Round, ServedModel
 from placet.client.council.charters import CharterDraft
-from placet.client.data.grants import Terms
+from placet.client.council.records import ProposalItem, ProposalRecord
+from placet.client.data.blobs import Blob
+from placet.client.data.grants import GrantTerms
 from placet.client.data.objects import Progress, SealedObject, open_file, seal_file
 from placet.client.errors import (
     AnswerMalformed,
@@ -41,18 +42,15 @@ from placet.client.errors import (
 )
 from placet.client.home import Home
 from placet.client.jobs.bundles import Bundle, build_bundle
+from placet.client.jobs.results import Result
+from placet.client.jobs.status import JobStatus
 from placet.client.keys import Keys, PublicKeys
-from placet.client.records import (
-    Blob,
-    HostStatus,
-    Job,
-    ProposalItem,
-    ProposalRecord,
-    Recorded,
-    Result,
-)
-from placet.client.services import ServedWorker, ServiceStatus, Token
-from placet.client.sync import Client, Model
+from placet.client.log.memory import CouncilMemory
+from placet.client.log.reader import Recorded
+from placet.client.services.chain import ServedWorker
+from placet.client.services.model import AsyncServedModel
+from placet.client.services.status import ServiceStatus
+from placet.client.services.users import Token
 from placet.client.trust.artifacts import (
     EvidenceFile,
     ReceiptFile,
@@ -60,8 +58,8 @@ from placet.client.trust.artifacts import (
     ticket_to_bytes,
 )
 from placet.client.trust.verify import (
-    Council,
     VerifiedAuthority,
+    VerifiedCouncil,
     VerifiedReceipt,
     verify_answers,
     verify_authority,
@@ -73,27 +71,26 @@ from placet.client.trust.verify import (
 __all__ = [
     "AnswerMalformed",
     "AsyncClient",
-    "AsyncModel",
+    "AsyncServedModel",
     "Blob",
     "Bundle",
     "CallTimedOut",
     "CharterDraft",
     "Client",
     "ClientError",
-    "Council",
     "CouncilMemory",
     "EvidenceFile",
     "EvidenceSimulated",
     "Federation",
     "FileRefused",
+    "GrantTerms",
     "Home",
     "HostStatus",
     "HostUnreachable",
     "InputRefused",
-    "Job",
+    "JobStatus",
     "KeyFileRefused",
     "Keys",
-    "Model",
     "OfferInvalid",
     "PassphraseWrong",
     "PinMismatch",
@@ -108,15 +105,16 @@ __all__ = [
     "Result",
     "Round",
     "SealedObject",
+    "ServedModel",
     "ServedWorker",
     "ServiceStatus",
     "SettingMissing",
     "StateRefused",
-    "Terms",
     "Token",
     "Unreachable",
     "UsageRefused",
     "VerifiedAuthority",
+    "VerifiedCouncil",
     "VerifiedReceipt",
     "build_bundle",
     "open_file",

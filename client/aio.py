@@ -1,44 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client for programs that run in an event loop.
+"""The client for programs that run in an event loop. The one for all others (`blocking.py`) is made
+from it by `make blocking`.
 
 async with await AsyncClient.connect("127.0.0.1:7433", pin, memory=home.memory()) as client:
-    job = await client.submit(ticket)
-    async for state in client.watch(job.id):
+    job = await client.jobs.submit(await client.council.ticket(digest))
+    async for status in client.jobs.watch(job.id):
         ...
-
-async with AsyncModel(Home.default(), service, user=keys) as model:
-    answers = await model.predict(rows)
+    async with await client.services.open(service, user=keys) as model:
+        answers = await model.predict(rows)
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc.aio
 
 from placet.attestation import AttestationError
 from placet.client.connection.channel import open_channel
-from placet.client.connection.connection import Session
-from placet.client.connection.memory import CouncilMemory
-from placet.client.data.objects import Progress
-from placet.client.errors import Refused, SettingMissing, UsageRefused
+from placet.client.connection.connection import Connection
+from placet.client.council.authority import AsyncAuthority
+from placet.client.council.council import AsyncCouncil
+from placet.client.council.founding import AsyncFounding
+from placet.client.data.blobs import AsyncBlobs
+from placet.client.data.grants import AsyncGrants
+from placet.client.errors import Refused, SettingMissing
+from placet.client.federations.federations import AsyncFederations
 from placet.client.home import Home
-from placet.client.keys import Keys
-from placet.client.log.auditing import AuditOperations
-from placet.client.records import HostStatus
-from placet.client.services.arrays import Array, judge_rows
-from placet.client.services.asking import Asking, find_worker
-from placet.client.services.chain import ServedWorker
-from placet.client.services.predicting import ask_rows
-from placet.client.services.users import Token, judge_user
-from placet.governance.documents import Card
-from placet.governance.documents.serving import Field
-from placet.governance.documents.work.serve import Serve
+from placet.client.jobs.jobs import AsyncJobs
+from placet.client.jobs.status import JobStatus
+from placet.client.log.log import AsyncLog
+from placet.client.log.memory import CouncilMemory
+from placet.client.log.reader import LogReader
+from placet.client.services.services import AsyncServices
 from placet.governance.errors import NotFounded
 
 
-class AsyncClient(AuditOperations):
-    """All operations over one channel. Made by `connect` or `at_home`."""
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What `status` found out: the log (empty before it is founded), and whether its authority is
+    simulated."""
+
+    address: str
+    log: str
+    size: int
+    constitution: str
+    evidence: str  # the kind of the authority's evidence, verified; why not, where it could not be
+    marks: tuple[str, ...]
+    jobs: tuple[JobStatus, ...]
+
+
+class AsyncClient:
+    """A host and a council, over one channel. Made by `connect` or `at_home`; close it, or use it
+    as a context."""
+
+    address: str
+    log: AsyncLog
+    council: AsyncCouncil
+    authority: AsyncAuthority
+    founding: AsyncFounding
+    blobs: AsyncBlobs
+    grants: AsyncGrants
+    jobs: AsyncJobs
+    federations: AsyncFederations
+    services: AsyncServices
 
     def __init__(
         self,
@@ -46,11 +72,25 @@ class AsyncClient(AuditOperations):
         memory: CouncilMemory,
         address: str = "",
         *,
+        outbox: Path | None = None,
         simulated: bool = False,
     ) -> None:
-        super().__init__(Session(channel, memory, simulated=simulated))
+        connection = Connection(channel, simulated=simulated)
+        log = LogReader(connection, memory)
         self._channel = channel
+        self._reader = log
         self.address = address
+        self.log = AsyncLog(connection, log)
+        self.council = AsyncCouncil(connection, log)
+        self.authority = AsyncAuthority(connection, log, self.council)
+        self.founding = AsyncFounding(connection, log, self.authority)
+        self.blobs = AsyncBlobs(connection, log)
+        self.grants = AsyncGrants(connection, log, self.council, self.authority)
+        self.jobs = AsyncJobs(connection, log, self.council, self.blobs)
+        self.federations = AsyncFederations(
+            connection, log, self.council, self.authority, self.blobs, outbox
+        )
+        self.services = AsyncServices(connection, log, self.council)
 
     @classmethod
     async def connect(
@@ -60,27 +100,31 @@ class AsyncClient(AuditOperations):
         *,
         charter: str = "",
         memory: CouncilMemory | None = None,
+        outbox: Path | None = None,
         simulated: bool = False,
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
 
         charter: the digest of the council's charter, from another member; needed unless the memory
         knows it, or a council is founded. memory: where the log is kept; without it nothing is
-        remembered after this client. simulated: accept SIMULATED evidence of whom a secret is given
-        to. Raises `HostUnreachable`, `PinMismatch` or `OtherLog`.
+        remembered after this client. outbox: the folder for sealed updates that have no receipt
+        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
+        `HostUnreachable`, `PinMismatch` or `OtherLog`.
         """
         kept = memory or CouncilMemory()
         if charter:
             kept.pin(charter)
-        return cls(await open_channel(address, pin), kept, address, simulated=simulated)
+        channel = await open_channel(address, pin)
+        return cls(channel, kept, address, outbox=outbox, simulated=simulated)
 
     @classmethod
     async def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
-        """Connect to the host of a home folder, with its memory."""
+        """Connect to the host of a home folder, with its memory and outbox."""
         address, pin = home.host()
-        made = await cls.connect(address, pin, memory=home.memory(), simulated=simulated)
-        made.outbox = home.outbox
-        return made
+        memory = home.memory()
+        return await cls.connect(
+            address, pin, memory=memory, outbox=home.outbox, simulated=simulated
+        )
 
     async def close(self) -> None:
         """End the connection; calls that run are cancelled."""
@@ -97,14 +141,6 @@ class AsyncClient(AuditOperations):
     ) -> None:
         await self.close()
 
-    async def open_asking(self, service: str, user: Keys | Token, patience: float) -> Asking:
-        """Find a worker of a service and verify it. Raises `UserNotAllowed`, `OfferInvalid`, or
-        what a call raises."""
-        worker = await find_worker(self, service, patience)
-        rules = (await self.council()).newest.document
-        known_as = judge_user(user, worker.terms, rules)
-        return Asking(self, self._session, worker, known_as, patience)
-
     async def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest jobs in one view.
 
@@ -114,10 +150,9 @@ class AsyncClient(AuditOperations):
         size, constitution, evidence = 0, "", ""
         marks = ["UNWITNESSED"]
         try:
-            council = await self.council()
-            constitution = council.newest.digest
-            size = self._session.replica.size
-            authority = await self.verify_authority(council.policy("authority"))
+            council = await self.council.verify()
+            constitution, size = council.newest.digest, self._reader.replica.size
+            authority = await self.authority.verify(council.policy("authority"))
             evidence = authority.attested.claims.kind
             if authority.attested.simulated:
                 marks.insert(0, "SIMULATED")
@@ -131,113 +166,7 @@ class AsyncClient(AuditOperations):
             if refused.reason not in ("NOT_FOUNDED", "AUTHORITY_UNAVAILABLE"):
                 raise
             evidence = refused.message
-        jobs = await self.jobs(limit)
-        return HostStatus(self.address, self.log, size, constitution, evidence, tuple(marks), jobs)
-
-
-class AsyncModel:
-    """A served model, for one user. Open it, or use it as a context; channel, verdict and session
-    are kept between calls.
-
-    source: a home folder, or a client that stays open as long. service: the digest of the proposal.
-    patience: for how many seconds on end there may be no host, no worker, or one that has too much
-    to do. simulated: accept SIMULATED evidence (of a home folder; a client has been told).
-    """
-
-    def __init__(
-        self,
-        source: Home | AsyncClient,
-        service: str,
-        *,
-        user: Keys | Token,
-        patience: float = 60.0,
-        simulated: bool = False,
-    ) -> None:
-        self._simulated = simulated
-        self._source = source
-        self._service = service
-        self._user = user
-        self._patience = patience
-        self._own: AsyncClient | None = None
-        self._asking: Asking | None = None
-
-    async def open(self) -> Self:
-        """Connect, and verify a worker. Raises `UserNotAllowed`, `OfferInvalid`, or what a call
-        raises."""
-        client = self._source
-        if isinstance(client, Home):
-            client = self._own = await AsyncClient.at_home(client, simulated=self._simulated)
-        try:
-            self._asking = await client.open_asking(self._service, self._user, self._patience)
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def close(self) -> None:
-        """End what is under way, and the connection if it was made here."""
-        if self._asking is not None:
-            await self._asking.close()
-        if self._own is not None:
-            await self._own.close()
-
-    async def __aenter__(self) -> Self:
-        return await self.open()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    @property
-    def worker(self) -> ServedWorker:
-        """The worker that is asked now, verified."""
-        return self._opened().worker
-
-    @property
-    def terms(self) -> Serve:
-        """What the council approved."""
-        return self.worker.terms
-
-    @property
-    def card(self) -> Card:
-        """What the owner says of the model."""
-        return self.terms.card
-
-    @property
-    def inputs(self) -> tuple[Field, ...]:
-        """The arrays that it takes. A dimension of 0 may be of any length; the first one counts
-        rows."""
-        return self.worker.offer.document.inputs
-
-    @property
-    def answers(self) -> tuple[Field, ...]:
-        """The arrays that it gives."""
-        return self.worker.offer.document.answers
-
-    async def predict(
-        self,
-        rows: Array | Mapping[str, Array],
-        *,
-        deadline: float | None = None,
-        progress: Progress | None = None,
-    ) -> Any:
-        """Ask about rows: of one input and one output array in, array out; else dicts of arrays
-        (`Arrays`).
-
-        Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
-        `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
-        `AnswerMalformed` or `placet.sealing.AnswerForged`.
-        """
-        asking = self._opened()
-        asked = judge_rows(rows, self.terms, self.inputs, self.answers)
-        return await ask_rows(asking, asked, self.answers, deadline=deadline, progress=progress)
-
-    def _opened(self) -> Asking:
-        if self._asking is None:
-            raise UsageRefused("The model is not open. Use it as a context, or call open().")
-        return self._asking
+        jobs = await self.jobs.list(limit)
+        return HostStatus(
+            self.address, self.log.key, size, constitution, evidence, tuple(marks), jobs
+        )

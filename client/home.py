@@ -16,9 +16,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from placet.client.connection.memory import CouncilMemory
 from placet.client.errors import FileRefused, SettingMissing
 from placet.client.files import read_file, write_file
+from placet.client.log.memory import CouncilMemory
 
 _MAX_CONFIG = 64 * 1024
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")

@@ -5,9 +5,19 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+
+class Closed(Protocol):
+    """What has an end."""
+
+    async def close(self) -> None: ...
+
 
 T = TypeVar("T")
+A = TypeVar("A")
+C = TypeVar("C", bound=Closed)
 _GRACE = 5.0
 
 
@@ -66,6 +76,53 @@ class Portal:
 
     def _settle(self) -> None:
         asyncio.run_coroutine_threadsafe(_pending(), self._loop).result(_GRACE)
+
+
+class Blocking(Generic[A]):
+    """A blocking form of a part of the asynchronous client, whose calls run in the portal's loop."""
+
+    def __init__(self, portal: Portal, core: A) -> None:
+        self._portal = portal
+        self._core = core
+
+
+class BlockingContext(Blocking[C]):
+    """The same of a part that is closed."""
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._portal.run(self._core.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class BlockingClient(BlockingContext[C]):
+    """The same of the whole client, which has the portal for itself."""
+
+    @classmethod
+    def _opened(cls, connecting: Coroutine[Any, Any, C]) -> Self:
+        portal = Portal()
+        try:
+            return cls(portal, portal.run(connecting))
+        except BaseException:
+            portal.close()
+            raise
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        try:
+            super().close()
+        finally:
+            self._portal.close()
 
 
 async def _next(items: AsyncIterator[T]) -> T:

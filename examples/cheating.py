@@ -38,8 +38,8 @@ class Attacks:
 
     def run(self, proposal: str) -> str:
         """Submit and wait; a job that was not released raises its refusal. Returns the job's id."""
-        job = self.client.submit(self.client.proposal(proposal).ticket)
-        ended = self.client.wait(job.id)
+        job = self.client.jobs.submit(self.client.council.ticket(proposal))
+        ended = self.client.jobs.wait(job.id)
         if ended.refusal is not None:
             raise ended.refusal
         return job.id
@@ -105,23 +105,23 @@ def two_keys(attacks: Attacks) -> None:
     proposal = attacks.training()
     attacks.council.vote(attacks.client, proposal, "north", "privacy")
     phone = attacks.council.phone
-    attacks.client.vote(phone, proposal, "placet", interests="none", rationale="Me again.")
+    attacks.client.council.vote(phone, proposal, "placet", interests="none", rationale="Me again.")
     attacks.run(proposal)
 
 
 def veto_left_out(attacks: Attacks) -> None:
     proposal = attacks.training()
     attacks.council.vote(attacks.client, proposal, "north", "south", "privacy")
-    kept = attacks.client.proposal(proposal).ticket
-    attacks.client.vote(
+    kept = attacks.client.council.ticket(proposal)
+    attacks.client.council.vote(
         attacks.council.seats["patients"], proposal, "non placet", interests="none", rationale="No."
     )
-    attacks.client.submit(kept)
+    attacks.client.jobs.submit(kept)
 
 
 def used_up(attacks: Attacks, used: str) -> None:
     attacks.council.vote(attacks.client, used, "west")
-    attacks.client.submit(attacks.client.proposal(used).ticket)
+    attacks.client.jobs.submit(attacks.client.council.ticket(used))
 
 
 def changed_program(attacks: Attacks) -> None:
@@ -129,14 +129,14 @@ def changed_program(attacks: Attacks) -> None:
     it."""
     bundle = build_bundle(HERE / "attacks" / "slow")
     owner = attacks.council.analyst.signing.public
-    attacks.client.put_blob(bundle.blob, bundle.data, owner=owner)
+    attacks.client.blobs.put(bundle.blob, bundle.data, owner=owner)
     proposal = attacks.training()
     attacks.council.vote(attacks.client, proposal, "north", "south", "privacy")
-    ticket = attacks.client.proposal(proposal).ticket
+    ticket = attacks.client.council.ticket(proposal)
     payload = json.loads(_payload(ticket.proposal))
     payload["body"]["program"] = bundle.digest
     changed = _with_payload(ticket.proposal, json.dumps(payload).encode())
-    attacks.client.submit(Ticket(changed, ticket.ballots))
+    attacks.client.jobs.submit(Ticket(changed, ticket.ballots))
 
 
 def second_identity(attacks: Attacks) -> None:
@@ -145,7 +145,7 @@ def second_identity(attacks: Attacks) -> None:
     attacks.council.vote(attacks.client, victim, "north", "south", "privacy")
     job = attacks.run(attacks.attack_program("second_identity", {"victim": victim}))
     folder = attacks.council.folder / "analyst" / "stolen"
-    opened = attacks.client.result(job, attacks.council.analyst, folder)
+    opened = attacks.client.jobs.result(job, attacks.council.analyst, folder)
     reason, _, message = opened.outputs["report"].read_text().partition(": ")
     raise Refused(reason, message, {})
 
@@ -170,11 +170,11 @@ def withdrawn(attacks: Attacks, grant: str) -> None:
     """The owner changes their mind while the program has the data: it stops, and no output
     leaves."""
     proposal = attacks.attack_program("slow", {"seconds": 30})
-    job = attacks.client.submit(attacks.client.proposal(proposal).ticket)
-    for state in attacks.client.watch(job.id):
+    job = attacks.client.jobs.submit(attacks.client.council.ticket(proposal))
+    for state in attacks.client.jobs.watch(job.id):
         if state.state == "running" and state.progress == 0:
             owner = attacks.council.owners["north"]
-            attacks.client.stop(owner, "withdraw", grant, reason="We changed our mind.")
+            attacks.client.council.stop(owner, "withdraw", grant, reason="We changed our mind.")
         if state.ended and state.refusal is not None:
             raise state.refusal
 
@@ -185,7 +185,7 @@ def forged_receipt(attacks: Attacks, result: Result) -> None:
     payload = json.loads(_payload(genuine.receipt))
     payload["predicate"]["approved_by"].append("patients")
     forged = _with_payload(genuine.receipt, json.dumps(payload).encode())
-    dataclasses.replace(genuine, receipt=forged).verify(attacks.client.charter)
+    dataclasses.replace(genuine, receipt=forged).verify(attacks.client.log.charter)
 
 
 def snapshot(folder: Path) -> None:
@@ -211,7 +211,7 @@ def cheat_with_the_log(
             running_host(folder, options=options) as (address, pin),
             council.connect(address, pin) as client,
         ):
-            client.checkpoint()
+            client.log.checkpoint()
 
     refused(console, 11, "A truncated log.", "LOG_TRUNCATED", attack)
     shutil.move(newest, database)

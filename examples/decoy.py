@@ -24,13 +24,13 @@ _DIGITS = len("sha256:") + 4  # takes some 65,000 tries
 def cheat_with_a_decoy(console: Console, client: Client, council: Council) -> None:
     """Who types the first digits of a proposal is refused; the digest in full is vetoed."""
     proposal = Attacks(client, council).training()
-    decoy = _alike(client.find_proposal(proposal).document, proposal)
+    decoy = _alike(client.council.find(proposal).document, proposal)
     _hand_in(client.address, council.analyst, decoy)
     short = proposal[:_DIGITS]
     what = "A decoy: another proposal whose digest begins alike, for a veto by its first digits."
     refused(console, 10, what, "USAGE", lambda: _veto(client, council, short))
     _veto(client, council, proposal)
-    known = client.ledger().state.proposals
+    known = client.log.ledger().state.proposals
     if not known[proposal].stopped or known[digest_of(decoy)].stopped:
         raise NotRefused(what)
     console.print(f"    In full, {proposal[:19]}… is vetoed, and the decoy is not.")
@@ -38,8 +38,8 @@ def cheat_with_a_decoy(console: Console, client: Client, council: Council) -> No
 
 def _veto(client: Client, council: Council, name: str) -> None:
     """What `placet veto` does with the name that a member types."""
-    found = client.find_proposal(name)
-    client.stop(council.seats["patients"], "veto", found.digest, reason="Not this one.")
+    found = client.council.find(name)
+    client.council.stop(council.seats["patients"], "veto", found.digest, reason="Not this one.")
 
 
 def _alike(proposal: Proposal, digest: str) -> bytes:

@@ -117,8 +117,8 @@ def share(client: Client, council: Council, hospital: str, rows: Rows) -> str:
 def propose(client: Client, council: Council) -> str:
     step("3. The university proposes a program, which everybody can read; three seats say placet.")
     proposal = council.propose(client, "breast_cancer", PARAMETERS, "model")
-    document: Proposal = client.proposal(proposal).proposal.document
-    for sentence in explain_proposal(document, client.council().newest.document)[:8]:
+    document: Proposal = client.council.find(proposal).document
+    for sentence in explain_proposal(document, client.council.verify().newest.document)[:8]:
         console.print(f"   {sentence}")
     council.vote(client, proposal, "north", "south", "privacy")
     return proposal
@@ -126,10 +126,10 @@ def propose(client: Client, council: Council) -> str:
 
 def train(client: Client, council: Council, proposal: str, folder: Path) -> Result:
     step("4. The job runs in an enclave that had to prove what it is before a key was opened.")
-    job = client.submit(client.proposal(proposal).ticket)
-    for state in client.watch(job.id):
+    job = client.jobs.submit(client.council.ticket(proposal))
+    for state in client.jobs.watch(job.id):
         console.print(f"   {state.state} {state.progress} %")
-    return client.result(job.id, council.analyst, folder / "analyst" / "result")
+    return client.jobs.result(job.id, council.analyst, folder / "analyst" / "result")
 
 
 def show(shares: Shares, council: Council, result: Result) -> None:
@@ -149,7 +149,7 @@ def show(shares: Shares, council: Council, result: Result) -> None:
 
 def check(client: Client, result: Result) -> None:
     step("6. Anybody can check it afterwards, on their own laptop.")
-    receipt = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(client.charter)
+    receipt = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(client.log.charter)
     said = receipt.receipt.predicate
     console.print(
         f"   receipt verified: approved by {', '.join(said.approved_by)}; evidence {said.evidence}"
@@ -157,7 +157,7 @@ def check(client: Client, result: Result) -> None:
     console.print(f"   {' '.join(said.marks)}")
     for sentence in explain_charged(said.privacy):
         console.print(f"   {sentence}")
-    report = client.audit()
+    report = client.log.audit()
     console.print(
         f"   log replayed: {report.checked} entries judged again, root {report.root[:23]}…"
     )

@@ -91,7 +91,7 @@ class Scene:
         """What a client does, at home: all that it takes."""
         keys, share = self.clinics.clients[name], self.shares[name]
         with Client.at_home(self.homes[name], simulated=True) as client:
-            for round in client.federation(id, keys).rounds():
+            for round in client.federations.join(id, keys).rounds():
                 state = round.model()
                 trained, weight = train(state, share, round.number), len(share.labels)
                 if name == story.liar:
@@ -102,8 +102,8 @@ class Scene:
         """Fetch each model as a client does, and judge it on digits that no training has seen."""
         keys = self.clinics.clients[CLIENTS[0]]
         with Client.at_home(self.homes[CLIENTS[0]], simulated=True) as client:
-            federation = client.federation(id, keys)
-            for status in client.watch_federation(id):
+            federation = client.federations.join(id, keys)
+            for status in client.federations.watch(id):
                 for number in range(len(story.accuracies) + 1, status.model_round + 1):
                     state = federation.receive(number).state
                     found = network.accuracy(state, self.judging.images, self.judging.labels)
@@ -188,7 +188,7 @@ def perform(folder: Path, terms: Federate, options: Sequence[str] = ()) -> tuple
         for story in told:
             step(f"{story.title[0].upper()}{story.title[1:]}.")
             scene.play(client, story)
-        report = client.audit()
+        report = client.log.audit()
         console.print(f"\n   log replayed: {report.checked} of {report.size} entries judged again")
         if not report.complete:
             raise RuntimeError("The audit is not complete.")

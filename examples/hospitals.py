@@ -20,10 +20,10 @@ from placet.attestation import SIMULATION_SIGNER, Policy, measurements
 from placet.client import (
     Client,
     CouncilMemory,
+    GrantTerms,
     Home,
     Keys,
     SealedObject,
-    Terms,
     build_bundle,
     seal_file,
 )
@@ -154,7 +154,7 @@ class Members(ABC):
         deadline = time.monotonic() + 60
         while True:
             try:
-                client.evidence("sha256:" + "00" * 32)
+                client.authority.evidence("sha256:" + "00" * 32)
             except Exception:
                 if time.monotonic() > deadline:
                     raise
@@ -165,10 +165,10 @@ class Members(ABC):
     def found(self, client: Client) -> int:
         """Every seat checks the authority's evidence with a nonce of its own and signs; returns the
         log's size."""
-        draft = client.draft_charter(self.constitution())
+        draft = client.founding.draft(self.constitution())
         for keys in self.seats.values():
-            draft = client.sign_charter(draft, keys)
-        return client.found(draft).checkpoint.size
+            draft = client.founding.sign(draft, keys)
+        return client.founding.found(draft).checkpoint.size
 
     def home(self, name: str, address: str, pin: str) -> Home:
         """Somebody's home folder, set up for the host."""
@@ -184,8 +184,8 @@ class Members(ABC):
         plain, sealed = (self.folder / "analyst" / f"{name}.{end}" for end in ("model", "sealed"))
         plain.write_bytes(content)
         made = seal_file(plain, sealed, self.analyst.hpke.public, kind="model", labels=labels)
-        client.put_blob(made.descriptor.id, sealed, owner=self.analyst.signing.public)
-        terms = Terms(
+        client.blobs.put(made.descriptor.id, sealed, owner=self.analyst.signing.public)
+        terms = GrantTerms(
             purposes="any",
             programs="any",
             parameters="any",
@@ -199,14 +199,14 @@ class Members(ABC):
             expires=int(time.time()) + 30 * 86400,
             recoverable=False,
         )
-        grant = client.grant(self.analyst, made.descriptor, terms)
-        client.provision(self.analyst, grant, made.open_key(self.analyst.hpke))
+        grant = client.grants.sign(self.analyst, made.descriptor, terms)
+        client.grants.provision(self.analyst, grant, made.open_key(self.analyst.hpke))
         return made
 
     def vote(self, client: Client, proposal: str, *names: str) -> None:
         """These seats say placet."""
         for name in names:
-            client.vote(
+            client.council.vote(
                 self.seats[name],
                 proposal,
                 "placet",
@@ -299,14 +299,14 @@ class Council(Members):
         made = seal_file(plain, sealed, keys.hpke.public, kind="dataset", labels=("health",))
         self.objects[hospital] = made
         (home / "patients.object.json").write_bytes(made.to_bytes())
-        client.put_blob(made.descriptor.id, sealed, owner=keys.signing.public)
+        client.blobs.put(made.descriptor.id, sealed, owner=keys.signing.public)
         return self.grant(client, hospital)
 
     def grant(self, client: Client, hospital: str) -> str:
         """Grant the use of a hospital's sealed rows, and provision their key under the grant; its
         digest."""
         keys, made = self.owners[hospital], self.objects[hospital]
-        terms = Terms(
+        terms = GrantTerms(
             purposes=("research",),
             programs="any",
             parameters="any",
@@ -320,8 +320,8 @@ class Council(Members):
             expires=int(time.time()) + 30 * 86400,
             recoverable=False,
         )
-        grant = client.grant(keys, made.descriptor, terms)
-        return client.provision(keys, grant, made.open_key(keys.hpke)).digest
+        grant = client.grants.sign(keys, made.descriptor, terms)
+        return client.grants.provision(keys, grant, made.open_key(keys.hpke)).digest
 
     def propose(
         self,
@@ -336,7 +336,7 @@ class Council(Members):
     ) -> str:
         """Upload a program and propose a job over it; returns the proposal's digest."""
         bundle = build_bundle(HERE / program)
-        client.put_blob(bundle.blob, bundle.data, owner=self.analyst.signing.public)
+        client.blobs.put(bundle.blob, bundle.data, owner=self.analyst.signing.public)
         inputs = {h: Input(self.objects[h].descriptor, self.owners[h].id) for h in hospitals}
         job = Job(
             program=bundle.digest,
@@ -349,7 +349,7 @@ class Council(Members):
             deadline_seconds=60,
         )
         now = int(time.time())
-        return client.propose(
+        return client.council.propose(
             self.analyst,
             job,
             purpose="research",

@@ -10,11 +10,12 @@ machine, in simulation, and is marked as that.
 """
 
 import argparse
+import contextlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +31,7 @@ from serving.ward import DECIMALS, DOCTORS, Ward, diagnosis_terms, sentence_term
 from shares import HOSPITALS, load_shares
 
 from placet.auditing.explain_serving import explain_card, explain_serving
-from placet.client import Client, Home, Model, Refused, Result
+from placet.client import Client, Home, Refused, Result, ServedModel
 from placet.governance.documents import Serve
 
 Array = NDArray[Any]
@@ -60,9 +61,14 @@ class Scene:
     answers: int = 0
     secrets: dict[str, bytes] = field(default_factory=lambda: dict[str, bytes]())
 
-    def model(self, doctor: str, service: str) -> Model:
+    @contextlib.contextmanager
+    def model(self, doctor: str, service: str) -> Generator[ServedModel]:
         """What a doctor does: verify a worker down from the log's key, as themselves."""
-        return Model(self.homes[doctor], service, user=self.ward.doctors[doctor], simulated=True)
+        with (
+            Client.at_home(self.homes[doctor], simulated=True) as client,
+            client.services.open(service, user=self.ward.doctors[doctor]) as model,
+        ):
+            yield model
 
     def keep(self, name: str, array: Array) -> None:
         """Remember how an array begins, to look for it where it must not be."""
@@ -95,7 +101,7 @@ def tell(folder: Path, sentences: Sentences) -> dict[str, bytes]:
         scene.homes = {name: ward.home(name, address, pin) for name in DOCTORS}
         diagnoses(scene, result)
         letters(scene, sentences)
-        report = client.audit()
+        report = client.log.audit()
         step("10. Anybody can check it afterwards.")
         console.print(
             f"   log replayed: {report.checked} of {report.size} entries judged again; of "
@@ -186,7 +192,7 @@ def letters(scene: Scene, sentences: Sentences) -> None:
         veto(scene, model, service, tokens)
 
 
-def near(scene: Scene, model: Model, sentences: Sentences) -> None:
+def near(scene: Scene, model: ServedModel, sentences: Sentences) -> None:
     """Which notes are nearest to a question, by the cosine: vectors have length 1."""
     tokens = sentences.tokens([QUESTION, *NOTES])
     vectors = cast("Array", model.predict(tokens))
@@ -206,7 +212,7 @@ def near(scene: Scene, model: Model, sentences: Sentences) -> None:
         raise RuntimeError("The nearest notes are not those about breathing and the night.")
 
 
-def veto(scene: Scene, model: Model, service: str, tokens: Mapping[str, Array]) -> None:
+def veto(scene: Scene, model: ServedModel, service: str, tokens: Mapping[str, Array]) -> None:
     """A seat with a veto ends it while questions are under way."""
     step("9. While a stream of questions runs, the patients' council says non placet.")
     some = threading.Event()
@@ -232,7 +238,7 @@ def veto(scene: Scene, model: Model, service: str, tokens: Mapping[str, Array]) 
         raise RuntimeError("The stream has no answers.")
     said = time.monotonic()
     patients = scene.ward.seats["patients"]
-    scene.client.stop(patients, "veto", service, reason="These notes are about us.")
+    scene.client.council.stop(patients, "veto", service, reason="These notes are about us.")
     recorded = time.monotonic()
     asking.join()
     if not ended:
@@ -251,8 +257,8 @@ def start(scene: Scene, terms: Serve, reason: str) -> str:
     """Propose a service, have it voted for, and wait until a worker is ready; the service's id."""
     service = scene.ward.propose_service(scene.client, terms, reason)
     began = time.monotonic()
-    scene.client.serve(scene.client.proposal(service).ticket, workers=1)
-    for status in scene.client.watch_service(service):
+    scene.client.services.start(scene.client.council.ticket(service), workers=1)
+    for status in scene.client.services.watch(service):
         if status.ended:
             raise status.refusal or RuntimeError(f"The service is {status.state}.")
         if status.settled:
@@ -263,12 +269,12 @@ def start(scene: Scene, terms: Serve, reason: str) -> str:
     return service
 
 
-def show_card(scene: Scene, model: Model) -> None:
+def show_card(scene: Scene, model: ServedModel) -> None:
     """What a user is shown before the first question."""
     show_worker(model)
     for sentence in explain_card(model.card):
         console.print(f"   {sentence}")
-    origin = scene.client.origin(model.terms)
+    origin = scene.client.services.origin(model.terms)
     if origin is None:
         raise RuntimeError("The card names no receipt.")
     said = origin.receipt.receipt.predicate
@@ -283,7 +289,7 @@ def show_card(scene: Scene, model: Model) -> None:
         )
 
 
-def show_worker(model: Model) -> None:
+def show_worker(model: ServedModel) -> None:
     """What was verified of whom a user asks."""
     worker = model.worker
     console.print(

@@ -98,9 +98,9 @@ def _receipt(client: Client, council: Council) -> ReceiptFile:
     parameters = {"steps": 1, "learning_rate_percent": 30}
     proposal = council.propose(client, "breast_cancer", parameters, "model", hospitals=("north",))
     council.vote(client, proposal, "north", "south", "privacy")
-    job = client.submit(client.proposal(proposal).ticket)
-    client.wait(job.id)
-    result = client.result(job.id, council.analyst, council.folder / "analyst" / "result")
+    job = client.jobs.submit(client.council.ticket(proposal))
+    client.jobs.wait(job.id)
+    result = client.jobs.result(job.id, council.analyst, council.folder / "analyst" / "result")
     return ReceiptFile.from_bytes(result.receipt_file.read_bytes())
 
 
@@ -110,7 +110,7 @@ def _provision(council: Council, grant: str, address: str, pin: str) -> None:
     assert envelope is not None, "the members' memory keeps what they have recorded"
     owner = council.owners["south"]
     with council.connect(address, pin) as client:
-        client.provision(owner, envelope, made.open_key(owner.hpke))
+        client.grants.provision(owner, envelope, made.open_key(owner.hpke))
 
 
 def _tell_logs(console: Console, real: str, second: str) -> None:

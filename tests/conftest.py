@@ -25,7 +25,15 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.client import Bundle, Client, CouncilMemory, Keys, SealedObject, Terms, build_bundle
+from placet.client import (
+    Bundle,
+    Client,
+    CouncilMemory,
+    GrantTerms,
+    Keys,
+    SealedObject,
+    build_bundle,
+)
 from placet.client.data.objects import seal_file
 from placet.client.errors import ClientError, Refused
 from placet.governance.documents import (
@@ -166,7 +174,7 @@ class World:
         credentials = grpc.ssl_channel_credentials(certificate)
         self.channel = grpc.secure_channel(self.address, credentials, options=GRPC_OPTIONS)
         self.stubs = Stubs(self.channel)
-        self.until_answered(lambda: self.client.evidence("sha256:" + "00" * 32))
+        self.until_answered(lambda: self.client.authority.evidence("sha256:" + "00" * 32))
         if founding and not self.memory.log:
             self.found(self.constitution())
         return self
@@ -270,15 +278,15 @@ class World:
 
     def found(self, constitution: Constitution) -> None:
         """Every seat signs."""
-        draft = self.client.draft_charter(constitution)
+        draft = self.client.founding.draft(constitution)
         for keys in self.seats.values():
-            draft = self.client.sign_charter(draft, keys)
-        self.client.found(draft)
+            draft = self.client.founding.sign(draft, keys)
+        self.client.founding.found(draft)
 
     def header(self) -> Header:
         """A fresh header for a document of this log."""
-        seen = self.client.checkpoint()
-        return new_header(self.client.charter, Seen(seen.size, "sha256:" + seen.root.hex()))
+        seen = self.client.log.checkpoint()
+        return new_header(self.client.log.charter, Seen(seen.size, "sha256:" + seen.root.hex()))
 
     def seal(self, content: bytes = b"patients" * 40_000) -> SealedObject:
         """An object sealed at home; its sealed bytes lie beside it in the folder `data`."""
@@ -297,7 +305,7 @@ class World:
         """Where the newest sealed object lies."""
         return self.folder / "data" / f"{made or self._made}.sealed"
 
-    def terms(self, **changed: Any) -> Terms:
+    def terms(self, **changed: Any) -> GrantTerms:
         """A grant that allows everything but what was changed."""
         fields: dict[str, Any] = {
             "purposes": "any",
@@ -313,14 +321,14 @@ class World:
             "expires": int(time.time()) + 86400,
             "recoverable": False,
         }
-        return Terms(**{**fields, **changed})
+        return GrantTerms(**{**fields, **changed})
 
     def data(self, content: bytes = b"patients" * 40_000, **terms: Any) -> Data:
         """An object that was sealed, put, granted and provisioned."""
         made, sealed = self.seal(content), self.sealed()
-        self.client.put_blob(made.descriptor.id, sealed, owner=self.owner.public.signing)
-        grant = self.client.grant(self.owner, made.descriptor, self.terms(**terms))
-        self.client.provision(self.owner, grant, made.open_key(self.owner.hpke))
+        self.client.blobs.put(made.descriptor.id, sealed, owner=self.owner.public.signing)
+        grant = self.client.grants.sign(self.owner, made.descriptor, self.terms(**terms))
+        self.client.grants.provision(self.owner, grant, made.open_key(self.owner.hpke))
         return Data(made, sealed, parse_envelope(grant).digest)
 
     def bundle(self, source: str, *, put: bool = True) -> Bundle:
@@ -330,7 +338,7 @@ class World:
         path.write_text(source)
         bundle = build_bundle(path)
         if put:
-            self.client.put_blob(bundle.blob, bundle.data, owner=self.analyst.public.signing)
+            self.client.blobs.put(bundle.blob, bundle.data, owner=self.analyst.public.signing)
         return bundle
 
     def job(self, program: str, inputs: Mapping[str, Data], **changed: Any) -> Job:
@@ -356,18 +364,18 @@ class World:
 
     def propose(self, job: Job, **changed: int) -> str:
         """A proposal in the log; its digest."""
-        return self.client.propose(self.analyst, job, **self.window(**changed)).digest
+        return self.client.council.propose(self.analyst, job, **self.window(**changed)).digest
 
     def vote(self, proposal: str, *names: str, vote: Any = "placet") -> None:
         """Ballots in the log."""
         for name in names:
-            self.client.vote(self.seats[name], proposal, vote)
+            self.client.council.vote(self.seats[name], proposal, vote)
 
     def ticket(self, job: Job, **changed: int) -> Ticket:
         """A proposal with the two votes that it takes."""
         proposal = self.propose(job, **changed)
         self.vote(proposal, "ada", "ben")
-        return self.client.proposal(proposal).ticket
+        return self.client.council.ticket(proposal)
 
     def ballot(self, seat: str, proposal: str, **changed: Any) -> Ballot:
         """A ballot that nobody has signed yet."""
@@ -375,7 +383,7 @@ class World:
             "header": self.header(),
             "seat": seat,
             "proposal": proposal,
-            "constitution": self.client.council().newest.digest,
+            "constitution": self.client.council.verify().newest.digest,
             "sequence": 1,
             "vote": "placet",
             "interests": "",
@@ -391,7 +399,7 @@ class World:
         fields: dict[str, Any] = {
             **self.window(),
             "header": self.header(),
-            "constitution": self.client.council().newest.digest,
+            "constitution": self.client.council.verify().newest.digest,
             "proposer": "analyst",
             "action": "job",
             "body": job,
@@ -402,7 +410,7 @@ class World:
 
     def entries(self) -> list[dict[str, Any]]:
         """The log."""
-        self.client.checkpoint()
+        self.client.log.checkpoint()
         return [json.loads(entry) for entry in self.memory.entries()]
 
     def entries_of(self, job: str) -> list[str]:
@@ -412,8 +420,8 @@ class World:
     def snapshot(self) -> tuple[Any, ...]:
         """Checkpoint and jobs. The uses of tickets and grants are a fold of the log: one root, the
         same uses."""
-        jobs = tuple((job.id, job.state, job.attempt) for job in self.client.jobs(1000))
-        return self.client.checkpoint(), jobs
+        jobs = tuple((job.id, job.state, job.attempt) for job in self.client.jobs.list(1000))
+        return self.client.log.checkpoint(), jobs
 
     @contextlib.contextmanager
     def unchanged(self) -> Generator[None]:
@@ -440,15 +448,16 @@ class World:
     def failed(self, ticket: Ticket, reason: str, *, state: str = "failed") -> Any:
         """The job is submitted, and ends with this refusal: one lease at most, no release, nothing
         to fetch."""
-        size = self.client.checkpoint().size
-        job = self.client.wait(self.client.submit(ticket).id)
+        size = self.client.log.checkpoint().size
+        job = self.client.jobs.wait(self.client.jobs.submit(ticket).id)
         assert (job.state, job.refusal and job.refusal.reason) == (state, reason)
         assert job.refusal is not None
         self.check_refusal(job.refusal, reason)
         # The attempt is closed behind the job's end.
         self.until(lambda: self.entries_of(job.id)[-1:] == ["close"])
         self.refused(
-            lambda: self.client.result(job.id, self.analyst, self.folder / "never"), "NOT_RELEASED"
+            lambda: self.client.jobs.result(job.id, self.analyst, self.folder / "never"),
+            "NOT_RELEASED",
         )
         kinds = [entry["kind"] for entry in self.entries()[size:] if entry.get("job") == job.id]
         assert kinds == ["lease", "close"]
@@ -459,7 +468,7 @@ class World:
         """What a job released, verified and opened."""
         self._made += 1
         folder = self.folder / "results" / str(self._made)
-        return self.client.result(job, self.analyst, folder).outputs["out"].read_bytes()
+        return self.client.jobs.result(job, self.analyst, folder).outputs["out"].read_bytes()
 
 
 @pytest.fixture(scope="module")

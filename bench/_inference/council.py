@@ -9,7 +9,7 @@ from pathlib import Path
 from _inference.models import Served
 from hospitals import YEAR, Members
 
-from placet.client import Client, Keys, Terms
+from placet.client import Client, GrantTerms, Keys
 from placet.client.data.objects import seal_file
 from placet.client.services import Token
 from placet.governance.documents import (
@@ -77,7 +77,7 @@ class Owner(Members):
         of the proposal."""
         self.found(client)
         now = int(time.time())
-        proposal = client.propose(
+        proposal = client.council.propose(
             self.analyst,
             self._terms(client, served, now),
             purpose="research",
@@ -87,8 +87,8 @@ class Owner(Members):
             uses=self.uses,
         ).digest
         self.vote(client, proposal, *self.seats)
-        client.serve(client.proposal(proposal).ticket, 1)
-        for status in client.watch_service(proposal):
+        client.services.start(client.council.ticket(proposal), 1)
+        for status in client.services.watch(proposal):
             if status.ready:
                 return proposal
         raise SystemExit("The service has ended before it began.")
@@ -103,8 +103,8 @@ class Owner(Members):
         plain, sealed = self.folder / "model.onnx", self.folder / "model.sealed"
         plain.write_bytes(served.file)
         made = seal_file(plain, sealed, keys.hpke.public, kind="model", labels=("public",))
-        client.put_blob(made.descriptor.id, sealed, owner=keys.signing.public)
-        terms = Terms(
+        client.blobs.put(made.descriptor.id, sealed, owner=keys.signing.public)
+        terms = GrantTerms(
             purposes=("research",),
             programs="any",
             parameters="any",
@@ -118,7 +118,9 @@ class Owner(Members):
             expires=now + 30 * 86400,
             recoverable=False,
         )
-        client.provision(keys, client.grant(keys, made.descriptor, terms), made.open_key(keys.hpke))
+        client.grants.provision(
+            keys, client.grants.sign(keys, made.descriptor, terms), made.open_key(keys.hpke)
+        )
         return Serve(
             model=Input(made.descriptor, keys.id),
             card=Card("To be timed", ("public",), "", None, now + 30 * 86400),

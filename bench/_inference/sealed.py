@@ -16,9 +16,12 @@ from _inference.process import find_process
 from hospitals import running_host
 
 from placet.client import Keys
-from placet.client.aio import AsyncClient, AsyncModel
+from placet.client.aio import AsyncClient
+from placet.client.connection.channel import open_channel
+from placet.client.connection.connection import Connection
 from placet.client.services import Token
-from placet.client.services.questions import Bearer, Principal, Session, User
+from placet.client.services.model import AsyncServedModel
+from placet.client.services.questions import Bearer, Principal, QuestionSession, User
 from placet.client.services.stream import QuestionStream
 
 
@@ -26,14 +29,18 @@ class SealedPeer:
     """A served model, as `placet.client` asks it. `worker` is the worker's process."""
 
     def __init__(
-        self, client: AsyncClient, model: AsyncModel, owner: Owner, served: Served
+        self,
+        client: AsyncClient,
+        connection: Connection,
+        model: AsyncServedModel,
+        owner: Owner,
+        served: Served,
     ) -> None:
         self.worker = find_process("placet.enclave\0worker", str(owner.folder))
         self.host = find_process("placet.host\0", str(owner.folder))
         self._client = client
+        self._connection = connection
         self._model = model
-        self._service = model.worker.service
-        self._owner = owner
         self._user = _known_as(owner.user)
         self._questions = served.questions
 
@@ -58,19 +65,18 @@ class SealedPeer:
 
     async def sessions(self, count: int, in_flight: int) -> float:
         """Seconds for so many questions, each with a session of its own, by one stream."""
-        # A model that was opened now has a newer offer than one of minutes ago, and sessions end
+        # A worker that was verified now has a newer offer than one of minutes ago, and sessions end
         # with the offer after the next.
-        async with AsyncModel(self._client, self._service, user=self._owner.user) as model:
-            worker = model.worker
+        worker = await self._client.services.verify(self._model.worker.service)
         charter = worker.offer.document.header.charter
-        stream = QuestionStream(self._client._session, worker.lease.digest)  # pyright: ignore[reportPrivateUsage]
+        stream = QuestionStream(self._connection, worker.lease.digest)
         numbers = iter(range(count))
 
         async def some() -> None:
             for number in numbers:
                 if number % 2:  # what others have sealed leaves while this is sealed
                     await asyncio.sleep(0)
-                session = Session(worker.offer, charter, self._user)
+                session = QuestionSession(worker.offer, charter, self._user)
                 asked = session.question(packed(self._questions[number % len(self._questions)]))
                 answer_of(session.answer(asked, await stream.ask(asked.data, 0)))
 
@@ -93,9 +99,10 @@ async def sealed_peer(
             service = await asyncio.to_thread(owner.serve, client, served)
         async with (
             await AsyncClient.connect(address, pin, memory=owner.memory, simulated=True) as asking,
-            AsyncModel(asking, service, user=owner.user) as model,
+            await asking.services.open(service, user=owner.user) as model,
+            await open_channel(address, pin) as channel,
         ):
-            yield SealedPeer(asking, model, owner, served)
+            yield SealedPeer(asking, Connection(channel), model, owner, served)
 
 
 def _known_as(user: Keys | Token) -> User:

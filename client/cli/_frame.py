@@ -28,10 +28,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from placet.auditing.explain import explain_refusal
+from placet.client.blocking import Client
 from placet.client.errors import ClientError, InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
 from placet.client.keys import Keys, needs_passphrase
-from placet.client.sync import Client
 from placet.governance.codec import to_plain
 from placet.governance.text import hidden, shown
 

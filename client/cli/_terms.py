@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from placet.client.data.grants import Terms
+from placet.client.data.grants import GrantTerms
 from placet.client.drafts.toml import hpke_key
 from placet.client.errors import UsageRefused
 from placet.client.jobs.bundles import build_bundle
@@ -34,7 +34,7 @@ class GrantFlags:
     witnesses: str
 
 
-def terms_from_flags(flags: GrantFlags) -> Terms:
+def terms_from_flags(flags: GrantFlags) -> GrantTerms:
     """The terms. Raises `UsageRefused` or `DocumentMalformed`."""
     optional = ("approval",)
     missing = [
@@ -60,7 +60,7 @@ def terms_from_flags(flags: GrantFlags) -> Terms:
         "expires": parse_time(flags.expires),
         "recoverable": False,
     }
-    return from_plain(Terms, values)
+    return from_plain(GrantTerms, values)
 
 
 def parse_time(text: str) -> int:

@@ -20,16 +20,15 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from placet.client.blocking import Client
 from placet.client.cli._frame import confirm, say
+from placet.client.council.records import ProposalRecord
 from placet.client.data.objects import Progress as Report
 from placet.client.errors import Refused, UsageRefused
 from placet.client.files import read_file, write_file
-from placet.client.records import Job
-from placet.client.sync import Client
+from placet.client.jobs.status import JobStatus
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.codec import Json
-from placet.governance.documents import Proposal
-from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 
 _SHORT = 12
@@ -48,22 +47,21 @@ def when(seconds: float) -> str:
 def find_proposal(client: Client, text: str) -> str:
     """The full digest of a proposal of the log, by its digest or the start of it. Raises
     `UsageRefused`."""
-    return client.find_proposal(text).digest
+    return client.council.find(text).digest
 
 
-def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str:
-    """The full digest of a proposal that something is about to be signed for, once it has been
-    shown.
+def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> ProposalRecord:
+    """A proposal that something is about to be signed for, once it has been shown.
 
     The start of a digest may be of another proposal than was meant, so it takes a yes. Where nobody
     can be asked, only the digest in full will do. `quiet`: for a program, which is shown nothing
     beside its JSON. Raises `UsageRefused`.
     """
-    found = client.find_proposal(text)
+    found = client.council.find(text)
     if not quiet:
-        say("\n".join(about_proposal(client, found)))
+        say("\n".join(about_proposal(found)))
     if found.digest in (text, "sha256:" + text):
-        return found.digest
+        return found
     if not sys.stdin.isatty():
         raise UsageRefused(
             f"{text} is the start of {found.digest}, and nobody can be asked here whether that one "
@@ -72,16 +70,16 @@ def choose_proposal(client: Client, text: str, deed: str, *, quiet: bool) -> str
             actual=text,
         )
     confirm(f"{deed} this proposal?", yes=False)
-    return found.digest
+    return found
 
 
-def about_proposal(client: Client, signed: Signed[Proposal]) -> list[str]:
+def about_proposal(record: ProposalRecord) -> list[str]:
     """A proposal in a few words: its digest, what it is, who proposed it, and how it stands in the
     log."""
-    said, known = signed.document, client.ledger().state.proposals[signed.digest]
+    said, known = record.document, record.item
     standing = f"stopped ({known.stopped})" if known.stopped else f"{len(known.ballots)} ballot(s)"
     return [
-        f"Proposal {signed.digest}",
+        f"Proposal {record.digest}",
         (
             f"  {said.action} by {said.proposer}, purpose {said.purpose!r}; entry {known.index}, "
             f"{standing}"
@@ -104,7 +102,7 @@ def find_ticket(client: Client, text: str) -> Ticket:
     path = Path(text)
     if path.is_file():
         return ticket_from_bytes(read_artifact(path))
-    return client.proposal(find_proposal(client, text)).ticket
+    return client.council.ticket(text)
 
 
 def refusal_json(refusal: Refused | None) -> Json | None:
@@ -114,7 +112,7 @@ def refusal_json(refusal: Refused | None) -> Json | None:
     return {"reason": refusal.reason, "message": str(refusal), "details": refusal.details}
 
 
-def job_json(job: Job) -> Json:
+def job_json(job: JobStatus) -> Json:
     """A job with its refusal in words."""
     return {
         "id": job.id,
@@ -128,7 +126,7 @@ def job_json(job: Job) -> Json:
     }
 
 
-def job_row(job: Job) -> tuple[object, ...]:
+def job_row(job: JobStatus) -> tuple[object, ...]:
     """A job as a line of a table."""
     why = job.refusal.reason if job.refusal else ""
     state = f"{job.state} {job.progress}%" if job.state == "running" else job.state

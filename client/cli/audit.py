@@ -14,7 +14,7 @@ def audit(as_json: AsJSON = False) -> None:
     """Replay the whole log: every decision is made again; exits with 4 if something could not be
     checked."""
     with client() as connected:
-        report = connected.audit()
+        report = connected.log.audit()
     told = [
         f"The log {report.log} has {report.size} entries, root {report.root}.",
         f"{report.checked} were judged again and came out as the log has them.",

@@ -48,7 +48,7 @@ def charter_draft(
     document = read_constitution(source)
     _keep_signed(out)
     with client() as connected:
-        draft = connected.draft_charter(document)
+        draft = connected.founding.draft(document)
     write_artifact(out, draft.to_bytes())
     told = [f"Wrote {out}. Each seat signs it: placet charter sign {out} --key SEAT.key"]
     show(_state(draft, out), as_json, lines(told))
@@ -65,7 +65,7 @@ def charter_sign(
         say(*explain_constitution(draft.read_constitution()))
     confirm(f"Sign constitution {digest_of(draft.constitution)} and the charter?", yes)
     with client() as connected:
-        draft = connected.sign_charter(draft, keys)
+        draft = connected.founding.sign(draft, keys)
     write_artifact(draft_file, draft.to_bytes())
     missing = ", ".join(draft.missing()) or "nobody: submit it"
     show(_state(draft, draft_file), as_json, lines([f"Signed. Still to sign: {missing}."]))
@@ -82,8 +82,8 @@ def charter_submit(
     for draft in drafts[1:]:
         merged = merged.merge(draft)
     with client() as connected:
-        recorded = connected.found(merged)
-        log = connected.log
+        recorded = connected.founding.found(merged)
+        log = connected.log.key
     value = {"index": recorded.index, "log": log, **_names()}
     show(value, as_json, lines([f"Founded. The log is {log}.", *_named()]))
 
@@ -133,7 +133,7 @@ def constitution_draft(
     """Make the document of a constitution from TOML."""
     if amends:
         with client() as connected:
-            current = connected.council().newest
+            current = connected.council.verify().newest
         document = load_constitution(
             source, version=current.document.version + 1, predecessor=current.digest
         )
@@ -158,7 +158,7 @@ def constitution_show(
         document = read_constitution(source)
     else:
         with client() as connected:
-            document = connected.council().newest.document
+            document = connected.council.verify().newest.document
     show(document, as_json, lines(explain_constitution(document)))
 
 
@@ -173,7 +173,7 @@ def constitution_amend(
     """Put a constitution in force under an approved proposal; takes the key of one of its seats."""
     document, keys = read_constitution(source), load_keys(key, acting_as)
     with client() as connected:
-        recorded = connected.amend(keys, find_proposal(connected, proposal), document)
+        recorded = connected.council.amend(keys, find_proposal(connected, proposal), document)
     value = {"constitution": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"In force: {recorded.digest} (entry {recorded.index})."]))
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from placet.auditing.explain import explain_account, explain_proposal
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -27,19 +28,18 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import (
     choose_proposal,
-    find_proposal,
     short,
     transfer,
     when,
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
 from placet.client.errors import ClientError, UsageRefused
 from placet.client.keys import Keys
-from placet.client.records import ProposalRecord, Recorded
-from placet.client.sync import Client
+from placet.client.log.reader import Recorded
 from placet.client.trust.artifacts import ticket_to_bytes
 from placet.governance.checks import check_measurement
 from placet.governance.codec import encode
@@ -85,7 +85,7 @@ def propose(
     with client() as connected:
         if amend is not None:
             body = Amendment(digest_of(encode(read_constitution(amend))))
-            recorded = connected.propose(
+            recorded = connected.council.propose(
                 keys,
                 body,
                 purpose=purpose,
@@ -107,8 +107,8 @@ def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool
     if isinstance(draft, JobDraft):
         bundle, owner = draft.bundle, keys.signing.public
         with transfer("putting the program", as_json) as progress:
-            connected.put_blob(bundle.blob, bundle.data, owner=owner, progress=progress)
-    return connected.propose(
+            connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
+    return connected.council.propose(
         keys,
         draft.body,
         purpose=draft.purpose,
@@ -154,21 +154,19 @@ def vote(
     wanted = _vote(choice)
     keys = load_keys(key, acting_as)
     with client() as connected:
-        digest = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
+        found = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
         if not yes:
-            document = connected.find_proposal(digest).document
-            rules = connected.council().under(document.constitution).constitution
-            say(*explain_proposal(document, rules))
-            confirm(f"Vote {choice} on {digest} as {keys.id}?", yes)
-        recorded = connected.vote(
+            say(*explain_proposal(found.document, found.rules))
+            confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
+        recorded = connected.council.vote(
             keys,
-            digest,
+            found,
             wanted,
             interests=interests,
             rationale=rationale,
             expires=parse_time(expires) if expires else None,
         )
-    value = {"ballot": recorded.digest, "proposal": digest, "index": recorded.index}
+    value = {"ballot": recorded.digest, "proposal": found.digest, "index": recorded.index}
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {keys.id} says {choice}."]))
 
 
@@ -226,15 +224,15 @@ def revoke(
         check_measurement("target", target)
     confirm(f"Revoke the {what} {target}? Nothing takes it back.", yes)
     with client() as connected:
-        recorded = connected.stop(keys, action, target, reason=reason)
+        recorded = connected.council.stop(keys, action, target, reason=reason)
     value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {what} {target} revoked."]))
 
 
 def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:
     with client() as connected:
-        target = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json)
-        recorded = connected.stop(keys, action, target, reason=reason)
+        target = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json).digest
+        recorded = connected.council.stop(keys, action, target, reason=reason)
     value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
     told = f"Recorded as entry {recorded.index}: from here on nothing of {short(target)} happens."
     show(value, as_json, lines([told]))
@@ -251,9 +249,9 @@ def proposals(
     """List the newest proposals, or show one in plain sentences with what it still needs."""
     with client() as connected:
         if proposal is not None:
-            _show_proposal(connected, find_proposal(connected, proposal), as_json)
+            _show_proposal(connected, proposal, as_json)
             return
-        records = [_read(connected, item.digest) for item in connected.proposals(limit)]
+        records = [_read(connected, item) for item in connected.council.proposals(limit)]
     known = [record for record in records if isinstance(record, ProposalRecord)]
     for record in records:
         if isinstance(record, str):
@@ -263,13 +261,13 @@ def proposals(
     show(
         [
             {
-                "digest": record.proposal.digest,
-                "index": record.index,
-                "action": record.proposal.document.action,
-                "purpose": record.proposal.document.purpose,
-                "proposer": record.proposal.document.proposer,
-                "ballots": len(record.ballots),
-                "not_after": when(record.proposal.document.not_after),
+                "digest": record.digest,
+                "index": record.item.index,
+                "action": record.document.action,
+                "purpose": record.document.purpose,
+                "proposer": record.document.proposer,
+                "ballots": len(record.item.ballots),
+                "not_after": when(record.document.not_after),
             }
             for record in known
         ],
@@ -278,38 +276,36 @@ def proposals(
     )
 
 
-def _read(connected: Client, digest: str) -> ProposalRecord | str:
+def _read(connected: Client, item: ProposalItem) -> ProposalRecord | str:
     try:
-        return connected.proposal(digest)
+        return connected.council.find(item)
     except (GovernanceError, ClientError) as error:
-        return f"{short(digest)}: {error}"
+        return f"{short(item.digest)}: {error}"
 
 
 def _row(record: ProposalRecord) -> tuple[object, ...]:
-    document = record.proposal.document
+    document = record.document
     return (
-        short(record.proposal.digest),
-        record.index,
+        short(record.digest),
+        record.item.index,
         document.action,
         document.purpose,
         document.proposer,
-        len(record.ballots),
+        len(record.item.ballots),
         when(document.not_after),
     )
 
 
-def _show_proposal(connected: Client, digest: str, as_json: bool) -> None:
-    record = connected.proposal(digest)
-    council = connected.council()
-    account = connected.account(record.ticket, council)
-    document = record.proposal.document
-    rules = council.under(document.constitution).constitution
-    sentences = [*explain_proposal(document, rules), "", *explain_account(account)]
+def _show_proposal(connected: Client, name: str, as_json: bool) -> None:
+    record = connected.council.find(name)
+    ballots = connected.council.ballots(record)
+    account = connected.council.account(ticket_of(record.proposal, ballots))
+    sentences = [*explain_proposal(record.document, record.rules), "", *explain_account(account)]
     value = {
-        "digest": digest,
-        "index": record.index,
-        "proposal": document,
-        "ballots": [{"digest": b.digest, "ballot": b.document} for b in record.ballots],
+        "digest": record.digest,
+        "index": record.item.index,
+        "proposal": record.document,
+        "ballots": [{"digest": b.digest, "ballot": b.document} for b in ballots],
         "refusals": [{"reason": r.reason, "message": str(r)} for r in account.refusals],
     }
 
@@ -323,7 +319,8 @@ def _show_proposal(connected: Client, digest: str, as_json: bool) -> None:
 def ticket(proposal: ProposalName, out: OutFile, as_json: AsJSON = False) -> None:
     """Collect a proposal and its ballots into a ticket file."""
     with client() as connected:
-        record = connected.proposal(find_proposal(connected, proposal))
-    write_artifact(out, ticket_to_bytes(record.ticket))
-    value = {"file": str(out), "proposal": record.proposal.digest, "ballots": len(record.ballots)}
-    show(value, as_json, lines([f"Wrote {out}: {len(record.ballots)} ballot(s)."]))
+        found = connected.council.find(proposal)
+        bundle = connected.council.ticket(found)
+    write_artifact(out, ticket_to_bytes(bundle))
+    value = {"file": str(out), "proposal": found.digest, "ballots": len(bundle.ballots)}
+    show(value, as_json, lines([f"Wrote {out}: {len(bundle.ballots)} ballot(s)."]))

@@ -16,7 +16,7 @@ from placet.auditing.explain import (
     explain_rule,
 )
 from placet.client.cli._frame import AsJSON, client, command, lines, show
-from placet.client.cli._words import find_proposal, read_artifact
+from placet.client.cli._words import read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.errors import UsageRefused
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
@@ -62,9 +62,8 @@ def proposal(
         _explain(explain_proposal(inspect(bundle.proposal, Proposal), None), as_json)
         return
     with client() as connected:
-        document = connected.proposal(find_proposal(connected, name)).proposal.document
-        rules = connected.council().under(document.constitution).constitution
-    _explain(explain_proposal(document, rules), as_json)
+        found = connected.council.find(name)
+    _explain(explain_proposal(found.document, found.rules), as_json)
 
 
 @command(app)
@@ -111,7 +110,7 @@ def _constitution(source: Path | None) -> Constitution:
     if source is not None:
         return read_constitution(source)
     with client() as connected:
-        return connected.council().newest.document
+        return connected.council.verify().newest.document
 
 
 def _explain(sentences: list[str], as_json: bool) -> None:

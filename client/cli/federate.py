@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from placet.client._sync_federations import Federation, Round
+from placet.client.blocking import Federation, Round
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -84,7 +84,7 @@ def join(
     sent: list[VerifiedUpdate] = []
     with client(simulated=simulated) as connected:
         id = find_proposal(connected, name)
-        federation = connected.federation(id, keys, bound=bound)
+        federation = connected.federations.join(id, keys, bound=bound)
 
         def told(refusal: ClientQuarantined) -> None:
             if once:

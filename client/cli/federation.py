@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from placet.auditing.explain import explain_refusal
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -34,7 +35,6 @@ from placet.client.cli._words import (
 from placet.client.federations.adapters import layout_of, load_state, save_state
 from placet.client.federations.status import FederationStatus
 from placet.client.federations.vectors import flatten
-from placet.client.sync import Client
 from placet.governance.codec import Json
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ def start(
 ) -> None:
     """Start a federation under a ticket; started again it is shown as it stands."""
     with client() as connected:
-        status = connected.start_federation(find_ticket(connected, ticket))
+        status = connected.federations.start(find_ticket(connected, ticket))
         if watch:
             status = _follow(connected, status.id, as_json)
     _tell(status, as_json)
@@ -72,7 +72,7 @@ def show_federation(name: FederationName, as_json: AsJSON = False) -> None:
     """Show a federation: its round, who has sent, who sits out and why, and what became of earlier
     rounds."""
     with client() as connected:
-        status = connected.federation_status(find_proposal(connected, name))
+        status = connected.federations.get(find_proposal(connected, name))
     _tell(status, as_json)
 
 
@@ -102,7 +102,7 @@ def model(
     keys = load_keys(key, acting_as)
     with client() as connected, transfer("fetching", as_json) as progress:
         id = find_proposal(connected, name)
-        found = connected.model(id, keys, round, progress=progress)
+        found = connected.federations.model(id, keys, round, progress=progress)
     save_state(out, found.state)
     if receipt is not None and found.receipt_file is not None:
         write_artifact(receipt, found.receipt_file.to_bytes())
@@ -150,7 +150,7 @@ def status_line(status: FederationStatus) -> str:
 def _follow(connected: Client, id: str, as_json: bool) -> FederationStatus:
     """A line a change; with --json a JSON line a change."""
     last: FederationStatus | None = None
-    for last in connected.watch_federation(id):
+    for last in connected.federations.watch(id):
         say_json(_json(last)) if as_json else say(status_line(last))
     assert last is not None, "watch ends with a federation that has ended"
     return last

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from placet.auditing.explain import explain_charged, explain_refusal
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     ActingAs,
@@ -38,8 +39,7 @@ from placet.client.cli._words import (
 )
 from placet.client.errors import FileRefused, UsageRefused
 from placet.client.jobs.bundles import build_bundle
-from placet.client.records import Job
-from placet.client.sync import Client
+from placet.client.jobs.status import JobStatus
 
 app = typer.Typer()
 
@@ -54,7 +54,7 @@ def submit(
 ) -> None:
     """Submit a job under a ticket."""
     with client() as connected:
-        job = connected.submit(find_ticket(connected, ticket))
+        job = connected.jobs.submit(find_ticket(connected, ticket))
         if watch:
             say(
                 f"Submitted {job.id}. Should this be interrupted, go on with: placet watch {job.id}"
@@ -70,7 +70,7 @@ def jobs(
 ) -> None:
     """List the newest jobs."""
     with client() as connected:
-        found = connected.jobs(limit)
+        found = connected.jobs.list(limit)
     rows = [job_row(job) for job in found]
     show([job_json(job) for job in found], as_json, table(JOB_COLUMNS, rows, "No jobs."))
 
@@ -94,10 +94,10 @@ def cancel(
     """Cancel a job's proposal: takes its proposer or a seat."""
     keys = load_keys(key, acting_as)
     with client() as connected:
-        proposal = connected.proposal_of(id)
+        proposal = connected.jobs.proposal(id)
         if not as_json:
-            say("\n".join(about_proposal(connected, proposal)))
-        recorded = connected.cancel(keys, id, reason=reason)
+            say("\n".join(about_proposal(proposal)))
+        recorded = connected.jobs.cancel(keys, id, reason=reason)
     value = {"stop": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
 
@@ -115,7 +115,7 @@ def result(
     """Fetch what a job released: verify the receipt, then fetch, verify and open the outputs."""
     keys = load_keys(key)
     with client() as connected, transfer("fetching", as_json) as progress:
-        found = connected.result(id, keys, out, recipient=recipient or None, progress=progress)
+        found = connected.jobs.result(id, keys, out, recipient=recipient or None, progress=progress)
     said = found.receipt.receipt.predicate
     value = {
         "receipt": found.receipt.digest,
@@ -192,14 +192,14 @@ def _as_json(text: str) -> str:
     return f"{name}={json.dumps(parse_scalar(value))}"
 
 
-def _follow(connected: Client, id: str, as_json: bool) -> Job:
+def _follow(connected: Client, id: str, as_json: bool) -> JobStatus:
     """Watch with a bar on a terminal, with a line a change elsewhere, and with a JSON line a change
     for --json."""
     console = Console(stderr=True)
     if console.is_terminal and not as_json:
         return _follow_bar(connected, id, console)
-    last: Job | None = None
-    for last in connected.watch(id):
+    last: JobStatus | None = None
+    for last in connected.jobs.watch(id):
         if as_json:
             say_json(job_json(last))
         else:
@@ -208,23 +208,23 @@ def _follow(connected: Client, id: str, as_json: bool) -> Job:
     return last
 
 
-def _follow_bar(connected: Client, id: str, console: Console) -> Job:
+def _follow_bar(connected: Client, id: str, console: Console) -> JobStatus:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    last: Job | None = None
+    last: JobStatus | None = None
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(id, total=100)
-        for last in connected.watch(id):
+        for last in connected.jobs.watch(id):
             bar.update(task, completed=last.progress, description=last.state)
     assert last is not None, "watch ends with a job that has ended"
     return last
 
 
-def _tell(job: Job, as_json: bool) -> None:
+def _tell(job: JobStatus, as_json: bool) -> None:
     show(job_json(job), as_json, table(JOB_COLUMNS, [job_row(job)], ""))
     if job.refusal is not None:
         if not as_json:

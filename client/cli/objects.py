@@ -93,7 +93,7 @@ def put(
     check_sealed(source, descriptor)
     deleter = PublicKeys.load(owner).signing if owner else None
     with client() as connected, transfer("putting", as_json) as progress:
-        blob = connected.put_blob(id, source, owner=deleter, progress=progress)
+        blob = connected.blobs.put(id, source, owner=deleter, progress=progress)
     show(blob, as_json, lines([f"The host has all {blob.length} bytes of {id}."]))
 
 
@@ -140,8 +140,8 @@ def grant(
     if evidence is not None:
         terms = replace(terms, evidence=load_evidence(evidence))
     with client() as connected:
-        envelope = connected.grant(load_keys(key, acting_as), draft.object.descriptor, terms)
-        council = connected.council()
+        envelope = connected.grants.sign(load_keys(key, acting_as), draft.object.descriptor, terms)
+        council = connected.council.verify()
     write_artifact(out, envelope)
     document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
     origin = str(evidence or source) if terms.evidence else council.newest.digest
@@ -167,7 +167,7 @@ def provision(
     keys = load_keys(key)
     secret = SealedObject.load(object_file).open_key(keys.hpke)
     with client(simulated=simulated) as connected:
-        recorded = connected.provision(keys, read_artifact(grant_file), secret)
+        recorded = connected.grants.provision(keys, read_artifact(grant_file), secret)
     secret.wipe()
     value = {"grant": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Provisioned: grant {recorded.digest}, entry {recorded.index}."]))
@@ -185,7 +185,9 @@ def withdraw(
     path = Path(grant_digest)
     digest = parse_envelope(read_artifact(path)).digest if path.is_file() else grant_digest
     with client() as connected:
-        recorded = connected.stop(load_keys(key, acting_as), "withdraw", digest, reason=reason)
+        recorded = connected.council.stop(
+            load_keys(key, acting_as), "withdraw", digest, reason=reason
+        )
     told = f"Withdrawn: the log has it as entry {recorded.index}."
     show({"stop": recorded.digest, "index": recorded.index}, as_json, lines([told]))
 
@@ -200,5 +202,5 @@ def delete(
     path = Path(object_id)
     id = SealedObject.load(path).descriptor.id if path.is_file() else object_id
     with client() as connected:
-        connected.delete_blob(id, load_keys(key))
+        connected.blobs.delete(id, load_keys(key))
     show({"deleted": id}, as_json, lines([f"The host says that {id} is deleted."]))

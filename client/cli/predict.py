@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from placet.auditing.explain_serving import explain_card
+from placet.client.blocking import ServedModel
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -27,7 +28,6 @@ from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.services.files import Format, format_of, load_rows, save_answers
 from placet.client.services.users import Token
-from placet.client.sync import Model
 
 app = typer.Typer()
 token = typer.Typer(
@@ -71,7 +71,7 @@ def predict(
     user = _user(key, token, acting_as)
     with client(simulated=simulated) as connected:
         service = find_proposal(connected, name)
-        with Model(connected, service, user=user) as model:
+        with connected.services.open(service, user=user) as model:
             _meet(model, service, yes)
             rows = _ask(model, source, reading, out, writing, deadline, as_json)
             marks = ["SIMULATED"] if model.worker.simulated else []
@@ -97,7 +97,7 @@ def new(
 
 
 def _ask(
-    model: Model,
+    model: ServedModel,
     source: Path,
     reading: Format,
     out: Path,
@@ -121,7 +121,7 @@ def _user(key: Path | None, token: Path | None, acting_as: str) -> Keys | Token:
     return load_keys(key, acting_as)
 
 
-def _meet(model: Model, service: str, yes: bool) -> None:
+def _meet(model: ServedModel, service: str, yes: bool) -> None:
     """Show the card the first time, and what is wrong with using the model every time."""
     for warning in warnings_of(model.terms):
         say(warning)

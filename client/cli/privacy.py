@@ -28,8 +28,8 @@ def privacy(
     not checked."""
     Budget("1", delta)  # refuses what is no delta
     with client() as connected:
-        report = connected.audit()
-        principals = {p.id for p in connected.council().newest.document.principals}
+        report = connected.log.audit()
+        principals = {p.id for p in connected.council.verify().newest.document.principals}
     if owner not in principals | report.privacy.keys():
         raise UsageRefused(
             f"The log knows no {owner}. It knows {', '.join(sorted(principals))}.", claim="owner"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from placet.client.cli._frame import AsJSON, client, command, lines, show
-from placet.client.cli._words import find_proposal, transfer
+from placet.client.cli._words import transfer
 from placet.client.errors import AnswerMalformed
 from placet.client.files import read_file
 from placet.client.jobs.bundles import Bundle, blob_of
@@ -26,11 +26,9 @@ def program(
     """Fetch the program of a proposed job, and unpack it: these files are what an enclave would
     run, and no others."""
     with client() as connected, tempfile.TemporaryDirectory(prefix="placet-") as folder:
-        digest = connected.proposal(
-            find_proposal(connected, proposal)
-        ).proposal.document.job.program
+        digest = connected.council.find(proposal).document.job.program
         with transfer("fetching", as_json) as progress:
-            path = connected.get_blob(blob_of(digest), Path(folder, "bundle"), progress=progress)
+            path = connected.blobs.get(blob_of(digest), Path(folder, "bundle"), progress=progress)
         bundle = Bundle(read_file(path, MAX_BUNDLE))
     if bundle.digest != digest:
         raise AnswerMalformed(

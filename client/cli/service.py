@@ -9,6 +9,7 @@ from rich.console import Console
 
 from placet.auditing.explain import explain_refusal
 from placet.auditing.explain_serving import explain_serving
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
@@ -20,12 +21,11 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._words import find_proposal, find_ticket, refusal_json, short, when
+from placet.client.cli._words import find_ticket, refusal_json, short, when
 from placet.client.errors import ClientError, Refused
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
 from placet.client.services.status import ServiceStatus
-from placet.client.sync import Client
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
@@ -57,7 +57,7 @@ def serve(
     """Serve a model under a ticket, or change by how many workers; Ctrl-C while waiting leaves it
     running."""
     with client() as connected:
-        status = connected.serve(find_ticket(connected, ticket), workers)
+        status = connected.services.start(find_ticket(connected, ticket), workers)
         if wait and not status.settled:
             status = _follow(connected, status.id, as_json)
     show(service_json(status), as_json, lines([f"{status.id}: {_line(status)}"]))
@@ -72,7 +72,7 @@ def serve(
 def services(as_json: AsJSON = False) -> None:
     """List the services."""
     with client() as connected:
-        found = connected.services()
+        found = connected.services.list()
     rows = [service_row(status) for status in found]
     told = [service_json(status) for status in found]
     show(told, as_json, table(SERVICE_COLUMNS, rows, "No services."))
@@ -83,8 +83,8 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
     """Show what a service serves: its card, inputs and answers, rations, where the model came from,
     and until when."""
     with client() as connected:
-        id = find_proposal(connected, name)
-        terms = connected.proposal(id).proposal.document.serve
+        found = connected.council.find(name)
+        id, terms = found.digest, found.document.serve
         worker, missing = _worker(connected, id)
         origin = _origin_lines(connected, terms)
     inputs = worker.offer.document.inputs if worker else ()
@@ -153,7 +153,7 @@ def _follow(connected: Client, id: str, as_json: bool) -> ServiceStatus:
     """A line a change, until as many workers are ready as were asked for; with --json a JSON
     line."""
     last: ServiceStatus | None = None
-    for last in connected.watch_service(id):
+    for last in connected.services.watch(id):
         say_json(service_json(last)) if as_json else say(_line(last))
         if last.settled:
             break
@@ -164,7 +164,7 @@ def _follow(connected: Client, id: str, as_json: bool) -> ServiceStatus:
 def _worker(connected: Client, id: str) -> tuple[ServedWorker | None, str]:
     """A verified worker, or why there is none to tell the model's inputs and answers."""
     try:
-        return connected.verify_service(id), ""
+        return connected.services.verify(id), ""
     except Refused as refused:
         if refused.reason not in _NOBODY:
             raise
@@ -174,7 +174,7 @@ def _worker(connected: Client, id: str) -> tuple[ServedWorker | None, str]:
 def _origin_lines(connected: Client, terms: Serve) -> list[str]:
     """Where the model came from, as far as the log shows it."""
     try:
-        origin: Origin | None = connected.origin(terms)
+        origin: Origin | None = connected.services.origin(terms)
     except (GovernanceError, LogError, ClientError) as error:
         reason: str = getattr(error, "reason", "")
         return [f"That receipt does not hold ({reason}): {error}"]

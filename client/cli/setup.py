@@ -195,9 +195,9 @@ def status(
 ) -> None:
     """Show host, log, evidence, services, and the newest jobs."""
     with client() as connected:
-        found, services = connected.status(), connected.services()
+        found, services = connected.status(), connected.services.list()
         if evidence is not None:
-            write_file(evidence, connected.evidence().to_bytes())
+            write_file(evidence, connected.authority.evidence().to_bytes())
     value = {
         "host": found.address,
         "log": found.log,

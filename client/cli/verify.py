@@ -204,7 +204,7 @@ def service(
     with client() as connected:
         id = find_proposal(connected, name)
         try:
-            found = connected.verify_service(id)
+            found = connected.services.verify(id)
         except OfferInvalid as refused:
             if not as_json:
                 Console(stderr=True).print("What had held before:")

@@ -8,11 +8,13 @@ apart from ours wherever they are shown.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from placet.client.errors import AnswerMalformed, Refused
 from placet.governance.checks import check_digest, check_identifier, check_nonce, check_reason
 from placet.governance.errors import DocumentMalformed
 from placet.governance.text import shown
+from placet.proto.refusals import reason_name
 from placet.proto.v1 import common_pb2
 
 _DETAILS = ("claim", "expected", "actual", "rule", "remedy", "retry_ms")
@@ -22,11 +24,26 @@ _REASONS = frozenset(
 _MAX_TEXT = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What only the host says: to show, and of a type that nothing takes that signs or decides."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def refused(reason: str, message: str, details: Mapping[str, str]) -> Refused:
     """The exception that a refusal stands for; INTERNAL for a reason that this version does not
     know."""
     told = {name: _words(details[name]) for name in _DETAILS if name in details}
     return Refused(reason if reason in _REASONS else "INTERNAL", _words(message), told)
+
+
+def refused_of(refusal: common_pb2.Refusal) -> Refused:
+    """A refusal on the wire as the exception that it stands for."""
+    return refused(reason_name(refusal.reason), refusal.message, refusal.details)
 
 
 def identifier(text: str) -> str:

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What members of a council do: propose, vote, stop, amend, and read what was proposed."""
 
-from placet.client.connection.connection import Method
-from placet.client.council.authority import TrustOperations
+from placet.client.connection.connection import Connection
+from placet.client.council.records import (
+    ProposalItem,
+    ProposalRecord,
+    ticket_of,
+    ticket_to_wire,
+)
 from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
-from placet.client.records import ProposalItem, ProposalRecord, Recorded
-from placet.client.trust.verify import Council
+from placet.client.log.reader import LogReader, Recorded
+from placet.client.trust.verify import VerifiedCouncil, verify_council
 from placet.governance.account import Account, Times
 from placet.governance.documents import (
     Amendment,
@@ -28,7 +33,7 @@ from placet.governance.evaluate import (
     verify_proposal,
 )
 from placet.governance.ledger import Ledger
-from placet.proto.v1 import common_pb2, governance_pb2, keys_pb2
+from placet.proto.v1 import governance_pb2, keys_pb2
 
 BALLOT_LIFETIME = 30 * 86400
 _ACTIONS: dict[type, Action] = {
@@ -38,11 +43,32 @@ _ACTIONS: dict[type, Action] = {
     Amendment: "amend",
 }
 
-RecordMethod = Method[governance_pb2.DocumentRequest, common_pb2.Committed]
 
+class AsyncCouncil:
+    """The council, and what its members sign: proposals, ballots, stops, amendments.
 
-class CouncilOperations(TrustOperations):
-    """Proposals, ballots, stops, amendments."""
+    Where a method takes a proposal, it takes a record that `find` gave, or a digest (or enough of
+    its beginning), for which the log is read.
+    """
+
+    def __init__(self, connection: Connection, log: LogReader) -> None:
+        self._connection = connection
+        self._log = log
+        self._verified: VerifiedCouncil | None = None
+
+    async def verify(self) -> VerifiedCouncil:
+        """The charter and all constitutions up to the one in force, by the newest checkpoint.
+
+        Which constitutions were adopted the log says, entry by entry; each document is verified,
+        and kept. Raises `SettingMissing` where no council is pinned, and what reading the log
+        raises.
+        """
+        state = (await self._log.read()).state
+        if self._verified is None or self._verified.newest.digest != state.constitution:
+            charter = await self._log.envelope(state.charter)
+            chain = [await self._log.envelope(digest) for digest in state.constitutions]
+            self._verified = verify_council(charter, chain)
+        return self._verified
 
     async def propose(
         self,
@@ -60,9 +86,9 @@ class CouncilOperations(TrustOperations):
         The program's bundle has to be put before a job is submitted, not before it is proposed. A
         federation has one use a round.
         """
-        council = await self.council()
+        council = await self.verify()
         proposal = Proposal(
-            header=await self._session.header(),
+            header=self._log.known_header(),
             constitution=council.newest.digest,
             proposer=keys.id,
             action=_ACTIONS[type(body)],
@@ -75,13 +101,13 @@ class CouncilOperations(TrustOperations):
         )
         envelope = sign(proposal, keys.signing)
         verify_proposal(envelope, council.in_force)
-        session = self._session
-        return await self._send(session.governance.Propose, envelope)
+        request = governance_pb2.DocumentRequest(envelope=envelope)
+        return await self._log.record(self._connection.governance.Propose, request, envelope)
 
     async def vote(
         self,
         keys: Keys,
-        proposal: str,
+        proposal: str | ProposalRecord,
         vote: Vote,
         *,
         interests: str = "",
@@ -95,15 +121,14 @@ class CouncilOperations(TrustOperations):
         Any other vote stands until the seat votes again. `sequence` defaults to one more than the
         seat's last ballot in the log.
         """
-        found = await self._proposed(proposal)
-        known = self._session.replica.ledger.state.proposals[found.digest]
+        found = await self.find(proposal)
         if expires is None and vote == "placet":
             expires = self._expiry(found.document)
         if sequence is None:
-            own = [ballot.sequence for ballot in known.ballots if ballot.seat == keys.id]
+            own = [ballot.sequence for ballot in found.item.ballots if ballot.seat == keys.id]
             sequence = max(own, default=0) + 1
         ballot = Ballot(
-            header=self._session.known_header(),
+            header=self._log.known_header(),
             seat=keys.id,
             proposal=found.digest,
             constitution=found.document.constitution,
@@ -114,7 +139,8 @@ class CouncilOperations(TrustOperations):
             expires=expires,
         )
         envelope = sign(ballot, keys.signing)
-        return await self._send(self._session.governance.Vote, envelope)
+        request = governance_pb2.DocumentRequest(envelope=envelope)
+        return await self._log.record(self._connection.governance.Vote, request, envelope)
 
     async def stop(
         self, keys: Keys, action: StopAction, target: str, *, reason: str = ""
@@ -125,107 +151,96 @@ class CouncilOperations(TrustOperations):
         program or measurement. Raises `Unreachable` where it is not known to be recorded: hand it
         in again until it is.
         """
-        envelope = await self._sign_stop(keys, action, target, reason)
-        session = self._session
-        if action != "withdraw":
-            return await self._send(session.governance.Stop, envelope)
-        before = session.memory.newest()
-        request = keys_pb2.WithdrawRequest(stop=envelope)
-        committed = await session.ask(session.keys.Withdraw, request)
-        return await self._recorded(committed, envelope, before, committed.index)
+        envelope = sign(
+            Stop(await self._log.header(), keys.id, action, target, reason), keys.signing
+        )
+        if action == "withdraw":
+            withdrawal = keys_pb2.WithdrawRequest(stop=envelope)
+            return await self._log.record(self._connection.keys.Withdraw, withdrawal, envelope)
+        request = governance_pb2.DocumentRequest(envelope=envelope)
+        return await self._log.record(self._connection.governance.Stop, request, envelope)
 
-    async def amend(self, keys: Keys, proposal: str, constitution: Constitution) -> Recorded:
+    async def amend(
+        self, keys: Keys, proposal: str | ProposalRecord, constitution: Constitution
+    ) -> Recorded:
         """Put a constitution in force under an approved amend proposal, signed by one of its own
         seats."""
-        record = await self.proposal(proposal)
+        ticket = ticket_to_wire(await self.ticket(proposal))
         envelope = sign(constitution, keys.signing)
-        session = self._session
-        before = session.memory.newest()
-        request = governance_pb2.AmendRequest(
-            ticket=ticket_to_wire(record.ticket), constitution=envelope
-        )
-        committed = await session.ask(session.governance.Amend, request)
-        return await self._recorded(committed, envelope, before, committed.index)
+        request = governance_pb2.AmendRequest(ticket=ticket, constitution=envelope)
+        return await self._log.record(self._connection.governance.Amend, request, envelope)
 
     async def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
         """The newest proposals of the log, newest first."""
-        known = (await self._session.read()).state.proposals.values()
+        known = (await self._log.read()).state.proposals.values()
         newest = sorted(known, key=lambda proposal: -proposal.index)[:limit]
-        return tuple(ProposalItem(p.digest, p.index, len(p.ballots)) for p in newest)
+        return tuple(map(ProposalItem.of, newest))
 
-    async def find_proposal(self, name: str) -> Signed[Proposal]:
-        """A proposal of the log by its digest, or by the first digits of it that no other one
-        begins with.
+    async def find(self, proposal: str | ProposalItem | ProposalRecord) -> ProposalRecord:
+        """A proposal of the log by its digest, or by the first digits that no other one begins
+        with; its constitution, and how it stands.
 
-        Raises `UsageRefused` where none or several begin so.
+        One call, and one more for each document that this home has not seen; for an item of
+        `proposals` the log is not read again. Raises `UsageRefused` where none or several begin so.
         """
-        known = (await self._session.read()).state.proposals
-        wanted = name if name.startswith("sha256:") else "sha256:" + name
-        found = [digest for digest in known if digest.startswith(wanted)]
-        if len(found) != 1:
-            told = (
-                f"{len(found)} proposals of the log begin"
-                if found
-                else "No proposal of the log begins"
-            )
-            raise UsageRefused(
-                f"{told} with {name}. `placet proposals --json` lists them in full.",
-                claim="proposal",
-                actual=name[:80],
-            )
-        return await self._session.judged(lambda ledger: ledger.proposal(found[0]))
+        if isinstance(proposal, ProposalRecord):
+            return proposal
+        if isinstance(proposal, str):
+            proposal = self._named(proposal, await self._log.read())
+        item = proposal
 
-    async def proposal(self, digest: str) -> ProposalRecord:
-        """A proposal of the log with every ballot for it, each verified. Raises `DocumentNotFound`,
-        or what a call raises."""
-        proposal = await self._proposed(digest)
-        known = self._session.replica.ledger.state.proposals[digest]
+        def loaded(ledger: Ledger) -> ProposalRecord:
+            rules = ledger.constitution(ledger.state.proposals[item.digest].constitution)
+            return ProposalRecord(ledger.proposal(item.digest), rules, item)
+
+        return await self._log.judged(loaded)
+
+    async def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
+        """Every ballot that the log has for a proposal, each with its signature verified.
+
+        Raises `DocumentNotFound` where the host withholds one, or what a call raises.
+        """
+        given = (await self.find(proposal)).item.ballots
 
         def cast(ledger: Ledger) -> tuple[Signed[Ballot], ...]:
-            return tuple(ledger.ballot(ballot.digest) for ballot in known.ballots)
+            return tuple(ledger.ballot(ballot.digest) for ballot in given)
 
-        return ProposalRecord(proposal, await self._session.judged(cast), known.index)
+        return await self._log.judged(cast)
 
-    async def _proposed(self, digest: str) -> Signed[Proposal]:
-        await self._session.read()
-        return await self._session.judged(lambda ledger: ledger.proposal(digest))
+    async def ticket(self, proposal: str | ProposalRecord) -> Ticket:
+        """A proposal with every ballot for it: what its work is started under. Raises as
+        `ballots`."""
+        found = await self.find(proposal)
+        return ticket_of(found.proposal, await self.ballots(found))
 
-    async def account(self, ticket: Ticket, council: Council | None = None) -> Account:
+    async def account(self, ticket: Ticket) -> Account:
         """The judgement of a ticket now: which rules apply, who counts, what is missing.
 
         It is on paper, but for when the log took the proposal in.
         """
-        council = council or await self.council()
-        in_force = council.under(inspect(ticket.proposal, Proposal).constitution)
-        now = self._session.now()
-        known = self._session.replica.ledger.state.proposals.get(
-            parse_envelope(ticket.proposal).digest
-        )
+        in_force = (await self.verify()).under(inspect(ticket.proposal, Proposal).constitution)
+        now = self._connection.now()
+        known = self._log.replica.ledger.state.proposals.get(parse_envelope(ticket.proposal).digest)
         return evaluate(ticket, in_force, Times(now, now), known.logged if known else None)
 
     def _expiry(self, proposal: Proposal) -> int:
         """Until when a placet counts. After its review a service takes ballots given anew."""
-        now, body = self._session.now(), proposal.body
+        now, body = self._connection.now(), proposal.body
         return (
             body.review if isinstance(body, Serve) and body.review > now else now + BALLOT_LIFETIME
         )
 
-    async def _sign_stop(self, keys: Keys, action: StopAction, target: str, reason: str) -> bytes:
-        header = await self._session.header()
-        return sign(Stop(header, keys.id, action, target, reason), keys.signing)
-
-    async def _send(self, method: RecordMethod, envelope: bytes) -> Recorded:
-        before = self._session.memory.newest()
-        request = governance_pb2.DocumentRequest(envelope=envelope)
-        committed = await self._session.ask(method, request)
-        return await self._recorded(committed, envelope, before, committed.index)
-
-
-def ticket_to_wire(ticket: Ticket) -> common_pb2.Ticket:
-    """A ticket as a message."""
-    return common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
-
-
-def ticket_from_wire(ticket: common_pb2.Ticket) -> Ticket:
-    """A ticket from a message, not verified."""
-    return Ticket(ticket.proposal, tuple(ticket.ballots))
+    def _named(self, name: str, ledger: Ledger) -> ProposalItem:
+        known = ledger.state.proposals
+        wanted = name if name.startswith("sha256:") else "sha256:" + name
+        found = [digest for digest in known if digest.startswith(wanted)]
+        if len(found) == 1:
+            return ProposalItem.of(known[found[0]])
+        told = (
+            f"{len(found)} proposals of the log begin" if found else "No proposal of the log begins"
+        )
+        raise UsageRefused(
+            f"{told} with {name}. `placet proposals --json` lists them in full.",
+            claim="proposal",
+            actual=name[:80],
+        )

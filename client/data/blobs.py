@@ -11,15 +11,17 @@ import hashlib
 import io
 import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
-from placet.client.council.council import CouncilOperations
+from placet.client.connection.connection import Connection
+from placet.client.connection.told import object_id
 from placet.client.data.objects import Progress
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, Refused
 from placet.client.keys import Keys
-from placet.client.records import Blob
+from placet.client.log.reader import LogReader
 from placet.governance.documents import Delete
 from placet.governance.envelope import sign
 from placet.governance.keys import PublicKey
@@ -30,10 +32,28 @@ _TRIES = 5
 _PAUSE = 0.5  # seconds before the first further try; each one waits twice as long
 
 
-class BlobOperations(CouncilOperations):
-    """Put, get, stat, delete."""
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """How much of a blob the host has, in bytes."""
 
-    async def put_blob(
+    id: str
+    length: int
+    received: int
+    complete: bool
+
+    @classmethod
+    def from_wire(cls, info: blobs_pb2.BlobInfo) -> "Blob":
+        return cls(object_id(info.id), info.length, info.received, info.complete)
+
+
+class AsyncBlobs:
+    """Sealed bytes at the host, by the id of their object."""
+
+    def __init__(self, connection: Connection, log: LogReader) -> None:
+        self._connection = connection
+        self._log = log
+
+    async def put(
         self,
         id: str,
         source: Path | bytes,
@@ -76,12 +96,12 @@ class BlobOperations(CouncilOperations):
                     raise
             await asyncio.sleep(_PAUSE * 2**tries)
 
-    async def stat_blob(self, id: str) -> Blob:
+    async def stat(self, id: str) -> Blob:
         """How much of a blob the host has. Raises `Refused` with BLOB_NOT_FOUND."""
-        stat = await self._session.ask(self._session.blobs.Stat, blobs_pb2.StatRequest(id=id))
+        stat = await self._connection.ask(self._connection.blobs.Stat, blobs_pb2.StatRequest(id=id))
         return Blob.from_wire(stat)
 
-    async def get_blob(
+    async def get(
         self, id: str, sink: Path, *, length: int | None = None, progress: Progress | None = None
     ) -> Path:
         """Fetch a blob into a file, or the rest of it; the caller verifies what it got.
@@ -90,7 +110,7 @@ class BlobOperations(CouncilOperations):
         come into `sink` with ".part" added, which becomes `sink` at the end.
         """
         if length is None:
-            length = (await self.stat_blob(id)).length
+            length = (await self.stat(id)).length
         part = sink.with_name(sink.name + ".part")
         tries = 0
         with _appending(part, length) as file:
@@ -107,15 +127,15 @@ class BlobOperations(CouncilOperations):
         part.replace(sink)
         return sink
 
-    async def delete_blob(self, id: str, keys: Keys) -> None:
+    async def delete(self, id: str, keys: Keys) -> None:
         """Have the host forget a blob that was put with these keys as its owner."""
-        envelope = sign(Delete(await self._session.header(), id), keys.signing)
+        envelope = sign(Delete(await self._log.header(), id), keys.signing)
         request = blobs_pb2.DeleteBlobRequest(id=id, envelope=envelope)
-        await self._session.ask(self._session.blobs.Delete, request)
+        await self._connection.ask(self._connection.blobs.Delete, request)
 
     async def _received(self, id: str) -> int:
         try:
-            return (await self.stat_blob(id)).received
+            return (await self.stat(id)).received
         except Refused as refused:
             if refused.reason != "BLOB_NOT_FOUND":
                 raise
@@ -126,7 +146,7 @@ class BlobOperations(CouncilOperations):
     ) -> Blob:
         with translated():
             requests = _requests(header, source, progress)
-            info = await self._session.blobs.Put(requests, metadata=METADATA)
+            info = await self._connection.blobs.Put(requests, metadata=METADATA)
         return Blob.from_wire(info)
 
     async def _get(
@@ -134,7 +154,7 @@ class BlobOperations(CouncilOperations):
     ) -> None:
         request = blobs_pb2.GetBlobRequest(id=id, offset=file.tell(), length=length - file.tell())
         with translated():
-            call = self._session.blobs.Get(request, metadata=METADATA)
+            call = self._connection.blobs.Get(request, metadata=METADATA)
             async for chunk in call:
                 if file.tell() + len(chunk.data) > length:
                     call.cancel()

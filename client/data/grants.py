@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from placet.attestation import Policy
-from placet.client.data.blobs import BlobOperations
+from placet.client.connection.connection import Connection
+from placet.client.council.authority import AsyncAuthority
+from placet.client.council.council import AsyncCouncil
 from placet.client.keys import Keys
-from placet.client.records import Recorded
+from placet.client.log.reader import LogReader, Recorded
 from placet.governance.checks import check_listed
 from placet.governance.contexts import provision_info
 from placet.governance.documents import Between, Budget, Evidence, Exactly, Grant
@@ -19,7 +21,7 @@ from placet.sealing import HPKEPublicKey, ObjectDescriptor, StreamKey, seal_enve
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class GrantTerms:
     """The terms of a grant: each field a bound, or the word "any"; see `Grant`. `evidence` None:
     the constitution's."""
 
@@ -42,15 +44,27 @@ class Terms:
         check_listed("recipients", self.recipients)
 
 
-class GrantOperations(BlobOperations):
-    """Grant and provision."""
+class AsyncGrants:
+    """What owners allow, and the keys of their objects."""
 
-    async def grant(self, keys: Keys, object: ObjectDescriptor, terms: Terms) -> bytes:
+    def __init__(
+        self,
+        connection: Connection,
+        log: LogReader,
+        council: AsyncCouncil,
+        authority: AsyncAuthority,
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._council = council
+        self._authority = authority
+
+    async def sign(self, keys: Keys, object: ObjectDescriptor, terms: GrantTerms) -> bytes:
         """A signed grant for this log: the envelope to keep and to provision with. Nothing is
         sent."""
-        council = await self.council()
+        council = await self._council.verify()
         grant = Grant(
-            header=await self._session.header(),
+            header=self._log.known_header(),
             owner=keys.id,
             object=object,
             purposes=terms.purposes,
@@ -82,12 +96,9 @@ class GrantOperations(BlobOperations):
         signed = verify_signed(grant, Grant, lambda _: [keys.signing.public])  # 1
         key.verify_commitment(signed.document.object.commitment)
         policy = Policy.from_dict(signed.document.evidence.authority)
-        authority = await self.verify_authority(policy)  # 2
-        self._session.check_simulated(authority.attested.simulated)
+        authority = await self._authority.verify(policy)  # 2
+        self._connection.check_simulated(authority.attested.simulated)
         recipient = HPKEPublicKey.from_text(authority.attested.identity.hpke)
         envelope = seal_envelope(key.to_bytes(), recipient, provision_info(signed.digest))  # 3
-        session = self._session
-        before = session.memory.newest()
         request = keys_pb2.ProvisionRequest(grant=grant, key_envelope=envelope)
-        committed = await session.ask(session.keys.Provision, request)
-        return await self._recorded(committed, grant, before, committed.index)
+        return await self._log.record(self._connection.keys.Provision, request, grant)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from placet.attestation import AttestationError, Policy
-from placet.client.data.grants import Terms
+from placet.client.data.grants import GrantTerms
 from placet.client.data.objects import SealedObject
 from placet.client.drafts.toml import (
     hpke_key,
@@ -44,7 +44,7 @@ class GrantDraft:
     """What a grant file says: the object with its key sealed to the owner, and the terms."""
 
     object: SealedObject
-    terms: Terms
+    terms: GrantTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def load_grant(path: Path) -> GrantDraft:
         values["programs"] = [_program(program, folder) for program in values["programs"]]
     taken: Json = {name: values.pop(name) for name in _TERMS if name in values}
     nothing_left(values, path)
-    return GrantDraft(sealed, from_plain(Terms, {**taken, "evidence": evidence}))
+    return GrantDraft(sealed, from_plain(GrantTerms, {**taken, "evidence": evidence}))
 
 
 def load_evidence(path: Path) -> Evidence:

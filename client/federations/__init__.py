@@ -3,7 +3,7 @@
 
     keys = Keys.load(Path("hospital-a.key"))
     with Client.at_home(Home.default()) as client:
-        federation = client.federation(id, keys)         # proposal, ballots, roster and evidence are verified
+        federation = client.federations.join(id, keys)         # proposal, ballots, roster and evidence are verified
         for round in federation.rounds():                # waits for each round; ends when the federation does
             state = round.model()                        # dict[str, ndarray] of float32, its receipt verified
             trained, examples = train(state)
@@ -17,11 +17,9 @@ do it in another way:
     vectors     a state as one vector, and back         encoding    clipping, encodings, the norm that is declared
     updates     sealing, and keeping until it is in     receipts    proof that the log has an update
     rounds      waiting, fetching, sending              models      a round's model, verified
-    adapters    PyTorch and files                       drafts      what the council is asked for, as TOML
-    status      what the host tells
+    adapters    PyTorch and files                       status      what the host tells
 """
 
-from placet.client.drafts.federation import FederationDraft, load_federation
 from placet.client.federations.adapters import (
     from_safetensors,
     from_torch,
@@ -40,7 +38,7 @@ from placet.client.federations.encoding import (
     encode,
     norm_above,
 )
-from placet.client.federations.models import Model
+from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import UpdateReceipt, VerifiedUpdate
 from placet.client.federations.rounds import AsyncFederation, AsyncRound
 from placet.client.federations.status import FederationStatus, Member, Outcome
@@ -52,13 +50,12 @@ __all__ = [
     "AsyncRound",
     "Bound",
     "Encoded",
-    "FederationDraft",
     "FederationStatus",
     "Member",
-    "Model",
     "OpenRound",
     "Outcome",
     "Pending",
+    "RoundModel",
     "State",
     "UpdateReceipt",
     "Vector",
@@ -72,7 +69,6 @@ __all__ = [
     "from_torch",
     "layout_of",
     "layout_of_file",
-    "load_federation",
     "load_state",
     "make_update",
     "norm_above",

@@ -22,7 +22,7 @@ from placet.sealing import (
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class RoundModel:
     """The model that a round released, or the initial one (round 0), which has no receipt.
 
     vector: float32 of shape (layout.elements,).
@@ -40,13 +40,13 @@ class Model:
         return unflatten(self.vector, self.layout)
 
     def __repr__(self) -> str:
-        return f"Model(round={self.round})"
+        return f"RoundModel(round={self.round})"
 
 
-def zeros(terms: Federate) -> Model:
+def zeros(terms: Federate) -> RoundModel:
     """Where a federation without an initial model begins."""
     vector = np.zeros(terms.layout.elements, np.float32)
-    return Model(0, terms.layout, vector, None, None)
+    return RoundModel(0, terms.layout, vector, None, None)
 
 
 def open_model(

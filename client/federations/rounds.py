@@ -10,14 +10,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from placet.client.data.objects import Progress
 from placet.client.errors import Refused, Unreachable, UsageRefused
-from placet.client.federations.models import Model
+from placet.client.federations.exchange import Exchange
+from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import VerifiedUpdate
 from placet.client.federations.updates import (
     Bound,
@@ -35,9 +36,6 @@ from placet.governance.errors import ClientQuarantined, Stopped
 from placet.governance.federation_state import FederationState, Quarantine
 from placet.governance.state import PrivacyState
 from placet.governance.state import State as LogState
-
-if TYPE_CHECKING:
-    from placet.client.federations.federations import FederationOperations
 
 T = TypeVar("T")
 _log = logging.getLogger("placet.client.federations")
@@ -61,94 +59,44 @@ _PASSING = frozenset(
 )
 
 
-class AsyncFederation:
-    """A federation with the keys of one of its clients. Made by `AsyncClient.federation`."""
+class Participant:
+    """A client of a federation: its keys, what it sealed and has no receipt for, and its
+    patience."""
 
     def __init__(
         self,
-        operations: "FederationOperations",
+        exchange: Exchange,
         proposal: Signed[Proposal],
         keys: Keys,
         bound: Bound,
         outbox: Path | None,
         patience: float,
     ) -> None:
-        self._operations = operations
-        self._patience = patience
-        self.outbox = Outbox(outbox, proposal.digest, keys.id)
+        self.exchange = exchange
         self.proposal = proposal
         self.keys = keys
         self.bound = bound
-
-    @property
-    def id(self) -> str:
-        """The digest of its proposal."""
-        return self.proposal.digest
+        self.outbox = Outbox(outbox, proposal.digest, keys.id)
+        self.patience = patience
 
     @property
     def terms(self) -> Federate:
         """What the council decided on."""
         return self.proposal.document.federate
 
-    async def rounds(self, *, told: Told | None = None) -> AsyncIterator["AsyncRound"]:
-        """Each round that the client may send to, when it opens and as long as it is open; ends
-        when the federation does.
-
-        A round whose update the log has already is left out; one for which an update was sealed
-        before a crash is not (see `AsyncRound.pending`). While the client is suspended there is no
-        round for it: `told` is called with the refusal that says why (without `told` it is logged),
-        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
-        federation was stopped or failed, and what reading the log raises.
-        """
-        last, suspended, looked = 0, 0, ("", 0)
-        async for said in self._operations.watch_federation(self.id, patience=self._patience):
-            if (said.state, said.round) == looked:
-                continue  # another client's update, or some progress
-            looked = said.state, said.round
-            state = await self.state()
-            if stopped := state.proposals[self.id].stopped:
-                raise _stopped(self.id, stopped)
-            federation = state.federations.get(self.id)
-            sits_out = federation.quarantined.get(self.keys.id) if federation else None
-            if sits_out is not None:
-                if sits_out.until != suspended:
-                    suspended = sits_out.until
-                    (told or _tell)(quarantined(self.keys.id, sits_out))
-            elif federation is not None and self._awaits(federation, last):
-                last = federation.current.number
-                yield self._round(federation)
-            if said.ended:
-                if said.refusal is not None:
-                    raise said.refusal
-                return
-
-    async def receive(self, round: int | None = None) -> Model:
-        """The model of a round; None: the newest. See `AsyncClient.model`."""
-        if round is None:
-            federation = (await self.state()).federations.get(self.id)
-            round = max(federation.models, default=0) if federation else 0
-        number = round
-        return await self.patiently(
-            lambda: self._operations.round_model(self.proposal, self.keys, number)
-        )
-
-    async def charged(self) -> PrivacyState:
-        """What the log has charged this client's privacy ledger, for everything and not for this
-        federation alone.
-
-        `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
-        """
-        return (await self.state()).privacy.get(self.keys.id) or PrivacyState()
-
     async def state(self) -> LogState:
         """What the log folds to now; not to be changed."""
-        return (await self.patiently(self._operations.ledger)).state
+        return (await self.patiently(self.exchange.log.read)).state
+
+    async def model(self, round: int) -> RoundModel:
+        """The model of a round."""
+        return await self.patiently(lambda: self.exchange.model(self.proposal, self.keys, round))
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the host or its authority is away, as when it restarts, for as long as
         the patience lasts."""
         loop = asyncio.get_running_loop()
-        pause, deadline = _PAUSE, loop.time() + self._patience
+        pause, deadline = _PAUSE, loop.time() + self.patience
         while True:
             try:
                 return await ask()
@@ -159,39 +107,102 @@ class AsyncFederation:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
+
+class AsyncFederation:
+    """A federation with the keys of one of its clients. Made by `Federations.join`."""
+
+    def __init__(self, participant: Participant) -> None:
+        self._participant = participant
+
+    @property
+    def id(self) -> str:
+        """The digest of its proposal."""
+        return self._participant.proposal.digest
+
+    @property
+    def terms(self) -> Federate:
+        """What the council decided on."""
+        return self._participant.terms
+
+    async def rounds(self, *, told: Told | None = None) -> AsyncIterator["AsyncRound"]:
+        """Each round that the client may send to, when it opens and as long as it is open; ends
+        when the federation does.
+
+        A round whose update the log has already is left out; one for which an update was sealed
+        before a crash is not (see `Round.pending`). While the client is suspended there is no
+        round for it: `told` is called with the refusal that says why (without `told` it is logged),
+        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        federation was stopped or failed, and what reading the log raises.
+        """
+        last, suspended, looked = 0, 0, ("", 0)
+        own = self._participant
+        async for said in own.exchange.watch(self.id, own.patience):
+            if (said.state, said.round) == looked:
+                continue  # another client's update, or some progress
+            looked = said.state, said.round
+            state = await own.state()
+            if stopped := state.proposals[self.id].stopped:
+                raise _stopped(self.id, stopped)
+            federation = state.federations.get(self.id)
+            sits_out = federation.quarantined.get(own.keys.id) if federation else None
+            if sits_out is not None:
+                if sits_out.until != suspended:
+                    suspended = sits_out.until
+                    (told or _tell)(quarantined(own.keys.id, sits_out))
+            elif federation is not None and self._awaits(federation, last):
+                last = federation.current.number
+                yield self._round(federation)
+            if said.ended:
+                if said.refusal is not None:
+                    raise said.refusal
+                return
+
+    async def receive(self, round: int | None = None) -> RoundModel:
+        """The model of a round; None: the newest. See `Federations.model`."""
+        if round is None:
+            await self._participant.state()
+            round = self._participant.exchange.newest(self.id)
+        return await self._participant.model(round)
+
+    async def charged(self) -> PrivacyState:
+        """What the log has charged this client's privacy ledger, for everything and not for this
+        federation alone.
+
+        `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.
+        """
+        own = self._participant
+        return (await own.state()).privacy.get(own.keys.id) or PrivacyState()
+
     def _awaits(self, federation: FederationState, last: int) -> bool:
         """Whether the client may send to the newest round, and has not, nor been given it as the
         `last` one."""
         current = federation.current
         if current.status != "open" or current.number <= last:
             return False
-        sent = current.updates.get(self.keys.id)
-        return sent is None or self.outbox.load(current.number) is not None
+        sent = current.updates.get(self._participant.keys.id)
+        return sent is None or self._participant.outbox.load(current.number) is not None
 
     def _round(self, federation: FederationState) -> "AsyncRound":
         current = federation.current
         opened = OpenRound(self.id, self.terms, current.number, current.key, current.closes)
-        return AsyncRound(self, self._operations, opened, max(federation.models, default=0))
+        return AsyncRound(self._participant, opened, max(federation.models, default=0))
 
 
 class AsyncRound:
-    """A round that is open, as the log has it. Made by `AsyncFederation.rounds`.
+    """A round that is open, as the log has it. Made by `Federation.rounds`.
 
     number: from 1. closes: Unix seconds. base: the round whose model it starts from; 0 is the
     initial one.
     """
 
-    def __init__(
-        self,
-        federation: AsyncFederation,
-        operations: "FederationOperations",
-        opened: OpenRound,
-        base: int,
-    ) -> None:
-        self._federation = federation
-        self._operations = operations
+    number: int
+    closes: int
+    base: int
+
+    def __init__(self, participant: Participant, opened: OpenRound, base: int) -> None:
+        self._participant = participant
         self._opened = opened
-        self._base: Model | None = None
+        self._base: RoundModel | None = None
         self.number = opened.number
         self.closes = opened.closes
         self.base = base
@@ -200,7 +211,7 @@ class AsyncRound:
     def pending(self) -> bool:
         """Whether an update for it was sealed and has no receipt yet: `send` sends that one,
         whatever it is given."""
-        return self._federation.outbox.load(self.number) is not None
+        return self._participant.outbox.load(self.number) is not None
 
     async def model(self) -> State:
         """The arrays that the round starts from, verified; copies, to be trained in place if one
@@ -225,26 +236,26 @@ class AsyncRound:
         after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
         anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
         """
-        pending = self._federation.outbox.load(self.number)
+        pending = self._participant.outbox.load(self.number)
         if pending is None:
             base = (await self._model()).vector
-            header = await self._federation.patiently(self._operations.new_header)
+            header = self._participant.exchange.log.known_header()
             made = await asyncio.to_thread(
                 self._make, state, base, weight, check_noise(noise), generator, header
             )
-            pending = self._federation.outbox.keep(made)
+            pending = self._participant.outbox.keep(made)
         return await self._deliver(pending, progress)
 
     async def resume(self, *, progress: Progress | None = None) -> VerifiedUpdate:
         """Send the pending update. Raises `UsageRefused` where there is none."""
-        pending = self._federation.outbox.load(self.number)
+        pending = self._participant.outbox.load(self.number)
         if pending is None:
             raise UsageRefused("No update of this round is pending. Train, and send one.")
         return await self._deliver(pending, progress)
 
-    async def _model(self) -> Model:
+    async def _model(self) -> RoundModel:
         if self._base is None:
-            self._base = await self._federation.receive(self.base)
+            self._base = await self._participant.model(self.base)
         return self._base
 
     def _make(
@@ -256,29 +267,27 @@ class AsyncRound:
         generator: np.random.Generator | None,
         header: Header,
     ) -> Pending:
-        federation = self._federation
-        difference = flatten(state, federation.terms.layout)
+        own = self._participant
+        difference = flatten(state, own.terms.layout)
         with np.errstate(over="ignore"):
             difference -= base
         return make_update(
             difference,
             self._opened,
-            federation.keys,
+            own.keys,
             header,
             weight=weight,
-            bound=federation.bound,
+            bound=own.bound,
             noise=noise,
             generator=generator,
         )
 
     async def _deliver(self, pending: Pending, progress: Progress | None) -> VerifiedUpdate:
         """Send until the log is shown to have it, or it is refused for good."""
-        federation = self._federation
-        outbox, owner = federation.outbox, federation.keys.signing.public
+        own = self._participant
+        outbox, owner = own.outbox, own.keys.signing.public
         try:
-            verified = await federation.patiently(
-                lambda: self._operations.send_update(pending, owner, progress)
-            )
+            verified = await own.patiently(lambda: own.exchange.send(pending, owner, progress))
         except Refused as refused:
             if refused.reason not in _PASSING:
                 outbox.clear()

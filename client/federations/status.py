@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from placet.client.connection.told import digest, identifier, reason
+from placet.client.connection.told import digest, identifier, reason, refused_of
 from placet.client.errors import AnswerMalformed, Refused
-from placet.client.records import refused_of
 from placet.proto.v1 import federations_pb2
 
 FederationPhase = Literal["open", "aggregating", "finished", "failed", "stopped"]

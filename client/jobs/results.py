@@ -11,109 +11,62 @@ Steps of `result`:
 """
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.objects import Progress
 from placet.client.errors import FileRefused
-from placet.client.files import replacing, write_file
-from placet.client.jobs.jobs import JobOperations
-from placet.client.keys import Keys
-from placet.client.records import Result
-from placet.client.trust.artifacts import ReceiptFile
-from placet.client.trust.verify import VerifiedReceipt, verify_answers, verify_receipt
-from placet.governance.checks import RECEIPT_FILE, check_output
-from placet.governance.contexts import result_info
-from placet.governance.errors import ReceiptInvalid
-from placet.governance.log import LogProof
-from placet.proto.v1 import jobs_pb2
-from placet.sealing import (
-    ObjectDescriptor,
-    StreamKey,
-    open_envelope,
-    open_stream,
-    unpad_into,
-    verify_root,
-)
+from placet.client.files import replacing
+from placet.client.trust.verify import VerifiedReceipt
+from placet.sealing import ObjectDescriptor, StreamKey, open_stream, unpad_into, verify_root
 
 
-class ResultOperations(JobOperations):
-    """Receipts and results."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job released: the verified receipt, the opened outputs by name, and the receipt's
+    file."""
 
-    async def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
-        """Steps 1 to 3: the verified receipt of a job, its file, and the key envelope to the
-        recipient."""
-        session = self._session
-        council, before = await self.council(), session.memory.newest()
-        proposal = await self.proposal_of(id)
-        request = jobs_pb2.ResultRequest(id=id, recipient=recipient)
-        answer = await session.ask(session.jobs.Result, request)
-        verified = verify_receipt(answer.receipt, answer.proof, answer.entry, council)  # 1
-        await session.accept(LogProof.from_bytes(answer.proof).checkpoint, before)  # 2
-        said = verified.receipt.predicate
-        if said.job != id:
-            raise ReceiptInvalid(
-                "The host gave the receipt of another job. Do not rely on it.",
-                claim="job",
-                expected=id,
-                actual=said.job,
-            )
-        file = ReceiptFile.of(council, answer.receipt, answer.entry, answer.proof)
-        return verify_answers(verified, proposal), file, answer.key_envelope  # 3
+    receipt: VerifiedReceipt
+    outputs: dict[str, Path]
+    receipt_file: Path
 
-    async def result(
-        self,
-        id: str,
-        keys: Keys,
-        folder: Path,
-        *,
-        recipient: str | None = None,
-        progress: Progress | None = None,
-    ) -> Result:
-        """Fetch, verify and open what a job released into a folder: one file an output, and
-        `receipt.json`.
 
-        `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
-        goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
-        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `LogError`, `SealingError`, or
-        `FileRefused`.
-        """
-        recipient = keys.id if recipient is None else recipient
-        receipt, file, envelope = await self.receipt(id, recipient)
-        key = StreamKey.from_bytes(
-            open_envelope(envelope, keys.hpke, result_info(receipt.digest, recipient))  # 4
-        )
-        outputs = receipt.receipt.predicate.outputs
-        for name in outputs:
-            check_output("outputs", name)  # they become names of files
-        _prepare(folder)
-        total, done = sum(d.sealed_length for d in outputs.values()), 0
-        paths: dict[str, Path] = {}
-        for name, descriptor in sorted(outputs.items()):
-            report = _shifted(progress, done, total)
-            paths[name] = await self._output(folder, name, descriptor, key, report)  # 5
-            done += descriptor.sealed_length
-        receipt_file = folder / RECEIPT_FILE
-        write_file(receipt_file, file.to_bytes())
-        key.wipe()
-        return Result(receipt, paths, receipt_file)
+async def open_outputs(
+    blobs: AsyncBlobs,
+    outputs: Mapping[str, ObjectDescriptor],
+    key: StreamKey,
+    folder: Path,
+    progress: Progress | None,
+) -> dict[str, Path]:
+    """Step 5, for all outputs of a verified receipt: the files that were written, by name."""
+    _prepare(folder)
+    total, done = sum(d.sealed_length for d in outputs.values()), 0
+    paths: dict[str, Path] = {}
+    for name, descriptor in sorted(outputs.items()):
+        report = _shifted(progress, done, total)
+        paths[name] = await _fetched(blobs, folder, name, descriptor, key, report)
+        done += descriptor.sealed_length
+    return paths
 
-    async def _output(
-        self,
-        folder: Path,
-        name: str,
-        descriptor: ObjectDescriptor,
-        key: StreamKey,
-        progress: Progress | None,
-    ) -> Path:
-        sealed, path = folder / f".{descriptor.id}.sealed", folder / name
-        await self.get_blob(
-            descriptor.id, sealed, length=descriptor.sealed_length, progress=progress
-        )
-        try:
-            await asyncio.to_thread(_open_output, sealed, path, descriptor, key)
-        finally:
-            sealed.unlink(missing_ok=True)
-        return path
+
+async def _fetched(
+    blobs: AsyncBlobs,
+    folder: Path,
+    name: str,
+    descriptor: ObjectDescriptor,
+    key: StreamKey,
+    progress: Progress | None,
+) -> Path:
+    sealed, path = folder / f".{descriptor.id}.sealed", folder / name
+    length = descriptor.sealed_length
+    await blobs.get(descriptor.id, sealed, length=length, progress=progress)
+    try:
+        await asyncio.to_thread(_open_output, sealed, path, descriptor, key)
+    finally:
+        sealed.unlink(missing_ok=True)
+    return path
 
 
 def _open_output(sealed: Path, path: Path, descriptor: ObjectDescriptor, key: StreamKey) -> None:

@@ -6,7 +6,6 @@ What the host does not give is listed as not checked. That nothing was done with
 replay can show.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,50 +16,9 @@ from placet.attestation import (
     Policy,
     verify_genuine,
 )
-from placet.auditing.audit import AuditReport, audit
-from placet.client.errors import Refused
-from placet.client.services.services import ServiceOperations
 from placet.governance.codec import Json, parse_object
 from placet.governance.ledger import missing_document
 from placet.governance.log import MAX_ENTRY_BYTES
-
-_AT_ONCE = 16
-
-
-class AuditOperations(ServiceOperations):
-    """The audit of the whole log."""
-
-    async def audit(self) -> AuditReport:
-        """Fetch checkpoint, entries and documents, and judge all of it again.
-
-        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
-        `LogError`, or what a call raises. What could not be checked is in the report.
-        """
-        await self._session.read()
-        memory = self._session.memory
-        entries = tuple(memory.entries())
-        documents = GivenDocuments(await self._documents(digests_in(entries)))
-        charter = self._session.charter()
-        return await asyncio.to_thread(
-            audit, entries, documents, charter, memory.note, attest=attest
-        )
-
-    async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def fetch(digest: str) -> tuple[str, bytes | None]:
-            async with slots:
-                try:
-                    return digest, await self.document(digest)
-                except Refused as refused:
-                    if refused.reason != "DOCUMENT_NOT_FOUND":
-                        raise
-                    return digest, None
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(fetch(digest)) for digest in digests]
-        found = (task.result() for task in tasks)
-        return {digest: data for digest, data in found if data is not None}
 
 
 @dataclass(frozen=True, slots=True)

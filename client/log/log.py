@@ -1,46 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading the log: the ledger that its entries fold to, and documents by digest."""
+"""The log: what it folds to, documents by digest, and the audit of all of it."""
 
-from placet.client.connection.connection import Session
-from placet.client.records import Recorded
-from placet.governance.codec import parse_object
-from placet.governance.envelope import parse_envelope
-from placet.governance.errors import EntryInvalid
+import asyncio
+from collections.abc import Iterable
+
+from placet.auditing.audit import AuditReport, audit
+from placet.client.connection.connection import Connection
+from placet.client.errors import Refused
+from placet.client.log.auditing import GivenDocuments, attest, digests_in
+from placet.client.log.reader import LogReader
 from placet.governance.ledger import Ledger
-from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint
-from placet.proto.v1 import common_pb2, log_pb2
+from placet.governance.log import Checkpoint
+from placet.proto.v1 import log_pb2
+
+_AT_ONCE = 16
 
 
-class LogOperations:
-    """What needs the log alone; the other operations build on it."""
+class AsyncLog:
+    """The log of the pinned council."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, connection: Connection, log: LogReader) -> None:
+        self._connection = connection
+        self._log = log
 
     @property
     def charter(self) -> str:
         """The pinned council by the digest of its charter; empty before one is pinned."""
-        return self._session.memory.charter
+        return self._log.memory.charter
 
     @property
-    def log(self) -> str:
-        """The pinned council's log by its verifier key text; empty before its charter was seen."""
-        return self._session.memory.log
+    def key(self) -> str:
+        """The log by its verifier key text; empty before its charter was seen."""
+        return self._log.memory.log
 
     async def checkpoint(self) -> Checkpoint:
         """The newest checkpoint: signed by the log, over all that was read before and everything
         new."""
-        await self._session.read()
-        newest = self._session.memory.newest()
+        await self._log.read()
+        newest = self._log.memory.newest()
         assert newest is not None, "reading leaves a checkpoint"
         return newest
 
     async def ledger(self) -> Ledger:
         """What the log folds to now, not to be changed: the authority's word, not the host's.
 
-        See `Session.read`.
+        One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
+        what a call raises.
         """
-        return await self._session.read()
+        return await self._log.read()
 
     async def document(self, digest: str) -> bytes:
         """A document by the digest of its payload (an envelope) or of its bytes, not verified.
@@ -48,31 +55,36 @@ class LogOperations:
         Raises `Refused` with DOCUMENT_NOT_FOUND.
         """
         request = log_pb2.GetDocumentRequest(digest=digest)
-        return (await self._session.ask(self._session.log.GetDocument, request)).document
+        return (await self._connection.ask(self._connection.log.GetDocument, request)).document
 
-    async def _recorded(
-        self,
-        committed: common_pb2.Committed,
-        envelope: bytes,
-        before: Checkpoint | None,
-        index: int,
-    ) -> Recorded:
-        """Believe that a document was recorded only once the log shows it.
+    async def audit(self) -> AuditReport:
+        """Fetch checkpoint, entries and documents, and judge all of it again.
 
-        1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` is in it;
-        3. it names the document.
+        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
+        `LogError`, or what a call raises. What could not be checked is in the report.
         """
-        session, digest = self._session, parse_envelope(envelope).digest
-        checkpoint = await session.accept(committed.checkpoint, before)  # 1
-        found = index < checkpoint.size  # 2
-        entry = parse_object(session.replica.entry(index), MAX_ENTRY_BYTES) if found else {}
-        if digest not in entry.values():  # 3
-            raise EntryInvalid(
-                "The host says that the document was recorded, and the log has another entry "
-                "there. Do not rely on it: send the document again, and report the host.",
-                claim=f"entry {index}",
-                expected=digest,
-                actual=str(entry.get("kind")),
-            )
-        session.memory.keep_document(digest, envelope)
-        return Recorded(digest, index, checkpoint)
+        await self._log.read()
+        memory = self._log.memory
+        entries = tuple(memory.entries())
+        documents = GivenDocuments(await self._documents(digests_in(entries)))
+        charter = self._log.charter()
+        return await asyncio.to_thread(
+            audit, entries, documents, charter, memory.note, attest=attest
+        )
+
+    async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def fetch(digest: str) -> tuple[str, bytes | None]:
+            async with slots:
+                try:
+                    return digest, await self.document(digest)
+                except Refused as refused:
+                    if refused.reason != "DOCUMENT_NOT_FOUND":
+                        raise
+                    return digest, None
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(fetch(digest)) for digest in digests]
+        found = (task.result() for task in tasks)
+        return {digest: data for digest, data in found if data is not None}

@@ -15,13 +15,12 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from placet.client.connection.connection import CALL_TIMEOUT, Session
+from placet.client.connection.connection import CALL_TIMEOUT, Connection
 from placet.client.errors import HostUnreachable, Refused
 from placet.client.services.chain import ServedWorker
-from placet.client.services.questions import SealedQuestion, User
-from placet.client.services.questions import Session as SealedSession
-from placet.client.services.services import ServiceOperations
+from placet.client.services.questions import QuestionSession, SealedQuestion, User
 from placet.client.services.stream import QuestionStream
+from placet.client.services.workers import Workers
 from placet.governance.errors import LeaseRefused
 from placet.proto.v1 import inference_pb2
 from placet.sealing import SessionUsedUp
@@ -29,12 +28,10 @@ from placet.sealing import SessionUsedUp
 IN_FLIGHT = 32
 _LATER = ("QUEUE_FULL", "RATE_EXCEEDED")
 _LOST = ("WORKER_UNAVAILABLE", "LEASE_CLOSED", "LEASE_EXPIRED", "LEASE_UNKNOWN")
-_NOT_YET = ("WORKER_UNAVAILABLE", "AUTHORITY_UNAVAILABLE")
 # A lease is renewed every third of its time, and an offer taken until the one after the next: one
 # that was fetched when it was about to be followed has a third left.
 _PART_OF_OFFER = 4
 _PAUSE = 0.1
-_LONGEST_PAUSE = 2.0
 _LONGEST_NUMBER = 10  # digits of milliseconds; the host may say anything
 
 
@@ -51,13 +48,13 @@ class _Road:
     """A session, and the offer that it was opened under."""
 
     def __init__(self) -> None:
-        self._session: SealedSession | None = None
+        self._session: QuestionSession | None = None
         self._offer = ""
 
     @contextmanager
     def sealed(
         self, worker: ServedWorker, user: User, content: bytearray
-    ) -> Generator[tuple[SealedSession, SealedQuestion]]:
+    ) -> Generator[tuple[QuestionSession, SealedQuestion]]:
         """The question in the running session, or in a new one. The session is dropped with an
         opening that fails: of that it is not known whether it arrived."""
         session, question = self._seal(worker, user, content)
@@ -71,10 +68,10 @@ class _Road:
 
     def _seal(
         self, worker: ServedWorker, user: User, content: bytearray
-    ) -> tuple[SealedSession, SealedQuestion]:
+    ) -> tuple[QuestionSession, SealedQuestion]:
         offer = worker.offer
         if self._session is None or self._offer != offer.digest:
-            self._session = SealedSession(offer, offer.document.header.charter, user)
+            self._session = QuestionSession(offer, offer.document.header.charter, user)
             self._offer = offer.digest
         try:
             return self._session, self._session.question(content)
@@ -89,15 +86,15 @@ class Asking:
 
     def __init__(
         self,
-        operations: ServiceOperations,
-        session: Session,
+        connection: Connection,
+        workers: Workers,
         worker: ServedWorker,
         user: User,
         patience: float,
     ) -> None:
         self.worker = worker
-        self._operations = operations
-        self._session = session
+        self._connection = connection
+        self._workers = workers
         self._user = user
         self._patience = patience
         self._alone, self._together = _Road(), _Road()
@@ -163,11 +160,11 @@ class Asking:
     async def _predict(
         self, worker: ServedWorker, content: bytearray, deadline: float | None
     ) -> memoryview:
-        session, left = self._session, self._left(deadline)
+        connection, left = self._connection, self._left(deadline)
         with self._alone.sealed(worker, self._user, content) as (sealed, question):
             request = inference_pb2.PredictRequest(lease=worker.lease.digest, data=question.data)
             timeout = CALL_TIMEOUT if left is None else left
-            answer = await session.ask(session.inference.Predict, request, timeout=timeout)
+            answer = await connection.ask(connection.inference.Predict, request, timeout=timeout)
         return sealed.answer(question, answer.data)
 
     async def _streamed(
@@ -184,7 +181,7 @@ class Asking:
         old, lease = self._stream, worker.lease.digest
         if old is not None and not old.broken and old.lease == lease:
             return old
-        new = self._stream = QuestionStream(self._session, lease)
+        new = self._stream = QuestionStream(self._connection, lease)
         if old is not None:
             await old.close()
         return new
@@ -212,15 +209,13 @@ class Asking:
                 return
             old = self.worker.offer
             try:
-                self.worker = await self._operations.renewed(self.worker)
+                self.worker = await self._workers.renewed(self.worker)
             except HostUnreachable:
                 pass  # what is asked next tells how things are
             except (Refused, LeaseRefused) as refused:
                 if isinstance(refused, Refused) and refused.reason not in _LOST:
                     raise
-                self.worker = await find_worker(
-                    self._operations, self.worker.service, self._patience
-                )
+                self.worker = await self._workers.find(self.worker.service, self._patience)
             share = 2 * _PART_OF_OFFER if self.worker.offer.digest == old.digest else _PART_OF_OFFER
             self._renew_at = self._loop.time() + self.worker.offer.document.seconds / share
 
@@ -229,31 +224,7 @@ class Asking:
         async with self._changing:
             if self.worker.lease.digest == lost.lease.digest:
                 service, patience = self.worker.service, self._patience
-                self.worker = await find_worker(self._operations, service, patience)
+                self.worker = await self._workers.find(service, patience)
                 self._renew_at = (
                     self._loop.time() + self.worker.offer.document.seconds / _PART_OF_OFFER
                 )
-
-
-async def find_worker(operations: ServiceOperations, service: str, patience: float) -> ServedWorker:
-    """A worker of a service, verified; waits up to `patience` seconds while there is none, or no
-    host.
-
-    Raises `OfferInvalid`, or what a call raises.
-    """
-    loop = asyncio.get_running_loop()
-    pause, until = _PAUSE, loop.time() + patience
-    while True:
-        try:
-            return await operations.worker_to_ask(service)
-        except HostUnreachable:
-            if loop.time() + pause > until:
-                raise
-        except LeaseRefused:  # by the log this worker has gone; the host will have another
-            if loop.time() + pause > until:
-                raise
-        except Refused as refused:
-            if refused.reason not in _NOT_YET or loop.time() + pause > until:
-                raise
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)

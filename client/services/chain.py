@@ -28,7 +28,7 @@ from placet.attestation import (
     verify_genuine,
 )
 from placet.client.errors import OfferInvalid
-from placet.client.trust.verify import Council
+from placet.client.trust.verify import VerifiedCouncil
 from placet.governance.account import Times
 from placet.governance.codec import Json, parse_object
 from placet.governance.documents import Lease, Offer, Proposal
@@ -96,7 +96,7 @@ class ServedWorker:
 
 
 def verify_worker(
-    given: inference_pb2.Description, council: Council, service: str, *, now: int
+    given: inference_pb2.Description, council: VerifiedCouncil, service: str, *, now: int
 ) -> ServedWorker:
     """Verify what a host tells of a worker. Raises `OfferInvalid`, which says at which step."""
     return _Chain(given, council, service, now).verified()
@@ -121,7 +121,7 @@ class _Chain:
     """One verification; `checks` grows with what has held."""
 
     def __init__(
-        self, given: inference_pb2.Description, council: Council, service: str, now: int
+        self, given: inference_pb2.Description, council: VerifiedCouncil, service: str, now: int
     ) -> None:
         self._given = given
         self._council = council

@@ -2,7 +2,7 @@
 """A session with a worker of a service, as its user has it: bytes only. docs/inference.md says what
 they are.
 
-    session = Session(offer, log, Bearer("clinic", token))     # offer: verified before, down from the log's key
+    session = QuestionSession(offer, log, Bearer("clinic", token))     # offer: verified before, down from the log's key
     question = session.question(content)                       # content: tensors, as `placet.proto.tensors` packs them
     tensors = session.answer(question, answer.data)            # or raises `Refused`
 
@@ -76,7 +76,7 @@ class SealedQuestion:
     data: bytes = field(repr=False)
 
 
-class Session:
+class QuestionSession:
     """One session under one offer. Never shown by `repr`."""
 
     def __init__(self, offer: Signed[Offer], log: str, user: User) -> None:
@@ -117,7 +117,7 @@ class Session:
         raise refused(reason_name(content.reason), content.message, content.details)
 
     def __repr__(self) -> str:
-        return "Session(...)"
+        return "QuestionSession(...)"
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from placet.client.connection.told import digest
+from placet.client.connection.told import digest, refused_of
 from placet.client.errors import AnswerMalformed, Refused
-from placet.client.records import refused_of
 from placet.proto.v1 import inference_pb2
 
 ServicePhase = Literal["starting", "ready", "drained", "stopped", "failed"]

@@ -13,9 +13,9 @@ import grpc.aio
 
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
-from placet.client.connection.connection import Session
+from placet.client.connection.connection import Connection
+from placet.client.connection.told import refused_of
 from placet.client.errors import AnswerMalformed, ClientError, HostUnreachable
-from placet.client.records import refused_of
 from placet.proto.limits import MAX_COALESCED
 from placet.proto.v1 import inference_pb2
 
@@ -28,9 +28,9 @@ class QuestionStream:
     """One stream to the worker of one lease. After it failed it takes nothing more, and another has
     to be opened."""
 
-    def __init__(self, session: Session, lease: str) -> None:
+    def __init__(self, connection: Connection, lease: str) -> None:
         self.lease = lease
-        self._call: Any = session.inference.PredictStream(metadata=METADATA)
+        self._call: Any = connection.inference.PredictStream(metadata=METADATA)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._queued: deque[inference_pb2.Ask] = deque()
         self._cancelled: list[int] = []

@@ -16,8 +16,8 @@ from typing import Any, Self, cast
 from placet.attestation import Policy
 from placet.client.errors import FileRefused
 from placet.client.trust.verify import (
-    Council,
     VerifiedAuthority,
+    VerifiedCouncil,
     VerifiedReceipt,
     verify_authority,
     verify_by_log_key,
@@ -43,7 +43,7 @@ class ReceiptFile:
     proof: bytes
 
     @classmethod
-    def of(cls, council: Council, receipt: bytes, entry: bytes, proof: bytes) -> Self:
+    def of(cls, council: VerifiedCouncil, receipt: bytes, entry: bytes, proof: bytes) -> Self:
         """The file of a receipt of a council."""
         chain = tuple(signed.envelope for signed in council.constitutions)
         return cls(council.charter.envelope, chain, receipt, entry, proof)

@@ -51,7 +51,7 @@ _MAX_ENTRY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Council:
+class VerifiedCouncil:
     """A charter and the constitutions of its log, oldest first; made by `verify_council`."""
 
     log: str
@@ -102,7 +102,7 @@ class VerifiedReceipt:
     checkpoint: Checkpoint
 
 
-def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> Council:
+def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> VerifiedCouncil:
     """Verify founding and succession by their signatures.
 
     1. The genesis constitution and the charter are signed by every genesis seat, and the charter
@@ -113,7 +113,7 @@ def verify_council(charter: bytes, constitutions: Sequence[bytes]) -> Council:
     there.
     """
     founding, chain = verify_succession(charter, constitutions)
-    return Council(founding.log, founding.charter, chain)
+    return VerifiedCouncil(founding.log, founding.charter, chain)
 
 
 def verify_authority(
@@ -142,7 +142,9 @@ def verify_authority(
     return VerifiedAuthority(attested, verified)
 
 
-def verify_receipt(receipt: bytes, proof: bytes, entry: bytes, council: Council) -> VerifiedReceipt:
+def verify_receipt(
+    receipt: bytes, proof: bytes, entry: bytes, council: VerifiedCouncil
+) -> VerifiedReceipt:
     """Verify a receipt of a council with its log entry and proof.
 
     1 to 3 as `verify_by_log_key`, with the log key that the council's charter names;

@@ -89,7 +89,7 @@ class Clinics(Members):
     def begin(self, client: Client, terms: Federate, reason: str) -> str:
         """Propose a federation, let three seats vote for it, and start it; its id."""
         now = int(time.time())
-        proposal = client.propose(
+        proposal = client.council.propose(
             self.analyst,
             terms,
             purpose="research",
@@ -99,7 +99,7 @@ class Clinics(Members):
             uses=terms.rounds,
         ).digest
         self.vote(client, proposal, *VOTING)
-        return client.start_federation(client.proposal(proposal).ticket).id
+        return client.federations.start(client.council.ticket(proposal)).id
 
 
 def initial(network: SealedObject) -> Input:

@@ -46,7 +46,7 @@ class Ward(Council):
     def propose_service(self, client: Client, terms: Serve, reason: str) -> str:
         """Propose a service, and three seats say placet; the proposal's digest."""
         now = int(time.time())
-        proposal = client.propose(
+        proposal = client.council.propose(
             self.analyst,
             terms,
             purpose="care",

@@ -91,7 +91,7 @@ def test_the_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         parameters = {"steps": 10, "learning_rate_percent": 30}
         digest = council.propose(client, "breast_cancer", parameters, "model")
         council.vote(client, digest, "north", "south", "privacy")
-        Home.default().configure(address, pin, client.charter)
+        Home.default().configure(address, pin, client.log.charter)
         names = {"digest": digest, "keys": council.analyst, "folder": tmp_path / "result"}
         with contextlib.redirect_stdout(io.StringIO()) as shown:
             exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own page

@@ -64,7 +64,7 @@ class Promises:
     def submit(self, ticket: Ticket) -> str:
         """A job that was acknowledged."""
         request_id = os.urandom(16)
-        job = self.world.client.submit(ticket, request_id).id
+        job = self.world.client.jobs.submit(ticket, request_id).id
         self.jobs[request_id] = ticket, job
         return str(job)
 
@@ -74,7 +74,7 @@ class Promises:
         A host that was killed begins with what it had: a job is running until its attempt has been
         closed.
         """
-        watching = self.world.client.watch(job)
+        watching = self.world.client.jobs.watch(job)
         with contextlib.closing(watching):
             for record in watching:
                 if record.state in states and record.attempt >= attempt:
@@ -85,8 +85,8 @@ class Promises:
         """All promises; waits until every job has ended."""
         client = self.world.client
         for request_id, (ticket, job) in self.jobs.items():
-            assert client.submit(ticket, request_id).id == job
-            ended = client.wait(job)
+            assert client.jobs.submit(ticket, request_id).id == job
+            ended = client.jobs.wait(job)
             assert ended.state == "released", ended
             if job in self.ended:
                 assert ended == self.ended[job]
@@ -122,11 +122,11 @@ def test_the_host_is_killed_while_a_job_is(promises: Promises, state: str) -> No
     job = promises.submit(ticket)
     if state != "queued":
         promises.until(job, state, *(["running"] if state == "leased" else []))
-    attempts = world.client.job(job).attempt
+    attempts = world.client.jobs.get(job).attempt
     promises.restart()
     promises.check()
     if state == "released":
-        assert world.client.job(job).attempt == attempts == 1
+        assert world.client.jobs.get(job).attempt == attempts == 1
         assert world.entries_of(job) == ["lease", "release"]
     if state == "running":
         assert world.entries_of(job) == ["lease", "close", "lease", "release"]
@@ -147,10 +147,10 @@ def test_attempts_are_counted_over_kills(promises: Promises) -> None:
     job = world.job(
         promises.program, {"data": promises.data}, parameters={"ms": LONG_MS}, attempts=1
     )
-    submitted = world.client.submit(world.ticket(job)).id
+    submitted = world.client.jobs.submit(world.ticket(job)).id
     promises.until(submitted, "running")
     promises.restart()
-    ended = world.client.wait(submitted)
+    ended = world.client.jobs.wait(submitted)
     assert ended.state == "failed"
     world.check_refusal(ended.refusal, "ATTEMPTS_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(submitted) == ["lease", "close"]
@@ -181,7 +181,9 @@ def test_the_authority_is_killed_while_documents_come_in(promises: Promises) -> 
 
         def vote(sequence: int = sequence) -> str:
             return str(
-                world.client.vote(world.seats["ada"], proposal, "abstain", sequence=sequence).digest
+                world.client.council.vote(
+                    world.seats["ada"], proposal, "abstain", sequence=sequence
+                ).digest
             )
 
         promises.documents.append(world.until_answered(vote))
@@ -197,7 +199,7 @@ def test_the_host_is_killed_while_documents_come_in(promises: Promises) -> None:
         stop = time.monotonic() + source.uniform(0.005, 0.05)
         acknowledged = 0
         while time.monotonic() < stop:
-            vote = world.client.vote(world.seats["ben"], proposal, "abstain")
+            vote = world.client.council.vote(world.seats["ben"], proposal, "abstain")
             promises.documents.append(vote.digest)
             acknowledged += 1
         promises.restart()
@@ -243,7 +245,7 @@ def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
             answered = call.result(timeout=10).id
         world.kill()
         world.start()
-        again = world.client.submit(ticket, request.request_id)
+        again = world.client.jobs.submit(ticket, request.request_id)
         assert answered in ("", again.id)
         promises.jobs[request.request_id] = ticket, again.id
     promises.check()
@@ -270,18 +272,18 @@ def test_a_put_goes_on_after_the_host_was_killed(promises: Promises) -> None:
             world.stubs.blobs.Put(requests(), metadata=world.metadata)
         world.kill()
         world.start()
-    got = world.client.put_blob(blob, path)
+    got = world.client.blobs.put(blob, path)
     assert got.complete
-    fetched = world.client.get_blob(blob, world.folder / "fetched")
+    fetched = world.client.blobs.get(blob, world.folder / "fetched")
     assert fetched.read_bytes() == path.read_bytes()
 
 
 def test_the_founding_is_whole_or_not_at_all(new_world: Any) -> None:
     world = new_world().start(founding=False)
-    draft = world.client.draft_charter(world.constitution())
+    draft = world.client.founding.draft(world.constitution())
     for keys in world.seats.values():
-        draft = world.client.sign_charter(draft, keys)
-    world.client.found(draft)
+        draft = world.client.founding.sign(draft, keys)
+    world.client.founding.found(draft)
     world.kill()
     world.start()
     assert [entry["kind"] for entry in world.entries()] == ["charter", "boot", "boot"]
@@ -310,5 +312,5 @@ def _lives(pid: int) -> bool:
 
 def test_at_the_end_an_audit_finds_nothing(promises: Promises) -> None:
     promises.check()
-    assert promises.world.client.audit().complete
+    assert promises.world.client.log.audit().complete
     assert "commit-failed" not in promises.world.host_log()

@@ -145,7 +145,7 @@ class Federation:
 
     def start(self) -> Any:
         """Start it; again: as it stands."""
-        ticket = self.world.client.proposal(self.id).ticket
+        ticket = self.world.client.council.ticket(self.id)
         wire = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
         request = federations_pb2.StartRequest(ticket=wire)
         return self.council.stub.Start(request, metadata=self.world.metadata)
@@ -256,7 +256,7 @@ class Federation:
     def put(self, made: Made) -> None:
         """The stream, as a blob."""
         owner = made.signer.public.signing
-        self.world.client.put_blob(made.object_id, made.stream, owner=owner)
+        self.world.client.blobs.put(made.object_id, made.stream, owner=owner)
 
     def hand_in(self, made: Made) -> Any:
         """The document; its stream is there."""
@@ -294,7 +294,7 @@ class Federation:
         stream_key = StreamKey(open_envelope(answer.key_envelope, key, model_info(request)))
         descriptor = inspect(answer.receipt, Receipt).predicate.outputs["model"]
         path = self.world.folder / f"model-{descriptor.id}"
-        self.world.client.get_blob(descriptor.id, path, length=descriptor.sealed_length)
+        self.world.client.blobs.get(descriptor.id, path, length=descriptor.sealed_length)
         plain = io.BytesIO()
         with path.open("rb") as source:
             leaves = verify_root(source, descriptor)

@@ -41,7 +41,7 @@ def main(job):
 
 def amend(world: Any, **changed: Any) -> None:
     """The same council under another constitution."""
-    current = world.client.council().newest
+    current = world.client.council.verify().newest
     successor = replace(
         current.document,
         nonce=os.urandom(16).hex(),
@@ -51,7 +51,7 @@ def amend(world: Any, **changed: Any) -> None:
     )
     amendment = world.propose(Amendment(digest_of(encode(successor))), uses=1)
     world.vote(amendment, "ada", "ben")
-    world.client.amend(world.seats["ada"], amendment, successor)
+    world.client.council.amend(world.seats["ada"], amendment, successor)
 
 
 def fold(world: Any) -> State:
@@ -98,7 +98,7 @@ def service(world: Any) -> Serve:
 @pytest.fixture
 def served(council: Any) -> Any:
     """The council, under a constitution with a rule for services too."""
-    rules = council.world.client.council().newest.document.rules
+    rules = council.world.client.council.verify().newest.document.rules
     rule = Rule("serve", "Serving", When(("serve",), "any", "any"), rules[0].demand)
     amend(council.world, rules=(rule, *rules))
     return council
@@ -109,15 +109,15 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     client = world.client
     serving = world.propose(service(world), uses=5)
     world.vote(serving, "ada", "ben")
-    client.serve(client.proposal(serving).ticket, 1)
-    next(status for status in client.watch_service(serving) if status.ready)
+    client.services.start(client.council.ticket(serving), 1)
+    next(status for status in client.services.watch(serving) if status.ready)
     federation = council.federation()
     federation.send("ana", make_vector(1))
-    taking_part = client.federation(federation.id, council.clients["bea"])
+    taking_part = client.federations.join(federation.id, council.clients["bea"])
     program = world.bundle(SLOW).digest
     ticket = world.ticket(world.job(program, {"data": world.data()}), uses=2)
-    job = client.submit(ticket, os.urandom(16)).id
-    next(record for record in client.watch(job) if record.state == "running")
+    job = client.jobs.submit(ticket, os.urandom(16)).id
+    next(record for record in client.jobs.watch(job) if record.state == "running")
     amend(world)
     # The round is over with the amendment, and nothing more can come of the federation.
     ended = federation.until_state("FAILED")
@@ -131,14 +131,14 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     state = fold(world)
     running = {lease.job for lease in state.open_leases.values()}
     assert job in running
-    assert client.wait(job).state == "released"
-    world.check_refusal(world.refusal_of(lambda: client.submit(ticket)), "OTHER_CONSTITUTION")
+    assert client.jobs.wait(job).state == "released"
+    world.check_refusal(world.refusal_of(lambda: client.jobs.submit(ticket)), "OTHER_CONSTITUTION")
     # So does a service, until its review; it gets no further worker.
-    status = client.service_status(serving)
+    status = client.services.get(serving)
     assert (status.state, status.ready) == ("ready", 1)
-    refusal = world.refusal_of(lambda: client.serve(client.proposal(serving).ticket, 2))
+    refusal = world.refusal_of(lambda: client.services.start(client.council.ticket(serving), 2))
     world.check_refusal(refusal, "OTHER_CONSTITUTION")
-    assert client.service_status(serving).ready == 1
+    assert client.services.get(serving).ready == 1
     # All this is what the log folds to, and what the next host tells.
     state = fold(world)
     assert [r.status for r in state.federations[federation.id].rounds] == ["void"]

@@ -40,7 +40,7 @@ class Clients:
         (folder / "marks").mkdir()
         for name, keys in council.clients.items():
             Home(folder / name).configure(
-                council.world.address, council.world.pin, council.world.client.charter
+                council.world.address, council.world.pin, council.world.client.log.charter
             )
             keys.save(folder / f"{name}.key")
 

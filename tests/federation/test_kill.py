@@ -128,4 +128,4 @@ def test_attempts_are_used_up_and_the_next_round_opens(council: Any) -> None:
 
 
 def test_at_the_end_an_audit_finds_nothing(council: Any) -> None:
-    assert council.world.client.audit().complete
+    assert council.world.client.log.audit().complete

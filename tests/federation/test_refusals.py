@@ -96,7 +96,7 @@ def test_one_leaves_and_the_round_goes_on(council: Any, alone: Any, case: str) -
         partial(federation.send, "eli", _vector(9), number=2), "CLIENT_QUARANTINED"
     )
     assert reason in str(refusal)
-    council.world.client.stop(
+    council.world.client.council.stop(
         council.world.seats["ada"], "pause", federation.id, reason="That was all."
     )
 
@@ -238,7 +238,9 @@ def test_a_model_is_for_the_roster_alone(council: Any) -> None:
 def test_what_was_stopped_goes_no_further(council: Any) -> None:
     federation = council.federation(rounds=2, round_seconds=3600)
     federation.send("ana", _vector(1))
-    council.world.client.stop(council.world.seats["ada"], "pause", federation.id, reason="Wait.")
+    council.world.client.council.stop(
+        council.world.seats["ada"], "pause", federation.id, reason="Wait."
+    )
     record = federation.until_state("STOPPED")
     assert record.refusal.message
     federation.refused(partial(federation.send, "bea", _vector(2)), "STOPPED")

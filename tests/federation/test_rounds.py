@@ -17,7 +17,7 @@ def test_two_rounds_with_weights(council: Any, make_vector: Any, mean_of: Any) -
     first = [make_vector(n) for n in range(3)]
     for client, vector, weight in zip(("ana", "bea", "cem"), first, (1, 2, 3), strict=True):
         receipt = federation.send(client, vector, weight=weight)
-        log = VerifierKey.from_text(council.world.client.log)
+        log = VerifierKey.from_text(council.world.client.log.key)
         verify_proof(receipt.proof, leaf_hash(receipt.entry), log)
     for client in ("dia", "eli"):
         federation.send(client, np.zeros_like(first[0]))  # a zero update is an update
@@ -126,7 +126,7 @@ def test_the_deadline_closes_a_round_and_too_few_make_it_void(
 
 
 def test_audited_and_complete(council: Any) -> None:
-    report = council.world.client.audit()
+    report = council.world.client.log.audit()
     assert report.complete
 
 

@@ -23,9 +23,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, parser
 
 from placet.attestation import measurements
-from placet.client import Client, Keys, Model, Token
+from placet.client import Client, Keys, ServedModel, Token
 from placet.client.errors import Refused
-from placet.client.services.questions import Bearer, Principal, SealedQuestion, Session, User
+from placet.client.services.questions import (
+    Bearer,
+    Principal,
+    QuestionSession,
+    SealedQuestion,
+    User,
+)
 from placet.governance.documents import (
     Card,
     Evidence,
@@ -114,13 +120,15 @@ class Asker:
 
     def __init__(self, services: "Services", service: str, user: User) -> None:
         self._services = services
-        self.worker = services.world.client.verify_service(service)
+        self.worker = services.world.client.services.verify(service)
         self.lease = self.worker.lease.digest
         self.session = self.open(user)
 
-    def open(self, user: User, charter: str = "") -> Session:
+    def open(self, user: User, charter: str = "") -> QuestionSession:
         """A session that is not the asker's own."""
-        return Session(self.worker.offer, charter or self._services.world.client.charter, user)
+        return QuestionSession(
+            self.worker.offer, charter or self._services.world.client.log.charter, user
+        )
 
     def question(self, content: Mapping[str, Array] | bytes) -> SealedQuestion:
         """Arrays sealed, whether the model takes them or not; or any bytes in their place."""
@@ -277,11 +285,11 @@ class Services:
     def start(self, proposal: str, workers: int = 1) -> Any:
         """Serve, and wait until as many workers are ready as were asked for."""
         client = self.world.client
-        client.serve(client.proposal(proposal).ticket, workers)
-        for status in client.watch_service(proposal):
+        client.services.start(client.council.ticket(proposal), workers)
+        for status in client.services.watch(proposal):
             if status.ended or status.ready >= workers:
                 return status
-        raise AssertionError(client.service_status(proposal))
+        raise AssertionError(client.services.get(proposal))
 
     def serve(
         self,
@@ -309,8 +317,8 @@ class Services:
     def drain(self, service: str) -> None:
         """Let its workers go, and wait until they have."""
         client = self.world.client
-        client.serve(client.proposal(service).ticket, 0)
-        self.world.until(lambda: client.service_status(service).ready == 0)
+        client.services.start(client.council.ticket(service), 0)
+        self.world.until(lambda: client.services.get(service).ready == 0)
 
     @contextlib.contextmanager
     def frozen_workers(self) -> Generator[None]:
@@ -332,14 +340,16 @@ class Services:
         return refusal
 
     @contextlib.contextmanager
-    def asking(self, service: str, user: str | Token = "uma", **settings: Any) -> Generator[Model]:
+    def asking(
+        self, service: str, user: str | Token = "uma", **settings: Any
+    ) -> Generator[ServedModel]:
         """A user's model, over a connection of its own."""
         who = self.users[user] if isinstance(user, str) else user
         with (
             Client.connect(
                 self.world.address, self.world.pin, memory=self.world.memory, simulated=True
             ) as client,
-            Model(client, service, user=who, **settings) as model,
+            client.services.open(service, user=who, **settings) as model,
         ):
             yield model
 

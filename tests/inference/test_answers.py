@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import AsyncClient, AsyncModel, Token
+from placet.client import AsyncClient, Token
 from placet.client.errors import CallTimedOut, Refused
 from placet.governance.contexts import result_info
 from placet.governance.documents import (
@@ -138,7 +138,7 @@ def test_drained_and_served_again(services: Any) -> None:
         first = model.worker.lease.digest
         assert np.array_equal(model.predict(asked), 2 * asked)
         services.drain(service)
-        assert services.world.client.service_status(service).state == "drained"
+        assert services.world.client.services.get(service).state == "drained"
         refusal = services.world.refusal_of(lambda: services.asker(service))
         services.world.check_refusal(refusal, "SERVICE_ENDED")
         services.start(service)
@@ -172,21 +172,21 @@ def test_cards_with_receipts(services: Any) -> None:
     world, file = services.world, services.linear(3.0)
     outputs = {"out": Output(4096)}
     job = world.job(world.bundle(WHOLE).digest, {"data": world.data(file)}, outputs=outputs)
-    released = world.client.wait(world.client.submit(world.ticket(job)).id)
-    verified, _, envelope = world.client.receipt(released.id, "analyst")
+    released = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    verified, _, envelope = world.client.jobs.receipt(released.id, "analyst")
     descriptor = verified.receipt.predicate.outputs["out"]
     assert descriptor.kind == "result"
     info = result_info(verified.digest, "analyst")
     key = StreamKey.from_bytes(open_envelope(envelope, world.analyst.hpke, info))
-    grant = world.client.grant(world.analyst, descriptor, world.terms())
-    world.client.provision(world.analyst, grant, key)
+    grant = world.client.grants.sign(world.analyst, descriptor, world.terms())
+    world.client.grants.provision(world.analyst, grant, key)
     card = services.terms().card
     card = Card("Thrice as much", ("health",), verified.digest, None, card.retire_by)
     for model, output in ((Input(descriptor, "analyst"), "out"), (services.model(file), "")):
         with services.serving(model, card=card) as service, services.asking(service) as asking:
             asked = services.rows(2)
             assert np.array_equal(asking.predict(asked), 3 * asked)
-            origin = world.client.origin(asking.terms)
+            origin = world.client.services.origin(asking.terms)
             assert (origin.receipt.digest, origin.output) == (verified.digest, output)
 
 
@@ -214,7 +214,7 @@ def test_asking_without_threads(services: Any, service: str) -> None:
             world.address, world.pin, memory=world.memory, simulated=True
         )
         try:
-            async with AsyncModel(client, service, user=services.users["uma"]) as model:
+            async with await client.services.open(service, user=services.users["uma"]) as model:
                 asked = [services.rows(200, n) for n in range(6)]
                 tasks = [asyncio.create_task(model.predict(rows)) for rows in asked]
                 await asyncio.sleep(0)
@@ -232,5 +232,5 @@ def test_asking_without_threads(services: Any, service: str) -> None:
 
 def test_a_service_that_nobody_proposed(services: Any) -> None:
     with pytest.raises(Refused) as refusal:
-        services.world.client.service_status("sha256:" + "0" * 64)
+        services.world.client.services.get("sha256:" + "0" * 64)
     assert refusal.value.reason == "SERVICE_NOT_FOUND"

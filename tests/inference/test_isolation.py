@@ -146,4 +146,4 @@ def test_nothing_of_questions_and_answers_stays_with_the_host(services: Any) -> 
 
 
 def test_an_audit_finds_nothing(services: Any) -> None:
-    assert services.world.client.audit().complete
+    assert services.world.client.log.audit().complete

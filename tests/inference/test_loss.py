@@ -67,7 +67,7 @@ def _under_load(services: Any, service: str, hit: Callable[[], None]) -> None:
 
 
 def _until_ready(services: Any, service: str) -> None:
-    for status in services.world.client.watch_service(service):
+    for status in services.world.client.services.watch(service):
         if status.ready == status.workers:
             return
 
@@ -165,4 +165,4 @@ def test_who_goes_away_in_mid_batch_leaves_the_others_alone(services: Any) -> No
 
 
 def test_at_the_end_an_audit_finds_nothing(services: Any) -> None:
-    assert services.world.client.audit().complete
+    assert services.world.client.log.audit().complete

@@ -177,7 +177,7 @@ def test_a_question_for_another_model(services: Any, service: str) -> None:
         )
         # And the host cannot say that they are one: users are told of the proposal they asked for.
         refusal = services.world.refusal_of(
-            lambda: services.world.client.verify_service(other, asker.lease)
+            lambda: services.world.client.services.verify(other, asker.lease)
         )
         assert refusal.reason == "WORKER_UNAVAILABLE"
     no_lease = "sha256:" + "0" * 64
@@ -294,7 +294,7 @@ def test_after_the_window(services: Any) -> None:
     asker, asked = services.asker(service), services.rows(2)
     assert np.array_equal(asker.ask({"x": asked})["scores"], 2 * asked)
     client = services.world.client
-    [*_, status] = client.watch_service(service)
+    [*_, status] = client.services.watch(service)
     assert (status.state, status.ready, status.refusal.reason) == ("failed", 0, "TICKET_EXPIRED")
     assert time.time() > window["not_after"]
     # The worker ended with its lease, whoever noticed first, and the next one got none.

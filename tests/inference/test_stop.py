@@ -23,18 +23,20 @@ def services(new_services: Callable[..., Any]) -> Any:
 
 
 def _veto(services: Any, service: str) -> None:
-    services.world.client.stop(services.world.seats["cleo"], "veto", service, reason="No.")
+    services.world.client.council.stop(services.world.seats["cleo"], "veto", service, reason="No.")
 
 
 def _pause(services: Any, service: str) -> None:
-    services.world.client.stop(services.world.seats["ada"], "pause", service, reason="Wait.")
+    services.world.client.council.stop(
+        services.world.seats["ada"], "pause", service, reason="Wait."
+    )
 
 
 def _withdraw(services: Any, service: str) -> None:
-    world, terms = services.world, services.world.client.proposal(service).proposal.document.serve
+    world, terms = services.world, services.world.client.council.find(service).document.serve
     grants = [e for e in world.entries() if e["kind"] == "grant"]
     [grant] = [e["grant"] for e in grants if e.get("object") == terms.model.object.digest]
-    world.client.stop(world.owner, "withdraw", grant, reason="Mine.")
+    world.client.council.stop(world.owner, "withdraw", grant, reason="Mine.")
 
 
 STOPS: dict[str, tuple[Callable[[Any, str], None], str]] = {
@@ -74,7 +76,7 @@ def test_the_next_answer_is_a_refusal(services: Any, case: str) -> None:
 
 def _check_over(services: Any, service: str, asker: Any, reason: str) -> None:
     """Nobody is answered any more, and everybody is told why."""
-    [*_, status] = services.world.client.watch_service(service)
+    [*_, status] = services.world.client.services.watch(service)
     assert (status.state, status.ready, status.refusal.reason) == ("stopped", 0, reason)
     refusal = asker.refused_in_clear(asker.question({"x": services.rows(1)}).data)
     services.world.check_refusal(refusal, reason)
@@ -112,7 +114,7 @@ def test_a_user_whose_seat_is_revoked(services: Any) -> None:
     # It draws ahead when half is left, so its hands are full before the seat is revoked.
     services.world.until(lambda: services.drawn(service) == {"former": 3})
     ada = services.world.seats["ada"]
-    services.world.client.stop(ada, "revoke-seat", "former", reason="They left.")
+    services.world.client.council.stop(ada, "revoke-seat", "former", reason="They left.")
     for _ in range(2):
         assert len(former.ask(row)["scores"]) == 1
     refusal, _ = former.refused_sealed(row)

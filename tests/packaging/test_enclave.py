@@ -194,14 +194,17 @@ def test_a_host_runs_it_and_nothing_of_its_own(enclave: Path, made: Build, tmp_p
         council.connect(address, pin) as client,
     ):
         council.found(client)
-        policy = client.council().policy("authority")
+        policy = client.council.verify().policy("authority")
         assert policy.measurements == (made.measurements["authority"],)
         for hospital, rows in load_shares().training.items():
             council.seal_and_grant(client, hospital, rows)
         parameters = {"steps": 10, "learning_rate_percent": 30}
         digest = council.propose(client, "breast_cancer", parameters, "model")
         council.vote(client, digest, "north", "south", "privacy")
-        assert client.wait(client.submit(client.proposal(digest).ticket).id).state == "released"
+        assert (
+            client.jobs.wait(client.jobs.submit(client.council.ticket(digest)).id).state
+            == "released"
+        )
         running = enclaves()
     assert {argv[0] for argv in running} == {str(interpreter(enclave, "authority").absolute())}
 

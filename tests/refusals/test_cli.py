@@ -24,7 +24,7 @@ class Desk:
     def __init__(self, world: Any, folder: Path) -> None:
         self.world, self.folder = world, folder
         self.home = Home(folder / "home")
-        self.home.configure(world.address, world.pin, world.client.charter)
+        self.home.configure(world.address, world.pin, world.client.log.charter)
         for keys in world.keys.values():
             keys.save(folder / f"{keys.id}.key")
         data = world.data()
@@ -34,11 +34,11 @@ class Desk:
         late = world.ticket(job, not_before=now - 7200, not_after=now - 3600)
         raising = world.job(world.bundle("def main(job): raise ValueError").digest, {"data": data})
         used = world.ticket(job)
-        self.released = world.client.wait(world.client.submit(used).id)
-        self.failed = world.client.wait(world.client.submit(world.ticket(raising)).id)
+        self.released = world.client.jobs.wait(world.client.jobs.submit(used).id)
+        self.failed = world.client.jobs.wait(world.client.jobs.submit(world.ticket(raising)).id)
         self.raising = world.ticket(raising)
         self.grant = data.grant
-        few = world.client.proposal(self.proposal).ticket
+        few = world.client.council.ticket(self.proposal)
         envelope = json.loads(few.proposal)
         envelope["signatures"][0]["sig"] = json.loads(used.proposal)["signatures"][0]["sig"]
         forged = replace(few, proposal=json.dumps(envelope).encode())

@@ -34,34 +34,34 @@ def wire(ticket: Any, request_id: bytes) -> jobs_pb2.SubmitRequest:
 def test_during_submit(world: Any, ticket: Any, moment: float) -> None:
     """The same request afterwards is one job, which runs once."""
     request_id = os.urandom(16)
-    before = {job.id for job in world.client.jobs(1000)}
+    before = {job.id for job in world.client.jobs.list(1000)}
     call = world.stubs.jobs.Submit.future(wire(ticket, request_id), metadata=world.metadata)
     time.sleep(moment)
     call.cancel()
-    job = world.client.submit(ticket, request_id)
-    assert world.client.wait(job.id).state == "released"
-    assert {job.id for job in world.client.jobs(1000)} - before == {job.id}
+    job = world.client.jobs.submit(ticket, request_id)
+    assert world.client.jobs.wait(job.id).state == "released"
+    assert {job.id for job in world.client.jobs.list(1000)} - before == {job.id}
     assert world.entries_of(job.id) == ["lease", "release"]
 
 
 def test_during_watch(world: Any, ticket: Any) -> None:
     """More watchers come and go than there may be at once; the job does not notice."""
-    job = world.client.submit(ticket)
+    job = world.client.jobs.submit(ticket)
     for number in range(300):
         call = world.stubs.jobs.Watch(jobs_pb2.WatchRequest(id=job.id), metadata=world.metadata)
         if number % 2:
             next(call)
         call.cancel()
-    assert world.client.wait(job.id).state == "released"
+    assert world.client.jobs.wait(job.id).state == "released"
     proposal = jobs_pb2.WatchRequest(proposal=job.proposal.text)
     for _ in range(300):
         world.stubs.jobs.Watch(proposal, metadata=world.metadata).cancel()
     call = world.stubs.jobs.Watch(proposal, metadata=world.metadata)
     call.initial_metadata()
-    job = world.client.submit(ticket)
+    job = world.client.jobs.submit(ticket)
     assert job.id == next(call).id
     call.cancel()
-    assert world.client.wait(job.id).state == "released"
+    assert world.client.jobs.wait(job.id).state == "released"
 
 
 @pytest.mark.parametrize("sent", [0, 1, 7, 8, 9, 17])
@@ -85,10 +85,10 @@ def test_during_put(world: Any, sent: int) -> None:
             with contextlib.suppress(grpc.RpcError, grpc.FutureCancelledError):
                 call.result(timeout=20)
         with contextlib.suppress(Exception):
-            received = world.client.stat_blob(blob).received
+            received = world.client.blobs.stat(blob).received
             assert received % (8 * MIB) == 0
-        assert world.client.put_blob(blob, data).complete
-        got = world.client.get_blob(blob, world.folder / "got")
+        assert world.client.blobs.put(blob, data).complete
+        got = world.client.blobs.get(blob, world.folder / "got")
     assert got.read_bytes() == data
 
 
@@ -105,7 +105,7 @@ class _Late:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_during_result(world: Any, ticket: Any, moment: float) -> None:
-    job = world.client.wait(world.client.submit(ticket).id)
+    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
     request = jobs_pb2.ResultRequest(id=job.id, recipient="analyst")
     with world.unchanged():
         call = world.stubs.jobs.Result.future(request, metadata=world.metadata)
@@ -125,7 +125,7 @@ def test_whole_connections(world: Any, ticket: Any) -> None:
         jobs.Submit.future(wire(ticket, request_id), metadata=world.metadata)
         jobs.Watch(jobs_pb2.WatchRequest(proposal="sha256:" + "0" * 64), metadata=world.metadata)
         channel.close()
-    job = world.client.submit(ticket, request_id)
-    assert world.client.wait(job.id).state == "released"
+    job = world.client.jobs.submit(ticket, request_id)
+    assert world.client.jobs.wait(job.id).state == "released"
     assert world.entries_of(job.id) == ["lease", "release"]
     assert "fault" not in world.host_log()

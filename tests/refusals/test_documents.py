@@ -49,16 +49,16 @@ class Doors:
         self.blob = bundle.blob
         self.job = world.job(bundle.digest, {"data": self.data})
         self.proposal = world.propose(self.job, uses=5)
-        self.logged = world.client.proposal(self.proposal).ticket.proposal
-        newest = world.client.council().newest
+        self.logged = world.client.council.ticket(self.proposal).proposal
+        newest = world.client.council.verify().newest
         self.constitution = newest.digest
         self.successor = dataclasses.replace(
             newest.document, version=2, predecessor=newest.digest, nonce=os.urandom(16).hex()
         )
         body = Amendment(parse_envelope(sign(self.successor, SigningKey.generate())).digest)
-        amend = world.client.propose(world.analyst, body, **world.window()).digest
+        amend = world.client.council.propose(world.analyst, body, **world.window()).digest
         world.vote(amend, "ada", "ben")
-        self.amend_ticket: Ticket = world.client.proposal(amend).ticket
+        self.amend_ticket: Ticket = world.client.council.ticket(amend)
 
     def document(self, door: str) -> tuple[Document, Keys]:
         """What would pass the door, and whose signature it takes."""
@@ -74,7 +74,7 @@ class Doors:
             case "withdraw":
                 return Stop(world.header(), "owner", "withdraw", self.data.grant, ""), owner
             case "provision":
-                made = world.client.grant(owner, self.data.object.descriptor, world.terms())
+                made = world.client.grants.sign(owner, self.data.object.descriptor, world.terms())
                 return inspect(made, Grant), owner
             case "amend":
                 return self.successor, ada
@@ -286,17 +286,17 @@ def test_a_deletion_for_another_log(doors: Doors) -> None:
     envelope = sign(document, doors.world.analyst.signing)
     call = lambda: doors.send("delete", envelope)
     doors.world.refused(call, "NOT_PERMITTED", "claim", "expected")
-    assert doors.world.client.stat_blob(doors.blob).complete
+    assert doors.world.client.blobs.stat(doors.blob).complete
 
 
 @pytest.mark.parametrize("door", ["propose", "vote", "stop", "provision"])
 def test_the_very_same_document_twice(doors: Doors, door: str) -> None:
     world = doors.world
     if door == "provision":
-        made = world.client.grant(world.owner, doors.data.object.descriptor, world.terms())
+        made = world.client.grants.sign(world.owner, doors.data.object.descriptor, world.terms())
         key = doors.data.object.open_key(world.owner.hpke)
-        world.client.provision(world.owner, made, key)
-        again = lambda: world.client.provision(world.owner, made, key)
+        world.client.grants.provision(world.owner, made, key)
+        again = lambda: world.client.grants.provision(world.owner, made, key)
     else:
         document, keys = doors.document(door)
         if door == "stop":  # of a proposal that nobody needs any more
@@ -312,12 +312,12 @@ def test_a_deletion_twice(doors: Doors) -> None:
     blob, owner = os.urandom(16).hex(), world.analyst.signing
     envelope = sign(Delete(world.header(), blob), owner)
     request = blobs_pb2.DeleteBlobRequest(id=blob, envelope=envelope)
-    world.client.put_blob(blob, b"bytes", owner=owner.public)
+    world.client.blobs.put(blob, b"bytes", owner=owner.public)
     world.stubs.blobs.Delete(request, metadata=world.metadata)
-    world.client.put_blob(blob, b"bytes", owner=owner.public)
+    world.client.blobs.put(blob, b"bytes", owner=owner.public)
     call = lambda: world.stubs.blobs.Delete(request, metadata=world.metadata)
     world.refused(call, "DOCUMENT_REPLAYED")
-    assert world.client.stat_blob(blob).complete
+    assert world.client.blobs.stat(blob).complete
 
 
 MESSAGES: dict[str, Callable[[Any, bytes], Any]] = {
@@ -361,9 +361,9 @@ def test_a_founding_that_is_not_quite_one(new_world: Any) -> None:
     """Before entry 0 there is no log: whatever was refused, the council can still be founded,
     once."""
     world = new_world().start(founding=False)
-    draft = unsigned = world.client.draft_charter(world.constitution())
+    draft = unsigned = world.client.founding.draft(world.constitution())
     for keys in world.seats.values():
-        unsigned, draft = draft, world.client.sign_charter(draft, keys)
+        unsigned, draft = draft, world.client.founding.sign(draft, keys)
     constitution, charter = draft.constitution_envelope, draft.charter_envelope
 
     def found(constitution: bytes, charter: bytes) -> Callable[[], Any]:
@@ -385,7 +385,7 @@ def test_a_founding_that_is_not_quite_one(new_world: Any) -> None:
     for call, reason in cases:
         world.check_refusal(world.refusal_of(call), reason, "expected", "actual")
         world.check_refusal(world.refusal_of(world.client.checkpoint), "NOT_FOUNDED")
-    world.client.found(draft)
+    world.client.founding.found(draft)
     world.refused(found(constitution, charter), "ALREADY_FOUNDED")
     world.stop()
 

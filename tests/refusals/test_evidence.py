@@ -34,23 +34,23 @@ WANTED: dict[str, tuple[dict[str, Any], str]] = {
 def test_an_authority_that_is_not_the_one_wanted(world: Any, case: str) -> None:
     changed, claim = WANTED[case]
     policy = Policy.from_dict(simulated("authority", **changed))
-    call = lambda: world.client.verify_authority(policy)
+    call = lambda: world.client.authority.verify(policy)
     world.refused(call, "APPRAISAL_REFUSED", "expected", "actual", claim=claim)
 
 
 def test_an_authority_of_another_role(world: Any) -> None:
     policy = Policy.from_dict(simulated("worker"))
     expected = {"expected": " or ".join(measurements("worker")), "actual": measure("authority")}
-    call = lambda: world.client.verify_authority(policy)
+    call = lambda: world.client.authority.verify(policy)
     world.refused(call, "APPRAISAL_REFUSED", claim="measurement", **expected)
 
 
 def test_an_owner_gives_no_key_to_an_authority_they_do_not_want(world: Any) -> None:
     made = world.seal(b"mine")
     wanted = Evidence(simulated("worker"), simulated("worker"))
-    grant = world.client.grant(world.owner, made.descriptor, world.terms(evidence=wanted))
+    grant = world.client.grants.sign(world.owner, made.descriptor, world.terms(evidence=wanted))
     key = made.open_key(world.owner.hpke)
-    call = lambda: world.client.provision(world.owner, grant, key)
+    call = lambda: world.client.grants.provision(world.owner, grant, key)
     world.refused(call, "APPRAISAL_REFUSED", "expected", "actual", claim="measurement")
 
 
@@ -139,17 +139,19 @@ SHOWN: dict[str, tuple[Callable[[EvidenceFile], EvidenceFile], str]] = {
 def test_evidence_that_was_changed_on_its_way(world: Any, case: str) -> None:
     change, reason = SHOWN[case]
     policy = Policy.from_dict(simulated("authority"))
-    shown = change(world.client.evidence())
+    shown = change(world.client.authority.evidence())
     call = lambda: shown.verify(
-        policy, now=int(time.time()), log=world.client.log, charter=world.client.charter
+        policy, now=int(time.time()), log=world.client.log.key, charter=world.client.log.charter
     )
     world.refused(call, reason)
 
 
 def test_evidence_for_another_log(world: Any) -> None:
-    policy, shown = Policy.from_dict(simulated("authority")), world.client.evidence()
+    policy, shown = Policy.from_dict(simulated("authority")), world.client.authority.evidence()
     log = world.client.log.replace("refusals", "elsewhere")
-    call = lambda: shown.verify(policy, now=int(time.time()), log=log, charter=world.client.charter)
+    call = lambda: shown.verify(
+        policy, now=int(time.time()), log=log, charter=world.client.log.charter
+    )
     world.refused(call, "OTHER_LOG", "claim", "expected", "actual")
 
 
@@ -161,8 +163,8 @@ def test_an_owner_s_data_goes_to_no_worker_they_do_not_want(world: Any, case: st
     data = world.data(b"mine", evidence=wanted)
     program = world.bundle(world.copy).digest
     ticket = world.ticket(world.job(program, {"data": data}))
-    size = world.client.checkpoint().size
-    job = world.client.wait(world.client.submit(ticket).id)
+    size = world.client.log.checkpoint().size
+    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
     assert job.state == "failed"
     world.check_refusal(job.refusal, "APPRAISAL_REFUSED", "expected", "actual", claim=claim)
     assert {entry["kind"] for entry in world.entries()[size:]} <= {"join"}
@@ -176,10 +178,10 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     world.found(world.constitution(evidence=evidence))
     program = world.bundle("def main(job): pass\n").digest
     ticket = world.ticket(world.job(program, {"data": world.data()}))
-    before = world.client.checkpoint()
-    job = world.client.wait(world.client.submit(ticket).id)
+    before = world.client.log.checkpoint()
+    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
     assert job.state == "failed"
     world.check_refusal(job.refusal, "WORKER_UNAVAILABLE")
-    assert world.client.checkpoint() == before
-    world.vote(world.client.proposal_of(job.id).digest, "cleo")
+    assert world.client.log.checkpoint() == before
+    world.vote(world.client.jobs.proposal(job.id).digest, "cleo")
     world.stop()

@@ -28,11 +28,11 @@ def test_a_key_that_is_not_the_object_s(world: Any) -> None:
     """The SDK finds out before anything is sent; the authority when somebody sends it all the
     same."""
     made = world.seal()
-    grant = world.client.grant(world.owner, made.descriptor, world.terms())
+    grant = world.client.grants.sign(world.owner, made.descriptor, world.terms())
     info = provision_info(parse_envelope(grant).digest)
-    authority = HPKEPublicKey.from_text(world.client.verify_authority().attested.identity.hpke)
+    authority = HPKEPublicKey.from_text(world.client.authority.verify().attested.identity.hpke)
     other, key = StreamKey.generate(), made.open_key(world.owner.hpke)
-    call = lambda: world.client.provision(world.owner, grant, other)
+    call = lambda: world.client.grants.provision(world.owner, grant, other)
     world.refused(call, "KEY_COMMITMENT_MISMATCH")
     cases = [
         (seal_envelope(other.to_bytes(), authority, info), "KEY_COMMITMENT_MISMATCH"),
@@ -44,7 +44,7 @@ def test_a_key_that_is_not_the_object_s(world: Any) -> None:
     ]
     for envelope, reason in cases:
         world.refused(provision(world, grant, envelope), reason)
-    world.client.provision(world.owner, grant, key)  # the grant was not spoilt by any of it
+    world.client.grants.provision(world.owner, grant, key)  # the grant was not spoilt by any of it
 
 
 def test_an_object_under_a_label_that_the_constitution_does_not_know(world: Any) -> None:
@@ -53,8 +53,10 @@ def test_an_object_under_a_label_that_the_constitution_does_not_know(world: Any)
     made = seal_file(
         plain, world.folder / "s", world.owner.hpke.public, kind="dataset", labels=("helth",)
     )
-    grant = world.client.grant(world.owner, made.descriptor, world.terms())
-    call = lambda: world.client.provision(world.owner, grant, made.open_key(world.owner.hpke))
+    grant = world.client.grants.sign(world.owner, made.descriptor, world.terms())
+    call = lambda: world.client.grants.provision(
+        world.owner, grant, made.open_key(world.owner.hpke)
+    )
     world.refused(call, "DOCUMENT_MALFORMED", "expected", claim="object.labels", actual="helth")
 
 
@@ -89,9 +91,9 @@ def test_a_blob_that_is_not_the_object(world: Any, case: str) -> None:
     data = world.data()
     change, reason = BLOBS[case]
     changed, blob = change(data.sealed.read_bytes()), data.object.descriptor.id
-    world.client.delete_blob(blob, world.owner)
+    world.client.blobs.delete(blob, world.owner)
     if changed is not None:
-        world.client.put_blob(blob, changed)
+        world.client.blobs.put(blob, changed)
     job = world.job(world.bundle(world.copy).digest, {"data": data})
     ended = world.failed(world.ticket(job), reason)
     if reason == "STREAM_LENGTH":
@@ -106,18 +108,20 @@ def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case
     data = world.data(b"r" * 300)
     bundle = world.bundle(world.copy).digest
     job = world.job(bundle, {"data": data}, outputs={"out": Output(4 * SEGMENT)})
-    ended = world.client.wait(world.client.submit(world.ticket(job)).id)
-    receipt, _, _ = world.client.receipt(ended.id, "analyst")
+    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    receipt, _, _ = world.client.jobs.receipt(ended.id, "analyst")
     blob = receipt.receipt.predicate.outputs["out"].id
-    path = world.client.get_blob(blob, tmp_path / "sealed")
+    path = world.client.blobs.get(blob, tmp_path / "sealed")
     change, reason = BLOBS[case]
     changed = change(path.read_bytes())
-    world.client.delete_blob(blob, world.analyst)
+    world.client.blobs.delete(blob, world.analyst)
     if changed is not None:
-        world.client.put_blob(blob, changed)
+        world.client.blobs.put(blob, changed)
     with world.unchanged():
         folder = tmp_path / "result"
-        refusal = world.refusal_of(lambda: world.client.result(ended.id, world.analyst, folder))
+        refusal = world.refusal_of(
+            lambda: world.client.jobs.result(ended.id, world.analyst, folder)
+        )
     # The host's own word where it has fewer bytes than asked for; ours where it has other ones.
     found = refusal.reason
     assert found in (reason, "BLOB_NOT_FOUND", "BLOB_OFFSET"), refusal
@@ -127,11 +131,11 @@ def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case
 def test_a_result_for_somebody_else(world: Any) -> None:
     data = world.data(b"r")
     job = world.job(world.bundle(world.copy).digest, {"data": data})
-    ended = world.client.wait(world.client.submit(world.ticket(job)).id)
-    call = lambda: world.client.result(ended.id, world.owner, world.folder / "theirs")
+    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    call = lambda: world.client.jobs.result(ended.id, world.owner, world.folder / "theirs")
     world.refused(call, "RECIPIENT_UNKNOWN", "claim", "expected")
-    call = lambda: world.client.result(
+    call = lambda: world.client.jobs.result(
         ended.id, world.owner, world.folder / "theirs", recipient="analyst"
     )
     world.refused(call, "ENVELOPE_KEY_MISMATCH")
-    world.refused(lambda: world.client.job("0" * 32), "JOB_NOT_FOUND", "claim")
+    world.refused(lambda: world.client.jobs.get("0" * 32), "JOB_NOT_FOUND", "claim")

@@ -31,11 +31,11 @@ class Scene:
         return job
 
     def run(self, ticket: Ticket) -> Any:
-        return self.world.client.wait(self.world.client.submit(ticket).id)
+        return self.world.client.jobs.wait(self.world.client.jobs.submit(ticket).id)
 
     def ledger(self) -> PrivacyState:
         """What an auditor finds, who has made every decision again."""
-        report = self.world.client.audit()
+        report = self.world.client.log.audit()
         assert report.complete
         found: PrivacyState = report.privacy.get("owner", PrivacyState())
         return found
@@ -49,7 +49,9 @@ def scene(world: Any) -> Scene:
 def test_a_job_without_terms_under_a_bounded_grant(scene: Scene) -> None:
     world = scene.world
     ticket = world.ticket(scene.job(None))
-    refusal = world.refused(lambda: world.client.submit(ticket), "PRIVACY_BUDGET", claim="privacy")
+    refusal = world.refused(
+        lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET", claim="privacy"
+    )
     assert refusal.details["expected"] == "epsilon at most 3 at delta 1e-6"
     assert refusal.details["actual"] == "without bound (so far epsilon 0)"
     assert scene.ledger() == PrivacyState()
@@ -72,12 +74,14 @@ def test_a_job_that_overdraws(scene: Scene) -> None:
     assert world.output(released.id) == b"patients" * 12 + b"pati"
     assert scene.ledger() == PrivacyState(COST, {})
     for again in (ticket, world.ticket(scene.job(TWO))):
-        refusal = world.refused(lambda again=again: world.client.submit(again), "PRIVACY_BUDGET")
+        refusal = world.refused(
+            lambda again=again: world.client.jobs.submit(again), "PRIVACY_BUDGET"
+        )
         assert refusal.details["actual"] == "epsilon 4 (so far epsilon 2)"
         assert "ask the owner for a wider grant" in str(refusal)
     world.kill()
     world.start()
-    world.refused(lambda: world.client.submit(ticket), "PRIVACY_BUDGET")
+    world.refused(lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET")
     rest = world.ticket(scene.job(Declared("1", "1e-7")))
     assert scene.run(rest).state == "released"
     assert scene.ledger().charged == Cost(epsilon=3 * 10**9, delta=2 * 10**8)
@@ -86,7 +90,7 @@ def test_a_job_that_overdraws(scene: Scene) -> None:
 def test_anybody_can_see_what_was_charged(scene: Scene) -> None:
     """After the others: by the command, which replays the log."""
     home = Home(scene.world.folder / "reader")
-    home.configure(scene.world.address, scene.world.pin, scene.world.client.charter)
+    home.configure(scene.world.address, scene.world.pin, scene.world.client.log.charter)
     command = [sys.executable, "-m", "placet.client", "--home", str(home.folder), "privacy"]
 
     def said(*arguments: str, code: int = 0) -> Any:
@@ -111,5 +115,5 @@ def test_a_job_that_cost_without_bound_ends_every_budget(scene: Scene) -> None:
     assert scene.ledger().spent == UNBOUNDED
     scene.data = world.data(privacy=Budget("1000000", "0.5"))
     ticket = world.ticket(scene.job(Declared("1e-9", "0")))
-    refusal = world.refused(lambda: world.client.submit(ticket), "PRIVACY_BUDGET")
+    refusal = world.refused(lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET")
     assert refusal.details["actual"] == "without bound (so far without bound)"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from placet.client import Terms
+from placet.client import GrantTerms
 from placet.governance.documents import Between, Exactly, Input, Job, Output, Stop
 from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.evaluate import Ticket
@@ -39,7 +39,7 @@ class Scene:
         return lambda: self.world.stubs.governance.Vote(request, metadata=self.world.metadata)
 
     def submit(self, ticket: Ticket) -> Callable[[], Any]:
-        return lambda: self.world.client.submit(ticket)
+        return lambda: self.world.client.jobs.submit(ticket)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_a_bundle_with_such_a_ballot_is_refused_whole(scene: Scene, case: str) -
 def test_too_few_votes(scene: Scene, what: str, found: str) -> None:
     world = scene.world
     proposal = world.propose(scene.job)
-    envelope = world.client.proposal(proposal).ticket.proposal
+    envelope = world.client.council.ticket(proposal).proposal
     ada = sign(world.ballot("ada", proposal), world.seats["ada"].signing)
     cases: dict[str, dict[str, Any]] = {
         "a ballot of a former seat": {"seat": "former"},
@@ -132,7 +132,7 @@ def test_a_proposal_under_another_constitution(scene: Scene) -> None:
     draft = world.draft(scene.job, constitution=OTHER)
     envelope = sign(draft, world.analyst.signing)
     request = governance_pb2.DocumentRequest(envelope=envelope)
-    expected = {"expected": world.client.council().newest.digest, "actual": OTHER}
+    expected = {"expected": world.client.council.verify().newest.digest, "actual": OTHER}
     propose = lambda: world.stubs.governance.Propose(request, metadata=world.metadata)
     world.refused(propose, "OTHER_CONSTITUTION", **expected)
     world.refused(scene.submit(Ticket(envelope, ())), "OTHER_CONSTITUTION", **expected)
@@ -159,9 +159,9 @@ def test_a_ticket_used_once_too_often(scene: Scene) -> None:
     world = scene.world
     ticket = world.ticket(scene.job, uses=2)
     for _ in range(2):
-        assert world.client.wait(world.client.submit(ticket).id).state == "released"
+        assert world.client.jobs.wait(world.client.jobs.submit(ticket).id).state == "released"
     world.vote(parse_envelope(ticket.proposal).digest, "cleo")
-    more = world.client.proposal(parse_envelope(ticket.proposal).digest).ticket
+    more = world.client.council.ticket(parse_envelope(ticket.proposal).digest)
     for again in (ticket, more):  # other ballots are the same ticket
         expected = {"claim": "uses", "expected": "at most 2", "actual": "3"}
         world.refused(scene.submit(again), "TICKET_USED_UP", **expected)
@@ -172,8 +172,8 @@ def test_a_use_that_was_queued_first_is_the_last(scene: Scene) -> None:
     world = scene.world
     program = world.bundle(world.copy + "# no worker is warm for it\n").digest
     ticket = world.ticket(world.job(program, {"data": scene.data}), uses=1)
-    jobs = [world.client.submit(ticket) for _ in range(2)]
-    ended = sorted((world.client.wait(job.id) for job in jobs), key=lambda job: job.state)
+    jobs = [world.client.jobs.submit(ticket) for _ in range(2)]
+    ended = sorted((world.client.jobs.wait(job.id) for job in jobs), key=lambda job: job.state)
     assert [job.state for job in ended] == ["failed", "released"]
     world.check_refusal(ended[0].refusal, "TICKET_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(ended[0].id) == []
@@ -186,7 +186,7 @@ def test_a_ticket_that_was_stopped(scene: Scene, action: Any) -> None:
     bundle = world.bundle(world.copy + f"# {action}\n")
     ticket = world.ticket(world.job(bundle.digest, {"data": scene.data}))
     target = bundle.digest if "program" in action else parse_envelope(ticket.proposal).digest
-    world.client.stop(world.seats["cleo"], action, target)
+    world.client.council.stop(world.seats["cleo"], action, target)
     reason = "VETOED" if action == "veto" else "STOPPED"
     world.refused(scene.submit(ticket), reason, "claim", "actual")
 
@@ -280,10 +280,10 @@ def test_a_grant_withdrawn_or_used_up(scene: Scene) -> None:
     world = scene.world
     once = world.data(b"once", uses=1)
     ticket = world.ticket(world.job(scene.program, {"data": once}), uses=5)
-    assert world.client.wait(world.client.submit(ticket).id).state == "released"
+    assert world.client.jobs.wait(world.client.jobs.submit(ticket).id).state == "released"
     expected = {"claim": "uses", "expected": "at most 1", "actual": "2"}
     world.refused(scene.submit(ticket), "GRANT_USED_UP", **expected)
-    world.client.stop(world.owner, "withdraw", once.grant)
+    world.client.council.stop(world.owner, "withdraw", once.grant)
     world.refused(scene.submit(ticket), "GRANT_WITHDRAWN", "claim", "expected", "actual")
 
 
@@ -291,9 +291,9 @@ def test_a_grant_that_has_expired(scene: Scene) -> None:
     world = scene.world
     made, owner = world.seal(b"soon"), world.owner
 
-    def provision(terms: Terms) -> str:
-        grant = world.client.grant(owner, made.descriptor, terms)
-        return str(world.client.provision(owner, grant, made.open_key(owner.hpke)).digest)
+    def provision(terms: GrantTerms) -> str:
+        grant = world.client.grants.sign(owner, made.descriptor, terms)
+        return str(world.client.grants.provision(owner, grant, made.open_key(owner.hpke)).digest)
 
     past = world.terms(expires=int(time.time()) - 1)
     world.refused(lambda: provision(past), "GRANT_EXPIRED", "claim", "expected", "actual")
@@ -313,8 +313,8 @@ def test_a_program_that_was_not_put_or_is_another(scene: Scene) -> None:
     refusal = world.refused(scene.submit(ticket), "BLOB_NOT_FOUND", "remedy", actual=absent.blob)
     assert absent.blob in refusal.details["remedy"]
     # A blob of that name with other bytes: no worker is started for it, and nothing is leased.
-    world.client.put_blob(absent.blob, b"another program")
-    job = world.client.wait(world.client.submit(ticket).id)
+    world.client.blobs.put(absent.blob, b"another program")
+    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
     assert job.state == "failed"
     expected = {"expected": absent.digest, "actual": digest_of(b"another program")}
     world.check_refusal(job.refusal, "BLOB_DIGEST", **expected)
@@ -357,7 +357,7 @@ def test_another_wire_version(scene: Scene) -> None:
 def test_a_revoked_seat_votes_no_more(scene: Scene) -> None:
     """Last: from here on ada's vote does not count."""
     world = scene.world
-    world.client.stop(world.seats["ben"], "revoke-seat", "ada")
+    world.client.council.stop(world.seats["ben"], "revoke-seat", "ada")
     call = scene.vote(scene.ballot(sequence=9))
     refusal = world.refused(call, "SEAT_EXPIRED", "claim", "expected", "actual")
     assert "revoked" in str(refusal)

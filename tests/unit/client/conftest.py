@@ -284,10 +284,10 @@ def constitution(people: dict[str, Keys]) -> Constitution:
 @pytest.fixture
 def founded(client: Client, constitution: Constitution, people: dict[str, Keys]) -> Client:
     """The client, once the council has been founded with it."""
-    draft = client.draft_charter(constitution)
+    draft = client.founding.draft(constitution)
     for seat in ("alice", "bob"):
-        draft = client.sign_charter(draft, people[seat])
-    client.found(draft)
+        draft = client.founding.sign(draft, people[seat])
+    client.founding.found(draft)
     return client
 
 
@@ -312,7 +312,7 @@ def propose(founded: Client, people: dict[str, Keys], job: Job) -> Callable[[], 
 
     def run() -> str:
         now = int(time.time())
-        return founded.propose(
+        return founded.council.propose(
             people["analyst"],
             job,
             purpose="research",
@@ -332,8 +332,8 @@ def released(
     """The id of a job that was approved, submitted and released."""
     digest = propose()
     for seat in ("alice", "bob"):
-        founded.vote(people[seat], digest, "placet")
-    submitted = founded.submit(founded.proposal(digest).ticket)
+        founded.council.vote(people[seat], digest, "placet")
+    submitted = founded.jobs.submit(founded.council.ticket(digest))
     recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
     contents = {"model": bytes(range(256)) * 5000, "report": b"fine"}
     host.release(submitted.id, recipient, contents)
@@ -352,7 +352,7 @@ def serve(founded: Client, people: dict[str, Keys], terms: Serve) -> Callable[..
 
     def run(votes: tuple[str, ...] = ("alice", "bob"), **changes: Any) -> str:
         now = int(time.time())
-        digest = founded.propose(
+        digest = founded.council.propose(
             people["owner"],
             replace(terms, **changes),
             purpose="care",
@@ -362,8 +362,8 @@ def serve(founded: Client, people: dict[str, Keys], terms: Serve) -> Callable[..
             uses=10,
         ).digest
         for seat in votes:
-            founded.vote(people[seat], digest, "placet")
-        founded.serve(founded.proposal(digest).ticket, 1)
+            founded.council.vote(people[seat], digest, "placet")
+        founded.services.start(founded.council.ticket(digest), 1)
         return digest
 
     return run

@@ -18,7 +18,7 @@ DAY = 86400
 @pytest.fixture
 def successor(founded: Client, constitution: Constitution) -> Constitution:
     """A second version."""
-    predecessor = founded.council().newest.digest
+    predecessor = founded.council.verify().newest.digest
     return replace(constitution, nonce="02" * 16, version=2, predecessor=predecessor, name="Second")
 
 
@@ -27,7 +27,7 @@ def test_an_amendment_comes_into_force(
 ) -> None:
     digest = digest_of(CharterDraft.payload_of(successor))
     now = int(time.time())
-    proposal = founded.propose(
+    proposal = founded.council.propose(
         people["alice"],
         Amendment(digest),
         purpose="amendment",
@@ -36,33 +36,33 @@ def test_an_amendment_comes_into_force(
         not_after=now + DAY,
     ).digest
     for seat in ("alice", "bob"):
-        founded.vote(people[seat], proposal, "placet")
-    recorded = founded.amend(people["alice"], proposal, successor)
+        founded.council.vote(people[seat], proposal, "placet")
+    recorded = founded.council.amend(people["alice"], proposal, successor)
     assert recorded.digest == digest
-    council = founded.council()
+    council = founded.council.verify()
     assert council.newest.document == successor
     assert council.under(council.constitutions[0].digest).constitution.version == 1
-    assert founded.proposal(proposal).proposal.document.action == "amend"
+    assert founded.council.find(proposal).document.action == "amend"
 
 
 def test_a_constitution_that_was_not_adopted_is_not_believed(
     founded: Client, successor: Constitution, people: dict[str, Keys], host: Any
 ) -> None:
     """The log says which ones were: what else a host holds decides nothing."""
-    adopted = founded.council()
+    adopted = founded.council.verify()
     envelope = sign(successor, people["alice"].signing)
     digest = digest_of(CharterDraft.payload_of(successor))
     host.documents[digest] = envelope
     host.ledger.state.constitutions.append(digest)
-    assert founded.council() == adopted
+    assert founded.council.verify() == adopted
     with pytest.raises(OtherConstitution):
-        founded.council().under(digest)
+        founded.council.verify().under(digest)
 
 
 def test_a_chain_is_verified_offline(
     founded: Client, successor: Constitution, people: dict[str, Keys]
 ) -> None:
-    council = founded.council()
+    council = founded.council.verify()
     charter, genesis = council.charter.envelope, council.newest.envelope
     good = sign(successor, people["alice"].signing)
     assert verify_council(charter, [genesis, good]).newest.document == successor

@@ -17,7 +17,6 @@ from placet.client import (
     EvidenceSimulated,
     Home,
     Keys,
-    Model,
     SealedObject,
     SettingMissing,
     UsageRefused,
@@ -67,16 +66,16 @@ def test_without_a_charter_nothing_of_the_hosts_is_believed(
     made = sealed(tmp_path, owner)
     with Client.at_home(newcomer, simulated=True) as client:
         for call in (
-            client.council,
-            client.checkpoint,
-            client.proposals,
-            client.audit,
-            client.verify_authority,
-            lambda: client.grant(owner, made.descriptor, None),  # type: ignore[arg-type]
-            lambda: client.stop(owner, "withdraw", OTHER),
-            lambda: client.federation(OTHER, owner),
-            lambda: client.verify_service(OTHER),
-            lambda: Model(client, OTHER, user=owner),
+            client.council.verify,
+            client.log.checkpoint,
+            client.council.proposals,
+            client.log.audit,
+            client.authority.verify,
+            lambda: client.grants.sign(owner, made.descriptor, None),  # type: ignore[arg-type]
+            lambda: client.council.stop(owner, "withdraw", OTHER),
+            lambda: client.federations.join(OTHER, owner),
+            lambda: client.services.verify(OTHER),
+            lambda: client.services.open(OTHER, user=owner),
         ):
             with pytest.raises(SettingMissing, match="charter"):
                 call()
@@ -87,13 +86,13 @@ def test_without_a_charter_nothing_of_the_hosts_is_believed(
 def test_the_charter_that_another_member_has_told_is_believed(
     newcomer: Home, founded: Client, served: tuple[str, str]
 ) -> None:
-    newcomer.configure(*served, founded.charter)
+    newcomer.configure(*served, founded.log.charter)
     with Client.at_home(newcomer) as client:
-        assert client.council() == founded.council()
+        assert client.council.verify() == founded.council.verify()
     with pytest.raises(OtherLog):
         newcomer.configure(*served, OTHER)
-    with Client.connect(*served, charter=founded.charter) as client:
-        assert client.council() == founded.council()
+    with Client.connect(*served, charter=founded.log.charter) as client:
+        assert client.council.verify() == founded.council.verify()
 
 
 def test_the_host_of_another_council_is_found_out(
@@ -101,11 +100,11 @@ def test_the_host_of_another_council_is_found_out(
 ) -> None:
     newcomer.configure(*served, OTHER)
     with Client.at_home(newcomer) as client, pytest.raises(NotFounded, match="another council"):
-        client.council()
+        client.council.verify()
     # It gives its own charter under the digest that was asked for.
-    host.documents[OTHER] = host.documents[founded.charter]
+    host.documents[OTHER] = host.documents[founded.log.charter]
     with Client.at_home(newcomer) as client, pytest.raises(NotFounded, match="another council"):
-        client.council()
+        client.council.verify()
 
 
 def test_a_link_says_host_pin_and_charter() -> None:
@@ -124,20 +123,20 @@ def test_simulated_evidence_gets_no_secret_unless_that_is_said(
     made = sealed(tmp_path, owner)
     service = serve()
     with Client.at_home(home) as client:
-        grant = client.grant(owner, made.descriptor, _terms())
+        grant = client.grants.sign(owner, made.descriptor, _terms())
         with pytest.raises(EvidenceSimulated):
-            client.provision(owner, grant, made.open_key(owner.hpke))
+            client.grants.provision(owner, grant, made.open_key(owner.hpke))
         with pytest.raises(EvidenceSimulated):
-            Model(client, service, user=people["analyst"])
+            client.services.open(service, user=people["analyst"])
     assert not host.provisioned and not host.services.asked
-    founded.provision(owner, grant, made.open_key(owner.hpke))
+    founded.grants.provision(owner, grant, made.open_key(owner.hpke))
 
 
 def _terms() -> Any:
-    from placet.client import Terms
+    from placet.client import GrantTerms
 
     anything: Any = "any"
-    return Terms(
+    return GrantTerms(
         anything, anything, anything, anything, anything, None, "any", (), "any", "any",
         int(time.time()) + DAY, False,
     )  # fmt: skip
@@ -157,13 +156,13 @@ def test_a_decoy_that_the_host_lists_alone_is_not_what_a_short_name_means(
 
     host.ListProposals = listed
     with pytest.raises(UsageRefused, match="2 proposals of the log"):
-        founded.find_proposal(real[7:9])
-    assert founded.find_proposal(real).digest == real
+        founded.council.find(real[7:9])
+    assert founded.council.find(real).digest == real
 
 
 def _alike(client: Client, keys: Keys, digest: str, digits: int) -> tuple[str, bytes]:
     """Another proposal whose digest begins with the same digits."""
-    document = client.find_proposal(digest).document
+    document = client.council.find(digest).document
     for number in range(100_000):
         nonce = hashlib.sha256(b"%d" % number).hexdigest()[:32]
         other = replace(document, header=replace(document.header, nonce=nonce))
@@ -177,17 +176,19 @@ def test_a_job_is_of_the_proposal_that_its_name_says(
     founded: Client, released: str, host: Any, people: dict[str, Keys], propose: Callable[[], str]
 ) -> None:
     """`cancel JOB` signs no stop of what the host says the job is of."""
-    running = founded.proposal_of(released).digest
+    running = founded.jobs.proposal(released).digest
     other = propose()
     host.jobs[released].proposal = other
-    founded.cancel(people["bob"], released, reason="patients object")
+    founded.jobs.cancel(people["bob"], released, reason="patients object")
     state = host.ledger.state
     assert state.proposals[running].stopped == "cancel"
     assert not state.proposals[other].stopped
-    assert founded.job(released).proposal.text == other  # the host's word, of a type of its own
+    assert (
+        founded.jobs.get(released).proposal.text == other
+    )  # the host's word, of a type of its own
     for wrong in ("", "job-1", "0" * 40, "0" * 40 + "-1"):
         with pytest.raises(UsageRefused):
-            founded.cancel(people["bob"], wrong)
+            founded.jobs.cancel(people["bob"], wrong)
 
 
 def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
@@ -196,7 +197,7 @@ def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
     """The host answers with a job of long ago, whose result would pass for the new one's."""
     new = propose()
     for seat in ("alice", "bob"):
-        founded.vote(people[seat], new, "placet")
+        founded.council.vote(people[seat], new, "placet")
 
     async def old(request: Any, context: Any) -> jobs_pb2.Job:
         found = jobs_pb2.Job()
@@ -206,7 +207,7 @@ def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
 
     host.Submit = old
     with pytest.raises(AnswerMalformed, match="another job"):
-        founded.submit(founded.proposal(new).ticket)
+        founded.jobs.submit(founded.council.ticket(new))
 
 
 def test_the_result_of_another_proposal_is_not_a_jobs(
@@ -219,7 +220,7 @@ def test_the_result_of_another_proposal_is_not_a_jobs(
     proof = LogProof(index, host.ledger.tree.inclusion_proof(index, size), host.note())
     shown.proof = proof.to_bytes()
     with pytest.raises(ReceiptInvalid, match="another job"):
-        founded.result(job, people["analyst"], tmp_path / "out")
+        founded.jobs.result(job, people["analyst"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -229,10 +230,10 @@ def test_a_vote_takes_four_calls_and_reads_only_what_is_new(
 ) -> None:  # fmt: skip
     digest = propose()
     with Client.at_home(home) as client:
-        client.council()
+        client.council.verify()
     asked = _counted(host)
     with Client.at_home(home) as client:
-        client.vote(people["alice"], digest, "placet")
+        client.council.vote(people["alice"], digest, "placet")
     assert len(asked) <= 4, asked
     assert asked[0] == ("GetEntries", len(host.entries) - 1)  # from what this home has seen
 
@@ -267,16 +268,18 @@ def test_ballots_and_stops_of_the_log_are_seen_whatever_the_host_leaves_out(
     founded: Client, host: Any, people: dict[str, Keys], propose: Callable[[], str]
 ) -> None:
     digest = propose()
-    ballot = founded.vote(people["bob"], digest, "non placet")
-    founded.stop(people["alice"], "pause", digest)
+    ballot = founded.council.vote(people["bob"], digest, "non placet")
+    founded.council.stop(people["alice"], "pause", digest)
 
     async def forgetful(request: Any, context: Any) -> Any:
         raise AssertionError("the host's account of a proposal is not asked for")
 
     host.GetProposal = forgetful
-    record = founded.proposal(digest)
-    assert [b.digest for b in record.ballots] == [ballot.digest]
-    assert founded.ledger().state.proposals[digest].stopped == "pause"
+    record = founded.council.find(digest)
+    assert [b.digest for b in founded.council.ballots(record)] == [ballot.digest]
+    assert [b.digest for b in record.item.ballots] == [ballot.digest]
+    assert record.item.stopped == "pause"
+    assert founded.log.ledger().state.proposals[digest].stopped == "pause"
     assert parse_envelope(record.proposal.envelope).digest == digest
 
 
@@ -286,16 +289,16 @@ def test_a_worker_that_the_log_has_stopped_is_asked_nothing(
 ) -> None:
     """The host goes on describing the worker as if nothing had happened."""
     service = serve()
-    with Model(founded, service, user=people["analyst"]) as model:
+    with founded.services.open(service, user=people["analyst"]) as model:
         target = {
             "revoke-measurement": host.services.measurement,
             "revoke-seat": "bob",
         }.get(action, service)
         seat = "alice" if action == "revoke-seat" else "bob"
-        founded.stop(people[seat], action, target)
+        founded.council.stop(people[seat], action, target)
         with pytest.raises((Stopped, Vetoed, RuleNotMet)):
-            founded.verify_service(service)
+            founded.services.verify(service)
         with pytest.raises((Stopped, Vetoed, RuleNotMet)):
-            Model(founded, service, user=people["analyst"])
+            founded.services.open(service, user=people["analyst"])
         asked = len(host.services.asked)
     assert len(host.services.asked) == asked == 0, model

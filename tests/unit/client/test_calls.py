@@ -24,7 +24,7 @@ from placet.client.connection.calls import error_of
 
 def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:
     with pytest.raises(Refused) as refused:
-        client.document("sha256:" + "00" * 32)
+        client.log.document("sha256:" + "00" * 32)
     error = refused.value
     assert error.reason == "DOCUMENT_NOT_FOUND"
     assert error.message.startswith("The document")
@@ -85,7 +85,7 @@ def test_an_answer_that_is_an_accident(client: Client, host: Any) -> None:
     host.GetConstitution = broken
     host.GetDocument = broken
     with pytest.raises((AnswerMalformed, Refused)) as failed:
-        client.document("sha256:" + "00" * 32)
+        client.log.document("sha256:" + "00" * 32)
     assert "secret words" not in str(failed.value)
 
 
@@ -93,7 +93,7 @@ def test_a_closed_client_says_so(served: tuple[str, str]) -> None:
     client = Client.connect(*served)
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
-        client.jobs()
+        client.jobs.list()
 
 
 def test_leaves_have_reasons_and_one_base() -> None:

@@ -221,7 +221,7 @@ def test_an_output_is_not_called_as_the_receipt(run: Run, proposal: str, folder:
 
 def test_verify_ticket_offline(run: Run, approved: str, client: Client, folder: Path) -> None:
     run("ticket", approved, "-o", "ticket.json")
-    payload = client.council().newest
+    payload = client.council.verify().newest
     (folder / "c.json").write_bytes(encode(payload.document))
     good = ["verify", "ticket", "ticket.json", "--constitution", "c.json"]
     assert run(*good)["valid"] is True
@@ -241,7 +241,7 @@ def test_verify_evidence_offline(run: Run, council: str) -> None:
 
 def test_evidence_by_a_policy(run: Run, council: str, folder: Path, client: Client) -> None:
     run("status", "--evidence", "evidence.json")
-    wanted = client.council().newest.document.evidence.authority
+    wanted = client.council.verify().newest.document.evidence.authority
     (folder / "policy.toml").write_text(toml(wanted))
     line = ["verify", "evidence", "evidence.json", "--policy", "policy.toml"]
     assert run(*line)["accepted"] is True
@@ -324,7 +324,7 @@ def test_what_is_not_sealed_is_not_put(
     assert refused["error"]["reason"] == "FILE_REFUSED"
     id = SealedObject.load(folder / made["object"]).descriptor.id
     with pytest.raises(Refused, match="blob"):
-        client.stat_blob(id)
+        client.blobs.stat(id)
 
 
 def test_a_signed_draft_is_not_overwritten(run: Run, folder: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_signed_draft_is_not_overwritten(run: Run, folder: Path) -> None:
 def test_an_audit_with_parts_not_checked_exits_with_4(
     run: Run, approved: str, host: Any, client: Client
 ) -> None:
-    host.withheld.add(client.proposal(approved).ballots[0].digest)
+    host.withheld.add(client.council.ballots(approved)[0].digest)
     assert run("audit", code=4)["complete"] is False
 
 
@@ -358,7 +358,7 @@ def test_what_an_owner_was_charged(
     assert (
         run("privacy", "owner", "--delta", "2", code=1)["error"]["reason"] == "DOCUMENT_MALFORMED"
     )
-    host.withheld.add(client.proposal(approved).ballots[0].digest)
+    host.withheld.add(client.council.ballots(approved)[0].digest)
     assert run("privacy", "owner", code=4)["complete"] is False
 
 

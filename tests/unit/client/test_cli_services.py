@@ -75,8 +75,8 @@ def test_from_a_file_to_answers(
     service = run("propose", "serve.toml", "--key", "owner.key")["proposal"]
     for seat in ("alice", "bob"):
         run("vote", service, "placet", "--key", f"{seat}.key", "--yes")
-    review = founded.proposal(service).proposal.document.serve.review
-    assert [b.document.expires for b in founded.proposal(service).ballots] == [review, review]
+    review = founded.council.find(service).document.serve.review
+    assert [b.document.expires for b in founded.council.ballots(service)] == [review, review]
     assert "serve the model" in run("explain", "proposal", service, text=True)
     told = run("serve", service[7:19], "--workers", "2")
     assert (told["id"], told["state"], told["ready"]) == (service, "ready", 2)
@@ -186,7 +186,7 @@ def test_a_token_is_made_and_asks(
     service = run("propose", "serve.toml", "--key", "owner.key")["proposal"]
     for seat in ("alice", "bob"):
         run("vote", service, "placet", "--key", f"{seat}.key", "--yes")
-    (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.proposal(service).ticket))
+    (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.council.ticket(service)))
     run("serve", "ticket.json")
     (tmp_path / "a.csv").write_text("0,1,2,3\n")
     asked = ("predict", service, "--yes", "--simulated", "-i", "a.csv", "-o", "b.csv")
@@ -279,7 +279,7 @@ def test_terms_are_written_before_they_are_proposed(
     data = (tmp_path / "terms.json").read_bytes()
     assert written == {"terms": digest_of(data), "file": "terms.json"}
     service = run("propose", "serve.toml", "--key", "owner.key")["proposal"]
-    assert encode(founded.proposal(service).proposal.document.serve) == data
+    assert encode(founded.council.find(service).document.serve) == data
 
 
 def test_the_usual_numbers_may_be_left_out(draft: Path) -> None:

@@ -16,15 +16,15 @@ from placet.governance.errors import EntryInvalid, NotPermitted, OtherLog, Signa
 def test_a_council_is_founded_by_every_seat(
     client: Client, constitution: Constitution, people: dict[str, Keys], host: Any
 ) -> None:
-    draft = client.draft_charter(constitution)
+    draft = client.founding.draft(constitution)
     assert draft.missing() == ("alice", "bob")
-    apart = [client.sign_charter(draft, people[seat]) for seat in ("alice", "bob")]
+    apart = [client.founding.sign(draft, people[seat]) for seat in ("alice", "bob")]
     draft = CharterDraft.from_bytes(apart[0].merge(apart[1]).to_bytes())
     assert draft.signed_by() == {"alice", "bob"}
-    recorded = client.found(draft)
+    recorded = client.founding.found(draft)
     assert recorded.index == 0
-    council = client.council()
-    assert council.log == client.log == host.log
+    council = client.council.verify()
+    assert council.log == client.log.key == host.log
     assert council.charter.digest == recorded.digest
     assert council.newest.document == constitution
 
@@ -32,17 +32,17 @@ def test_a_council_is_founded_by_every_seat(
 def test_a_draft_that_not_all_have_signed_is_not_sent(
     client: Client, constitution: Constitution, people: dict[str, Keys]
 ) -> None:
-    draft = client.sign_charter(client.draft_charter(constitution), people["alice"])
+    draft = client.founding.sign(client.founding.draft(constitution), people["alice"])
     with pytest.raises(UsageRefused, match="bob"):
-        client.found(draft)
+        client.founding.found(draft)
 
 
 def test_only_seats_sign(
     client: Client, constitution: Constitution, people: dict[str, Keys]
 ) -> None:
-    draft = client.draft_charter(constitution)
+    draft = client.founding.draft(constitution)
     with pytest.raises(NotPermitted):
-        client.sign_charter(draft, people["analyst"])
+        client.founding.sign(draft, people["analyst"])
 
 
 def test_no_charter_for_an_authority_that_is_not_wanted(
@@ -51,27 +51,27 @@ def test_no_charter_for_an_authority_that_is_not_wanted(
     evidence = constitution.evidence
     other = replace(evidence, authority={**evidence.authority, "measurements": ["cc" * 32]})
     with pytest.raises(AppraisalRefusedError, match="measurement"):
-        client.draft_charter(replace(constitution, evidence=other))
+        client.founding.draft(replace(constitution, evidence=other))
 
 
 def test_proposal_ballots_and_account(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys]
 ) -> None:
     digest = propose()
-    first = founded.account(founded.proposal(digest).ticket)
+    first = founded.council.account(founded.council.ticket(digest))
     assert [r.reason for r in first.refusals]
-    founded.vote(people["alice"], digest, "abstain")
-    founded.vote(people["alice"], digest, "placet")
-    founded.vote(people["bob"], digest, "placet")
-    record = founded.proposal(digest)
-    assert [(b.document.seat, b.document.sequence) for b in record.ballots] == [
+    founded.council.vote(people["alice"], digest, "abstain")
+    founded.council.vote(people["alice"], digest, "placet")
+    founded.council.vote(people["bob"], digest, "placet")
+    ballots = founded.council.ballots(digest)
+    assert [(b.document.seat, b.document.sequence) for b in ballots] == [
         ("alice", 1),
         ("alice", 2),
         ("bob", 1),
     ]
-    assert [b.document.expires is None for b in record.ballots] == [True, False, False]
-    assert not founded.account(record.ticket).refusals
-    assert [(p.digest, p.ballots) for p in founded.proposals()] == [(digest, 3)]
+    assert [b.document.expires is None for b in ballots] == [True, False, False]
+    assert not founded.council.account(founded.council.ticket(digest)).refusals
+    assert [(p.digest, len(p.ballots)) for p in founded.council.proposals()] == [(digest, 3)]
 
 
 def test_a_stop_is_recorded_and_a_refusal_says_why(
@@ -79,11 +79,11 @@ def test_a_stop_is_recorded_and_a_refusal_says_why(
 ) -> None:
     digest = propose()
     with pytest.raises(Refused) as refused:
-        founded.stop(people["alice"], "veto", digest, reason="No.")
+        founded.council.stop(people["alice"], "veto", digest, reason="No.")
     assert refused.value.reason == "NOT_PERMITTED"
     assert refused.value.details["actual"] == "alice"
     assert "seat with a veto" in refused.value.message
-    assert founded.stop(people["bob"], "veto", digest).index == 3
+    assert founded.council.stop(people["bob"], "veto", digest).index == 3
 
 
 def test_a_key_that_is_not_the_seats_signs_nothing(
@@ -91,7 +91,7 @@ def test_a_key_that_is_not_the_seats_signs_nothing(
 ) -> None:
     digest = propose()
     with pytest.raises(Refused) as refused:
-        founded.vote(people["analyst"].acting_as("alice"), digest, "placet")
+        founded.council.vote(people["analyst"].acting_as("alice"), digest, "placet")
     assert refused.value.reason == SignatureInvalid.reason
 
 
@@ -108,7 +108,7 @@ def test_what_the_host_says_was_recorded_has_to_be_in_the_log(
 
     host._record = pretend
     with pytest.raises(EntryInvalid, match="another entry there"):
-        founded.vote(people["alice"], digest, "placet")
+        founded.council.vote(people["alice"], digest, "placet")
 
 
 def test_a_home_belongs_to_one_log(founded: Client, home: Home) -> None:
@@ -121,10 +121,10 @@ def test_status_before_and_after_founding(
 ) -> None:
     before = client.status()
     assert (before.log, before.size) == ("", 0)
-    draft = client.draft_charter(constitution)
+    draft = client.founding.draft(constitution)
     for seat in ("alice", "bob"):
-        draft = client.sign_charter(draft, people[seat])
-    client.found(draft)
+        draft = client.founding.sign(draft, people[seat])
+    client.founding.found(draft)
     after = client.status()
     assert (after.size, after.evidence, after.marks) == (
         2,
@@ -137,9 +137,9 @@ def test_audit_judges_everything_again(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
 ) -> None:
     digest = propose()
-    founded.vote(people["alice"], digest, "placet")
-    report = founded.audit()
+    founded.council.vote(people["alice"], digest, "placet")
+    report = founded.log.audit()
     assert (report.complete, report.checked) == (True, 4)
-    host.withheld.add(founded.proposal(digest).ballots[0].digest)
-    report = founded.audit()
+    host.withheld.add(founded.council.ballots(digest)[0].digest)
+    report = founded.log.audit()
     assert [one.index for one in report.not_checked] == [3]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import AsyncClient, Client, Home, Keys, Refused, Terms, seal_file
+from placet.client import AsyncClient, Client, GrantTerms, Home, Keys, Refused, seal_file
 from placet.client.errors import ClientError, StateRefused, UsageRefused
 from placet.client.federations import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
@@ -65,7 +65,7 @@ def start(founded: Client, people: dict[str, Keys]) -> Start:
 
     def run(votes: tuple[str, ...] = ("alice", "bob"), **changes: Any) -> str:
         terms, now = replace(TERMS, **changes), int(time.time())
-        digest = founded.propose(
+        digest = founded.council.propose(
             people["analyst"],
             terms,
             purpose="research",
@@ -75,9 +75,9 @@ def start(founded: Client, people: dict[str, Keys]) -> Start:
             uses=terms.rounds,
         ).digest
         for seat in votes:
-            founded.vote(people[seat], digest, "placet")
+            founded.council.vote(people[seat], digest, "placet")
         if len(votes) == 2:
-            status = founded.start_federation(founded.proposal(digest).ticket)
+            status = founded.federations.start(founded.council.ticket(digest))
             assert (status.id, status.state, status.round) == (digest, "open", 1)
         return digest
 
@@ -90,7 +90,7 @@ def join(founded: Client, people: dict[str, Keys], start: Start) -> Callable[...
     id = start()
 
     def run(name: str = "alice") -> Any:
-        return founded.federation(id, people[name])
+        return founded.federations.join(id, people[name])
 
     return run
 
@@ -106,7 +106,7 @@ def test_ten_lines_from_a_state_to_a_model(
     id, fake = start(), host.federations
     moves = {"alice": 0.1, "bob": 0.2, "owner": 0.3}
     rounds: dict[str, Iterator[Any]] = {
-        name: founded.federation(id, people[name]).rounds() for name in moves
+        name: founded.federations.join(id, people[name]).rounds() for name in moves
     }
     for number in (1, 2):
         for weight, (name, each) in enumerate(rounds.items(), 1):
@@ -118,7 +118,7 @@ def test_ten_lines_from_a_state_to_a_model(
             assert (logged.digest, logged.index) == (receipt.digest, receipt.index)
         assert fake.close() == "closed"
         expected = fake.aggregate()
-        found = founded.federation(id, people["bob"]).receive()
+        found = founded.federations.join(id, people["bob"]).receive()
         assert found.round == number and found.receipt is not None
         assert np.allclose(found.vector, expected, atol=1e-6)
         # 0.1, 0.2 and 0.3, weighted 1, 2 and 3, over the rounds so far.
@@ -149,7 +149,7 @@ def test_other_encodings_arrive(
     founded: Client, start: Start, people: dict[str, Keys], host: Any, encoding: Any
 ) -> None:
     id = start(layout=replace(LAYOUT, encoding=encoding))
-    round = next(founded.federation(id, people["alice"]).rounds())
+    round = next(founded.federations.join(id, people["alice"]).rounds())
     receipt = round.send(moved(round.model(), 0.25))
     values, sealed, _ = host.federations.opened(receipt.digest, 1)
     assert np.allclose(values, 0.25, rtol=0.01)
@@ -160,10 +160,10 @@ def test_a_bound_on_the_ledger_goes_with_each_update(
     founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     id, fake = start(noise="1", largest_weight=1), host.federations
-    alice = founded.federation(id, people["alice"], bound=Bound("6", "1e-6"))
+    alice = founded.federations.join(id, people["alice"], bound=Bound("6", "1e-6"))
     rounds = [
         alice.rounds(),
-        *(founded.federation(id, people[name]).rounds() for name in ("bob", "owner")),
+        *(founded.federations.join(id, people[name]).rounds() for name in ("bob", "owner")),
     ]
     sent = [round.send(round.model()).update for round in map(next, rounds)]
     assert [(u.epsilon, u.delta) for u in sent] == [("6", "1e-6"), ("any", "any"), ("any", "any")]
@@ -214,14 +214,14 @@ def test_who_is_not_on_the_roster_or_has_another_key_is_refused(
     id = start()
     for keys in (people["analyst"], Keys.generate("alice")):
         with pytest.raises(NotOnRoster):
-            founded.federation(id, keys)
+            founded.federations.join(id, keys)
 
 
 def test_a_federation_that_was_not_voted_for_is_refused(
     founded: Client, start: Start, people: dict[str, Keys]
 ) -> None:
     with pytest.raises(RuleNotMet):
-        founded.federation(start(votes=("alice",)), people["alice"])
+        founded.federations.join(start(votes=("alice",)), people["alice"])
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_update(join: Any, host: Any) -> None:
@@ -236,7 +236,9 @@ def test_an_authority_that_restarts_is_waited_for(
     founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     id, fake = start(), host.federations
-    rounds = [founded.federation(id, people[name]).rounds() for name in ("alice", "bob", "owner")]
+    rounds = [
+        founded.federations.join(id, people[name]).rounds() for name in ("alice", "bob", "owner")
+    ]
     for each in map(next, rounds):
         fake.away = 1
         each.send(each.model())
@@ -248,7 +250,9 @@ def test_an_authority_that_restarts_is_waited_for(
     assert not flatten(second.model(), LAYOUT).any()
     fake.away = 99
     with pytest.raises(Refused) as refused:
-        next(founded.federation(id, people["bob"], patience=0.1).rounds()).send(second.model())
+        next(founded.federations.join(id, people["bob"], patience=0.1).rounds()).send(
+            second.model()
+        )
     assert refused.value.reason == "AUTHORITY_UNAVAILABLE"
 
 
@@ -258,7 +262,7 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     id = start()
     host.federations.forged = {"proof": b"lost"}
     with Client.at_home(home, simulated=True) as dying:
-        round = next(dying.federation(id, people["alice"]).rounds())
+        round = next(dying.federations.join(id, people["alice"]).rounds())
         with pytest.raises(LogError):
             round.send(moved(round.model(), 0.5))
     kept = sorted(path.name for path in home.outbox.iterdir())
@@ -268,7 +272,7 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     first = host.federations.state.current.updates["alice"]
     with Client.at_home(home, simulated=True) as again:
         # The log has it already; the receipt is still to be had.
-        resumed = next(again.federation(id, people["alice"]).rounds())
+        resumed = next(again.federations.join(id, people["alice"]).rounds())
         assert resumed.pending
         receipt = resumed.send(moved(resumed.model(), -0.1))
         assert (receipt.digest, receipt.index) == (first.digest, first.index)
@@ -283,7 +287,7 @@ def test_an_upload_that_broke_off_goes_on(
     founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     layout = Layout((Tensor("w", (600_000,)),), "float32", 65536)
-    round = next(founded.federation(start(layout=layout), people["alice"]).rounds())
+    round = next(founded.federations.join(start(layout=layout), people["alice"]).rounds())
     host.break_puts_after = 2_200_000
     round.send({"w": np.zeros(600_000, np.float32)})
     assert [call for call in host.calls if call.startswith("Put")] == ["Put 0", "Put 2097152"]
@@ -293,8 +297,10 @@ def test_what_was_sealed_for_another_round_is_never_sent(
     home: Home, founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     id, fake = start(), host.federations
-    others = [next(founded.federation(id, people[name]).rounds()) for name in ("bob", "owner")]
-    alice = founded.federation(id, people["alice"])
+    others = [
+        next(founded.federations.join(id, people[name]).rounds()) for name in ("bob", "owner")
+    ]
+    alice = founded.federations.join(id, people["alice"])
     rounds = alice.rounds()
     late = next(rounds)
     state = late.model()
@@ -332,8 +338,8 @@ def test_a_second_update_by_another_machine_is_refused(
     founded: Client, start: Start, people: dict[str, Keys], tmp_path: Path
 ) -> None:
     id = start()
-    here = next(founded.federation(id, people["alice"], outbox=tmp_path / "a").rounds())
-    there = next(founded.federation(id, people["alice"], outbox=tmp_path / "b").rounds())
+    here = next(founded.federations.join(id, people["alice"], outbox=tmp_path / "a").rounds())
+    there = next(founded.federations.join(id, people["alice"], outbox=tmp_path / "b").rounds())
     here.send(here.model())
     with pytest.raises(Refused) as refused:
         there.send(there.model())
@@ -399,7 +405,7 @@ def test_rounds_end_with_what_stopped_them(
     federation = join()
     rounds = federation.rounds()
     next(rounds)
-    founded.stop(people["bob"], "veto", federation.id)
+    founded.council.stop(people["bob"], "veto", federation.id)
     host.federations.end()
     with pytest.raises(Stopped, match="veto"):
         next(rounds)
@@ -465,18 +471,20 @@ def test_an_updates_receipt_verifies_offline(join: Any, host: Any, founded: Clie
     round = next(join().rounds())
     receipt = round.send(round.model())
     file = UpdateReceipt.from_bytes(receipt.file.to_bytes())
-    verified = file.verify(founded.charter)
+    verified = file.verify(founded.log.charter)
     assert (verified.digest, verified.index) == (receipt.digest, receipt.index)
     forged = replace(file, entry=file.entry.replace(b'"alice"', b'"bobby"'))
     with pytest.raises(LogError):
-        forged.verify(founded.charter)
+        forged.verify(founded.log.charter)
 
 
 def test_the_model_of_another_round_is_refused(
     founded: Client, start: Start, host: Any, people: dict[str, Keys]
 ) -> None:
     id, fake = start(), host.federations
-    rounds = [founded.federation(id, people[name]).rounds() for name in ("alice", "bob", "owner")]
+    rounds = [
+        founded.federations.join(id, people[name]).rounds() for name in ("alice", "bob", "owner")
+    ]
     for number in (1, 2):
         for each in map(next, rounds):
             each.send(moved(each.model(), 0.1))
@@ -484,12 +492,12 @@ def test_the_model_of_another_round_is_refused(
         fake.aggregate()
         if number == 1:
             fake.open()
-    assert founded.model(id, people["alice"], 1).round == 1
+    assert founded.federations.model(id, people["alice"], 1).round == 1
     fake.told_model = 1
     with pytest.raises(ReceiptInvalid, match="another round"):
-        founded.model(id, people["alice"])
+        founded.federations.model(id, people["alice"])
     with pytest.raises(ClientError) as refused:
-        founded.model(id, people["alice"], 3)
+        founded.federations.model(id, people["alice"], 3)
     assert refused.value.reason == "MODEL_NOT_RELEASED"
 
 
@@ -503,13 +511,13 @@ def test_the_first_round_starts_from_the_initial_model(
         tmp_path / "model.f32", tmp_path / "model.sealed", owner.hpke.public, kind="model",
         labels=(),
     )  # fmt: skip
-    founded.put_blob(made.descriptor.id, tmp_path / "model.sealed")
+    founded.blobs.put(made.descriptor.id, tmp_path / "model.sealed")
     host.federations.initial = made.open_key(owner.hpke)
     given = Input(made.descriptor, "owner")
     with pytest.raises(ClientError) as refused:
         start(model=given)
     assert refused.value.reason == "GRANT_MISSING"  # the owner's consent is needed, as for data
-    terms = Terms(
+    terms = GrantTerms(
         purposes=("research",),
         programs="any",
         parameters="any",
@@ -523,9 +531,9 @@ def test_the_first_round_starts_from_the_initial_model(
         expires=int(time.time()) + 86400,
         recoverable=False,
     )
-    grant = founded.grant(owner, made.descriptor, terms)
-    founded.provision(owner, grant, made.open_key(owner.hpke))
-    round = next(founded.federation(start(model=given), people["alice"]).rounds())
+    grant = founded.grants.sign(owner, made.descriptor, terms)
+    founded.grants.provision(owner, grant, made.open_key(owner.hpke))
+    round = next(founded.federations.join(start(model=given), people["alice"]).rounds())
     state = round.model()
     assert flatten(state, LAYOUT).tolist() == vector.tolist()
     values, _, _ = host.federations.opened(round.send(moved(state, 0.5)).digest, 1)
@@ -539,7 +547,7 @@ def test_it_works_in_an_event_loop(
 
     async def take_part() -> int:
         async with await AsyncClient.at_home(home, simulated=True) as client:
-            federation = await client.federation(id, people["alice"])
+            federation = await client.federations.join(id, people["alice"])
             async for round in federation.rounds():
                 receipt = await round.send(await round.model())
                 return receipt.index

@@ -90,8 +90,8 @@ def files(
     people["alice"].save(key)
     rows.write_bytes(b"rows")
     sealed = seal_file(rows, tmp_path / "s", people["alice"].hpke.public, kind="dataset", labels=())
-    ticket = founded.proposal(propose()).ticket
-    charter = Charter.new(founded.log, digest_of(CharterDraft.payload_of(constitution)))
+    ticket = founded.council.ticket(propose())
+    charter = Charter.new(founded.log.key, digest_of(CharterDraft.payload_of(constitution)))
     draft = CharterDraft.make(constitution, charter)
 
     def keys(data: bytes) -> Keys:
@@ -109,7 +109,7 @@ def files(
         "object": (sealed.to_bytes(), SealedObject.from_bytes),
         "ticket": (ticket_to_bytes(ticket), shown),
         "charter draft": (draft.to_bytes(), lambda data: CharterDraft.from_bytes(data).missing()),
-        "evidence": (founded.evidence().to_bytes(), EvidenceFile.from_bytes),
+        "evidence": (founded.authority.evidence().to_bytes(), EvidenceFile.from_bytes),
         "receipt": (
             encode({"constitutions": [receipt], "receipt": receipt, **rest}),
             lambda data: ReceiptFile.from_bytes(data).verify(DIGEST),
@@ -137,7 +137,7 @@ def test_payloads_with_what_no_text_holds_are_refused(
     founded: Client, propose: Any, files: Any
 ) -> None:
     """The document in an envelope is JSON as well."""
-    envelope = json.loads(founded.proposal(propose()).proposal.envelope)
+    envelope = json.loads(founded.council.find(propose()).proposal.envelope)
     payload = json.loads(base64.b64decode(envelope["payload"]))
     for changed in with_text(payload, "\ud800"):
         inner = base64.b64encode(json.dumps(changed).encode()).decode()

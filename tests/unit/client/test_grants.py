@@ -13,9 +13,9 @@ from placet.attestation import AppraisalRefusedError, EvidenceBindingError
 from placet.client import (
     Client,
     FileRefused,
+    GrantTerms,
     Keys,
     SealedObject,
-    Terms,
     open_file,
     seal_file,
 )
@@ -31,8 +31,8 @@ from placet.sealing import (
 )
 
 
-def terms(**changes: Any) -> Terms:
-    given = Terms(
+def terms(**changes: Any) -> GrantTerms:
+    given = GrantTerms(
         purposes=("research",),
         programs="any",
         parameters="any",
@@ -105,11 +105,11 @@ def test_the_authority_gets_the_key_under_the_grant(
     founded: Client, sealed: SealedObject, people: dict[str, Keys], host: Any
 ) -> None:
     keys = people["owner"]
-    envelope = founded.grant(keys, sealed.descriptor, terms())
+    envelope = founded.grants.sign(keys, sealed.descriptor, terms())
     key = sealed.open_key(keys.hpke)
-    recorded = founded.provision(keys, envelope, key)
+    recorded = founded.grants.provision(keys, envelope, key)
     assert host.provisioned[recorded.digest] == key.to_bytes()
-    assert founded.stop(keys, "withdraw", recorded.digest).index == recorded.index + 1
+    assert founded.council.stop(keys, "withdraw", recorded.digest).index == recorded.index + 1
 
 
 def test_the_grants_own_policy_decides(
@@ -121,10 +121,10 @@ def test_the_grants_own_policy_decides(
 ) -> None:
     keys, evidence = people["owner"], constitution.evidence
     strict = Evidence({**evidence.authority, "measurements": ["dd" * 32]}, evidence.worker)
-    envelope = founded.grant(keys, sealed.descriptor, terms(evidence=strict))
+    envelope = founded.grants.sign(keys, sealed.descriptor, terms(evidence=strict))
     assert inspect(envelope, Grant).evidence == strict
     with pytest.raises(AppraisalRefusedError):
-        founded.provision(keys, envelope, sealed.open_key(keys.hpke))
+        founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
     assert not host.provisioned
 
 
@@ -139,9 +139,9 @@ def test_old_evidence_is_not_taken(
 
     host.GetEvidence = replay
     keys = people["owner"]
-    envelope = founded.grant(keys, sealed.descriptor, terms())
+    envelope = founded.grants.sign(keys, sealed.descriptor, terms())
     with pytest.raises(EvidenceBindingError):
-        founded.provision(keys, envelope, sealed.open_key(keys.hpke))
+        founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
     assert not host.provisioned
 
 
@@ -149,9 +149,9 @@ def test_only_the_objects_own_key_under_ones_own_grant(
     founded: Client, sealed: SealedObject, people: dict[str, Keys], host: Any
 ) -> None:
     keys = people["owner"]
-    envelope = founded.grant(keys, sealed.descriptor, terms())
+    envelope = founded.grants.sign(keys, sealed.descriptor, terms())
     with pytest.raises(KeyCommitmentMismatch):
-        founded.provision(keys, envelope, StreamKey.generate())
+        founded.grants.provision(keys, envelope, StreamKey.generate())
     with pytest.raises(SignatureInvalid):
-        founded.provision(people["alice"], envelope, sealed.open_key(keys.hpke))
+        founded.grants.provision(people["alice"], envelope, sealed.open_key(keys.hpke))
     assert not host.provisioned

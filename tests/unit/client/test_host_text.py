@@ -16,10 +16,11 @@ from google.protobuf.message import Message
 
 import placet.client
 from placet.client import Home, Keys
-from placet.client.connection.told import refused
+from placet.client.connection.told import refused, refused_of
+from placet.client.data.blobs import Blob
 from placet.client.errors import AnswerMalformed, ClientError, Refused
 from placet.client.federations.status import FederationStatus
-from placet.client.records import Blob, Job, refused_of
+from placet.client.jobs.status import JobStatus
 from placet.client.services.status import ServiceStatus
 from placet.governance.errors import NotPermitted
 from placet.governance.text import hidden
@@ -101,7 +102,7 @@ def test_a_refusal_holds_one_line_of_words_and_a_known_reason(text: str) -> None
 _STARTED = inference_pb2.SERVICE_STATE_STARTING
 _OPEN = federations_pb2.FEDERATION_STATE_OPEN
 ANSWERS: list[tuple[Any, Message]] = [
-    (Job, jobs_pb2.Job(id="job-1", proposal=DIGEST, state=jobs_pb2.JOB_STATE_QUEUED)),
+    (JobStatus, jobs_pb2.Job(id="job-1", proposal=DIGEST, state=jobs_pb2.JOB_STATE_QUEUED)),
     (ServiceStatus, inference_pb2.Service(id=DIGEST, state=_STARTED)),
     (Blob, blobs_pb2.BlobInfo(id="0f" * 16)),
     (FederationStatus, federations_pb2.Federation(id=DIGEST, state=_OPEN)),

@@ -11,16 +11,16 @@ import pytest
 
 from placet.client import (
     AnswerMalformed,
-    AsyncModel,
+    AsyncClient,
     CallTimedOut,
     Client,
     Home,
-    HostUnreachable,
     Keys,
-    Model,
     QuestionRefused,
     Refused,
+    ServedModel,
     Token,
+    UsageRefused,
 )
 from placet.governance.documents.serving import Bearers, Field, Members, Raw
 from placet.governance.errors import UserNotAllowed
@@ -32,18 +32,21 @@ WEIGHTS = np.arange(12, dtype="f4").reshape(
 ROWS = np.arange(40, dtype="f4").reshape(10, 4)
 
 Start = Callable[..., str]
-Open = Callable[..., Model]
+Open = Callable[..., ServedModel]
 
 
 @pytest.fixture
-def model(founded: Client, serve: Start, people: dict[str, Keys]) -> Model:
+def model(founded: Client, serve: Start, people: dict[str, Keys]) -> ServedModel:
     """A model that is served, for the analyst."""
-    return Model(founded, serve(), user=people["analyst"], patience=5)
+    return founded.services.open(serve(), user=people["analyst"], patience=5)
 
 
 def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], host: Any) -> None:
     service = serve()
-    with Model(home, service, user=people["analyst"], simulated=True) as model:
+    with (
+        Client.at_home(home, simulated=True) as client,
+        client.services.open(service, user=people["analyst"]) as model,
+    ):
         assert model.card.title == "Triage" and model.worker.simulated
         assert [(f.name, f.dtype, f.shape) for f in model.inputs] == [("x", "float32", (0, 4))]
         for start in range(3):
@@ -56,7 +59,7 @@ def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], h
     assert host.services.asked == [("alone", "analyst", n, 1) for n in range(3)]
 
 
-def test_many_rows_go_as_questions_of_what_is_allowed(model: Model, host: Any) -> None:
+def test_many_rows_go_as_questions_of_what_is_allowed(model: ServedModel, host: Any) -> None:
     told: list[tuple[int, int]] = []
     rows = np.arange(4000, dtype="f4").reshape(1000, 4)
     answer = model.predict(rows, progress=lambda done, all: told.append((done, all)))
@@ -84,7 +87,7 @@ def test_several_inputs_and_outputs_are_dicts(
 
     host.services.run = run
     service = serve(answers={"sum": Raw("raw"), "top": Raw("raw")})
-    with Model(founded, service, user=people["owner"]) as model:
+    with founded.services.open(service, user=people["owner"]) as model:
         ids = np.arange(30).reshape(6, 5) % 7
         answer = model.predict({"ids": ids, "scale": np.full(6, 0.5, "f2")})
         assert answer.keys() == {"sum", "top"}
@@ -107,7 +110,7 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("rows", WRONG)
-def test_what_the_model_does_not_take_is_not_sent(model: Model, host: Any, rows: Any) -> None:
+def test_what_the_model_does_not_take_is_not_sent(model: ServedModel, host: Any, rows: Any) -> None:
     with pytest.raises(QuestionRefused):
         model.predict(rows)
     assert not host.services.asked
@@ -115,7 +118,7 @@ def test_what_the_model_does_not_take_is_not_sent(model: Model, host: Any, rows:
 
 def test_not_finite_may_be_allowed(founded: Client, serve: Start, people: dict[str, Keys]) -> None:
     service = serve(not_finite="accept")
-    with Model(founded, service, user=people["analyst"]) as model:
+    with founded.services.open(service, user=people["analyst"]) as model:
         assert np.isnan(model.predict(np.full((1, 4), np.nan, "f4"))).all()
 
 
@@ -125,7 +128,7 @@ def test_who_may_not_ask_is_refused_before_anything_is_sent(
     roster = serve()
     for user in (people["alice"], Keys.generate("analyst"), Token.generate()):
         with pytest.raises(UserNotAllowed):
-            Model(founded, roster, user=user)
+            founded.services.open(roster, user=user)
     assert not host.services.asked
 
 
@@ -133,10 +136,10 @@ def test_members_of_an_organisation_may_ask(
     founded: Client, serve: Start, people: dict[str, Keys]
 ) -> None:
     service = serve(users=Members("organisations", ("north",)))
-    with Model(founded, service, user=people["alice"]) as model:
+    with founded.services.open(service, user=people["alice"]) as model:
         assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
     with pytest.raises(UserNotAllowed):
-        Model(founded, service, user=people["bob"])
+        founded.services.open(service, user=people["bob"])
 
 
 def test_a_token_asks_under_its_name(
@@ -145,16 +148,16 @@ def test_a_token_asks_under_its_name(
     token, other = Token.generate(), Token.generate()
     users = Bearers("tokens", {"ward-3": token.digest, "ward-4": other.digest})
     service = serve(users=users)
-    with Model(founded, service, user=token) as model:
+    with founded.services.open(service, user=token) as model:
         model.predict(ROWS[:2])
     assert host.services.asked == [("alone", "ward-3", 0, 2)]
     with pytest.raises(UserNotAllowed):
-        Model(founded, service, user=people["analyst"])
+        founded.services.open(service, user=people["analyst"])
 
 
 @pytest.mark.parametrize("rows", [1, 10])
 def test_a_forgotten_session_is_opened_under_the_newest_offer(
-    model: Model, host: Any, rows: int
+    model: ServedModel, host: Any, rows: int
 ) -> None:
     model.predict(ROWS[:rows])
     for _ in range(2):
@@ -165,7 +168,7 @@ def test_a_forgotten_session_is_opened_under_the_newest_offer(
 
 
 def test_sessions_that_the_worker_does_not_know_are_opened_once_more(
-    model: Model, host: Any
+    model: ServedModel, host: Any
 ) -> None:
     for rows in (ROWS[:1], ROWS):
         model.predict(rows)
@@ -181,7 +184,7 @@ def test_an_old_offer_is_renewed_and_the_verdict_kept(
     founded: Client, serve: Start, people: dict[str, Keys], host: Any
 ) -> None:
     host.services.seconds = 0
-    with Model(founded, serve(), user=people["analyst"]) as model:
+    with founded.services.open(serve(), user=people["analyst"]) as model:
         first = model.worker
         host.services.renew()
         host.services.forged = {"join": host.services.logged(0)}  # not looked at any more
@@ -192,7 +195,7 @@ def test_an_old_offer_is_renewed_and_the_verdict_kept(
 
 @pytest.mark.parametrize("rows", [1, 10])
 def test_a_lost_worker_is_replaced_by_one_that_is_verified(
-    model: Model, host: Any, rows: int
+    model: ServedModel, host: Any, rows: int
 ) -> None:
     model.predict(ROWS[:rows])
     old = model.worker.lease.digest
@@ -201,27 +204,27 @@ def test_a_lost_worker_is_replaced_by_one_that_is_verified(
     assert model.worker.lease.digest != old and host.services.described == 2
 
 
-def test_a_question_is_lost_at_most_twice(model: Model, host: Any) -> None:
+def test_a_question_is_lost_at_most_twice(model: ServedModel, host: Any) -> None:
     host.services.refusals = ["WORKER_UNAVAILABLE"] * 3
     with pytest.raises(Refused) as refused:
         model.predict(ROWS[:1])
     assert refused.value.reason == "WORKER_UNAVAILABLE" and len(host.services.refusals) == 1
 
 
-def test_a_stream_that_breaks_off_goes_on(model: Model, host: Any) -> None:
+def test_a_stream_that_breaks_off_goes_on(model: ServedModel, host: Any) -> None:
     host.services.break_after = 5
     rows = np.arange(400, dtype="f4").reshape(100, 4)
     assert np.array_equal(model.predict(rows), rows @ WEIGHTS)
 
 
-def test_a_stop_is_not_asked_again(model: Model, host: Any) -> None:
+def test_a_stop_is_not_asked_again(model: ServedModel, host: Any) -> None:
     host.services.refusals = ["VETOED"]
     with pytest.raises(Refused) as refused:
         model.predict(ROWS[:1])
     assert refused.value.reason == "VETOED" and not host.services.asked
 
 
-def test_a_busy_worker_is_asked_when_it_says(model: Model, host: Any) -> None:
+def test_a_busy_worker_is_asked_when_it_says(model: ServedModel, host: Any) -> None:
     host.services.details = {"retry_ms": "20"}
     host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
     assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
@@ -236,7 +239,7 @@ def test_a_busy_worker_is_asked_when_it_says(model: Model, host: Any) -> None:
     assert refused.value.reason == "RATE_EXCEEDED"
 
 
-def test_a_sealed_refusal_reaches_the_user(model: Model, host: Any) -> None:
+def test_a_sealed_refusal_reaches_the_user(model: ServedModel, host: Any) -> None:
     host.services.details = {"claim": "user"}
     for rows in (ROWS[:1], ROWS):
         host.services.sealed = ["ANSWERS_USED_UP"]
@@ -256,7 +259,7 @@ def test_a_sealed_refusal_reaches_the_user(model: Model, host: Any) -> None:
     ],
 )
 def test_answers_that_the_offer_does_not_name_are_refused(
-    model: Model, host: Any, lie: dict[str, Any]
+    model: ServedModel, host: Any, lie: dict[str, Any]
 ) -> None:
     host.services.lied = lie
     with pytest.raises(AnswerMalformed):
@@ -264,7 +267,7 @@ def test_answers_that_the_offer_does_not_name_are_refused(
 
 
 def test_an_answer_to_another_question_is_refused(
-    model: Model, host: Any, monkeypatch: pytest.MonkeyPatch
+    model: ServedModel, host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host swaps the answers of two questions: the counters do not match."""
     kept: list[bytes] = []
@@ -281,7 +284,7 @@ def test_an_answer_to_another_question_is_refused(
 
 
 @pytest.mark.parametrize("rows", [1, 10])
-def test_a_deadline_ends_the_waiting(model: Model, host: Any, rows: int) -> None:
+def test_a_deadline_ends_the_waiting(model: ServedModel, host: Any, rows: int) -> None:
     host.services.held = threading.Event()
     with pytest.raises(CallTimedOut):
         model.predict(ROWS[:rows], deadline=0.2)
@@ -295,7 +298,10 @@ def test_cancelled_questions_are_told_to_the_worker(
     service = serve()
 
     async def cancel_one() -> Any:
-        async with AsyncModel(home, service, user=people["analyst"], simulated=True) as model:
+        async with (
+            await AsyncClient.at_home(home, simulated=True) as client,
+            await client.services.open(service, user=people["analyst"]) as model,
+        ):
             await model.predict(ROWS)
             host.services.held = threading.Event()
             task = asyncio.create_task(model.predict(ROWS))
@@ -317,7 +323,10 @@ def test_questions_of_many_tasks_share_a_stream(
     service = serve()
 
     async def ask() -> list[Any]:
-        async with AsyncModel(home, service, user=people["analyst"], simulated=True) as model:
+        async with (
+            await AsyncClient.at_home(home, simulated=True) as client,
+            await client.services.open(service, user=people["analyst"]) as model,
+        ):
             return await asyncio.gather(*(model.predict(ROWS[n : n + 1]) for n in range(10)))
 
     answers = asyncio.run(ask())
@@ -331,19 +340,22 @@ def test_a_service_without_workers_is_waited_for_and_then_refused(
     service = serve()
     worker, host.services.worker = host.services.worker, None
     with pytest.raises(Refused) as refused:
-        Model(founded, service, user=people["analyst"], patience=0.3)
+        founded.services.open(service, user=people["analyst"], patience=0.3)
     assert refused.value.reason == "WORKER_UNAVAILABLE" and host.services.described > 1
     timer = threading.Timer(0.2, setattr, (host.services, "worker", worker))
     timer.start()
-    with Model(founded, service, user=people["analyst"]) as model:
+    with founded.services.open(service, user=people["analyst"]) as model:
         model.predict(ROWS)
     timer.join()
 
 
 def test_a_closed_model_says_so(home: Home, serve: Start, people: dict[str, Keys]) -> None:
     service = serve()
-    model = Model(home, service, user=people["analyst"], simulated=True)
-    model.predict(ROWS)
-    model.close()
-    with pytest.raises((HostUnreachable, RuntimeError)):
+    with Client.at_home(home, simulated=True) as client:
+        model = client.services.open(service, user=people["analyst"])
         model.predict(ROWS)
+        model.close()
+        with pytest.raises(UsageRefused, match="closed"):
+            model.predict(ROWS)
+    with pytest.raises(RuntimeError, match="closed"):
+        client.services.open(service, user=people["analyst"])

@@ -83,8 +83,8 @@ def test_lost_entries_are_read_anew_and_the_checkpoint_stays(
     for damage in (b"", b'{"kind":"charter"}\n', (home.folder / "entries.jsonl").read_bytes()[:-9]):
         (home.folder / "entries.jsonl").write_bytes(damage)
         with Client.at_home(home) as client:
-            assert client.checkpoint().size == len(host.entries)
-            assert len(client.proposals()) == 1
+            assert client.log.checkpoint().size == len(host.entries)
+            assert len(client.council.proposals()) == 1
 
 
 def test_another_council_is_refused(tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_a_shorter_log_is_refused(founded: Client, host: Any, propose: Any) -> N
     propose()
     host.shown_note = host.note(2)
     with pytest.raises(LogTruncatedError):
-        founded.checkpoint()
+        founded.log.checkpoint()
     with pytest.raises(LogTruncatedError):
-        founded.verify_authority()
+        founded.authority.verify()
 
 
 def test_a_shorter_log_is_refused_by_the_next_client_of_the_home(
@@ -121,32 +121,32 @@ def test_a_shorter_log_is_refused_by_the_next_client_of_the_home(
     propose()
     host.shown_note = host.note(1)
     with Client.at_home(home) as client, pytest.raises(LogTruncatedError):
-        client.checkpoint()
+        client.log.checkpoint()
 
 
 def test_another_history_is_refused(founded: Client, host: Any) -> None:
-    size = founded.checkpoint().size
+    size = founded.log.checkpoint().size
     for other in (size, size + 1):
         checkpoint = Checkpoint(host.signer.verifier_key.name, other, b"\x07" * 32)
         host.shown_note = sign_checkpoint(checkpoint, host.signer)
         if other > size:
             host.append_unjudged({"kind": "close", "at": [1, 1], "lease": "x", "why": "lost"})
         with pytest.raises(LogForkedError):
-            founded.checkpoint()
+            founded.log.checkpoint()
 
 
 def test_another_key_is_refused(founded: Client, host: Any) -> None:
     other = NoteSigner.generate(host.signer.verifier_key.name)
     host.shown_note = note(9, other)
     with pytest.raises(CheckpointInvalidError):
-        founded.checkpoint()
+        founded.log.checkpoint()
 
 
 def test_a_growing_log_is_followed(founded: Client, host: Any, propose: Any) -> None:
-    sizes = [founded.checkpoint().size]
+    sizes = [founded.log.checkpoint().size]
     for _ in range(3):
         propose()
-        sizes.append(founded.checkpoint().size)
+        sizes.append(founded.log.checkpoint().size)
     assert sizes == [2, 3, 4, 5]
 
 
@@ -165,7 +165,7 @@ def test_a_host_that_gives_more_than_its_checkpoint_covers_is_cut_off(
     host.GetEntries = endless
     (home.folder / "entries.jsonl").unlink()
     with Client.at_home(home) as client, pytest.raises(AnswerMalformed, match="checkpoint covers"):
-        client.checkpoint()
+        client.log.checkpoint()
 
 
 def test_a_host_that_gives_nothing_is_no_new_log(founded: Client, host: Any) -> None:
@@ -175,4 +175,4 @@ def test_a_host_that_gives_nothing_is_no_new_log(founded: Client, host: Any) -> 
 
     host.GetEntries = nothing
     with pytest.raises(CheckpointInvalidError):
-        founded.checkpoint()
+        founded.log.checkpoint()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from placet.client.errors import AnswerMalformed, Refused
-from placet.client.services.questions import Bearer, Principal, Session
+from placet.client.services.questions import Bearer, Principal, QuestionSession
 from placet.governance.contexts import session_info, session_keys_info, session_statement
 from placet.governance.documents import Field, Header, Offer, Seen
 from placet.governance.envelope import Signed, sign, verify_signed
@@ -46,7 +46,7 @@ class Worker:
 
 def test_the_first_question_opens_the_session_and_the_others_are_in_it() -> None:
     worker = Worker()
-    session = Session(worker.offer, CHARTER, Bearer("clinic", TOKEN))
+    session = QuestionSession(worker.offer, CHARTER, Bearer("clinic", TOKEN))
     claim, other, content = worker.open(session.question(b"first").data)
     assert (claim.kind, claim.user, claim.proof) == (BEARER, "clinic", TOKEN)
     assert content == b"first"
@@ -60,7 +60,7 @@ def test_the_first_question_opens_the_session_and_the_others_are_in_it() -> None
 
 def test_a_principal_signs_for_the_offer_and_the_secret() -> None:
     worker, key = Worker(), SigningKey.generate()
-    session = Session(worker.offer, CHARTER, Principal("ada", key))
+    session = QuestionSession(worker.offer, CHARTER, Principal("ada", key))
     claim, _, _ = worker.open(session.question(b"").data)
     statement = session_statement(CHARTER, worker.offer.digest, "ada", claim.secret)
     assert (claim.kind, claim.user) == (PRINCIPAL, "ada")
@@ -69,7 +69,7 @@ def test_a_principal_signs_for_the_offer_and_the_secret() -> None:
 
 def test_what_comes_back_is_an_answer_a_refusal_or_refused() -> None:
     worker = Worker()
-    session = Session(worker.offer, CHARTER, Bearer("clinic", TOKEN))
+    session = QuestionSession(worker.offer, CHARTER, Bearer("clinic", TOKEN))
     question = session.question(b"what is it?")
     _, other, _ = worker.open(question.data)
     assert bytes(session.answer(question, other.seal_answer(0, b"\0tensors"))) == b"tensors"
@@ -89,7 +89,7 @@ def test_what_comes_back_is_an_answer_a_refusal_or_refused() -> None:
 
 def test_nothing_secret_is_shown() -> None:
     worker, token = Worker(), Bearer("clinic", TOKEN)
-    session: Any = Session(worker.offer, CHARTER, token)
+    session: Any = QuestionSession(worker.offer, CHARTER, token)
     shown = f"{session!r} {token!r} {session.question(b'canary')!r}"
     assert "canary" not in shown
     assert repr(TOKEN)[2:-1] not in shown

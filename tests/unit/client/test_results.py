@@ -31,7 +31,7 @@ def test_a_result_is_verified_and_opened(
     founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
 ) -> None:
     told: list[tuple[int, int]] = []
-    result = founded.result(
+    result = founded.jobs.result(
         released,
         people["analyst"],
         tmp_path / "out",
@@ -46,7 +46,7 @@ def test_a_result_is_verified_and_opened(
         "receipt.json",
         "report",
     ]
-    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.charter)
+    offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.log.charter)
     assert offline.digest == result.receipt.digest
 
 
@@ -54,7 +54,7 @@ def test_only_the_recipient_opens_it(
     founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
 ) -> None:
     with pytest.raises(EnvelopeRefused):
-        founded.result(released, people["alice"], tmp_path, recipient="analyst")
+        founded.jobs.result(released, people["alice"], tmp_path, recipient="analyst")
     assert not list(tmp_path.glob("model*"))
 
 
@@ -64,7 +64,7 @@ def test_other_bytes_than_the_receipt_names_are_not_opened(
     _, data = max(host.blobs.values(), key=lambda blob: blob[0])
     data[len(data) // 2] ^= 1
     with pytest.raises(ObjectRootMismatch):
-        founded.result(released, people["analyst"], tmp_path / "out")
+        founded.jobs.result(released, people["analyst"], tmp_path / "out")
     assert not (tmp_path / "out" / "model").exists()
 
 
@@ -73,7 +73,7 @@ def test_nothing_released_is_a_refusal(
 ) -> None:
     job = requested_job(propose(), bytes(16))
     with pytest.raises(Refused) as refused:
-        founded.result(job, people["analyst"], tmp_path)
+        founded.jobs.result(job, people["analyst"], tmp_path)
     assert refused.value.reason == "NOT_RELEASED"
 
 
@@ -83,14 +83,14 @@ def test_the_receipt_of_another_job_is_refused(
     another = released[:-1] + ("0" if released[-1] != "0" else "1")
     host.results[another] = host.results[released]
     with pytest.raises(ReceiptInvalid, match="another job"):
-        founded.result(another, people["analyst"], tmp_path)
+        founded.jobs.result(another, people["analyst"], tmp_path)
 
 
 def test_a_receipt_verifies_offline_in_every_part(
     founded: Client, released: str, host: Any
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    good = (answer.receipt, answer.proof, answer.entry, founded.council())
+    good = (answer.receipt, answer.proof, answer.entry, founded.council.verify())
     verified = verify_receipt(*good)
     assert verified.receipt.predicate.job == released
     payload = b"{}"
@@ -98,16 +98,17 @@ def test_a_receipt_verifies_offline_in_every_part(
     with pytest.raises(Exception, match="field"):
         verify_receipt(forged, *good[1:])
     other = replace(
-        founded.council(), log=NoteSigner.generate("council.example/log").verifier_key.to_text()
+        founded.council.verify(),
+        log=NoteSigner.generate("council.example/log").verifier_key.to_text(),
     )
     with pytest.raises(SignatureInvalid):
         verify_receipt(*good[:3], other)
     with pytest.raises(SignatureInvalid):
         verify_by_log_key(*good[:3], other.log)
-    assert verify_by_log_key(*good[:3], founded.log) == verified
-    stranger = replace(founded.council().charter, digest="sha256:" + "c4" * 32)
+    assert verify_by_log_key(*good[:3], founded.log.key) == verified
+    stranger = replace(founded.council.verify().charter, digest="sha256:" + "c4" * 32)
     with pytest.raises(ReceiptInvalid, match="charter"):
-        verify_receipt(*good[:3], replace(founded.council(), charter=stranger))
+        verify_receipt(*good[:3], replace(founded.council.verify(), charter=stranger))
     with pytest.raises(ProofInvalidError):
         verify_receipt(good[0], good[1], good[2] + b" ", *good[3:])
     with pytest.raises(ProofInvalidError):
@@ -128,9 +129,9 @@ def test_a_receipt_that_does_not_answer_its_proposal(
     founded: Client, released: str, host: Any, claim: str, other: object
 ) -> None:
     answer: jobs_pb2.ResultResponse = host.results[released]
-    verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.council())
+    verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.council.verify())
     said = verified.receipt.predicate
-    proposal = founded.proposal(said.proposal).proposal
+    proposal = founded.council.find(said.proposal).proposal
     assert verify_answers(verified, proposal) is verified
     fields: dict[str, Any] = {claim: other}
     lying = replace(verified.receipt, predicate=replace(said, **fields))
@@ -147,17 +148,17 @@ def test_an_entry_that_is_not_this_release_is_refused(
     host.release(released, recipient, {"model": b"x", "report": b"y"})
     second = host.results[released]
     with pytest.raises(ReceiptInvalid):
-        verify_receipt(first.receipt, second.proof, second.entry, founded.council())
+        verify_receipt(first.receipt, second.proof, second.entry, founded.council.verify())
 
 
 def test_a_job_is_followed_through_a_broken_connection(
     founded: Client, released: str, host: Any
 ) -> None:
     host.break_watches = 1
-    states = [(job.state, job.progress) for job in founded.watch(released)]
+    states = [(job.state, job.progress) for job in founded.jobs.watch(released)]
     assert states[0] == ("queued", 0)
     assert states[-2:] == [("running", 50), ("released", 100)]
-    assert founded.wait(released).ended
+    assert founded.jobs.wait(released).ended
 
 
 def test_the_same_request_is_the_same_job(
@@ -165,15 +166,17 @@ def test_the_same_request_is_the_same_job(
 ) -> None:
     digest = propose()
     with pytest.raises(Refused) as refused:
-        founded.submit(founded.proposal(digest).ticket)
+        founded.jobs.submit(founded.council.ticket(digest))
     assert refused.value.reason == "RULE_NOT_MET"
     for seat in ("alice", "bob"):
-        founded.vote(people[seat], digest, "placet")
-    ticket = founded.proposal(digest).ticket
-    first = founded.submit(ticket, b"r" * 16)
-    assert founded.submit(ticket, b"r" * 16).id == first.id
-    assert founded.submit(ticket).id != first.id
-    assert [job.id for job in founded.jobs()][1] == first.id == requested_job(digest, b"r" * 16)
+        founded.council.vote(people[seat], digest, "placet")
+    ticket = founded.council.ticket(digest)
+    first = founded.jobs.submit(ticket, b"r" * 16)
+    assert founded.jobs.submit(ticket, b"r" * 16).id == first.id
+    assert founded.jobs.submit(ticket).id != first.id
+    assert (
+        [job.id for job in founded.jobs.list()][1] == first.id == requested_job(digest, b"r" * 16)
+    )
     with pytest.raises(Refused) as refused:
-        founded.job("job-7")
+        founded.jobs.get("job-7")
     assert refused.value.reason == "JOB_NOT_FOUND"

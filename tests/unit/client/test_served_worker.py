@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import Client, Keys, Model, OfferInvalid
+from placet.client import Client, Keys, OfferInvalid
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import Lease, Offer, Seen
 from placet.governance.documents.serving import Field
@@ -150,16 +150,16 @@ def test_what_does_not_hold_is_refused_at_its_step(
     service = serve()
     host.services.forged = lie(host, host.services.worker)
     with pytest.raises(OfferInvalid) as refused:
-        founded.verify_service(service)
+        founded.services.verify(service)
     assert refused.value.details["claim"] == step
     assert all(check.passed for check in refused.value.checks)
     with pytest.raises(OfferInvalid):
-        Model(founded, service, user=people["analyst"])
+        founded.services.open(service, user=people["analyst"])
     assert not host.services.asked
 
 
 def test_every_check_is_shown(founded: Client, serve: Start) -> None:
-    found = founded.verify_service(serve())
+    found = founded.services.verify(serve())
     names = [check.name for check in found.checks]
     for wanted in (
         "boot in the log",
@@ -181,7 +181,7 @@ def test_a_measurement_that_the_council_does_not_want_is_refused(
     host.services.measurement = "cc" * 32
     host.services.launch()
     with pytest.raises(OfferInvalid, match="worker") as refused:
-        founded.verify_service(service)
+        founded.services.verify(service)
     assert refused.value.details["claim"] == "worker"
 
 
@@ -189,7 +189,7 @@ def test_a_service_that_was_not_voted_for_is_refused(
     founded: Client, serve: Start, host: Any
 ) -> None:
     with pytest.raises(OfferInvalid) as refused:
-        founded.verify_service(serve(votes=("alice",)))
+        founded.services.verify(serve(votes=("alice",)))
     assert refused.value.details["claim"] == "ticket"
 
 
@@ -198,7 +198,7 @@ def test_another_service_s_worker_is_refused(founded: Client, serve: Start, host
     host.services.worker = None
     serve()
     with pytest.raises(OfferInvalid) as refused:
-        founded.verify_service(first)
+        founded.services.verify(first)
     assert refused.value.details["claim"] == "proposal"
 
 
@@ -210,7 +210,7 @@ def test_a_renewed_offer_is_verified_too(
 ) -> None:
     host.services.seconds = 0
     service = serve()
-    with Model(founded, service, user=people["analyst"]) as model:
+    with founded.services.open(service, user=people["analyst"]) as model:
         host.services.renew()
         host.services.forged = lie(host, host.services.worker)
         with pytest.raises(OfferInvalid) as refused:
@@ -225,7 +225,7 @@ def test_an_older_offer_is_refused(
     service = serve()
     old = host.services._offer
     host.services.renew()
-    with Model(founded, service, user=people["analyst"]) as model:
+    with founded.services.open(service, user=people["analyst"]) as model:
         host.services.forged = {"offer": old}
         with pytest.raises(OfferInvalid, match="number"):
             model.predict(ROW)

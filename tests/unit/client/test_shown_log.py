@@ -20,17 +20,17 @@ def test_an_older_log_than_it_has_hides_a_stop_of_others(
     """Somebody else's home has seen nothing of the stop, and is shown the log as it was before."""
     digest = propose()
     before = host.note()
-    founded.stop(people["alice"], "pause", digest)
+    founded.council.stop(people["alice"], "pause", digest)
     host.shown_note = before
     other = Home(tmp_path / "other")
-    other.configure(*served, founded.charter)
+    other.configure(*served, founded.log.charter)
     with Client.at_home(other) as client:
-        assert not client.ledger().state.proposals[digest].stopped
+        assert not client.log.ledger().state.proposals[digest].stopped
         host.shown_note = None
-        assert client.ledger().state.proposals[digest].stopped == "pause"
+        assert client.log.ledger().state.proposals[digest].stopped == "pause"
         host.shown_note = before  # what this home has seen it has seen
         with pytest.raises(LogTruncatedError):
-            client.ledger()
+            client.log.ledger()
 
 
 def test_a_stop_of_its_own_home_is_hidden_from_nobody_there(
@@ -38,13 +38,13 @@ def test_a_stop_of_its_own_home_is_hidden_from_nobody_there(
 ) -> None:
     service = serve()
     before = host.note()
-    founded.stop(people["alice"], "pause", service)
+    founded.council.stop(people["alice"], "pause", service)
     host.shown_note = before
     with Client.at_home(home, simulated=True) as client, pytest.raises(LogTruncatedError):
-        client.verify_service(service)
+        client.services.verify(service)
     host.shown_note = None
     with Client.at_home(home, simulated=True) as client, pytest.raises(Stopped):
-        client.verify_service(service)
+        client.services.verify(service)
 
 
 def test_status_says_that_nobody_witnesses_the_log(founded: Client) -> None:

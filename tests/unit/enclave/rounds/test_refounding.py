@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from placet.client.trust.verify import Council, verify_by_log_key, verify_council, verify_receipt
+from placet.client.trust.verify import (
+    VerifiedCouncil,
+    verify_by_log_key,
+    verify_council,
+    verify_receipt,
+)
 from placet.governance.codec import encode, parse_object
 from placet.governance.envelope import digest_of
 from placet.governance.errors import SignatureInvalid
@@ -24,7 +29,7 @@ from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
 
 
-def verified(council: Any) -> Council:
+def verified(council: Any) -> VerifiedCouncil:
     """A council as its members have verified it."""
     founding = council.founding()
     return verify_council(founding.charter, [founding.constitution])

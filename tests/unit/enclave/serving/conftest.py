@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from placet.client.errors import Refused
-from placet.client.services.questions import Bearer, Principal, SealedQuestion, Session, User
+from placet.client.services.questions import (
+    Bearer,
+    Principal,
+    QuestionSession,
+    SealedQuestion,
+    User,
+)
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.enclave.worker.inference.serving import Serving
 from placet.enclave.worker.inference.task import InferenceTask
@@ -178,9 +184,9 @@ class Asked:
     async def _signing(self) -> Any:
         raise NotImplementedError
 
-    async def session(self, user: str = "engineer", number: int = 0) -> Session:
+    async def session(self, user: str = "engineer", number: int = 0) -> QuestionSession:
         offer = await self.offer(number)
-        return Session(offer, self.service.council.name, self.service.user(user))
+        return QuestionSession(offer, self.service.council.name, self.service.user(user))
 
     def send(self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = ()) -> list[int]:
         """Ask all of it in one frame; returns the ids."""
@@ -199,19 +205,21 @@ class Asked:
             await asyncio.sleep(0.001)
         return cast("inference_pb2.Answer", self.host.answers[id_])
 
-    async def ask(self, session: Session, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    async def ask(
+        self, session: QuestionSession, rows: Sequence[Sequence[int]]
+    ) -> NDArray[np.float32]:
         """The answer. Raises `Refused` for what was sealed; what was refused in the clear fails."""
         sealed = session.question(question(rows))
         return await self.opened(session, sealed, *self.send(sealed.data))
 
     async def opened(
-        self, session: Session, sealed: SealedQuestion, id_: int
+        self, session: QuestionSession, sealed: SealedQuestion, id_: int
     ) -> NDArray[np.float32]:
         answer = await self.answer(id_)
         assert not answer.HasField("refusal"), answer.refusal
         return answered(session.answer(sealed, answer.data))
 
-    async def refused(self, session: Session, content: bytes | bytearray) -> Refused:
+    async def refused(self, session: QuestionSession, content: bytes | bytearray) -> Refused:
         """The refusal that comes sealed."""
         sealed = session.question(content)
         with pytest.raises(Refused) as error:

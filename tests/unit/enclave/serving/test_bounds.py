@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from placet.client.services.questions import Principal, Session
+from placet.client.services.questions import Principal, QuestionSession
 from placet.enclave.peer import BootKeys
 from placet.enclave.worker.inference.batching import LATER
 from placet.enclave.worker.inference.errors import QueueFull
@@ -121,7 +121,7 @@ def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time(kit: Any) -
     offer = verify_signed(offers.renew(60.0), Offer, lambda _: [keys.signing.public])
 
     def opening() -> Opening:
-        session = Session(offer, log, Principal("engineer", council.submitter))
+        session = QuestionSession(offer, log, Principal("engineer", council.submitter))
         found = unpack_question(session.question(b"content").data)
         assert isinstance(found, Opening)
         return found

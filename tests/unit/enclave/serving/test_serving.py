@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from placet.client.errors import Refused
-from placet.client.services.questions import Bearer, Principal, Session
+from placet.client.services.questions import Bearer, Principal, QuestionSession
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.governance.documents import Bearers, Members, Rations, Raw
 from placet.governance.documents.serving import token_digest
@@ -85,10 +85,10 @@ def test_bearers_of_tokens_may_ask(play: Any, serving: Any) -> None:
             Bearer("other", os.urandom(32)),
             Bearer("hospital", serving.token),
         ):
-            opening = Session(offer, log, user).question(serving.question(ROW)).data
+            opening = QuestionSession(offer, log, user).question(serving.question(ROW)).data
             assert await worker.refused_in_clear(opening) == "SESSION_FORGED"
         # A principal who has the name of a token, and shows who it is by a signature.
-        session = Session(offer, log, Principal("engineer", service.council.submitter))
+        session = QuestionSession(offer, log, Principal("engineer", service.council.submitter))
         refusal = await worker.refused(session, serving.question(ROW))
         assert refusal.reason == "USER_NOT_ALLOWED"
 
@@ -103,12 +103,14 @@ def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(
         worker, other = await service.worker("w"), await service.worker("x")
         offer, log, key = await worker.offer(), service.council.name, service.council.submitter
         for wrong in (
-            Session(offer, log, Principal("engineer", SigningKey.generate())),
-            Session(offer, log, Principal("hospital", key)),
-            Session(offer, log, Principal("nobody", key)),
-            Session(offer, log + "x", Principal("engineer", key)),
-            Session(replace(offer, digest="sha256:" + "0" * 64), log, Principal("engineer", key)),
-            Session(offer, log, Bearer("engineer", serving.token)),
+            QuestionSession(offer, log, Principal("engineer", SigningKey.generate())),
+            QuestionSession(offer, log, Principal("hospital", key)),
+            QuestionSession(offer, log, Principal("nobody", key)),
+            QuestionSession(offer, log + "x", Principal("engineer", key)),
+            QuestionSession(
+                replace(offer, digest="sha256:" + "0" * 64), log, Principal("engineer", key)
+            ),
+            QuestionSession(offer, log, Bearer("engineer", serving.token)),
         ):
             opening = wrong.question(serving.question(ROW)).data
             assert await worker.refused_in_clear(opening) == "SESSION_FORGED"

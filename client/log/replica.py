@@ -8,7 +8,7 @@ authority's word and not the host's.
 
 from collections.abc import Sequence
 
-from placet.client.connection.memory import CouncilMemory
+from placet.client.log.memory import CouncilMemory
 from placet.governance.codec import parse_object
 from placet.governance.errors import OtherLog
 from placet.governance.ledger import Ledger, missing_document

@@ -1,0 +1,691 @@
+# SPDX-License-Identifier: Apache-2.0
+# Made by `make blocking` from the asynchronous client: change that, and make this again.
+"""The client for programs without an event loop: the same core, run in a background thread.
+
+    with Client.at_home(Home.default()) as client:
+        job = client.jobs.submit(client.council.ticket(digest))
+        for status in client.jobs.watch(job.id):
+            ...
+
+Progress callbacks are called from that thread.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placet.attestation import Policy
+from placet.auditing.audit import AuditReport
+from placet.client.aio import AsyncClient, HostStatus
+from placet.client.council.authority import AsyncAuthority
+from placet.client.council.charters import CharterDraft
+from placet.client.council.council import AsyncCouncil
+from placet.client.council.founding import AsyncFounding
+from placet.client.council.records import ProposalItem, ProposalRecord
+from placet.client.data.blobs import AsyncBlobs, Blob
+from placet.client.data.grants import AsyncGrants, GrantTerms
+from placet.client.data.objects import Progress
+from placet.client.federations.federations import AsyncFederations
+from placet.client.federations.models import RoundModel
+from placet.client.federations.receipts import VerifiedUpdate
+from placet.client.federations.rounds import AsyncFederation, AsyncRound, Told
+from placet.client.federations.status import FederationStatus
+from placet.client.federations.updates import Bound
+from placet.client.federations.vectors import State
+from placet.client.home import Home
+from placet.client.jobs.jobs import AsyncJobs
+from placet.client.jobs.results import Result
+from placet.client.jobs.status import JobStatus
+from placet.client.keys import Keys
+from placet.client.log.log import AsyncLog
+from placet.client.log.memory import CouncilMemory
+from placet.client.log.reader import Recorded
+from placet.client.portal import Blocking, BlockingClient, BlockingContext, Portal
+from placet.client.services.arrays import Array
+from placet.client.services.chain import ServedWorker
+from placet.client.services.model import AsyncServedModel
+from placet.client.services.services import AsyncServices, Origin
+from placet.client.services.status import ServiceStatus
+from placet.client.services.users import Token
+from placet.client.trust.artifacts import EvidenceFile, ReceiptFile
+from placet.client.trust.verify import VerifiedAuthority, VerifiedCouncil, VerifiedReceipt
+from placet.governance.account import Account
+from placet.governance.documents import (
+    Amendment,
+    Ballot,
+    Card,
+    Constitution,
+    Federate,
+    Job,
+    StopAction,
+    Vote,
+)
+from placet.governance.documents.serving import Field
+from placet.governance.documents.work.serve import Serve
+from placet.governance.envelope import Signed
+from placet.governance.evaluate import Ticket
+from placet.governance.keys import PublicKey
+from placet.governance.ledger import Ledger
+from placet.governance.log import Checkpoint
+from placet.governance.state import PrivacyState
+from placet.sealing import ObjectDescriptor, StreamKey
+
+
+class Log(Blocking[AsyncLog]):
+    """The log of the pinned council."""
+
+    @property
+    def charter(self) -> str:
+        """The pinned council by the digest of its charter; empty before one is pinned."""
+        return self._core.charter
+
+    @property
+    def key(self) -> str:
+        """The log by its verifier key text; empty before its charter was seen."""
+        return self._core.key
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest checkpoint: signed by the log, over all that was read before and everything
+        new."""
+        return self._portal.run(self._core.checkpoint())
+
+    def ledger(self) -> Ledger:
+        """What the log folds to now, not to be changed: the authority's word, not the host's.
+
+        One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
+        what a call raises."""
+        return self._portal.run(self._core.ledger())
+
+    def document(self, digest: str) -> bytes:
+        """A document by the digest of its payload (an envelope) or of its bytes, not verified.
+
+        Raises `Refused` with DOCUMENT_NOT_FOUND."""
+        return self._portal.run(self._core.document(digest))
+
+    def audit(self) -> AuditReport:
+        """Fetch checkpoint, entries and documents, and judge all of it again.
+
+        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
+        `LogError`, or what a call raises. What could not be checked is in the report."""
+        return self._portal.run(self._core.audit())
+
+
+class Council(Blocking[AsyncCouncil]):
+    """The council, and what its members sign: proposals, ballots, stops, amendments.
+
+    Where a method takes a proposal, it takes a record that `find` gave, or a digest (or enough of
+    its beginning), for which the log is read."""
+
+    def verify(self) -> VerifiedCouncil:
+        """The charter and all constitutions up to the one in force, by the newest checkpoint.
+
+        Which constitutions were adopted the log says, entry by entry; each document is verified,
+        and kept. Raises `SettingMissing` where no council is pinned, and what reading the log
+        raises."""
+        return self._portal.run(self._core.verify())
+
+    def propose(
+        self,
+        keys: Keys,
+        body: Job | Federate | Serve | Amendment,
+        *,
+        purpose: str,
+        reason: str,
+        not_before: int,
+        not_after: int,
+        uses: int = 1,
+    ) -> Recorded:
+        """Sign a proposal under the constitution in force and record it. Times are Unix seconds.
+
+        The program's bundle has to be put before a job is submitted, not before it is proposed. A
+        federation has one use a round."""
+        return self._portal.run(
+            self._core.propose(
+                keys,
+                body,
+                purpose=purpose,
+                reason=reason,
+                not_before=not_before,
+                not_after=not_after,
+                uses=uses,
+            )
+        )
+
+    def vote(
+        self,
+        keys: Keys,
+        proposal: str | ProposalRecord,
+        vote: Vote,
+        *,
+        interests: str = "",
+        rationale: str = "",
+        expires: int | None = None,
+        sequence: int | None = None,
+    ) -> Recorded:
+        """Sign the seat's ballot on a proposal and record it.
+
+        Only a placet expires: `expires` defaults to 30 days from now, of a service to its review.
+        Any other vote stands until the seat votes again. `sequence` defaults to one more than the
+        seat's last ballot in the log."""
+        return self._portal.run(
+            self._core.vote(
+                keys,
+                proposal,
+                vote,
+                interests=interests,
+                rationale=rationale,
+                expires=expires,
+                sequence=sequence,
+            )
+        )
+
+    def stop(self, keys: Keys, action: StopAction, target: str, *, reason: str = "") -> Recorded:
+        """Sign a stop and record it; from its entry on the authority lets nothing of it happen.
+
+        pause, veto and cancel take a proposal's digest, withdraw a grant's, the rest a seat,
+        program or measurement. Raises `Unreachable` where it is not known to be recorded: hand it
+        in again until it is."""
+        return self._portal.run(self._core.stop(keys, action, target, reason=reason))
+
+    def amend(
+        self, keys: Keys, proposal: str | ProposalRecord, constitution: Constitution
+    ) -> Recorded:
+        """Put a constitution in force under an approved amend proposal, signed by one of its own
+        seats."""
+        return self._portal.run(self._core.amend(keys, proposal, constitution))
+
+    def proposals(self, limit: int = 100) -> tuple[ProposalItem, ...]:
+        """The newest proposals of the log, newest first."""
+        return self._portal.run(self._core.proposals(limit))
+
+    def find(self, proposal: str | ProposalItem | ProposalRecord) -> ProposalRecord:
+        """A proposal of the log by its digest, or by the first digits that no other one begins
+        with; its constitution, and how it stands.
+
+        One call, and one more for each document that this home has not seen; for an item of
+        `proposals` the log is not read again. Raises `UsageRefused` where none or several begin so."""
+        return self._portal.run(self._core.find(proposal))
+
+    def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
+        """Every ballot that the log has for a proposal, each with its signature verified.
+
+        Raises `DocumentNotFound` where the host withholds one, or what a call raises."""
+        return self._portal.run(self._core.ballots(proposal))
+
+    def ticket(self, proposal: str | ProposalRecord) -> Ticket:
+        """A proposal with every ballot for it: what its work is started under. Raises as
+        `ballots`."""
+        return self._portal.run(self._core.ticket(proposal))
+
+    def account(self, ticket: Ticket) -> Account:
+        """The judgement of a ticket now: which rules apply, who counts, what is missing.
+
+        It is on paper, but for when the log took the proposal in."""
+        return self._portal.run(self._core.account(ticket))
+
+
+class Authority(Blocking[AsyncAuthority]):
+    """The authority that this host runs, and its evidence."""
+
+    def evidence(self, constitution: str = "") -> EvidenceFile:
+        """The authority's evidence for a fresh nonce, not verified.
+
+        Before the founding it is about a log for the genesis constitution of this digest."""
+        return self._portal.run(self._core.evidence(constitution))
+
+    def verify(self, policy: Policy | None = None) -> VerifiedAuthority:
+        """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
+        constitution's).
+
+        Raises `AttestationError`, `LogError`, `OtherLog`, or what a call raises."""
+        return self._portal.run(self._core.verify(policy))
+
+
+class Founding(Blocking[AsyncFounding]):
+    """Draft, sign and submit a charter."""
+
+    def draft(self, constitution: Constitution) -> CharterDraft:
+        """A charter for the authority that this host runs, once its evidence satisfies the
+        constitution's policy."""
+        return self._portal.run(self._core.draft(constitution))
+
+    def sign(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
+        """Check the authority's evidence with a nonce of one's own, then sign; the charter is
+        pinned.
+
+        Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the
+        draft's."""
+        return self._portal.run(self._core.sign(draft, keys))
+
+    def found(self, draft: CharterDraft) -> Recorded:
+        """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused`
+        where some have not."""
+        return self._portal.run(self._core.found(draft))
+
+
+class Blobs(Blocking[AsyncBlobs]):
+    """Sealed bytes at the host, by the id of their object."""
+
+    def put(
+        self,
+        id: str,
+        source: Path | bytes,
+        *,
+        owner: PublicKey | None = None,
+        progress: Progress | None = None,
+    ) -> Blob:
+        """Put a file or bytes under an object id, or the rest of it. `owner` is the key that may
+        delete it.
+
+        Raises `Refused` (BLOB_CONFLICT: the id belongs to other bytes), `FileRefused`, or
+        `Unreachable`."""
+        return self._portal.run(self._core.put(id, source, owner=owner, progress=progress))
+
+    def stat(self, id: str) -> Blob:
+        """How much of a blob the host has. Raises `Refused` with BLOB_NOT_FOUND."""
+        return self._portal.run(self._core.stat(id))
+
+    def get(
+        self, id: str, sink: Path, *, length: int | None = None, progress: Progress | None = None
+    ) -> Path:
+        """Fetch a blob into a file, or the rest of it; the caller verifies what it got.
+
+        `length` is what a signed descriptor says; without it the host's word is taken. The bytes
+        come into `sink` with ".part" added, which becomes `sink` at the end."""
+        return self._portal.run(self._core.get(id, sink, length=length, progress=progress))
+
+    def delete(self, id: str, keys: Keys) -> None:
+        """Have the host forget a blob that was put with these keys as its owner."""
+        return self._portal.run(self._core.delete(id, keys))
+
+
+class Grants(Blocking[AsyncGrants]):
+    """What owners allow, and the keys of their objects."""
+
+    def sign(self, keys: Keys, object: ObjectDescriptor, terms: GrantTerms) -> bytes:
+        """A signed grant for this log: the envelope to keep and to provision with. Nothing is
+        sent."""
+        return self._portal.run(self._core.sign(keys, object, terms))
+
+    def provision(self, keys: Keys, grant: bytes, key: StreamKey) -> Recorded:
+        """Give an object's key to the authority, under a grant.
+
+        1. The grant is the caller's own and the key is the object's.
+        2. The authority's evidence, for a fresh nonce, satisfies the grant's policy; it is
+           SIMULATED only where this client accepts that.
+        3. The key is sealed to the HPKE key in the identity that the evidence vouches for, bound to
+           the grant's digest."""
+        return self._portal.run(self._core.provision(keys, grant, key))
+
+
+class Jobs(Blocking[AsyncJobs]):
+    """Jobs under a ticket, and what they released."""
+
+    def submit(self, ticket: Ticket, request_id: bytes | None = None) -> JobStatus:
+        """Submit a job under a ticket; the host has queued it durably when this returns.
+
+        The same `request_id` (16 bytes) for the same proposal gives the same job again, so a call
+        that broke off is repeated here, and may be repeated by the caller."""
+        return self._portal.run(self._core.submit(ticket, request_id))
+
+    def get(self, id: str) -> JobStatus:
+        """A job as it stands. Raises `Refused` with JOB_NOT_FOUND."""
+        return self._portal.run(self._core.get(id))
+
+    def list(self, limit: int = 100, before: str = "") -> tuple[JobStatus, ...]:
+        """The newest jobs, newest first; `before` is the last id of the page before."""
+        return self._portal.run(self._core.list(limit, before))
+
+    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[JobStatus]:
+        """The job's present state, then each change until it has ended.
+
+        A connection that breaks off, as when the host restarts, is opened again for up to
+        `patience` seconds; the state may then come a second time."""
+        return self._portal.iterate(self._core.watch(id, patience=patience))
+
+    def wait(self, id: str, *, patience: float = 60.0) -> JobStatus:
+        """The job once it has ended, however it did."""
+        return self._portal.run(self._core.wait(id, patience=patience))
+
+    def proposal(self, id: str) -> ProposalRecord:
+        """The proposal of a job, in the log, by the job's name. Raises `UsageRefused` where the log
+        has none."""
+        return self._portal.run(self._core.proposal(id))
+
+    def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
+        """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat.
+
+        The proposal is the one of the log that the job's name begins with, whatever the host says
+        of the job."""
+        return self._portal.run(self._core.cancel(keys, id, reason=reason))
+
+    def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
+        """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope to the
+        recipient."""
+        return self._portal.run(self._core.receipt(id, recipient))
+
+    def result(
+        self,
+        id: str,
+        keys: Keys,
+        folder: Path,
+        *,
+        recipient: str | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Fetch, verify and open what a job released into a folder: one file an output, and
+        `receipt.json`.
+
+        `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
+        goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `LogError`, `SealingError`, or
+        `FileRefused`."""
+        return self._portal.run(
+            self._core.result(id, keys, folder, recipient=recipient, progress=progress)
+        )
+
+
+class Round(Blocking[AsyncRound]):
+    """A round that is open, as the log has it. Made by `Federation.rounds`.
+
+    number: from 1. closes: Unix seconds. base: the round whose model it starts from; 0 is the
+    initial one."""
+
+    @property
+    def number(self) -> int:
+        return self._core.number
+
+    @property
+    def closes(self) -> int:
+        return self._core.closes
+
+    @property
+    def base(self) -> int:
+        return self._core.base
+
+    @property
+    def pending(self) -> bool:
+        """Whether an update for it was sealed and has no receipt yet: `send` sends that one,
+        whatever it is given."""
+        return self._core.pending
+
+    def model(self) -> State:
+        """The arrays that the round starts from, verified; copies, to be trained in place if one
+        likes."""
+        return self._portal.run(self._core.model())
+
+    def send(
+        self,
+        state: Mapping[str, NDArray[Any]],
+        weight: int = 1,
+        *,
+        noise: float = 0.0,
+        generator: np.random.Generator | None = None,
+        progress: Progress | None = None,
+    ) -> VerifiedUpdate:
+        """Send what training made of the model: its difference to it, clipped, encoded and sealed;
+        the verified receipt.
+
+        `weight` is how much it counts, at most the terms' largest. `noise` is the standard
+        deviation of Gaussian noise that the client adds to each number itself: its own affair,
+        which no ledger accounts for. A call that broke off is repeated by calling it again, also
+        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
+        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others."""
+        return self._portal.run(
+            self._core.send(state, weight, noise=noise, generator=generator, progress=progress)
+        )
+
+    def resume(self, *, progress: Progress | None = None) -> VerifiedUpdate:
+        """Send the pending update. Raises `UsageRefused` where there is none."""
+        return self._portal.run(self._core.resume(progress=progress))
+
+
+class Federation(Blocking[AsyncFederation]):
+    """A federation with the keys of one of its clients. Made by `Federations.join`."""
+
+    @property
+    def id(self) -> str:
+        """The digest of its proposal."""
+        return self._core.id
+
+    @property
+    def terms(self) -> Federate:
+        """What the council decided on."""
+        return self._core.terms
+
+    def rounds(self, *, told: Told | None = None) -> Iterator[Round]:
+        """Each round that the client may send to, when it opens and as long as it is open; ends
+        when the federation does.
+
+        A round whose update the log has already is left out; one for which an update was sealed
+        before a crash is not (see `Round.pending`). While the client is suspended there is no
+        round for it: `told` is called with the refusal that says why (without `told` it is logged),
+        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        federation was stopped or failed, and what reading the log raises."""
+        return (
+            Round(self._portal, each) for each in self._portal.iterate(self._core.rounds(told=told))
+        )
+
+    def receive(self, round: int | None = None) -> RoundModel:
+        """The model of a round; None: the newest. See `Federations.model`."""
+        return self._portal.run(self._core.receive(round))
+
+    def charged(self) -> PrivacyState:
+        """What the log has charged this client's privacy ledger, for everything and not for this
+        federation alone.
+
+        `placet.governance.privacy.epsilon_at` makes an epsilon of a cost."""
+        return self._portal.run(self._core.charged())
+
+
+class Federations(Blocking[AsyncFederations]):
+    """Federations: rounds in which the updates of a roster become one model.
+
+    `outbox`: the folder for sealed updates that have no receipt yet, where a home folder has one."""
+
+    def start(self, ticket: Ticket) -> FederationStatus:
+        """Start the federation that a ticket lets happen; once it runs, the same call tells how it
+        stands."""
+        return self._portal.run(self._core.start(ticket))
+
+    def get(self, id: str) -> FederationStatus:
+        """A federation as it stands, by the digest of its proposal. Raises `Refused` with
+        FEDERATION_NOT_FOUND."""
+        return self._portal.run(self._core.get(id))
+
+    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[FederationStatus]:
+        """How it stands now, then each change until it has ended; see `Jobs.watch` for
+        `patience`."""
+        return self._portal.iterate(self._core.watch(id, patience=patience))
+
+    def join(
+        self,
+        id: str,
+        keys: Keys,
+        *,
+        bound: Bound | None = None,
+        outbox: Path | None = None,
+        patience: float = 60.0,
+    ) -> Federation:
+        """Take part in a federation, by the digest of its proposal.
+
+        1. The proposal and the ballots for it are verified, and judged on paper.
+        2. These keys are of a client of the roster.
+        3. The authority's evidence, for a fresh nonce, satisfies the constitution's policy.
+
+        `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
+        `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
+        a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
+        authority may be away. Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a
+        call raises."""
+        return Federation(
+            self._portal,
+            self._portal.run(
+                self._core.join(id, keys, bound=bound, outbox=outbox, patience=patience)
+            ),
+        )
+
+    def model(
+        self, id: str, keys: Keys, round: int | None = None, *, progress: Progress | None = None
+    ) -> RoundModel:
+        """The model of a round, None: the newest that the log has. Round 0 is the initial one.
+
+        Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
+        `ReceiptInvalid`, `LogError`, `SealingError` or `StateRefused`."""
+        return self._portal.run(self._core.model(id, keys, round, progress=progress))
+
+
+class ServedModel(BlockingContext[AsyncServedModel]):
+    """A served model, for one user. Made by `Services.open`; verdict and session are kept between
+    calls. Close it, or use it as a context."""
+
+    @property
+    def worker(self) -> ServedWorker:
+        """The worker that is asked now, verified."""
+        return self._core.worker
+
+    @property
+    def terms(self) -> Serve:
+        """What the council approved."""
+        return self._core.terms
+
+    @property
+    def card(self) -> Card:
+        """What the owner says of the model."""
+        return self._core.card
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The arrays that it takes. A dimension of 0 may be of any length; the first one counts
+        rows."""
+        return self._core.inputs
+
+    @property
+    def answers(self) -> tuple[Field, ...]:
+        """The arrays that it gives."""
+        return self._core.answers
+
+    def predict(
+        self,
+        rows: Array | Mapping[str, Array],
+        *,
+        deadline: float | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Ask about rows: of one input and one output array in, array out; else dicts of arrays
+        (`Arrays`).
+
+        Many rows become several questions, up to 32 of them under way; cancelling ends them all.
+        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
+        `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
+        `AnswerMalformed` or `placet.sealing.AnswerForged`."""
+        return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))
+
+
+class Services(Blocking[AsyncServices]):
+    """Served models: workers that answer sealed questions."""
+
+    def start(self, ticket: Ticket, workers: int) -> ServiceStatus:
+        """Serve with so many workers; of a service that runs, from now on with so many (0: drain
+        it)."""
+        return self._portal.run(self._core.start(ticket, workers))
+
+    def get(self, id: str) -> ServiceStatus:
+        """A service as it stands, by the digest of its proposal. Raises `Refused` with
+        SERVICE_NOT_FOUND."""
+        return self._portal.run(self._core.get(id))
+
+    def list(self) -> tuple[ServiceStatus, ...]:
+        """All services, as the host lists them."""
+        return self._portal.run(self._core.list())
+
+    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[ServiceStatus]:
+        """How it stands now, then each change until it has ended; see `Jobs.watch` for
+        `patience`."""
+        return self._portal.iterate(self._core.watch(id, patience=patience))
+
+    def open(self, id: str, *, user: Keys | Token, patience: float = 60.0) -> ServedModel:
+        """The model that a service serves, for one user, once a worker has been verified. Close it,
+        or use it as a context.
+
+        id: the digest of the proposal. patience: for how many seconds on end there may be no host,
+        no worker, or one that has too much to do. Raises `UserNotAllowed`, `EvidenceSimulated`,
+        `OfferInvalid`, or what a call raises."""
+        return ServedModel(
+            self._portal, self._portal.run(self._core.open(id, user=user, patience=patience))
+        )
+
+    def verify(self, id: str, lease: str = "") -> ServedWorker:
+        """A worker of a service (with this lease; any if empty), verified down from the log's key;
+        by the newest log its lease runs and nothing stops it.
+
+        Raises `OfferInvalid`, which says at which step, what `check_running` raises, or what a call
+        raises."""
+        return self._portal.run(self._core.verify(id, lease))
+
+    def origin(self, terms: Serve) -> Origin | None:
+        """Where the model of a service came from, as the log shows it; None where its card names no
+        receipt.
+
+        Raises `ReceiptInvalid`, `LogError`, or `Refused` with DOCUMENT_NOT_FOUND."""
+        return self._portal.run(self._core.origin(terms))
+
+
+class Client(BlockingClient[AsyncClient]):
+    """A host and a council, over one channel. Made by `connect` or `at_home`; close it, or use it
+    as a context."""
+
+    def __init__(self, portal: Portal, core: AsyncClient) -> None:
+        super().__init__(portal, core)
+        self.log = Log(portal, core.log)
+        self.council = Council(portal, core.council)
+        self.authority = Authority(portal, core.authority)
+        self.founding = Founding(portal, core.founding)
+        self.blobs = Blobs(portal, core.blobs)
+        self.grants = Grants(portal, core.grants)
+        self.jobs = Jobs(portal, core.jobs)
+        self.federations = Federations(portal, core.federations)
+        self.services = Services(portal, core.services)
+
+    @property
+    def address(self) -> str:
+        return self._core.address
+
+    @classmethod
+    def connect(
+        cls,
+        address: str,
+        pin: str,
+        *,
+        charter: str = "",
+        memory: CouncilMemory | None = None,
+        outbox: Path | None = None,
+        simulated: bool = False,
+    ) -> Self:
+        """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
+
+        charter: the digest of the council's charter, from another member; needed unless the memory
+        knows it, or a council is founded. memory: where the log is kept; without it nothing is
+        remembered after this client. outbox: the folder for sealed updates that have no receipt
+        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
+        `HostUnreachable`, `PinMismatch` or `OtherLog`."""
+        return cls._opened(
+            AsyncClient.connect(
+                address, pin, charter=charter, memory=memory, outbox=outbox, simulated=simulated
+            )
+        )
+
+    @classmethod
+    def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
+        """Connect to the host of a home folder, with its memory and outbox."""
+        return cls._opened(AsyncClient.at_home(home, simulated=simulated))
+
+    def status(self, limit: int = 10) -> HostStatus:
+        """Host, log, evidence and the newest jobs in one view.
+
+        What could not be verified about the evidence is told in it and not raised; a log that
+        shrank or forked is raised."""
+        return self._portal.run(self._core.status(limit))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The founding of a council: every seat checks the authority, signs the charter, and it becomes
+entry 0."""
+
+from placet.attestation import Policy
+from placet.client.connection.connection import Connection
+from placet.client.council.authority import AsyncAuthority
+from placet.client.council.charters import CharterDraft
+from placet.client.errors import UsageRefused
+from placet.client.keys import Keys
+from placet.client.log.reader import LogReader, Recorded
+from placet.client.trust.verify import VerifiedAuthority
+from placet.governance.documents import Charter, Constitution
+from placet.governance.envelope import digest_of
+from placet.governance.errors import NotPermitted
+from placet.proto.v1 import governance_pb2
+
+
+class AsyncFounding:
+    """Draft, sign and submit a charter."""
+
+    def __init__(self, connection: Connection, log: LogReader, authority: AsyncAuthority) -> None:
+        self._connection = connection
+        self._log = log
+        self._authority = authority
+
+    async def draft(self, constitution: Constitution) -> CharterDraft:
+        """A charter for the authority that this host runs, once its evidence satisfies the
+        constitution's policy."""
+        Policy.from_dict(constitution.evidence.worker)
+        log = (await self._verify(constitution)).attested.identity.log
+        digest = digest_of(CharterDraft.payload_of(constitution))
+        return CharterDraft.make(constitution, Charter.new(log, digest))
+
+    async def sign(self, draft: CharterDraft, keys: Keys) -> CharterDraft:
+        """Check the authority's evidence with a nonce of one's own, then sign; the charter is
+        pinned.
+
+        Raises `NotPermitted` for keys that are no seat's, `OtherLog` if the authority is not the
+        draft's.
+        """
+        constitution, charter = draft.read_constitution(), draft.read_charter()
+        if not any(keys.signing.public in seat.keys for seat in constitution.seats):
+            raise NotPermitted(
+                "Only seats sign a charter, and this key is no seat's. Use the key that the "
+                "constitution lists.",
+                claim="signature",
+                expected=", ".join(seat.id for seat in constitution.seats),
+                actual=keys.id,
+            )
+        await self._verify(constitution, charter.log)
+        self._adopt(draft)
+        return draft.sign(keys.signing)
+
+    async def found(self, draft: CharterDraft) -> Recorded:
+        """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused`
+        where some have not."""
+        if missing := draft.missing():
+            raise UsageRefused(
+                f"These seats have not signed yet: {', '.join(missing)}. Collect their signatures "
+                "first.",
+                claim="signatures",
+                actual=", ".join(missing),
+            )
+        self._adopt(draft)
+        request = governance_pb2.FoundRequest(
+            constitution=draft.constitution_envelope, charter=draft.charter_envelope
+        )
+        method = self._connection.governance.Found
+        return await self._log.record(method, request, draft.charter_envelope, index=0)
+
+    async def _verify(self, constitution: Constitution, log: str = "") -> VerifiedAuthority:
+        """The authority is what a genesis constitution wants, and keeps no log yet.
+
+        `log` is the verifier key that it has to name; any if empty.
+        """
+        policy = Policy.from_dict(constitution.evidence.authority)
+        genesis = digest_of(CharterDraft.payload_of(constitution))
+        answer = await self._authority.evidence(genesis)
+        return answer.verify(policy, now=self._connection.now(), log=log, charter="")
+
+    def _adopt(self, draft: CharterDraft) -> None:
+        """Pin the council that a draft is of. Raises `OtherLog` where another one is pinned."""
+        self._log.memory.pin(digest_of(draft.charter))
+        self._log.memory.learn(draft.read_charter().log)
