@@ -17,6 +17,7 @@ from pathlib import Path
 from hospitals import HERE, Council, running_host
 from rich.console import Console
 
+from placet.attestation import AttestationError
 from placet.client import Client, InputRefused, ReceiptFile, Refused, Result, build_bundle
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import GovernanceError
@@ -225,7 +226,7 @@ def refused(
     console.print(f"\n[bold]{number:2}. {what}[/bold]")
     try:
         attack()
-    except (Refused, InputRefused, GovernanceError, LogError) as refusal:
+    except (Refused, InputRefused, AttestationError, GovernanceError, LogError) as refusal:
         if refusal.reason != reason:
             raise NotRefused(f"{what}: refused for {refusal.reason}, not {reason}") from refusal
         console.print(f"    [red]{refusal.reason}[/red] {refusal}")
