@@ -60,7 +60,12 @@ class TicketFacts:
     @property
     def bundle(self) -> str:
         """Id of the blob that holds the program's bundle, or the terms."""
-        return self.program.removeprefix("sha256:")[:32]
+        return bundle_of(self.program)
+
+
+def bundle_of(program: str) -> str:
+    """Id of the blob that holds what the workers of a program are launched with."""
+    return program.removeprefix("sha256:")[:32]
 
 
 def read_ticket(ticket: common_pb2.Ticket) -> TicketFacts:

@@ -10,9 +10,9 @@ from placet.host.errors import DocumentNotFound
 from placet.host.log.journal import Journal
 from placet.host.log.log import Effects, Log
 from placet.host.log.log_table import read_secret
-from placet.host.placement.demand import Demand
-from placet.host.placement.pool import Pool
-from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.placement import Placement
+from placet.host.placement.worker import Worker
+from placet.host.placement.workers import Workers
 from placet.host.runs.board import Board
 from placet.host.runs.federation_board import FederationBoard
 from placet.host.runs.routes import Route
@@ -27,44 +27,41 @@ _log = logging.getLogger("placet.host.enclaves")
 
 
 class Hub:
-    """Implements `enclaves.Events`. `bind` gives it what is made after it."""
+    """Implements `enclaves.Events`."""
 
     def __init__(
         self,
         store: Store,
         log: Log,
+        journal: Journal,
         board: Board,
         federations: FederationBoard,
         services: ServiceBoard,
         line: AuthorityLine,
-        demand: Demand,
+        workers: Workers,
+        placement: Placement,
+        supervisor: Supervisor,
     ) -> None:
         self._store = store
         self._log = log
+        self._journal = journal
         self._board = board
         self._federations = federations
         self._routes = services.routes
         self._line = line
-        self._demand = demand
+        self._workers = workers
+        self._placement = placement
+        self._supervisor = supervisor
         self._tasks = Tasks()
-        self._journal = Journal(store, log, self._shown)
-        self._scheduler: Scheduler
-        self._pool: Pool
-        self._supervisor: Supervisor
-
-    def bind(self, scheduler: Scheduler, pool: Pool, supervisor: Supervisor) -> None:
-        """Use these."""
-        self._scheduler, self._pool, self._supervisor = scheduler, pool, supervisor
 
     def attached(self, session: Session) -> None:
         """See `Events`."""
         if session.role == AUTHORITY:
             self._supervisor.attached(session)
             self._line.attach(session.link)
-            self._scheduler.kick()
-            self._pool.balance()
-        else:
-            self._pool.attached(session)
+            self._placement.settle()
+        elif worker := self._workers.of(session):
+            worker.session = session
 
     def detached(self, session: Session) -> None:
         """See `Events`. Workers live no longer than the authority that they joined."""
@@ -74,35 +71,36 @@ class Hub:
             self._supervisor.detached()
             # All at once: nobody shall be sent from one that is being dismissed to the next one.
             self._routes.lost_all()
-            self._pool.dismiss_all()
+            self._workers.dismiss_all()
         else:
             self._routes.lost(session.link)
-            self._pool.detached(session)
+            if worker := self._workers.of(session):
+                worker.leave()
 
     def joined(self, session: Session, joined: enclaves_pb2.Joined) -> None:
         """See `Events`."""
-        self._pool.joined(session, joined)
+        self._placement.joined(session, joined)
 
     def progress(self, session: Session, progress: enclaves_pb2.Progress) -> None:
         """See `Events`. Shown at once; stored without anybody waiting for it."""
-        worker = self._pool.find(session)
+        worker = self._workers.of(session)
         if worker is None or not worker.job:
             return
         if self._board.progress(worker.job, progress.lease, progress.percent):
             lease, percent = progress.lease, min(progress.percent, 100)
-            self._tasks.spawn(self._store_progress(lease, percent))
+            self._tasks.spawn(self._store_progress(worker, lease, percent))
 
     def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
         """See `Events`."""
-        worker = self._pool.find(session)
+        worker = self._workers.of(session)
         if worker is not None and worker.job and worker.refusal is None:
             worker.refusal = ended.refusal
             self._routes.end(session.link, ended.refusal)
-            self._pool.expect_exit(worker)
+            worker.leave()
 
     def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:
         """See `Events`. Only the worker that has a lease offers under it."""
-        worker = self._pool.find(session)
+        worker = self._workers.of(session)
         record = self._board.get(worker.job) if worker is not None else None
         lease = self._log.state.open_leases.get(offered.lease)
         if record is None or record.lease != offered.lease or lease is None:
@@ -117,7 +115,7 @@ class Hub:
 
     async def commit(self, commit: enclaves_pb2.Commit) -> None:
         """See `Events`."""
-        await self._journal.commit(commit, self._scheduler.starting)
+        await self._journal.commit(commit, self._shown)
 
     async def secret(self, name: str) -> enclaves_pb2.Secret:
         """See `Events`."""
@@ -128,17 +126,13 @@ class Hub:
 
     def _shown(self, effects: Effects, changed: list[JobRecord]) -> None:
         """A step of the authority is durable: let memory follow."""
-        for lease in effects.leased:
-            self._demand.leased(lease.proposal, lease.attempt)
         for record in changed:
             self._board.publish(record)
-            self._scheduler.changed(record)
-            if record.ended:
-                self._pool.finished(record.id)
+        self._placement.follow(effects.leased, changed)
         for proposal in effects.touched:
             self._federations.changed(proposal)
 
-    async def _store_progress(self, lease: str, percent: int) -> None:
+    async def _store_progress(self, worker: Worker, lease: str, percent: int) -> None:
         await self._store.write(lambda c: job_table.set_progress(c, lease, percent))
-        # A replacement for a spare is started only now, when it takes no time from the job's start.
-        self._pool.balance()
+        worker.runs = True
+        self._placement.settle()

@@ -31,18 +31,19 @@ from placet.host.calls.servicers import (
 from placet.host.calls.services import Health, Services, make_server
 from placet.host.calls.tls import load_certificate, utc_now
 from placet.host.config import HostConfig
-from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves
+from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.enclaves.launchers import open_launcher
 from placet.host.enclaves.supervisor import Supervisor
 from placet.host.hub import Hub
+from placet.host.log.journal import Journal
 from placet.host.log.log import Log
 from placet.host.logs import close_log, open_log
-from placet.host.placement.demand import Demand
-from placet.host.placement.pool import Pool, PoolNeeds
-from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.placement import Placement
+from placet.host.placement.tickets import Tickets
 from placet.host.placement.worker import Worker
+from placet.host.placement.workers import Workers
 from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.federation_board import FederationBoard
@@ -118,7 +119,7 @@ class Host:
         self._assemble(launcher)
         await self._store.read(self._log.load)
         await self._store.write(end_lost)
-        resume = await self._store.read(self._scheduler.recover)
+        resume = await self._store.read(self._placement.recover)
         resume_federations = await self._store.read(self._federations.recover)
         resume_services = await self._store.read(self._serving.recover)
         await self._listen()
@@ -131,62 +132,55 @@ class Host:
         _log.info("started address=%s pin=%s", self.address, self.pin)
 
     def _assemble(self, launcher: Launcher) -> None:
-        config = self._config
-        files = BlobFiles(config.state.resolve() / "blobs")
-        self._blobs = BlobStore(files, max_blob=config.max_blob, max_puts=config.max_puts)
+        config, store, folder = self._config, self._store, self._config.state.resolve()
+        self._blobs = BlobStore(
+            BlobFiles(folder / "blobs"), max_blob=config.max_blob, max_puts=config.max_puts
+        )
         self._log, self._board = Log(), Board(config.max_watchers)
+        journal = Journal(store, self._log)
         self._health = Health()
-        self._line = AuthorityLine(self._health.authority)
-        demand = Demand(config.spares, config.max_programs)
-        self._scheduler = Scheduler(self._store, self._log, self._board, self._line, demand)
-        self._rounds = FederationBoard(self._store, self._log, self._board, config.max_watchers)
-        self._federations = Federations(
-            RunNeeds(self._store, self._rounds, self._blobs, self._line, self._scheduler),
-            config.max_federations,
-        )
-        self._services = ServiceBoard(self._store, self._board, config.max_watchers)
-        hub = Hub(
-            self._store,
+        self._line = line = AuthorityLine(self._health.authority)
+        self._tokens = tokens = Tokens()
+        self._supervisor = Supervisor(launcher, tokens, self._authority_order)
+        workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
+        self._placement = placement = Placement(
+            store,
             self._log,
+            journal,
             self._board,
-            self._rounds,
-            self._services,
-            self._line,
-            demand,
+            line,
+            workers,
+            Tickets(self._log, config.spares, config.max_programs),
+            config.max_workers,
         )
-        self._enclaves = Enclaves(hub)
-        self._pool = self._make_pool(launcher, demand)
+        self._rounds = FederationBoard(store, self._log, self._board, config.max_watchers)
+        self._federations = Federations(
+            RunNeeds(store, self._rounds, self._blobs, line, placement), config.max_federations
+        )
+        self._services = ServiceBoard(store, self._board, config.max_watchers)
         self._serving = Serving(
-            ServingNeeds(
-                self._store, self._services, self._blobs, self._line, self._scheduler, self._pool
-            ),
+            ServingNeeds(store, self._services, self._blobs, line, placement),
             config.max_services,
             config.max_workers,
         )
-        self._supervisor = Supervisor(launcher, self._enclaves, self._authority_order)
-        self._scheduler.bind(self._pool)
-        hub.bind(self._scheduler, self._pool, self._supervisor)
-
-    def _make_pool(self, launcher: Launcher, demand: Demand) -> Pool:
-        return Pool(
-            launcher,
-            self._enclaves,
-            self._blobs,
-            PoolNeeds(
-                wants=self._scheduler.wants,
-                order=self._worker_order,
-                expected=demand.expected,
-                ready=self._scheduler.kick,
-                unavailable=self._scheduler.unavailable,
-            ),
-            folder=self._config.state.resolve() / "tmp",
-            max_workers=self._config.max_workers,
+        hub = Hub(
+            store,
+            self._log,
+            journal,
+            self._board,
+            self._rounds,
+            self._services,
+            line,
+            workers,
+            placement,
+            self._supervisor,
         )
+        self._enclaves = Enclaves(tokens, hub)
 
     async def _listen(self) -> None:
         config, store, line = self._config, self._store, self._line
         self._jobs = JobsService(
-            store, self._board, line, self._blobs, self._scheduler, config.max_queue
+            store, self._board, line, self._blobs, self._placement, config.max_queue
         )
         self._federating = FederationsService(self._federations, self._rounds, line, self._blobs)
         self._inference = InferenceService(
@@ -222,8 +216,7 @@ class Host:
         self._services.close()
         await self._federations.close()
         await self._serving.close()
-        await self._scheduler.close()
-        await self._pool.close()
+        await self._placement.close()
 
     def _authority_order(self, token: str) -> LaunchOrder:
         return LaunchOrder(
@@ -243,7 +236,7 @@ class Host:
             certificate=self._certificate.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
-            variant="onnx" if self._serving.serves(worker.program) else "",
+            variant="onnx" if worker.serves else "",
             bound_to=worker.program,
             bundle=worker.folder / "bundle",
             scratch=worker.folder / "scratch",

@@ -94,25 +94,32 @@ class Events(Protocol):
         ...
 
 
-class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
-    """See the module."""
+class Tokens:
+    """The launch tokens that no stream has said hello with."""
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
-        self._tokens: dict[str, str] = {}  # token -> role
-        self._sessions: dict[str, Session] = {}
-        self._authority: Session | None = None
-        self._strangers = 0
+    def __init__(self) -> None:
+        self._roles: dict[str, str] = {}
 
     def admit(self, role: str) -> str:
         """A new token for a process about to be launched in this role."""
         token = secrets.token_hex(32)
-        self._tokens[token] = role
+        self._roles[token] = role
         return token
 
-    def revoke(self, token: str) -> None:
-        """Forget a token that was not used."""
-        self._tokens.pop(token, None)
+    def revoke(self, token: str) -> str | None:
+        """Use a token up; the role that it was made for, if it was unused."""
+        return self._roles.pop(token, None)
+
+
+class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
+    """See the module."""
+
+    def __init__(self, tokens: Tokens, events: Events) -> None:
+        self._tokens = tokens
+        self._events = events
+        self._sessions: dict[str, Session] = {}
+        self._authority: Session | None = None
+        self._strangers = 0
 
     def close(self) -> None:
         """End every stream."""
@@ -148,7 +155,7 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
                 expected=str(WIRE_VERSION),
                 actual=str(hello.wire_version),
             )
-        role = self._tokens.pop(hello.token, None)
+        role = self._tokens.revoke(hello.token)
         if role is None or role != hello.role:
             raise FrameUnexpected("The token is of no process that this host launched.")
         session = Session(secrets.token_hex(8), role, hello.token, link)

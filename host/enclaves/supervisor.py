@@ -5,7 +5,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from placet.host.enclaves.attach import AUTHORITY, Enclaves, Session
+from placet.host.enclaves.attach import AUTHORITY, Session, Tokens
 from placet.host.enclaves.launcher import Launcher, LaunchOrder, Running
 
 _FIRST_DELAY = 0.1
@@ -20,10 +20,10 @@ class Supervisor:
     """See the module. `order` makes the launch order for a token."""
 
     def __init__(
-        self, launcher: Launcher, enclaves: Enclaves, order: Callable[[str], LaunchOrder]
+        self, launcher: Launcher, tokens: Tokens, order: Callable[[str], LaunchOrder]
     ) -> None:
         self._launcher = launcher
-        self._enclaves = enclaves
+        self._tokens = tokens
         self._order = order
         self._process: Running | None = None
         self._hello: asyncio.TimerHandle | None = None
@@ -50,7 +50,7 @@ class Supervisor:
             await asyncio.sleep(delay)
 
     async def _once(self) -> None:
-        token = self._enclaves.admit(AUTHORITY)
+        token = self._tokens.admit(AUTHORITY)
         process: Running | None = None
         try:
             order = self._order(token)
@@ -69,7 +69,7 @@ class Supervisor:
             if self._hello is not None:
                 self._hello.cancel()
             self._process = None
-            self._enclaves.revoke(token)
+            self._tokens.revoke(token)
 
 
 def end_soon(process: Running) -> None:

@@ -3,7 +3,8 @@
 them, then shown."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 
 import sqlalchemy as sa
@@ -19,46 +20,56 @@ Shown = Callable[[Effects, list[JobRecord]], None]
 
 
 class Journal:
-    """See the module. `shown` is told of each step once it is durable, before the authority is."""
+    """See the module."""
 
-    def __init__(self, store: Store, log: Log, shown: Shown) -> None:
+    def __init__(self, store: Store, log: Log) -> None:
         self._store = store
         self._log = log
-        self._shown = shown
         self._alone = asyncio.Lock()
+        self._starting: dict[str, NewJob] = {}
 
-    async def commit(self, commit: enclaves_pb2.Commit, starting: Mapping[str, NewJob]) -> None:
-        """Take a step; jobs in `starting` get their row with their lease.
+    @contextmanager
+    def starting(self, new: NewJob) -> Generator[None, None, None]:
+        """The job's lease is being asked for: should it be given, the job's row is written in the
+        transaction of the lease's entry."""
+        self._starting[new.id] = new
+        try:
+            yield
+        finally:
+            del self._starting[new.id]
+
+    async def commit(self, commit: enclaves_pb2.Commit, shown: Shown) -> None:
+        """Take a step; `shown` is told of it once it is durable, before the authority is.
 
         Raises `LogRange`, `LogEntryInvalid`, or what the store raised: then nothing has changed.
         Whatever was begun is finished, though the authority may have gone.
         """
-        await asyncio.shield(self._commit(commit, starting))
+        await asyncio.shield(self._commit(commit, shown))
 
-    async def _commit(self, commit: enclaves_pb2.Commit, starting: Mapping[str, NewJob]) -> None:
+    async def _commit(self, commit: enclaves_pb2.Commit, shown: Shown) -> None:
         async with self._alone:
             try:
                 effects = self._log.extend(commit.first_index, commit.entries)
                 await self._store.write(
-                    lambda connection: _write(connection, commit, effects, starting),
-                    then=partial(self._follow, commit, effects),
+                    partial(self._write, commit, effects),
+                    then=partial(self._follow, commit, effects, shown),
                 )
             except Exception:
                 await self._store.read(self._log.load)
                 raise
 
+    def _write(
+        self, commit: enclaves_pb2.Commit, effects: Effects, connection: sa.Connection
+    ) -> list[JobRecord]:
+        store_commit(connection, commit)
+        return job_rows.follow(connection, effects, self._starting)
+
     def _follow(
-        self, commit: enclaves_pb2.Commit, effects: Effects, changed: list[JobRecord]
+        self,
+        commit: enclaves_pb2.Commit,
+        effects: Effects,
+        shown: Shown,
+        changed: list[JobRecord],
     ) -> None:
         self._log.follow(commit.entries, commit.checkpoint)
-        self._shown(effects, changed)
-
-
-def _write(
-    connection: sa.Connection,
-    commit: enclaves_pb2.Commit,
-    effects: Effects,
-    starting: Mapping[str, NewJob],
-) -> list[JobRecord]:
-    store_commit(connection, commit)
-    return job_rows.follow(connection, effects, starting)
+        shown(effects, changed)

@@ -18,11 +18,10 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from placet.governance.documents import Action
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import JobNotFound, WorkerUnavailable
 from placet.host.log.log import Log
-from placet.host.placement.pool import Pool
+from placet.host.placement.plan import Queued
 from placet.host.placement.worker import Worker
 from placet.host.runs.board import Board
 from placet.host.store import job_table
@@ -53,18 +52,6 @@ _OTHER_WORKER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
-    """A job that waits. `ticket` is None where it must be read from the store."""
-
-    job: str
-    proposal: str
-    program: str
-    ticket: pb.Ticket | None
-    action: Action = "job"
-    tries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class End:
     """How an attempt ended: with a refusal for the job, or None for a further attempt."""
 
@@ -75,40 +62,33 @@ class End:
 class Attempts:
     """Runs attempts. Everything it needs is shared with the rest of the host."""
 
-    def __init__(
-        self, store: Store, log: Log, board: Board, line: AuthorityLine, pool: Pool
-    ) -> None:
+    def __init__(self, store: Store, log: Log, board: Board, line: AuthorityLine) -> None:
         self._store = store
         self._log = log
         self._board = board
         self._line = line
-        self._pool = pool
 
     async def finish(self, queued: Queued, worker: Worker, end: End | None) -> bool:
         """Steps 2 to 4 for what `lease` returned; True if the job waits again."""
         if end is None:
-            code = await asyncio.shield(worker.exited)
-            end = _end_of(worker, code)
+            await worker.exited.wait()
+            end = _end_of(worker)
             reason = pb.Reason.Name(worker.refusal.reason) if worker.refusal else ""
             text = "attempt-ended job=%s code=%s why=%s reason=%s"
-            _log.info(text, queued.job, code, end.why, reason)
+            _log.info(text, queued.job, worker.code, end.why, reason)
             stopped = end.refusal is not None and end.refusal.reason in job_table.STOPPING
             if queued.action == "federate" and not stopped:
                 end = End(None, end.why)
             elif queued.action == "serve" and end.refusal is None:
                 end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
         record = self._board.get(queued.job) or await self._written(queued.job)
+        # Who is told that the job has ended finds its attempt closed.
+        await self.close(queued.job, end.why)
         if record is None or record.ended:  # it was released, or stopped on the way
-            for lease in list(self._log.state.open_leases.values()):
-                if lease.job == queued.job:
-                    await self.close_lease(lease.digest, end.why)
             return False
         if end.refusal is not None:
-            # Who is told that the job has ended finds its attempt closed.
-            await self.close_lease(record.lease, end.why)
             await self.refuse(queued.job, end.refusal)
             return False
-        await self.close_lease(record.lease, end.why)
         return await self.requeue(queued.job)
 
     async def lease(self, queued: Queued, worker: Worker) -> End | None:
@@ -122,7 +102,7 @@ class Attempts:
                 enclaves_pb2.KIND_LEASE, request, enclaves_pb2.LeasePackage
             )
         except Exception as error:  # noqa: BLE001
-            return self._lease_refused(queued, worker, error)
+            return _lease_refused(queued, worker, error)
         try:
             assert worker.session is not None  # it has joined
             worker.session.link.send(enclaves_pb2.KIND_ASSIGN, package)
@@ -145,19 +125,24 @@ class Attempts:
         )
         return not record.ended
 
-    async def close_lease(self, lease: str, why: str) -> None:
-        """Close an attempt with the authority, however long it takes to be there; "" does
-        nothing."""
-        request = enclaves_pb2.CloseAttempt(lease=lease, why=why)
-        while lease:
+    async def close(self, job: str, why: str) -> None:
+        """Close the attempt that a job has open."""
+        for lease in list(self._log.state.open_leases.values()):
+            if lease.job == job:
+                await self._close(enclaves_pb2.CloseAttempt(lease=lease.digest, why=why))
+
+    async def _close(self, request: enclaves_pb2.CloseAttempt) -> None:
+        """Ask the authority, however long it takes to be there."""
+        while True:
             try:
                 await self._line.request(enclaves_pb2.KIND_CLOSE, request, pb.Committed)
                 return
             except Exception as error:  # noqa: BLE001
-                reason = refusal_of(error).reason
-                if reason not in LINE_REASONS:
+                refusal = refusal_of(error)
+                if refusal.reason not in LINE_REASONS:
                     # Closed or released before: either way it holds nothing any more.
-                    _log.info("close-refused lease=%s reason=%s", lease, pb.Reason.Name(reason))
+                    reason = pb.Reason.Name(refusal.reason)
+                    _log.info("close-refused lease=%s reason=%s", request.lease, reason)
                     return
             await asyncio.sleep(RETRY_SECONDS)
             await self._line.ready()
@@ -170,18 +155,20 @@ class Attempts:
         except JobNotFound:
             return None
 
-    def _lease_refused(self, queued: Queued, worker: Worker, error: Exception) -> End:
-        refusal = refusal_of(error)
-        if refusal.reason in _OTHER_WORKER:
-            self._pool.dismiss(worker)
-            tried_enough = queued.tries + 1 >= _MAX_TRIES
-            return End(refusal if tried_enough else None, "lost")
-        self._pool.release(worker)
-        return End(refusal, "lost")
+
+def _lease_refused(queued: Queued, worker: Worker, error: Exception) -> End:
+    refusal = refusal_of(error)
+    if refusal.reason in _OTHER_WORKER:
+        worker.dismiss()
+        tried_enough = queued.tries + 1 >= _MAX_TRIES
+        return End(refusal if tried_enough else None, "lost")
+    worker.release()
+    return End(refusal, "lost")
 
 
-def _end_of(worker: Worker, code: int | None) -> End:
+def _end_of(worker: Worker) -> End:
     """Step 3, for an attempt without release."""
+    code = worker.code
     if worker.refusal is not None:
         return End(worker.refusal, "exited")
     if code is None or code < 0 or code == EXIT_STREAM_LOST or worker.dismissed:

@@ -22,10 +22,10 @@ class Backoff:
         self._again = again
         self._failures: dict[str, _Failure] = {}
 
-    def blocked(self, program: str) -> bool:
-        """Whether the program must not be tried yet."""
-        failure = self._failures.get(program)
-        return failure is not None and failure.timer is not None
+    @property
+    def blocked(self) -> set[str]:
+        """The programs that must not be tried yet."""
+        return {program for program, failure in self._failures.items() if failure.timer}
 
     def failed(self, program: str) -> int:
         """Count a failure and return how many there were in a row."""

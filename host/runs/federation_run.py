@@ -33,7 +33,7 @@ from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import AuthorityUnavailable, HostError
 from placet.host.logs import place_of
 from placet.host.placement.attempt import LINE_REASONS, RETRY_SECONDS
-from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.placement import Placement
 from placet.host.runs.federation_board import FederationBoard
 from placet.host.runs.federation_record import FederationRecord
 from placet.host.store import federation_table, job_table
@@ -57,7 +57,7 @@ class RunNeeds:
     board: FederationBoard
     blobs: BlobStore
     line: AuthorityLine
-    scheduler: Scheduler
+    placement: Placement
 
 
 class FederationRun:
@@ -80,7 +80,7 @@ class FederationRun:
                     while not await self._try_step(wake):
                         pass
         finally:
-            self._needs.scheduler.forget(self._id)
+            self._needs.placement.forget(self._id)
             if not self.begun.done():
                 self._refuse_begin(AuthorityUnavailable("The start was interrupted. Ask again."))
 
@@ -171,7 +171,7 @@ class FederationRun:
         job = record.job
         if job is None:
             new = _job_of(self._facts, current.number)
-            await self._needs.scheduler.submit(new, self._facts, self._ticket)
+            await self._needs.placement.submit(new, self._facts, self._ticket)
             return False
         if not job.ended:
             await wake.wait()
@@ -200,7 +200,7 @@ class FederationRun:
         closes."""
         if current.number != self._expecting:
             self._expecting = current.number
-            self._needs.scheduler.expect(self._facts, self._ticket)
+            self._needs.placement.expect(self._facts, self._ticket)
 
     async def _end(self, refusal: pb.Refusal | None) -> bool:
         reason = pb.Reason.Name(refusal.reason) if refusal else "FINISHED"

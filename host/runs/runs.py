@@ -35,10 +35,6 @@ class Runs(Generic[R]):
         """The run of a proposal, while it has not ended."""
         return self._runs.get(proposal)
 
-    def all(self) -> list[R]:
-        """Every run."""
-        return list(self._runs.values())
-
     def spawn(self, facts: TicketFacts, ticket: common_pb2.Ticket) -> R:
         """Begin the run of a proposal that has none."""
         run = self._runs[facts.proposal] = self._make(facts, ticket)

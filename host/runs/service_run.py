@@ -28,8 +28,7 @@ from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import ServiceEnded
 from placet.host.logs import place_of
 from placet.host.placement.backoff import Backoff
-from placet.host.placement.pool import Pool
-from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.placement import Placement
 from placet.host.runs.service_board import ServiceBoard
 from placet.host.store import job_table, service_table
 from placet.host.store.job_table import JobRecord, NewJob
@@ -73,8 +72,7 @@ class ServingNeeds:
     board: ServiceBoard
     blobs: BlobStore
     line: AuthorityLine
-    scheduler: Scheduler
-    pool: Pool
+    placement: Placement
 
 
 class ServiceRun:
@@ -90,11 +88,6 @@ class ServiceRun:
         self._final: pb.Refusal | None = None  # why no further worker is started
         self._lost = 0  # workers in a row that did not live long
         self._tasks = Tasks()
-
-    @property
-    def program(self) -> str:
-        """The digest of the terms, which its workers are launched for."""
-        return self._facts.program
 
     def again(self, ticket: pb.Ticket) -> None:
         """Try what may have been refused before, with what the ticket is now."""
@@ -136,7 +129,7 @@ class ServiceRun:
             return not wake.is_set()  # it may have been asked for again meanwhile
         elif self._final is not None and not record.jobs:
             await self._end(self._final)
-        elif missing and self._final is None and not backoff.blocked(self._id):
+        elif missing and self._final is None and self._id not in backoff.blocked:
             await self._start(record)
         else:
             await wake.wait()
@@ -150,7 +143,7 @@ class ServiceRun:
             program=self._facts.program,
             ticket=b"",
         )
-        await self._needs.scheduler.submit(new, self._facts, self._ticket)
+        await self._needs.placement.submit(new, self._facts, self._ticket)
         self._known.add(new.id)
 
     async def _ended(self, job: str, workers: int, backoff: Backoff) -> None:
@@ -185,10 +178,8 @@ class ServiceRun:
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await self._needs.board.routes.drain(job)
-        while job in self._leaving:  # for it may be between two of the scheduler's steps
-            await self._needs.scheduler.withdraw(job, refusal)
-            self._needs.pool.retire(job, refusal)
-            await asyncio.sleep(_AGAIN_SECONDS)
+        if job in self._leaving:
+            self._needs.placement.end(job, refusal)
 
     async def _end(self, refusal: pb.Refusal) -> None:
         _log.info("ended service=%s reason=%s", self._id, pb.Reason.Name(refusal.reason))

@@ -24,10 +24,6 @@ class Serving:
         self._max_workers = max_workers
         self._runs = Runs(lambda facts, ticket: ServiceRun(facts, ticket, needs))
 
-    def serves(self, program: str) -> bool:
-        """Whether workers of this program are a service's."""
-        return any(run.program == program for run in self._runs.all())
-
     async def serve(self, facts: TicketFacts, ticket: common_pb2.Ticket, workers: int) -> None:
         """Let a service have so many workers, from now on and after every restart.
 

@@ -23,7 +23,7 @@ from placet.host.errors import (
     QueueFull,
     RequestMalformed,
 )
-from placet.host.placement.scheduler import Scheduler
+from placet.host.placement.placement import Placement
 from placet.host.runs.board import Board
 from placet.host.store import job_table
 from placet.host.store.job_table import JobRecord, NewJob
@@ -51,14 +51,14 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         board: Board,
         line: AuthorityLine,
         blobs: BlobStore,
-        scheduler: Scheduler,
+        placement: Placement,
         max_queue: int,
     ) -> None:
         self._store = store
         self._board = board
         self._line = line
         self._blobs = blobs
-        self._scheduler = scheduler
+        self._placement = placement
         self._max_queue = max_queue
         self._judging = 0
         self._draining = False
@@ -188,12 +188,12 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             program=facts.program,
             ticket=request.ticket.SerializeToString(),
         )
-        started = await self._scheduler.start(new, facts, request.ticket)
+        started = await self._placement.start(new, facts, request.ticket)
         if started is not None:
             return started
         await self._check_bundle(facts.bundle)
         await self._line.request(enclaves_pb2.KIND_ADMIT, request.ticket, enclaves_pb2.Admitted)
-        return await self._scheduler.submit(new, facts, request.ticket)
+        return await self._placement.submit(new, facts, request.ticket)
 
     async def _check_bundle(self, bundle: str) -> None:
         remedy = f"Put the program's bundle as blob {bundle}, then submit again."

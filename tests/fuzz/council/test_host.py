@@ -39,7 +39,7 @@ class Told:
         self.history = History(scene.world.store)
         self.store = Store.open(f"sqlite:///{folder / 'host.db'}")
         self.log = Log()
-        self.journal = Journal(self.store, self.log, self._shown)
+        self.journal = Journal(self.store, self.log)
         self.governance = GovernanceService(self.store, self.log, NOTHING)
         self.rounds = FederationBoard(self.store, self.log, Board(1), 1)
         self.effects: Effects
@@ -59,7 +59,7 @@ class Told:
                     enclaves_pb2.StoredDocument(digest=name, document=store[name]) for name in names
                 ],
             ),
-            {},
+            self._shown,
         )
         self.history.entries.append(entry)
         if entry["kind"] == "open":

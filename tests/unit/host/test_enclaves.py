@@ -12,7 +12,8 @@ import pytest
 
 from placet.host import EnclaveProcess, LaunchOrder, NativeLauncher
 from placet.host.documents import TicketFacts
-from placet.host.placement.demand import Demand
+from placet.host.log.log import Log
+from placet.host.placement.tickets import Tickets
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import WIRE_VERSION
 from placet.proto.refusals import PeerRefused
@@ -58,7 +59,7 @@ async def denied(link: Link, kind: Any, message: Any, reason: str, peer: str = "
 def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (host, client):
-            token = host._enclaves.admit("worker")
+            token = host._tokens.admit("worker")
             async with attached(world, client) as link:
                 await denied(link, K.KIND_COMMIT, b"", "FRAME_UNEXPECTED")
                 await denied(link, K.KIND_HELLO, b"\xff", "REQUEST_MALFORMED")
@@ -69,7 +70,7 @@ def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> No
                 assert welcome.enclave_id
             async with attached(world, client) as link:  # a token is good once
                 await denied(link, K.KIND_HELLO, hello(token, "worker"), "FRAME_UNEXPECTED")
-            token = host._enclaves.admit("worker")
+            token = host._tokens.admit("worker")
             async with attached(world, client) as link:  # a role is what was launched
                 await denied(link, K.KIND_HELLO, hello(token, "authority"), "FRAME_UNEXPECTED")
 
@@ -81,7 +82,7 @@ def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
         async with world.host() as (host, client):
             await client.until_health("placet.v1.Keys", serving=True)
             async with attached(world, client) as link:
-                token = host._enclaves.admit("worker")
+                token = host._tokens.admit("worker")
                 await link.request(K.KIND_HELLO, hello(token, "worker"))
                 for kind in (K.KIND_COMMIT, K.KIND_FETCH_SECRET, K.KIND_HELLO, K.KIND_ASSIGN):
                     await denied(link, kind, b"", "FRAME_UNEXPECTED")
@@ -235,18 +236,19 @@ def test_the_command_line_of_an_enclave(world: Any, run: Any) -> None:
 
 
 def test_spares_follow_the_uses_that_are_left() -> None:
-    demand = Demand(spares=1, max_programs=2)
+    tickets = Tickets(Log(), spares=1, max_programs=2)
     for number, program in enumerate("abcab"):
-        demand.note(TicketFacts(f"p{number}", program, uses=1, not_after=100), 0, None)
-    assert demand.spares(now=99) == {"b": 1, "a": 1}
-    demand.leased("p4", attempt=1)
-    demand.leased("p1", attempt=1)
-    demand.leased("p0", attempt=2)
-    assert demand.spares(now=99) == {"a": 1, "c": 1}
-    assert demand.spares(now=100) == {}
+        tickets.note(TicketFacts(f"p{number}", program, uses=1, not_after=100), None)
+    assert tickets.spares(now=99) == {"b": 1, "a": 1}
+    tickets.leased("p4", attempt=1)
+    tickets.leased("p1", attempt=1)
+    tickets.leased("p0", attempt=2)
+    assert tickets.spares(now=99) == {"a": 1, "c": 1}
+    assert tickets.spares(now=100) == {}
     for number in range(100):
-        demand.note(TicketFacts(f"q{number}", "z", uses=1, not_after=100), 1, None)
-    assert demand.spares(now=99) == {}
+        tickets.note(TicketFacts(f"q{number}", "z", uses=1, not_after=100), None)
+        tickets.leased(f"q{number}", attempt=1)
+    assert tickets.spares(now=99) == {}
 
 
 def test_a_closed_link_refuses(run: Any) -> None:

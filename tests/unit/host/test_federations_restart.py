@@ -189,7 +189,7 @@ def test_a_full_disk_is_tried_again(world: Any, run: Any) -> None:
         async with world.host() as (host, client):
             ticket = world.federation("release")
             await client.start(ticket)
-            submit, failed = host._scheduler.submit, list[str]()
+            submit, failed = host._placement.submit, list[str]()
 
             async def full_once(*arguments: Any) -> Any:
                 if not failed:
@@ -197,7 +197,7 @@ def test_a_full_disk_is_tried_again(world: Any, run: Any) -> None:
                     raise OSError("No space left on device")
                 return await submit(*arguments)
 
-            host._scheduler.submit = full_once
+            host._placement.submit = full_once
             await send(client, world, ticket, 1)
             ended = await client.ended(world.digest(ticket.proposal))
             assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED

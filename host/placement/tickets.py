@@ -5,6 +5,7 @@ for."""
 from dataclasses import dataclass
 
 from placet.host.documents import TicketFacts
+from placet.host.log.log import Log
 from placet.proto.v1 import common_pb2
 
 
@@ -15,30 +16,32 @@ class _Known:
     ticket: common_pb2.Ticket | None = None
 
 
-class Demand:
+class Tickets:
     """Tickets seen lately, newest last. Bounded: `max_programs` programs, a few tickets each."""
 
-    def __init__(self, spares: int, max_programs: int) -> None:
+    def __init__(self, log: Log, spares: int, max_programs: int) -> None:
+        self._log = log
         self._spares = spares
         self._max_programs = max_programs
         self._tickets: dict[str, _Known] = {}
 
     @property
-    def max_tickets(self) -> int:
+    def most(self) -> int:
         """How many tickets are remembered."""
         return 4 * self._max_programs
 
-    def note(self, facts: TicketFacts, leased: int, ticket: common_pb2.Ticket | None) -> None:
-        """A ticket was admitted; `leased` of its uses are consumed, unless they are counted
-        here."""
-        known = self._tickets.pop(facts.proposal, None) or _Known(facts, leased)
+    def note(self, facts: TicketFacts, ticket: common_pb2.Ticket | None) -> None:
+        """A ticket was admitted. Its uses are counted in the log once, and then by each lease."""
+        known = self._tickets.pop(facts.proposal, None)
+        if known is None:
+            known = _Known(facts, self._log.leased(facts.proposal))
         known.ticket = ticket
         self._tickets[facts.proposal] = known
-        while len(self._tickets) > self.max_tickets:
+        while len(self._tickets) > self.most:
             del self._tickets[next(iter(self._tickets))]
 
     def knows(self, proposal: str) -> bool:
-        """Whether the ticket's uses are being counted already."""
+        """Whether the ticket was admitted lately."""
         return proposal in self._tickets
 
     def forget(self, proposal: str) -> None:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workers that there are: each is started for one program, serves one lease, and is gone with
+its process."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from placet.host.blobs.blob_store import BlobStore
+from placet.host.documents import bundle_of
+from placet.host.enclaves.attach import WORKER, Session, Tokens
+from placet.host.enclaves.launcher import Launcher, LaunchOrder
+from placet.host.errors import BlobError, WorkerUnavailable
+from placet.host.placement.worker import Phase, Worker
+from placet.proto.refusals import refusal_of
+from placet.proto.v1 import common_pb2
+
+_log = logging.getLogger("placet.host.workers")
+
+
+class Workers:
+    """See the module. `order` makes a launch order; `folder` holds what workers are given."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        tokens: Tokens,
+        blobs: BlobStore,
+        order: Callable[[Worker], LaunchOrder],
+        folder: Path,
+    ) -> None:
+        self._launcher = launcher
+        self._tokens = tokens
+        self._blobs = blobs
+        self._order = order
+        self._folder = folder
+        self._workers: dict[str, Worker] = {}  # by token
+
+    @property
+    def all(self) -> Collection[Worker]:
+        """Every worker, the oldest first."""
+        return self._workers.values()
+
+    def of(self, session: Session) -> Worker | None:
+        """The worker behind a stream."""
+        return self._workers.get(session.token)
+
+    def busy_with(self, job: str) -> Worker | None:
+        """The worker that has a job."""
+        busy = (w for w in self.all if w.job == job and w.phase is Phase.BUSY)
+        return next(busy, None)
+
+    def add(self, program: str, *, serves: bool) -> Worker:
+        """A worker that is to live."""
+        token = self._tokens.admit(WORKER)
+        worker = Worker(token, program, self._folder / f"worker-{token[:16]}", serves)
+        self._workers[token] = worker
+        return worker
+
+    async def live(self, worker: Worker) -> common_pb2.Refusal | None:
+        """Run it to its end; why it never joined, if that was its own fault."""
+        refusal = refusal_of(WorkerUnavailable("The program's worker ended before it had joined."))
+        try:
+            await asyncio.to_thread(self._prepare, worker)
+            worker.launched(process := await self._launcher.launch(self._order(worker)))
+            worker.code = await process.wait()
+        except BlobError as error:
+            refusal = refusal_of(error)
+        except Exception as error:  # noqa: BLE001
+            _log.error("launch-failed kind=%s", type(error).__name__)
+        failed = not worker.identity and not worker.dismissed
+        worker.cancel_timers()
+        self._tokens.revoke(worker.token)
+        del self._workers[worker.token]
+        await asyncio.to_thread(shutil.rmtree, worker.folder, True)
+        _log.info("exited token=%s code=%s", worker.token[:16], worker.code)
+        worker.exited.set()
+        return refusal if failed else None
+
+    def dismiss_all(self) -> None:
+        """End every worker."""
+        for worker in list(self.all):
+            worker.dismiss()
+
+    def _prepare(self, worker: Worker) -> None:
+        (worker.folder / "scratch").mkdir(mode=0o700, parents=True)
+        blob = bundle_of(worker.program)
+        self._blobs.copy(blob, worker.folder / "bundle", worker.program)
