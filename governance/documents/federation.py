@@ -33,9 +33,9 @@ from placet.sealing import SEGMENT_SIZES
 FEDERATED_AVERAGE = "sha256:" + hashlib.sha256(b"placet/builtin/federated-average/v1").hexdigest()
 MODEL = "model"  # the name of its one input, and of its one output
 
-# A coordinate is aggregated as an integer from -CLIP_UNITS to CLIP_UNITS; CLIP_UNITS stands for the
-# clipping bound.
-CLIP_UNITS = 2**26
+# A coordinate is aggregated as an integer from -LIMIT to LIMIT, which stands for the clipping bound;
+# the kernel has the same constant.
+LIMIT = 2**26
 # Whoever counts is listed in one entry of the log, and an entry has 64 KiB.
 MAX_ROSTER = 256
 MAX_ELEMENTS = 2**32
@@ -104,7 +104,7 @@ class Layout:
 class Mean:
     """The mean, weighted by the numbers that clients declare, up to the ticket's bound."""
 
-    FEWEST: ClassVar[int] = 2  # a mean of one is that one's update
+    fewest: ClassVar[int] = 2  # a mean of one is that one's update
 
     rule: Literal["mean"]
 
@@ -114,7 +114,7 @@ class Median:
     """The coordinate-wise median (Yin et al. 2018); of an even number the middle between the two in
     the middle."""
 
-    FEWEST: ClassVar[int] = 3
+    fewest: ClassVar[int] = 3
 
     rule: Literal["median"]
 
@@ -124,7 +124,7 @@ class TrimmedMean:
     """The coordinate-wise mean without the `trimmed_percent` largest and as many smallest values
     (Yin et al. 2018)."""
 
-    FEWEST: ClassVar[int] = 3
+    fewest: ClassVar[int] = 3
 
     rule: Literal["trimmed-mean"]
     trimmed_percent: int
@@ -151,7 +151,7 @@ class Krum:
         check_range("rule.selected", self.selected, 1, MAX_ROSTER)
 
     @property
-    def smallest(self) -> int:
+    def fewest(self) -> int:
         """The fewest updates that the rule is defined for."""
         return max(2 * self.byzantine + 3, self.selected + self.byzantine)
 

@@ -25,7 +25,7 @@ from placet.governance.documents import (
     Release,
     Update,
 )
-from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.documents.federation import LIMIT
 from placet.governance.entries.federations import AGGREGATE, COHORT, LIFT, OPEN, UPDATE
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
@@ -231,7 +231,7 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
 
 def release_cost(terms: Federate) -> Cost:
     """What the release of a round's model costs a client whose update counts."""
-    return gaussian_cost(CLIP_UNITS, terms.sigma) if terms.sigma else UNBOUNDED
+    return gaussian_cost(LIMIT, terms.sigma) if terms.sigma else UNBOUNDED
 
 
 def _check_roster(ledger: Ledger, terms: Federate, client: str) -> None:

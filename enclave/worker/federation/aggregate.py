@@ -203,11 +203,11 @@ def _check_cohort(
             expected=f"at least {smallest}",
             actual=str(organisations),
         )
-    if len(clients) < rule.least:
+    if len(clients) < rule.fewest:
         raise CohortTooSmall(
-            f"The rule needs {rule.least} clients; {len(clients)} are left. Open another round.",
+            f"The rule needs {rule.fewest} clients; {len(clients)} are left. Open another round.",
             left,
             claim="clients",
-            expected=f"at least {rule.least}",
+            expected=f"at least {rule.fewest}",
             actual=str(len(clients)),
         )

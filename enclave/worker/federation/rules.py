@@ -17,7 +17,7 @@ class Mean:
     """The weighted sum over the sum of weights."""
 
     @property
-    def least(self) -> int:
+    def fewest(self) -> int:
         """The smallest number of clients for which the rule says something."""
         return 1
 
@@ -27,7 +27,7 @@ class Median:
     """The middle value of each coordinate, or the mean of the two middle ones (Yin et al. 2018)."""
 
     @property
-    def least(self) -> int:
+    def fewest(self) -> int:
         return 1
 
     def kept(self, clients: int) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class Trimmed:
             raise ValueError(f"what is trimmed a side is not negative, but {self.trim}")
 
     @property
-    def least(self) -> int:
+    def fewest(self) -> int:
         return 2 * self.trim + 1
 
     def kept(self, clients: int) -> tuple[int, int]:
@@ -74,7 +74,7 @@ class Krum:
             )
 
     @property
-    def least(self) -> int:
+    def fewest(self) -> int:
         # K >= 2f + 3 is what the proof asks for; and no bad client has to be among those selected.
         return max(2 * self.byzantine + 3, self.selected + self.byzantine)
 

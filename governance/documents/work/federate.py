@@ -6,12 +6,11 @@ from fractions import Fraction
 from placet.governance.checks import check_decimal, check_distinct, check_identifier, check_range
 from placet.governance.codec import malformed
 from placet.governance.documents.federation import (
-    CLIP_UNITS,
     FEDERATED_AVERAGE,
+    LIMIT,
     MAX_ROSTER,
     MODEL,
     AggregationRule,
-    Krum,
     Layout,
     Mean,
     TrimmedMean,
@@ -69,7 +68,7 @@ class Federate:
         self._check_model()
         self._check_noise()
         self._check_rule()
-        if len(self.roster) * self.largest_weight * CLIP_UNITS >= _SUM_BOUND:
+        if len(self.roster) * self.largest_weight * LIMIT >= _SUM_BOUND:
             # Of this the exactness of the sums stands: see docs/federation.md.
             expected = f"such that roster x weight stays below 2^{62 - 26}"
             raise malformed("federate.largest_weight", expected, str(self.largest_weight))
@@ -107,7 +106,7 @@ class Federate:
     @property
     def sigma(self) -> int:
         """Standard deviation of the noise, in the integers' unit, rounded up; 0 for none."""
-        return 0 if self.noise is None else math.ceil(Fraction(self.noise) * CLIP_UNITS)
+        return 0 if self.noise is None else math.ceil(Fraction(self.noise) * LIMIT)
 
     def _check_roster(self) -> None:
         check_distinct("federate.roster", self.roster)
@@ -132,7 +131,7 @@ class Federate:
             raise malformed("federate.rule", expected, "another rule or weight")
 
     def _check_rule(self) -> None:
-        fewest = self.rule.smallest if isinstance(self.rule, Krum) else self.rule.FEWEST
+        fewest = self.rule.fewest
         if self.smallest_cohort < fewest:
             expected = f"at least {fewest} for the rule {self.rule.rule}"
             raise malformed("federate.smallest_cohort", expected, str(self.smallest_cohort))

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from placet.enclave._kernel import LIMIT
 from placet.enclave.worker.federation.fixed import check_overflow, finish, multiplier
+from placet.governance.documents import federation
 
 positive = st.floats(min_value=2.0**-60, max_value=2.0**60, allow_subnormal=False)
 
@@ -92,6 +93,10 @@ def test_the_overflow_bound_is_exact() -> None:
         check_overflow(4096, 2**24)
     with pytest.raises(ValueError, match="sigma"):
         check_overflow(1, 1, 2**40)
+
+
+def test_ledger_and_kernel_mean_the_same_bound() -> None:
+    assert federation.LIMIT == LIMIT
 
 
 def test_sums_at_the_bound_stay_within_64_bits() -> None:

@@ -23,9 +23,9 @@ def test_trimming_keeps_what_lies_between() -> None:
 
 
 def test_rules_say_how_many_clients_they_need() -> None:
-    assert [Mean().least, Median().least, Trimmed(2).least] == [1, 1, 5]
-    assert Krum(1, 2).least == 7
-    assert Krum(9, 2).least == 11
+    assert [Mean().fewest, Median().fewest, Trimmed(2).fewest] == [1, 1, 5]
+    assert Krum(1, 2).fewest == 7
+    assert Krum(9, 2).fewest == 11
 
 
 @pytest.mark.parametrize("terms", [(0, 1), (1, -1)])

@@ -18,7 +18,7 @@ from placet.enclave.round_keys import RoundKeys, UpdateKey, key_text
 from placet.governance.codec import encode
 from placet.governance.contexts import lease_info
 from placet.governance.documents import Krum, Median, Receipt, TrimmedMean
-from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.documents.federation import LIMIT
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2
@@ -282,7 +282,7 @@ def test_noise_of_the_right_scale_is_added_and_who_left_counts_as_zero(
         total = mean(values) * len(values)
         noise: NDArray[np.float64] = await federation.weights(1) - total / len(roster)
         sigma = float(federation.terms.clipping_bound) * 0.5 / len(roster)
-        assert federation.terms.sigma == CLIP_UNITS // 2
+        assert federation.terms.sigma == LIMIT // 2
         assert abs(float(np.std(noise)) / sigma - 1) < 0.06  # six standard errors
         assert abs(float(np.mean(noise))) < 6 * sigma / np.sqrt(noise.size)
         assert federation.audit().complete

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from placet.governance.documents import UNBOUNDED, Budget, Cost, Input, Layout, Receipt, Tensor
-from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.documents.federation import LIMIT
 from placet.governance.envelope import inspect
 from placet.governance.judgements.admission import judge_stop
 from placet.governance.judgements.federation import judge_initial
@@ -28,7 +28,7 @@ def _charged(federation: Any, client: str) -> Any:
     return federation.ledger.state.charged(client)
 
 
-ONE = gaussian_cost(CLIP_UNITS, CLIP_UNITS)
+ONE = gaussian_cost(LIMIT, LIMIT)
 
 
 def test_each_client_that_counts_is_charged_for_each_model(private: Any, audited: Any) -> None:

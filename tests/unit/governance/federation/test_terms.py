@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.governance.documents import Input, Krum, Layout, Median, Proposal, Tensor, TrimmedMean
-from placet.governance.documents.federation import CLIP_UNITS
+from placet.governance.documents.federation import LIMIT
 from placet.governance.errors import GovernanceError
 from placet.sealing import HPKEPrivateKey
 
@@ -64,8 +64,8 @@ def test_sums_cannot_overflow_at_the_largest_terms_that_are_let_through(terms: A
     with pytest.raises(GovernanceError):
         terms(roster=roster, largest_weight=2**28)
     found = terms(roster=roster, largest_weight=2**28 - 1)
-    assert len(found.roster) * found.largest_weight * CLIP_UNITS < 2**62
-    assert len(CLIENTS) * largest * CLIP_UNITS < 2**62
+    assert len(found.roster) * found.largest_weight * LIMIT < 2**62
+    assert len(CLIENTS) * largest * LIMIT < 2**62
     assert terms(largest_weight=largest)
 
 
@@ -73,8 +73,8 @@ def test_sums_cannot_overflow_at_the_largest_terms_that_are_let_through(terms: A
 def test_noise_is_never_less_than_asked_for(terms: Any, thousandths: int) -> None:
     text = f"{thousandths / 1000:.3f}"
     found = terms(noise=text, largest_weight=1)
-    assert found.sigma >= thousandths * CLIP_UNITS / 1000
-    assert found.sigma - thousandths * CLIP_UNITS / 1000 < 1
+    assert found.sigma >= thousandths * LIMIT / 1000
+    assert found.sigma - thousandths * LIMIT / 1000 < 1
 
 
 def test_a_layout_s_digest_says_all_of_it() -> None:
