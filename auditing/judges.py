@@ -18,6 +18,7 @@ from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import check_charter
 from placet.governance.judgements import admission, draws, federation, leasing
 from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.releases import judge_release
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger
 
@@ -130,8 +131,8 @@ def _renewal(past: Past, entry: leases.Renewal, times: Times) -> Entry:
 @judges(leases.RELEASE)
 def _release(past: Past, entry: leases.Release, times: Times) -> Entry:
     release = _released(past, entry["release"])
-    receipt = _receipt(past, release, entry["receipt"], times)
-    return leasing.judge_release(past.ledger, release, receipt, _appraise(past, times), times)
+    receipt = _receipt(past, release, entry["receipt"], times) if entry["receipt"] else ""
+    return judge_release(past.ledger, release, receipt, _appraise(past, times), times)
 
 
 @judges(leases.CLOSE)
@@ -139,11 +140,11 @@ def _close(past: Past, entry: leases.Close, times: Times) -> Entry:
     return leasing.judge_close(past.ledger, entry["lease"], entry["why"], times)
 
 
-@judges(federations.OPEN)
-def _open(past: Past, entry: federations.Open, times: Times) -> Entry:
+@judges(federations.OPEN_ROUND)
+def _open_round(past: Past, entry: federations.OpenRound, times: Times) -> Entry:
     proposal = past.ledger.proposal(entry["proposal"])
     check_hpke("key", entry["key"])
-    return federation.judge_open(past.ledger, proposal, entry["key"], times)
+    return federation.judge_open_round(past.ledger, proposal, entry["key"], times)
 
 
 @judges(federations.UPDATE)
@@ -151,16 +152,9 @@ def _update(past: Past, entry: federations.Update, times: Times) -> Entry:
     return federation.judge_update(past.ledger, past.named(entry["update"]), times)[1]
 
 
-@judges(federations.COHORT)
-def _cohort(past: Past, entry: federations.Cohort, times: Times) -> Entry:
-    return federation.judge_cohort(past.ledger, entry["proposal"], entry["round"], times)
-
-
-@judges(federations.AGGREGATE)
-def _aggregate(past: Past, entry: federations.Aggregate, times: Times) -> Entry:
-    release = _released(past, entry["release"])
-    receipt = _receipt(past, release, entry["receipt"], times) if entry["receipt"] else ""
-    return federation.judge_aggregate(past.ledger, release, receipt, _appraise(past, times), times)
+@judges(federations.CLOSE_ROUND)
+def _close_round(past: Past, entry: federations.CloseRound, times: Times) -> Entry:
+    return federation.judge_close_round(past.ledger, entry["proposal"], entry["round"], times)
 
 
 @judges(federations.LIFT)

@@ -25,7 +25,6 @@ from placet.governance.documents import (
     Proposal,
     Receipt,
 )
-from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.documents.proposal import Work
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
@@ -163,8 +162,7 @@ def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> V
 
     1. It is signed by that key.
     2. The entry is in the log, at the place that the receipt names.
-    3. The entry is the release of this receipt, lease, proposal and job; for a federation the
-       aggregate of its round.
+    3. The entry is the release of this receipt, lease, proposal and job.
     Not checked: whose council that log is. Whoever knows the charter's digest calls
     `verify_receipt`.
     """
@@ -178,7 +176,7 @@ def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> V
         raise _invalid("entry", str(said.entry), str(index))
     recorded = parse_object(entry, _MAX_ENTRY)  # 3
     expected = {
-        "kind": "aggregate" if said.program == FEDERATED_AVERAGE else "release",
+        "kind": "release",
         "receipt": signed.digest,
         "lease": said.lease,
         "proposal": said.proposal,

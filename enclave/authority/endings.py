@@ -4,7 +4,7 @@
 A lease lapses, a boot ends all leases before it, a window closes, an approval expires, a seat goes,
 a grant is withdrawn, the constitution changes: nobody sends a document that says which attempts and
 which rounds this ends. After every request the authority judges all of them, and appends the
-`close` or `cohort` that settles what was reserved and retires the key. What ends by time alone
+`close` or `close-round` that settles what was reserved and retires the key. What ends by time alone
 stays until the next request of anybody. In between nothing can be had of it: whoever asks is judged
 at that time.
 """

@@ -22,7 +22,7 @@ from placet.governance.federation_state import LoggedUpdate
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import Admission, admit, in_log, readmit
 from placet.governance.judgements.federation import (
-    judge_cohort,
+    judge_close_round,
     judge_initial,
     judge_update,
     logged_update,
@@ -90,7 +90,9 @@ class Federations:
         federation = find_federation(core.ledger.state, request.federation)
         if not self._closed(request):
             entry = await core.judged(
-                lambda: judge_cohort(core.ledger, request.federation, request.round, core.now())
+                lambda: judge_close_round(
+                    core.ledger, request.federation, request.round, core.now()
+                )
             )
             core.append(entry)
         closed = federation.rounds[request.round - 1]

@@ -10,13 +10,13 @@ from placet.enclave.authority.journal import Covering
 from placet.governance import contexts
 from placet.governance.account import Times
 from placet.governance.codec import encode
-from placet.governance.documents import Federate, Proposal, Receipt, Release, Seen, new_header
+from placet.governance.documents import Proposal, Receipt, Release, Seen, new_header
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, bare, digest_of, sign, verify_signed
 from placet.governance.errors import NotReleased, RecipientUnknown
 from placet.governance.judgements import leasing
-from placet.governance.judgements.federation import judge_aggregate
 from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.releases import judge_release
 from placet.proto.v1 import enclaves_pb2, jobs_pb2
 from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope
 
@@ -97,12 +97,10 @@ class Releases:
 
     def _judge(self, release: Signed[Release]) -> tuple[Entry, Receipt | None]:
         core, times = self._core, self._core.now()
-        lease = leasing.find_lease(core.ledger, release.document.lease)
-        work = core.ledger.proposal(lease.proposal).document.work
         receipt = self._receipt(release, times) if release.document.outputs else None
         digest = digest_of(encode(receipt)) if receipt else ""
-        judge = judge_aggregate if isinstance(work, Federate) else leasing.judge_release
-        return judge(core.ledger, release, digest, self._joins.appraise, times), receipt
+        entry = judge_release(core.ledger, release, digest, self._joins.appraise, times)
+        return entry, receipt
 
     def _receipt(self, release: Signed[Release], times: Times) -> Receipt:
         core = self._core

@@ -6,7 +6,6 @@ from typing import Literal, TypedDict
 from placet.governance.contexts import round_secret
 from placet.governance.documents.privacy import Cost
 from placet.governance.entries.kind import Charge, Charges, Kind, Named, Nonce, costs
-from placet.governance.entries.leases import end_lease
 from placet.governance.federation_state import (
     FederationState,
     LoggedUpdate,
@@ -14,10 +13,10 @@ from placet.governance.federation_state import (
     RoundState,
 )
 from placet.governance.jobs import round_job
-from placet.governance.state import State
+from placet.governance.state import LeaseState, State
 
 
-class Open(TypedDict):
+class OpenRound(TypedDict):
     proposal: str
     round: int
     key: str
@@ -35,22 +34,11 @@ class Update(TypedDict):
     charge: Charge
 
 
-class Cohort(TypedDict):
+class CloseRound(TypedDict):
     proposal: str
     round: int
     standing: Literal["closed", "void"]
     counted: list[str]
-
-
-class Aggregate(TypedDict):
-    lease: str
-    proposal: str
-    job: str
-    round: int
-    release: Named
-    receipt: Named
-    left: dict[str, str]
-    until: int
 
 
 class Lift(TypedDict):
@@ -59,7 +47,7 @@ class Lift(TypedDict):
     round: int
 
 
-def _open(state: State, entry: Open) -> None:
+def _open_round(state: State, entry: OpenRound) -> None:
     proposal = entry["proposal"]
     federation = state.federations.setdefault(proposal, FederationState(proposal))
     opened = RoundState(entry["round"], entry["key"], entry["closes"], state.size)
@@ -79,7 +67,7 @@ def _update(state: State, entry: Update) -> None:
     state.ledger_of(entry["client"]).reserved[update.digest] = update.charge
 
 
-def _cohort(state: State, entry: Cohort) -> None:
+def _close_round(state: State, entry: CloseRound) -> None:
     current = state.federations[entry["proposal"]].current
     current.status, current.closed_at = entry["standing"], current.closed_at or state.size
     if current.status == "void":
@@ -88,16 +76,16 @@ def _cohort(state: State, entry: Cohort) -> None:
         current.aggregated = True
 
 
-def _aggregate(state: State, entry: Aggregate) -> None:
-    federation = state.federations[entry["proposal"]]
-    end_lease(state, entry["lease"], entry["receipt"])
-    for client, reason in entry["left"].items():
-        federation.quarantined[client] = Quarantine(reason, entry["until"])
-    federation.current.left = entry["left"]
-    federation.current.status = "released" if entry["receipt"] else "void"
-    _end(state, federation.proposal, federation.current, spent=bool(entry["receipt"]))
-    if entry["receipt"]:
-        federation.model = federation.models[entry["round"]] = entry["lease"]
+def release_round(state: State, lease: LeaseState, left: dict[str, str], until: int) -> None:
+    """The newest round has its model, or had too few clients for one; those who left sit out."""
+    federation = state.federations[lease.proposal]
+    current, released = federation.current, bool(lease.receipt)
+    for client, reason in left.items():
+        federation.quarantined[client] = Quarantine(reason, until)
+    current.left, current.status = left, "released" if released else "void"
+    _end(state, federation.proposal, current, spent=released)
+    if released:
+        federation.model = federation.models[current.number] = lease.digest
 
 
 def _lift(state: State, entry: Lift) -> None:
@@ -115,8 +103,7 @@ def _end(state: State, proposal: str, over: RoundState, *, spent: bool) -> None:
             ledger.spent += reserved
 
 
-OPEN = Kind("open", Open, _open)
+OPEN_ROUND = Kind("open-round", OpenRound, _open_round)
 UPDATE = Kind("update", Update, _update)
-COHORT = Kind("cohort", Cohort, _cohort)
-AGGREGATE = Kind("aggregate", Aggregate, _aggregate)
+CLOSE_ROUND = Kind("close-round", CloseRound, _close_round)
 LIFT = Kind("lift", Lift, _lift)

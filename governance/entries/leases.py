@@ -3,6 +3,7 @@
 
 from typing import TypedDict
 
+from placet.governance.entries.federations import release_round
 from placet.governance.entries.kind import Charges, Kind, Measurement, Named, Nonce, costs
 from placet.governance.state import JoinState, LeaseState, State
 
@@ -37,8 +38,11 @@ class Release(TypedDict):
     lease: str
     proposal: str
     job: str
+    round: int  # 0: of a job
     release: Named
     receipt: Named
+    left: dict[str, str]
+    until: int  # 0 likewise
 
 
 class Close(TypedDict):
@@ -86,14 +90,11 @@ def _renewal(state: State, entry: Renewal) -> None:
 
 
 def _release(state: State, entry: Release) -> None:
-    end_lease(state, entry["lease"], entry["receipt"])
-
-
-def end_lease(state: State, digest: str, receipt: str) -> None:
-    """A lease has had its answer: its reservation is spent, or given back without a receipt."""
-    lease = state.leases[digest]
+    lease, receipt = state.leases[entry["lease"]], entry["receipt"]
     lease.status, lease.receipt, lease.released_at = "released", receipt, state.size
     state.settle(lease, spent=bool(receipt))
+    if lease.proposal in state.federations:
+        release_round(state, lease, entry["left"], entry["until"])
 
 
 def _close(state: State, entry: Close) -> None:

@@ -30,10 +30,9 @@ KINDS: dict[str, Kind[Any]] = {
         leases.RENEWAL,
         leases.RELEASE,
         leases.CLOSE,
-        federations.OPEN,
+        federations.OPEN_ROUND,
         federations.UPDATE,
-        federations.COHORT,
-        federations.AGGREGATE,
+        federations.CLOSE_ROUND,
         federations.LIFT,
         services.DRAW,
     )

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging federations: rounds that open, updates that come in, cohorts that close, aggregates that
-are released.
+"""Judging federations: rounds that open, updates that come in, rounds that close.
 
 Pure, like leasing.py, and read by an audit in the same way. A round goes
 
-    open -> update ... update -> cohort -> (lease -> ... close)* lease -> aggregate
+    open-round -> update ... update -> close-round -> (lease -> ... close)* lease -> release
 
-or ends with a cohort that is void, as soon as no model can come of it any more;
+or ends with a close that is void, as soon as no model can come of it any more;
 each step is one entry, made once. What decides who counts is the log: an update that it has counts,
 one that it does not have does not, whatever the host says. One release a round, and nothing is
 taken out of it afterwards.
@@ -22,31 +21,27 @@ from placet.governance.documents import (
     Federate,
     ModelRequest,
     Proposal,
-    Release,
     Update,
 )
 from placet.governance.documents.federation import LIMIT
-from placet.governance.entries.federations import AGGREGATE, COHORT, LIFT, OPEN, UPDATE
+from placet.governance.entries.federations import CLOSE_ROUND, LIFT, OPEN_ROUND, UPDATE
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
 from placet.governance.errors import (
     ClientQuarantined,
-    CohortTooSmall,
     DocumentNotFound,
     FederationEnded,
     GovernanceError,
     GrantMissing,
     ModelNotReleased,
     NotOnRoster,
-    OutputMissing,
-    OutputUndeclared,
     RoundNotOpen,
     RoundOpen,
     UpdateDuplicate,
     UpdateMalformed,
 )
 from placet.governance.evaluate import check_charter
-from placet.governance.federation_state import FederationState, LoggedUpdate, RoundState
+from placet.governance.federation_state import FederationState, LoggedUpdate
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import (
     Admission,
@@ -54,24 +49,11 @@ from placet.governance.judgements.admission import (
     readmit,
 )
 from placet.governance.judgements.grants import charges_of
-from placet.governance.judgements.leasing import Appraise, check_outputs, check_release
-from placet.governance.judgements.rounds import closed_round, find_federation, next_round
+from placet.governance.judgements.rounds import find_federation, next_round
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget, gaussian_cost
 from placet.governance.state import use_of
-
-# Why an update may turn out not to count, by what its stream holds or by its not being there.
-LEFT_REASONS = frozenset(
-    {
-        "VALUES_NOT_FINITE",
-        "NORM_EXCEEDED",
-        "SEGMENT_FORGED",
-        "STREAM_LENGTH",
-        "STREAM_HEADER_MALFORMED",
-        "UPDATE_NOT_FETCHED",
-    }
-)
 
 
 def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
@@ -90,12 +72,12 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
     proposal = admission.ticket.proposal
     if in_log(ledger, admission):
         admission = readmit(ledger, proposal, next_job(ledger, proposal), times)
-    opened = _judge_open(ledger, admission, key, times)
+    opened = _judge_opening(ledger, admission, key, times)
     due = _due(ledger.state.federations.get(proposal.digest))
     return *(judge_lift(ledger, proposal.digest, client, times) for client in due), opened
 
 
-def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
+def judge_open_round(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
     """The next round opens, under a ticket that is admitted over the log, now that nobody is left
     to be let in again."""
     job = round_job(proposal.digest, next_round(ledger.state, proposal.digest))
@@ -105,14 +87,14 @@ def judge_open(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Time
         raise ClientQuarantined(
             "These clients may take part again first.", claim="client", actual=due[0]
         )
-    return _judge_open(ledger, admission, key, times)
+    return _judge_opening(ledger, admission, key, times)
 
 
-def _judge_open(ledger: Ledger, admission: Admission, key: str, times: Times) -> Entry:
+def _judge_opening(ledger: Ledger, admission: Admission, key: str, times: Times) -> Entry:
     # From here on the roster is given the initial model, whether a round ever releases one or not:
     # so a use of its grant is taken, and its owner charged.
     proposal = admission.ticket.proposal
-    return OPEN.new(
+    return OPEN_ROUND.new(
         times,
         {
             "proposal": proposal.digest,
@@ -274,7 +256,7 @@ def _check_takes_part(federation: FederationState, update: Update, times: Times)
         )
 
 
-def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> Entry:
+def judge_close_round(ledger: Ledger, proposal: str, number: int, times: Times) -> Entry:
     """A round takes in no more: everybody who may has sent, or its time is over, or all is in vain.
 
     It is void with too few, and as soon as no model can come of it any more, closed or not.
@@ -301,7 +283,7 @@ def judge_cohort(ledger: Ledger, proposal: str, number: int, times: Times) -> En
         )
     counted = organisations(ledger, proposed, current.updates)
     enough = not vain and counted >= terms.smallest_cohort
-    return COHORT.new(
+    return CLOSE_ROUND.new(
         times,
         {
             "proposal": proposal,
@@ -317,7 +299,7 @@ def judge_vain(ledger: Ledger, proposal: str, times: Times) -> Entry | None:
     federation = find_federation(ledger.state, proposal)
     if not _is_vain(ledger, federation, times):
         return None
-    return judge_cohort(ledger, proposal, federation.current.number, times)
+    return judge_close_round(ledger, proposal, federation.current.number, times)
 
 
 def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
@@ -352,64 +334,6 @@ def organisations(ledger: Ledger, proposal: Signed[Proposal], clients: Iterable[
     """
     constitution = ledger.constitution(proposal.document.constitution)
     return len({constitution.principal(client).organisation for client in clients})
-
-
-def judge_aggregate(
-    ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
-) -> Entry:
-    """The gate of a round: a model exactly as proposed, of enough organisations, or, with too few
-    of them left, nothing.
-
-    `receipt` is empty where nothing is released.
-    """
-    lease = check_release(ledger, release, appraise, times)
-    proposal = ledger.proposal(lease.proposal)
-    terms = proposal.document.federate
-    current = closed_round(ledger.state, lease.proposal, lease.job)
-    check_left(ledger, release.document, proposal, current)
-    if bool(receipt) != bool(release.document.outputs):
-        raise OutputMissing("A receipt is about a model that is released.", claim="receipt")
-    if release.document.outputs:
-        check_outputs(terms, release.document)
-    return AGGREGATE.new(
-        times,
-        {
-            "lease": lease.digest,
-            "proposal": lease.proposal,
-            "job": lease.job,
-            "round": current.number,
-            "release": release.digest,
-            "receipt": receipt,
-            "left": release.document.left,
-            "until": current.number + 1 + terms.quarantine_rounds,
-        },
-    )
-
-
-def check_left(
-    ledger: Ledger, release: Release, proposal: Signed[Proposal], current: RoundState
-) -> None:
-    """Who left was of the cohort, for a known reason.
-
-    With enough organisations left there is a model, and else there is none.
-    """
-    terms = proposal.document.federate
-    for client, reason in release.left.items():
-        if client not in current.updates or reason not in LEFT_REASONS:
-            raise OutputUndeclared(
-                "The release leaves out who was not of the cohort, or for no known reason.",
-                claim="left",
-                expected="a client of the cohort, and a known reason",
-                actual=client,
-            )
-    stay = organisations(ledger, proposal, set(current.updates) - release.left.keys())
-    if (stay >= terms.smallest_cohort) != bool(release.outputs):
-        raise CohortTooSmall(
-            "A model takes enough organisations, and with enough of them there has to be one.",
-            claim="outputs",
-            expected=f"at least {terms.smallest_cohort} organisations",
-            actual=f"{stay} organisations, {len(release.outputs)} output(s)",
-        )
 
 
 def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest]:

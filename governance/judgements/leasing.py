@@ -10,14 +10,13 @@ from typing import Protocol
 
 from placet.governance.account import Times
 from placet.governance.checks import check_measurement, check_name
-from placet.governance.codec import Json, malformed, to_plain
-from placet.governance.documents import Federate, Lease, Proposal, Release, Serve
-from placet.governance.documents.lease import RESULT_KIND, answer_nonce, output_id
+from placet.governance.codec import Json, to_plain
+from placet.governance.documents import Federate, Lease, Proposal, Serve
 from placet.governance.documents.proposal import Work
 from placet.governance.entries.council import BOOT
 from placet.governance.entries.kind import Entry
-from placet.governance.entries.leases import CLOSE, JOIN, LEASE, RELEASE, RENEWAL
-from placet.governance.envelope import Signed, check_layout
+from placet.governance.entries.leases import CLOSE, JOIN, LEASE, RENEWAL
+from placet.governance.envelope import Signed
 from placet.governance.errors import (
     AttemptOpen,
     AttemptsUsedUp,
@@ -29,9 +28,6 @@ from placet.governance.errors import (
     LeaseExpired,
     LeasePresentedTwice,
     LeaseUnknown,
-    OutputMissing,
-    OutputTooLarge,
-    OutputUndeclared,
     Stopped,
 )
 from placet.governance.evaluate import bound_digest, check_charter
@@ -46,7 +42,6 @@ from placet.governance.judgements.rounds import closed_round
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.state import JoinState, LeaseState
-from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the
 # rounding.
@@ -129,7 +124,7 @@ def judge_lease(
         closed_round(ledger.state, proposal.digest, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
-    _appraise_all(ledger, lease.worker, admission.grants, appraise)
+    appraise_all(ledger, lease.worker, admission.grants, appraise)
     served = isinstance(proposal.document.body, Serve)
     charges = {} if served else charges_of(proposal.document)
     return LEASE.new(
@@ -172,7 +167,7 @@ def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times
             )
 
 
-def _appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: Appraise) -> None:
+def appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: Appraise) -> None:
     """The worker satisfies the constitution in force, and every owner."""
     appraise(worker, ledger.in_force().constitution.evidence.worker)
     for grant in grants:
@@ -196,55 +191,9 @@ def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:
 def judge_renewal(ledger: Ledger, digest: str, appraise: Appraise, times: Times) -> Entry:
     """A lease goes on, if nothing has stopped it in the meantime."""
     lease = check_running(ledger, digest, times)
-    _appraise_all(ledger, lease.worker, lease.grants, appraise)
+    appraise_all(ledger, lease.worker, lease.grants, appraise)
     deadline = latest_deadline(ledger, ledger.proposal(lease.proposal), times)
     return RENEWAL.new(times, {"lease": digest, "deadline": deadline})
-
-
-def judge_release(
-    ledger: Ledger, release: Signed[Release], receipt: str, appraise: Appraise, times: Times
-) -> Entry:
-    """The gate: outputs exactly as proposed, of a lease that still holds and that nothing stops."""
-    lease = check_release(ledger, release, appraise, times)
-    check_outputs(ledger.proposal(lease.proposal).document.job, release.document)
-    if release.document.left:
-        raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
-    return RELEASE.new(
-        times,
-        {
-            "lease": lease.digest,
-            "proposal": lease.proposal,
-            "job": lease.job,
-            "release": release.digest,
-            "receipt": receipt,
-        },
-    )
-
-
-def check_release(
-    ledger: Ledger, release: Signed[Release], appraise: Appraise, times: Times
-) -> LeaseState:
-    """A release of a lease that still holds and that nothing stops, by the worker that has it."""
-    lease = check_running(ledger, release.document.lease, times)
-    _check_answer(ledger, release, lease)
-    if lease.worker != release.document.worker:
-        raise LeaseUnknown("The lease is another worker's.", claim="worker", actual=lease.worker)
-    _appraise_all(ledger, lease.worker, lease.grants, appraise)
-    return lease
-
-
-def _check_answer(ledger: Ledger, release: Signed[Release], lease: LeaseState) -> None:
-    """Layout and header are those that follow from the lease. Raises `DocumentRefused`."""
-    check_layout(release)
-    header = release.document.header
-    ledger.check_header(header)
-    nonce = answer_nonce(lease.digest, Release.KIND)
-    if (header.nonce, header.seen.size) != (nonce, lease.judged):
-        raise malformed(
-            "header",
-            f"the one that follows from the lease: nonce {nonce}, seen {lease.judged}",
-            f"nonce {header.nonce}, seen {header.seen.size}",
-        )
 
 
 def judge_close(ledger: Ledger, digest: str, why: str, times: Times) -> Entry:
@@ -393,50 +342,4 @@ def _check_attempt(ledger: Ledger, proposal: str, job: str, body: Work) -> None:
             claim="attempts",
             expected=f"at most {body.attempts}",
             actual=str(len(leases) + 1),
-        )
-
-
-def check_outputs(body: Work, release: Release) -> None:
-    """Every declared output and no other, each padded to its declared size and described as a
-    result."""
-    for name, descriptor in release.outputs.items():
-        if name not in body.outputs:
-            raise OutputUndeclared(
-                f"The proposal declares no output {name}.",
-                claim="outputs",
-                expected=", ".join(sorted(body.outputs)),
-                actual=name,
-            )
-        if (descriptor.kind, descriptor.labels) != (RESULT_KIND, ()):
-            raise OutputUndeclared(
-                f"The output {name} is described as something else than a result without labels.",
-                claim=f"outputs.{name}",
-                expected=f"kind {RESULT_KIND}, no labels",
-            )
-        expected = padded_length(body.outputs[name].max_bytes)
-        if descriptor.length != expected:
-            raise OutputTooLarge(
-                f"The output {name} is not padded to its declared size.",
-                claim=f"outputs.{name}",
-                expected=f"{expected} bytes",
-                actual=f"{descriptor.length} bytes",
-            )
-        _check_derived(name, descriptor, release.lease)
-    for name in body.outputs:
-        if name not in release.outputs:
-            raise OutputMissing(
-                f"The output {name} is declared and missing.", claim="outputs", expected=name
-            )
-
-
-def _check_derived(name: str, descriptor: ObjectDescriptor, lease: str) -> None:
-    """What of a descriptor needs no choice of the worker's has none."""
-    expected = (output_id(lease, name, descriptor.commitment), DEFAULT_SEGMENT_SIZE)
-    found = (descriptor.id, descriptor.segment_size)
-    if found != expected:
-        raise OutputUndeclared(
-            f"The output {name} has another id than follows from its lease, or other segments.",
-            claim=f"outputs.{name}",
-            expected=f"id {expected[0]}, segments of {expected[1]} bytes",
-            actual=f"id {found[0]}, segments of {found[1]} bytes",
         )

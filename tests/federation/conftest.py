@@ -204,7 +204,7 @@ class Federation:
     @property
     def round_key(self) -> HPKEPublicKey:
         """The newest, as the log has it."""
-        return HPKEPublicKey.from_text(self.entries("open")[-1]["key"])
+        return HPKEPublicKey.from_text(self.entries("open-round")[-1]["key"])
 
     def make(
         self,

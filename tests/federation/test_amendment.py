@@ -123,7 +123,7 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
     assert [(o.round, o.released, o.updates) for o in ended.outcomes] == [(1, False, 1)]
-    assert [e["standing"] for e in federation.entries("cohort")] == ["void"]
+    assert [e["standing"] for e in federation.entries("close-round")] == ["void"]
     with pytest.raises(Refused) as refused:
         list(taking_part.rounds())
     assert refused.value.reason == "OTHER_CONSTITUTION"
@@ -158,7 +158,7 @@ def test_an_amendment_ends_a_federation_and_its_round(council: Any, make_vector:
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
     assert [(o.round, o.released) for o in ended.outcomes] == [(1, False)]
-    [void] = federation.entries("cohort")
+    [void] = federation.entries("close-round")
     assert void["standing"] == "void"
     council.restart()
     assert federation.get() == ended

@@ -86,7 +86,7 @@ def test_five_join_and_one_is_killed_while_it_trains(council: Any, clients: Clie
     processes["eli"] = clients.join("eli", federation.id)
     for process in processes.values():
         _ended(process)
-    assert [len(e["counted"]) for e in federation.entries("cohort")] == [5, 5]
+    assert [len(e["counted"]) for e in federation.entries("close-round")] == [5, 5]
     np.testing.assert_allclose(federation.model(2), 2 * 0.003, atol=1e-6)
 
 

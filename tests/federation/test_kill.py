@@ -34,9 +34,9 @@ def reference(council: Any) -> Any:
 
 def _check(federation: Any, reference: Any) -> None:
     assert federation.until_over(1).released
-    counted = federation.entries("cohort")[0]["counted"]
+    counted = federation.entries("close-round")[0]["counted"]
     assert len(counted) == len(set(counted)) == len(CLIENTS)
-    assert [e["round"] for e in federation.entries("aggregate")] == [1]
+    assert [e["round"] for e in federation.entries("release")] == [1]
     np.testing.assert_array_equal(federation.model(1), reference)
 
 

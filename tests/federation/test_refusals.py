@@ -134,7 +134,7 @@ def test_too_few_left_release_nothing(council: Any) -> None:
     federation.send("eli", _with(_vector(9), np.nan), norm=0.5)
     outcome = federation.until_over(1)
     assert (outcome.released, dict(outcome.left)) == (False, {"eli": "VALUES_NOT_FINITE"})
-    assert federation.kinds_of_round(1) == ["lease", "aggregate"]
+    assert federation.kinds_of_round(1) == ["lease", "release"]
     federation.refused(partial(federation.ask_model, "ana", 1), "MODEL_NOT_RELEASED")
 
 

@@ -36,7 +36,7 @@ def test_two_rounds_with_weights(council: Any, make_vector: Any, mean_of: Any) -
     assert ended.model_round == 2
     model = federation.model(2, "eli")
     np.testing.assert_allclose(model, expected + mean_of(*second.values()), atol=4e-8)
-    assert federation.kinds_of_round(1) == federation.kinds_of_round(2) == ["lease", "aggregate"]
+    assert federation.kinds_of_round(1) == federation.kinds_of_round(2) == ["lease", "release"]
     receipt = inspect(federation.ask_model("ana", 2)[0].receipt, Receipt).predicate
     assert receipt.marks == ("SIMULATED", "UNWITNESSED")
     assert receipt.recipients == federation.terms.roster

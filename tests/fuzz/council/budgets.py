@@ -31,7 +31,7 @@ def charges_due(history: History, entry: Json) -> dict[str, Cost]:
     """What a lease, an open or a draw has to charge, by the proposal alone."""
     proposal = history.document(entry["proposal"])
     # A round's lease charges once more what its opening did: no bound twice is no bound.
-    kinds = {"job": ("lease",), "federate": ("open", "lease"), "serve": ("draw",)}
+    kinds = {"job": ("lease",), "federate": ("open-round", "lease"), "serve": ("draw",)}
     if entry["kind"] not in kinds[proposal["action"]]:
         return {}
     if entry["kind"] == "draw" and history.of("draw", proposal=entry["proposal"]):
@@ -66,15 +66,13 @@ def reserved(history: History, owner: str) -> dict[str, Cost]:
 def spent(history: History, owner: str) -> list[Cost]:
     """Everything that cannot be given back any more."""
     leases = {entry["lease"]: entry for entry in history.of("lease")}
-    entries = history.of("open", "draw") + [
-        leases[entry["lease"]]
-        for entry in history.of("release", "aggregate")
-        if entry["kind"] == "release" or entry["receipt"]
+    entries = history.of("open-round", "draw") + [
+        leases[entry["lease"]] for entry in history.of("release") if entry["receipt"]
     ]
     found = [read(entry["charges"][owner]) for entry in entries if owner in entry["charges"]]
     for update in history.of("update", client=owner):
         rounds = {"proposal": update["proposal"], "round": update["round"]}
-        if any(entry["receipt"] for entry in history.of("aggregate", **rounds)):
+        if any(entry["receipt"] for entry in history.of("release", **rounds)):
             found.append(read(update["charge"]))
     return found
 

@@ -14,12 +14,12 @@ from placet.governance.envelope import digest_of
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.federation import (
-    judge_aggregate,
-    judge_cohort,
+    judge_close_round,
     judge_update,
     next_job,
     open_entries,
 )
+from placet.governance.judgements.releases import judge_release
 from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 
@@ -71,7 +71,7 @@ def cohort(scene: Scene) -> None:
     world = scene.world
     digest, current = _federation(scene)
     number = current.number if current else 1
-    world.add(judge_cohort(world.ledger, digest, number, world.times))
+    world.add(judge_close_round(world.ledger, digest, number, world.times))
 
 
 def lease_round(scene: Scene) -> None:
@@ -100,7 +100,7 @@ def aggregate(scene: Scene) -> None:
     model = {"model": world.output(found, "model", MODEL_BYTES)}
     outputs = model if scene.chance(80) else {}
     signed, documents, receipt = answered(scene, found, outputs, left)
-    entry = judge_aggregate(world.ledger, signed, receipt, world.appraise, world.times)
+    entry = judge_release(world.ledger, signed, receipt, world.appraise, world.times)
     world.add(entry, *documents)
 
 

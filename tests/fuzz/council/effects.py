@@ -65,7 +65,7 @@ def check_stands(history: History, entry: Json, digest: str, lease: Json | None)
     approving = _approving(history, digest, (low, closes))
     _check_rules(history, entry, digest, approving)
     grants = list((lease or entry).get("grants", ()))
-    if entry["kind"] in ("lease", "open") or lease is not None:
+    if entry["kind"] in ("lease", "open-round") or lease is not None:
         _check_grants(history, entry, proposal, (grants, set(approving)))
     _check_uses(history, entry, digest, proposal)
 
@@ -141,7 +141,7 @@ def _check_rules(history: History, entry: Json, digest: str, approving: dict[str
 
 def _check_uses(history: History, entry: Json, digest: str, proposal: Json) -> None:
     uses = history.jobs(proposal=digest)
-    if entry["kind"] in ("lease", "open"):
+    if entry["kind"] in ("lease", "open-round"):
         uses |= {(digest, job_of(entry))}
     must(len(uses) <= proposal["uses"], TICKET, entry)
 
@@ -165,7 +165,7 @@ def _check_grants(
         before, now = history.granted_under(digest), history.in_force()
         must(_agreed(before, grant) == _agreed(now, grant), SUSPENDED, entry)
         uses = history.jobs(grant=digest)
-        if entry["kind"] in ("lease", "open"):
+        if entry["kind"] in ("lease", "open-round"):
             uses |= {(entry["proposal"], job_of(entry))}
         must(grant["uses"] == "any" or len(uses) <= grant["uses"], TICKET, entry)
         _check_budget(history, entry, grant)

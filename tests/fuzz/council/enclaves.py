@@ -18,8 +18,9 @@ from placet.governance.judgements.draws import judge_draw
 from placet.governance.judgements.federation import (
     judge_vain,
 )
-from placet.governance.judgements.leasing import judge_join, judge_lapsed, judge_release
+from placet.governance.judgements.leasing import judge_join, judge_lapsed
 from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.releases import judge_release
 from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 

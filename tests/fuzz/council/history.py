@@ -76,7 +76,7 @@ class History:
 
     def jobs(self, proposal: str = "", grant: str = "") -> set[tuple[str, str]]:
         """The uses of a proposal, or of a grant: what was handed out, each once."""
-        handed = self.of("lease", "open")
+        handed = self.of("lease", "open-round")
         found = {
             (entry["proposal"], job_of(entry))
             for entry in handed
@@ -86,7 +86,7 @@ class History:
         return found | {(proposal, "amend") for _ in amended}
 
     def status(self, lease: str) -> str:
-        if self.of("release", "aggregate", lease=lease):
+        if self.of("release", lease=lease):
             return "released"
         return "closed" if self.of("close", lease=lease) else "open"
 
@@ -97,11 +97,11 @@ class History:
     def round(self, proposal: str) -> tuple[int, str]:
         """The newest round of a federation and how it stands; 0 before the first."""
         number, standing = 0, "void"
-        for entry in self.of("open", "cohort", "aggregate", proposal=proposal):
+        for entry in self.of("open-round", "close-round", "release", proposal=proposal):
             number = entry["round"]
-            if entry["kind"] == "open":
+            if entry["kind"] == "open-round":
                 standing = "open"
-            elif entry["kind"] == "cohort":
+            elif entry["kind"] == "close-round":
                 standing = entry["standing"]
             else:
                 standing = "released" if entry["receipt"] else "void"

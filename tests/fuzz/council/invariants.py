@@ -139,6 +139,9 @@ def _renewal(history: History, entry: Json) -> None:
 
 
 def _release(history: History, entry: Json) -> None:
+    if entry["round"]:
+        _model(history, entry)
+        return
     lease = _running(history, entry)
     release = history.document(entry["release"])
     must(release["worker"] == lease["worker"], DECISION, entry)
@@ -185,7 +188,7 @@ def _update(history: History, entry: Json) -> None:
     must(client in terms["roster"], DECISION, entry)
     must(client not in history.stopped("revoke-seat"), RIGHT_TO_STOP, entry)
     must(history.round(digest) == (entry["round"], "open"), TICKET, entry)
-    opened = history.of("open", proposal=digest, round=entry["round"])[0]
+    opened = history.of("open-round", proposal=digest, round=entry["round"])[0]
     must(entry["at"][1] <= opened["closes"], TICKET, entry)
     mine = history.of("update", proposal=digest, round=entry["round"], client=client)
     must(not mine, TICKET, entry)
@@ -195,7 +198,7 @@ def _update(history: History, entry: Json) -> None:
     if said["epsilon"] != "any":
         charged = [*budgets.spent(history, client), *budgets.reserved(history, client).values()]
         must(budgets.is_within(budgets.total([*charged, cost]), said), TICKET, entry)
-    for left in history.of("aggregate", proposal=digest):
+    for left in history.of("release", proposal=digest):
         must(client not in left["left"] or entry["round"] >= left["until"], DECISION, entry)
 
 
@@ -214,7 +217,7 @@ def _cohort(history: History, entry: Json) -> None:
         must(found >= proposal["body"]["smallest_cohort"], COHORT, entry)
 
 
-def _aggregate(history: History, entry: Json) -> None:
+def _model(history: History, entry: Json) -> None:
     """One model a round, of enough organisations, or none."""
     lease = _running(history, entry)
     digest = lease["proposal"]
@@ -237,14 +240,13 @@ def _constitution(history: History, entry: Json) -> None:
 
 
 _CHECKS: dict[str, Callable[[History, Json], None]] = {
-    "aggregate": _aggregate,
     "ballot": _ballot,
-    "cohort": _cohort,
+    "close-round": _cohort,
     "constitution": _constitution,
     "draw": _draw,
     "join": _join,
     "lease": _lease,
-    "open": _open,
+    "open-round": _open,
     "proposal": _proposal,
     "release": _release,
     "renewal": _renewal,

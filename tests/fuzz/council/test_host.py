@@ -62,7 +62,7 @@ class Told:
             self._shown,
         )
         self.history.entries.append(entry)
-        if entry["kind"] == "open":
+        if entry["kind"] == "open-round":
             ticket = common_pb2.Ticket(proposal=store[entry["proposal"]]).SerializeToString()
             await self.store.write(lambda c: insert_federation(c, entry["proposal"], ticket))
 
@@ -71,7 +71,7 @@ class Told:
         await self._check_council()
         await self._check_proposals()
         self._check_leases()
-        for federation in {entry["proposal"] for entry in self.history.of("open")}:
+        for federation in {entry["proposal"] for entry in self.history.of("open-round")}:
             await self._check_rounds(federation)
 
     async def _check_council(self) -> None:
@@ -107,7 +107,7 @@ class Told:
         assert self.log.state.open_leases.keys() == still
         newest = self.history.entries[-1]
         begun = [newest["lease"]] if newest["kind"] == "lease" else []
-        over = [newest["lease"]] if newest["kind"] in ("release", "close", "aggregate") else []
+        over = [newest["lease"]] if newest["kind"] in ("release", "close") else []
         assert [lease.digest for lease in self.effects.leased] == begun
         assert [lease.digest for lease in self.effects.ended] == over
         stops = ("pause", "veto", "cancel")
@@ -135,11 +135,11 @@ class Told:
         assert told.model_round == max([n for n, has in released.items() if has], default=0)
 
     def _aggregates(self, federation: str) -> list[Json]:
-        return self.history.of("aggregate", proposal=federation)
+        return self.history.of("release", proposal=federation)
 
     def _quarantined(self, federation: str) -> dict[str, str]:
         out: dict[str, str] = {}
-        for entry in self.history.of("aggregate", "lift", proposal=federation):
+        for entry in self.history.of("release", "lift", proposal=federation):
             if entry["kind"] == "lift":
                 del out[entry["client"]]
             else:

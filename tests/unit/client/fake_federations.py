@@ -33,7 +33,7 @@ from placet.governance.evaluate import Ticket
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.federation import (
-    judge_cohort,
+    judge_close_round,
     judge_update,
     logged_update,
     next_job,
@@ -121,7 +121,7 @@ class FakeFederations:
     def close(self) -> str:
         """Close the round; "closed" or "void"."""
         number = self.state.current.number
-        entry = judge_cohort(self._host.ledger, self.id, number, self._host.times())
+        entry = judge_close_round(self._host.ledger, self.id, number, self._host.times())
         self._host.append(entry, {})
         self._tell()
         return str(entry["standing"])
@@ -140,7 +140,7 @@ class FakeFederations:
         lease, job = self._lease(number)
         envelope = self._receipt(number, lease, job, model) if updates else b""
         receipt = parse_envelope(envelope).digest if envelope else ""
-        entry = KINDS["aggregate"].new(
+        entry = KINDS["release"].new(
             times,
             {
                 "lease": lease,

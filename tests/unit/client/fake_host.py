@@ -461,7 +461,8 @@ class FakeHost:
         said = receipt.predicate
         names = {"lease": said.lease, "proposal": proposal_digest, "job": job}
         entry = KINDS["release"].new(
-            self.times(), dict(**names, release="sha256:" + "33" * 32, receipt=digest)
+            self.times(),
+            dict(**names, round=0, release="sha256:" + "33" * 32, receipt=digest, left={}, until=0),
         )
         self.append(entry, {})
         proof = LogProof(size, self.ledger.tree.inclusion_proof(size, size + 1), self.note())

@@ -69,12 +69,12 @@ from placet.governance.judgements.leasing import (
     judge_close,
     judge_join,
     judge_lease,
-    judge_release,
     judge_renewal,
     latest_deadline,
     next_attempt,
 )
 from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.releases import judge_release
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint

@@ -147,7 +147,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "a field more": ("close", lambda e: e.update(because="of this")),
     "a field less": ("close", lambda e: e.pop("why")),
     "a field of another type": ("close", lambda e: e.update(why=1)),
-    "an unknown kind": ("close", lambda e: e.update(kind="open")),
+    "an unknown kind": ("close", lambda e: e.update(kind="open-round")),
     "no kind": ("close", lambda e: e.pop("kind")),
     "the document of another entry": ("lease", lambda e: e.update(lease=e["proposal"])),
     "an amendment by another proposal": (

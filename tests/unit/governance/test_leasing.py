@@ -23,7 +23,8 @@ from placet.governance.envelope import (
     verify_signed,
 )
 from placet.governance.errors import GovernanceError
-from placet.governance.judgements.leasing import check_goes_on, judge_lapsed, judge_release
+from placet.governance.judgements.leasing import check_goes_on, judge_lapsed
+from placet.governance.judgements.releases import judge_release
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger
 from placet.sealing import padded_length

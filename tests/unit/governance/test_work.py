@@ -96,7 +96,9 @@ def readers(founded: Any) -> dict[str, Callable[[int], Callable[[], object]]]:
         return lambda: decode(Constitution, data)
 
     def entry(**fields: Any) -> Callable[[], object]:
-        whole = encode({"kind": "cohort", "at": [1, 1], "proposal": DIGEST, "round": 1, **fields})
+        whole = encode(
+            {"kind": "close-round", "at": [1, 1], "proposal": DIGEST, "round": 1, **fields}
+        )
         return lambda: has_form(parse_object(whole))
 
     def read(reader: Callable[[bytes], object], data: bytes) -> Callable[[], object]:

@@ -101,7 +101,7 @@ class Authority:
         apply(self.state, entry)
         if entry["kind"] == "boot":
             self.boots += 1
-        if entry["kind"] == "open":
+        if entry["kind"] == "open-round":
             self.terms[entry["proposal"]], self.acts[entry["proposal"]] = (
                 entry["terms"],
                 entry["act"],
@@ -207,7 +207,7 @@ class Authority:
         handed = [lease for lease in self.leases(proposal) if lease.status == "open"]
         if federation is not None and not federation.current.over and not handed:
             void = {"proposal": proposal, "round": federation.current.number, "counted": []}
-            await self.commit({"kind": "cohort", **void, "standing": "void"})
+            await self.commit({"kind": "close-round", **void, "standing": "void"})
 
     async def on_admit(self, frame: enclaves_pb2.Frame) -> Message:
         ticket = common_pb2.Ticket.FromString(frame.payload)
@@ -312,7 +312,7 @@ class Authority:
         opened = {"proposal": proposal, "round": number, "key": "", "grants": [], "charges": {}}
         closes = int(time.time()) + terms["round_seconds"]
         committed = await self.commit(
-            {"kind": "open", **opened, "closes": closes, "terms": terms, "act": act}
+            {"kind": "open-round", **opened, "closes": closes, "terms": terms, "act": act}
         )
         if act == "lose" and self.boots == 1:
             os._exit(1)  # and the answer is lost
@@ -349,7 +349,7 @@ class Authority:
             standing = "closed" if len(current.updates) >= terms["smallest_cohort"] else "void"
             counted = [update.digest for update in current.updates.values()]
             cohort = {"proposal": proposal, "round": current.number, "counted": counted}
-            committed = await self.commit({"kind": "cohort", **cohort, "standing": standing})
+            committed = await self.commit({"kind": "close-round", **cohort, "standing": standing})
             if self.acts[proposal] == "lose" and self.boots == 2:
                 os._exit(1)
         job = round_job(proposal, current.number)
@@ -389,7 +389,7 @@ class Authority:
             gone = dict.fromkeys(left.split(), "NORM_EXCEEDED")
             enough = len(current.updates) - len(gone) >= terms["smallest_cohort"]
             until = current.number + 1 + terms["quarantine_rounds"]
-            entry = {"kind": "aggregate", **names, "round": current.number, "release": receipt}
+            entry = {"kind": "release", **names, "round": current.number, "release": receipt}
             entry |= {"receipt": receipt if enough else "", "left": gone, "until": until}
             committed = await self.commit(entry)
             return enclaves_pb2.Released(index=committed.index)

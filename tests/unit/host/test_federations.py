@@ -200,7 +200,7 @@ def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool) -
             assert ended.state == federations_pb2.FEDERATION_STATE_STOPPED
             assert ended.refusal.reason == common_pb2.REASON_VETOED
             assert await client.start(ticket) == ended
-            assert len(await entries(client, world, "open")) == 1
+            assert len(await entries(client, world, "open-round")) == 1
 
     run(body())
 
@@ -212,7 +212,7 @@ def test_a_start_is_made_once(world: Any, run: Any) -> None:
             started = await asyncio.gather(*(client.start(ticket) for _ in range(4)))
             assert all(one == started[0] for one in started)
             assert await client.start(ticket) == started[0]
-            assert len(await entries(client, world, "open")) == 1
+            assert len(await entries(client, world, "open-round")) == 1
 
     run(body())
 

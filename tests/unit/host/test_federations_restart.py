@@ -73,7 +73,7 @@ def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any)
             assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
             assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)] * 2
             log = await read_log(client, world)
-            for kind in ("open", "cohort", "aggregate"):
+            for kind in ("open-round", "close-round", "release"):
                 assert [e["round"] for e in log if e["kind"] == kind] == [1, 2]
             assert len([e for e in log if e["kind"] == "update"]) == 6
             listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
@@ -159,7 +159,7 @@ def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any) -> Non
             log = await read_log(client, world)
             counts = [
                 len([e for e in log if e["kind"] == kind])
-                for kind in ("boot", "open", "cohort", "aggregate")
+                for kind in ("boot", "open-round", "close-round", "release")
             ]
             assert counts == [3, 1, 1, 1]
 

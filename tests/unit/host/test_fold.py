@@ -53,9 +53,9 @@ ROUND_JOB = NewJob(id=JOB, request_id=b"r", proposal=P, program=P, ticket=b"")
 PROPOSAL = {"kind": "proposal", "proposal": P}
 LEASE = {"kind": "lease", "lease": "l", "proposal": P, "job": JOB, "attempt": 1, "worker": "w"}
 LEASE |= {"grants": [], "charges": {}, "deadline": 9, "judged": 0}
-OPEN = {"kind": "open", "proposal": P, "round": 1, "key": "k", "closes": 99}
+OPEN = {"kind": "open-round", "proposal": P, "round": 1, "key": "k", "closes": 99}
 OPEN |= {"grants": [], "charges": {}}
-AGGREGATE = {"kind": "aggregate", "lease": "l", "proposal": P, "job": JOB, "round": 1}
+AGGREGATE = {"kind": "release", "lease": "l", "proposal": P, "job": JOB, "round": 1}
 RELEASE = {"kind": "release", "lease": "l", "proposal": P, "job": JOB, "receipt": "r"}
 
 
@@ -126,7 +126,7 @@ def update(client: str, number: int = 1) -> dict[str, Any]:
 
 
 def cohort(standing: str) -> dict[str, Any]:
-    return {"kind": "cohort", "proposal": P, "round": 1, "standing": standing, "counted": []}
+    return {"kind": "close-round", "proposal": P, "round": 1, "standing": standing, "counted": []}
 
 
 def released(receipt: str, left: dict[str, str]) -> dict[str, Any]:
@@ -291,7 +291,7 @@ def test_who_sits_out_is_let_in_by_an_entry(kept: Kept) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"kind": "open", "round": 1, "closes": 1},
+        {"kind": "open-round", "round": 1, "closes": 1},
         {"kind": "update", "proposal": P, "round": 1},
         {**released("r", {}), "left": ["a"]},
         {"kind": "lift", "proposal": P},

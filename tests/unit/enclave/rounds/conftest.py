@@ -154,7 +154,9 @@ class Federation:
     def opened(self) -> dict[str, Any]:
         """The entry by which the newest round was opened."""
         entries = [parse_object(data) for data in self.host.entries]
-        return [e for e in entries if e["kind"] == "open" and e["proposal"] == self.digest][-1]
+        return [e for e in entries if e["kind"] == "open-round" and e["proposal"] == self.digest][
+            -1
+        ]
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """Every entry of a kind."""

@@ -45,7 +45,7 @@ def test_a_round_from_its_opening_to_its_model(play: Play, rounds: Any) -> None:
         assert keys.updates[0].key not in repr(keys)
 
         released = await federation.release("w1", member, package)
-        assert federation.entries("aggregate")[0]["left"] == {}
+        assert federation.entries("release")[0]["left"] == {}
         model, key = await federation.model(1)
         assert model.receipt == released.receipt
         entry = federation.verified(released.index, model.entry, model.proof)
@@ -71,7 +71,7 @@ def test_a_round_key_is_durable_together_with_its_round(play: Play) -> None:
         steps = [
             commit
             for commit in federation.host.commits
-            if any(parse_object(entry)["kind"] == "open" for entry in commit.entries)
+            if any(parse_object(entry)["kind"] == "open-round" for entry in commit.entries)
         ]
         name = f"round/{federation.digest}/1"
         assert [name in {s.name for s in commit.secrets} for commit in steps] == [True]
@@ -148,7 +148,7 @@ def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play, rounds
         closed = await federation.close_in_time(1)
         assert closed.job == ""
         assert await federation.close(1) == closed
-        assert federation.entries("cohort")[0]["standing"] == "void"
+        assert federation.entries("close-round")[0]["standing"] == "void"
         assert stage.host.secrets[name] != wrapped
         member = await federation.joined("w1")
         work = federation.lease(member.keys.identity.digest, 1)
@@ -173,7 +173,7 @@ def test_too_few_that_stay_release_nothing(play: Play, rounds: Any) -> None:
         await federation.end_attempt(lease)
         released = await federation.aggregate(1, all_but_one, released=False)
         assert released.receipt == b""
-        assert federation.entries("aggregate")[0]["receipt"] == ""
+        assert federation.entries("release")[0]["receipt"] == ""
         assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
 
     play(story)
@@ -253,7 +253,7 @@ def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
         assert await rounds.refused(federation.send("ana", sent)) == "STOPPED"
         assert await rounds.refused(federation.open()) == "STOPPED"
         closed = await federation.close(1)  # with the entry that ended it
-        [ended] = federation.entries("cohort")
+        [ended] = federation.entries("close-round")
         assert parse_object(stage.host.entries[closed.committed.index]) == ended
         assert ended["standing"] == "void"
         assert closed.job == ""
@@ -319,10 +319,10 @@ def test_whatever_ends_a_round_ends_its_key_and_reservations_in_the_same_step(
             await stage.record(council.stop("s0", end, target))
         step = host.commits[-1]
         kinds = [parse_object(entry)["kind"] for entry in step.entries]
-        assert kinds[-1] == "cohort" and len(kinds) > 1
+        assert kinds[-1] == "close-round" and len(kinds) > 1
         assert name in {secret.name for secret in step.secrets}
         assert host.secrets[name] != wrapped
-        [void] = federation.entries("cohort")
+        [void] = federation.entries("close-round")
         assert void["standing"] == "void"
         assert (await federation.close(1)).job == ""
         report = federation.audit()
@@ -396,7 +396,7 @@ def test_everything_survives_a_restart_between_any_two_steps(
             await federation.model(number)
             await restart()
             await federation.open(ticket=False)
-        assert [e["round"] for e in federation.entries("aggregate")] == [1, 2]
+        assert [e["round"] for e in federation.entries("release")] == [1, 2]
         assert len(federation.entries("update")) == 2 * len(clients)
         assert federation.audit().complete
 

@@ -17,7 +17,7 @@ def test_a_round_is_released_again_from_another_update(play: Any, rounds: Any) -
             await federation.send(last, rounds.Sent.of(rounds.vector(99) * (1 - number)))
             await federation.close(1)
             await federation.aggregate(1)
-            [aggregate] = federation.entries("aggregate")
+            [aggregate] = federation.entries("release")
             lives.append((aggregate["proposal"], federation.entries("update")[-1]["update"]))
             await stage.end()
             host.entries, host.documents, host.secrets = entries[:], dict(documents), dict(secrets)

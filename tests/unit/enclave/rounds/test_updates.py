@@ -186,6 +186,6 @@ def test_an_update_after_the_close_does_not_count(play: Play, rounds: Any) -> No
         await federation.close_in_time(1)
         late = rounds.Sent.of(rounds.vector(1))
         assert await rounds.refused(federation.send("cem", late)) == "ROUND_NOT_OPEN"
-        assert len(federation.entries("cohort")[0]["counted"]) == 2
+        assert len(federation.entries("close-round")[0]["counted"]) == 2
 
     play(story, round_seconds=1)

@@ -128,7 +128,7 @@ def test_who_breaks_the_terms_leaves_with_a_reason_and_the_rest_counts(
         await federation.close(1)
         worker = await rounds.run_round(federation, tmp_path, 1)
         assert (worker.code, stage.host.ended) == (0, {})
-        assert federation.entries("aggregate")[0]["left"] == expected
+        assert federation.entries("release")[0]["left"] == expected
         assert np.max(np.abs(await federation.weights(1) - mean(values))) < CLOSE
 
     play(story)
@@ -148,7 +148,7 @@ def test_two_streams_that_the_host_swaps_cost_their_clients_the_round(
         await federation.close(1)
         await rounds.run_round(federation, tmp_path, 1)
         left = dict.fromkeys(sent, "SEGMENT_FORGED")
-        assert federation.entries("aggregate")[0]["left"] == left
+        assert federation.entries("release")[0]["left"] == left
         assert np.max(np.abs(await federation.weights(1) - mean(values))) < CLOSE
 
     play(story)
@@ -164,7 +164,7 @@ def test_krum_selects_who_agrees(play: Play, rounds: Any, tmp_path: Path) -> Non
         await federation.close(1)
         await rounds.run_round(federation, tmp_path, 1)
         assert np.max(np.abs(await federation.weights(1) - agreed)) < CLOSE
-        assert federation.entries("aggregate")[0]["left"] == {}
+        assert federation.entries("release")[0]["left"] == {}
 
     play(story, rule=Krum("krum", 1, 3), largest_weight=1, smallest_cohort=5)
 
@@ -180,7 +180,7 @@ def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Pa
             await federation.send(client, rounds.Sent.of_int8(draw, scale))
         await federation.close(1)
         await rounds.run_round(federation, tmp_path, 1)
-        assert federation.entries("aggregate")[0]["left"] == {}
+        assert federation.entries("release")[0]["left"] == {}
         assert np.max(np.abs(await federation.weights(1) - mean(values))) < CLOSE
 
     play(story, layout=replace(rounds.layout, encoding="int8"))
@@ -220,7 +220,7 @@ def test_a_zero_update_counts_and_a_long_one_is_clipped(
             "gus": zeros,
         }  # 15 to the bound, 1.5
         assert np.max(np.abs(await federation.weights(1) - mean(values | clipped))) < CLOSE
-        assert federation.entries("aggregate")[0]["left"] == {}
+        assert federation.entries("release")[0]["left"] == {}
 
     play(story)
 
@@ -237,7 +237,7 @@ def test_too_few_that_stay_release_nothing_and_the_next_round_goes_on(
         await federation.close(1)
         worker = await rounds.run_round(federation, tmp_path, 1)
         assert (worker.code, stage.host.ended) == (0, {})
-        [entry] = federation.entries("aggregate")
+        [entry] = federation.entries("release")
         assert (entry["receipt"], len(entry["left"])) == ("", 6)
         assert await rounds.refused(federation.model(1)) == "MODEL_NOT_RELEASED"
         await federation.open()
@@ -262,7 +262,7 @@ def test_the_median_and_a_trimmed_mean_of_whoever_stays(
             await federation.send(client, rounds.Sent.of(nothing, 1.0))
         await federation.close(1)
         await rounds.run_round(federation, tmp_path, 1)
-        [entry] = federation.entries("aggregate")
+        [entry] = federation.entries("release")
         assert set(entry["left"].values()) == {"VALUES_NOT_FINITE"}
         middle = np.median(np.stack(list(values.values())).astype(np.float64), axis=0)
         assert np.max(np.abs(await federation.weights(1) - middle)) < CLOSE
@@ -359,7 +359,7 @@ def test_an_initial_model_that_is_not_whole_ends_the_attempt(
         assert worker.code != 0
         reason = stage.host.ended[worker.lease].reason
         assert reason == common_pb2.REASON_STREAM_LENGTH
-        assert federation.entries("aggregate") == []
+        assert federation.entries("release") == []
 
     play(story, sealed)
 
@@ -400,6 +400,6 @@ def test_keys_that_a_host_made_up_are_refused(play: Play, rounds: Any, tmp_path:
         worker.assign(package)
         assert await worker.exit() != 0
         assert common_pb2.Reason.Name(stage.host.ended[lease].reason) == "REASON_LEASE_INVALID"
-        assert federation.entries("aggregate") == []
+        assert federation.entries("release") == []
 
     play(story)

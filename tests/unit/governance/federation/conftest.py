@@ -28,14 +28,14 @@ from placet.governance.evaluate import Ticket
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.federation import (
-    judge_aggregate,
-    judge_cohort,
+    judge_close_round,
     judge_update,
     judge_vain,
     next_job,
     open_entries,
 )
 from placet.governance.judgements.receipts import receipt_for
+from placet.governance.judgements.releases import judge_release
 from placet.governance.judgements.rounds import find_federation
 from placet.governance.rules import Independence, Uses
 from placet.governance.terms import terms_digest
@@ -118,7 +118,7 @@ class Federation:
 
     def close(self) -> Any:
         number = self.state.current.number
-        return self.world.add(judge_cohort(self.ledger, self.digest, number, self.world.times))
+        return self.world.add(judge_close_round(self.ledger, self.digest, number, self.world.times))
 
     def settle(self) -> Any:
         """What an authority does after every request: end the newest round if all is in vain."""
@@ -152,7 +152,7 @@ class Federation:
             said = receipt_for(self.ledger, signed, "test", world.header(), world.times)
             documents.append(sign(said, world.log_key))
             digest = digest_of(encode(said))
-        entry = judge_aggregate(self.ledger, signed, digest, world.appraise, world.times)
+        entry = judge_release(self.ledger, signed, digest, world.appraise, world.times)
         return world.add(entry, *documents)
 
     def round(self, *clients: str, left: dict[str, str] | None = None) -> Any:

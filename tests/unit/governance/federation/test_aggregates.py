@@ -8,7 +8,11 @@ from typing import Any
 from placet.governance.documents import Layout, ModelRequest, Tensor
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
-from placet.governance.judgements.federation import judge_lift, judge_open, verify_model_request
+from placet.governance.judgements.federation import (
+    judge_lift,
+    judge_open_round,
+    verify_model_request,
+)
 from placet.sealing import HPKEPrivateKey, padded_length
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -18,7 +22,7 @@ LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
 
 def test_who_left_sits_out_and_is_let_in_again(federation: Any, refused: Any, audited: Any) -> None:
     federation.round("ana-a", "cem-b", "dia-c", left={"dia-c": "NORM_EXCEEDED"})
-    assert [e["kind"] for e in federation.open()] == ["open"]
+    assert [e["kind"] for e in federation.open()] == ["open-round"]
     error = refused("CLIENT_QUARANTINED", lambda: federation.send("dia-c"))
     assert "NORM_EXCEEDED" in str(error)
     # Nobody waits for who sits out.
@@ -30,11 +34,11 @@ def test_who_left_sits_out_and_is_let_in_again(federation: Any, refused: Any, au
     admission = admit(federation.ledger, federation.ticket, job, federation.world.times)
     refused(
         "CLIENT_QUARANTINED",
-        lambda: judge_open(
+        lambda: judge_open_round(
             federation.ledger, admission.ticket.proposal, ROUND_KEY, federation.world.times
         ),
     )
-    assert [e["kind"] for e in federation.open()] == ["lift", "open"]
+    assert [e["kind"] for e in federation.open()] == ["lift", "open-round"]
     federation.send("dia-c")
     audited(federation)
 
