@@ -24,7 +24,7 @@ KEY ?=
 AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
-COMPONENTS := attestation auditing client enclave governance host proto ratls sealing
+COMPONENTS := attestation auditing builds client enclave governance host proto ratls sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
 # Two have targets of their own, because they install more: peers, and a model.
 BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))

@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 COMPONENTS = [
     "attestation",
     "auditing",
+    "builds",
     "client",
     "enclave",
     "governance",

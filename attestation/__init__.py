@@ -38,7 +38,6 @@ from placet.attestation.errors import (
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
 from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
 from placet.attestation.machine import DeviceFiles, Files, probe
-from placet.attestation.measurement import measure, measurements
 from placet.attestation.policy import Policy
 from placet.attestation.quote import quote_length, strip_quote
 from placet.attestation.simulation.attester import SimulatedAttester
@@ -84,8 +83,6 @@ __all__ = [
     "appraise",
     "believe",
     "evidence_context",
-    "measure",
-    "measurements",
     "probe",
     "provisioning",
     "quote_length",

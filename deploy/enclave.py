@@ -27,18 +27,18 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
 from pathlib import Path
 
-from placet.attestation.measurement import ENVIRONMENTS, LOCKS, measure
+from placet.builds.measurement import ENVIRONMENTS, LOCKS, measure
 from placet.client.trust.builds import AEADS, Build
 from placet.governance.codec import encode
 
 ROOT = Path(__file__).resolve().parents[1]
 # All that a wheel is made of.
 PARTS = (
-    "attestation", "auditing", "client", "enclave", "governance", "host", "proto", "ratls",
+    "attestation", "auditing", "builds", "client", "enclave", "governance", "host", "proto", "ratls",
     "sealing",
     "LICENSE", "README.md", "pyproject.toml", "setup.py",
 )  # fmt: skip
-OUTSIDE = ("auditing", "client", "host", "ratls")  # of the enclave
+OUTSIDE = ("auditing", "builds", "client", "host", "ratls")  # of the enclave
 # What else decides what is built.
 RECIPE = ("deploy/enclave.py", "requirements/compiler.txt")
 NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from placet.attestation.measurement import LOCKS, measure, measured_files
+from placet.builds.measurement import LOCKS, measure, measured_files
 from placet.enclave import _kernel
 
 Component = dict[str, Any]

@@ -16,7 +16,11 @@ from pathlib import Path
 import numpy as np
 from shares import HOSPITALS, Rows
 
-from placet.attestation import SIMULATION_SIGNER, Policy, measurements
+from placet.attestation import (
+    SIMULATION_SIGNER,
+    Policy,
+)
+from placet.builds.measurement import measurements
 from placet.client import (
     Client,
     CouncilMemory,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from placet.attestation.measurement import LOCKS, installed_at, measure
+from placet.builds.measurement import LOCKS, installed_at, measure
 from placet.client.errors import FileRefused
 from placet.client.files import read_file
 from placet.governance.codec import decode, malformed

@@ -13,7 +13,13 @@ from pathlib import Path
 
 from OpenSSL import SSL
 
-from placet.attestation import SIMULATION_SIGNER, AttestationError, Claims, Policy, measure
+from placet.attestation import (
+    SIMULATION_SIGNER,
+    AttestationError,
+    Claims,
+    Policy,
+)
+from placet.builds.measurement import measure
 from placet.client.trust.ratls import RATLSVerifier
 
 

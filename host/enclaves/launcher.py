@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from placet.attestation import measure
-from placet.attestation.measurement import interpreter
+from placet.builds.measurement import interpreter, measure
 from placet.host.enclaves.attach import WORKER
 from placet.host.simulation.service import SimulatedQuotingService
 from placet.host.store.durable import sync_folder, write_durable

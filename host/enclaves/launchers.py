@@ -10,8 +10,8 @@ gramine-sgx     SGX enclaves
 import shutil
 from pathlib import Path
 
-from placet.attestation import MeasurementError, measure
-from placet.attestation.measurement import LOCKS
+from placet.attestation import MeasurementError
+from placet.builds.measurement import LOCKS, measure
 from placet.host.config import HostConfig
 from placet.host.enclaves.gramine import DIRECT, SGX, GramineLauncher
 from placet.host.enclaves.launcher import Launcher, NativeLauncher, simulated_cpu

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from placet.attestation.binding import REPORT_DATA_BYTES
 from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import Evidence
-from placet.attestation.measurement import measure
 from placet.attestation.simulation import channel
+from placet.builds.measurement import measure
 from placet.host.simulation.platform import Platform, make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root

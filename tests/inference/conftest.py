@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, parser
 
-from placet.attestation import measurements
+from placet.builds.measurement import measurements
 from placet.client import Client, Keys, ServedModel, Token
 from placet.client.errors import Refused
 from placet.client.services.questions import (

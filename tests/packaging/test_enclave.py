@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from placet.attestation.measurement import (
+from placet.builds.measurement import (
     COMPONENTS,
     ENVIRONMENTS,
     LOCKS,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from placet.attestation.measurement import LOCKS, measure, measured_files
+from placet.builds.measurement import LOCKS, measure, measured_files
 from placet.enclave import _kernel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 COMPONENTS = (
     "attestation",
     "auditing",
+    "builds",
     "client",
     "enclave",
     "governance",

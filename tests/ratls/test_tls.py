@@ -23,8 +23,8 @@ from placet.attestation import (
     EvidenceBindingError,
     EvidenceMalformedError,
     EvidenceNotGenuineError,
-    measure,
 )
+from placet.builds.measurement import measure
 from placet.client import UsageRefused
 from placet.client.trust.ratls import RATLSVerifier
 from placet.ratls import EVIDENCE_EXTENSION

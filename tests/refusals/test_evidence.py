@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import Policy, measure, measurements
+from placet.attestation import Policy
+from placet.builds.measurement import measure, measurements
 from placet.client import EvidenceFile
 from placet.governance.documents import Evidence
 from placet.proto.v1 import keys_pb2

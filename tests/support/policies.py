@@ -5,7 +5,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from placet.attestation import SIMULATION_SIGNER, Policy, measurements
+from placet.attestation import (
+    SIMULATION_SIGNER,
+    Policy,
+)
+from placet.builds.measurement import measurements
 
 BASE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("policy.toml").read_text())
 # Whatever the collateral says of the machine.

@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from placet.attestation import SIMULATION_SIGNER, MeasurementError, measure
-from placet.attestation.measurement import (
+from placet.attestation import (
+    SIMULATION_SIGNER,
+    MeasurementError,
+)
+from placet.builds.measurement import (
     COMPONENTS,
     ENVIRONMENTS,
     LOCKS,
     installed_at,
+    measure,
 )
 from placet.client import Keys
 from placet.client.cli import app

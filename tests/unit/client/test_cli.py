@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from placet.attestation import SIMULATION_SIGNER, measure
+from placet.attestation import SIMULATION_SIGNER
+from placet.builds.measurement import measure
 from placet.client import Client, EvidenceFile, Home, Keys, build_bundle
 from placet.client.cli import app
 from placet.client.data.objects import SealedObject

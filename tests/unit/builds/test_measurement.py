@@ -13,12 +13,17 @@ import cryptography
 import pytest
 
 import placet.attestation
-from placet.attestation import KernelMissingError, MeasurementError, measure
-from placet.attestation.measurement import (
+import placet.builds
+from placet.attestation import (
+    KernelMissingError,
+    MeasurementError,
+)
+from placet.builds.measurement import (
     COMPONENTS,
     ENVIRONMENTS,
     LOCKS,
     interpreter,
+    measure,
     measure_folders,
 )
 
@@ -142,7 +147,7 @@ def test_unreadable(installed: Path) -> None:
 
 MEASURE = """
 import sys
-from placet.attestation import measure
+from placet.builds.measurement import measure
 print(measure("worker"))
 for name in ("governance", "sealing", "proto", "enclave"):
     assert f"placet.{name}" not in sys.modules
@@ -158,14 +163,16 @@ def run(installed: Path) -> str:
     return done.stdout.strip()
 
 
-def use_our_attestation(installed: Path) -> None:
-    """Put the component that measures in the place of the small one."""
+def install_what_measures(installed: Path) -> None:
+    """Put the component that measures, and what it imports, beside the small ones."""
     shutil.rmtree(installed / "placet/attestation")
-    (installed / "placet/attestation").symlink_to(Path(placet.attestation.__file__).parent)
+    for package in (placet.attestation, placet.builds):
+        folder = Path(*package.__path__)
+        (installed / "placet" / folder.name).symlink_to(folder)
 
 
 def test_measures_what_is_installed(installed: Path) -> None:
-    use_our_attestation(installed)
+    install_what_measures(installed)
     first = run(installed)
     assert first == measured(installed)
     (installed / "placet/sealing/part/code.py").write_text("NAME = 'changed'\n")
@@ -174,7 +181,7 @@ def test_measures_what_is_installed(installed: Path) -> None:
 
 def test_a_module_of_another_interpreter_changes_nothing(installed: Path) -> None:
     """A checkout that two interpreters use has a kernel for each."""
-    use_our_attestation(installed)
+    install_what_measures(installed)
     before = run(installed)
     other = installed / "placet/enclave/_kernel.cpython-399-x86_64-linux-gnu.so"
     other.write_bytes(b"\x7fELF other")
