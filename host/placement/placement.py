@@ -27,7 +27,7 @@ from placet.host.log.journal import Journal
 from placet.host.log.log import Log
 from placet.host.placement.attempt import Attempts, End
 from placet.host.placement.backoff import Backoff
-from placet.host.placement.plan import Give, Queued, Start, View, plan
+from placet.host.placement.plan import Give, Queued, Start, View, gives, plan
 from placet.host.placement.tickets import Tickets
 from placet.host.placement.worker import Phase, Worker
 from placet.host.placement.workers import Workers
@@ -250,9 +250,8 @@ class Placement:
 
     def _free_for(self, queued: Queued) -> Worker | None:
         """The worker that a further job would be given at once."""
-        steps = plan(self._view(queued)) if self._line.attached else []
-        gives = (s.worker for s in steps if isinstance(s, Give) and s.queued is queued)
-        return next(gives, None)
+        given = gives(self._view(queued)) if self._line.attached else ()
+        return next((give.worker for give in given if give.queued is queued), None)
 
     async def _attempt(self, queued: Queued, worker: Worker) -> None:
         await self._finish(queued, worker, await self._attempts.lease(queued, worker))

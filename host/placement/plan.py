@@ -74,12 +74,12 @@ Step = Start | End | Give
 
 def plan(view: View) -> list[Step]:
     """What to do now, in this order."""
-    gives = list(_gives(view))
-    return [*gives, *_balance(view, [give.worker for give in gives])]
+    given = list(gives(view))
+    return [*given, *_balance(view, [give.worker for give in given])]
 
 
-def _gives(view: View) -> Iterator[Give]:
-    """Step 1."""
+def gives(view: View) -> Iterator[Give]:
+    """Step 1 alone."""
     free: dict[str, list[Worker]] = {}
     for worker in view.workers:
         if worker.phase is Phase.READY:

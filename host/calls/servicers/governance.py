@@ -2,11 +2,9 @@
 """Governance: documents go to the authority, reading is answered from the store."""
 
 from itertools import islice
-from typing import Any
-
-import grpc.aio
 
 from placet.host.calls.bounds import within_bound
+from placet.host.calls.forwarded import Context, Forwarding, forwarded
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import DocumentNotFound, MessageTooLarge, NotFounded, RequestMalformed
 from placet.host.log.log import Log
@@ -16,46 +14,21 @@ from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, governance
 
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class GovernanceService(governance_pb2_grpc.GovernanceServicer):
+class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
     """See governance.proto."""
 
     def __init__(self, store: Store, log: Log, line: AuthorityLine) -> None:
+        super().__init__(line)
         self._store = store
         self._log = log
-        self._line = line
 
-    async def Found(
-        self, request: governance_pb2.FoundRequest, context: Context
-    ) -> common_pb2.Committed:
-        """To the authority."""
-        return await self._line.request(enclaves_pb2.KIND_FOUND, request, common_pb2.Committed)
-
-    async def Propose(
-        self, request: governance_pb2.DocumentRequest, context: Context
-    ) -> common_pb2.Committed:
-        """To the authority."""
-        return await self._record(request)
-
-    async def Vote(
-        self, request: governance_pb2.DocumentRequest, context: Context
-    ) -> common_pb2.Committed:
-        """To the authority."""
-        return await self._record(request)
-
-    async def Stop(
-        self, request: governance_pb2.DocumentRequest, context: Context
-    ) -> common_pb2.Committed:
-        """To the authority."""
-        return await self._record(request)
-
-    async def Amend(
-        self, request: governance_pb2.AmendRequest, context: Context
-    ) -> common_pb2.Committed:
-        """To the authority."""
-        return await self._line.request(enclaves_pb2.KIND_AMEND, request, common_pb2.Committed)
+    Found = forwarded(enclaves_pb2.KIND_FOUND, common_pb2.Committed)
+    Propose = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
+    Vote = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
+    Stop = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
+    Amend = forwarded(enclaves_pb2.KIND_AMEND, common_pb2.Committed)
 
     async def GetConstitution(
         self, request: governance_pb2.GetConstitutionRequest, context: Context
@@ -104,6 +77,3 @@ class GovernanceService(governance_pb2_grpc.GovernanceServicer):
         if not within_bound(response):
             raise MessageTooLarge("The ballots exceed one answer; read them from the log.")
         return response
-
-    async def _record(self, request: governance_pb2.DocumentRequest) -> common_pb2.Committed:
-        return await self._line.request(enclaves_pb2.KIND_RECORD, request, common_pb2.Committed)
