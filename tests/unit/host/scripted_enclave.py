@@ -74,6 +74,7 @@ class Authority:
         self.signer: NoteSigner
         self.lock = asyncio.Lock()
         self.ready = asyncio.Event()
+        self.recorded = asyncio.Event()
 
     async def boot(self) -> None:
         log: Any = log_pb2_grpc.LogStub(self.channel)
@@ -182,6 +183,7 @@ class Authority:
         return await self.commit(entry, (request.charter, request.constitution))
 
     async def on_record(self, frame: enclaves_pb2.Frame) -> Message:
+        self.recorded.set()
         envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
         payload, kind = payload_of(envelope)
         value, digest = json.loads(payload), digest_of(payload)
@@ -228,6 +230,9 @@ class Authority:
         proposal, value = digest_of(payload), json.loads(payload)
         if self.stopped(proposal):
             raise Refuse("VETOED")
+        if value["reason"] == "linger":  # until somebody sends a document
+            await self.recorded.wait()
+            raise Refuse("JOIN_UNKNOWN")
         if request.worker not in self.joined:
             raise Refuse("JOIN_UNKNOWN")
         federation = self.state.federations.get(proposal)

@@ -283,6 +283,39 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
     run(body())
 
 
+def test_a_worker_let_go_while_its_lease_is_asked_for_has_no_successor(
+    world: Any, run: Any
+) -> None:
+    """The lease is refused for a reason by which the job would wait for another worker."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            ticket = world.service("linger")
+            service = await client.serve(ticket)
+            await until_joined(client, world)
+            drained = await client.serve(ticket, 0)
+            assert drained.id == service.id
+            await world.launcher.running("worker")[0].wait()
+            request = governance_pb2.DocumentRequest(envelope=ticket.proposal)
+            await client.governance.Propose(request, metadata=world.metadata)
+            (job,) = await jobs(client, world)
+            last = (await client.watch(job.id))[-1]
+            assert last.state == jobs_pb2.JOB_STATE_STOPPED
+            assert last.refusal.reason == common_pb2.REASON_SERVICE_ENDED
+            assert (await get(client, world, service.id)).state == DRAINED
+            assert len(world.launcher.running("worker")) == 1
+
+    run(body())
+
+
+async def until_joined(client: Any, world: Any) -> None:
+    while True:
+        call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
+        if any([b'"join"' in entry async for batch in call for entry in batch.entries]):
+            return
+        await asyncio.sleep(0.01)
+
+
 def ask(number: int, data: bytes) -> inference_pb2.Ask:
     return inference_pb2.Ask(id=number, data=data)
 
