@@ -80,7 +80,6 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> "SigningKey":
-        """A new Ed25519 key."""
         return cls(ed25519.Ed25519PrivateKey.generate())
 
     def sign(self, message: bytes) -> bytes:

@@ -55,7 +55,6 @@ class Hub:
         self._tasks = Tasks()
 
     def attached(self, session: Session) -> None:
-        """See `Events`."""
         if session.role == AUTHORITY:
             self._supervisor.attached(session)
             self._line.attach(session.link)
@@ -64,7 +63,6 @@ class Hub:
             worker.session = session
 
     def detached(self, session: Session) -> None:
-        """See `Events`. Workers live no longer than the authority that they joined."""
         _log.info("detached enclave=%s role=%s", session.enclave, session.role)
         if session.role == AUTHORITY:
             self._line.detach(session.link)
@@ -78,11 +76,9 @@ class Hub:
                 worker.leave()
 
     def joined(self, session: Session, joined: enclaves_pb2.Joined) -> None:
-        """See `Events`."""
         self._placement.joined(session, joined)
 
     def progress(self, session: Session, progress: enclaves_pb2.Progress) -> None:
-        """See `Events`. Shown at once; stored without anybody waiting for it."""
         worker = self._workers.of(session)
         if worker is None or not worker.job:
             return
@@ -91,7 +87,6 @@ class Hub:
             self._tasks.spawn(self._store_progress(worker, lease, percent))
 
     def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
-        """See `Events`."""
         worker = self._workers.of(session)
         if worker is not None and worker.job and worker.refusal is None:
             worker.refusal = ended.refusal
@@ -99,7 +94,6 @@ class Hub:
             worker.leave()
 
     def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:
-        """See `Events`. Only the worker that has a lease offers under it."""
         worker = self._workers.of(session)
         record = self._board.get(worker.job) if worker is not None else None
         lease = self._log.state.open_leases.get(offered.lease)
@@ -110,15 +104,12 @@ class Hub:
         self._routes.offer(offered.lease, route, session.link, offered.offer)
 
     def answered(self, session: Session, answers: inference_pb2.Answers) -> None:
-        """See `Events`."""
         self._routes.answer(session.link, answers)
 
     async def commit(self, commit: enclaves_pb2.Commit) -> None:
-        """See `Events`."""
         await self._journal.commit(commit, self._shown)
 
     async def secret(self, name: str) -> enclaves_pb2.Secret:
-        """See `Events`."""
         wrapped = await self._store.read(lambda connection: read_secret(connection, name))
         if wrapped is None:
             raise DocumentNotFound("No secret of this name is stored.")

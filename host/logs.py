@@ -51,6 +51,5 @@ def open_log(path: Path) -> logging.Handler:
 
 
 def close_log(handler: logging.Handler) -> None:
-    """End what `open_log` began."""
     logging.getLogger(ROOT).removeHandler(handler)
     handler.close()

@@ -85,7 +85,6 @@ class Host:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate in PEM."""
         return self._certificate.certificate_pem
 
     async def __aenter__(self) -> Self:

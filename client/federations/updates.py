@@ -60,7 +60,6 @@ class Pending:
 
     @property
     def update(self) -> Update:
-        """The document."""
         return inspect(self.document, Update)
 
 

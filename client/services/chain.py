@@ -132,7 +132,6 @@ class _Chain:
         self.checks: list[Check] = []
 
     def verified(self) -> ServedWorker:
-        """All steps, in order."""
         try:
             return self._verified()
         except OfferInvalid as refused:

@@ -58,7 +58,6 @@ class _Work:
         self._parts: list[Arrays] = [{}] * rows.questions
 
     async def done(self) -> list[Arrays]:
-        """Ask all questions."""
         questions = enumerate(self._rows.packed())
         if self._rows.questions == 1:
             await self._some(questions, alone=True)

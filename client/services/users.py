@@ -30,7 +30,6 @@ class Token:
 
     @classmethod
     def generate(cls) -> "Token":
-        """A new one."""
         return cls(os.urandom(TOKEN_BYTES))
 
     @classmethod

@@ -26,7 +26,6 @@ class Workers:
         self._council = council
 
     async def verify(self, id: str, lease: str = "") -> ServedWorker:
-        """See `Services.verify`."""
         self._log.charter()  # nothing is asked of a host before it is known whose it should be
         given = await self._describe(id, lease)
         council = await self._council.verify()

@@ -59,7 +59,6 @@ class VerifiedCouncil:
 
     @property
     def newest(self) -> Signed[Constitution]:
-        """The last constitution."""
         return self.constitutions[-1]
 
     @property

@@ -96,7 +96,6 @@ class Layout:
 
     @property
     def digest(self) -> str:
-        """What updates name."""
         return "sha256:" + hashlib.sha256(encode(self)).hexdigest()
 
 

@@ -92,7 +92,6 @@ class Cost:
         return Cost(*sums)
 
     def to_dict(self) -> list[int] | str:
-        """Its form in JSON."""
         return [self.gaussian, self.epsilon, self.delta] if self.bounded else "unbounded"
 
     @classmethod

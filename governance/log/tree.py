@@ -36,7 +36,6 @@ class Tree:
 
     @property
     def size(self) -> int:
-        """Number of leaves."""
         return len(self._levels[0]) // HASH_SIZE
 
     def append(self, leaf: bytes) -> int:

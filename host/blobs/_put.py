@@ -74,7 +74,6 @@ class Put:
                 yield self._part - 1, full
 
     def write(self, part: int, data: bytearray) -> None:
-        """Store a part."""
         self._hasher.update(data)
         self._files.write_part(self._blob, part, data)
 

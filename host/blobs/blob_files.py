@@ -46,12 +46,10 @@ class Manifest:
         return min(self.part_size, self.length - part * self.part_size)
 
     def to_bytes(self) -> bytes:
-        """As JSON."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Manifest":
-        """Read what `to_bytes` wrote."""
         return cls(**json.loads(data))
 
 
@@ -84,7 +82,6 @@ class BlobFiles:
         return count
 
     def write_part(self, blob: str, part: int, data: bytearray) -> None:
-        """Store a part."""
         self._put(blob, _part(blob, part), data)
 
     def read_part(self, blob: str, part: int, start: int, end: int) -> bytes:

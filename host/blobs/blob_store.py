@@ -48,8 +48,6 @@ class _Slot:
 
 
 class BlobStore:
-    """See the module."""
-
     def __init__(self, files: BlobFiles, *, max_blob: int, max_puts: int) -> None:
         self._files = files
         self._max_blob = max_blob

@@ -41,14 +41,11 @@ _MAKERS: dict[tuple[bool, bool], Any] = {
 
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
-    """See the module."""
-
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """Wrap the method's handler."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(_PREFIX):

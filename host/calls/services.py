@@ -43,8 +43,6 @@ _ALONE = ("Blobs", "Enclaves", "Log")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that is served."""
-
     jobs: JobsService
     federations: FederationsService
     inference: InferenceService
@@ -65,7 +63,6 @@ class Health:
         self._tasks = Tasks()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve it."""
         cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._servicer, server)
 
     async def start(self) -> None:

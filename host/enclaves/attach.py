@@ -112,8 +112,6 @@ class Tokens:
 
 
 class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
-    """See the module."""
-
     def __init__(self, tokens: Tokens, events: Events) -> None:
         self._tokens = tokens
         self._events = events
@@ -122,7 +120,6 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
         self._strangers = 0
 
     def close(self) -> None:
-        """End every stream."""
         for session in list(self._sessions.values()):
             session.link.close()
 
@@ -244,7 +241,6 @@ class _Stream:
                 self.link.receive(message)
 
     def end(self) -> None:
-        """Release everything."""
         self._timer.cancel()
         self.link.close()
         if self._session is None:

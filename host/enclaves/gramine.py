@@ -55,7 +55,6 @@ class GramineLauncher:
         self._collateral = collateral
 
     async def launch(self, order: LaunchOrder) -> Running:
-        """See `Launcher`. Raises OSError, FileNotFoundError too where there is no manifest."""
         folder = await asyncio.to_thread(self._prepare, order)
         argv = [self._command, "enclave"]
         return await EnclaveProcess.start(argv, order, self._service, folder)

@@ -128,19 +128,15 @@ class EnclaveProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
         return self._process.pid
 
     async def wait(self) -> int:
-        """See `Running`."""
         return await asyncio.shield(self._exit)
 
     def end(self) -> None:
-        """See `Running`."""
         _close(self._process.stdin)
 
     def kill(self) -> None:
-        """See `Running`."""
         if self._process.poll() is None:
             self._process.kill()
 
@@ -191,7 +187,6 @@ class NativeLauncher:
         self._collateral = collateral
 
     async def launch(self, order: LaunchOrder) -> Running:
-        """See `Launcher`."""
         argv = [*self._python(order.enclave), "-m", "placet.enclave", *arguments(order)]
         if self._service is not None:
             argv.append("--simulated")

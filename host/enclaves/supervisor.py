@@ -17,8 +17,6 @@ _log = logging.getLogger("placet.host.authority")
 
 
 class Supervisor:
-    """See the module. `order` makes the launch order for a token."""
-
     def __init__(
         self, launcher: Launcher, tokens: Tokens, order: Callable[[str], LaunchOrder]
     ) -> None:

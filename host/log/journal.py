@@ -20,8 +20,6 @@ Shown = Callable[[Effects, list[JobRecord]], None]
 
 
 class Journal:
-    """See the module."""
-
     def __init__(self, store: Store, log: Log) -> None:
         self._store = store
         self._log = log

@@ -50,8 +50,6 @@ class Effects:
 
 
 class Log:
-    """See the module. Raises `LogRange` for what is not in the log."""
-
     def __init__(self) -> None:
         self.checkpoint = b""
         self.tree = Tree()

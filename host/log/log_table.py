@@ -19,7 +19,6 @@ _CHECKPOINT = Prepared(lambda dialect: insert_or_replace(dialect, checkpoint, "i
 
 
 def log_size(connection: sa.Connection) -> int:
-    """The number of entries."""
     last = _LAST.run(connection, {})[0][0]
     return 0 if last is None else int(last) + 1
 

@@ -46,8 +46,6 @@ _log = logging.getLogger("placet.host.placement")
 
 
 class Placement:
-    """See the module. At most `max_workers` workers live at once."""
-
     def __init__(
         self,
         store: Store,

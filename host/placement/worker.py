@@ -92,7 +92,6 @@ class Worker:
             self._after(2 * END_SECONDS, self.process.kill)
 
     def dismiss(self) -> None:
-        """End it."""
         self.dismissed = True
         self.leave()
         if self.process is not None:

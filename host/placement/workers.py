@@ -21,8 +21,6 @@ _log = logging.getLogger("placet.host.workers")
 
 
 class Workers:
-    """See the module. `order` makes a launch order; `folder` holds what workers are given."""
-
     def __init__(
         self,
         launcher: Launcher,
@@ -80,7 +78,6 @@ class Workers:
         return refusal if failed else None
 
     def dismiss_all(self) -> None:
-        """End every worker."""
         for worker in list(self.all):
             worker.dismiss()
 

@@ -23,13 +23,11 @@ class Watcher:
         self._closed = False
 
     def show(self, record: JobRecord) -> None:
-        """A job has changed."""
         self._changed.pop(record.id, None)  # the order is that of the newest records
         self._changed[record.id] = record
         self._wake.set()
 
     def close(self) -> None:
-        """The host ends."""
         self._closed = True
         self._wake.set()
 
@@ -44,8 +42,6 @@ class Watcher:
 
 
 class Board:
-    """See the module. `max_watchers` bounds the watchers of all jobs together."""
-
     def __init__(self, max_watchers: int) -> None:
         self._records: dict[str, JobRecord] = {}
         self._watchers: dict[str, set[Watcher]] = {}  # by job or proposal
@@ -79,7 +75,6 @@ class Board:
             listener(record.proposal)
 
     def close(self) -> None:
-        """End every watch."""
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.close()

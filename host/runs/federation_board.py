@@ -17,8 +17,6 @@ from placet.proto.v1 import common_pb2, federations_pb2
 
 
 class FederationBoard(Followed[FederationRecord, federations_pb2.Federation]):
-    """See `Followed`. `jobs` tells of the rounds' jobs."""
-
     def __init__(self, store: Store, log: Log, jobs: Board, max_watchers: int) -> None:
         super().__init__("federations", max_watchers)
         self._store = store

@@ -61,8 +61,6 @@ class RunNeeds:
 
 
 class FederationRun:
-    """See the module. `begun` is done once a round was opened; it raises why none was."""
-
     def __init__(self, facts: TicketFacts, ticket: pb.Ticket, needs: RunNeeds) -> None:
         self._facts = facts
         self._ticket = ticket

@@ -17,8 +17,6 @@ _BEGIN_SECONDS = 30.0
 
 
 class Federations:
-    """See the module. At most `max_running` run at once."""
-
     def __init__(self, needs: RunNeeds, max_running: int) -> None:
         self._max_running = max_running
         self._runs = Runs(lambda facts, ticket: FederationRun(facts, ticket, needs))

@@ -59,7 +59,6 @@ class Followed(ABC, Generic[R, M]):
             wake.set()
 
     def close(self) -> None:
-        """End every watch."""
         self._closed = True
         for wakes in self._wakes.values():
             for wake in wakes:

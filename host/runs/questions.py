@@ -19,15 +19,12 @@ _OVERHEAD = 32  # what an answer adds to its data
 
 
 class Call:
-    """One question."""
-
     def __init__(self) -> None:
         self._answer: asyncio.Future[inference_pb2.Answer] = (
             asyncio.get_running_loop().create_future()
         )
 
     def answered(self, answer: inference_pb2.Answer) -> None:
-        """See `Asker`."""
         if not self._answer.done():
             self._answer.set_result(answer)
 
@@ -59,7 +56,6 @@ class Stream:
         self._wake = asyncio.Event()
 
     def answered(self, answer: inference_pb2.Answer) -> None:
-        """See `Asker`."""
         self._open.pop(answer.id, None)
         self._unread += len(answer.data)
         if self._unread > _MAX_UNREAD:
@@ -100,7 +96,6 @@ class Stream:
             yield message
 
     def close(self) -> None:
-        """Nobody waits any more."""
         for number in self._open.values():
             self._route.cancel(number)
         self._open.clear()

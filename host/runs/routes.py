@@ -153,7 +153,6 @@ class Routes:
             self._changed(route.lease.proposal)
 
     def answer(self, link: Link, answers: inference_pb2.Answers) -> None:
-        """A worker answers."""
         lease = self._leases.get(link)
         if lease is not None:
             self._routes[lease].answer(answers)

@@ -76,8 +76,6 @@ class ServingNeeds:
 
 
 class ServiceRun:
-    """See the module."""
-
     def __init__(self, facts: TicketFacts, ticket: pb.Ticket, needs: ServingNeeds) -> None:
         self._facts = facts
         self._ticket = ticket

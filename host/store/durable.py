@@ -6,7 +6,6 @@ from pathlib import Path
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file's contents."""
     _sync(path, os.O_RDONLY)
 
 

@@ -49,8 +49,6 @@ class _Change:
 
 
 class Store:
-    """See the module. Made by `open`; all but `open` and `close` is called in an event loop."""
-
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._queue: SimpleQueue[_Change | None] = SimpleQueue()

@@ -23,8 +23,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class BlobsService(blobs_pb2_grpc.BlobsServicer):
-    """See blobs.proto."""
-
     def __init__(self, store: Store, log: Log, blobs: BlobStore) -> None:
         self._store = store
         self._log = log

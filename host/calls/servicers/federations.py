@@ -26,8 +26,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class FederationsService(federations_pb2_grpc.FederationsServicer):
-    """See federations.proto."""
-
     def __init__(
         self,
         federations: Federations,
@@ -42,7 +40,6 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         self._draining = False
 
     def drain(self) -> None:
-        """Start nothing more."""
         self._draining = True
 
     async def Start(self, request: pb.StartRequest, context: Context) -> pb.Federation:
@@ -60,7 +57,6 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         return (await self._board.get(facts.proposal)).message
 
     async def Get(self, request: pb.GetFederationRequest, context: Context) -> pb.Federation:
-        """As it is now."""
         return (await self._board.get(request.id)).message
 
     async def Watch(
@@ -80,7 +76,6 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
         return await self._line.request(enclaves_pb2.KIND_UPDATE, request, pb.UpdateReceipt)
 
     async def Model(self, request: pb.ModelRequest, context: Context) -> pb.ModelResponse:
-        """To the authority."""
         return await self._line.request(enclaves_pb2.KIND_MODEL, request, pb.ModelResponse)
 
     async def _check_stream(self, blob: str, expected: int) -> None:

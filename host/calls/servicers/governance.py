@@ -17,8 +17,6 @@ _MAX_LIMIT = 1000
 
 
 class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
-    """See governance.proto."""
-
     def __init__(self, store: Store, log: Log, line: AuthorityLine) -> None:
         super().__init__(line)
         self._store = store
@@ -49,7 +47,6 @@ class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
     async def ListProposals(
         self, request: governance_pb2.ListProposalsRequest, context: Context
     ) -> governance_pb2.ListProposalsResponse:
-        """Newest first."""
         limit = request.limit or _DEFAULT_LIMIT
         if limit > _MAX_LIMIT:
             raise RequestMalformed(f"limit is at most {_MAX_LIMIT}.", claim="limit")

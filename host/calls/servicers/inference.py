@@ -31,8 +31,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InferenceService(inference_pb2_grpc.InferenceServicer):
-    """See inference.proto."""
-
     def __init__(self, serving: Serving, board: ServiceBoard, descriptions: Descriptions) -> None:
         self._serving = serving
         self._board = board
@@ -41,7 +39,6 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         self._draining = False
 
     def drain(self) -> None:
-        """Serve nothing more."""
         self._draining = True
 
     async def Serve(self, request: pb.ServeRequest, context: Context) -> pb.Service:
@@ -59,7 +56,6 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         return (await self._board.get(facts.proposal)).message
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> pb.Service:
-        """As it is now."""
         return (await self._board.get(request.id)).message
 
     async def ListServices(

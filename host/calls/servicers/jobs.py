@@ -43,8 +43,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class JobsService(jobs_pb2_grpc.JobsServicer):
-    """See jobs.proto."""
-
     def __init__(
         self,
         store: Store,
@@ -66,7 +64,6 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         self._under_way: set[asyncio.Future[JobRecord]] = set()
 
     def drain(self) -> None:
-        """Take no more jobs."""
         self._draining = True
 
     async def Submit(self, request: jobs_pb2.SubmitRequest, context: Context) -> jobs_pb2.Job:

@@ -6,8 +6,6 @@ from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2, 
 
 
 class KeysService(Forwarding, keys_pb2_grpc.KeysServicer):
-    """See keys.proto."""
-
     GetEvidence = forwarded(enclaves_pb2.KIND_EVIDENCE, keys_pb2.EvidenceResponse)
     Provision = forwarded(enclaves_pb2.KIND_PROVISION, common_pb2.Committed)
 

@@ -23,8 +23,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class LogService(log_pb2_grpc.LogServicer):
-    """See log.proto."""
-
     def __init__(self, store: Store, log: Log) -> None:
         self._store = store
         self._log = log
@@ -32,7 +30,6 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetCheckpoint(
         self, request: log_pb2.GetCheckpointRequest, context: Context
     ) -> log_pb2.CheckpointResponse:
-        """The newest one."""
         return log_pb2.CheckpointResponse(note=self._log.checkpoint)
 
     async def GetEntries(
@@ -61,7 +58,6 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetDocument(
         self, request: log_pb2.GetDocumentRequest, context: Context
     ) -> log_pb2.DocumentResponse:
-        """By its digest."""
         if not _DIGEST.fullmatch(request.digest):
             raise RequestMalformed('A digest reads "sha256:" and 64 digits.', claim="digest")
         document = await self._store.read(lambda c: read_document(c, request.digest))
