@@ -142,7 +142,7 @@ gramine: enclave ## the Gramine manifests, in OUT (PROGRAM=path: of its worker; 
 	  $(if $(PROGRAM),--program '$(PROGRAM)') $(if $(KEY),--key '$(KEY)') $(ARGS)
 
 sbom: enclave ## what each enclave is made of, in build/sbom: CycloneDX
-	$(ENCLAVE)/venv/bin/python -I deploy/sbom.py --build $(ENCLAVE) --out build/sbom
+	$(BIN)/python deploy/sbom.py --build $(ENCLAVE) --out build/sbom
 
 clean: ## remove all that the targets above made, the venv too
 	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

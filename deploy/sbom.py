@@ -2,8 +2,8 @@
 """Writes what each enclave is made of, as a CycloneDX 1.5 document:
 {authority,worker,worker-onnx}.cdx.json.
 
-    BUILD/venv/bin/python -I deploy/sbom.py --build BUILD --out FOLDER     of a build
-    python deploy/sbom.py --out FOLDER                                     of what is installed here
+    python deploy/sbom.py --build BUILD --out FOLDER     of a build
+    python deploy/sbom.py --out FOLDER                   of what is installed here
 
 Three kinds of components: the packages of its lock, each with the digests that the lock allows; the
 measured files of Placet; the library outside of Python that the kernel opens segments with, as it
@@ -15,17 +15,22 @@ import argparse
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from placet.builds.measurement import LOCKS, measure, measured_files
-from placet.enclave import _kernel
+from placet.builds.measurement import LOCKS, interpreter, measure, measured_files
 
 Component = dict[str, Any]
 
 _LIBRARIES = {"ipsec-mb": "libIPSec_MB", "openssl": "libcrypto"}
+_LOADED = """
+from placet.enclave import _kernel
+print(_kernel.AEAD, open("/proc/self/maps").read(), sep="\\n")
+"""
 _FACTS = ("commit", "architecture", "python", "aead", "compiler")
 _PIN = re.compile(r"([a-z0-9-]+)==([^\s;]+)(?: ; (.+?))?((?: +--hash=sha256:[0-9a-f]{64})+) *")
 
@@ -59,13 +64,14 @@ def packages(lock: str) -> Iterator[Component]:
         yield found
 
 
-def native() -> Component:
+def native(build: Path | None) -> Component:
     """The library that the loaded kernel is linked with: what the loader chose, not what the linker
     saw."""
-    name = _LIBRARIES[_kernel.AEAD]
-    mapped = re.findall(
-        rf"(/\S*/{name}\.so\S*)$", Path("/proc/self/maps").read_text(), re.MULTILINE
-    )
+    python = (str(interpreter(build, "worker")), "-I") if build else (sys.executable, "-P")
+    asked = subprocess.run([*python, "-c", _LOADED], capture_output=True, text=True, check=True)
+    aead, _, maps = asked.stdout.partition("\n")
+    name = _LIBRARIES[aead]
+    mapped = re.findall(rf"(/\S*/{name}\.so\S*)$", maps, re.MULTILINE)
     paths = {Path(path).resolve() for path in mapped}
     if len(paths) != 1:
         raise SystemExit(f"The kernel is linked with {name}; loaded are {sorted(map(str, paths))}.")
@@ -81,12 +87,12 @@ def native() -> Component:
     }
 
 
-def document(enclave: str, build: Component) -> Component:
+def document(enclave: str, build: Path | None, told: Component) -> Component:
     """One enclave's CycloneDX document, with what its build.json says of the build."""
-    files = measured_files(enclave)
+    files = measured_files(enclave, build)
     components = [
         *packages(files[LOCKS[enclave]].read_text()),
-        native(),
+        native(build),
         *(
             {"type": "file", "bom-ref": f"file:{name}", "name": name, "hashes": [_digest(path)]}
             for name, path in sorted(files.items())
@@ -99,8 +105,8 @@ def document(enclave: str, build: Component) -> Component:
         "version": version("placet"),
         "licenses": [{"license": {"id": "Apache-2.0"}}],
         "properties": [
-            {"name": "placet:measurement", "value": measure(enclave)},
-            *({"name": f"placet:{name}", "value": build[name]} for name in _FACTS if build),
+            {"name": "placet:measurement", "value": measure(enclave, build)},
+            *({"name": f"placet:{name}", "value": told[name]} for name in _FACTS if told),
         ],
     }
     return {
@@ -138,7 +144,7 @@ def main() -> None:
     for enclave in LOCKS:
         name = enclave.replace("[", "-").removesuffix("]")
         path = out / f"{name}.cdx.json"
-        path.write_text(json.dumps(document(enclave, told), indent=2) + "\n")
+        path.write_text(json.dumps(document(enclave, arguments.build, told), indent=2) + "\n")
         print(path)
 
 
