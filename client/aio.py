@@ -144,8 +144,8 @@ class AsyncClient:
     async def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest jobs in one view.
 
-        What could not be verified about the evidence is told in it and not raised; a log that
-        shrank or forked is raised.
+        A fault of the evidence is told in the view and not raised; a log that shrank or forked is
+        raised.
         """
         size, constitution, evidence = 0, "", ""
         marks = ["UNWITNESSED"]

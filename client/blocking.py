@@ -93,7 +93,8 @@ class Log(Blocking[AsyncLog]):
         return self._portal.run(self._core.checkpoint())
 
     def ledger(self) -> Ledger:
-        """What the log folds to now, not to be changed: the authority's word, not the host's.
+        """The ledger that the log folds to now, not to be changed. It is the authority's word, not
+        the host's.
 
         One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
         what a call raises."""
@@ -109,7 +110,8 @@ class Log(Blocking[AsyncLog]):
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
         Raises `EntryInvalid` for the first entry that does not come out as the log has it,
-        `LogError`, or what a call raises. What could not be checked is in the report."""
+        `LogError`, or what a call raises. The report says which parts could
+        not be checked."""
         return self._portal.run(self._core.audit())
 
 
@@ -303,7 +305,7 @@ class Blobs(Blocking[AsyncBlobs]):
 
 
 class Grants(Blocking[AsyncGrants]):
-    """What owners allow, and the keys of their objects."""
+    """Grants: what owners allow, and the keys of their objects."""
 
     def sign(self, keys: Keys, object: ObjectDescriptor, terms: GrantTerms) -> bytes:
         """A signed grant for this log: the envelope to keep and to provision with. Nothing is
@@ -474,7 +476,7 @@ class Federation(Blocking[AsyncFederation]):
         return self._portal.run(self._core.receive(round))
 
     def charged(self) -> PrivacyState:
-        """What the log has charged this client's privacy ledger, for everything and not for this
+        """The log's charges to this client's privacy ledger, for everything and not for this
         federation alone.
 
         `placet.governance.privacy.epsilon_at` makes an epsilon of a cost."""
@@ -686,6 +688,6 @@ class Client(BlockingClient[AsyncClient]):
     def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest jobs in one view.
 
-        What could not be verified about the evidence is told in it and not raised; a log that
-        shrank or forked is raised."""
+        A fault of the evidence is told in the view and not raised; a log that shrank or forked is
+        raised."""
         return self._portal.run(self._core.status(limit))

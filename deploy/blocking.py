@@ -115,8 +115,7 @@ def method(cls: str, member: Member) -> str:
     node = member.node
     asked = f"self._core.{member.name}"
     if isinstance(node, ast.AnnAssign):
-        head = f"def {member.name}(self) -> {member.signature}:"
-        return f"@property\n{head}\n    return self._core.{member.name}"
+        return f"@property\ndef {member.name}(self) -> {member.signature}:\n    return {asked}"
     returns = ast.unparse(node.returns) if node.returns else "None"
     made = re.search(r"Async[A-Z]\w+", returns.replace("AsyncIterator", ""))
     body = asked
@@ -134,15 +133,10 @@ def method(cls: str, member: Member) -> str:
         wrapped = f"{plain(made.group())}(self._portal, "
         iterated = returns.startswith("AsyncIterator")
         body = f"({wrapped}each) for each in {body})" if iterated else f"{wrapped}{body})"
-    doc = f'    """{member.doc}"""\n' if member.doc else ""
+    doc = f'"""{member.doc}"""\n' if member.doc else ""
     decorated = "".join(f"@{each}\n" for each in sorted(member.decorators))
-    return f"{decorated}def {member.name}{member.signature}:\n{indented(doc)}    return {body}"
-
-
-def indented(doc: str) -> str:
-    """A docstring's further lines, as far in as its first."""
-    first, *rest = doc.splitlines()[:1] + doc.splitlines()[1:] if doc else [""]
-    return "\n".join([first, *(f"    {line}" if line else "" for line in rest)]) + "\n" * bool(doc)
+    inside = textwrap.indent(f"{doc}return {body}", "    ")
+    return f"{decorated}def {member.name}{member.signature}:\n{inside}"
 
 
 def blocking(node: ast.ClassDef) -> str:
@@ -150,7 +144,7 @@ def blocking(node: ast.ClassDef) -> str:
     found = list(members(node))
     ends = any(isinstance(n, ast.AsyncFunctionDef) and n.name == "close" for n in node.body)
     kind = "Blocking" + ("" if not ends else "Client" if node.name == "AsyncClient" else "Context")
-    parts = [m for m in found if isinstance(m.node, ast.AnnAssign) and "Async" in part(m)]
+    parts = [m for m in found if is_part(m)]
     lines = [f'"""{ast.get_docstring(node) or ""}"""']
     if parts:
         assigned = [f"    self.{m.name} = {m.signature}(portal, core.{m.name})" for m in parts]
@@ -162,9 +156,13 @@ def blocking(node: ast.ClassDef) -> str:
 
 
 def part(member: Member) -> str:
-    """The type of a declared attribute."""
-    assert isinstance(member.node, ast.AnnAssign)
-    return ast.unparse(member.node.annotation)
+    """The type of a declared attribute; of anything else nothing."""
+    return ast.unparse(member.node.annotation) if isinstance(member.node, ast.AnnAssign) else ""
+
+
+def is_part(member: Member) -> bool:
+    """Whether it is a part of the client."""
+    return part(member).startswith("Async")
 
 
 def imports(module: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -221,31 +219,31 @@ def page() -> str:
     """docs/sdk.md."""
     found, _ = classes()
     client = found[-1]
-    text = [PAGE, section("Client", client)]
-    attribute = {part(m): m.name for m in members(client) if isinstance(m.node, ast.AnnAssign)}
+    parts = {part(m): m.name for m in members(client) if is_part(m)}
+    docs = {node.name: (ast.get_docstring(node) or "").partition("\n\n")[0] for node in found}
+    listed = [
+        textwrap.fill(f"* `client.{name}`: {docs[kind]}", 100, subsequent_indent="  ")
+        for kind, name in parts.items()
+    ]
+    text = [PAGE, *listed, "", section("Client", client)]
     for node in found[:-1]:
-        where = attribute.get(node.name)
-        text.append(section(f"client.{where}" if where else plain(node.name), node))
+        title = f"client.{parts[node.name]}" if node.name in parts else plain(node.name)
+        text.append(section(title, node))
     return "\n".join(text)
 
 
 def section(title: str, node: ast.ClassDef) -> str:
     """A class: what it is, and each of its names."""
-    lines = [f"## `{title}`", "", *paragraphs(ast.get_docstring(node) or ""), ""]
+    lines = [f"## `{title}`", "", ast.get_docstring(node) or "", ""]
     for member in members(node):
-        shown = (
-            member.signature.replace("(self, ", "(").replace("(cls, ", "(").replace("(self)", "()")
-        )
+        if is_part(member):
+            continue
+        shown = re.sub(r"^\((?:self|cls)(?:, )?", "(", member.signature)
         if "property" in member.decorators:
             shown = ": " + shown.removeprefix("() -> ")
-        call = "\n".join(textwrap.wrap(member.name + shown, 96, subsequent_indent="    "))
-        lines += ["```text", call, "```", "", *paragraphs(member.doc), ""]
+        call = textwrap.fill(member.name + shown, 96, subsequent_indent="    ")
+        lines += ["```text", call, "```", "", member.doc, ""]
     return "\n".join(lines)
-
-
-def paragraphs(doc: str) -> list[str]:
-    """A docstring in lines of a page."""
-    return doc.splitlines()
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ class GrantTerms:
 
 
 class AsyncGrants:
-    """What owners allow, and the keys of their objects."""
+    """Grants: what owners allow, and the keys of their objects."""
 
     def __init__(
         self,

@@ -165,7 +165,7 @@ class AsyncFederation:
         return await self._participant.model(round)
 
     async def charged(self) -> PrivacyState:
-        """What the log has charged this client's privacy ledger, for everything and not for this
+        """The log's charges to this client's privacy ledger, for everything and not for this
         federation alone.
 
         `placet.governance.privacy.epsilon_at` makes an epsilon of a cost.

@@ -42,7 +42,8 @@ class AsyncLog:
         return newest
 
     async def ledger(self) -> Ledger:
-        """What the log folds to now, not to be changed: the authority's word, not the host's.
+        """The ledger that the log folds to now, not to be changed. It is the authority's word, not
+        the host's.
 
         One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
         what a call raises.
@@ -61,7 +62,8 @@ class AsyncLog:
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
         Raises `EntryInvalid` for the first entry that does not come out as the log has it,
-        `LogError`, or what a call raises. What could not be checked is in the report.
+        `LogError`, or what a call raises. The report says which parts could
+        not be checked.
         """
         await self._log.read()
         memory = self._log.memory

@@ -41,6 +41,7 @@ class CouncilMemory:
         self._newest: Checkpoint | None = None
         self._entries: list[bytes] = []
         self._read = 0  # bytes of entries.jsonl that `_entries` are
+        self._parsed = (0, 0, 0)  # which file council.json was when it was read
         self._documents: dict[str, bytes] = {}
         self._load()
 
@@ -137,7 +138,8 @@ class CouncilMemory:
         return verify_checkpoint(note, VerifierKey.from_text(self._log))
 
     def _load(self) -> None:
-        if self._folder is None or not (self._folder / "council.json").exists():
+        found = self._stamp()
+        if self._folder is None or found == self._parsed:
             return
         path = self._folder / "council.json"
         try:
@@ -155,6 +157,16 @@ class CouncilMemory:
                 claim=str(path),
             ) from None
         self._load_entries(self._newest.size if self._newest else 0)
+        self._parsed = found
+
+    def _stamp(self) -> tuple[int, int, int]:
+        """Tells one council.json from another: each is a new file, which takes the old one's
+        place."""
+        try:
+            found = os.stat(self._folder / "council.json") if self._folder else None
+        except FileNotFoundError:
+            found = None
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if found else (0, 0, 0)
 
     def _load_entries(self, size: int) -> None:
         assert self._folder is not None
@@ -194,6 +206,7 @@ class CouncilMemory:
             }
             path = self._folder / "council.json"
             write_file(path, json.dumps(value, indent=1).encode(), mode=0o600)
+            self._parsed = self._stamp()
 
     @contextmanager
     def _locked(self) -> Generator[None]:

@@ -113,6 +113,17 @@ class Late:
         return stream if inspect.isasyncgenfunction(getattr(self._host, name)) else unary
 
 
+class Counted(grpc.aio.ServerInterceptor):
+    """Writes down which methods are called, at the channel."""
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self._host.called.append(handler_call_details.method.rpartition("/")[2])
+        return await continuation(handler_call_details)
+
+
 async def leave(context: Any, error: Exception) -> NoReturn:
     """Let a refusal leave as google.rpc.Status, as the host does."""
     refusal = refusal_of(error)
@@ -131,7 +142,7 @@ def start_server(host: Any, key_pem: bytes, certificate_pem: bytes) -> Any:
     """Serve it on a free port; returns the server and its address. Runs in an event loop."""
 
     async def start() -> tuple[grpc.aio.Server, str]:
-        server = grpc.aio.server(options=GRPC_OPTIONS)
+        server = grpc.aio.server(options=GRPC_OPTIONS, interceptors=[Counted(host)])
         services = cast("Any", Late(host))
         jobs = SimpleNamespace(
             **{

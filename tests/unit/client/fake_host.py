@@ -103,6 +103,8 @@ class FakeHost:
         self.shown_note: bytes | None = None  # a checkpoint to show in place of the newest
         self.withheld: set[str] = set()  # documents not given out
         self.calls: list[str] = []
+        self.called: list[str] = []  # methods, in their order
+        self.starts: list[int] = []  # from which entry on the log was read
         self.signer = NoteSigner("council.example/log", bytes(range(32)))
         self.log = self.signer.verifier_key.to_text()
         self.log_key = SigningKey(Ed25519PrivateKey.from_private_bytes(self.signer.to_bytes()))
@@ -178,6 +180,7 @@ class FakeHost:
         end = request.end
         if not end:
             self.calls.append("Read")
+            self.starts.append(request.start)
             note = self._newest()
             end = Checkpoint.from_text(SignedNote.from_bytes(note).text).size if note else 0
             yield log_pb2.EntriesResponse(checkpoint=note)
