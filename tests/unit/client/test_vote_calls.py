@@ -58,8 +58,7 @@ def amended(
     """The council, which may have amended its constitution; this home has seen the newest one."""
     if request.param:
         predecessor = founded.council.verify().newest.digest
-        changes = {"nonce": "02" * 16, "version": 2, "predecessor": predecessor}
-        successor = replace(constitution, **changes)
+        successor = replace(constitution, nonce="02" * 16, version=2, predecessor=predecessor)
         now = int(time.time())
         proposal = founded.council.propose(
             people["alice"],
