@@ -8,8 +8,8 @@ that says so, and every line of it begins with `| `: it decides nothing, and it 
 sentence of ours.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args
 
 from placet.auditing.explain_federation import explain_federation
 from placet.auditing.explain_serving import explain_serving
@@ -27,12 +27,11 @@ from placet.governance.documents import (
     Proposal,
     Rule,
     Seat,
-    Serve,
 )
 from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
-from placet.governance.documents.work.federate import Federate
+from placet.governance.documents.work.amend import Amendment
 from placet.governance.errors import GovernanceError
 from placet.governance.rules import Demand
 from placet.governance.sentences import (
@@ -123,14 +122,7 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
             f"for {count(proposal.uses, 'use')}."
         ),
     ]
-    if isinstance(proposal.body, Job):
-        lines += _job(proposal.body)
-    elif isinstance(proposal.body, Federate):
-        lines += explain_federation(proposal.body)
-    elif isinstance(proposal.body, Serve):
-        lines += explain_serving(proposal.body)
-    else:
-        lines.append(f"It would put the constitution {proposal.body.constitution} into force.")
+    lines += _BODIES[proposal.body.ACTION](proposal.body)
     lines += words("The reason for the proposal", proposal.reason)
     if constitution is not None:
         lines += _applying(proposal, constitution)
@@ -265,6 +257,18 @@ def _job(job: Job) -> list[str]:
             f"and an attempt at most {duration(job.deadline_seconds)}."
         ),
     ]
+
+
+def _amendment(amendment: Amendment) -> list[str]:
+    return [f"It would put the constitution {amendment.constitution} into force."]
+
+
+_BODIES: dict[str, Callable[[Any], list[str]]] = {
+    "job": _job,
+    "federate": explain_federation,
+    "serve": explain_serving,
+    "amend": _amendment,
+}
 
 
 def _privacy_terms(terms: Declared | None) -> list[str]:

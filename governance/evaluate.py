@@ -37,11 +37,9 @@ from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
     Constitution,
-    Federate,
     Proposal,
     Rule,
     Seat,
-    Serve,
 )
 from placet.governance.envelope import Signed, verify_signed
 from placet.governance.errors import (
@@ -55,7 +53,6 @@ from placet.governance.errors import (
     Vetoed,
 )
 from placet.governance.rules.facts import Facts
-from placet.governance.terms import terms_digest
 
 MAX_BALLOTS = 1000
 
@@ -177,18 +174,6 @@ def check_charter(named: str, charter: str) -> None:
             expected=charter,
             actual=named,
         )
-
-
-def bound_digest(proposal: Signed[Proposal]) -> str:
-    """What a worker has to be launched for: a job's program; else the terms, since the program is
-    built in.
-
-    Raises `DocumentMalformed` for an amendment.
-    """
-    body = proposal.document.body
-    return (
-        terms_digest(body) if isinstance(body, Federate | Serve) else proposal.document.job.program
-    )
 
 
 def _check_constitution(named: str, in_force: InForce) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from placet.governance.documents.privacy import Cost
+from placet.governance.errors import RoundNotOpen
+from placet.governance.jobs import round_job
 
 RoundStatus = Literal["open", "closed", "released", "void"]
 
@@ -72,3 +74,16 @@ class FederationState:
     def current(self) -> RoundState:
         """The newest round."""
         return self.rounds[-1]
+
+    def closed_round(self, job: str) -> RoundState:
+        """The newest round, closed, whose job this has to be. Raises `RoundNotOpen`."""
+        current = self.current
+        expected = round_job(self.proposal, current.number)
+        if job != expected or current.status != "closed":
+            raise RoundNotOpen(
+                "There is no such round to aggregate: it is open still, or over.",
+                claim="job",
+                expected=f"{expected}, closed",
+                actual=f"{job}; the round is {current.status}",
+            )
+        return current

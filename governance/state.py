@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from placet.governance.account import Logged, Times
 from placet.governance.documents.privacy import Cost
+from placet.governance.errors import FederationNotFound
 from placet.governance.federation_state import FederationState
 
 
@@ -172,6 +173,21 @@ class State:
     def ledger_of(self, owner: str) -> PrivacyState:
         """An owner's ledger, begun where there is none."""
         return self.privacy.setdefault(owner, PrivacyState())
+
+    def federation(self, proposal: str) -> FederationState:
+        """Raises `FederationNotFound`."""
+        if proposal not in self.federations:
+            raise FederationNotFound(
+                "No federation of this proposal was started. Start it first.",
+                claim="federation",
+                actual=proposal,
+            )
+        return self.federations[proposal]
+
+    def next_round(self, proposal: str) -> int:
+        """The number of the round that would be opened next."""
+        federation = self.federations.get(proposal)
+        return len(federation.rounds) + 1 if federation else 1
 
     def settle(self, lease: LeaseState, *, spent: bool) -> None:
         """A lease is over: what it has reserved is spent, or given back."""

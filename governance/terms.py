@@ -8,15 +8,8 @@ constitution under which they are then proposed, as that of a program's worker c
 
 from placet.governance.codec import encode, from_plain, malformed, parse_object
 from placet.governance.documents import Federate, Serve
-from placet.governance.envelope import digest_of
 
 Terms = Federate | Serve
-
-
-def terms_digest(terms: Terms) -> str:
-    """What a worker for these terms has to be launched for: the SHA-256 of their canonical JSON, as
-    "sha256:<hex>"."""
-    return digest_of(encode(terms))
 
 
 def decode_terms(data: bytes) -> Terms:

@@ -8,17 +8,15 @@ the host's own affair, so only there a signature is checked.
 import functools
 from dataclasses import dataclass, field
 
-from placet.governance.codec import encode
 from placet.governance.documents import (
     Action,
     Delete,
     Federate,
-    Job,
     Layout,
     Proposal,
     Update,
 )
-from placet.governance.envelope import digest_of, inspect, parse_envelope, verify_signed
+from placet.governance.envelope import inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
 from placet.host.errors import NotPermitted
 from placet.proto.v1 import common_pb2
@@ -87,14 +85,13 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
     work, federation = proposal.work, None
     if isinstance(work, Federate):
         federation = FederationFacts(work.rounds, work.roster, _sealed_bytes(work.layout))
-    terms = b"" if isinstance(work, Job) else encode(work)
     return TicketFacts(
         proposal=parse_envelope(envelope).digest,
-        program=work.program if isinstance(work, Job) else digest_of(terms),
+        program=work.bound_digest,
         uses=proposal.uses,
         not_after=proposal.not_after,
         action=proposal.action,
-        terms=terms,
+        terms=work.terms,
         federation=federation,
     )
 

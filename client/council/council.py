@@ -25,7 +25,6 @@ from placet.governance.documents import (
     StopAction,
     Vote,
 )
-from placet.governance.documents.rule import Action
 from placet.governance.envelope import Signed, inspect, parse_envelope, sign
 from placet.governance.evaluate import (
     Ticket,
@@ -36,12 +35,6 @@ from placet.governance.ledger import Ledger
 from placet.proto.v1 import governance_pb2, keys_pb2
 
 BALLOT_LIFETIME = 30 * 86400
-_ACTIONS: dict[type, Action] = {
-    Job: "job",
-    Federate: "federate",
-    Serve: "serve",
-    Amendment: "amend",
-}
 
 
 class AsyncCouncil:
@@ -91,7 +84,7 @@ class AsyncCouncil:
             header=self._log.known_header(),
             constitution=council.newest.digest,
             proposer=keys.id,
-            action=_ACTIONS[type(body)],
+            action=body.ACTION,
             purpose=purpose,
             reason=reason,
             not_before=not_before,

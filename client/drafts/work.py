@@ -2,6 +2,7 @@
 """Whatever a file asks the council for: a job, a federation or a service, by its `action`; and the
 terms that it sets."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from placet.client.drafts.federation import FederationDraft, load_federation
@@ -9,21 +10,21 @@ from placet.client.drafts.job import JobDraft, load_job
 from placet.client.drafts.serve import ServeDraft, load_serve
 from placet.client.drafts.toml import load_toml
 from placet.client.errors import FileRefused
-from placet.governance.documents import Job
+from placet.governance.documents import Federate, Job, Serve
 from placet.governance.terms import Terms
 
 WorkDraft = JobDraft | FederationDraft | ServeDraft
+
+_LOADERS: dict[str, Callable[[Path, int], WorkDraft]] = {
+    Federate.ACTION: load_federation,
+    Serve.ACTION: load_serve,
+}
 
 
 def load_work(path: Path, now: int) -> WorkDraft:
     """What a file asks for: "federate", "serve", or "job" (also without an action). Raises what its
     own loader raises."""
-    action = load_toml(path).get("action")
-    if action == "federate":
-        return load_federation(path, now)
-    if action == "serve":
-        return load_serve(path, now)
-    return load_job(path, now)
+    return _LOADERS.get(str(load_toml(path).get("action")), load_job)(path, now)
 
 
 def load_terms(path: Path, now: int) -> Terms:

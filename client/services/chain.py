@@ -44,7 +44,6 @@ from placet.governance.envelope import (
 )
 from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import (
-    bound_digest,
     judge_ticket,
     verify_ballots,
     verify_proposal,
@@ -142,7 +141,7 @@ class _Chain:
         given = self._given
         with _step("proposal"):
             proposal, judged = self._proposal()  # 1
-            bound_to = bound_digest(proposal)
+            bound_to = proposal.document.work.bound_digest
         with _step("authority"):
             boot = self._entry(given.boot, "boot")
             authority = self._enclave(

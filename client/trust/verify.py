@@ -21,7 +21,6 @@ from placet.governance.documents import (
     Constitution,
     Cost,
     Federate,
-    Job,
     Proposal,
     Receipt,
 )
@@ -34,7 +33,6 @@ from placet.governance.errors import (
 from placet.governance.evaluate import InForce
 from placet.governance.judgements.federation import release_cost
 from placet.governance.judgements.founding import verify_succession
-from placet.governance.judgements.grants import charges_of
 from placet.governance.keys import PublicKey
 from placet.governance.log import (
     Checkpoint,
@@ -200,8 +198,8 @@ def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> Veri
         ("parameters", _exact(body.parameters), _exact(said.parameters)),
         ("inputs", {name: i.object.digest for name, i in body.inputs.items()}, said.inputs),
         ("outputs", sizes, {name: d.length for name, d in said.outputs.items()}),
-        ("recipients", _recipients(body), sorted(said.recipients)),
-        ("privacy", _charged(proposal.document, said.privacy), said.privacy),
+        ("recipients", sorted(body.audience), sorted(said.recipients)),
+        ("privacy", _charged(body, said.privacy), said.privacy),
     )
     for claim, expected, actual in checks:
         if expected != actual:
@@ -209,22 +207,14 @@ def verify_answers(receipt: VerifiedReceipt, proposal: Signed[Proposal]) -> Veri
     return receipt
 
 
-def _recipients(body: Work) -> list[str]:
-    """Who may have what is released: a federation's roster, as for a job those whom it names."""
-    if isinstance(body, Federate):
-        return sorted(body.roster)
-    return sorted(recipient.id for recipient in body.recipients)
-
-
-def _charged(proposal: Proposal, said: Charged) -> Charged:
+def _charged(body: Work, said: Charged) -> Charged:
     """What the release had to cost. Which clients' updates counted is the log's to say: each of
     them pays for it."""
-    owners, body = charges_of(proposal), proposal.body
     clients: dict[str, Cost] = {}
     if isinstance(body, Federate):
         clients = dict.fromkeys(said.charges.keys() & set(body.roster), release_cost(body))
     # An owner of the initial model who sends updates pays without bound, which nothing adds to.
-    return Charged({**clients, **owners}, isinstance(body, Job) and body.privacy is not None)
+    return Charged({**clients, **body.charges}, body.declared)
 
 
 def log_signing_key(key: VerifierKey) -> PublicKey:

@@ -30,7 +30,6 @@ from placet.governance.judgements.federation import (
     open_entries,
     verify_model_request,
 )
-from placet.governance.judgements.rounds import find_federation
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey
 
@@ -87,7 +86,7 @@ class Federations:
         """A round takes in no more. Asked again: the same answer."""
         core = self._core
         request = enclaves_pb2.CloseRound.FromString(frame.payload)
-        federation = find_federation(core.ledger.state, request.federation)
+        federation = core.ledger.state.federation(request.federation)
         if not self._closed(request):
             entry = await core.judged(
                 lambda: judge_close_round(
@@ -112,7 +111,7 @@ class Federations:
             key = await core.judged(lambda: self._initial_key(asked.federation))
             answer = federations_pb2.ModelResponse(key_envelope=hand_over(key, recipient, info))
             return lambda _: answer
-        federation = find_federation(core.ledger.state, asked.federation)
+        federation = core.ledger.state.federation(asked.federation)
         lease = core.ledger.state.leases[federation.models[asked.round]]
         receipt = await core.document(lease.receipt)
         entry = await core.stored_entry(lease.released_at)
@@ -132,7 +131,7 @@ class Federations:
         needs."""
         ledger, now = self._core.ledger, self._core.now()
         if not request.ticket.proposal:
-            proposal = ledger.proposal(find_federation(ledger.state, request.federation).proposal)
+            proposal = ledger.proposal(ledger.state.federation(request.federation).proposal)
             return readmit(ledger, proposal, next_job(ledger, proposal), now)
         ticket = ticket_of(request.ticket)
         proposal = ledger.open_proposal(ticket.proposal)
@@ -171,7 +170,7 @@ class Federations:
         return signed, entry
 
     def _closed(self, request: enclaves_pb2.CloseRound) -> bool:
-        rounds = find_federation(self._core.ledger.state, request.federation).rounds
+        rounds = self._core.ledger.state.federation(request.federation).rounds
         return 1 <= request.round <= len(rounds) and rounds[request.round - 1].status != "open"
 
     def _initial_key(self, federation: str) -> StreamKey:

@@ -15,7 +15,7 @@ from placet.governance.documents import Federate, Proposal, Receipt, Update
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, inspect
 from placet.governance.federation_state import FederationState
-from placet.governance.judgements.rounds import SealedUpdate, find_federation
+from placet.governance.judgements.rounds import SealedUpdate
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 
@@ -46,7 +46,7 @@ def round_keys(
 
     Raises `DocumentNotFound` or `KeyNotAtHand` for what has to be fetched first.
     """
-    federation = find_federation(core.ledger.state, proposal.digest)
+    federation = core.ledger.state.federation(proposal.digest)
     terms, current = proposal.document.federate, federation.current
     logged = [core.ledger.update(update.digest).document for update in current.updates.values()]
     # All at hand before the first is opened: opening takes longer than looking.

@@ -30,7 +30,6 @@ from placet.governance.errors import LeaseExpired
 from placet.governance.evaluate import (
     InForce,
     Ticket,
-    bound_digest,
     check_charter,
     judge_ticket,
     verify_ballots,
@@ -105,8 +104,8 @@ def verify_lease(
     _check_names(lease.document, member, now)
     _check_logged(package, lease.digest, member)
     proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
-    if bound_digest(proposal) != bound_to:
-        raise lease_invalid("program", bound_to, bound_digest(proposal))
+    if proposal.document.work.bound_digest != bound_to:
+        raise lease_invalid("program", bound_to, proposal.document.work.bound_digest)
     return VerifiedLease(lease, proposal)
 
 

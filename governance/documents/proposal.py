@@ -2,7 +2,7 @@
 """A proposal: one thing that the council is asked to let happen, complete in itself."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from placet.governance.checks import (
     check_digest,
@@ -15,13 +15,15 @@ from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
 from placet.governance.documents.rule import Action
 from placet.governance.documents.work.amend import Amendment
+from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.federate import Federate
 from placet.governance.documents.work.job import Job
 from placet.governance.documents.work.serve import Serve
 
 Work = Job | Federate | Serve
 
-_BODIES: dict[str, type] = {"amend": Amendment, "federate": Federate, "serve": Serve}
+_BODIES = {body.ACTION: body for body in (Job, Federate, Serve, Amendment)}
+_B = TypeVar("_B", bound=Body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +53,22 @@ class Proposal:
         check_range("uses", self.uses, 1, 1_000_000)
         if type(self.body) is not _BODIES.get(self.action, Job):
             raise malformed("body", f"what the action {self.action} takes", "another action's")
-        if isinstance(self.body, Federate) and self.uses != self.body.rounds:
-            raise malformed("uses", f"{self.body.rounds}, one a round", str(self.uses))
-        if isinstance(self.body, Serve) and not self.not_before < self.body.review:
-            raise malformed("serve.review", "after not_before", str(self.body.review))
-        if isinstance(self.body, Serve) and self.body.card.retire_by < self.not_after:
-            expected = f"not before the window closes ({self.not_after})"
-            raise malformed("card.retire_by", expected, str(self.body.card.retire_by))
+        self.body.check_proposed(self)
 
     @property
     def job(self) -> Job:
         """The job. Raises `DocumentMalformed` where the proposal is of another action."""
-        if not isinstance(self.body, Job):
-            raise malformed("action", "job", self.action)
-        return self.body
+        return self._body(Job)
 
     @property
     def federate(self) -> Federate:
         """The federation. Raises `DocumentMalformed` where the proposal is of another action."""
-        if not isinstance(self.body, Federate):
-            raise malformed("action", "federate", self.action)
-        return self.body
+        return self._body(Federate)
 
     @property
     def serve(self) -> Serve:
         """The service. Raises `DocumentMalformed` where the proposal is of another action."""
-        if not isinstance(self.body, Serve):
-            raise malformed("action", "serve", self.action)
-        return self.body
+        return self._body(Serve)
 
     @property
     def work(self) -> Work:
@@ -87,24 +77,18 @@ class Proposal:
             raise malformed("action", "job, federate or serve", self.action)
         return self.body
 
+    def _body(self, cls: type[_B]) -> _B:
+        if not isinstance(self.body, cls):
+            raise malformed("action", cls.ACTION, self.action)
+        return self.body
+
     @property
     def labels(self) -> frozenset[str]:
         """The labels of all data that the proposal touches."""
-        if isinstance(self.body, Amendment):
-            return frozenset()
-        own: tuple[str, ...] = ()
-        if isinstance(self.body, Federate):
-            own = self.body.labels
-        elif isinstance(self.body, Serve):
-            own = self.body.card.labels
-        inputs = self.body.inputs.values()
-        return frozenset(label for i in inputs for label in i.object.labels).union(own)
+        return self.body.touched_labels
 
     @property
     def owners(self) -> frozenset[str]:
         """The principals whose data it touches: owners of inputs, and the clients of a
         federation."""
-        if isinstance(self.body, Amendment):
-            return frozenset()
-        roster = self.body.roster if isinstance(self.body, Federate) else ()
-        return frozenset(i.owner for i in self.body.inputs.values()).union(roster)
+        return self.body.touched_owners

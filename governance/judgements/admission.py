@@ -21,7 +21,6 @@ from placet.governance.documents import (
     Seat,
     Stop,
 )
-from placet.governance.documents.work.amend import Amendment
 from placet.governance.entries.council import BALLOT, CHARTER, CONSTITUTION, GRANT, PROPOSAL, STOP
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
@@ -53,7 +52,6 @@ from placet.governance.ledger import (
     Ledger,
     missing_document,
 )
-from placet.governance.naming import check_named
 from placet.governance.state import BallotState, ProposalState
 from placet.governance.text import brief
 
@@ -115,7 +113,7 @@ def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> En
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
     check_action(signed.document)
-    check_named(ledger, signed.document)
+    signed.document.body.check_named(ledger)
     ledger.remember(signed)
     nonce = signed.document.header.nonce
     return PROPOSAL.new(times, {"proposal": signed.digest, "nonce": nonce})
@@ -375,7 +373,7 @@ def judge_amendment(
     body = admission.ticket.proposal.document.body
     current = ledger.in_force()
     successor = verify_successor(constitution, current.digest, current.constitution)
-    if not isinstance(body, Amendment) or body.constitution != successor.digest:
+    if body.puts_into_force != successor.digest:
         raise OtherConstitution(
             "The proposal names another constitution than the one that came with it.",
             claim="body.constitution",

@@ -17,7 +17,6 @@ from placet.governance.errors import AnswersUsedUp
 from placet.governance.judgements.grants import charges_due
 from placet.governance.judgements.leasing import check_running
 from placet.governance.ledger import Ledger
-from placet.governance.naming import check_user
 from placet.governance.state import ServiceState
 
 
@@ -33,7 +32,7 @@ def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -
     proposal = ledger.proposal(known.proposal)
     terms: Serve = proposal.document.serve
     check_range("rows", rows, 1, MAX_ANSWERS)
-    check_user(ledger, terms.users, user)
+    terms.check_user(ledger, user)
     user_left, total_left = rations_left(
         terms.rations, ledger.state.services.get(known.proposal), user
     )

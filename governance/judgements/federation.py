@@ -11,8 +11,6 @@ one that it does not have does not, whatever the host says. One release a round,
 taken out of it afterwards.
 """
 
-from collections.abc import Iterable
-
 from placet.governance.account import Times
 from placet.governance.codec import to_plain
 from placet.governance.documents import (
@@ -24,6 +22,7 @@ from placet.governance.documents import (
     Update,
 )
 from placet.governance.documents.federation import LIMIT
+from placet.governance.documents.work.federate import organisations
 from placet.governance.entries.federations import CLOSE_ROUND, LIFT, OPEN_ROUND, UPDATE
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
@@ -48,8 +47,6 @@ from placet.governance.judgements.admission import (
     in_log,
     readmit,
 )
-from placet.governance.judgements.grants import charges_of
-from placet.governance.judgements.rounds import find_federation, next_round
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget, gaussian_cost
@@ -80,7 +77,7 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
 def judge_open_round(ledger: Ledger, proposal: Signed[Proposal], key: str, times: Times) -> Entry:
     """The next round opens, under a ticket that is admitted over the log, now that nobody is left
     to be let in again."""
-    job = round_job(proposal.digest, next_round(ledger.state, proposal.digest))
+    job = round_job(proposal.digest, ledger.state.next_round(proposal.digest))
     admission = readmit(ledger, proposal, job, times)
     due = _due(ledger.state.federations.get(proposal.digest))
     if due:
@@ -102,7 +99,7 @@ def _judge_opening(ledger: Ledger, admission: Admission, key: str, times: Times)
             "key": key,
             "closes": times.at_most + proposal.document.federate.round_seconds,
             "grants": list(admission.grants),
-            "charges": to_plain(charges_of(proposal.document)),
+            "charges": to_plain(proposal.document.federate.charges),
         },
     )
 
@@ -112,7 +109,7 @@ def _next_round(ledger: Ledger, proposal: Signed[Proposal]) -> int:
     federation = ledger.state.federations.get(proposal.digest)
     if federation is not None:
         _check_over(federation)
-    number = next_round(ledger.state, proposal.digest)
+    number = ledger.state.next_round(proposal.digest)
     if number > terms.rounds:
         raise FederationEnded(
             f"All {terms.rounds} rounds of the federation are over. Propose another one.",
@@ -138,10 +135,10 @@ def _check_over(federation: FederationState) -> None:
 
 def judge_lift(ledger: Ledger, proposal: str, client: str, times: Times) -> Entry:
     """A client has sat out its rounds."""
-    federation = find_federation(ledger.state, proposal)
+    federation = ledger.state.federation(proposal)
     _check_over(federation)
     quarantine = federation.quarantined.get(client)
-    number = next_round(ledger.state, proposal)
+    number = ledger.state.next_round(proposal)
     if quarantine is None or quarantine.until > number:
         raise ClientQuarantined(
             "The client sits out longer.",
@@ -174,7 +171,7 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
     """An update of a client of the roster for the round that is open. What is sealed in it is not
     looked at here."""
     named = inspect(envelope, Update)
-    federation = find_federation(ledger.state, named.federation)
+    federation = ledger.state.federation(named.federation)
     proposal = ledger.proposal(named.federation)
     terms = proposal.document.federate
     _check_roster(ledger, terms, named.client)
@@ -261,7 +258,7 @@ def judge_close_round(ledger: Ledger, proposal: str, number: int, times: Times) 
 
     It is void with too few, and as soon as no model can come of it any more, closed or not.
     """
-    federation = find_federation(ledger.state, proposal)
+    federation = ledger.state.federation(proposal)
     proposed = ledger.proposal(proposal)
     terms = proposed.document.federate
     current, vain = federation.current, _is_vain(ledger, federation, times)
@@ -281,7 +278,7 @@ def judge_close_round(ledger: Ledger, proposal: str, number: int, times: Times) 
             expected=f"after {current.closes}",
             actual=str(times.at_least),
         )
-    counted = organisations(ledger, proposed, current.updates)
+    counted = organisations(ledger.constitution(proposed.document.constitution), current.updates)
     enough = not vain and counted >= terms.smallest_cohort
     return CLOSE_ROUND.new(
         times,
@@ -296,7 +293,7 @@ def judge_close_round(ledger: Ledger, proposal: str, number: int, times: Times) 
 
 def judge_vain(ledger: Ledger, proposal: str, times: Times) -> Entry | None:
     """The entry that ends the newest round where no model can come of it any more."""
-    federation = find_federation(ledger.state, proposal)
+    federation = ledger.state.federation(proposal)
     if not _is_vain(ledger, federation, times):
         return None
     return judge_close_round(ledger, proposal, federation.current.number, times)
@@ -327,15 +324,6 @@ def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
     return False
 
 
-def organisations(ledger: Ledger, proposal: Signed[Proposal], clients: Iterable[str]) -> int:
-    """How many organisations these clients belong to: one that enrols twice counts once.
-
-    By the constitution that they took part under: no later one makes two of one.
-    """
-    constitution = ledger.constitution(proposal.document.constitution)
-    return len({constitution.principal(client).organisation for client in clients})
-
-
 def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest]:
     """A request for a round's model by a client of the roster; round 0 is the initial model.
 
@@ -343,7 +331,7 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
     same name an amendment may have put somebody else. Raises `FederationRefused`.
     """
     named = inspect(envelope, ModelRequest)
-    federation = find_federation(ledger.state, named.federation)
+    federation = ledger.state.federation(named.federation)
     proposal = ledger.proposal(named.federation).document
     terms = proposal.federate
     _check_roster(ledger, terms, named.client)
@@ -369,7 +357,7 @@ def judge_initial(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> s
 
     Raises what an admission raises, and `GrantMissing`.
     """
-    current = find_federation(ledger.state, proposal.digest).current
+    current = ledger.state.federation(proposal.digest).current
     job = round_job(proposal.digest, current.number)
     grant = readmit(ledger, proposal, job, times).grants[0]
     if use_of(proposal.digest, job) not in ledger.state.grants[grant].jobs:

@@ -8,11 +8,8 @@ from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
 from placet.governance.documents.grant import Exactly
-from placet.governance.documents.privacy import UNBOUNDED, Budget, Cost
+from placet.governance.documents.privacy import Budget, Cost
 from placet.governance.documents.proposal import Work
-from placet.governance.documents.work.amend import Amendment
-from placet.governance.documents.work.federate import Federate
-from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     GrantExpired,
@@ -37,13 +34,8 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
 
     Raises `GrantRefused` for the first input that has none.
     """
-    proposal = ticket.proposal.document
-    if isinstance(proposal.body, Amendment):
-        return ()
-    return tuple(
-        _grant_for(ledger, ticket, proposal.body, name, job, times)
-        for name in sorted(proposal.body.inputs)
-    )
+    inputs = ticket.proposal.document.body.inputs
+    return tuple(_grant_for(ledger, ticket, name, job, times) for name in sorted(inputs))
 
 
 def check_grants(
@@ -54,33 +46,10 @@ def check_grants(
         _check_allows(ledger, grant, ticket, job, times)
 
 
-def charges_of(proposal: Proposal) -> dict[str, Cost]:
-    """What is charged to the ledger of each owner of an input: by the proposal's terms alone, and
-    nothing that a worker says.
-
-    A lease reserves it for each use of a job, a federation's `open` for each round; a service's
-    first draw spends it. What a federation costs its clients is reserved by their updates.
-    """
-    if isinstance(proposal.body, Amendment):
-        return {}
-    terms = None if isinstance(proposal.body, Federate) else proposal.body.privacy
-    owners = sorted({given.owner for given in proposal.body.inputs.values()})
-    return dict.fromkeys(owners, terms.cost if terms else UNBOUNDED)
-
-
 def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[str, Cost]:
-    """What a use is still to be charged.
-
-    While its lease is open that is nothing; of a service nothing after its first draw.
-    """
-    state = ledger.state
-    if isinstance(proposal.document.body, Serve):
-        charged = proposal.digest in state.services
-    else:
-        known = state.proposals.get(proposal.digest)
-        leases = known.jobs.get(job, []) if known else []
-        charged = any(state.leases[lease].status == "open" for lease in leases)
-    return {} if charged else charges_of(proposal.document)
+    """What a use is still to be charged: nothing once it has been (`Body.is_charged`)."""
+    body = proposal.document.body
+    return {} if body.is_charged(ledger.state, proposal.digest, job) else body.charges
 
 
 def check_live(ledger: Ledger, digest: str, use: str, times: Times) -> Grant:
@@ -150,10 +119,9 @@ def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
     return constitution.evidence, constitution.witnesses, rules, seats, parties
 
 
-def _grant_for(
-    ledger: Ledger, ticket: ValidTicket, body: Work, name: str, job: str, times: Times
-) -> str:
-    wanted, use = body.inputs[name], use_of(ticket.proposal.digest, job)
+def _grant_for(ledger: Ledger, ticket: ValidTicket, name: str, job: str, times: Times) -> str:
+    wanted = ticket.proposal.document.body.inputs[name]
+    use = use_of(ticket.proposal.digest, job)
     refusal: GrantRefused | None = None
     named = (wanted.object.digest, wanted.owner)
     found = [g for g in ledger.state.grants.values() if (g.object, g.owner) == named]
@@ -235,7 +203,7 @@ def _check_listed(
 def _check_recipients(grant: Grant, proposal: Proposal) -> None:
     """Models of a federation, and answers of a service, go to keys that are chosen as one asks: no
     list can name them."""
-    if isinstance(proposal.body, Federate | Serve) and grant.recipients != "any":
+    if proposal.body.CHOSEN_KEYS and grant.recipients != "any":
         wanted = "whatever keys those have whom the terms name"
         raise _forbids("recipients", "the keys that it lists", wanted)
     keys = [recipient.key for recipient in proposal.work.recipients]

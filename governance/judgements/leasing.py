@@ -11,7 +11,7 @@ from typing import Protocol
 from placet.governance.account import Times
 from placet.governance.checks import check_measurement, check_name
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents import Federate, Lease, Proposal, Serve
+from placet.governance.documents import Lease, Proposal
 from placet.governance.documents.proposal import Work
 from placet.governance.entries.council import BOOT
 from placet.governance.entries.kind import Entry
@@ -30,15 +30,13 @@ from placet.governance.errors import (
     LeaseUnknown,
     Stopped,
 )
-from placet.governance.evaluate import bound_digest, check_charter
+from placet.governance.evaluate import check_charter
 from placet.governance.jobs import check_job
 from placet.governance.judgements.admission import (
     Admission,
     in_log,
     readmit,
 )
-from placet.governance.judgements.grants import charges_of
-from placet.governance.judgements.rounds import closed_round
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.state import JoinState, LeaseState
@@ -118,15 +116,12 @@ def judge_lease(
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.work
-    _check_worker(ledger, lease.worker, bound_digest(proposal), times)
+    _check_worker(ledger, lease.worker, body.bound_digest, times)
     check_job(proposal.digest, lease.job)
-    if isinstance(body, Federate):
-        closed_round(ledger.state, proposal.digest, lease.job)
+    body.check_job(ledger.state, proposal.digest, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
     _check_terms(ledger, lease, proposal, times)
     appraise_all(ledger, lease.worker, admission.grants, appraise)
-    served = isinstance(proposal.document.body, Serve)
-    charges = {} if served else charges_of(proposal.document)
     return LEASE.new(
         times,
         {
@@ -138,7 +133,7 @@ def judge_lease(
             "grants": list(admission.grants),
             "deadline": lease.deadline,
             "judged": ledger.tree.size,
-            "charges": to_plain(charges),
+            "charges": to_plain(body.charges if body.RESERVES else {}),
         },
     )
 
@@ -175,11 +170,9 @@ def appraise_all(ledger: Ledger, worker: str, grants: Iterable[str], appraise: A
 
 
 def latest_deadline(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> int:
-    """Until when a lease given or renewed now holds, Unix seconds: a service's not beyond its
-    window, since it answers all the while."""
+    """Until when a lease given or renewed now holds, Unix seconds."""
     latest = times.at_most + ledger.in_force().constitution.limits.lease_seconds
-    served = isinstance(proposal.document.body, Serve)
-    return min(latest, proposal.document.not_after) if served else latest
+    return proposal.document.work.holds_until(proposal.document, latest)
 
 
 def next_attempt(ledger: Ledger, proposal: str, job: str) -> int:

@@ -6,9 +6,7 @@ from placet.governance.account import Times
 from placet.governance.documents import (
     Charged,
     Cost,
-    Federate,
     Header,
-    Job,
     Predicate,
     Receipt,
     Release,
@@ -17,7 +15,6 @@ from placet.governance.documents import (
 from placet.governance.documents.receipt import Mark
 from placet.governance.envelope import Signed
 from placet.governance.judgements.leasing import find_lease
-from placet.governance.judgements.rounds import find_federation
 from placet.governance.judgements.standing import account_of
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState
@@ -48,7 +45,7 @@ def receipt_for(
             parameters=job.parameters,
             inputs={name: value.object.digest for name, value in job.inputs.items()},
             outputs=release.document.outputs,
-            recipients=_recipients(job),
+            recipients=job.audience,
             approved_by=account_of(ledger, lease, times).approving,
             evidence=evidence,
             privacy=_charged(ledger, lease, job),
@@ -62,17 +59,7 @@ def receipt_for(
 
 def _charged(ledger: Ledger, lease: LeaseState, work: Work) -> Charged:
     """What the release costs: the owners of inputs, and the clients whose updates counted."""
-    if not isinstance(work, Federate):
-        return Charged(lease.charges, declared=isinstance(work, Job) and work.privacy is not None)
-    updates = find_federation(ledger.state, lease.proposal).current.updates
-    clients = {client: update.charge for client, update in updates.items()}
+    clients = work.update_charges(ledger.state, lease.proposal)
     # Who owns the initial model and sends updates as well has it all in one ledger.
     both = {owner: cost + clients.get(owner, Cost()) for owner, cost in lease.charges.items()}
-    return Charged({**clients, **both}, declared=False)
-
-
-def _recipients(work: Work) -> tuple[str, ...]:
-    """Who may have what is released: a federation's model is for its roster."""
-    if isinstance(work, Federate):
-        return work.roster
-    return tuple(recipient.id for recipient in work.recipients)
+    return Charged({**clients, **both}, work.declared)

@@ -6,38 +6,22 @@ Pure, as leasing.py is.
 
 from placet.governance.account import Times
 from placet.governance.codec import malformed
-from placet.governance.documents import Federate, Proposal, Release
+from placet.governance.documents import Release
 from placet.governance.documents.lease import RESULT_KIND, answer_nonce, output_id
 from placet.governance.documents.proposal import Work
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.leases import RELEASE
 from placet.governance.envelope import Signed, check_layout
 from placet.governance.errors import (
-    CohortTooSmall,
     LeaseUnknown,
     OutputMissing,
     OutputTooLarge,
     OutputUndeclared,
 )
-from placet.governance.federation_state import RoundState
-from placet.governance.judgements.federation import organisations
 from placet.governance.judgements.leasing import Appraise, appraise_all, check_running
-from placet.governance.judgements.rounds import closed_round
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState
 from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
-
-# Why an update may turn out not to count, by what its stream holds or by its not being there.
-LEFT_REASONS = frozenset(
-    {
-        "VALUES_NOT_FINITE",
-        "NORM_EXCEEDED",
-        "SEGMENT_FORGED",
-        "STREAM_LENGTH",
-        "STREAM_HEADER_MALFORMED",
-        "UPDATE_NOT_FETCHED",
-    }
-)
 
 
 def judge_release(
@@ -48,18 +32,13 @@ def judge_release(
     `receipt` is empty where nothing is released, as of a round of too few organisations.
     """
     lease = _check_release(ledger, release, appraise, times)
-    proposal, number, until = ledger.proposal(lease.proposal), 0, 0
-    if isinstance(proposal.document.body, Federate):
-        current = closed_round(ledger.state, lease.proposal, lease.job)
-        _check_left(ledger, release.document, proposal, current)
-        number = current.number
-        until = number + 1 + proposal.document.federate.quarantine_rounds
-        if release.document.outputs:
-            _check_outputs(proposal.document.federate, release.document)
-    else:
-        _check_outputs(proposal.document.job, release.document)
-        if release.document.left:
-            raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
+    proposal = ledger.proposal(lease.proposal)
+    body, said = proposal.document.work, release.document
+    body.check_left(ledger, said, proposal)
+    number, until = body.round_of(ledger.state, lease.proposal)
+    # A round of too few organisations releases nothing; a job always does.
+    if said.outputs or not number:
+        _check_outputs(body, said)
     if bool(receipt) != bool(release.document.outputs):
         raise OutputMissing("A receipt is about outputs that are released.", claim="receipt")
     return RELEASE.new(
@@ -100,32 +79,6 @@ def _check_answer(ledger: Ledger, release: Signed[Release], lease: LeaseState) -
             "header",
             f"the one that follows from the lease: nonce {nonce}, seen {lease.judged}",
             f"nonce {header.nonce}, seen {header.seen.size}",
-        )
-
-
-def _check_left(
-    ledger: Ledger, release: Release, proposal: Signed[Proposal], current: RoundState
-) -> None:
-    """Who left was of the cohort, for a known reason.
-
-    With enough organisations left there is a model, and else there is none.
-    """
-    terms = proposal.document.federate
-    for client, reason in release.left.items():
-        if client not in current.updates or reason not in LEFT_REASONS:
-            raise OutputUndeclared(
-                "The release leaves out who was not of the cohort, or for no known reason.",
-                claim="left",
-                expected="a client of the cohort, and a known reason",
-                actual=client,
-            )
-    stay = organisations(ledger, proposal, set(current.updates) - release.left.keys())
-    if (stay >= terms.smallest_cohort) != bool(release.outputs):
-        raise CohortTooSmall(
-            "A model takes enough organisations, and with enough of them there has to be one.",
-            claim="outputs",
-            expected=f"at least {terms.smallest_cohort} organisations",
-            actual=f"{stay} organisations, {len(release.outputs)} output(s)",
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federation's rounds as jobs, and what a client seals to a round key."""
+"""What a client seals to a round key."""
 
 import math
 import struct
@@ -7,44 +7,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from placet.governance.documents import Federate
-from placet.governance.errors import FederationNotFound, RoundNotOpen, UpdateMalformed
-from placet.governance.federation_state import FederationState, RoundState
-from placet.governance.jobs import round_job
-from placet.governance.state import State
+from placet.governance.errors import UpdateMalformed
 
 _SEALED = struct.Struct("<32sdfI")
-
-
-def find_federation(state: State, proposal: str) -> FederationState:
-    """Raises `FederationNotFound`."""
-    federation = state.federations.get(proposal)
-    if federation is None:
-        raise FederationNotFound(
-            "No federation of this proposal was started. Start it first.",
-            claim="federation",
-            actual=proposal,
-        )
-    return federation
-
-
-def next_round(state: State, proposal: str) -> int:
-    """The number of the round that would be opened next."""
-    federation = state.federations.get(proposal)
-    return len(federation.rounds) + 1 if federation else 1
-
-
-def closed_round(state: State, proposal: str, job: str) -> RoundState:
-    """The newest round of a federation, closed, whose job this has to be. Raises `RoundNotOpen`."""
-    current = find_federation(state, proposal).current
-    expected = round_job(proposal, current.number)
-    if job != expected or current.status != "closed":
-        raise RoundNotOpen(
-            "There is no such round to aggregate: it is open still, or over.",
-            claim="job",
-            expected=f"{expected}, closed",
-            actual=f"{job}; the round is {current.status}",
-        )
-    return current
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ anew. What was released stays released: a recipient may have had its key already
 from dataclasses import dataclass
 
 from placet.governance.account import Account, Logged, Times
-from placet.governance.documents import Ballot, Proposal, Serve
-from placet.governance.documents.work.amend import Amendment
+from placet.governance.documents import Ballot, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.errors import (
     ActionNotSupported,
@@ -65,7 +64,7 @@ def check_stands(
     if ballots is None:
         ballots = standing_ballots(ledger, proposal.digest)
     check_action(proposal.document)
-    spared = lease is not None and _is_spared(proposal.document, times)
+    spared = lease is not None and proposal.document.body.is_spared(proposal.document, times)
     if not spared:
         check_in_force(ledger, proposal)
     under = ledger.under(proposal.document.constitution)
@@ -85,17 +84,15 @@ def check_stands(
 def account_of(ledger: Ledger, lease: LeaseState, times: Times) -> Account:
     """The judgement of a lease's ticket as `check_stands` makes it; refuses nothing."""
     proposal = ledger.proposal(lease.proposal)
-    at = _since(lease, times) if _is_spared(proposal.document, times) else times
+    at = (
+        _since(lease, times)
+        if proposal.document.body.is_spared(proposal.document, times)
+        else times
+    )
     under = ledger.under(proposal.document.constitution)
     ballots = standing_ballots(ledger, proposal.digest)
     logged = ledger.state.proposals[proposal.digest].logged
     return judge(proposal, ballots, under, at, logged)
-
-
-def _is_spared(proposal: Proposal, times: Times) -> bool:
-    """Whether what runs for the proposal has the exceptions still."""
-    body = proposal.body
-    return not isinstance(body, Serve) or times.at_most <= min(body.review, proposal.not_after)
 
 
 def _since(lease: LeaseState, times: Times) -> Times:
@@ -118,7 +115,7 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
 
 def check_action(proposal: Proposal) -> None:
     """Refuse what this version does not carry out. Raises `ActionNotSupported`."""
-    if proposal.action not in ("job", "federate", "serve", "amend"):
+    if proposal.action != proposal.body.ACTION:
         raise ActionNotSupported(
             f"This version does not carry out {proposal.action}. "
             "It knows job, federate, serve and amend.",
@@ -153,9 +150,9 @@ def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
             claim="stop",
             actual=action,
         )
-    body = proposal.document.body
-    if not isinstance(body, Amendment) and body.program in ledger.state.revoked_programs:
-        raise Stopped("A seat has revoked this program.", claim="program", actual=body.program)
+    program = proposal.document.body.program
+    if program in ledger.state.revoked_programs:
+        raise Stopped("A seat has revoked this program.", claim="program", actual=program)
 
 
 def check_uses(proposal: Signed[Proposal], known: ProposalState | None, job: str) -> None:

@@ -35,7 +35,6 @@ from placet.enclave.worker.task import Means, Outcome, Report
 from placet.governance.documents import Federate, Lease, Proposal
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed
-from placet.governance.terms import terms_digest
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import padded_length
 
@@ -51,7 +50,7 @@ class RoundTask:
     """The terms of a federation."""
 
     def __init__(self, terms: Federate) -> None:
-        self.digest = terms_digest(terms)
+        self.digest = terms.bound_digest
         self._terms = terms
         self._noise: Noise | None = None
 

@@ -18,7 +18,6 @@ from placet.governance.documents import Lease, Proposal, Serve
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.documents.serving import MODEL
 from placet.governance.envelope import Signed
-from placet.governance.terms import terms_digest
 from placet.proto.v1 import enclaves_pb2
 from placet.sealing import padded_length, unpad_into
 
@@ -27,7 +26,7 @@ class InferenceTask:
     """The terms of a service."""
 
     def __init__(self, terms: Serve) -> None:
-        self.digest = terms_digest(terms)
+        self.digest = terms.bound_digest
 
     def prepare(self) -> None:
         """Load the runtime: that takes longer than anything else before the model."""

@@ -1,15 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import dataclass
+from typing import ClassVar
 
 from placet.governance.checks import check_digest
+from placet.governance.documents.privacy import Declared
+from placet.governance.documents.rule import Action
+from placet.governance.documents.work.body import Body
+from placet.governance.documents.work.parts import Input, Recipient
 
 
 @dataclass(frozen=True, slots=True)
-class Amendment:
+class Amendment(Body):
     """What a proposal of action "amend" asks for: the digest of the constitution that shall come
     into force."""
+
+    ACTION: ClassVar[Action] = "amend"
 
     constitution: str
 
     def __post_init__(self) -> None:
         check_digest("amendment.constitution", self.constitution)
+
+    @property
+    def program(self) -> str:
+        """Nothing is run."""
+        return ""
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        return {}
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        return ()
+
+    @property
+    def puts_into_force(self) -> str:
+        return self.constitution
+
+    @property
+    def privacy_terms(self) -> Declared | None:
+        return None

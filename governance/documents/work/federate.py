@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
 
 from placet.governance.checks import check_decimal, check_distinct, check_identifier, check_range
 from placet.governance.codec import malformed
@@ -15,14 +17,37 @@ from placet.governance.documents.federation import (
     Mean,
     TrimmedMean,
 )
+from placet.governance.documents.lease import Release
+from placet.governance.documents.privacy import Cost, Declared
+from placet.governance.documents.rule import Action
+from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import MAX_ATTEMPTS, Input, Output, Recipient, Scalar
+from placet.governance.envelope import Signed
+from placet.governance.errors import CohortTooSmall, OutputUndeclared
 
+if TYPE_CHECKING:
+    from placet.governance.documents.constitution import Constitution
+    from placet.governance.documents.proposal import Proposal
+    from placet.governance.ledger import Ledger
+    from placet.governance.state import State
+
+# Why an update may turn out not to count, by what its stream holds or by its not being there.
+LEFT_REASONS = frozenset(
+    {
+        "VALUES_NOT_FINITE",
+        "NORM_EXCEEDED",
+        "SEGMENT_FORGED",
+        "STREAM_LENGTH",
+        "STREAM_HEADER_MALFORMED",
+        "UPDATE_NOT_FETCHED",
+    }
+)
 _SUM_BOUND = 2**62
 _MODEL_BYTES = 4  # of a coordinate of the model: always float32
 
 
 @dataclass(frozen=True, slots=True)
-class Federate:
+class Federate(Body):
     """The terms of a federation.
 
     model: the initial model, a float32 vector in an object of its owner's; null: all zeros. labels:
@@ -36,6 +61,9 @@ class Federate:
     how many rounds a client sits out after an update that broke the terms. clip, noise and rate are
     decimal text.
     """
+
+    ACTION: ClassVar[Action] = "federate"
+    CHOSEN_KEYS: ClassVar[bool] = True
 
     model: Input | None
     layout: Layout
@@ -99,6 +127,75 @@ class Federate:
         return ()
 
     @property
+    def own_labels(self) -> tuple[str, ...]:
+        return self.labels
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        return self.roster
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        return self.roster
+
+    @property
+    def privacy_terms(self) -> Declared | None:
+        """The roster is given the initial model as it is."""
+        return None
+
+    def update_charges(self, state: "State", proposal: str) -> dict[str, Cost]:
+        updates = state.federation(proposal).current.updates
+        return {client: update.charge for client, update in updates.items()}
+
+    def check_proposed(self, proposal: "Proposal") -> None:
+        if proposal.uses != self.rounds:
+            raise malformed("uses", f"{self.rounds}, one a round", str(proposal.uses))
+
+    def check_named(self, ledger: "Ledger") -> None:
+        """The clients exist, and are of enough organisations. Raises `CohortTooSmall`, and what
+        `Constitution.principal` raises."""
+        found = organisations(ledger.in_force().constitution, self.roster)
+        if found < self.smallest_cohort:
+            raise CohortTooSmall(
+                "The roster is of fewer organisations than a round needs.",
+                claim="smallest_cohort",
+                expected=f"at most {found}",
+                actual=str(self.smallest_cohort),
+            )
+
+    def check_job(self, state: "State", proposal: str, job: str) -> None:
+        state.federation(proposal).closed_round(job)
+
+    def check_left(self, ledger: "Ledger", release: Release, proposal: Signed["Proposal"]) -> None:
+        """Who left was of the cohort, for a known reason.
+
+        With enough organisations left there is a model, and else there is none.
+        """
+        lease = ledger.state.leases[release.lease]
+        current = ledger.state.federation(proposal.digest).closed_round(lease.job)
+        for client, reason in release.left.items():
+            if client not in current.updates or reason not in LEFT_REASONS:
+                raise OutputUndeclared(
+                    "The release leaves out who was not of the cohort, or for no known reason.",
+                    claim="left",
+                    expected="a client of the cohort, and a known reason",
+                    actual=client,
+                )
+        under = ledger.constitution(proposal.document.constitution)
+        stay = organisations(under, current.updates.keys() - release.left.keys())
+        if (stay >= self.smallest_cohort) != bool(release.outputs):
+            raise CohortTooSmall(
+                "A model takes enough organisations, and with enough of them there has to be one.",
+                claim="outputs",
+                expected=f"at least {self.smallest_cohort} organisations",
+                actual=f"{stay} organisations, {len(release.outputs)} output(s)",
+            )
+
+    def round_of(self, state: "State", proposal: str) -> tuple[int, int]:
+        number = state.federation(proposal).current.number
+        return number, number + 1 + self.quarantine_rounds
+
+    @property
     def clipping_bound(self) -> Fraction:
         """`clip` as a number."""
         return Fraction(self.clip)
@@ -140,3 +237,11 @@ class Federate:
             raise malformed("rule.trimmed_percent", expected, str(self.rule.trimmed_percent))
         if not isinstance(self.rule, Mean) and self.largest_weight != 1:
             raise malformed("federate.largest_weight", "1 for this rule", str(self.largest_weight))
+
+
+def organisations(constitution: "Constitution", clients: Iterable[str]) -> int:
+    """How many organisations these clients belong to: one that enrols twice counts once.
+
+    By the constitution that they took part under: no later one makes two of one.
+    """
+    return len({constitution.principal(client).organisation for client in clients})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import dataclass
+from typing import ClassVar
 
 from placet.governance.checks import (
     check_digest,
@@ -10,16 +11,20 @@ from placet.governance.checks import (
 )
 from placet.governance.codec import malformed
 from placet.governance.documents.privacy import Declared
+from placet.governance.documents.rule import Action
+from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import MAX_ATTEMPTS, Input, Output, Recipient, Scalar
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Body):
     """What a proposal of action "job" asks for. `program` is the digest of the bundle.
 
     privacy: what the program's author declares that a use costs; None: nothing is claimed, and it
     costs without bound.
     """
+
+    ACTION: ClassVar[Action] = "job"
 
     program: str
     inputs: dict[str, Input]
@@ -43,3 +48,19 @@ class Job:
         check_scalars("job.parameters", self.parameters)
         check_range("job.attempts", self.attempts, 1, MAX_ATTEMPTS)
         check_range("job.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
+
+    @property
+    def terms(self) -> bytes:
+        return b""
+
+    @property
+    def bound_digest(self) -> str:
+        return self.program
+
+    @property
+    def privacy_terms(self) -> Declared | None:
+        return self.privacy
+
+    @property
+    def declared(self) -> bool:
+        return self.privacy is not None

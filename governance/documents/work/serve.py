@@ -1,26 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from placet.governance.account import Times
 from placet.governance.checks import check_name, check_range
 from placet.governance.codec import malformed
+from placet.governance.documents.lease import Release
 from placet.governance.documents.privacy import Declared
+from placet.governance.documents.rule import Action
 from placet.governance.documents.serving import (
     FOREVER,
     MAX_FIELDS,
     MAX_ROWS,
     MODEL,
     ONNX_INFERENCE,
+    Bearers,
     Card,
+    Members,
     Rations,
+    Roster,
     Shown,
     Users,
 )
+from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import Input, Output, Recipient, Scalar
+from placet.governance.envelope import Signed
+from placet.governance.errors import ReceiptInvalid, UserNotAllowed
+
+if TYPE_CHECKING:
+    from placet.governance.documents.constitution import Constitution
+    from placet.governance.documents.proposal import Proposal
+    from placet.governance.ledger import Ledger
+    from placet.governance.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(Body):
     """The terms of a service.
 
     model: the sealed ONNX file, a file of its own or the output of a job (kind "result", padded).
@@ -33,6 +48,10 @@ class Serve:
     with ballots that have not expired.
     deadline_seconds: how long one worker serves.
     """
+
+    ACTION: ClassVar[Action] = "serve"
+    RESERVES: ClassVar[bool] = False  # its draws are charged
+    CHOSEN_KEYS: ClassVar[bool] = True
 
     model: Input
     card: Card
@@ -86,3 +105,85 @@ class Serve:
     def attempts(self) -> int:
         """A worker that is lost is replaced under a new job: a use is a worker."""
         return 1
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        return self.card.labels
+
+    @property
+    def privacy_terms(self) -> Declared | None:
+        return self.privacy
+
+    def is_charged(self, state: "State", proposal: str, job: str) -> bool:
+        """The first draw is charged for all answers."""
+        return proposal in state.services
+
+    def check_proposed(self, proposal: "Proposal") -> None:
+        if not proposal.not_before < self.review:
+            raise malformed("serve.review", "after not_before", str(self.review))
+        if self.card.retire_by < proposal.not_after:
+            expected = f"not before the window closes ({proposal.not_after})"
+            raise malformed("card.retire_by", expected, str(self.card.retire_by))
+
+    def check_named(self, ledger: "Ledger") -> None:
+        """The users exist, and the receipt that the card names. Raises `UserNotAllowed`,
+        `ReceiptInvalid`, and what `Constitution.principal` raises."""
+        self._check_users(ledger.in_force().constitution)
+        receipt = self.card.receipt
+        # All else on the card is its author's word.
+        if receipt and all(lease.receipt != receipt for lease in ledger.state.leases.values()):
+            raise ReceiptInvalid(
+                "No release of this log has the receipt that the model's card names.",
+                claim="card.receipt",
+                actual=receipt,
+            )
+
+    def check_user(self, ledger: "Ledger", user: str) -> None:
+        """Whether the terms let this user ask: a principal by its id, or a token by its name.
+
+        Principals are those of the constitution in force; a seat that was revoked asks for nothing
+        any more. Raises `UserNotAllowed`.
+        """
+        constitution, revoked = ledger.in_force().constitution, ledger.state.revoked_seats
+        known = {p.id: p.organisation for p in constitution.principals if p.id not in revoked}
+        match self.users:
+            case Roster(users=users):
+                allowed = user in users and user in known
+            case Members(organisations=organisations):
+                allowed = known.get(user, "") in organisations
+            case Bearers(tokens=tokens):
+                allowed = user in tokens
+        if not allowed:
+            raise UserNotAllowed(
+                "The terms of the service do not let this user ask. Have it proposed with them.",
+                claim="users",
+                expected="one whom the terms name",
+                actual=user,
+            )
+
+    def check_left(self, ledger: "Ledger", release: Release, proposal: Signed["Proposal"]) -> None:
+        """A service releases nothing."""
+        raise malformed("action", "job or federate", self.ACTION)
+
+    def is_spared(self, proposal: "Proposal", times: Times) -> bool:
+        """From its review on a service has to be one that would be admitted anew."""
+        return times.at_most <= min(self.review, proposal.not_after)
+
+    def holds_until(self, proposal: "Proposal", latest: int) -> int:
+        """A service answers all the while, so not beyond its window."""
+        return min(latest, proposal.not_after)
+
+    def _check_users(self, constitution: "Constitution") -> None:
+        if isinstance(self.users, Roster):
+            for user in self.users.users:
+                constitution.principal(user)
+        elif isinstance(self.users, Members):
+            known = {organisation.id for organisation in constitution.organisations}
+            for organisation in self.users.organisations:
+                if organisation not in known:
+                    raise UserNotAllowed(
+                        "The constitution has no such organisation.",
+                        claim="users.organisations",
+                        expected=", ".join(sorted(known)),
+                        actual=organisation,
+                    )

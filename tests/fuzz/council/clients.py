@@ -20,7 +20,6 @@ from placet.governance.judgements.federation import (
     open_entries,
 )
 from placet.governance.judgements.releases import judge_release
-from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 
 MODEL_BYTES = padded_length(15 * 4)
@@ -81,7 +80,7 @@ def lease_round(scene: Scene) -> None:
     if current is None or current.status != "closed":
         return
     job = round_job(digest, current.number)
-    scene.history.terms[digest] = bound = terms_digest(scene.proposals[digest][0].body)
+    scene.history.terms[digest] = bound = (scene.proposals[digest][0].body).bound_digest
     worker = join(scene, bound)
     admission = admit(world.ledger, bundle(scene, digest), job, world.times)
     world.enter(admission)

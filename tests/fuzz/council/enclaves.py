@@ -21,7 +21,6 @@ from placet.governance.judgements.federation import (
 from placet.governance.judgements.leasing import judge_join, judge_lapsed
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
-from placet.governance.terms import terms_digest
 from placet.sealing import padded_length
 
 MODEL_BYTES = padded_length(15 * 4)
@@ -60,7 +59,7 @@ def lease(scene: Scene) -> None:
     body = scene.proposals[digest][0].body
     wanted = getattr(body, "program", PROGRAM)
     if isinstance(body, Federate | Serve):
-        wanted = scene.history.terms[digest] = terms_digest(body)
+        wanted = scene.history.terms[digest] = body.bound_digest
     if scene.chance(6):
         wanted = PROGRAM
     worker = (

@@ -40,9 +40,8 @@ from placet.governance.judgements.federation import (
     open_entries,
     verify_model_request,
 )
-from placet.governance.judgements.rounds import SealedUpdate, find_federation
+from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.log import LogProof
-from placet.governance.terms import terms_digest
 from placet.proto.v1 import federations_pb2
 from placet.sealing import (
     HPKEPrivateKey,
@@ -97,7 +96,7 @@ class FakeFederations:
 
     @property
     def state(self) -> Any:
-        return find_federation(self._host.ledger.state, self.id)
+        return self._host.ledger.state.federation(self.id)
 
     @property
     def terms(self) -> Any:
@@ -207,7 +206,7 @@ class FakeFederations:
         job, times = round_job(self.id, number), self._host.times()
         evidence = "sha256:" + "44" * 32
         entries = (
-            KINDS["join"].new(times, {"worker": worker, "bound_to": terms_digest(self.terms), "measurement": "bb" * 32,
+            KINDS["join"].new(times, {"worker": worker, "bound_to": self.terms.bound_digest, "measurement": "bb" * 32,
                       "evidence": evidence, "nonce": os.urandom(32).hex(), "lapses": times.at_most + 600}),
             KINDS["lease"].new(times, {"lease": lease, "proposal": self.id, "job": job, "attempt": 1,
                       "worker": worker, "grants": [], "deadline": times.at_most + 60,

@@ -50,7 +50,6 @@ from placet.governance.judgements.admission import (
     judge_document,
     judge_grant,
 )
-from placet.governance.judgements.grants import charges_of
 from placet.governance.judgements.leasing import judge_boot
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger, missing_document
@@ -452,7 +451,7 @@ class FakeHost:
                 recipients=tuple(r.id for r in proposal.job.recipients),
                 approved_by=("alice", "bob"),
                 evidence="simulation",
-                privacy=Charged(charges_of(proposal), declared=proposal.job.privacy is not None),
+                privacy=Charged(proposal.job.charges, proposal.job.declared),
                 marks=("SIMULATED", "UNWITNESSED"),
                 entry=size,
                 judged_at=size,

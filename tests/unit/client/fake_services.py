@@ -27,7 +27,7 @@ from placet.governance.documents.lease import answer_header
 from placet.governance.documents.serving import Field, token_digest
 from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
-from placet.governance.evaluate import Ticket, bound_digest
+from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
 from placet.governance.log import LogProof
 from placet.host.simulation.service import SimulatedQuotingService
@@ -63,7 +63,7 @@ class FakeWorker:
         data = report_data(
             self.identity.digest, nonce, evidence_context(host.log, host.charter, b"")
         )
-        bound_to = bound_digest(host.ledger.proposal(service))
+        bound_to = host.ledger.proposal(service).document.work.bound_digest
         self.evidence = attested(data, bound_to, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
         host.append(

@@ -16,7 +16,7 @@ from placet.client import Home, Keys
 from placet.client.cli import app
 from placet.client.drafts.templates import constitution_template, template
 from placet.client.federations import UpdateReceipt, load_state, save_state
-from placet.governance.terms import decode_terms, terms_digest
+from placet.governance.terms import decode_terms
 
 MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 Run = Callable[..., Any]
@@ -92,7 +92,7 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
 def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: Path) -> None:
     terms = host.ledger.proposal(federation).document.federate
     written = run("terms", "federation.toml")
-    assert written == {"terms": terms_digest(terms), "file": "terms.json"}
+    assert written == {"terms": terms.bound_digest, "file": "terms.json"}
     assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
     started = run("federation", "start", federation)
     assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)

@@ -16,7 +16,6 @@ from placet.governance.documents import Lease, Offer, Seen
 from placet.governance.documents.serving import Field
 from placet.governance.envelope import inspect, payload_type, sign, sign_payload
 from placet.governance.keys import SigningKey
-from placet.governance.terms import terms_digest
 from placet.proto.v1 import common_pb2, inference_pb2
 
 Start = Callable[..., str]
@@ -171,7 +170,7 @@ def test_every_check_is_shown(founded: Client, serve: Start) -> None:
         assert any(name.startswith(wanted) for name in names), wanted
     assert names[-1] == "offer" and all(check.passed for check in found.checks)
     (bound,) = [c for c in found.checks if c.name == "worker bound_to"]
-    assert bound.found == terms_digest(found.terms) != found.service
+    assert bound.found == found.terms.bound_digest != found.service
 
 
 def test_a_measurement_that_the_council_does_not_want_is_refused(

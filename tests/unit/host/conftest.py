@@ -50,7 +50,6 @@ from placet.governance.documents import (
 from placet.governance.envelope import inspect, parse_envelope, sign, sign_payload
 from placet.governance.keys import SigningKey
 from placet.governance.log import EMPTY_ROOT
-from placet.governance.terms import terms_digest
 from placet.host import EnclaveProcess, Host, HostConfig, LaunchOrder, Running, arguments
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (
@@ -469,7 +468,7 @@ class World:
         """What the workers of a federation or a service are launched for."""
         body = inspect(ticket.proposal, Proposal).body
         assert isinstance(body, Federate | Serve)
-        return terms_digest(body)
+        return body.bound_digest
 
     def digest(self, envelope: bytes) -> str:
         """The digest of a document."""

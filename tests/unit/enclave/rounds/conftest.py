@@ -47,7 +47,6 @@ from placet.governance.jobs import round_job
 from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.keys import SigningKey
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
-from placet.governance.terms import terms_digest
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, governance_pb2
 from placet.sealing import (
@@ -127,7 +126,7 @@ class Federation:
         self.initial = initial
         self.keys: dict[str, SigningKey] = self.council.clients
         self.terms = Federate(**{**_terms(initial), **changes})
-        self.bound_to = terms_digest(self.terms)
+        self.bound_to = self.terms.bound_digest
         self.proposal = self._proposal()
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(

@@ -49,7 +49,6 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.lease import RESULT_KIND
 from placet.governance.envelope import Signed, digest_of, parse_envelope, sign, verify_signed
-from placet.governance.terms import terms_digest
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
@@ -118,7 +117,7 @@ class Service:
     def __init__(self, stage: Any, model: Any, **changes: Any) -> None:
         self.stage, self.host, self.council = stage, stage.host, stage.council
         self.terms = Serve(**{**_terms(model), **changes})
-        self.bound_to = terms_digest(self.terms)
+        self.bound_to = self.terms.bound_digest
         self.proposal = self._proposal()
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(

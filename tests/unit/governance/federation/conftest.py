@@ -36,9 +36,7 @@ from placet.governance.judgements.federation import (
 )
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
-from placet.governance.judgements.rounds import find_federation
 from placet.governance.rules import Independence, Uses
-from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey, padded_length
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -80,7 +78,7 @@ class Federation:
 
     @property
     def state(self) -> Any:
-        return find_federation(self.ledger.state, self.digest)
+        return self.ledger.state.federation(self.digest)
 
     def later(self, seconds: int) -> None:
         now = self.world.times.at_most + seconds
@@ -127,7 +125,7 @@ class Federation:
 
     def lease(self) -> Any:
         self._workers += 1
-        worker = self.world.join(f"worker {self._workers}", terms_digest(self.terms))
+        worker = self.world.join(f"worker {self._workers}", self.terms.bound_digest)
         job = round_job(self.digest, self.state.current.number)
         return self.world.lease(self.ticket, worker, job)
 

@@ -13,7 +13,6 @@ from placet.governance.envelope import digest_of
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import round_job
 from placet.governance.judgements.federation import judge_update, logged_update
-from placet.governance.terms import terms_digest
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -175,11 +174,11 @@ def test_a_lease_is_of_the_closed_round_and_of_a_worker_for_these_terms(
     for bound_to in (
         federation.terms.program,
         federation.digest,
-        terms_digest(replace(federation.terms, clip="2")),
+        replace(federation.terms, clip="2").bound_digest,
     ):
         other = world.join(f"for {bound_to}", bound_to)
         refused("BOUND_TO_MISMATCH", partial(world.lease, federation.ticket, other, job))
-    worker = world.join("for the terms", terms_digest(federation.terms))
+    worker = world.join("for the terms", federation.terms.bound_digest)
     for wrong in ("job-1", round_job(federation.digest, 2)):
         refused("ROUND_NOT_OPEN", partial(world.lease, federation.ticket, worker, wrong))
     assert world.lease(federation.ticket, worker, job)["job"] == job

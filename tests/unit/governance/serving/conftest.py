@@ -29,7 +29,6 @@ from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.draws import judge_draw
 from placet.governance.rules import Independence, Uses
-from placet.governance.terms import terms_digest
 
 DAY = 86400
 
@@ -89,7 +88,7 @@ class Service:
     def lease(self, ticket: Ticket | None = None, terms: Serve | None = None) -> str:
         self._workers += 1
         name = f"{self._workers}"
-        worker = self.world.join("worker " + name, terms_digest(terms or self.terms))
+        worker = self.world.join("worker " + name, (terms or self.terms).bound_digest)
         entry: Entry = self.world.lease(ticket or self.ticket, worker, "serving-" + name)
         return str(entry["lease"])
 

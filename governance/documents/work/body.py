@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sets one action apart from another. Whoever judges asks the body of the proposal, and never
+which action it is; where a body says nothing here, it is as of a job."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from placet.governance.account import Times
+from placet.governance.codec import encode
+from placet.governance.documents.lease import Release
+from placet.governance.documents.privacy import UNBOUNDED, Cost, Declared
+from placet.governance.documents.rule import Action
+from placet.governance.documents.work.parts import Input, Recipient
+from placet.governance.envelope import Signed, digest_of
+from placet.governance.errors import OutputUndeclared
+
+if TYPE_CHECKING:
+    from placet.governance.documents.proposal import Proposal
+    from placet.governance.ledger import Ledger
+    from placet.governance.state import State
+
+
+class Body(ABC):
+    """The body of a proposal: a frozen dataclass."""
+
+    __slots__ = ()
+
+    ACTION: ClassVar[Action]
+    # Whether a lease reserves what it costs.
+    RESERVES: ClassVar[bool] = True
+    # Whether what comes of it goes to keys that are chosen as one asks, which no grant can list.
+    CHOSEN_KEYS: ClassVar[bool] = False
+
+    if TYPE_CHECKING:  # some bodies have these as fields, whose default a property here would be
+
+        @property
+        def program(self) -> str:
+            """The digest of a bundle or of a built-in program."""
+            ...
+
+        @property
+        def inputs(self) -> dict[str, Input]:
+            """The objects that it takes grants for."""
+            ...
+
+        @property
+        def recipients(self) -> tuple[Recipient, ...]:
+            """Who may open the outputs."""
+            ...
+
+    # What it touches.
+
+    @property
+    def touched_labels(self) -> frozenset[str]:
+        """The labels of all data that it touches."""
+        labels = (label for given in self.inputs.values() for label in given.object.labels)
+        return frozenset((*labels, *self.own_labels))
+
+    @property
+    def touched_owners(self) -> frozenset[str]:
+        """The principals whose data it touches."""
+        return frozenset((*(given.owner for given in self.inputs.values()), *self.contributors))
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """Labels of data that is no input."""
+        return ()
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """Whose data it touches that is no input."""
+        return ()
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        """Who may have what is released."""
+        return tuple(recipient.id for recipient in self.recipients)
+
+    # What a worker is launched for.
+
+    @property
+    def terms(self) -> bytes:
+        """The canonical JSON of the terms that a worker is launched for; empty where it is launched
+        for a program."""
+        return encode(self)
+
+    @property
+    def bound_digest(self) -> str:
+        """What a worker has to be launched for: the terms, where the program is built in."""
+        return digest_of(self.terms)
+
+    @property
+    def puts_into_force(self) -> str:
+        """The digest of a constitution; empty where it is no amendment."""
+        return ""
+
+    # What it costs.
+
+    @property
+    @abstractmethod
+    def privacy_terms(self) -> Declared | None:
+        """What each owner of an input is charged; None: without bound."""
+
+    @property
+    def declared(self) -> bool:
+        """Whether a receipt says that its charges rest on the word of a program's author."""
+        return False
+
+    @property
+    def charges(self) -> dict[str, Cost]:
+        """What is charged to the ledger of each owner of an input: by the proposal's terms alone,
+        and nothing that a worker says.
+
+        A lease reserves it for each use of a job, a federation's `open` for each round; a service's
+        first draw spends it. What a federation costs its clients is reserved by their updates.
+        """
+        owners = sorted({given.owner for given in self.inputs.values()})
+        return dict.fromkeys(owners, self.privacy_terms.cost if self.privacy_terms else UNBOUNDED)
+
+    def is_charged(self, state: "State", proposal: str, job: str) -> bool:
+        """Whether a use has been charged: it has been while its lease is open."""
+        known = state.proposals.get(proposal)
+        leases = known.jobs.get(job, []) if known else []
+        return any(state.leases[lease].status == "open" for lease in leases)
+
+    def update_charges(self, state: "State", proposal: str) -> dict[str, Cost]:
+        """What those are charged besides whose updates go into the release."""
+        return {}
+
+    # How it is judged.
+
+    def check_proposed(self, proposal: "Proposal") -> None:
+        """Refuse a proposal that contradicts its body. Raises `DocumentMalformed`."""
+        return
+
+    def check_named(self, ledger: "Ledger") -> None:
+        """Everybody whom it lets take part exists, and whatever else it names."""
+        return
+
+    def check_job(self, state: "State", proposal: str, job: str) -> None:
+        """Refuse a lease for a job that the log does not wait for."""
+        return
+
+    def check_left(self, ledger: "Ledger", release: Release, proposal: Signed["Proposal"]) -> None:
+        """Whom a release leaves out. A job leaves nobody out."""
+        if release.left:
+            raise OutputUndeclared("A job leaves no client out.", claim="left", expected="nobody")
+
+    def round_of(self, state: "State", proposal: str) -> tuple[int, int]:
+        """The round that a release is of, and the first that whoever is left out may take part in
+        again; 0 where there are no rounds."""
+        return 0, 0
+
+    def is_spared(self, proposal: "Proposal", times: Times) -> bool:
+        """Whether what runs for it still has the exceptions of standing.py."""
+        return True
+
+    def holds_until(self, proposal: "Proposal", latest: int) -> int:
+        """Until when a lease may hold, if `latest` is the constitution's limit."""
+        return latest
