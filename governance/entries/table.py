@@ -41,13 +41,14 @@ KINDS: dict[str, Kind[Any]] = {
 
 def apply(state: State, entry: Entry) -> None:
     """Fold one entry. Raises `EntryInvalid`; then nothing holds of the state any more."""
-    state.over = []
+    state.over, before = [], state.at
     try:
         kind = KINDS[entry["kind"]]
         at_least, at_most = entry["at"]
         state.at = at_least, at_most
         kind.apply(state, entry)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
+        state.at = before
         raise EntryInvalid(
             "An entry is of no kind that this version knows, has another form than its kind, or is "
             "about what the log does not have. Use the version of the log's authority.",

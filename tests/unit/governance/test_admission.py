@@ -15,7 +15,7 @@ from placet.governance.codec import encode
 from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
 from placet.governance.documents.grant import Between
 from placet.governance.envelope import digest_of, inspect, sign
-from placet.governance.errors import GovernanceError
+from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import (
     admit,
@@ -511,9 +511,9 @@ def test_an_amendment_needs_its_quorum_and_follows_the_one_in_force(founded: Any
 
 def test_an_amendment_whose_proposal_the_log_does_not_have_changes_nothing(founded: Any) -> None:
     """Appending it would be a fault of the authority's; not even then is anything half done."""
-    entry = {"kind": "constitution", "at": [T0, T0], "constitution": DIGEST, "proposal": DIGEST}
+    entry = {"kind": "constitution", "at": [T0, T0 + 1], "constitution": DIGEST, "proposal": DIGEST}
     before = repr(founded.ledger.state), founded.ledger.head()
-    with pytest.raises(KeyError):
+    with pytest.raises(EntryInvalid):
         founded.ledger.append(entry)
     assert (repr(founded.ledger.state), founded.ledger.head()) == before
 
