@@ -463,9 +463,9 @@ class Federation(Blocking[AsyncFederation]):
         when the federation does.
 
         A round whose update the log has already is left out; one for which an update was sealed
-        before a crash is not (see `Round.pending`). While the client is suspended there is no
+        before a crash is not (see `Round.pending`). While the client is quarantined there is no
         round for it: `told` is called with the refusal that says why (without `told` it is logged),
-        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        and the wait goes on until the quarantine is lifted. Raises `Stopped` or `Refused` where the
         federation was stopped or failed, and what reading the log raises."""
         return (
             Round(self._portal, each) for each in self._portal.iterate(self._core.rounds(told=told))

@@ -89,7 +89,7 @@ def join(
         def told(refusal: ClientQuarantined) -> None:
             if once:
                 raise refusal
-            value = {"state": "suspended", "why": refusal.details["actual"]}
+            value = {"state": "quarantined", "why": refusal.details["actual"]}
             say_json(value) if as_json else say(f"{refusal.reason}: {refusal} Waiting.")
 
         closing: list[str] = []

@@ -50,7 +50,7 @@ FederationName = Annotated[
     ),
 ]
 _ROUNDS = ("round", "model", "updates", "left out")
-_MEMBERS = ("client", "update", "suspended until round", "why")
+_MEMBERS = ("client", "update", "quarantined until round", "why")
 
 
 @command(app)
@@ -140,7 +140,7 @@ def status_line(status: FederationStatus) -> str:
     where = f"round {status.round}/{status.rounds} {status.state}"
     if status.state == "open":
         sent = sum(member.updated for member in status.members)
-        waiting = sum(not member.suspended_until for member in status.members)
+        waiting = sum(not member.quarantined_until for member in status.members)
         where += f", {sent} of {waiting} update(s), until {when(status.closes)}"
     if status.state == "aggregating":
         where += f" {status.progress}%"
@@ -169,7 +169,7 @@ def _json(status: FederationStatus) -> Json:
             {
                 "client": m.client,
                 "updated": m.updated,
-                "suspended_until": m.suspended_until,
+                "quarantined_until": m.quarantined_until,
                 "why": m.why,
             }
             for m in status.members
@@ -184,7 +184,7 @@ def _json(status: FederationStatus) -> Json:
 
 def _tell(status: FederationStatus, as_json: bool) -> None:
     members = [
-        (m.client, "sent" if m.updated else "", m.suspended_until or "", m.why)
+        (m.client, "sent" if m.updated else "", m.quarantined_until or "", m.why)
         for m in status.members
     ]
     outcomes = [

@@ -40,7 +40,7 @@ from placet.governance.state import State as LogState
 T = TypeVar("T")
 _log = logging.getLogger("placet.client.federations")
 
-# Called once for each suspension; if it raises, `rounds` ends with that.
+# Called once for each quarantine; if it raises, `rounds` ends with that.
 Told = Callable[[ClientQuarantined], object]
 
 _PAUSE = 0.5
@@ -129,12 +129,12 @@ class AsyncFederation:
         when the federation does.
 
         A round whose update the log has already is left out; one for which an update was sealed
-        before a crash is not (see `Round.pending`). While the client is suspended there is no
+        before a crash is not (see `Round.pending`). While the client is quarantined there is no
         round for it: `told` is called with the refusal that says why (without `told` it is logged),
-        and the wait goes on until the suspension is lifted. Raises `Stopped` or `Refused` where the
+        and the wait goes on until the quarantine is lifted. Raises `Stopped` or `Refused` where the
         federation was stopped or failed, and what reading the log raises.
         """
-        last, suspended, looked = 0, 0, ("", 0)
+        last, until, looked = 0, 0, ("", 0)
         own = self._participant
         async for said in own.exchange.watch(self.id, own.patience):
             if (said.state, said.round) == looked:
@@ -146,8 +146,8 @@ class AsyncFederation:
             federation = state.federations.get(self.id)
             sits_out = federation.quarantined.get(own.keys.id) if federation else None
             if sits_out is not None:
-                if sits_out.until != suspended:
-                    suspended = sits_out.until
+                if sits_out.until != until:
+                    until = sits_out.until
                     (told or _tell)(quarantined(own.keys.id, sits_out))
             elif federation is not None and self._awaits(federation, last):
                 last = federation.current.number

@@ -30,7 +30,7 @@ class Member:
 
     client: str
     updated: bool
-    suspended_until: int
+    quarantined_until: int
     why: str
 
 
@@ -83,7 +83,7 @@ class FederationStatus:
             model_round=told.model_round,
             progress=told.progress,
             members=tuple(
-                Member(identifier(m.client), m.updated, m.suspended_until, reason(m.why))
+                Member(identifier(m.client), m.updated, m.quarantined_until, reason(m.why))
                 for m in told.members
             ),
             outcomes=tuple(

@@ -70,7 +70,7 @@ class FederationRecord:
         member = federations_pb2.Member(client=client, updated=updated)
         quarantine = self.log.quarantined.get(client)
         if quarantine is not None:
-            member.suspended_until, member.why = quarantine.until, quarantine.reason
+            member.quarantined_until, member.why = quarantine.until, quarantine.reason
         return member
 
     def _outcomes(self) -> list[federations_pb2.RoundOutcome]:

@@ -121,26 +121,26 @@ class Member(_message.Message):
 
     CLIENT_FIELD_NUMBER: _builtins.int
     UPDATED_FIELD_NUMBER: _builtins.int
-    SUSPENDED_UNTIL_FIELD_NUMBER: _builtins.int
+    QUARANTINED_UNTIL_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     client: _builtins.str
     updated: _builtins.bool
     """Whether the log has its update for the round under way."""
-    suspended_until: _builtins.int
+    quarantined_until: _builtins.int
     """The round from which on it may send updates again; 0: it may now."""
     why: _builtins.str
-    """Why it is suspended: the name of a reason."""
+    """Why it is quarantined: the name of a reason."""
     def __init__(
         self,
         *,
         client: _builtins.str = ...,
         updated: _builtins.bool = ...,
-        suspended_until: _builtins.int = ...,
+        quarantined_until: _builtins.int = ...,
         why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "suspended_until", b"suspended_until", "updated", b"updated", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "quarantined_until", b"quarantined_until", "updated", b"updated", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

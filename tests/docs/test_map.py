@@ -19,8 +19,8 @@ EXAMPLES = {
 
 
 def section(title: str) -> str:
-    (found,) = re.findall(rf"^### {title}.*?(?=^###|\Z)", GUIDE, re.DOTALL | re.MULTILINE)
-    return found
+    found: list[str] = re.findall(rf"^### {title}.*?(?=^###|\Z)", GUIDE, re.DOTALL | re.MULTILINE)
+    return found[0]
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])

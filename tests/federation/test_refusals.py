@@ -91,7 +91,7 @@ def test_one_leaves_and_the_round_goes_on(council: Any, alone: Any, case: str) -
     assert dict(outcome.left) == {"eli": reason}
     np.testing.assert_array_equal(federation.model(1), alone)
     [member] = [m for m in federation.until_round(2).members if m.client == "eli"]
-    assert (member.why, member.suspended_until) == (reason, 3)
+    assert (member.why, member.quarantined_until) == (reason, 3)
     refusal = federation.refused(
         partial(federation.send, "eli", _vector(9), number=2), "CLIENT_QUARANTINED"
     )

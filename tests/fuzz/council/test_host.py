@@ -125,7 +125,7 @@ class Told:
         sent = {e["client"] for e in self.history.of("update", proposal=federation, round=number)}
         assert {member.client for member in told.members if member.updated} == sent
         out = self._quarantined(federation)
-        assert {m.client: m.why for m in told.members if m.suspended_until} == out
+        assert {m.client: m.why for m in told.members if m.quarantined_until} == out
         released = {e["round"]: bool(e["receipt"]) for e in self._aggregates(federation)}
         over = range(1, number + (standing in ("released", "void")))
         assert [o.round for o in told.outcomes] == list(over)

@@ -351,7 +351,7 @@ class FakeFederations:
                 federations_pb2.Member(
                     client=client,
                     updated=client in current.updates,
-                    suspended_until=q.until if (q := self.state.quarantined.get(client)) else 0,
+                    quarantined_until=q.until if (q := self.state.quarantined.get(client)) else 0,
                     why=q.reason if q else "",
                 )
                 for client in self.terms.roster

@@ -191,7 +191,7 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
     assert refused["error"]["reason"] == "NOT_ON_ROSTER"
 
 
-def test_once_stops_for_who_is_suspended(run: Run, federation: str, host: Any) -> None:
+def test_once_stops_for_who_is_quarantined(run: Run, federation: str, host: Any) -> None:
     run("federation", "start", federation)
     once = ("--train", "train.py:train", "--once")
     for name in ("alice", "bob", "owner"):
@@ -205,7 +205,7 @@ def test_once_stops_for_who_is_suspended(run: Run, federation: str, host: Any) -
     assert refused["error"]["reason"] == "CLIENT_QUARANTINED"
     assert refused["error"]["details"]["actual"] == "NORM_EXCEEDED"
     shown = run("federation", "show", federation)["members"][0]
-    assert (shown["client"], shown["suspended_until"], shown["why"]) == (
+    assert (shown["client"], shown["quarantined_until"], shown["why"]) == (
         "alice",
         4,
         "NORM_EXCEEDED",

@@ -347,7 +347,7 @@ def test_a_second_update_by_another_machine_is_refused(
     assert not there.pending
 
 
-def test_a_suspended_client_is_told_why_and_waits(join: Any, host: Any) -> None:
+def test_a_quarantined_client_is_told_why_and_waits(join: Any, host: Any) -> None:
     fake, told = host.federations, list[ClientQuarantined]()
     rounds = join().rounds(told=told.append)
     for each in (next(rounds), next(join("bob").rounds()), next(join("owner").rounds())):
@@ -372,7 +372,7 @@ def test_a_suspended_client_is_told_why_and_waits(join: Any, host: Any) -> None:
     assert coming[0].send(coming[0].model()).update.round == 3
 
 
-def test_a_suspended_client_may_stop_instead(join: Any, host: Any) -> None:
+def test_a_quarantined_client_may_stop_instead(join: Any, host: Any) -> None:
     rounds = [join(name).rounds() for name in ("alice", "bob", "owner")]
     for each in map(next, rounds):
         each.send(each.model())

@@ -144,7 +144,7 @@ def test_a_round_has_its_attempts_and_the_next_one_follows(
     run(body())
 
 
-def test_who_left_is_suspended_until_it_is_lifted(world: Any, run: Any, refused: Any) -> None:
+def test_who_left_is_quarantined_until_it_is_lifted(world: Any, run: Any, refused: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release cleo; release", rounds=3)
@@ -152,7 +152,7 @@ def test_who_left_is_suspended_until_it_is_lifted(world: Any, run: Any, refused:
             await send_all(client, world, ticket, 1)
             second = await client.until_round(started.id, 2)
             member = second.members[2]
-            assert (member.client, member.suspended_until, member.why) == (
+            assert (member.client, member.quarantined_until, member.why) == (
                 "cleo",
                 3,
                 "NORM_EXCEEDED",
@@ -161,7 +161,7 @@ def test_who_left_is_suspended_until_it_is_lifted(world: Any, run: Any, refused:
             await refused(client.send(world.update(ticket, 2, "cleo")), "CLIENT_QUARANTINED")
             await send_all(client, world, ticket, 2, CLIENTS[:2])  # nobody waits for the third
             third = await client.until_round(started.id, 3)
-            assert third.members[2].suspended_until == 0
+            assert third.members[2].quarantined_until == 0
             await send_all(client, world, ticket, 3)
             assert (await client.ended(started.id)).model_round == 3
 
@@ -177,7 +177,7 @@ def test_a_cohort_that_is_too_small_in_the_end_releases_nothing(world: Any, run:
             ended = await client.ended(started.id)
             assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
             assert outcomes(ended) == [(1, False, 3)]
-            assert [m.suspended_until for m in ended.members] == [0, 3, 3]
+            assert [m.quarantined_until for m in ended.members] == [0, 3, 3]
             listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
             assert listed.jobs[0].state == jobs_pb2.JOB_STATE_FAILED
             assert listed.jobs[0].refusal.reason == common_pb2.REASON_COHORT_TOO_SMALL

@@ -283,7 +283,7 @@ def test_the_next_round_begins_anew(kept: Kept) -> None:
 def test_who_sits_out_is_let_in_by_an_entry(kept: Kept) -> None:
     kept.step(OPEN, cohort("closed"), LEASE, released("r", {"a": "NORM_EXCEEDED"}))
     [member, *_] = kept.record.to_proto().members
-    assert (member.client, member.suspended_until, member.why) == ("a", 4, "NORM_EXCEEDED")
+    assert (member.client, member.quarantined_until, member.why) == ("a", 4, "NORM_EXCEEDED")
     kept.step({"kind": "lift", "proposal": P, "client": "a", "round": 4})
     assert not kept.record.log.quarantined
 
