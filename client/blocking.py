@@ -67,6 +67,7 @@ from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
+from placet.governance.federation_state import FederationState
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint
@@ -497,6 +498,10 @@ class Federations(Blocking[AsyncFederations]):
         """A federation as it stands, by the digest of its proposal. Raises `Refused` with
         FEDERATION_NOT_FOUND."""
         return self._portal.run(self._core.get(id))
+
+    def list(self) -> tuple[FederationState, ...]:
+        """The federations that have had a round, newest first, as the log has them."""
+        return self._portal.run(self._core.list())
 
     def watch(self, id: str, *, patience: float = 60.0) -> Iterator[FederationStatus]:
         """How it stands now, then each change until it has ended; see `Jobs.watch` for

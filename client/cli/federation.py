@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations: start, show, watch, model, vector. Taking part is in federate.py."""
+"""Federations: start, list, show, watch, model, vector. Taking part is in federate.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +28,7 @@ from placet.client.cli._words import (
     find_proposal,
     find_ticket,
     refusal_json,
+    short,
     transfer,
     when,
     write_artifact,
@@ -49,6 +50,7 @@ FederationName = Annotated[
         metavar="FEDERATION", help="The digest of its proposal, or enough of its beginning."
     ),
 ]
+_LISTED = ("federation", "round", "state", "newest model")
 _ROUNDS = ("round", "model", "updates", "left out")
 _MEMBERS = ("client", "update", "quarantined until round", "why")
 
@@ -65,6 +67,27 @@ def start(
         if watch:
             status = _follow(connected, status.id, as_json)
     _tell(status, as_json)
+
+
+@command(app, "list")
+def list_federations(as_json: AsJSON = False) -> None:
+    """List the federations that have had a round, as the log has them."""
+    with client() as connected:
+        found = connected.federations.list()
+    rows = [
+        (short(f.proposal), f.current.number, f.current.status, max(f.models, default=0) or "")
+        for f in found
+    ]
+    value = [
+        {
+            "id": f.proposal,
+            "round": f.current.number,
+            "state": f.current.status,
+            "model_round": max(f.models, default=0),
+        }
+        for f in found
+    ]
+    show(value, as_json, table(_LISTED, rows, "No federations."))
 
 
 @command(app, "show")

@@ -22,6 +22,7 @@ from placet.governance.account import Times
 from placet.governance.envelope import parse_envelope
 from placet.governance.errors import NotOnRoster
 from placet.governance.evaluate import Ticket, judge_ticket
+from placet.governance.federation_state import FederationState
 from placet.proto.v1 import federations_pb2
 
 
@@ -41,6 +42,7 @@ class AsyncFederations:
         outbox: Path | None,
     ) -> None:
         self._connection = connection
+        self._log = log
         self._council = council
         self._authority = authority
         self._exchange = Exchange(connection, log, council, blobs)
@@ -62,6 +64,12 @@ class AsyncFederations:
         request = federations_pb2.GetFederationRequest(id=id)
         told = await self._connection.ask(self._connection.federations.Get, request)
         return FederationStatus.from_wire(told)
+
+    async def list(self) -> tuple[FederationState, ...]:
+        """The federations that have had a round, newest first, as the log has them."""
+        known = (await self._log.read()).state.federations.values()
+        begun = [federation for federation in known if federation.rounds]
+        return tuple(sorted(begun, key=lambda each: -each.rounds[0].opened_at))
 
     def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[FederationStatus]:
         """How it stands now, then each change until it has ended; see `Jobs.watch` for

@@ -72,7 +72,7 @@ COMMANDS = [
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
-    "federation": ("start", "show", "watch", "model", "vector"),
+    "federation": ("start", "list", "show", "watch", "model", "vector"),
     "federate": ("join",),
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),

@@ -90,12 +90,16 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
 
 
 def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: Path) -> None:
+    assert run("federation", "list") == []
     terms = host.ledger.proposal(federation).document.federate
     written = run("terms", "federation.toml")
     assert written == {"terms": terms.bound_digest, "file": "terms.json"}
     assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
     started = run("federation", "start", federation)
     assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)
+    listed = {"id": federation, "round": 1, "state": "open", "model_round": 0}
+    assert run("federation", "list") == [listed]
+    assert federation[7:19] in run("federation", "list", text=True)
     for name in ("alice", "bob", "owner"):
         told = run(
             "federate", "join", "--simulated", federation[7:19], "--key", f"{name}.key", "--train",
