@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "federate" asks for, and what its clients sign: updates, and requests
-for a round's model.
-
-Everything a round is decided by is here, so that nobody decides it later: the vectors' layout, who
-may take part, how many have to, how far one of them can reach, and what is done with whoever breaks
-the terms.
-"""
+"""The parts of a federation's terms (work/federate.py), and what its clients sign: updates, and
+requests for a round's model."""
 
 import hashlib
 import math

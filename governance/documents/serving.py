@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "serve" asks for: a sealed model, who may ask it, how much, and what of
-its answers they see.
-
-The terms are what the worker is launched for, so nobody decides any of this later. Amounts count
-rows: an answer to a request of many rows tells as much as that many answers.
-"""
+"""The parts of a service's terms (work/serve.py): who may ask, how much, and what of its answers
+they see; and the offer that its workers sign."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What a proposal of action "federate" asks for.
+
+Everything a round is decided by is here, so that nobody decides it later: the vectors' layout, who
+may take part, how many have to, how far one of them can reach, and what is done with whoever breaks
+the terms.
+"""
+
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,15 +58,12 @@ class Federate(Body):
     """The terms of a federation.
 
     model: the initial model, a float32 vector in an object of its owner's; null: all zeros. labels:
-    of the data that
-    clients train on. roster: the principals that may send updates. smallest_cohort: organisations
-    whose updates must
-    count. round_seconds: how long a round is open. clip: bound of an update's L2 norm. noise:
-    standard deviation of the noise on the sum, in units of clip; null: none. largest_weight: the
-    most that an update may count for.
-    rate: what the aggregate is multiplied by before it is added to the model. quarantine_rounds:
-    how many rounds a client sits out after an update that broke the terms. clip, noise and rate are
-    decimal text.
+    of the data that clients train on. roster: the principals that may send updates.
+    smallest_cohort: organisations whose updates must count. round_seconds: how long a round is
+    open. clip: bound of an update's L2 norm. noise: standard deviation of the noise on the sum, in
+    units of clip; null: none. largest_weight: the most that an update may count for. rate: what the
+    aggregate is multiplied by before it is added to the model. quarantine_rounds: how many rounds a
+    client sits out after an update that broke the terms. clip, noise and rate are decimal text.
     """
 
     ACTION: ClassVar[Action] = "federate"

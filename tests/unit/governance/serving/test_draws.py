@@ -2,6 +2,7 @@
 """Rations: drawn by workers a tranche at a time, spent as they are drawn, never given twice."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -101,3 +102,10 @@ def test_an_audit_refuses_a_draw_that_nobody_may(service: Any) -> None:
         forged = [*world.entries[:-1], encode({**entry, **changes})]
         with pytest.raises(EntryInvalid):
             audit(forged, world, world.name, world.checkpoint(), attest=world.attest)
+
+
+def test_a_service_releases_nothing_not_even_an_empty_release(service: Any) -> None:
+    lease = service.lease()
+    for outputs in ({}, {"model": service.world.output(lease, "model", 1024)}):
+        release = partial(service.world.release, lease, outputs=outputs)
+        assert service.refused("DOCUMENT_MALFORMED", release).details["claim"] == "action"
