@@ -8,8 +8,6 @@ import os
 import re
 import sqlite3
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 from placet.client import CouncilMemory, Keys, SealedObject
+from tests.support import demos
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSPITALS = ("north", "south", "west")
@@ -45,17 +44,9 @@ REFUSALS = (
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of one whole run, and what it said."""
-    folder = tmp_path_factory.mktemp("demo") / "state"
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py"), "--state", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert done.stdout.splitlines()[-1] == "demo: ok"
-    return folder, done.stdout
+    folder, said = demos.whole(tmp_path_factory)
+    assert said.splitlines()[-1] == "demo: ok"
+    return folder / "state", said
 
 
 @pytest.fixture(scope="module")

@@ -2,25 +2,19 @@
 """The federation's demo from end to end, with few rounds, and what the host is left with: nothing
 of what clients sent."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import demos
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of one run, and what it said."""
-    folder = tmp_path_factory.mktemp("federation")
-    command = [sys.executable, str(ROOT / "examples" / "federation.py"), "--rounds", "2"]
-    command += ["--state", str(folder / "state"), "--plot", str(folder / "plot.png")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert done.stdout.splitlines()[-1] == "demo-federation: ok"
-    return folder, done.stdout
+    folder, said = demos.federation(tmp_path_factory)
+    assert said.splitlines()[-1] == "demo-federation: ok"
+    return folder, said
 
 
 def test_it_draws_and_tells(ran: tuple[Path, str]) -> None:

@@ -3,10 +3,8 @@
 
 import contextlib
 import io
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,28 +19,12 @@ sys.path.insert(0, str(ROOT / "examples"))
 from hospitals import Council, running_host
 from shares import HOSPITALS, load_shares
 
+from tests.support import demos
+
 
 def console_blocks() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     return [re.findall(r"^\$ (.*)$", block, re.MULTILINE) for block in blocks]
-
-
-def bash(command: str, folder: Path, timeout: int) -> str:
-    # Nothing of the `make test` that may have started us: neither its flags nor its variables.
-    given = ("MAKE", "MFLAGS", "ARGS", "STATE", "PYTHON")
-    environment = {name: v for name, v in os.environ.items() if not name.startswith(given)}
-    ran = subprocess.run(
-        ["bash", "-euc", command],
-        cwd=folder,
-        env={**environment, "VENV": sys.prefix},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert ran.returncode == 0, f"$ {command}\n{ran.stdout[-3000:]}"
-    return ran.stdout
 
 
 def test_the_readme_has_the_blocks_that_are_tested_here() -> None:
@@ -52,8 +34,10 @@ def test_the_readme_has_the_blocks_that_are_tested_here() -> None:
     assert [command.split()[0] for command in install] == ["python3", "venv/bin/placet"]
 
 
-def test_the_first_command_shows_what_the_readme_says() -> None:
-    shown = bash(console_blocks()[0][0], ROOT, 150)
+def test_the_first_command_shows_what_the_readme_says(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    _, shown = demos.run(tmp_path_factory, console_blocks()[0][0])
     for line in re.findall(r"^[│ ].*%.*│$", README, re.MULTILINE):
         assert line in shown
     cheated = re.findall(r"^ ?\d+\. .*\n    [A-Z_]+ .* …$", README, re.MULTILINE)
@@ -63,9 +47,9 @@ def test_the_first_command_shows_what_the_readme_says() -> None:
     assert shown.rstrip().endswith("demo: ok")
 
 
-def test_the_federation_s_demo_runs_too() -> None:
-    """One round instead of fifteen: tests/demo looks at more of it."""
-    shown = bash(console_blocks()[1][0] + " ARGS=--rounds=1", ROOT, 150)
+def test_the_federation_s_demo_runs_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two rounds instead of fifteen: tests/demo looks at more of it."""
+    _, shown = demos.federation(tmp_path_factory)
     assert shown.rstrip().endswith("demo-federation: ok")
 
 
@@ -75,7 +59,7 @@ def test_installing_as_the_readme_says(tmp_path: Path) -> None:
     copy = tmp_path / "placet"
     shutil.copytree(ROOT, copy, ignore=left_out)
     commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[2]]
-    shown = bash("\n".join(commands), copy, 220)
+    shown = demos.bash("\n".join(commands), copy, 220)
     assert "Nothing decrypts without the council's placet." in shown
 
 
