@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,16 +26,12 @@ from placet.auditing.audit import audit
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import (
-    Ballot,
     Charter,
     Constitution,
     Evidence,
     Job,
-    Limits,
-    Organisation,
     Output,
     Party,
-    Proposal,
     Recipient,
     Rule,
     Seat,
@@ -70,6 +67,10 @@ from placet.governance.rules import (
     Veto,
 )
 from placet.sealing import HPKEPrivateKey
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support import documents
 
 NOW = 1_800_000_000
 SEATS = 5
@@ -125,51 +126,26 @@ class Council:
         return ledger.append(judge_charter(ledger, constitution, charter, self.log, times))
 
     def ticket(self) -> Ticket:
-        proposal = Proposal(
-            header=new_header(self.name, self.seen),
-            constitution=self.digest,
-            proposer="lab",
-            action="job",
-            purpose="research",
-            reason="To find out whether the outcome can be foretold from what is known at "
-            "admission.",
-            not_before=NOW,
-            not_after=NOW + 86400,
-            uses=1,
-            body=self._job(),
+        proposal = documents.proposal(
+            new_header(self.name, self.seen), self.digest, "lab", self._job(), NOW
         )
         digest = digest_of(encode(proposal))
         ballots = (self._ballot(f"seat-{i}", digest, key) for i, key in enumerate(self.keys))
         return Ticket(sign(proposal, self.lab), tuple(ballots))
 
     def _ballot(self, seat: str, proposal: str, key: SigningKey) -> bytes:
-        ballot = Ballot(
-            header=new_header(self.name, self.seen),
-            seat=seat,
-            proposal=proposal,
-            constitution=self.digest,
-            sequence=1,
-            vote="placet",
-            interests="none",
-            rationale="The purpose is within the consent, and the outputs are aggregates.",
-            expires=NOW + 86400,
-        )
+        header = new_header(self.name, self.seen)
+        ballot = documents.ballot(header, self.digest, seat, proposal, NOW)
         return sign(ballot, key)
 
     def _job(self) -> Job:
-        return Job(
-            program="sha256:" + "ab" * 32,
-            inputs={},
+        return documents.job(
+            Recipient("lab", self.reader),
             parameters={"epochs": 10, "rate": "0.01", "seed": 7},
             outputs={"weights": Output(1 << 20), "metrics": Output(1 << 12)},
-            recipients=(Recipient("lab", self.reader),),
-            privacy=None,
-            attempts=2,
-            deadline_seconds=3600,
         )
 
     def _constitution(self) -> Constitution:
-        names = range(SEATS)
         seats = (
             Seat(f"seat-{i}", f"org-{i}", "member", (key.public,), NOW - 1, NOW + 10**6)
             for i, key in enumerate(self.keys)
@@ -184,20 +160,11 @@ class Council:
             Lifetime(86400),
             Uses(1),
         )
-        return Constitution(
-            nonce="00" * 16,
-            version=1,
-            predecessor=None,
-            name="Bench",
-            organisations=tuple(Organisation(f"org-{i}", f"org {i}") for i in (*names, "lab")),
-            seats=tuple(seats),
-            parties=(Party("lab", "org-lab", (self.lab.public,)),),
-            labels=("health",),
+        return documents.constitution(
+            seats,
+            [Party("lab", "org-lab", (self.lab.public,))],
             rules=(Rule("all", "All of them", When(("job",), ("research",), "any"), demands),),
             evidence=Evidence({}, {}),
-            limits=Limits(300, 3600),
-            witnesses="none",
-            recovery="none",
         )
 
 

@@ -39,13 +39,10 @@ from placet.client.errors import ClientError, Refused
 from placet.governance.documents import (
     Ballot,
     Constitution,
-    Evidence,
     Header,
     Input,
     Job,
     Limits,
-    Organisation,
-    Output,
     Party,
     Proposal,
     Recipient,
@@ -66,7 +63,7 @@ from placet.proto.v1 import (
     keys_pb2_grpc,
     log_pb2_grpc,
 )
-from tests.support.policies import simulated
+from tests.support import documents
 
 YEAR = 366 * 86400
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -253,28 +250,19 @@ class World:
             Lifetime(YEAR),
             Uses(1000),
         )
+        parties = (
+            Party("owner", "clinic", (self.owner.public.signing,)),
+            Party("analyst", "university", (self.analyst.public.signing,)),
+        )
         fields: dict[str, Any] = {
             "nonce": os.urandom(16).hex(),
-            "version": 1,
-            "predecessor": None,
-            "name": "A small council",
-            "organisations": tuple(Organisation(n, n) for n in (*SEATS, "clinic", "university")),
-            "seats": seats,
-            "parties": (
-                Party("owner", "clinic", (self.owner.public.signing,)),
-                Party("analyst", "university", (self.analyst.public.signing,)),
-            ),
-            "labels": ("health",),
             "rules": (
                 Rule("research", "Research", When(("job",), ("research",), ("health",)), demands),
                 Rule("amend", "Amending", When(("amend",), "any", "any"), demands),
             ),
-            "evidence": Evidence(simulated("authority"), simulated("worker")),
             "limits": Limits(lease_seconds=3, join_seconds=600),
-            "witnesses": "none",
-            "recovery": "none",
         }
-        return Constitution(**{**fields, **changed})
+        return documents.constitution(seats, parties, **{**fields, **changed})
 
     def found(self, constitution: Constitution) -> None:
         """Every seat signs."""
@@ -343,18 +331,10 @@ class World:
 
     def job(self, program: str, inputs: Mapping[str, Data], **changed: Any) -> Job:
         """What a proposal asks for: one output "out" of at most 1000 bytes, for the analyst."""
-        key = self.analyst.public.hpke.to_text()
-        fields: dict[str, Any] = {
-            "program": program,
-            "inputs": {n: Input(d.object.descriptor, "owner") for n, d in inputs.items()},
-            "parameters": {},
-            "outputs": {"out": Output(1000)},
-            "recipients": (Recipient("analyst", key),),
-            "privacy": None,
-            "attempts": 3,
-            "deadline_seconds": 60,
-        }
-        return Job(**{**fields, **changed})
+        found = {n: Input(d.object.descriptor, "owner") for n, d in inputs.items()}
+        reader = Recipient("analyst", self.analyst.public.hpke.to_text())
+        fields: dict[str, Any] = {"program": program, "inputs": found, "attempts": 3, **changed}
+        return documents.job(reader, **fields)
 
     def window(self, **changed: int) -> dict[str, Any]:
         """The fields of a proposal beside its body."""
@@ -379,32 +359,24 @@ class World:
 
     def ballot(self, seat: str, proposal: str, **changed: Any) -> Ballot:
         """A ballot that nobody has signed yet."""
-        fields: dict[str, Any] = {
-            "header": self.header(),
-            "seat": seat,
-            "proposal": proposal,
-            "constitution": self.client.council.verify().newest.digest,
-            "sequence": 1,
-            "vote": "placet",
-            "interests": "",
-            "rationale": "",
-            "expires": int(time.time()) + 3600
-            if changed.get("vote", "placet") == "placet"
-            else None,
-        }
-        return Ballot(**{**fields, **changed})
+        fields: dict[str, Any] = {"header": self.header(), "constitution": self.newest, **changed}
+        return documents.ballot(seat=seat, proposal=proposal, now=int(time.time()), **fields)
 
     def draft(self, job: Job, **changed: Any) -> Proposal:
         """A proposal that nobody has signed yet."""
         fields: dict[str, Any] = {
-            **self.window(),
             "header": self.header(),
-            "constitution": self.client.council.verify().newest.digest,
+            "constitution": self.newest,
             "proposer": "analyst",
-            "action": "job",
             "body": job,
+            "now": int(time.time()),
         }
-        return Proposal(**{**fields, **changed})
+        return documents.proposal(**{**fields, **changed})
+
+    @property
+    def newest(self) -> str:
+        """The digest of the constitution in force."""
+        return self.client.council.verify().newest.digest
 
     # What is so, and what was refused.
 

@@ -33,8 +33,6 @@ from placet.governance.documents import (
     Evidence,
     Header,
     Input,
-    Job,
-    Limits,
     Organisation,
     Output,
     Party,
@@ -59,6 +57,10 @@ from placet.governance.rules import (
     Veto,
 )
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.support import documents
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -132,10 +134,8 @@ def _seat(id_: str, organisation: str, role: str, *keys: str) -> Seat:
     )
 
 
-CONSTITUTION = Constitution(
+CONSTITUTION = documents.constitution(
     nonce="00" * 16,
-    version=1,
-    predecessor=None,
     name="Conformance",
     organisations=tuple(Organisation(f"org-{x}", x) for x in "abcd"),
     seats=(
@@ -147,7 +147,6 @@ CONSTITUTION = Constitution(
     parties=tuple(
         Party(id_, org, (_key(id_).public,)) for id_, org in (("owner", "org-b"), ("lab", "org-d"))
     ),
-    labels=("health",),
     rules=(
         Rule(
             "health",
@@ -166,45 +165,31 @@ CONSTITUTION = Constitution(
         ),
     ),
     evidence=Evidence({"kinds": ["simulation"]}, {"kinds": ["simulation"]}),
-    limits=Limits(lease_seconds=300, join_seconds=3600),
-    witnesses="none",
-    recovery="none",
 )
 _DATA = ObjectDescriptor(
     "00" * 16, "dataset", ("health",), "00" * 32, 65536, 1, 1000, "sha256:" + "00" * 32
 )
-JOB = Job(
+JOB = documents.job(
+    Recipient("lab", HPKEPublicKey("X25519", _READER).to_text()),
     program="sha256:" + "00" * 32,
     inputs={"train": Input(_DATA, "owner")},
     parameters={"epochs": 3},
     outputs={"weights": Output(1000)},
-    recipients=(Recipient("lab", HPKEPublicKey("X25519", _READER).to_text()),),
-    privacy=None,
     attempts=1,
     deadline_seconds=600,
 )
-PROPOSAL = Proposal(
-    header=Header("00" * 16, CHARTER, EMPTY),
-    constitution="sha256:" + "00" * 32,
-    proposer="lab",
-    action="job",
-    purpose="research",
+PROPOSAL = documents.proposal(
+    Header("00" * 16, CHARTER, EMPTY),
+    "sha256:" + "00" * 32,
+    "lab",
+    JOB,
+    NOW,
     reason="To see whether it is judged alike.",
     not_before=NOW,
     not_after=NOW + DAY,
-    uses=1,
-    body=JOB,
 )
-BALLOT = Ballot(
-    header=Header("00" * 16, CHARTER, EMPTY),
-    seat="a",
-    proposal="sha256:" + "00" * 32,
-    constitution="sha256:" + "00" * 32,
-    sequence=1,
-    vote="placet",
-    interests="none",
-    rationale="It is useful.",
-    expires=NOW + 2 * DAY,
+BALLOT = documents.ballot(
+    Header("00" * 16, CHARTER, EMPTY), "sha256:" + "00" * 32, "a", "sha256:" + "00" * 32, NOW
 )
 
 

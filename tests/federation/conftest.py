@@ -20,7 +20,6 @@ from placet.governance.contexts import model_info, update_info
 from placet.governance.documents import (
     Federate,
     Layout,
-    Mean,
     ModelRequest,
     Organisation,
     Party,
@@ -44,6 +43,7 @@ from placet.sealing import (
     unpad_into,
     verify_root,
 )
+from tests.support import documents
 
 Vector = NDArray[Any]
 CLIENTS = ("ana", "bea", "cem", "dia", "eli")
@@ -110,24 +110,8 @@ class Council:
 
 def terms(**changes: Any) -> Federate:
     """Terms of two rounds, open for a minute, that take two organisations."""
-    fields: dict[str, Any] = {
-        "model": None,
-        "layout": LAYOUT,
-        "labels": ("health",),
-        "roster": CLIENTS,
-        "rounds": 2,
-        "smallest_cohort": 2,
-        "round_seconds": 60,
-        "clip": "1",
-        "noise": None,
-        "rule": Mean("mean"),
-        "largest_weight": 100,
-        "rate": "1",
-        "quarantine_rounds": 1,
-        "attempts": 3,
-        "deadline_seconds": 60,
-    }
-    return Federate(**{**fields, **changes})
+    plain: dict[str, Any] = {"layout": LAYOUT, "rounds": 2, "round_seconds": 60, "attempts": 3}
+    return documents.federate(CLIENTS, **{**plain, **changes})
 
 
 class Federation:

@@ -39,7 +39,6 @@ from placet.governance.documents import (
     Organisation,
     Party,
     Rations,
-    Raw,
     Roster,
     Rule,
     Serve,
@@ -47,6 +46,7 @@ from placet.governance.documents import (
 )
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import inference_pb2, inference_pb2_grpc
+from tests.support import documents
 
 Array = NDArray[Any]
 Rows = NDArray[np.float32]
@@ -260,21 +260,14 @@ class Services:
     def terms(self, model: bytes | Input = b"", **changed: Any) -> Serve:
         """A service of the linear model for all three users, raw, with plenty of rations."""
         later = int(time.time()) + 90 * 86400
+        found = model if isinstance(model, Input) else self.model(model or linear())
         fields: dict[str, Any] = {
-            "model": model if isinstance(model, Input) else self.model(model or linear()),
             "card": Card("Twice as much", ("health",), "", None, later),
             "users": Roster("roster", USERS),
             "rations": Rations(user=100_000, total=300_000, minute=100_000, tranche=10_000),
-            "answers": {"scores": Raw("raw")},
-            "not_finite": "refuse",
-            "largest_request": 64,
-            "batch": "shared",
-            "batch_rows": 64,
-            "privacy": None,
             "review": later,
-            "deadline_seconds": 3600,
         }
-        return Serve(**{**fields, **changed})
+        return documents.serve(found, **{**fields, **changed})
 
     def propose(self, terms: Serve, **changed: int) -> str:
         """A proposal that was voted for; its digest."""

@@ -24,10 +24,8 @@ from placet.governance.documents import (
     Input,
     Layout,
     Limits,
-    Mean,
     Party,
     Rations,
-    Raw,
     Recipient,
     Roster,
     Rule,
@@ -48,6 +46,7 @@ from placet.governance.rules import (
     Uses,
     Veto,
 )
+from tests.support import documents
 
 LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "second-a")
@@ -77,20 +76,15 @@ def _job(scene: Scene) -> Any:
 def _federation(scene: Scene) -> Federate:
     dice, noise = scene.dice, scene.dice.choice([None, None, "3"])
     model = Input(scene.world.descriptor("net", ("health",), 60, "model"), "owner-b")
-    return Federate(
+    return documents.federate(
+        CLIENTS,
         model=model if scene.chance(50) else None,
         layout=LAYOUT,
-        labels=("health",),
-        roster=CLIENTS,
         rounds=dice.choice([1, 2, 4]),
         smallest_cohort=dice.choice([2, 3]),
-        round_seconds=600,
         clip="1.5",
         noise=noise,
-        rule=Mean("mean"),
         largest_weight=1 if noise else 1000,
-        rate="1",
-        quarantine_rounds=1,
         attempts=dice.choice([1, 2]),
         deadline_seconds=600,
     )
@@ -98,16 +92,11 @@ def _federation(scene: Scene) -> Federate:
 
 def _service(scene: Scene) -> Serve:
     world, dice, now = scene.world, scene.dice, scene.world.times.at_most
-    return Serve(
-        model=Input(world.descriptor("net", ("health",), 60, "model"), "owner-b"),
+    return documents.serve(
+        Input(world.descriptor("net", ("health",), 60, "model"), "owner-b"),
+        Roster("roster", ("lab", "chair-a", "second-a")),
         card=Card("A small net", ("public",), "", None, now + 90 * DAY),
-        users=Roster("roster", ("lab", "chair-a", "second-a")),
         rations=Rations(user=100, total=150, minute=60, tranche=40),
-        answers={"scores": Raw("raw")},
-        not_finite="refuse",
-        largest_request=64,
-        batch="shared",
-        batch_rows=64,
         privacy=dice.choice([None, Declared("0.7", "1e-7")]),
         review=now + dice.choice([300, DAY, 20 * DAY]),
         deadline_seconds=10 * DAY,

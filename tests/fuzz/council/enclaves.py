@@ -7,7 +7,7 @@ from typing import Any
 
 from history import Json
 from people import bundle, some_proposal
-from scene import COUNCIL, MEASUREMENTS, PROGRAM, Scene
+from scene import MEASUREMENTS, PROGRAM, Scene
 
 from placet.governance.codec import encode
 from placet.governance.documents import Federate, Release, Serve
@@ -22,6 +22,7 @@ from placet.governance.judgements.leasing import judge_join, judge_lapsed
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.sealing import padded_length
+from tests.support.hardware import quoted
 
 MODEL_BYTES = padded_length(15 * 4)
 
@@ -35,7 +36,7 @@ def join(scene: Scene, bound_to: str) -> str:
     wanted = policy["measurements"][:1] if scene.chance(82) else [*MEASUREMENTS, "ee" * 32]
     measurement = dice.choice(wanted)
     claims = {"kind": "test", "measurement": measurement, "bound_to": bound_to}
-    quote = world.key("hardware").sign(COUNCIL._quoted(identity, nonce, claims))
+    quote = world.key("hardware").sign(quoted(identity, nonce, claims))
     evidence = encode({**claims, "quote": quote.hex()})
     now = world.times.at_most
     council = {"log": world.log, "charter": world.name}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from effects import HISTORY, Broken
-from scene import COUNCIL, Scene
+from scene import Scene
 
 from placet.governance.documents import Ballot, Proposal, Stop
 from placet.governance.envelope import inspect, parse_envelope, payload_type
@@ -14,6 +14,7 @@ from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.judgements.admission import judge_document
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, Tree, leaf_hash
+from tests.support.world import World
 
 _KINDS: dict[str, Any] = {payload_type(kind): kind for kind in (Proposal, Ballot, Stop)}
 
@@ -70,14 +71,15 @@ def older_log(scene: Scene) -> None:
 
 def found_another(scene: Scene) -> None:
     """The same seats and log key, another constitution: a council of another name."""
-    other = COUNCIL.World()
+    other = World()
     other.constitution = other.make_constitution(nonce=scene.world.nonce())
     other.found()
     if other.name == scene.world.name:
         raise Broken(f"{HISTORY}\ntwo councils have one charter")
     other.boot()
     proposal = other.proposal()
-    names = [(proposal, "lab"), (other.stop("chair-a", "revoke-seat", "data-b"), "chair-a")]
+    stop = other.stop("chair-a", "revoke-seat", "data-b")
+    names: list[tuple[Any, str]] = [(proposal, "lab"), (stop, "chair-a")]
     for document, name in names:
         envelope = other.signed(document, name)
         scene.signers[envelope] = {name}

@@ -6,14 +6,13 @@ between two entries nothing has changed.
 """
 
 import functools
-import importlib.util
 import json
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import budgets
 from effects import HISTORY, RIGHT_TO_STOP, Broken, must
@@ -26,6 +25,11 @@ from placet.governance.envelope import sign
 from placet.governance.ledger import Ledger
 from placet.sealing import HPKEPrivateKey
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.support.hardware import Refused
+from tests.support.world import World, kept_as
+
 T0 = 1_800_000_000
 DAY = 86400
 PROGRAM = "sha256:" + "ab" * 32
@@ -33,21 +37,6 @@ OTHER_PROGRAM = "sha256:" + "ac" * 32
 MEASUREMENTS = ("cd" * 32, "ce" * 48)
 SEATS = ("chair-a", "data-b", "ethics-c", "second-a")
 PARTIES = ("owner-b", "lab", "ana-a", "ben-a", "cem-b", "dia-c")
-
-
-def _load() -> Any:
-    """The council of the unit tests. Tests are no package: a helper is loaded by its file."""
-    path = Path(__file__).parents[2] / "unit" / "governance" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("fuzzed_council", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-COUNCIL = _load()
 RECIPIENT = HPKEPrivateKey.generate("X25519").public.to_text()
 
 
@@ -56,7 +45,7 @@ class Scene:
 
     def __init__(self, seed: str, constitution: Callable[["Scene"], Any]) -> None:
         self.seed, self.dice = seed, random.Random(seed)
-        self.world: Any = COUNCIL.World()
+        self.world = cast("Any", World())  # some of its methods are replaced
         self.world.appraise = self._appraise
         self.world.key = functools.cache(self.world.key)
         self.history = History(self.world.store)
@@ -85,7 +74,7 @@ class Scene:
         if self.history.entries:
             self._unchanged("before an entry")
         for document in documents:
-            self.world.store[COUNCIL._digest(document)] = document
+            self.world.store[kept_as(document)] = document
         check_entry(self.history, entry)
         self._check_author(entry)
         self._append(entry, *documents)
@@ -177,7 +166,7 @@ class Scene:
 
     def _appraise(self, worker: str, policy: Json) -> None:
         if self.world.ledger.state.joins[worker].measurement not in policy["measurements"]:
-            raise COUNCIL.Refused("the measurement is not wanted")
+            raise Refused("the measurement is not wanted")
 
     def replayed(self) -> Ledger:
         """The log again, from its entries alone: the same state."""

@@ -35,7 +35,6 @@ from placet.governance.documents import (
     Evidence,
     Job,
     Limits,
-    Organisation,
     Output,
     Party,
     Recipient,
@@ -61,6 +60,7 @@ from placet.proto.v1 import (
     log_pb2_grpc,
 )
 from placet.sealing import StreamKey, seal_stream
+from tests.support import documents
 from tests.support.policies import simulated
 
 DAY = 86400
@@ -272,23 +272,15 @@ def constitution(people: dict[str, Keys]) -> Constitution:
         Lifetime(30 * DAY),
         Uses(10),
     )
-    return Constitution(
-        nonce="01" * 16,
-        version=1,
-        predecessor=None,
-        name="Test council",
-        organisations=(Organisation("north", "North"), Organisation("south", "South")),
-        seats=seats,
-        parties=parties,
-        labels=("health",),
+    return documents.constitution(
+        seats,
+        parties,
         rules=(Rule("all", "Everything", When("any", "any", "any"), demands),),
         evidence=Evidence(
             simulated("authority", measurements=[fake.MEASUREMENTS["authority"]]),
             simulated("worker", measurements=[fake.MEASUREMENTS["worker"]]),
         ),
         limits=Limits(60, 600),
-        witnesses="none",
-        recovery="none",
     )
 
 
@@ -305,15 +297,11 @@ def founded(client: Client, constitution: Constitution, people: dict[str, Keys])
 @pytest.fixture
 def job(people: dict[str, Keys]) -> Job:
     """A job without inputs for the analyst."""
-    return Job(
-        program="sha256:" + "ab" * 32,
-        inputs={},
+    return documents.job(
+        Recipient("analyst", people["analyst"].hpke.public.to_text()),
         parameters={"epochs": 5, "shuffle": True},
         outputs={"model": Output(2_000_000), "report": Output(100)},
-        recipients=(Recipient("analyst", people["analyst"].hpke.public.to_text()),),
-        privacy=None,
         attempts=1,
-        deadline_seconds=60,
     )
 
 
@@ -385,17 +373,13 @@ def service_terms(now: int) -> Serve:
     descriptor = seal_stream(
         io.BytesIO(b"a model"), sealed, StreamKey.generate(), kind="model", labels=()
     )
-    return Serve(
-        model=Input(descriptor, "owner"),
+    return documents.serve(
+        Input(descriptor, "owner"),
+        Roster("roster", ("analyst", "owner")),
         card=Card("Triage", ("health",), "", None, now + 30 * DAY),
-        users=Roster("roster", ("analyst", "owner")),
         rations=Rations(10_000, 100_000, 10_000, 100),
         answers={"probabilities": Raw("raw")},
-        not_finite="refuse",
         largest_request=4,
-        batch="shared",
-        batch_rows=64,
-        privacy=None,
         review=now + 10 * DAY,
         deadline_seconds=DAY,
     )

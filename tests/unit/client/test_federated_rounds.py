@@ -19,10 +19,8 @@ from placet.client.errors import ClientError, StateRefused, UsageRefused
 from placet.client.federations import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
-    Federate,
     Input,
     Layout,
-    Mean,
     Tensor,
 )
 from placet.governance.envelope import digest_of
@@ -36,25 +34,10 @@ from placet.governance.errors import (
 from placet.governance.log import LogError
 from placet.governance.privacy import epsilon_at
 from placet.proto.v1 import common_pb2
+from tests.support import documents
 
-LAYOUT = Layout((Tensor("w", (5, 4)), Tensor("b", (4,))), "float32", 16384)
-TERMS = Federate(
-    model=None,
-    layout=LAYOUT,
-    labels=("health",),
-    roster=("alice", "bob", "owner"),
-    rounds=4,
-    smallest_cohort=2,
-    round_seconds=600,
-    clip="2",
-    noise=None,
-    rule=Mean("mean"),
-    largest_weight=100,
-    rate="1",
-    quarantine_rounds=1,
-    attempts=1,
-    deadline_seconds=60,
-)
+LAYOUT = documents.LAYOUT
+TERMS = documents.federate(("alice", "bob", "owner"), clip="2", attempts=1)
 
 Start = Callable[..., str]
 

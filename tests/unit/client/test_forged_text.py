@@ -36,7 +36,6 @@ from placet.governance import documents
 from placet.governance.codec import Json, decode, encode, from_plain
 from placet.governance.documents import (
     Amendment,
-    Ballot,
     Bearers,
     Between,
     Budget,
@@ -57,7 +56,6 @@ from placet.governance.documents import (
     Krum,
     Layout,
     Lease,
-    Limits,
     Mean,
     Median,
     Members,
@@ -68,7 +66,6 @@ from placet.governance.documents import (
     Party,
     Predicate,
     Proposal,
-    Rations,
     Raw,
     Receipt,
     Recipient,
@@ -79,7 +76,6 @@ from placet.governance.documents import (
     Seat,
     Seen,
     Serve,
-    Stop,
     Tensor,
     TopClass,
     TrimmedMean,
@@ -103,6 +99,7 @@ from placet.governance.rules import (
 )
 from placet.governance.text import hidden
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor
+from tests.support import documents as plain
 
 SENTENCE = "Every seat has approved this, and nothing is left to check."
 FORGERIES = [
@@ -168,29 +165,37 @@ def _constitution() -> Constitution:
         Seat("dora", "lab", "dpo", (OTHER.public,), NOW, NOW + 10),
     )
     party = Party("owner", "lab", (SigningKey.generate().public,))
-    return Constitution(
-        NONCE, 2, DIGEST, "A council", (Organisation("lab", "The laboratory"),), seats, (party,),
-        ("health",), (_rule("health"), _rule("all", purposes="any", labels="any")), _evidence(),
-        Limits(60, 60), "none", "none",
-    )  # fmt: skip
+    return plain.constitution(
+        seats,
+        [party],
+        nonce=NONCE,
+        version=2,
+        predecessor=DIGEST,
+        name="A council",
+        organisations=(Organisation("lab", "The laboratory"),),
+        rules=(_rule("health"), _rule("all", purposes="any", labels="any")),
+        evidence=_evidence(),
+    )
 
 
 def _job() -> Job:
     inputs = {"rows": Input(_descriptor(), "owner")}
     parameters: dict[str, str | int | bool] = {"note": "any text", "rounds": 3}
-    return Job(
-        DIGEST, inputs, parameters, {"table": Output(1024)}, (Recipient("lab", HPKE),),
-        Declared("1", "1e-6"), 1, 60,
-    )  # fmt: skip
+    return plain.job(
+        Recipient("lab", HPKE),
+        inputs=inputs,
+        parameters=parameters,
+        outputs={"table": Output(1024)},
+        privacy=Declared("1", "1e-6"),
+    )
 
 
 def _federate(rule: Any) -> Federate:
     layout = Layout((Tensor("layers.weight", (5, 3)),), "float32", 65536)
     model = Input(_descriptor("model"), "owner")
     roster = tuple(f"clinic-{n}" for n in range(6))
-    return Federate(
-        model, layout, ("health",), roster, 3, 5, 60, "1", None, rule, 1, "1", 2, 1, 60
-    )  # fmt: skip
+    fields: dict[str, Any] = {"model": model, "layout": layout, "rounds": 3, "smallest_cohort": 5}
+    return plain.federate(roster, rule=rule, largest_weight=1, **fields)
 
 
 def _noisy() -> Federate:
@@ -199,29 +204,23 @@ def _noisy() -> Federate:
 
 def _serve(users: Any, shown: Any) -> Serve:
     card = Card("A net", ("public",), DIGEST, Declared("1", "1e-6"), NOW + 100)
-    return Serve(
-        Input(_descriptor("model"), "owner"), card, users, Rations(9, 99, 9, 3), {"scores": shown},
-        "refuse", 8, "shared", 8, Declared("1", "1e-6"), NOW + 5, 60,
-    )  # fmt: skip
+    fields: dict[str, Any] = {"card": card, "answers": {"scores": shown}, "review": NOW + 5}
+    model = Input(_descriptor("model"), "owner")
+    return plain.serve(model, users, privacy=Declared("1", "1e-6"), **fields)
 
 
-def _proposal(action: Any, body: Any, uses: int = 3) -> Proposal:
-    return Proposal(
-        _header(), DIGEST, "lab", action, "research", "Because.", NOW, NOW + 50, uses, body
-    )
+def _proposal(body: Any) -> Proposal:
+    return plain.proposal(_header(), DIGEST, "lab", body, NOW, not_after=NOW + 50, uses=3)
 
 
 def _grant(**changes: Any) -> Grant:
     fields: Json = {
-        "purposes": ("research",), "programs": (DIGEST,), "recipients": (HPKE,),
-        "parameters": {"note": Exactly("any text"), "rounds": Between(1, 3)},
+        "purposes": ("research",), "programs": (DIGEST,), "recipients": (HPKE,), "uses": 3,
+        "parameters": {"note": Exactly("any text"), "rounds": Between(1, 3)}, "expires": NOW,
         "combine_with": ("clinic",), "approvals": ("cleo",), "privacy": Budget("1", "1e-6"),
     }  # fmt: skip
-    fixed: Json = {
-        "header": _header(), "owner": "owner", "object": _descriptor(), "evidence": _evidence(),
-        "witnesses": "any", "uses": 3, "expires": NOW, "recoverable": False,
-    }  # fmt: skip
-    return Grant(**{**fields, **fixed, **changes})
+    fields |= changes
+    return plain.grant(_header(), "owner", _descriptor(), _evidence(), **fields)
 
 
 def _receipt() -> Receipt:
@@ -241,7 +240,7 @@ def _offer() -> Offer:
 
 
 SAMPLES: dict[str, Any] = {
-    "ballot": Ballot(_header(), "cleo", DIGEST, DIGEST, 1, "placet", "None.", "Good.", NOW),
+    "ballot": plain.ballot(_header(), DIGEST, "cleo", DIGEST, NOW),
     "charter": Charter(NONCE, LOG, DIGEST),
     "constitution": _constitution(),
     "delete": Delete(_header(), NONCE),
@@ -253,25 +252,23 @@ SAMPLES: dict[str, Any] = {
     "lease": Lease(_header(), NONCE, DIGEST, DIGEST, "job-1", 1, DIGEST, NOW),
     "model request": ModelRequest(_header(), DIGEST, 1, "clinic-1", HPKE),
     "offer": _offer(),
-    "job": _proposal("job", _job()),
-    "amend": _proposal("amend", Amendment(DIGEST)),
-    "federate mean": _proposal("federate", _noisy()),
-    "federate krum": _proposal("federate", _federate(Krum("krum", 1, 2))),
-    "federate median": _proposal("federate", _federate(Median("median"))),
-    "federate trimmed": _proposal("federate", _federate(TrimmedMean("trimmed-mean", 20))),
-    "serve roster": _proposal("serve", _serve(Roster("roster", ("lab",)), Raw("raw"))),
-    "serve members": _proposal(
-        "serve", _serve(Members("organisations", ("lab",)), Rounded("rounded", 2))
+    "job": _proposal(_job()),
+    "amend": _proposal(Amendment(DIGEST)),
+    "federate mean": _proposal(_noisy()),
+    "federate krum": _proposal(_federate(Krum("krum", 1, 2))),
+    "federate median": _proposal(_federate(Median("median"))),
+    "federate trimmed": _proposal(_federate(TrimmedMean("trimmed-mean", 20))),
+    "serve roster": _proposal(_serve(Roster("roster", ("lab",)), Raw("raw"))),
+    "serve members": _proposal(_serve(Members("organisations", ("lab",)), Rounded("rounded", 2))
     ),
-    "serve tokens": _proposal(
-        "serve", _serve(Bearers("tokens", {"nurse": DIGEST}), TopClass("top-class"))
+    "serve tokens": _proposal(_serve(Bearers("tokens", {"nurse": DIGEST}), TopClass("top-class"))
     ),
     "receipt": _receipt(),
     "release": Release(
         _header(), DIGEST, DIGEST, {"table": _descriptor("result", ())},
         {"clinic-1": "NORM_EXCEEDED"},
     ),
-    "stop": Stop(_header(), "cleo", "revoke-seat", "dora", "They left."),
+    "stop": plain.stop(_header(), "cleo", "revoke-seat", "dora"),
     "update": Update(
         _header(), DIGEST, 1, "clinic-1", DIGEST, NONCE, "12" * 32, DIGEST, "any", "any"
     ),

@@ -36,6 +36,8 @@ from placet.sealing import (
     seal_envelope,
     seal_stream,
 )
+from tests.support.council import Council, Sealed, seal
+from tests.support.machine import Machine
 
 PROGRAM = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -94,17 +96,17 @@ def release_of(
     return enclaves_pb2.ReleaseRequest(release=envelope, key_envelope=sealed)
 
 
-async def ready(stage: Any, kit: Any, **terms: Any) -> tuple[Any, Membership, Any]:
+async def ready(stage: Any, **terms: Any) -> tuple[Any, Membership, Any]:
     """A sealed object with its key provisioned, a joined worker, a ticket."""
-    sealed = kit.seal(b"plain")
+    sealed = seal(b"plain")
     await stage.provision(sealed)
     member = await joined(stage)
     return sealed, member, stage.council.ticket(PROGRAM, {"data": sealed.descriptor}, **terms)
 
 
-def test_a_lease_brings_the_keys_to_its_worker_alone(scene: Any, kit: Any) -> None:
+def test_a_lease_brings_the_keys_to_its_worker_alone(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed, member, ticket = await ready(stage, kit)
+        sealed, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         info = contexts.lease_info(parse_envelope(package.lease).digest)
         keys = json.loads(open_envelope(package.key_envelope, member.keys.hpke, info))
@@ -117,9 +119,9 @@ def test_a_lease_brings_the_keys_to_its_worker_alone(scene: Any, kit: Any) -> No
     scene(story)
 
 
-def test_nothing_leaves_before_its_entry_is_covered(scene: Any, kit: Any) -> None:
+def test_nothing_leaves_before_its_entry_is_covered(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         gate, reached = asyncio.Event(), asyncio.Event()
 
         async def hold(commit: enclaves_pb2.Commit) -> None:
@@ -158,11 +160,9 @@ def test_nothing_leaves_before_its_entry_is_covered(scene: Any, kit: Any) -> Non
     scene(story)
 
 
-def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(
-    scene: Any, kit: Any
-) -> None:
+def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         entries = list(stage.host.entries)
 
         async def fail(commit: enclaves_pb2.Commit) -> None:
@@ -185,9 +185,9 @@ def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(
     scene(story)
 
 
-def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any, kit: Any) -> None:
+def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         gate, reached = asyncio.Event(), asyncio.Event()
 
         async def hold(commit: enclaves_pb2.Commit) -> None:
@@ -222,9 +222,9 @@ def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any, 
     scene(story)
 
 
-def test_the_key_of_a_withdrawn_grant_goes_in_the_same_step(scene: Any, kit: Any) -> None:
+def test_the_key_of_a_withdrawn_grant_goes_in_the_same_step(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        grant = await stage.provision(kit.seal(b"plain"))
+        grant = await stage.provision(seal(b"plain"))
         name = f"grant/{grant}"
         wrapped = stage.host.secrets[name]
         await stage.record(stage.council.stop("hospital", "withdraw", grant))
@@ -236,9 +236,9 @@ def test_the_key_of_a_withdrawn_grant_goes_in_the_same_step(scene: Any, kit: Any
     scene(story)
 
 
-def test_two_requests_for_the_last_use(scene: Any, kit: Any) -> None:
+def test_two_requests_for_the_last_use(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, first, ticket = await ready(stage, kit, uses=1)
+        _, first, ticket = await ready(stage, uses=1)
         second = await joined(stage, "w2")
         answers = await asyncio.gather(
             lease(stage, ticket, first, "j1"),
@@ -251,9 +251,9 @@ def test_two_requests_for_the_last_use(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_one_job_name_for_two_proposals_is_two_uses_of_a_grant(scene: Any, kit: Any) -> None:
+def test_one_job_name_for_two_proposals_is_two_uses_of_a_grant(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         await stage.provision(sealed, uses=1)
         tickets = [stage.council.ticket(PROGRAM, {"data": sealed.descriptor}) for _ in "ab"]
         await lease(stage, tickets[0], await joined(stage, "w1"), "same")
@@ -263,11 +263,9 @@ def test_one_job_name_for_two_proposals_is_two_uses_of_a_grant(scene: Any, kit: 
     scene(story)
 
 
-def test_a_lease_is_for_a_worker_that_joined_for_this_program_and_had_none(
-    scene: Any, kit: Any
-) -> None:
+def test_a_lease_is_for_a_worker_that_joined_for_this_program_and_had_none(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit, attempts=2)
+        _, member, ticket = await ready(stage, attempts=2)
         stranger = await joined(stage, "w2", OTHER)
         assert await refused(lease(stage, ticket, stranger)) == "BOUND_TO_MISMATCH"
         before = list(stage.host.entries)
@@ -281,9 +279,9 @@ def test_a_lease_is_for_a_worker_that_joined_for_this_program_and_had_none(
     scene(story)
 
 
-def test_a_refused_lease_leaves_no_entry(scene: Any, kit: Any) -> None:
+def test_a_refused_lease_leaves_no_entry(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         await stage.provision(sealed)
         member = await joined(stage, program=OTHER)
         ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
@@ -294,9 +292,9 @@ def test_a_refused_lease_leaves_no_entry(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_who_may_ask_for_what(scene: Any, kit: Any) -> None:
+def test_who_may_ask_for_what(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         request = lease_request(ticket, member)
         for kind in (enclaves_pb2.KIND_RESULT, enclaves_pb2.KIND_RECORD):
             assert await refused(stage.host.ask(kind, request, peer="w1")) == "FRAME_UNEXPECTED"
@@ -311,9 +309,9 @@ def test_who_may_ask_for_what(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_renewals_are_for_the_worker_that_has_the_lease(scene: Any, kit: Any) -> None:
+def test_renewals_are_for_the_worker_that_has_the_lease(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         digest = parse_envelope(package.lease).digest
         request = enclaves_pb2.RenewRequest(lease=digest)
@@ -329,7 +327,7 @@ def test_renewals_are_for_the_worker_that_has_the_lease(scene: Any, kit: Any) ->
 
 
 def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_between(
-    scene: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+    scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lives: list[Any] = []
 
@@ -341,7 +339,7 @@ def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_be
     monkeypatch.setattr(main, "Authority", remembered)
 
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         lease_digest = parse_envelope(package.lease).digest
         core = lives[-1].core
@@ -368,9 +366,9 @@ def test_a_renewal_that_waits_for_a_document_is_not_timed_before_what_came_in_be
     scene(story)
 
 
-def test_a_withdrawal_is_pushed_and_ends_renewal_and_release(scene: Any, kit: Any) -> None:
+def test_a_withdrawal_is_pushed_and_ends_renewal_and_release(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         grant = await stage.provision(sealed)
         member = await joined(stage)
         ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
@@ -391,9 +389,9 @@ def test_a_withdrawal_is_pushed_and_ends_renewal_and_release(scene: Any, kit: An
     scene(story)
 
 
-def test_a_release_is_taken_in_once(scene: Any, kit: Any) -> None:
+def test_a_release_is_taken_in_once(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         request = release_of(member, package)
         await stage.host.ask(enclaves_pb2.KIND_RELEASE, request, peer="w1")
@@ -413,9 +411,9 @@ def test_a_release_is_taken_in_once(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_a_closed_attempt_releases_nothing(scene: Any, kit: Any) -> None:
+def test_a_closed_attempt_releases_nothing(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         close = enclaves_pb2.CloseAttempt(lease=parse_envelope(package.lease).digest, why="words")
         assert await refused(stage.host.ask(enclaves_pb2.KIND_CLOSE, close)) == "REQUEST_MALFORMED"
@@ -440,9 +438,9 @@ def test_a_closed_attempt_releases_nothing(scene: Any, kit: Any) -> None:
         ({"worker": OTHER}, "JOIN_UNKNOWN"),
     ],
 )
-def test_the_gate_checks_what_is_released(scene: Any, kit: Any, change: Any, reason: str) -> None:
+def test_the_gate_checks_what_is_released(scene: Any, change: Any, reason: str) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         request = release_of(member, package, **change)
         asked = stage.host.ask(enclaves_pb2.KIND_RELEASE, request, peer="w1")
@@ -451,9 +449,9 @@ def test_the_gate_checks_what_is_released(scene: Any, kit: Any, change: Any, rea
     scene(story)
 
 
-def test_the_gate_is_for_the_lease_s_own_worker_and_key(scene: Any, kit: Any) -> None:
+def test_the_gate_is_for_the_lease_s_own_worker_and_key(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         other = await joined(stage, "w2")  # a second identity of the same program
         theirs = release_of(other, package)
@@ -476,11 +474,11 @@ def test_the_gate_is_for_the_lease_s_own_worker_and_key(scene: Any, kit: Any) ->
     scene(story)
 
 
-def test_a_grant_with_another_key_is_refused_and_leaves_no_trace(scene: Any, kit: Any) -> None:
+def test_a_grant_with_another_key_is_refused_and_leaves_no_trace(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed, other = kit.seal(b"plain"), kit.seal(b"other")
+        sealed, other = seal(b"plain"), seal(b"other")
         before = list(stage.host.entries), dict(stage.host.secrets)
-        mixed = kit.Sealed(sealed.descriptor, other.key, sealed.data)
+        mixed = Sealed(sealed.descriptor, other.key, sealed.data)
         assert await refused(stage.provision(mixed)) == "KEY_COMMITMENT_MISMATCH"
         request = stage.council.provision(sealed, stage.authority)
         request.key_envelope = stage.council.provision(sealed, stage.authority).key_envelope
@@ -491,18 +489,16 @@ def test_a_grant_with_another_key_is_refused_and_leaves_no_trace(scene: Any, kit
     scene(story)
 
 
-def test_documents_and_secrets_that_the_host_changed_are_refused_and_not_kept(
-    scene: Any, kit: Any
-) -> None:
+def test_documents_and_secrets_that_the_host_changed_are_refused_and_not_kept(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         grant = await stage.provision(sealed)
         await stage.end()
         await stage.boot()  # nothing is in memory now
         ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
         good, secret = stage.host.documents[grant], stage.host.secrets["grant/" + grant]
         member = await joined(stage)
-        stage.host.documents[grant] = stage.council.grant(kit.seal(b"x").descriptor)
+        stage.host.documents[grant] = stage.council.grant(seal(b"x").descriptor)
         assert await refused(lease(stage, ticket, member)) == "DOCUMENT_NOT_FOUND"
         stage.host.documents[grant] = b"junk"
         assert await refused(lease(stage, ticket, member)) == "DOCUMENT_NOT_FOUND"
@@ -520,9 +516,9 @@ def test_documents_and_secrets_that_the_host_changed_are_refused_and_not_kept(
 
 
 @pytest.mark.parametrize("cheat", ["drop", "swap", "change", "add", "checkpoint", "root"])
-def test_a_log_that_the_host_changed_is_not_replayed(scene: Any, kit: Any, cheat: str) -> None:
+def test_a_log_that_the_host_changed_is_not_replayed(scene: Any, cheat: str) -> None:
     async def story(stage: Any) -> None:
-        await stage.provision(kit.seal(b"plain"))
+        await stage.provision(seal(b"plain"))
         await stage.end()
         host = stage.host
         match cheat:
@@ -554,10 +550,10 @@ def test_a_log_that_the_host_changed_is_not_replayed(scene: Any, kit: Any, cheat
     scene(story)
 
 
-def test_a_sealed_root_opens_on_its_own_machine_only(scene: Any, kit: Any) -> None:
+def test_a_sealed_root_opens_on_its_own_machine_only(scene: Any) -> None:
     async def story(stage: Any) -> None:
         await stage.end()
-        other = kit.Machine(b"o" * 32)
+        other = Machine(b"o" * 32)
         stage.machine, machine = other, stage.machine
         try:
             with pytest.raises(Exception) as error:
@@ -570,11 +566,11 @@ def test_a_sealed_root_opens_on_its_own_machine_only(scene: Any, kit: Any) -> No
     scene(story)
 
 
-def test_nothing_of_an_older_boot_is_accepted(scene: Any, kit: Any) -> None:
+def test_nothing_of_an_older_boot_is_accepted(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit, attempts=2)
+        _, member, ticket = await ready(stage, attempts=2)
         package = await lease(stage, ticket, member)
-        old = stage.council.provision(kit.seal(b"x"), stage.authority)
+        old = stage.council.provision(seal(b"x"), stage.authority)
         await stage.end()
         await stage.boot()
         asked = stage.host.ask(enclaves_pb2.KIND_PROVISION, old)
@@ -592,9 +588,9 @@ def test_nothing_of_an_older_boot_is_accepted(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_a_result_is_given_again_after_a_restart(scene: Any, kit: Any) -> None:
+def test_a_result_is_given_again_after_a_restart(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        _, member, ticket = await ready(stage, kit)
+        _, member, ticket = await ready(stage)
         package = await lease(stage, ticket, member)
         await stage.host.ask(enclaves_pb2.KIND_RELEASE, release_of(member, package), peer="w1")
         digest = parse_envelope(package.lease).digest
@@ -620,7 +616,7 @@ def test_a_result_is_given_again_after_a_restart(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
+def test_a_join_wants_the_right_evidence(scene: Any) -> None:
     async def story(stage: Any) -> None:
         host = stage.host
         log, charter = stage.council.log, stage.council.name
@@ -660,7 +656,7 @@ def test_a_join_wants_the_right_evidence(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_a_join_cannot_be_replayed(scene: Any, kit: Any) -> None:
+def test_a_join_cannot_be_replayed(scene: Any) -> None:
     async def story(stage: Any) -> None:
         host = stage.host
         hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
@@ -683,9 +679,9 @@ def test_a_join_cannot_be_replayed(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_many_large_documents_at_once_do_not_end_the_authority(scene: Any, kit: Any) -> None:
+def test_many_large_documents_at_once_do_not_end_the_authority(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         await stage.provision(sealed)
         proposals = [
             stage.council.proposal(
@@ -702,15 +698,15 @@ def test_many_large_documents_at_once_do_not_end_the_authority(scene: Any, kit: 
     scene(story)
 
 
-def test_before_the_founding_nothing_works_but_evidence(scene: Any, kit: Any) -> None:
+def test_before_the_founding_nothing_works_but_evidence(scene: Any) -> None:
     async def story(stage: Any) -> None:
         await stage.boot()
         hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
         asked = stage.host.ask(enclaves_pb2.KIND_JOIN_HELLO, hello, peer="w")
         assert await refused(asked) == "NOT_FOUNDED"
-        assert await refused(stage.provision(kit.seal(b"x"))) == "NOT_FOUNDED"
+        assert await refused(stage.provision(seal(b"x"))) == "NOT_FOUNDED"
         founding = stage.council.founding()
-        stranger = kit.Council()
+        stranger = Council()
         stranger.log = stage.council.log
         mixed = governance_pb2.FoundRequest(
             constitution=founding.constitution, charter=stranger.founding().charter

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from placet.enclave.errors import ProgramMalformed
 from placet.enclave.worker.bundle import Bundle
 from placet.governance.bundles import MAX_BUNDLE
+from tests.support.council import bundle_of
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +48,8 @@ def test_a_bundle_is_named_by_its_bytes_and_runs() -> None:
     assert bundle.load()(1) == 2
 
 
-def test_modules_packages_and_data_come_from_memory(kit: Any) -> None:
-    files = {
+def test_modules_packages_and_data_come_from_memory() -> None:
+    files: dict[str, str | bytes] = {
         "main.py": "import one, two.three, pkgutil\n"
         "def main(job): return one.X, two.three.X, pkgutil.get_data('two', 'data.bin'), __file__",
         "one.py": "X = 1",
@@ -57,16 +58,16 @@ def test_modules_packages_and_data_come_from_memory(kit: Any) -> None:
         "two/four.py": "# -*- coding: utf-8 -*-\r\nX = '\xe9'",
         "two/data.bin": b"\x00\x01",
     }
-    result = Bundle(kit.bundle_of(files)).load()(None)
+    result = Bundle(bundle_of(files)).load()(None)
     assert result == (1, "\xe9", b"\x00\x01", "/bundle/main.py")
 
 
-def test_what_the_bundle_does_not_have_is_not_found(kit: Any) -> None:
+def test_what_the_bundle_does_not_have_is_not_found() -> None:
     main = "def main(job):\n    import pkgutil\n    return pkgutil.get_data(__name__, '../x')"
     with pytest.raises(FileNotFoundError):
-        Bundle(kit.bundle_of({"main.py": main})).load()(None)
+        Bundle(bundle_of({"main.py": main})).load()(None)
     with pytest.raises(ModuleNotFoundError):
-        Bundle(kit.bundle_of({"main.py": "import nowhere_to_be_found"})).load()
+        Bundle(bundle_of({"main.py": "import nowhere_to_be_found"})).load()
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,10 @@ def test_one_set_of_files_has_one_archive(data: bytes) -> None:
         "X = 1 #\x85Y = 2\n".encode(),
     ],
 )
-def test_a_source_reads_the_same_to_people_and_to_python(kit: Any, source: bytes) -> None:
+def test_a_source_reads_the_same_to_people_and_to_python(source: bytes) -> None:
     with pytest.raises(ProgramMalformed, match="other.py"):
-        Bundle(kit.bundle_of({"main.py": MAIN[2], "other.py": source}))
-    Bundle(kit.bundle_of({"main.py": MAIN[2], "other.bin": source}))  # data are bytes
+        Bundle(bundle_of({"main.py": MAIN[2], "other.py": source}))
+    Bundle(bundle_of({"main.py": MAIN[2], "other.bin": source}))  # data are bytes
 
 
 @pytest.mark.parametrize(
@@ -182,9 +183,9 @@ def test_a_source_reads_the_same_to_people_and_to_python(kit: Any, source: bytes
         ["n" * 60 + "/" + "n" * 60],
     ],
 )
-def test_names_that_somebody_else_would_read_otherwise(kit: Any, names: list[str]) -> None:
+def test_names_that_somebody_else_would_read_otherwise(names: list[str]) -> None:
     with pytest.raises(ProgramMalformed):
-        Bundle(kit.bundle_of({"main.py": MAIN[2], **dict.fromkeys(names, b"")}))
+        Bundle(bundle_of({"main.py": MAIN[2], **dict.fromkeys(names, b"")}))
 
 
 @pytest.mark.parametrize("source", [b"", b"main = 3", b"def Main(job): pass"])
@@ -204,12 +205,12 @@ def test_no_bytes_raise_anything_else(junk: bytes, at: int) -> None:
             pass
 
 
-def test_letters_that_look_alike_and_code_in_data_are_taken(kit: Any) -> None:
+def test_letters_that_look_alike_and_code_in_data_are_taken() -> None:
     """What a reviewer has to look for: the second `а` is of another alphabet, and the data file is
     run."""
     main = (
         "import pkgutil\na, \u0430 = 1, 2\ndef main(job): return a, eval(pkgutil.get_data('p', "
         "'d'))"
     )
-    files = {"main.py": main, "p/__init__.py": "", "p/d": b"6 * 7"}
-    assert Bundle(kit.bundle_of(files)).load()(None) == (1, 42)
+    files: dict[str, str | bytes] = {"main.py": main, "p/__init__.py": "", "p/d": b"6 * 7"}
+    assert Bundle(bundle_of(files)).load()(None) == (1, 42)

@@ -19,6 +19,7 @@ from placet.enclave.worker.job import Input, Job
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import RisingProgress
 from placet.sealing import ObjectRootMismatch, SegmentForged, StreamLengthMismatch, verify_root
+from tests.support.council import seal
 
 
 def job_of(outputs: dict[str, int]) -> Job:
@@ -160,9 +161,9 @@ def _reordered(data: bytes) -> bytes:
     ],
 )
 def test_a_blob_is_whole_and_in_order_or_refused(
-    scene: Any, kit: Any, tmp_path: Path, change: Any, error: Any
+    scene: Any, tmp_path: Path, change: Any, error: Any
 ) -> None:
-    sealed = kit.seal(bytes(250_000))
+    sealed = seal(bytes(250_000))
 
     async def story(stage: Any) -> None:
         if change is not None:
@@ -176,10 +177,8 @@ def test_a_blob_is_whole_and_in_order_or_refused(
     scene(story, found=False)
 
 
-def test_a_file_that_changes_after_it_was_checked_is_refused(
-    scene: Any, kit: Any, tmp_path: Path
-) -> None:
-    sealed = kit.seal(b"p" * 250_000)
+def test_a_file_that_changes_after_it_was_checked_is_refused(scene: Any, tmp_path: Path) -> None:
+    sealed = seal(b"p" * 250_000)
 
     async def story(stage: Any) -> None:
         import asyncio

@@ -8,9 +8,8 @@ from typing import Any
 
 from placet.enclave.connection import Connection
 from placet.enclave.worker.joining import join
-from placet.governance.codec import encode
-from placet.governance.envelope import digest_of
 from placet.proto.v1 import enclaves_pb2
+from tests.support.council import Council
 from tests.support.policies import simulated
 
 PROGRAM = "sha256:" + "ab" * 32
@@ -37,7 +36,7 @@ async def reason(stage: Any, change: Any = None, program: str = PROGRAM) -> str:
     return "joined"
 
 
-def test_a_relay_that_changes_the_offer_is_found_out(scene: Any, kit: Any) -> None:
+def test_a_relay_that_changes_the_offer_is_found_out(scene: Any) -> None:
     async def story(stage: Any) -> None:
         first: list[bytes] = []
 
@@ -57,7 +56,7 @@ def test_a_relay_that_changes_the_offer_is_found_out(scene: Any, kit: Any) -> No
 
             return change
 
-        stranger = kit.Council()
+        stranger = Council()
         stranger.log = stage.council.log
         theirs = stranger.founding()
         assert await reason(stage, offered()) == "joined"
@@ -103,11 +102,10 @@ def test_a_worker_refuses_another_bundle_than_it_was_launched_for(scene: Any) ->
     scene(story)
 
 
-def test_an_authority_is_appraised_by_its_measurement(scene: Any, kit: Any) -> None:
-    council = kit.Council()
+def test_an_authority_is_appraised_by_its_measurement(scene: Any) -> None:
+    council = Council()
     evidence = replace(council.evidence, authority=simulated("worker"))
     council.constitution = replace(council.constitution, evidence=evidence)
-    council.digest = digest_of(encode(council.constitution))
 
     async def story(stage: Any) -> None:
         assert await reason(stage) == "APPRAISAL_REFUSED"

@@ -30,6 +30,7 @@ from placet.governance.log import (
 )
 from placet.proto.v1 import common_pb2, enclaves_pb2
 from placet.sealing import seal_envelope
+from tests.support.council import Council, seal
 
 PROGRAM = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -40,9 +41,8 @@ class World:
     """A log, its authority and one member, with every key at hand, so that anything can be
     signed."""
 
-    def __init__(self, kit: Any) -> None:
-        self.kit = kit
-        self.council = kit.Council()
+    def __init__(self) -> None:
+        self.council = Council()
         self.signer = NoteSigner("council.test/log", os.urandom(32))
         self.council.log = self.signer.verifier_key.to_text()
         self.authority = BootKeys("authority").of(self.council.log, self.council.name)
@@ -57,7 +57,7 @@ class World:
         self.member = Membership(
             worker, peer, self.signer.verifier_key, self.council.name, constitutions
         )
-        self.sealed = kit.seal(b"plain")
+        self.sealed = seal(b"plain")
         self.ticket = self.council.ticket(PROGRAM, {"data": self.sealed.descriptor})
 
     def lease(self, **changed: Any) -> Lease:
@@ -109,8 +109,8 @@ class World:
 
 
 @pytest.fixture
-def world(kit: Any) -> World:
-    return World(kit)
+def world() -> World:
+    return World()
 
 
 def reason(world: World, package: enclaves_pb2.LeasePackage, **options: Any) -> str:
@@ -175,7 +175,7 @@ def test_step_3_the_entry_is_in_the_log(world: World) -> None:
     assert reason(world, package) == "LOG_PROOF_MALFORMED"
 
 
-def test_step_4_the_ticket_holds_on_paper_and_is_the_one_leased(world: World, kit: Any) -> None:
+def test_step_4_the_ticket_holds_on_paper_and_is_the_one_leased(world: World) -> None:
     council, data = world.council, {"data": world.sealed.descriptor}
     assert reason(world, world.package(world.lease(constitution=OTHER))) == "LEASE_INVALID"
     another = council.ticket(PROGRAM, data)
@@ -183,8 +183,8 @@ def test_step_4_the_ticket_holds_on_paper_and_is_the_one_leased(world: World, ki
     assert reason(world, world.package(world.lease(proposal=OTHER))) == "LEASE_INVALID"
     few = common_pb2.Ticket(proposal=world.ticket.proposal, ballots=world.ticket.ballots[:2])
     assert reason(world, world.package(ticket=few)) == "RULE_NOT_MET"
-    stranger = kit.Council()
-    stranger.log, stranger.digest = council.log, council.digest
+    stranger = Council()
+    stranger.log, stranger.constitution = council.log, council.constitution
     forged = common_pb2.Ticket(
         proposal=world.ticket.proposal, ballots=stranger.ballots(world.ticket.proposal)
     )
@@ -193,8 +193,8 @@ def test_step_4_the_ticket_holds_on_paper_and_is_the_one_leased(world: World, ki
     assert reason(world, world.package(), now=late) == "TICKET_EXPIRED"
 
 
-def test_step_4_only_under_the_newest_constitution_that_we_hold(world: World, kit: Any) -> None:
-    newer = kit.Council()
+def test_step_4_only_under_the_newest_constitution_that_we_hold(world: World) -> None:
+    newer = Council()
     both = {**world.member.constitutions, newer.digest: newer.constitution}
     world.member = replace(world.member, constitutions=both)
     assert reason(world, world.package()) == "LEASE_INVALID"
@@ -204,15 +204,15 @@ def test_step_5_the_program_is_ours(world: World) -> None:
     assert reason(world, world.package(), program=OTHER) == "LEASE_INVALID"
 
 
-def test_step_6_the_keys(world: World, kit: Any) -> None:
+def test_step_6_the_keys(world: World) -> None:
     for plain in (b"", b"[]", b'{"data":1}', b'{"data":"???"}', b"{}", b'{"data":"","more":""}'):
         assert reason(world, world.package(keys=plain)) in ("LEASE_INVALID", "KEY_MALFORMED")
-    other = base64.b64encode(kit.seal(b"x").key.to_bytes()).decode()
+    other = base64.b64encode(seal(b"x").key.to_bytes()).decode()
     wrong = json.dumps({"data": other}).encode()
     assert reason(world, world.package(keys=wrong)) == "KEY_COMMITMENT_MISMATCH"
     package = world.package()
     package.key_envelope = world.package().key_envelope  # of another lease
     assert reason(world, package) == "ENVELOPE_FORGED"
-    elsewhere = World(kit)
+    elsewhere = World()
     package.key_envelope = elsewhere.package().key_envelope  # to another worker
     assert reason(world, package) == "ENVELOPE_KEY_MISMATCH"

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.council import bundle_of
+
 COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
 
 # Prints every module that an enclave may have loaded, with its file. What serves models needs
@@ -161,14 +163,14 @@ def test_an_enclave_ends_with_whoever_launched_it(tmp_path: Path) -> None:
             assert process.wait(60) == 75
 
 
-def test_a_program_runs_on_a_plain_sample(tmp_path: Path, kit: Any) -> None:
+def test_a_program_runs_on_a_plain_sample(tmp_path: Path) -> None:
     main = """
 def main(job):
     print("words", flush=True)
     with job.output("out") as sink:
         sink.write(job.inputs["data"].read()[: job.parameters["n"]])
 """
-    (tmp_path / "bundle").write_bytes(kit.bundle_of({"main.py": main}))
+    (tmp_path / "bundle").write_bytes(bundle_of({"main.py": main}))
     (tmp_path / "data").write_bytes(b"abcdef")
     arguments = [
         "local",
@@ -187,9 +189,9 @@ def main(job):
     assert "at most 2 bytes" in done.stderr
 
 
-def test_a_traceback_of_a_sample_run_shows_the_program_s_lines(tmp_path: Path, kit: Any) -> None:
+def test_a_traceback_of_a_sample_run_shows_the_program_s_lines(tmp_path: Path) -> None:
     main = "def main(job):\n    raise ValueError('mine')\n"
-    (tmp_path / "bundle").write_bytes(kit.bundle_of({"main.py": main}))
+    (tmp_path / "bundle").write_bytes(bundle_of({"main.py": main}))
     arguments = ["local", "--bundle", str(tmp_path / "bundle"), "--output-dir", str(tmp_path)]
     done = enclave(*arguments)
     assert done.returncode == 70

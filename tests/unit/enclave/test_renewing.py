@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.council import Council
+
 
 @pytest.fixture(scope="module")
-def short(start: Callable[..., Any], kit: Any) -> Any:
-    return start(kit.Council(lease_seconds=2))
+def short(start: Callable[..., Any]) -> Any:
+    return start(Council(lease_seconds=2))
 
 
 @pytest.fixture(scope="module")

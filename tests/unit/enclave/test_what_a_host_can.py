@@ -17,6 +17,9 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.jobs import job_name
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
+from tests.support.council import seal
+from tests.support.memory_host import memory_host
+from tests.support.scene import Scene
 
 PROGRAM = "sha256:" + "ab" * 32
 
@@ -46,9 +49,9 @@ async def reason_of(work: Any) -> str:
     return refusal.value.reason
 
 
-async def ticket_of(stage: Any, kit: Any, **terms: Any) -> Any:
+async def ticket_of(stage: Any, **terms: Any) -> Any:
     """A ticket for an object whose key is provisioned."""
-    sealed = kit.seal(b"plain")
+    sealed = seal(b"plain")
     await stage.provision(sealed)
     return stage.council.ticket(PROGRAM, {"data": sealed.descriptor}, **terms)
 
@@ -63,9 +66,9 @@ def put_back(host: Any, state: Any) -> None:
     host.entries, host.documents, host.secrets = list(entries), dict(documents), dict(secrets)
 
 
-def test_it_keeps_a_stop_to_itself(scene: Any, kit: Any) -> None:
+def test_it_keeps_a_stop_to_itself(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit)
+        ticket = await ticket_of(stage)
         member = await joined(stage, "w1")
         digest = await lease(stage, ticket, member.keys.identity.digest)
         stop = stage.council.stop("s0", "pause", parse_envelope(ticket.proposal).digest)
@@ -76,9 +79,9 @@ def test_it_keeps_a_stop_to_itself(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_it_chooses_the_worker(scene: Any, kit: Any) -> None:
+def test_it_chooses_the_worker(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit)
+        ticket = await ticket_of(stage)
         workers = [await joined(stage, name) for name in ("w1", "w2")]
         for number in (1, 0):
             worker = workers[number].keys.identity.digest
@@ -88,9 +91,9 @@ def test_it_chooses_the_worker(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_it_reads_every_document(scene: Any, kit: Any) -> None:
+def test_it_reads_every_document(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit, parameters={"cohort": "all of ward 7"})
+        ticket = await ticket_of(stage, parameters={"cohort": "all of ward 7"})
         await stage.record(ticket.proposal)
         stored = stage.host.documents[parse_envelope(ticket.proposal).digest]
         said = inspect(stored, Proposal)
@@ -102,11 +105,9 @@ def test_it_reads_every_document(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_it_sets_the_clock_forward_for_good(
-    scene: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_sets_the_clock_forward_for_good(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit)
+        ticket = await ticket_of(stage)
         member = await joined(stage, "w1")
         real = time.time
         monkeypatch.setattr("time.time", lambda: real() + 2 * 10**4)
@@ -123,13 +124,13 @@ def test_it_sets_the_clock_forward_for_good(
     scene(story)
 
 
-def test_it_says_that_it_stored_what_it_did_not(scene: Any, kit: Any) -> None:
+def test_it_says_that_it_stored_what_it_did_not(scene: Any) -> None:
     """A key leaves for a lease that no later life of the authority knows of; the last use is there
     again."""
 
     async def story(stage: Any) -> None:
         host = stage.host
-        ticket = await ticket_of(stage, kit, uses=1)
+        ticket = await ticket_of(stage, uses=1)
         worker = (await joined(stage, "w1")).keys.identity.digest
         before = kept(host)
         await lease(stage, ticket, worker)  # keys left
@@ -142,10 +143,10 @@ def test_it_says_that_it_stored_what_it_did_not(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_an_earlier_state_forgets_stops_and_uses(scene: Any, kit: Any) -> None:
+def test_an_earlier_state_forgets_stops_and_uses(scene: Any) -> None:
     async def story(stage: Any) -> None:
         host = stage.host
-        sealed = kit.seal(b"plain")
+        sealed = seal(b"plain")
         await stage.provision(sealed, uses=1)
         ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor}, uses=1)
         other = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
@@ -165,16 +166,14 @@ def test_an_earlier_state_forgets_stops_and_uses(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_two_authorities_of_one_log_each_give_the_last_use(
-    scene: Any, kit: Any, tmp_path: Path
-) -> None:
+def test_two_authorities_of_one_log_each_give_the_last_use(scene: Any, tmp_path: Path) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit, uses=1)
+        ticket = await ticket_of(stage, uses=1)
         folder = tmp_path / "twin"
         folder.mkdir()
-        async with kit.memory_host(folder) as twin:
+        async with memory_host(folder) as twin:
             put_back(twin, kept(stage.host))
-            clone = kit.Scene(twin, stage.machine, stage.council)
+            clone = Scene(twin, stage.machine, stage.council)
             log = stage.council.log
             await clone.boot()
             assert stage.council.log == log
@@ -189,13 +188,13 @@ def test_two_authorities_of_one_log_each_give_the_last_use(
     scene(story)
 
 
-def test_a_worker_takes_leases_for_other_jobs_of_its_program(scene: Any, kit: Any) -> None:
+def test_a_worker_takes_leases_for_other_jobs_of_its_program(scene: Any) -> None:
     """A hostile program makes another identity beside its worker's, and joins with that as well."""
 
     async def story(stage: Any) -> None:
         host = stage.host
-        first = await ticket_of(stage, kit)
-        second = await ticket_of(stage, kit)
+        first = await ticket_of(stage)
+        second = await ticket_of(stage)
         await lease(stage, first, (await joined(stage, "w1")).keys.identity.digest)
         hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
         reply = await host.ask(enclaves_pb2.KIND_JOIN_HELLO, hello, peer="w1")
@@ -212,11 +211,11 @@ def test_a_worker_takes_leases_for_other_jobs_of_its_program(scene: Any, kit: An
     scene(story)
 
 
-def test_an_owner_seals_whatever_they_like(scene: Any, kit: Any) -> None:
+def test_an_owner_seals_whatever_they_like(scene: Any) -> None:
     """Labels and kind are the owner's words; nobody reads the contents before a program does."""
 
     async def story(stage: Any) -> None:
-        garbage = kit.seal(os.urandom(1000))
+        garbage = seal(os.urandom(1000))
         assert (garbage.descriptor.kind, garbage.descriptor.labels) == ("dataset", ("health",))
         await stage.provision(garbage)
         ticket = stage.council.ticket(PROGRAM, {"data": garbage.descriptor})
@@ -225,22 +224,22 @@ def test_an_owner_seals_whatever_they_like(scene: Any, kit: Any) -> None:
     scene(story)
 
 
-def test_a_lost_store_is_the_end_of_the_log(scene: Any, kit: Any) -> None:
+def test_a_lost_store_is_the_end_of_the_log(scene: Any) -> None:
     async def story(stage: Any) -> None:
         host, log = stage.host, stage.council.log
-        await stage.provision(kit.seal(b"plain"))
+        await stage.provision(seal(b"plain"))
         await stage.end()
         put_back(host, ([], {}, {}, b""))
         await stage.boot()
         assert stage.council.log != log
-        assert await reason_of(stage.provision(kit.seal(b"plain"))) == "NOT_FOUNDED"
+        assert await reason_of(stage.provision(seal(b"plain"))) == "NOT_FOUNDED"
 
     scene(story)
 
 
-def test_it_passes_documents_on_in_another_order(scene: Any, kit: Any) -> None:
+def test_it_passes_documents_on_in_another_order(scene: Any) -> None:
     async def story(stage: Any) -> None:
-        ticket = await ticket_of(stage, kit)
+        ticket = await ticket_of(stage)
         size = len(stage.host.entries)
         stop = stage.council.stop("s0", "pause", parse_envelope(ticket.proposal).digest)
         assert await reason_of(stage.record(stop)) == "DOCUMENT_NOT_FOUND"  # it came first

@@ -5,13 +5,10 @@ The evidence is genuine: quotes and reports of real form, below roots of the tes
 """
 
 import functools
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -44,27 +41,15 @@ from placet.host.simulation.root import published_root
 from tests.support import intel
 from tests.support.amd import Vendor
 from tests.support.policies import ANY_MACHINE, policy
+from tests.support.world import World
 
-TESTS = Path(__file__).parents[2]
 NOW = 1_800_000_000
 PROGRAM = "sha256:" + "ab" * 32
 BOUND = bytes.fromhex("ab" * 32)
 REGISTERS = st.binary(min_size=48, max_size=48)
 
 
-def _load(path: str) -> Any:
-    """Tests are no package: a helper is loaded by its file."""
-    name = Path(path).stem
-    spec = importlib.util.spec_from_file_location(f"measurements_{name}", TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-council = _load("unit/governance/conftest.py").World()
+council = World()
 
 
 @functools.cache
@@ -122,7 +107,7 @@ def _policy(claims: Claims, measurement: str) -> Policy:
 
 
 def _revocation(measurement: str) -> Stop:
-    return cast("Stop", council.stop("chair-a", "revoke-measurement", measurement))
+    return council.stop("chair-a", "revoke-measurement", measurement)
 
 
 def _join(world: Any, claims: Claims, name: str) -> str:

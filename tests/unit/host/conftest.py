@@ -25,7 +25,6 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from placet.governance.documents import (
-    Ballot,
     Card,
     Charter,
     Federate,
@@ -33,16 +32,12 @@ from placet.governance.documents import (
     Input,
     Job,
     Layout,
-    Mean,
     Output,
     Proposal,
-    Rations,
-    Raw,
     Recipient,
     Roster,
     Seen,
     Serve,
-    Stop,
     Tensor,
     Update,
     new_header,
@@ -67,6 +62,7 @@ from placet.proto.v1 import (
     log_pb2_grpc,
 )
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, sealed_length
+from tests.support import documents
 
 SCRIPT = Path(__file__).parent / "scripted_enclave.py"
 MAIN = Path(__file__).parent / "host_main.py"
@@ -74,7 +70,6 @@ METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 ORIGIN = "example.org/log"
 DIGEST = "sha256:" + "0" * 64
 MODEL = ObjectDescriptor("0" * 32, "model", (), "0" * 64, 65536, 1, 9, DIGEST)
-ACTIONS: dict[type, Any] = {Job: "job", Federate: "federate", Serve: "serve"}
 ROSTER = ("ada", "ben", "cleo")
 LAYOUT = Layout((Tensor("w", (4,)),), "float32", 16384)
 
@@ -335,15 +330,12 @@ class World:
 
     def ticket(self, act: str, *, attempts: int = 2, uses: int = 5) -> common_pb2.Ticket:
         """A ticket for a job that does `act`."""
-        job = Job(
+        job = documents.job(
+            Recipient("alice", self.recipient),
             program=self.program,
-            inputs={},
             parameters={"act": act},
             outputs={"out": Output(1024)},
-            recipients=(Recipient("alice", self.recipient),),
-            privacy=None,
             attempts=attempts,
-            deadline_seconds=60,
         )
         return self._ticket(job, uses, "A test.")
 
@@ -352,22 +344,8 @@ class World:
     ) -> common_pb2.Ticket:
         """A ticket for a federation of three clients, two of them enough, whose workers do
         `acts`."""
-        federate = Federate(
-            model=None,
-            layout=LAYOUT,
-            labels=(),
-            roster=ROSTER,
-            rounds=rounds,
-            smallest_cohort=2,
-            round_seconds=round_seconds,
-            clip="1",
-            noise=None,
-            rule=Mean("mean"),
-            largest_weight=1,
-            rate="1",
-            quarantine_rounds=1,
-            attempts=2,
-            deadline_seconds=60,
+        federate = documents.federate(
+            ROSTER, layout=LAYOUT, labels=(), rounds=rounds, round_seconds=round_seconds
         )
         return self._ticket(federate, rounds, acts)
 
@@ -376,20 +354,9 @@ class World:
     ) -> common_pb2.Ticket:
         """A ticket for a service whose workers do `acts`, one after the other. `title` alone makes
         other terms."""
-        serve = Serve(
-            model=Input(MODEL, "owner"),
-            card=Card(title, (), "", None, 2**40),
-            users=Roster("roster", ("ada",)),
-            rations=Rations(100, 1000, 100, 10),
-            answers={"scores": Raw("raw")},
-            not_finite="refuse",
-            largest_request=16,
-            batch="shared",
-            batch_rows=64,
-            privacy=None,
-            review=2**40,
-            deadline_seconds=3600,
-        )
+        card = Card(title, (), "", None, documents.FAR)
+        users = Roster("roster", ("ada",))
+        serve = documents.serve(Input(MODEL, "owner"), users, card=card, largest_request=16)
         return self._ticket(serve, uses, acts)
 
     def update(self, ticket: common_pb2.Ticket, number: int, client: str) -> Sent:
@@ -411,19 +378,8 @@ class World:
         return Sent(request, blob, os.urandom(sealed_length(LAYOUT.update_bytes, 1)))
 
     def _ticket(self, body: Job | Federate | Serve, uses: int, reason: str) -> common_pb2.Ticket:
-        now = int(time.time())
-        proposal = Proposal(
-            header=self.header(),
-            constitution=DIGEST,
-            proposer="proposer",
-            action=ACTIONS[type(body)],
-            purpose="testing",
-            reason=reason,
-            not_before=now - 60,
-            not_after=now + 3600,
-            uses=uses,
-            body=body,
-        )
+        now, changed = int(time.time()), {"reason": reason, "uses": uses}
+        proposal = documents.proposal(self.header(), DIGEST, "proposer", body, now, **changed)
         return common_pb2.Ticket(proposal=sign(proposal, self.key))
 
     def unsigned(self, envelope: bytes) -> bytes:
@@ -434,24 +390,14 @@ class World:
 
     def ballot(self, ticket: common_pb2.Ticket) -> bytes:
         """A vote for a ticket's proposal."""
-        ballot = Ballot(
-            header=self.header(),
-            seat="seat",
-            proposal=self.digest(ticket.proposal),
-            constitution=DIGEST,
-            sequence=1,
-            vote="placet",
-            interests="None.",
-            rationale="None.",
-            expires=int(time.time()) + 3600,
-        )
+        proposal = self.digest(ticket.proposal)
+        ballot = documents.ballot(self.header(), DIGEST, "seat", proposal, int(time.time()))
         return sign(ballot, self.key)
 
     def veto(self, ticket: common_pb2.Ticket) -> bytes:
         """A veto of a ticket's proposal."""
         target = self.digest(ticket.proposal)
-        stop = Stop(header=self.header(), by="seat", action="veto", target=target, reason="No.")
-        return sign(stop, self.key)
+        return sign(documents.stop(self.header(), "seat", "veto", target), self.key)
 
     @property
     def name(self) -> str:

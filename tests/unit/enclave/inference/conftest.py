@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from placet.enclave.worker.inference.model import Model, load_model
-from placet.governance.documents.serving import Card, Rations, Raw, Roster, Shown
+from placet.governance.documents.serving import Raw, Roster, Shown
 from placet.governance.documents.work.parts import Input
 from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor, pack
-from placet.sealing import ObjectDescriptor
+from tests.support import documents
 
 Array = NDArray[Any]
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -114,23 +114,13 @@ def unpacked(tensors: Sequence[Tensor]) -> dict[str, Array]:
 
 def terms(**changed: Any) -> Serve:
     """Those of a service; the batcher reads what is said of questions and batches."""
-    zeros = "00" * 32
-    model = ObjectDescriptor("00" * 16, "model", (), zeros, 1 << 16, 1, 100, "sha256:" + zeros)
+    model = documents.descriptor("net", labels=(), length=100, kind="model")
     fields: dict[str, Any] = {
-        "model": Input(model, "owner"),
-        "card": Card("A small net", ("public",), "", None, 1),
         "users": Roster("roster", ("ada",)),
-        "rations": Rations(user=100, total=100, minute=60, tranche=10),
         "answers": {"p": Raw("raw")},
-        "not_finite": "refuse",
         "largest_request": 100,
-        "batch": "shared",
-        "batch_rows": 64,
-        "privacy": None,
-        "review": 1,
-        "deadline_seconds": 60,
     }
-    return Serve(**{**fields, **changed})
+    return documents.serve(Input(model, "owner"), **{**fields, **changed})
 
 
 class Kit:

@@ -30,7 +30,6 @@ from placet.governance.documents import (
     Input,
     Layout,
     Lease,
-    Mean,
     ModelRequest,
     Party,
     Proposal,
@@ -61,6 +60,8 @@ from placet.sealing import (
     seal_stream,
     unpad_into,
 )
+from tests.support import documents
+from tests.support.council import Council
 
 T = TypeVar("T")
 # dia and eli are of one organisation, gus and hal of another.
@@ -125,29 +126,13 @@ class Federation:
         self.stage, self.host, self.council = stage, stage.host, stage.council
         self.initial = initial
         self.keys: dict[str, SigningKey] = self.council.clients
-        self.terms = Federate(**{**_terms(initial), **changes})
+        self.terms = _terms(initial, **changes)
         self.bound_to = self.terms.bound_digest
-        self.proposal = self._proposal()
+        self.proposal = self.council.propose(self.terms, uses=self.terms.rounds)
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
             proposal=self.proposal, ballots=self.council.ballots(self.proposal)
         )
-
-    def _proposal(self) -> bytes:
-        now = int(time.time())
-        document = Proposal(
-            header=self.council.header(),
-            constitution=self.council.digest,
-            proposer="engineer",
-            action="federate",
-            purpose="research",
-            reason="please",
-            not_before=now - 10,
-            not_after=now + 10**4,
-            uses=self.terms.rounds,
-            body=self.terms,
-        )
-        return sign(document, self.council.submitter)
 
     @property
     def opened(self) -> dict[str, Any]:
@@ -357,24 +342,15 @@ class Federation:
         return await self.release(name, member, package, left, **options)
 
 
-def _terms(initial: Any) -> dict[str, Any]:
-    return {
+def _terms(initial: Any, **changes: Any) -> Federate:
+    fields: dict[str, Any] = {
         "model": Input(initial.descriptor, "hospital") if initial else None,
         "layout": LAYOUT,
-        "labels": ("health",),
-        "roster": tuple(ORGANISATIONS),
-        "rounds": 4,
-        "smallest_cohort": 2,
-        "round_seconds": 600,
         "clip": "1.5",
-        "noise": None,
-        "rule": Mean("mean"),
         "largest_weight": 1000,
-        "rate": "1",
-        "quarantine_rounds": 1,
-        "attempts": 2,
         "deadline_seconds": SECONDS,
     }
+    return documents.federate(**{"roster": ORGANISATIONS, **fields, **changes})
 
 
 class WorkerProcess:
@@ -472,9 +448,9 @@ def rounds() -> Kit:
 
 
 @pytest.fixture
-def federations(kit: Any) -> Any:
+def federations() -> Any:
     """A council whose rules let federations be, with the clients as parties."""
-    council = kit.Council(lease_seconds=60)
+    council = Council(lease_seconds=60)
     council.clients = {c: SigningKey.generate() for c in (*ORGANISATIONS, OUTSIDER)}
     old = council.constitution
     demands = old.rules[0].demands
@@ -491,7 +467,6 @@ def federations(kit: Any) -> Any:
             Rule("r3", "Order", When(("amend",), "any", "any"), demands),
         ),
     )
-    council.digest = digest_of(encode(council.constitution))
     return council
 
 

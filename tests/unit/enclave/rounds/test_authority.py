@@ -15,6 +15,7 @@ from placet.governance.documents import Receipt
 from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.jobs import round_job
 from placet.proto.v1 import enclaves_pb2, federations_pb2
+from tests.support.council import seal
 
 Play = Callable[..., None]
 
@@ -200,9 +201,9 @@ def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play, rou
 
 
 def test_a_model_is_for_the_roster_and_the_initial_one_needs_a_live_grant(
-    play: Play, rounds: Any, kit: Any
+    play: Play, rounds: Any
 ) -> None:
-    initial = kit.seal(rounds.vector(9).tobytes())
+    initial = seal(rounds.vector(9).tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
         _, key = await federation.model(0)
@@ -263,9 +264,9 @@ def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
 
 
 def test_the_initial_model_waits_for_the_round_that_is_charged_for_it(
-    scene: Any, rounds: Any, federations: Any, kit: Any
+    scene: Any, rounds: Any, federations: Any
 ) -> None:
-    initial = kit.seal(rounds.vector(9).tobytes())
+    initial = seal(rounds.vector(9).tobytes())
 
     async def story(stage: Any) -> None:
         await stage.provision(initial, uses=1)
@@ -353,10 +354,8 @@ def test_leases_of_an_earlier_life_are_closed(play: Play, rounds: Any) -> None:
     play(story)
 
 
-def test_everything_survives_a_restart_between_any_two_steps(
-    play: Play, rounds: Any, kit: Any
-) -> None:
-    initial = kit.seal(rounds.vector(9).tobytes())
+def test_everything_survives_a_restart_between_any_two_steps(play: Play, rounds: Any) -> None:
+    initial = seal(rounds.vector(9).tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
         async def restart() -> None:

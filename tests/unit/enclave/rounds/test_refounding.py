@@ -14,8 +14,7 @@ from placet.client.trust.verify import (
     verify_council,
     verify_receipt,
 )
-from placet.governance.codec import encode, parse_object
-from placet.governance.envelope import digest_of
+from placet.governance.codec import parse_object
 from placet.governance.errors import SignatureInvalid
 from placet.governance.keys import SigningKey
 from placet.governance.log import (
@@ -27,6 +26,7 @@ from placet.governance.log import (
 )
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
+from tests.support.council import Sealed, seal
 
 
 def verified(council: Any) -> VerifiedCouncil:
@@ -59,7 +59,6 @@ async def found_again(stage: Any, *, owner: bool = True) -> None:
         seats=tuple(replace(seat, keys=(council.seats[seat.id].public,)) for seat in old.seats),
         parties=tuple(replace(party, keys=(keys[party.id].public,)) for party in old.parties),
     )
-    council.digest = digest_of(encode(council.constitution))
     await stage.found()
 
 
@@ -100,13 +99,11 @@ def test_another_council_of_the_same_root_secret_has_another_log_key(
     scene(story, federations)
 
 
-def test_keys_of_the_real_council_stay_shut_in_another(
-    scene: Any, federations: Any, kit: Any
-) -> None:
+def test_keys_of_the_real_council_stay_shut_in_another(scene: Any, federations: Any) -> None:
     """The host keeps every wrapped secret, and the root secret under which they are wrapped."""
 
     async def story(stage: Any) -> None:
-        host, sealed = stage.host, kit.seal(b"plain")
+        host, sealed = stage.host, seal(b"plain")
         request = stage.council.provision(sealed, stage.authority)
         await host.ask(enclaves_pb2.KIND_PROVISION, request)
         [grant] = [e["grant"] for e in map(parse_object, host.entries) if e["kind"] == "grant"]
@@ -118,7 +115,7 @@ def test_keys_of_the_real_council_stay_shut_in_another(
         # A grant of the host's own, for the real object: it does not know the key that this commits
         # to.
         await found_again(stage)
-        guessed = kit.Sealed(sealed.descriptor, kit.seal(b"").key, sealed.data)
+        guessed = Sealed(sealed.descriptor, seal(b"").key, sealed.data)
         assert await refused(stage.provision(guessed)) == "KEY_COMMITMENT_MISMATCH"
         assert len(host.entries) == size
         assert host.secrets[f"grant/{grant}"] == kept[f"grant/{grant}"]

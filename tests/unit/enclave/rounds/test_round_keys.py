@@ -3,7 +3,6 @@
 shown."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from placet.governance.envelope import sign_payload
 from placet.governance.errors import GovernanceError
 from placet.governance.keys import SigningKey
 from placet.sealing import KeyCommitmentMismatch, KeyMalformed, StreamKey
+from tests.support.council import seal
 
 KEY = StreamKey.generate()
 AUTHORITY = SigningKey.generate()
@@ -44,8 +44,8 @@ def test_numbers_arrive_exactly(norm: float, scale: float) -> None:
     assert (float.fromhex(found.norm), float.fromhex(found.scale)) == (norm, scale)
 
 
-def test_a_full_roster_fits(kit: Any) -> None:
-    sealed = kit.seal(b"model")
+def test_a_full_roster_fits() -> None:
+    sealed = seal(b"model")
     base = BaseKey(sealed.descriptor, key_text(sealed.key.to_bytes()))
     updates = tuple(
         replace(UPDATE, client=f"{n:03}".ljust(64, "x"), organisation="o" * 64) for n in range(512)

@@ -23,6 +23,7 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2
 from placet.sealing import HPKEPublicKey, seal_envelope
+from tests.support.council import seal
 
 Play = Callable[..., None]
 CLOSE = 1e-6  # between exact integers and the same in float64
@@ -36,7 +37,7 @@ def mean(values: dict[str, Any], weights: dict[str, int] | None = None) -> NDArr
 
 
 def test_rounds_build_on_the_initial_model_and_then_on_each_other(
-    play: Play, rounds: Any, kit: Any, tmp_path: Path
+    play: Play, rounds: Any, tmp_path: Path
 ) -> None:
     initial = rounds.vector(99)
 
@@ -60,7 +61,7 @@ def test_rounds_build_on_the_initial_model_and_then_on_each_other(
             assert (shown[0], shown) == (0, sorted(shown))
             await federation.open(ticket=False)
 
-    play(story, kit.seal(initial.astype("<f4").tobytes()), rate="0.5")
+    play(story, seal(initial.astype("<f4").tobytes()), rate="0.5")
 
 
 def _longer(sent: Any) -> None:
@@ -347,9 +348,9 @@ def test_nothing_of_an_update_is_in_what_the_host_can_see(
 
 
 def test_an_initial_model_that_is_not_whole_ends_the_attempt(
-    play: Play, rounds: Any, kit: Any, tmp_path: Path
+    play: Play, rounds: Any, tmp_path: Path
 ) -> None:
-    sealed = kit.seal(rounds.vector(3).astype("<f4").tobytes())
+    sealed = seal(rounds.vector(3).astype("<f4").tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
         stage.host.blobs[sealed.descriptor.id] = sealed.data[:-1]

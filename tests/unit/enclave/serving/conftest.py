@@ -39,7 +39,6 @@ from placet.governance.documents import (
     Declared,
     Input,
     Offer,
-    Proposal,
     Rations,
     Raw,
     Roster,
@@ -48,11 +47,13 @@ from placet.governance.documents import (
     When,
 )
 from placet.governance.documents.lease import RESULT_KIND
-from placet.governance.envelope import Signed, digest_of, parse_envelope, sign, verify_signed
+from placet.governance.envelope import Signed, parse_envelope, verify_signed
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
 from placet.sealing import StreamKey, pad, padded_length, seal_stream
+from tests.support import documents
+from tests.support.council import Council
 
 WORDS, FEATURES = 10, 4
 TABLE = np.random.default_rng(5).standard_normal((WORDS, FEATURES)).astype(np.float32)
@@ -116,9 +117,9 @@ class Service:
 
     def __init__(self, stage: Any, model: Any, **changes: Any) -> None:
         self.stage, self.host, self.council = stage, stage.host, stage.council
-        self.terms = Serve(**{**_terms(model), **changes})
+        self.terms = self._terms(model, **changes)
         self.bound_to = self.terms.bound_digest
-        self.proposal = self._proposal()
+        self.proposal = self.council.propose(self.terms, uses=5)
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
             proposal=self.proposal, ballots=self.council.ballots(self.proposal)
@@ -126,21 +127,19 @@ class Service:
         self.workers = 0
         self.asked = 0
 
-    def _proposal(self) -> bytes:
-        now = int(time.time())
-        document = Proposal(
-            header=self.council.header(),
-            constitution=self.council.digest,
-            proposer="engineer",
-            action="serve",
-            purpose="research",
-            reason="please",
-            not_before=now - 10,
-            not_after=now + 10**4,
-            uses=5,
-            body=self.terms,
-        )
-        return sign(document, self.council.submitter)
+    def _terms(self, model: Any, **changes: Any) -> Serve:
+        later = int(time.time()) + 10**4
+        fields: dict[str, Any] = {
+            "users": Roster("roster", ("engineer", "hospital")),
+            "card": Card("Means of words", ("health",), "", None, later + 10**5),
+            "rations": Rations(user=1000, total=2000, minute=1000, tranche=100),
+            "answers": {"mean": Raw("raw")},
+            "largest_request": 50,
+            "privacy": Declared("1", "1e-7"),
+            "review": later,
+            "deadline_seconds": 600,
+        }
+        return documents.serve(Input(model.descriptor, "hospital"), **{**fields, **changes})
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """Every entry of a kind."""
@@ -335,23 +334,6 @@ def _signing_key(host: Any, worker: str) -> Any:
     return PublicKey(Identity.from_bytes(host.documents[worker]).signing)
 
 
-def _terms(model: Any) -> dict[str, Any]:
-    return {
-        "model": Input(model.descriptor, "hospital"),
-        "card": Card("Means of words", ("health",), "", None, int(time.time()) + 10**5),
-        "users": Roster("roster", ("engineer", "hospital")),
-        "rations": Rations(user=1000, total=2000, minute=1000, tranche=100),
-        "answers": {"mean": Raw("raw")},
-        "not_finite": "refuse",
-        "largest_request": 50,
-        "batch": "shared",
-        "batch_rows": 64,
-        "privacy": Declared("1", "1e-7"),
-        "review": int(time.time()) + 10**4,
-        "deadline_seconds": 600,
-    }
-
-
 class Kit:
     """What tests take from here."""
 
@@ -366,15 +348,14 @@ def serving() -> Kit:
 
 
 @pytest.fixture
-def play(scene: Any, kit: Any) -> Any:
+def play(scene: Any) -> Any:
     """Plays a story with a service: `play(story, model, lease_seconds=60, **terms)`."""
 
     def run(story: Any, model: Sealed | None = None, lease_seconds: int = 60, **terms: Any) -> None:
-        council = kit.Council(lease_seconds=lease_seconds)
+        council = Council(lease_seconds=lease_seconds)
         rule = council.constitution.rules[0]
         serve = Rule("r2", "Serving", When(("serve",), "any", "any"), rule.demands)
         council.constitution = replace(council.constitution, rules=(rule, serve))
-        council.digest = digest_of(encode(council.constitution))
         found = model or Sealed(words())
 
         async def staged(stage: Any) -> None:

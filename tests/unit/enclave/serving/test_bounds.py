@@ -23,6 +23,7 @@ from placet.proto.frames import ReplyTimeout
 from placet.proto.questions import Opening, unpack_question
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from tests.support.council import Council
 
 TERMS = Rations(user=50, total=80, minute=10**6, tranche=20)
 
@@ -95,8 +96,8 @@ def test_a_draw_that_failed_is_tried_again_later_and_one_that_was_refused_is_not
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
-def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time(kit: Any) -> None:
-    council = kit.Council()
+def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time() -> None:
+    council = Council()
     key = VerifierKey("test/log", bytes(32))
     council.log = log = key.to_text()
     keys = BootKeys("worker").of(log, council.name)

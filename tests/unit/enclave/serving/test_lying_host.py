@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.governance.codec import encode
 from placet.governance.documents import Amendment, Proposal, Rations, When
-from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
+from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
+from tests.support.council import Council
 
 
 def test_renewals_that_a_host_makes_up_keep_a_worker_running(
@@ -89,17 +89,14 @@ def test_an_offer_shows_names_and_shapes_of_a_sealed_model(play: Any) -> None:
     play(story)
 
 
-def test_a_key_that_was_replaced_asks_the_workers_that_run(
-    scene: Any, kit: Any, serving: Any
-) -> None:
-    council = kit.Council(lease_seconds=60)
+def test_a_key_that_was_replaced_asks_the_workers_that_run(scene: Any, serving: Any) -> None:
+    council = Council(lease_seconds=60)
     [rule] = council.constitution.rules
     rules = tuple(
         replace(rule, id=action, when=When((action,), "any", "any"))
         for action in ("job", "serve", "amend")
     )
     council.constitution = replace(council.constitution, rules=rules)
-    council.digest = digest_of(encode(council.constitution))
     model = serving.Sealed(serving.words())
 
     async def story(stage: Any) -> None:

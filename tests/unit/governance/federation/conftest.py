@@ -13,7 +13,6 @@ from placet.governance.codec import encode
 from placet.governance.documents import (
     Federate,
     Layout,
-    Mean,
     Party,
     Release,
     Rule,
@@ -38,6 +37,7 @@ from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.governance.rules import Independence, Uses
 from placet.sealing import HPKEPrivateKey, padded_length
+from tests.support import documents
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
 ROUND_KEY = HPKEPrivateKey.generate("X25519").public.to_text()
@@ -165,23 +165,12 @@ class Federation:
 
 def _terms(**changes: Any) -> Federate:
     fields: dict[str, Any] = {
-        "model": None,
         "layout": LAYOUT,
-        "labels": ("health",),
-        "roster": CLIENTS,
-        "rounds": 4,
-        "smallest_cohort": 2,
-        "round_seconds": 600,
         "clip": "1.5",
-        "noise": None,
-        "rule": Mean("mean"),
         "largest_weight": 1000,
-        "rate": "1",
-        "quarantine_rounds": 1,
-        "attempts": 2,
         "deadline_seconds": 600,
     }
-    return Federate(**{**fields, **changes})
+    return documents.federate(**{"roster": CLIENTS, **fields, **changes})
 
 
 @pytest.fixture

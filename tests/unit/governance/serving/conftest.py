@@ -15,7 +15,6 @@ from placet.governance.documents import (
     Declared,
     Input,
     Rations,
-    Raw,
     Roster,
     Rule,
     Serve,
@@ -29,6 +28,7 @@ from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.draws import judge_draw
 from placet.governance.rules import Independence, Uses
+from tests.support import documents
 
 DAY = 86400
 
@@ -58,16 +58,11 @@ class Service:
             "card": Card("A small net", ("public",), "", None, self.now + 90 * DAY),
             "users": Roster("roster", ("lab", "chair-a")),
             "rations": Rations(user=100, total=150, minute=60, tranche=40),
-            "answers": {"scores": Raw("raw")},
-            "not_finite": "refuse",
-            "largest_request": 64,
-            "batch": "shared",
-            "batch_rows": 64,
             "privacy": Declared("1", "1e-7"),
             "review": self.now + DAY,
             "deadline_seconds": 10 * DAY,
         }
-        return Serve(**{**fields, **changes})
+        return documents.serve(**{**fields, **changes})
 
     def propose(self, terms: Serve, **changes: Any) -> Any:
         fields: dict[str, Any] = {"action": "serve", "uses": 3, "not_after": self.now + 2 * DAY}
