@@ -11,7 +11,7 @@ from string import Template
 
 def template(name: str) -> str:
     """The template of a grant, or of what a council is asked for: "job", "federation", "serve"."""
-    return (resources.files(__package__) / f"{name}.toml").read_text()
+    return (resources.files("placet.client.drafts") / f"{name}.toml").read_text()
 
 
 def constitution_template(builds: Mapping[str, Mapping[str, str]], signer: str) -> str:

@@ -74,6 +74,16 @@ def amended(
     founded.council.verify()
 
 
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody is there to be asked."""
+
+    def isatty(_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", isatty)
+
+
 def forget(home: Home, digest: str) -> None:
     """As if another home had proposed it: this one has never seen the document."""
     (home.folder / "documents" / digest.removeprefix("sha256:")).unlink()
@@ -94,22 +104,20 @@ def test_a_vote_by_digest(host: Any, home: Home, propose: Callable[[], str], vot
     check(host)
 
 
-@pytest.mark.usefixtures("amended")
+@pytest.mark.usefixtures("amended", "terminal")
 def test_a_vote_that_asks_first(
     host: Any,
     home: Home,
     propose: Callable[[], str],
     vote: Vote,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     digest = propose()
     forget(home, digest)
-    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True)
     vote(digest, "placet", input="y\n")
     check(host)
 
 
-@pytest.mark.usefixtures("amended")
+@pytest.mark.usefixtures("amended", "terminal")
 @pytest.mark.parametrize("yes", [[], ["--yes"]], ids=["asked", "--yes"])
 def test_a_vote_by_the_start_of_a_digest(
     host: Any,
@@ -117,12 +125,10 @@ def test_a_vote_by_the_start_of_a_digest(
     propose: Callable[[], str],
     vote: Vote,
     yes: list[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is shown first, so that it can be seen which one was meant, also with --yes."""
     digest = propose()
     forget(home, digest)
-    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True)
     vote(digest[7:20], "placet", *yes, input="y\ny\n")
     check(host)
 
