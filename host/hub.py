@@ -14,9 +14,7 @@ from placet.host.placement.placement import Placement
 from placet.host.placement.worker import Worker
 from placet.host.placement.workers import Workers
 from placet.host.runs.board import Board
-from placet.host.runs.federation_board import FederationBoard
 from placet.host.runs.routes import Route
-from placet.host.runs.service_board import ServiceBoard
 from placet.host.store import job_table
 from placet.host.store.job_table import JobRecord
 from placet.host.store.store import Store
@@ -35,8 +33,6 @@ class Hub:
         log: Log,
         journal: Journal,
         board: Board,
-        federations: FederationBoard,
-        services: ServiceBoard,
         line: AuthorityLine,
         workers: Workers,
         placement: Placement,
@@ -46,8 +42,7 @@ class Hub:
         self._log = log
         self._journal = journal
         self._board = board
-        self._federations = federations
-        self._routes = services.routes
+        self._routes = board.routes
         self._line = line
         self._workers = workers
         self._placement = placement
@@ -95,7 +90,7 @@ class Hub:
 
     def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:
         worker = self._workers.of(session)
-        record = self._board.get(worker.job) if worker is not None else None
+        record = self._board.job(worker.job) if worker is not None else None
         lease = self._log.state.open_leases.get(offered.lease)
         if record is None or record.lease != offered.lease or lease is None:
             _log.warning("offer-unexpected enclave=%s lease=%s", session.enclave, offered.lease)
@@ -121,7 +116,7 @@ class Hub:
             self._board.publish(record)
         self._placement.follow(effects.leased, changed)
         for proposal in effects.touched:
-            self._federations.changed(proposal)
+            self._board.changed(proposal)
 
     async def _store_progress(self, worker: Worker, lease: str, percent: int) -> None:
         await self._store.write(lambda c: job_table.set_progress(c, lease, percent))

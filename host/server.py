@@ -46,12 +46,8 @@ from placet.host.placement.worker import Worker
 from placet.host.placement.workers import Workers
 from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
-from placet.host.runs.federation_board import FederationBoard
-from placet.host.runs.federation_run import RunNeeds
-from placet.host.runs.federations import Federations
-from placet.host.runs.service_board import ServiceBoard
-from placet.host.runs.service_run import ServingNeeds
-from placet.host.runs.serving import Serving, end_lost
+from placet.host.runs.run import Needs
+from placet.host.runs.runs import Runs, end_lost, shows
 from placet.host.state import open_state, prune_logs
 from placet.host.store.store import Store
 
@@ -119,12 +115,10 @@ class Host:
         await self._store.read(self._log.load)
         await self._store.write(end_lost)
         resume = await self._store.read(self._placement.recover)
-        resume_federations = await self._store.read(self._federations.recover)
-        resume_services = await self._store.read(self._serving.recover)
+        resume_runs = await self._store.read(self._runs.recover)
         await self._listen()
         resume()
-        resume_federations()
-        resume_services()
+        resume_runs()
         supervisor = asyncio.ensure_future(self._supervisor.run())
         self._exits.push_async_callback(_cancelled, supervisor)
         self._exits.push_async_callback(self._drain)
@@ -135,7 +129,8 @@ class Host:
         self._blobs = BlobStore(
             BlobFiles(folder / "blobs"), max_blob=config.max_blob, max_puts=config.max_puts
         )
-        self._log, self._board = Log(), Board(config.max_watchers)
+        self._log = Log()
+        self._board = Board(store, shows(self._log), config.max_watchers)
         journal = Journal(store, self._log)
         self._health = Health()
         self._line = line = AuthorityLine(self._health.authority)
@@ -152,23 +147,14 @@ class Host:
             Tickets(self._log, config.spares, config.max_programs),
             config.max_workers,
         )
-        self._rounds = FederationBoard(store, self._log, self._board, config.max_watchers)
-        self._federations = Federations(
-            RunNeeds(store, self._rounds, self._blobs, line, placement), config.max_federations
-        )
-        self._services = ServiceBoard(store, self._board, config.max_watchers)
-        self._serving = Serving(
-            ServingNeeds(store, self._services, self._blobs, line, placement),
-            config.max_services,
-            config.max_workers,
+        self._runs = Runs(
+            Needs(config, store, self._log, self._board, self._blobs, line, placement)
         )
         hub = Hub(
             store,
             self._log,
             journal,
             self._board,
-            self._rounds,
-            self._services,
             line,
             workers,
             placement,
@@ -178,17 +164,11 @@ class Host:
 
     async def _listen(self) -> None:
         config, store, line = self._config, self._store, self._line
-        self._jobs = JobsService(
-            store, self._board, line, self._blobs, self._placement, config.max_queue
-        )
-        self._federating = FederationsService(self._federations, self._rounds, line, self._blobs)
-        self._inference = InferenceService(
-            self._serving, self._services, Descriptions(store, self._log)
-        )
+        runs, board = self._runs, self._board
         services = Services(
-            jobs=self._jobs,
-            federations=self._federating,
-            inference=self._inference,
+            jobs=JobsService(store, board, line, runs),
+            federations=FederationsService(runs, self._log, board, line, self._blobs),
+            inference=InferenceService(runs, board, store, Descriptions(store, self._log)),
             governance=GovernanceService(store, self._log, line),
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),
@@ -206,15 +186,10 @@ class Host:
 
     async def _drain(self) -> None:
         _log.info("stopping")
-        self._jobs.drain()
-        self._federating.drain()
-        self._inference.drain()
+        self._runs.drain()
         await self._health.drain()
         self._board.close()
-        self._rounds.close()
-        self._services.close()
-        await self._federations.close()
-        await self._serving.close()
+        await self._runs.close()
         await self._placement.close()
 
     def _authority_order(self, token: str) -> LaunchOrder:

@@ -81,7 +81,7 @@ class Attempts:
                 end = End(None, end.why)
             elif queued.action == "serve" and end.refusal is None:
                 end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
-        record = self._board.get(queued.job) or await self._written(queued.job)
+        record = self._board.job(queued.job) or await self._written(queued.job)
         # Who is told that the job has ended finds its attempt closed.
         await self.close(queued.job, end.why)
         if record is None or record.ended:  # it was released, or stopped on the way

@@ -93,7 +93,7 @@ class Placement:
         try:
             with self._journal.starting(new):
                 end = await self._attempts.lease(queued, worker)
-                record = self._board.get(new.id)
+                record = self._board.job(new.id)
                 if record is None:
                     if end is not None and end.refusal is not None:
                         raise PeerRefused(end.refusal)

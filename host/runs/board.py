@@ -1,87 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The jobs that have not ended, as they are now, and whoever watches them.
+"""Jobs, federations and services as they are now, and whoever follows them.
 
-A watcher sees the newest record of each job, never a queue of old ones: what changes faster than it
-reads is coalesced. A job that has ended leaves the board; its last record still reaches everyone.
+The jobs that have not ended are kept here, as they are now; what else is shown is read. Whoever
+follows is woken by every change and then looks at the newest state: what changes faster than one
+looks is coalesced, and one read serves all who ask before the next change.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+from placet.governance.documents import Action
 from placet.host.errors import AuthorityUnavailable, QueueFull
-from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, now_ms
+from placet.host.runs.routes import Routes
+from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, get_job, now_ms
+from placet.host.store.run_table import RunRecord, get_run
+from placet.host.store.store import Store
+
+Record = JobRecord | RunRecord
+Show = Callable[[RunRecord, Routes], Any]
 
 
-class Watcher:
-    """What changed since it was last asked. Bounded by the jobs that change, which are bounded."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Something, and the message by which callers see it: made once for all of them."""
+
+    record: Record
+    message: Any
+
+
+class Wake(asyncio.Event):
+    """Set by every change; whoever waits for it clears it, then looks. `jobs` are the newest
+    records of the jobs that have changed."""
 
     def __init__(self) -> None:
-        self._changed: dict[str, JobRecord] = {}
-        self._wake = asyncio.Event()
-        self._closed = False
-
-    def show(self, record: JobRecord) -> None:
-        self._changed.pop(record.id, None)  # the order is that of the newest records
-        self._changed[record.id] = record
-        self._wake.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-
-    async def next(self) -> list[JobRecord]:
-        """The newest record of each job that changed. Raises `AuthorityUnavailable` at the end."""
-        await self._wake.wait()
-        self._wake.clear()
-        if self._closed:
-            raise AuthorityUnavailable("The host is shutting down. Watch again later.")
-        records, self._changed = list(self._changed.values()), {}
-        return records
+        super().__init__()
+        self.jobs: dict[str, JobRecord] = {}
 
 
 class Board:
-    def __init__(self, max_watchers: int) -> None:
-        self._records: dict[str, JobRecord] = {}
-        self._watchers: dict[str, set[Watcher]] = {}  # by job or proposal
+    """See the module. `shows` makes the messages of runs by action; `max_watchers` bounds the calls
+    that watch; `routes` has the workers of services that are ready."""
+
+    def __init__(self, store: Store, shows: Mapping[Action, Show], max_watchers: int) -> None:
+        self._store = store
+        self._shows = shows
+        self.routes = Routes(self.changed)
         self._max_watchers = max_watchers
         self._count = 0
-        self._listeners: list[Callable[[str], None]] = []
+        self._jobs: dict[str, JobRecord] = {}
+        self._wakes: dict[str, set[Wake]] = {}
+        # Of what is followed.
+        self._reads: dict[str, tuple[Action, asyncio.Future[Shown]]] = {}
+        self._closed = False
 
-    def tell(self, listener: Callable[[str], None]) -> None:
-        """Call this with the proposal of each job that changes."""
-        self._listeners.append(listener)
-
-    def get(self, job: str) -> JobRecord | None:
-        """The job's record, if it has not ended."""
-        return self._records.get(job)
+    def job(self, job: str) -> JobRecord | None:
+        """A job's record, if it has not ended."""
+        return self._jobs.get(job)
 
     @property
     def waiting(self) -> int:
         """How many jobs wait for a worker."""
-        return sum(record.state == QUEUED for record in self._records.values())
+        return sum(record.state == QUEUED for record in self._jobs.values())
 
     def publish(self, record: JobRecord) -> None:
-        """Show a record that is durable."""
+        """Show a job's record that is durable."""
         if record.ended:
-            self._records.pop(record.id, None)
+            self._jobs.pop(record.id, None)
         else:
-            self._records[record.id] = record
+            self._jobs[record.id] = record
         for name in (record.id, record.proposal):
-            for watcher in self._watchers.get(name, ()):
-                watcher.show(record)
-        for listener in self._listeners:
-            listener(record.proposal)
-
-    def close(self) -> None:
-        for watchers in self._watchers.values():
-            for watcher in watchers:
-                watcher.close()
+            for wake in self._wakes.get(name, ()):
+                wake.jobs.pop(record.id, None)  # the order is that of the newest records
+                wake.jobs[record.id] = record
+            self.changed(name)
 
     def progress(self, job: str, lease: str, percent: int) -> bool:
         """Show that a lease runs and how far it is; False if that is nothing new."""
-        record = self._records.get(job)
+        record = self._jobs.get(job)
         if record is None or record.lease != lease or record.state not in (LEASED, RUNNING):
             return False
         percent = max(record.progress, min(percent, 100))
@@ -90,33 +88,103 @@ class Board:
         self.publish(replace(record, state=RUNNING, progress=percent, changed_ms=now_ms()))
         return True
 
+    def changed(self, name: str) -> None:
+        """Something is different from now on."""
+        self._reads.pop(name, None)
+        for wake in self._wakes.get(name, ()):
+            wake.set()
+
+    def close(self) -> None:
+        """End every watch."""
+        self._closed = True
+        for name in list(self._wakes):
+            self.changed(name)
+
+    async def get(self, name: str, action: Action) -> Shown:
+        """How a job, or a run of this kind, is now. Raises the refusal that says that there is
+        none."""
+        if action == "job" and (job := self._jobs.get(name)):
+            return Shown(job, job.to_proto())
+        known, read = self._reads.get(name, ("", None))
+        if read is None or known != action:
+            read = asyncio.ensure_future(self._read(name, action))
+            if name in self._wakes:
+                self._reads[name] = action, read
+        return await asyncio.shield(read)
+
+    async def run(self, name: str, action: Action) -> RunRecord:
+        """How a run is now."""
+        record = (await self.get(name, action)).record
+        assert isinstance(record, RunRecord)
+        return record
+
     @contextmanager
-    def follow(self, name: str) -> Generator[Watcher, None, None]:
-        """A watcher of one job, or of every job of a proposal, from now on. Raises `QueueFull`."""
+    def follow(self, name: str) -> Generator[Wake, None, None]:
+        """What is set by every change of a run, or of the jobs of a proposal, from now on."""
+        wake = Wake()
+        self._wakes.setdefault(name, set()).add(wake)
+        try:
+            yield wake
+        finally:
+            self._wakes[name].discard(wake)
+            if not self._wakes[name]:
+                del self._wakes[name]
+                self._reads.pop(name, None)
+
+    @contextmanager
+    def watcher(self, name: str) -> Generator[Wake, None, None]:
+        """As `follow`, for a caller. Raises `QueueFull`."""
         if self._count >= self._max_watchers:
-            raise QueueFull("Too many calls watch jobs. Ask with Get, or try again later.")
-        watcher = Watcher()
-        self._watchers.setdefault(name, set()).add(watcher)
+            raise QueueFull("Too many calls watch. Ask with Get, or try again later.")
         self._count += 1
         try:
-            yield watcher
+            with self.follow(name) as wake:
+                yield wake
         finally:
             self._count -= 1
-            self._watchers[name].discard(watcher)
-            if not self._watchers[name]:
-                del self._watchers[name]
 
-    async def watch(
-        self, job: str, read: Callable[[], Awaitable[JobRecord]]
-    ) -> AsyncGenerator[JobRecord, None]:
-        """The job's record now and after each change, until it has ended.
+    async def watch(self, name: str, action: Action) -> AsyncGenerator[Any, None]:
+        """How something is now and after each change, until it has ended.
 
-        `read` gives the record of a job that is not on the board. Raises `QueueFull`, or what it
-        raises.
+        Raises `QueueFull`, what `get` raises, or `AuthorityUnavailable` when the host ends.
         """
-        with self.follow(job) as watcher:  # before reading: no change is missed
-            record = self._records.get(job) or await read()
-            yield record
-            while not record.ended:
-                for record in await watcher.next():
-                    yield record
+        with self.watcher(name) as wake:
+            seen: Shown | None = None
+            while seen is None or not seen.record.ended:
+                wake.clear()
+                shown = await self.get(name, action)
+                if seen is None or shown.message != seen.message:
+                    seen = shown
+                    yield shown.message
+                else:
+                    await self._woken(wake)
+
+    async def changed_jobs(self, wake: Wake) -> list[JobRecord]:
+        """The newest record of each job that has changed since it was last asked.
+
+        Raises `AuthorityUnavailable` when the host ends.
+        """
+        await self._woken(wake)
+        wake.clear()
+        changed, wake.jobs = list(wake.jobs.values()), {}
+        return changed
+
+    async def _woken(self, wake: Wake) -> None:
+        if not self._closed:
+            await wake.wait()
+        if self._closed:
+            raise AuthorityUnavailable("The host is shutting down. Watch again later.")
+
+    async def _read(self, name: str, action: Action) -> Shown:
+        try:
+            if action == "job":
+                job = await self._store.read(lambda c: get_job(c, name))
+                return Shown(job, job.to_proto())
+            record = await self._store.read(lambda c: get_run(c, name, action))
+            # Their progress is shown before it is stored.
+            jobs = tuple(self._jobs.get(job.id) or job for job in record.jobs)
+            record = replace(record, jobs=jobs)
+            return Shown(record, self._shows[action](record, self.routes))
+        except BaseException:
+            self._reads.pop(name, None)
+            raise

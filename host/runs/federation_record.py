@@ -6,31 +6,47 @@ from dataclasses import dataclass
 from itertools import islice
 
 from placet.governance.federation_state import FederationState, RoundState
-from placet.host.documents import FederationFacts
-from placet.host.store.federation_table import RUNNING, FederationRow
+from placet.governance.jobs import round_job
+from placet.host.documents import FederationFacts, read_ticket
+from placet.host.log.log import Log
 from placet.host.store.job_table import JobRecord
+from placet.host.store.run_table import RunRecord
+from placet.host.store.schema import RunState
 from placet.proto.limits import MIB
-from placet.proto.v1 import federations_pb2
+from placet.proto.v1 import common_pb2, federations_pb2
 
-_AGGREGATING = federations_pb2.FEDERATION_STATE_AGGREGATING
 _OPEN = federations_pb2.FEDERATION_STATE_OPEN
+_AGGREGATING = federations_pb2.FEDERATION_STATE_AGGREGATING
+_STATES = {
+    RunState.RUNNING: federations_pb2.FEDERATION_STATE_UNSPECIFIED,
+    RunState.FINISHED: federations_pb2.FEDERATION_STATE_FINISHED,
+    RunState.FAILED: federations_pb2.FEDERATION_STATE_FAILED,
+    RunState.STOPPED: federations_pb2.FEDERATION_STATE_STOPPED,
+}
 _MAX_OUTCOMES = 2 * MIB
 _MAX_ROUNDS = 1000  # of the newest, that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class FederationRecord:
-    """A federation that was started here. `job` aggregates the newest round."""
+    """A federation that was started here."""
 
-    row: FederationRow
+    run: RunRecord
     facts: FederationFacts
     log: FederationState
-    job: JobRecord | None
+
+    @classmethod
+    def of(cls, run: RunRecord, log: Log) -> "FederationRecord":
+        """A run with what its ticket and the log say."""
+        facts = read_ticket(common_pb2.Ticket.FromString(run.ticket)).federation
+        assert facts is not None  # or it would not have been started
+        return cls(run, facts, log.federation(run.id))
 
     @property
-    def ended(self) -> bool:
-        """Whether the host does nothing more for it."""
-        return self.row.state != RUNNING
+    def job(self) -> JobRecord | None:
+        """What aggregates the newest round, once there is a job for it."""
+        name = round_job(self.run.id, len(self.log.rounds))
+        return next((job for job in self.run.jobs if job.id == name), None)
 
     @property
     def current(self) -> RoundState | None:
@@ -46,21 +62,21 @@ class FederationRecord:
     def to_proto(self) -> federations_pb2.Federation:
         """As callers see it: without the oldest outcomes where there are too many."""
         shown = federations_pb2.Federation(
-            id=self.row.id,
+            id=self.run.id,
             rounds=self.facts.rounds,
             model_round=max(self.log.models, default=0),
-            state=self.row.state,
+            state=_STATES[self.run.state],
         )
         current = self.current
         if current is not None:
             shown.round, shown.closes = current.number, current.closes
             shown.opened_at = current.opened_at
-            if not self.ended:
+            if not self.run.ended:
                 shown.state = _OPEN if current.status == "open" else _AGGREGATING
-        if self.job is not None:
-            shown.progress = self.job.progress
-        if self.row.refusal:
-            shown.refusal.ParseFromString(self.row.refusal)
+        if (job := self.job) is not None:
+            shown.progress = job.progress
+        if self.run.refusal:
+            shown.refusal.ParseFromString(self.run.refusal)
         shown.members.extend(map(self._member, self.facts.roster))
         shown.outcomes.extend(self._outcomes())
         return shown
@@ -76,7 +92,7 @@ class FederationRecord:
     def _outcomes(self) -> list[federations_pb2.RoundOutcome]:
         outcomes, left = list[federations_pb2.RoundOutcome](), _MAX_OUTCOMES
         for held in islice(reversed(self.log.rounds), _MAX_ROUNDS):
-            if not (held.over or self.ended):
+            if not (held.over or self.run.ended):
                 continue
             outcome = federations_pb2.RoundOutcome(
                 round=held.number,

@@ -14,73 +14,68 @@ authority and a restart of the host come to the same: what was done is found don
 """
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
 from placet.governance.federation_state import RoundState
 from placet.governance.jobs import round_job
-from placet.host.blobs.blob_store import BlobStore
-from placet.host.documents import TicketFacts
-from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import AuthorityUnavailable, HostError
-from placet.host.logs import place_of
+from placet.host.errors import AuthorityUnavailable, HostError, QueueFull
 from placet.host.placement.attempt import LINE_REASONS, RETRY_SECONDS
-from placet.host.placement.placement import Placement
-from placet.host.runs.federation_board import FederationBoard
 from placet.host.runs.federation_record import FederationRecord
-from placet.host.store import federation_table, job_table
-from placet.host.store.federation_table import FAILED
+from placet.host.runs.run import AGAIN_SECONDS, Needs, Order, Run
+from placet.host.store import job_table, run_table
 from placet.host.store.job_table import NewJob
-from placet.host.store.store import Store
+from placet.host.store.schema import RunState
 from placet.proto.refusals import PeerRefused, refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
-from placet.sealing import context
 
-_AGAIN_SECONDS = 1.0  # until the authority is asked again for what is not over yet
+if TYPE_CHECKING:
+    from placet.host.runs.runs import Runs
+
+_BEGIN_SECONDS = 30.0
 _log = logging.getLogger("placet.host.federations")
 
 
-@dataclass(frozen=True, slots=True)
-class RunNeeds:
-    """What a federation takes of the rest of the host."""
+class FederationRun(Run):
+    """See the module. It has begun once a round was opened."""
 
-    store: Store
-    board: FederationBoard
-    blobs: BlobStore
-    line: AuthorityLine
-    placement: Placement
-
-
-class FederationRun:
-    def __init__(self, facts: TicketFacts, ticket: pb.Ticket, needs: RunNeeds) -> None:
-        self._facts = facts
-        self._ticket = ticket
-        self._needs = needs
-        self._id = facts.proposal
-        self._opening = enclaves_pb2.OpenRound(ticket=ticket, federation=facts.proposal)
+    def __init__(self, order: Order, needs: Needs) -> None:
+        super().__init__(order, needs)
+        self._opening = enclaves_pb2.OpenRound(ticket=order.ticket, federation=order.run)
         self._expecting = 0  # the round that a worker is kept warm for
-        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def begin(self, order: Order, runs: "Runs") -> None:
+        """Run it, and return once it has a round; nothing changes if it runs or is finished.
+
+        One that failed goes on; one that was stopped stays so. Without an authority it begins once
+        there is one.
+        """
+        if not runs.live(self):
+            most = self._needs.config.max_federations
+            if runs.count(FederationRun) >= most:
+                raise QueueFull(f"{most} federations run already. Try again later.")
+            runs.spawn(self)
+        try:
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                await asyncio.shield(self.begun)
+        except TimeoutError:
+            text = "No authority opens the first round now. It is tried again; so ask again."
+            raise AuthorityUnavailable(text) from None
 
     async def run(self) -> None:
-        """Run it to its end."""
         try:
             with self._needs.board.follow(self._id) as wake:
                 if await self._enter():
-                    while not await self._try_step(wake):
-                        pass
+                    await self._steps(lambda: self._step(wake))
         finally:
             self._needs.placement.forget(self._id)
-            if not self.begun.done():
-                self._refuse_begin(AuthorityUnavailable("The start was interrupted. Ask again."))
 
     async def _enter(self) -> bool:
         """Keep what its workers are launched with, then make it durable; False if that is refused.
@@ -90,44 +85,34 @@ class FederationRun:
         try:
             await self._needs.blobs.keep(self._facts.bundle, self._facts.terms)
         except HostError as error:
-            self._refuse_begin(error)
+            self.refuse(error)
             return False
         ticket = self._ticket.SerializeToString()
-        await self._write(lambda c: federation_table.insert_federation(c, self._id, ticket))
-        record = (await self._needs.board.get(self._id)).record
-        if record.row.state != FAILED:
+        await self._write(lambda c: run_table.insert_run(c, self._id, "federate", ticket))
+        record = await self._record()
+        if record.run.state != RunState.FAILED:
             return True
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is not None and refusal.reason != pb.REASON_ROUND_OPEN:
-            self._refuse_begin(PeerRefused(refusal))
+            self.refuse(PeerRefused(refusal))
             return False
         await self._write(partial(self._resume, record))
         return True
 
     def _resume(self, record: FederationRecord, connection: sa.Connection) -> None:
         """A round that is still to be aggregated gets a new job for the old."""
-        federation_table.resume_federation(connection, self._id)
+        run_table.resume_run(connection, self._id)
         if record.job is not None and record.current is not None and not record.current.over:
             job_table.drop_ended(connection, record.job.id)
-
-    async def _try_step(self, wake: asyncio.Event) -> bool:
-        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried
-        again."""
-        try:
-            return await self._step(wake)
-        except Exception as error:  # noqa: BLE001
-            _log.error("fault kind=%s at=%s", type(error).__name__, place_of(error))
-            await asyncio.sleep(_AGAIN_SECONDS)
-            return False
 
     async def _step(self, wake: asyncio.Event) -> bool:
         """Do, or wait for, what comes next; True at the end."""
         wake.clear()
-        record = (await self._needs.board.get(self._id)).record
+        record = await self._record()
         current = record.current
         if current is not None and not self.begun.done():
             self.begun.set_result(None)
-        if record.ended:
+        if record.run.ended:
             return True
         if current is None or current.over:
             return await self._open(record, wake)
@@ -141,11 +126,11 @@ class FederationRun:
             return await self._end(None)
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
-            await _wait(wake, _AGAIN_SECONDS)
+            await _wait(wake, AGAIN_SECONDS)
             return False
         if record.current is None:
-            await self._write(lambda c: federation_table.drop_federation(c, self._id))
-            self._refuse_begin(PeerRefused(refusal))
+            await self._write(lambda c: run_table.drop_run(c, self._id))
+            self.refuse(PeerRefused(refusal))
             return True
         return await self._end(refusal)
 
@@ -159,7 +144,7 @@ class FederationRun:
         request = enclaves_pb2.CloseRound(federation=self._id, round=current.number)
         refusal = await self._ask(enclaves_pb2.KIND_CLOSE_ROUND, request, enclaves_pb2.RoundClosed)
         if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
-            await _wait(wake, _AGAIN_SECONDS)
+            await _wait(wake, AGAIN_SECONDS)
             return False
         return await self._end(refusal)
 
@@ -168,7 +153,8 @@ class FederationRun:
     ) -> bool:
         job = record.job
         if job is None:
-            new = _job_of(self._facts, current.number)
+            name = round_job(self._id, current.number)
+            new = NewJob(name, self._id, self._facts.program, ticket=b"")
             await self._needs.placement.submit(new, self._facts, self._ticket)
             return False
         if not job.ended:
@@ -203,27 +189,12 @@ class FederationRun:
     async def _end(self, refusal: pb.Refusal | None) -> bool:
         reason = pb.Reason.Name(refusal.reason) if refusal else "FINISHED"
         _log.info("ended federation=%s reason=%s", self._id, reason)
-        await self._write(lambda c: federation_table.end_federation(c, self._id, refusal))
+        await self._write(lambda c: run_table.end_run(c, self._id, refusal))
         return True
 
-    async def _write(self, change: Callable[[sa.Connection], None]) -> None:
-        await self._needs.store.write(change, then=lambda _: self._needs.board.changed(self._id))
-
-    def _refuse_begin(self, error: Exception) -> None:
-        self.begun.set_exception(error)
-        self.begun.exception()  # after a restart nobody waits for it
-
-
-def _job_of(facts: TicketFacts, number: int) -> NewJob:
-    """The job of a round: the same one whenever it is made."""
-    name = context("placet/host/round/v1", facts.proposal.encode(), number.to_bytes(4, "big"))
-    return NewJob(
-        id=round_job(facts.proposal, number),
-        request_id=hashlib.sha256(name).digest()[:16],
-        proposal=facts.proposal,
-        program=facts.program,
-        ticket=b"",
-    )
+    async def _record(self) -> FederationRecord:
+        run = await self._needs.board.run(self._id, "federate")
+        return FederationRecord.of(run, self._needs.log)
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

@@ -14,31 +14,24 @@ the host, ended is found ended.
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from placet.governance.jobs import job_name
-from placet.host.blobs.blob_store import BlobStore
-from placet.host.documents import TicketFacts
-from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import ServiceEnded
-from placet.host.logs import place_of
+from placet.host.errors import QueueFull, RequestMalformed, ServiceEnded
 from placet.host.placement.backoff import Backoff
-from placet.host.placement.placement import Placement
-from placet.host.runs.service_board import ServiceBoard
-from placet.host.store import job_table, service_table
+from placet.host.runs.run import Needs, Order, Run
+from placet.host.store import job_table, run_table
 from placet.host.store.job_table import JobRecord, NewJob
-from placet.host.store.service_table import ServiceRecord
-from placet.host.store.store import Store
+from placet.host.store.run_table import RunRecord
 from placet.host.tasks import Tasks
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2 as pb
+from placet.proto.v1 import enclaves_pb2
 
-_AGAIN_SECONDS = 1.0
+if TYPE_CHECKING:
+    from placet.host.runs.runs import Runs
+
 _SETTLED_MS = 30_000  # a worker that lived this long has not failed
 _DRAIN_SECONDS = 60.0  # for what is under way
 # Another worker, or a later one, may do.
@@ -64,68 +57,81 @@ _LOST = frozenset(
 _log = logging.getLogger("placet.host.services")
 
 
-@dataclass(frozen=True, slots=True)
-class ServingNeeds:
-    """What a service takes of the rest of the host."""
+class ServiceRun(Run):
+    """See the module."""
 
-    store: Store
-    board: ServiceBoard
-    blobs: BlobStore
-    line: AuthorityLine
-    placement: Placement
-
-
-class ServiceRun:
-    def __init__(self, facts: TicketFacts, ticket: pb.Ticket, needs: ServingNeeds) -> None:
-        self._facts = facts
-        self._ticket = ticket
-        self._needs = needs
-        self._id = facts.proposal
+    def __init__(self, order: Order, needs: Needs) -> None:
+        super().__init__(order, needs)
         self._known = set[str]()  # jobs that had not ended when it was looked last
         self._leaving = set[str]()  # of them, those that are let go
         self._final: pb.Refusal | None = None  # why no further worker is started
         self._lost = 0  # workers in a row that did not live long
         self._tasks = Tasks()
 
-    def again(self, ticket: pb.Ticket) -> None:
-        """Try what may have been refused before, with what the ticket is now."""
-        self._ticket, self._final = ticket, None
+    async def begin(self, order: Order, runs: "Runs") -> None:
+        """Let the service have so many workers, from now on and after every restart.
+
+        Unless fewer are asked for than before, the ticket is admitted anew first, for anybody may
+        send one.
+        """
+        wanted, needs = order.wanted, self._needs
+        self._check_wanted(wanted)
+        new = not runs.live(self)
+        most = needs.config.max_services
+        if wanted and new and runs.count(ServiceRun) >= most:
+            raise QueueFull(f"{most} services are served already. Drain one.")
+        # What there is goes on, or less of it, by the ticket that was admitted.
+        admitted = bool(wanted) and (new or wanted >= await self._asked_for())
+        if admitted:
+            await needs.line.request(enclaves_pb2.KIND_ADMIT, order.ticket, enclaves_pb2.Admitted)
+            self._ticket, self._final = order.ticket, None  # it may have been refused before
+        if wanted and new:
+            await needs.blobs.keep(self._facts.bundle, self._facts.terms)
+        elif not wanted:
+            await self._asked_for()  # raises where there is nothing to drain
+        kept = order.ticket.SerializeToString() if admitted else b""
+        await self._write(lambda c: run_table.want(c, self._id, "serve", kept, wanted))
+        if wanted:
+            runs.spawn(self)
+
+    def _check_wanted(self, wanted: int) -> None:
+        most = self._needs.config.max_workers
+        if wanted > most:
+            raise RequestMalformed(
+                "The host does not run so many workers at once. Ask for fewer.",
+                claim="workers",
+                expected=f"at most {most}",
+                actual=str(wanted),
+            )
+
+    async def _asked_for(self) -> int:
+        return (await self._needs.board.run(self._id, "serve")).wanted
 
     async def run(self) -> None:
         """Serve until it has ended, or is to have no workers and has none."""
         with self._needs.board.follow(self._id) as wake:
             backoff = Backoff(wake.set)
             try:
-                while not await self._try_step(wake, backoff):
-                    pass
+                await self._steps(lambda: self._step(wake, backoff))
             finally:
                 backoff.keep(set())
                 await self._tasks.cancel()
 
-    async def _try_step(self, wake: asyncio.Event, backoff: Backoff) -> bool:
-        """As `_step`; what fails for a reason of the host's own, such as a full disk, is tried
-        again."""
-        try:
-            return await self._step(wake, backoff)
-        except Exception as error:  # noqa: BLE001
-            _log.error("fault kind=%s at=%s", type(error).__name__, place_of(error))
-            await asyncio.sleep(_AGAIN_SECONDS)
-            return False
-
     async def _step(self, wake: asyncio.Event, backoff: Backoff) -> bool:
         """Do, or wait for, what comes next; True at the end."""
         wake.clear()
-        record = (await self._needs.board.get(self._id)).record
-        for job in self._known - {job.id for job in record.jobs}:
-            await self._ended(job, record.workers, backoff)
-        self._known = {job.id for job in record.jobs}
-        staying = [job for job in record.jobs if job.id not in self._leaving]
-        missing = record.workers - len(staying)
+        record = await self._needs.board.run(self._id, "serve")
+        jobs = record.active
+        for job in self._known - {job.id for job in jobs}:
+            await self._ended(job, record.wanted, backoff)
+        self._known = {job.id for job in jobs}
+        staying = [job for job in jobs if job.id not in self._leaving]
+        missing = record.wanted - len(staying)
         if missing < 0:
             self._let_go(staying, -missing)
-        elif not (record.taking or record.jobs):
+        elif (record.ended or not record.wanted) and not jobs:
             return not wake.is_set()  # it may have been asked for again meanwhile
-        elif self._final is not None and not record.jobs:
+        elif self._final is not None and not jobs:
             await self._end(self._final)
         elif missing and self._final is None and self._id not in backoff.blocked:
             await self._start(record)
@@ -133,14 +139,9 @@ class ServiceRun:
             await wake.wait()
         return False
 
-    async def _start(self, record: ServiceRecord) -> None:
-        new = NewJob(
-            id=job_name(self._id, str(record.started + 1)),
-            request_id=os.urandom(16),
-            proposal=self._id,
-            program=self._facts.program,
-            ticket=b"",
-        )
+    async def _start(self, record: RunRecord) -> None:
+        name = job_name(self._id, str(record.made + 1))
+        new = NewJob(name, self._id, self._facts.program, ticket=b"")
         await self._needs.placement.submit(new, self._facts, self._ticket)
         self._known.add(new.id)
 
@@ -161,7 +162,7 @@ class ServiceRun:
             self._lost += 1
             if self._lost > workers:
                 backoff.failed(self._id)
-        await self._write(lambda c: service_table.note_refusal(c, self._id, refusal))
+        await self._write(lambda c: run_table.note_refusal(c, self._id, refusal))
 
     def _let_go(self, staying: list[JobRecord], count: int) -> None:
         """First those that wait, then those that are not ready, then the least busy."""
@@ -181,7 +182,4 @@ class ServiceRun:
 
     async def _end(self, refusal: pb.Refusal) -> None:
         _log.info("ended service=%s reason=%s", self._id, pb.Reason.Name(refusal.reason))
-        await self._write(lambda c: service_table.end_service(c, self._id, refusal))
-
-    async def _write(self, change: Callable[[sa.Connection], None]) -> None:
-        await self._needs.store.write(change, then=lambda _: self._needs.board.changed(self._id))
+        await self._write(lambda c: run_table.end_run(c, self._id, refusal))

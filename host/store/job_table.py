@@ -6,12 +6,12 @@ A job that has ended never changes again: every update says from which states it
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from placet.host.errors import JobNotFound
-from placet.host.store.schema import federations, jobs, services
+from placet.host.store.schema import RunState, jobs, runs
 from placet.host.store.sql import Prepared, insert_or_ignore
 from placet.proto.v1 import common_pb2, jobs_pb2
 
@@ -77,14 +77,13 @@ class NewJob:
     of a service."""
 
     id: str
-    request_id: bytes
     proposal: str
     program: str
     ticket: bytes
 
 
 # All of a `JobRecord`, in its order.
-COLUMNS = [column for column in jobs.c if column.name not in ("request_id", "ticket")]
+COLUMNS = list(jobs.c)
 _QUEUED_ROW: Mapping[str, object] = {
     "state": QUEUED,
     "progress": 0,
@@ -94,13 +93,7 @@ _QUEUED_ROW: Mapping[str, object] = {
     "refusal": b"",
 }
 # Made once: they are on the way from submit to running.
-_BY_ID = sa.select(*COLUMNS).where(jobs.c.id == sa.bindparam("id"))
-_BY_REQUEST = Prepared(
-    lambda _: sa.select(*COLUMNS).where(
-        jobs.c.request_id == sa.bindparam("request_id"),
-        jobs.c.proposal == sa.bindparam("proposal"),
-    )
-)
+_BY_ID = Prepared(lambda _: sa.select(jobs).where(jobs.c.id == sa.bindparam("id")))
 _ACTIVE_JOB = Prepared(
     lambda _: (
         jobs.update()
@@ -112,6 +105,12 @@ _ACTIVE_JOB = Prepared(
     )
 )
 _INSERT = Prepared(lambda dialect: insert_or_ignore(dialect, jobs).returning(*COLUMNS))
+_INSERT_RUN = Prepared(lambda dialect: insert_or_ignore(dialect, runs))
+_RUN_ENDS = {
+    RELEASED: RunState.FINISHED,
+    FAILED: RunState.FAILED,
+    STOPPED: RunState.STOPPED,
+}
 
 
 def now_ms() -> int:
@@ -122,30 +121,30 @@ def now_ms() -> int:
 def insert_job(
     connection: sa.Connection, new: NewJob, change: Mapping[str, object] = _QUEUED_ROW
 ) -> tuple[JobRecord, bool]:
-    """The job of this request id and proposal, and whether it was made now, with this change of
-    state."""
+    """The job of this name, and whether it was made now, with this change of state."""
     now = now_ms()
-    row = {**asdict(new), **_QUEUED_ROW, **change, "submitted_ms": now, "changed_ms": now}
+    row: dict[str, object] = {"id": new.id, "proposal": new.proposal, "program": new.program}
+    row |= {**_QUEUED_ROW, **change, "submitted_ms": now, "changed_ms": now}
     for made in _INSERT.run(connection, row):
+        if new.ticket:
+            run = {"id": new.id, "action": "job", "ticket": new.ticket, "wanted": 1}
+            _INSERT_RUN.run(connection, {**run, "state": RunState.RUNNING, "refusal": b""})
         return JobRecord(*made), True
-    held = find_request(connection, new.request_id, new.proposal)
-    assert held is not None  # nothing else keeps a row from being inserted
-    return held, False
+    return get_job(connection, new.id), False
 
 
-def find_request(connection: sa.Connection, request_id: bytes, proposal: str) -> JobRecord | None:
-    """The job that an earlier call with this request id made, if any."""
-    names = {"request_id": request_id, "proposal": proposal}
-    rows = _BY_REQUEST.run(connection, names)
+def find_job(connection: sa.Connection, job: str) -> JobRecord | None:
+    """The job of a name, if there is one."""
+    rows = _BY_ID.run(connection, {"id": job})
     return JobRecord(*rows[0]) if rows else None
 
 
 def get_job(connection: sa.Connection, job: str) -> JobRecord:
-    """The job of an id. Raises `JobNotFound`."""
-    row = connection.execute(_BY_ID, {"id": job}).mappings().one_or_none()
-    if row is None:
+    """The job of a name. Raises `JobNotFound`."""
+    record = find_job(connection, job)
+    if record is None:
         raise JobNotFound("No job has this id.", claim="id")
-    return JobRecord(**row)
+    return record
 
 
 def list_jobs(connection: sa.Connection, limit: int, before: str) -> list[JobRecord]:
@@ -164,27 +163,23 @@ def active_jobs(connection: sa.Connection) -> list[JobRecord]:
 
 def active_rounds(connection: sa.Connection) -> set[str]:
     """The ids of those jobs that have not ended and are rounds of federations."""
-    query = sa.select(jobs.c.id).join(federations, federations.c.id == jobs.c.proposal)
+    query = sa.select(jobs.c.id).join(runs, runs.c.id == jobs.c.proposal)
     return set(connection.execute(query.where(jobs.c.state.in_(ACTIVE))).scalars())
 
 
 def ticket_of(connection: sa.Connection, job: str) -> bytes:
-    """The serialised ticket of a job. Those of a federation or a service share one, so their rows
-    have none."""
-    row = connection.execute(
-        sa.select(jobs.c.ticket, jobs.c.proposal).where(jobs.c.id == job)
-    ).one()
-    own: bytes = row.ticket
-    shared = sa.union_all(
-        *(sa.select(t.c.ticket).where(t.c.id == row.proposal) for t in (federations, services))
-    )
-    return own or connection.execute(shared).scalar_one()
+    """The serialised ticket of a job: that of its run."""
+    run = sa.or_(runs.c.id == jobs.c.id, runs.c.id == jobs.c.proposal)
+    query = sa.select(runs.c.ticket).join(jobs, run).where(jobs.c.id == job)
+    ticket: bytes = connection.execute(query).scalar_one()
+    return ticket
 
 
 def recent_tickets(connection: sa.Connection, limit: int) -> list[bytes]:
     """Tickets of the proposals that jobs were submitted under last, newest first."""
     newest = sa.select(sa.func.max(jobs.c.seq)).group_by(jobs.c.proposal)
-    query = sa.select(jobs.c.ticket).where(jobs.c.seq.in_(newest), jobs.c.ticket != b"")
+    query = sa.select(runs.c.ticket).join(jobs, runs.c.id == jobs.c.id)
+    query = query.where(jobs.c.seq.in_(newest))
     return list(connection.execute(query.order_by(jobs.c.seq.desc()).limit(limit)).scalars())
 
 
@@ -193,7 +188,12 @@ def change_job(
 ) -> list[JobRecord]:
     """Change a job as an entry says; nothing if it has ended, or is none of this store."""
     row = {**change, "job": job, "changed_ms": now_ms()}
-    return [JobRecord(*changed) for changed in _ACTIVE_JOB.run(connection, row)]
+    changed = [JobRecord(*found) for found in _ACTIVE_JOB.run(connection, row)]
+    for record in changed:
+        if record.ended:  # and with it the run of a job that a caller submitted
+            ended = {"state": _RUN_ENDS[record.state], "refusal": record.refusal}
+            connection.execute(runs.update().where(runs.c.id == job).values(ended))
+    return changed
 
 
 def set_progress(connection: sa.Connection, lease: str, percent: int) -> None:
@@ -207,16 +207,14 @@ def set_progress(connection: sa.Connection, lease: str, percent: int) -> None:
 
 def requeue_job(connection: sa.Connection, job: str) -> JobRecord:
     """Let a job wait for a further attempt, unless it has ended."""
-    change = {"state": QUEUED, "progress": 0, "lease": "", "changed_ms": now_ms()}
-    _update(connection, job, change)
+    change_job(connection, job, {"state": QUEUED, "progress": 0, "lease": ""})
     return get_job(connection, job)
 
 
 def refuse_job(connection: sa.Connection, job: str, refusal: common_pb2.Refusal) -> JobRecord:
     """End a job with a refusal, unless it has ended already."""
     state = STOPPED if refusal.reason in STOPPING else FAILED
-    change = {"state": state, "refusal": refusal.SerializeToString(), "changed_ms": now_ms()}
-    _update(connection, job, change)
+    change_job(connection, job, {"state": state, "refusal": refusal.SerializeToString()})
     return get_job(connection, job)
 
 
@@ -232,8 +230,3 @@ def refuse_waiting(
 def drop_ended(connection: sa.Connection, job: str) -> None:
     """Forget a job that has ended."""
     connection.execute(jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(ENDED)))
-
-
-def _update(connection: sa.Connection, job: str, change: Mapping[str, object]) -> None:
-    active = sa.and_(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
-    connection.execute(jobs.update().where(active).values(change))

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of the store. Types are those that SQLite and PostgreSQL share.
 
-`entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `jobs`,
-`federations`, `services` and `deletions` are the host's own. Nothing that the entries say has a
+`entries`, `documents`, `secrets` and `checkpoint` are what the authority gave to keep; `runs`,
+`jobs` and `deletions` are the host's own. Nothing that the entries say has a
 table besides: it is folded (host/log/log.py).
 """
+
+from enum import IntEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -15,12 +17,21 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    UniqueConstraint,
 )
 
 SCHEMA_VERSION = "4"
 
 metadata = MetaData()
+
+
+class RunState(IntEnum):
+    """Whether the host does anything more for a run, and how it ended if not."""
+
+    RUNNING = 0
+    FINISHED = 1
+    FAILED = 2
+    STOPPED = 3
+
 
 # One row: the version of this schema.
 meta = Table(
@@ -30,12 +41,26 @@ meta = Table(
     Column("value", String, nullable=False),
 )
 
+# What callers have asked for. `wanted` is how many workers; those that a run is given have rows in
+# `jobs`: a job that a caller submitted is its run's only one, under the same id.
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("action", String, nullable=False),
+    Column("ticket", LargeBinary, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("refusal", LargeBinary, nullable=False),
+    Index("runs_state", "state"),
+)
+
 jobs = Table(
     "jobs",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
-    Column("request_id", LargeBinary, nullable=False),
     Column("proposal", String, nullable=False),
     Column("program", String, nullable=False),
     Column("state", Integer, nullable=False),
@@ -44,10 +69,8 @@ jobs = Table(
     Column("lease", String, nullable=False),
     Column("receipt", String, nullable=False),
     Column("refusal", LargeBinary, nullable=False),
-    Column("ticket", LargeBinary, nullable=False),
     Column("submitted_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
-    UniqueConstraint("request_id", "proposal"),
     Index("jobs_state", "state"),
     Index("jobs_proposal", "proposal"),
 )
@@ -79,29 +102,6 @@ checkpoint = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("note", LargeBinary, nullable=False),
-)
-
-# Those that were started here. `state` is a `FederationState`, unspecified while it runs.
-federations = Table(
-    "federations",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("ticket", LargeBinary, nullable=False),
-    Column("state", Integer, nullable=False),
-    Column("refusal", LargeBinary, nullable=False),
-)
-
-# Those that were started here. `state` is a `ServiceState`, unspecified while it is served;
-# `workers` are those asked for; `not_after` is in Unix seconds.
-services = Table(
-    "services",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("ticket", LargeBinary, nullable=False),
-    Column("workers", Integer, nullable=False),
-    Column("not_after", BigInteger, nullable=False),
-    Column("state", Integer, nullable=False),
-    Column("refusal", LargeBinary, nullable=False),
 )
 
 # Delete documents that were used; `done` is 0 between the decision and the last file's end.

@@ -11,14 +11,16 @@ from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import read_ticket, read_update
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import (
-    AuthorityUnavailable,
     BlobIncomplete,
     BlobNotFound,
     RequestMalformed,
     UpdateNotFetched,
 )
-from placet.host.runs.federation_board import FederationBoard
-from placet.host.runs.federations import Federations
+from placet.host.log.log import Log
+from placet.host.runs.board import Board
+from placet.host.runs.federation_record import FederationRecord
+from placet.host.runs.run import Order
+from placet.host.runs.runs import Runs
 from placet.proto.v1 import enclaves_pb2, federations_pb2_grpc
 from placet.proto.v1 import federations_pb2 as pb
 
@@ -28,24 +30,20 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class FederationsService(federations_pb2_grpc.FederationsServicer):
     def __init__(
         self,
-        federations: Federations,
-        board: FederationBoard,
+        runs: Runs,
+        log: Log,
+        board: Board,
         line: AuthorityLine,
         blobs: BlobStore,
     ) -> None:
-        self._federations = federations
+        self._runs = runs
+        self._log = log
         self._board = board
         self._line = line
         self._blobs = blobs
-        self._draining = False
-
-    def drain(self) -> None:
-        self._draining = True
 
     async def Start(self, request: pb.StartRequest, context: Context) -> pb.Federation:
         """The same federation again is as it stands."""
-        if self._draining:
-            raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
         if facts.federation is None:
             text = (
@@ -53,17 +51,17 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
                 "Inference.Serve for a service."
             )
             raise RequestMalformed(text, claim="action", expected="federate", actual=facts.action)
-        await self._federations.start(facts, request.ticket)
-        return (await self._board.get(facts.proposal)).message
+        await self._runs.start(Order(facts, request.ticket))
+        return await self._shown(facts.proposal)
 
     async def Get(self, request: pb.GetFederationRequest, context: Context) -> pb.Federation:
-        return (await self._board.get(request.id)).message
+        return await self._shown(request.id)
 
     async def Watch(
         self, request: pb.GetFederationRequest, context: Context
     ) -> AsyncIterator[pb.Federation]:
         """Now, then after each change, until it has ended."""
-        messages = self._board.watch(request.id)
+        messages = self._board.watch(request.id, "federate")
         async with aclosing(messages):
             async for message in messages:
                 yield message
@@ -71,12 +69,17 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
     async def Update(self, request: pb.UpdateRequest, context: Context) -> pb.UpdateReceipt:
         """To the authority, once the stream is here: an update that counts can be fetched."""
         facts = read_update(request.update)
-        record = (await self._board.get(facts.federation)).record
+        run = await self._board.run(facts.federation, "federate")
+        record = FederationRecord.of(run, self._log)
         await self._check_stream(facts.blob, record.facts.sealed_bytes)
         return await self._line.request(enclaves_pb2.KIND_UPDATE, request, pb.UpdateReceipt)
 
     async def Model(self, request: pb.ModelRequest, context: Context) -> pb.ModelResponse:
         return await self._line.request(enclaves_pb2.KIND_MODEL, request, pb.ModelResponse)
+
+    async def _shown(self, federation: str) -> pb.Federation:
+        message: pb.Federation = (await self._board.get(federation, "federate")).message
+        return message
 
     async def _check_stream(self, blob: str, expected: int) -> None:
         remedy = f"Put the sealed vector as blob {blob}, then send the update again."

@@ -12,16 +12,19 @@ import grpc.aio
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
 from placet.host.errors import (
-    AuthorityUnavailable,
     RequestMalformed,
     ServiceEnded,
     WorkerUnavailable,
 )
+from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.questions import Call, Stream
 from placet.host.runs.routes import Route
-from placet.host.runs.service_board import ServiceBoard
-from placet.host.runs.serving import Serving
+from placet.host.runs.run import Order
+from placet.host.runs.runs import Runs
+from placet.host.runs.service_record import show_service
+from placet.host.store.run_table import list_runs
+from placet.host.store.store import Store
 from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, inference_pb2_grpc
 from placet.proto.v1 import inference_pb2 as pb
@@ -31,20 +34,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InferenceService(inference_pb2_grpc.InferenceServicer):
-    def __init__(self, serving: Serving, board: ServiceBoard, descriptions: Descriptions) -> None:
-        self._serving = serving
+    def __init__(self, runs: Runs, board: Board, store: Store, descriptions: Descriptions) -> None:
+        self._runs = runs
         self._board = board
         self._routes = board.routes
+        self._store = store
         self._descriptions = descriptions
-        self._draining = False
-
-    def drain(self) -> None:
-        self._draining = True
 
     async def Serve(self, request: pb.ServeRequest, context: Context) -> pb.Service:
         """The same service again has as many workers as are asked for now."""
-        if self._draining:
-            raise AuthorityUnavailable("The host is shutting down. Try again later.")
         facts = read_ticket(request.ticket)
         if not facts.serves:
             text = (
@@ -52,18 +50,19 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
                 "for a federation."
             )
             raise RequestMalformed(text, claim="action", expected="serve", actual=facts.action)
-        await self._serving.serve(facts, request.ticket, request.workers)
-        return (await self._board.get(facts.proposal)).message
+        await self._runs.start(Order(facts, request.ticket, request.workers))
+        return await self._shown(facts.proposal)
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> pb.Service:
-        return (await self._board.get(request.id)).message
+        return await self._shown(request.id)
 
     async def ListServices(
         self, request: pb.ListServicesRequest, context: Context
     ) -> pb.ListServicesResponse:
         """All; fewer where the answer would be too large."""
         response, left = pb.ListServicesResponse(), MAX_BYTES["placet.v1.ListServicesResponse"]
-        for service in await self._board.list():
+        for run in await self._store.read(lambda c: list_runs(c, "serve")):
+            service = show_service(run, self._routes)
             left -= service.ByteSize() + 8
             if left < 0:
                 break
@@ -74,17 +73,17 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         self, request: pb.GetServiceRequest, context: Context
     ) -> AsyncIterator[pb.Service]:
         """Now, then after each change, until it has ended."""
-        messages = self._board.watch(request.id)
+        messages = self._board.watch(request.id, "serve")
         async with aclosing(messages):
             async for message in messages:
                 yield message
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.Description:
         """The least busy worker of those that are ready, or the one that is named."""
-        record = (await self._board.get(request.service)).record
+        record = await self._board.run(request.service, "serve")
         if record.ended:
             raise PeerRefused(common_pb2.Refusal.FromString(record.refusal))
-        if not record.workers:
+        if not record.wanted:
             raise ServiceEnded("The service is drained. Serve it again with workers.")
         return await self._descriptions.describe(self._choose(request))
 
@@ -110,6 +109,10 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         finally:
             reader.cancel()
             stream.close()
+
+    async def _shown(self, service: str) -> pb.Service:
+        message: pb.Service = (await self._board.get(service, "serve")).message
+        return message
 
     def _choose(self, request: pb.DescribeRequest) -> Route:
         ready = self._routes.ready(request.service)

@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs: submitting under a ticket, following, stopping, fetching what was released."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
 
-from placet.governance.jobs import requested_job
-from placet.host.blobs.blob_store import BlobStore
 from placet.host.calls.bounds import MAX_BYTES
-from placet.host.documents import TicketFacts, read_ticket
+from placet.host.documents import read_ticket
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.errors import (
-    AuthorityUnavailable,
-    BlobIncomplete,
-    BlobNotFound,
     JobEnded,
     JobNotFinished,
     NotReleased,
-    QueueFull,
     RequestMalformed,
 )
-from placet.host.placement.placement import Placement
 from placet.host.runs.board import Board
+from placet.host.runs.run import Order
+from placet.host.runs.runs import Runs
 from placet.host.store import job_table
-from placet.host.store.job_table import JobRecord, NewJob
+from placet.host.store.job_table import JobRecord
 from placet.host.store.store import Store
 from placet.proto.v1 import (
     common_pb2,
@@ -43,64 +37,26 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class JobsService(jobs_pb2_grpc.JobsServicer):
-    def __init__(
-        self,
-        store: Store,
-        board: Board,
-        line: AuthorityLine,
-        blobs: BlobStore,
-        placement: Placement,
-        max_queue: int,
-    ) -> None:
+    def __init__(self, store: Store, board: Board, line: AuthorityLine, runs: Runs) -> None:
         self._store = store
         self._board = board
         self._line = line
-        self._blobs = blobs
-        self._placement = placement
-        self._max_queue = max_queue
-        self._judging = 0
-        self._draining = False
-        self._requests: dict[bytes, asyncio.Event] = {}  # under way; set when done
-        self._under_way: set[asyncio.Future[JobRecord]] = set()
-
-    def drain(self) -> None:
-        self._draining = True
+        self._runs = runs
 
     async def Submit(self, request: jobs_pb2.SubmitRequest, context: Context) -> jobs_pb2.Job:
-        """Steps: form, the same request again, room; then a free worker at once, or else the queue.
-
-        What was begun is finished, though the caller may leave: it finds it by the same request.
-        """
-        if self._draining:
-            raise AuthorityUnavailable("The host is shutting down. Try again later.")
+        """A free worker gets it at once, or else it waits in the queue."""
         if len(request.request_id) != _REQUEST_ID_BYTES:
             raise RequestMalformed("request_id must have 16 bytes.", claim="request_id")
         facts = read_ticket(request.ticket)
         if facts.action in ("federate", "serve"):
             text = (
-                "The ticket is for work whose jobs are its own. Start it with "
-                "Federations.Start or Inference.Serve."
+                "The ticket is for work whose jobs are its own. Start it with Federations.Start or "
+                "Inference.Serve."
             )
             raise RequestMalformed(text, claim="action", expected="job", actual=facts.action)
-        work = asyncio.ensure_future(self._submit(request, facts))
-        self._under_way.add(work)
-        work.add_done_callback(self._under_way.discard)
-        return (await asyncio.shield(work)).to_proto()
-
-    async def _submit(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
-        async with self._alone(request.request_id + facts.proposal.encode()):
-            known = self._store.peek(
-                lambda c: job_table.find_request(c, request.request_id, facts.proposal)
-            )
-            if known is not None:
-                return self._board.get(known.id) or known
-            self._judging += 1
-            try:
-                if self._board.waiting + self._judging > self._max_queue:
-                    raise QueueFull(f"{self._max_queue} jobs wait already. Try again later.")
-                return await self._make(request, facts)
-            finally:
-                self._judging -= 1
+        order = Order(facts, request.ticket, request_id=request.request_id)
+        await self._runs.start(order)
+        return (await self._find(order.run)).to_proto()
 
     async def Get(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         """The job as it is now."""
@@ -116,7 +72,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         records = await self._store.read(lambda c: job_table.list_jobs(c, limit, request.before))
         response, left = jobs_pb2.ListJobsResponse(), MAX_BYTES["placet.v1.ListJobsResponse"]
         for record in records:
-            job = (self._board.get(record.id) or record).to_proto()
+            job = (self._board.job(record.id) or record).to_proto()
             left -= job.ByteSize() + 8
             if left < 0:
                 break
@@ -131,16 +87,16 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         if bool(request.id) == bool(request.proposal):
             raise RequestMalformed("Watch a job or a proposal, one of the two.", claim="id")
         if request.proposal:
-            with self._board.follow(request.proposal) as watcher:
+            with self._board.watcher(request.proposal) as wake:
                 # The caller knows by these that nothing it does from here on is missed.
                 await context.send_initial_metadata(())
                 while True:
-                    for record in await watcher.next():
+                    for record in await self._board.changed_jobs(wake):
                         yield record.to_proto()
-        records = self._board.watch(request.id, lambda: self._stored(request.id))
-        async with aclosing(records):
-            async for record in records:
-                yield record.to_proto()
+        messages = self._board.watch(request.id, "job")
+        async with aclosing(messages):
+            async for message in messages:
+                yield message
 
     async def Cancel(
         self, request: jobs_pb2.CancelRequest, context: Context
@@ -165,46 +121,8 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         )
         return await self._line.request(enclaves_pb2.KIND_RESULT, ask, jobs_pb2.ResultResponse)
 
-    @asynccontextmanager
-    async def _alone(self, key: bytes) -> AsyncGenerator[None, None]:
-        """One call at a time for one request: a repeated one finds what the first has made."""
-        while key in self._requests:
-            await self._requests[key].wait()
-        done = self._requests[key] = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._requests[key]
-            done.set()
-
-    async def _make(self, request: jobs_pb2.SubmitRequest, facts: TicketFacts) -> JobRecord:
-        new = NewJob(
-            id=requested_job(facts.proposal, request.request_id),
-            request_id=request.request_id,
-            proposal=facts.proposal,
-            program=facts.program,
-            ticket=request.ticket.SerializeToString(),
-        )
-        started = await self._placement.start(new, facts, request.ticket)
-        if started is not None:
-            return started
-        await self._check_bundle(facts.bundle)
-        await self._line.request(enclaves_pb2.KIND_ADMIT, request.ticket, enclaves_pb2.Admitted)
-        return await self._placement.submit(new, facts, request.ticket)
-
-    async def _check_bundle(self, bundle: str) -> None:
-        remedy = f"Put the program's bundle as blob {bundle}, then submit again."
-        try:
-            info = await self._blobs.stat(bundle)
-        except BlobNotFound:
-            text = "The bundle of the proposal's program is not here."
-            raise BlobNotFound(text, claim="program", actual=bundle, remedy=remedy) from None
-        if not info.complete:
-            text = "The bundle of the proposal's program was not received whole."
-            raise BlobIncomplete(text, claim="program", actual=bundle, remedy=remedy)
-
     async def _find(self, job: str) -> JobRecord:
-        return self._board.get(job) or await self._stored(job)
-
-    async def _stored(self, job: str) -> JobRecord:
-        return await self._store.read(lambda connection: job_table.get_job(connection, job))
+        known = self._board.job(job)
+        if known is not None:
+            return known
+        return await self._store.read(lambda c: job_table.get_job(c, job))

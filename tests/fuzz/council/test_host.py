@@ -21,9 +21,10 @@ from placet.host.calls.servicers import GovernanceService
 from placet.host.log.journal import Journal
 from placet.host.log.log import Effects, Log
 from placet.host.runs.board import Board
-from placet.host.runs.federation_board import FederationBoard
-from placet.host.store.federation_table import insert_federation
+from placet.host.runs.federation_record import FederationRecord
+from placet.host.runs.runs import shows
 from placet.host.store.job_table import JobRecord
+from placet.host.store.run_table import insert_run
 from placet.host.store.store import Store
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
 
@@ -41,7 +42,7 @@ class Told:
         self.log = Log()
         self.journal = Journal(self.store, self.log)
         self.governance = GovernanceService(self.store, self.log, NOTHING)
-        self.rounds = FederationBoard(self.store, self.log, Board(1), 1)
+        self.board = Board(self.store, shows(self.log), 1)
         self.effects: Effects
 
     def _shown(self, effects: Effects, changed: list[JobRecord]) -> None:
@@ -64,7 +65,7 @@ class Told:
         self.history.entries.append(entry)
         if entry["kind"] == "open-round":
             ticket = common_pb2.Ticket(proposal=store[entry["proposal"]]).SerializeToString()
-            await self.store.write(lambda c: insert_federation(c, entry["proposal"], ticket))
+            await self.store.write(lambda c: insert_run(c, entry["proposal"], "federate", ticket))
 
     async def check(self) -> None:
         """Everything that is asked of the fold."""
@@ -116,10 +117,11 @@ class Told:
         )
 
     async def _check_rounds(self, federation: str) -> None:
-        told = (await self.rounds.get(federation)).message
+        told = (await self.board.get(federation, "federate")).message
         number, standing = self.history.round(federation)
         assert told.round == number
-        current = (await self.rounds.get(federation)).record.current
+        run = await self.board.run(federation, "federate")
+        current = FederationRecord.of(run, self.log).current
         assert current is not None
         assert current.status == standing
         sent = {e["client"] for e in self.history.of("update", proposal=federation, round=number)}

@@ -14,7 +14,7 @@ from placet.governance.documents import Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.federation_state import Quarantine
 from placet.host.documents import FederationFacts, read_ticket
-from placet.host.errors import FederationNotFound, JobNotFound, LogEntryInvalid, LogRange
+from placet.host.errors import FederationNotFound, LogEntryInvalid, LogRange, ServiceNotFound
 from placet.host.log import job_rows
 from placet.host.log.log import Effects, Log
 from placet.host.log.log_table import (
@@ -26,30 +26,34 @@ from placet.host.log.log_table import (
     store_commit,
 )
 from placet.host.runs.federation_record import FederationRecord
-from placet.host.store.federation_table import (
-    end_federation,
-    get_federation,
-    insert_federation,
-    resume_federation,
-    running_federations,
-)
 from placet.host.store.job_table import (
     JobRecord,
     NewJob,
     drop_ended,
-    find_request,
+    find_job,
     get_job,
     insert_job,
     refuse_job,
     ticket_of,
 )
-from placet.host.store.schema import metadata
-from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, jobs_pb2
+from placet.host.store.run_table import (
+    RunRecord,
+    end_run,
+    get_run,
+    insert_run,
+    left_runs,
+    list_runs,
+    note_refusal,
+    resume_run,
+    want,
+)
+from placet.host.store.schema import RunState, metadata
+from placet.proto.v1 import common_pb2, enclaves_pb2, jobs_pb2
 
 P = "sha256:" + "ab" * 32
 JOB = "ab" * 20 + "-1"
 FACTS = FederationFacts(rounds=3, roster=("a", "b", "c"), sealed_bytes=72)
-ROUND_JOB = NewJob(id=JOB, request_id=b"r", proposal=P, program=P, ticket=b"")
+ROUND_JOB = NewJob(id=JOB, proposal=P, program=P, ticket=b"")
 PROPOSAL = {"kind": "proposal", "proposal": P}
 LEASE = {"kind": "lease", "lease": "l", "proposal": P, "job": JOB, "attempt": 1, "worker": "w"}
 LEASE |= {"grants": [], "charges": {}, "deadline": 9, "judged": 0}
@@ -65,7 +69,7 @@ class Kept:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.log = Log()
-        insert_federation(connection, P, b"t")
+        insert_run(connection, P, "federate", b"t")
         self.step({"kind": "boot", "boot": "b"}, join("w"), join("x"), PROPOSAL)
 
     def commit_of(self, *entries: dict[str, Any]) -> enclaves_pb2.Commit:
@@ -99,12 +103,11 @@ class Kept:
 
     @property
     def record(self) -> FederationRecord:
-        try:
-            job = get_job(self.connection, JOB)
-        except JobNotFound:
-            job = None
-        row = get_federation(self.connection, P)
-        return FederationRecord(row, FACTS, self.log.federation(P), job)
+        return FederationRecord(self.run, FACTS, self.log.federation(P))
+
+    @property
+    def run(self) -> RunRecord:
+        return get_run(self.connection, P, "federate")
 
     @property
     def open_leases(self) -> list[str]:
@@ -202,16 +205,13 @@ def test_what_begins_and_ends_in_one_step_has_both_effects(kept: Kept) -> None:
 
 
 def test_a_job_that_is_being_started_gets_its_row_with_its_lease(kept: Kept) -> None:
-    starting = {
-        job: NewJob(id=job, request_id=job.encode(), proposal=P, program="q", ticket=b"t")
-        for job in ("j", "k")
-    }
+    starting = {job: NewJob(id=job, proposal=P, program="q", ticket=b"t") for job in ("j", "k")}
     _, changed = kept.step({**LEASE, "job": "j"}, starting=starting)
     assert [(r.id, r.state, r.lease, r.attempt) for r in changed] == [
         ("j", jobs_pb2.JOB_STATE_LEASED, "l", 1)
     ]
-    assert find_request(kept.connection, b"j", P) == changed[0]
-    assert find_request(kept.connection, b"k", P) is None
+    assert find_job(kept.connection, "j") == changed[0]
+    assert find_job(kept.connection, "k") is None
     # One that waits again before its start was over has its row by then.
     insert_job(kept.connection, starting["k"])
     lease = {**LEASE, "lease": "m", "job": "k", "worker": "x"}
@@ -330,12 +330,12 @@ def test_a_stop_ends_what_waits_and_another_proposals_does_not(
 
 def test_what_has_ended_stays_as_it_ended(kept: Kept) -> None:
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_VETOED)
-    assert running_federations(kept.connection) == [b"t"]
-    end_federation(kept.connection, P, refusal)
+    assert left_runs(kept.connection) == [b"t"]
+    end_run(kept.connection, P, refusal)
     record = kept.record
-    assert record.row.state == federations_pb2.FEDERATION_STATE_STOPPED
-    assert running_federations(kept.connection) == []
-    end_federation(kept.connection, P, None)
+    assert record.run.state == RunState.STOPPED
+    assert left_runs(kept.connection) == []
+    end_run(kept.connection, P, None)
     assert kept.record == record
 
 
@@ -346,11 +346,11 @@ def test_what_goes_on_gets_a_new_job_for_a_round_that_is_closed(kept: Kept) -> N
     assert get_job(kept.connection, JOB).id == JOB  # it has not ended
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
     refuse_job(kept.connection, JOB, refusal)
-    end_federation(kept.connection, P, refusal)
-    assert kept.record.row.state == federations_pb2.FEDERATION_STATE_FAILED
-    resume_federation(kept.connection, P)
+    end_run(kept.connection, P, refusal)
+    assert kept.record.run.state == RunState.FAILED
+    resume_run(kept.connection, P)
     drop_ended(kept.connection, JOB)
-    assert (kept.record.ended, kept.record.job) == (False, None)
+    assert (kept.record.run.ended, kept.record.job) == (False, None)
 
 
 def test_rounds_share_the_ticket(kept: Kept) -> None:
@@ -368,7 +368,52 @@ def test_too_many_outcomes_leave_out_the_oldest(kept: Kept) -> None:
 
 def test_an_unknown_federation_is_refused(kept: Kept) -> None:
     with pytest.raises(FederationNotFound):
-        get_federation(kept.connection, "sha256:other")
+        get_run(kept.connection, "sha256:other", "federate")
+    with pytest.raises(ServiceNotFound):  # a federation is no service
+        get_run(kept.connection, P, "serve")
+
+
+def test_a_job_is_a_run_of_its_own(kept: Kept) -> None:
+    """It has its ticket, and ends with the job; those of a federation end nothing."""
+    own = NewJob(id="j", proposal="sha256:other", program="q", ticket=b"own")
+    insert_job(kept.connection, own)
+    insert_job(kept.connection, ROUND_JOB)
+    assert (ticket_of(kept.connection, "j"), ticket_of(kept.connection, JOB)) == (b"own", b"t")
+    assert left_runs(kept.connection) == [b"t"]  # jobs that are left are the placement's
+    refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
+    for job in ("j", JOB):
+        refuse_job(kept.connection, job, refusal)
+    [run] = list_runs(kept.connection, "job")
+    assert (run.id, run.state, run.ended) == ("j", RunState.FAILED, True)
+    assert run.refusal == refusal.SerializeToString()
+    assert not kept.run.ended
+
+
+def test_a_service_has_as_many_workers_as_are_wanted_last(kept: Kept) -> None:
+    connection, service = kept.connection, "sha256:" + "cd" * 32
+
+    def run() -> RunRecord:
+        return get_run(connection, service, "serve")
+
+    want(connection, service, "serve", b"", 2)  # nothing is there yet to have them
+    assert list_runs(connection, "serve") == []
+    want(connection, service, "serve", b"s", 2)
+    for number in (1, 2):
+        insert_job(connection, NewJob(f"w-{number}", service, "q", b""))
+    assert ([job.id for job in run().active], run().made, run().wanted) == (["w-1", "w-2"], 2, 2)
+    refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
+    refuse_job(connection, "w-1", refusal)
+    note_refusal(connection, service, refusal)
+    assert ([job.id for job in run().active], run().made) == (["w-2"], 2)
+    assert (run().state, run().refusal) == (RunState.RUNNING, refusal.SerializeToString())
+    want(connection, service, "serve", b"", 0)
+    assert (run().wanted, run().ticket, run().refusal) == (0, b"s", b"")
+    assert left_runs(connection) == [b"t"]  # a service that is drained is not begun again
+    end_run(connection, service, refusal)
+    assert run().state == RunState.FAILED
+    want(connection, service, "serve", b"s2", 1)
+    assert (run().state, run().ticket) == (RunState.RUNNING, b"s2")
+    assert left_runs(connection) == [b"t", b"s2"]
 
 
 def test_what_the_host_reads_in_a_ticket(world: Any) -> None:
