@@ -99,7 +99,7 @@ def service(world: Any) -> Serve:
 def served(council: Any) -> Any:
     """The council, under a constitution with a rule for services too."""
     rules = council.world.client.council.verify().newest.document.rules
-    rule = Rule("serve", "Serving", When(("serve",), "any", "any"), rules[0].demand)
+    rule = Rule("serve", "Serving", When(("serve",), "any", "any"), rules[0].demands)
     amend(council.world, rules=(rule, *rules))
     return council
 
