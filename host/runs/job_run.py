@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 class JobRun(Run):
-    """See the module."""
-
     async def begin(self, order: Order, runs: "Runs") -> None:
         """The same request again finds what the first one has made, or is making."""
         if not runs.live(self):

@@ -58,8 +58,6 @@ _log = logging.getLogger("placet.host.services")
 
 
 class ServiceRun(Run):
-    """See the module."""
-
     def __init__(self, order: Order, needs: Needs) -> None:
         super().__init__(order, needs)
         self._known = set[str]()  # jobs that had not ended when it was looked last
