@@ -3,10 +3,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from placet.governance.checks import check_digest
-from placet.governance.documents.privacy import Declared
 from placet.governance.documents.rule import Action
 from placet.governance.documents.work.body import Body
-from placet.governance.documents.work.parts import Input, Recipient
+from placet.governance.documents.work.parts import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,5 @@ class Amendment(Body):
         return {}
 
     @property
-    def recipients(self) -> tuple[Recipient, ...]:
-        return ()
-
-    @property
     def puts_into_force(self) -> str:
         return self.constitution
-
-    @property
-    def privacy_terms(self) -> Declared | None:
-        return None

@@ -2,7 +2,6 @@
 """What sets one action apart from another. Whoever judges asks the body of the proposal, and never
 which action it is; where a body says nothing here, it is as of a job."""
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from placet.governance.account import Times
@@ -10,7 +9,7 @@ from placet.governance.codec import encode
 from placet.governance.documents.lease import Release
 from placet.governance.documents.privacy import UNBOUNDED, Cost, Declared
 from placet.governance.documents.rule import Action
-from placet.governance.documents.work.parts import Input, Recipient
+from placet.governance.documents.work.parts import Input
 from placet.governance.envelope import Signed, digest_of
 from placet.governance.errors import OutputUndeclared
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from placet.governance.state import State
 
 
-class Body(ABC):
+class Body:
     """The body of a proposal: a frozen dataclass."""
 
     __slots__ = ()
@@ -31,35 +30,23 @@ class Body(ABC):
     # Whether what comes of it goes to keys that are chosen as one asks, which no grant can list.
     CHOSEN_KEYS: ClassVar[bool] = False
 
-    if TYPE_CHECKING:  # some bodies have these as fields, whose default a property here would be
-
-        @property
-        def program(self) -> str:
-            """The digest of a bundle or of a built-in program."""
-            ...
-
-        @property
-        def inputs(self) -> dict[str, Input]:
-            """The objects that it takes grants for."""
-            ...
-
-        @property
-        def recipients(self) -> tuple[Recipient, ...]:
-            """Who may open the outputs."""
-            ...
-
     # What it touches.
+
+    @property
+    def given(self) -> tuple[Input, ...]:
+        """The objects that it takes grants for."""
+        return ()
 
     @property
     def touched_labels(self) -> frozenset[str]:
         """The labels of all data that it touches."""
-        labels = (label for given in self.inputs.values() for label in given.object.labels)
+        labels = (label for given in self.given for label in given.object.labels)
         return frozenset((*labels, *self.own_labels))
 
     @property
     def touched_owners(self) -> frozenset[str]:
         """The principals whose data it touches."""
-        return frozenset((*(given.owner for given in self.inputs.values()), *self.contributors))
+        return frozenset((*(given.owner for given in self.given), *self.contributors))
 
     @property
     def own_labels(self) -> tuple[str, ...]:
@@ -74,7 +61,7 @@ class Body(ABC):
     @property
     def audience(self) -> tuple[str, ...]:
         """Who may have what is released."""
-        return tuple(recipient.id for recipient in self.recipients)
+        return ()
 
     # What a worker is launched for.
 
@@ -97,9 +84,9 @@ class Body(ABC):
     # What it costs.
 
     @property
-    @abstractmethod
     def privacy_terms(self) -> Declared | None:
         """What each owner of an input is charged; None: without bound."""
+        return None
 
     @property
     def declared(self) -> bool:
@@ -114,7 +101,7 @@ class Body(ABC):
         A lease reserves it for each use of a job, a federation's `open` for each round; a service's
         first draw spends it. What a federation costs its clients is reserved by their updates.
         """
-        owners = sorted({given.owner for given in self.inputs.values()})
+        owners = sorted({given.owner for given in self.given})
         return dict.fromkeys(owners, self.privacy_terms.cost if self.privacy_terms else UNBOUNDED)
 
     def is_charged(self, state: "State", proposal: str, job: str) -> bool:

@@ -25,7 +25,7 @@ from placet.governance.documents.federation import (
     TrimmedMean,
 )
 from placet.governance.documents.lease import Release
-from placet.governance.documents.privacy import Cost, Declared
+from placet.governance.documents.privacy import Cost
 from placet.governance.documents.rule import Action
 from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import MAX_ATTEMPTS, Input, Output, Recipient, Scalar
@@ -131,6 +131,10 @@ class Federate(Body):
         return ()
 
     @property
+    def given(self) -> tuple[Input, ...]:
+        return () if self.model is None else (self.model,)
+
+    @property
     def own_labels(self) -> tuple[str, ...]:
         return self.labels
 
@@ -141,11 +145,6 @@ class Federate(Body):
     @property
     def audience(self) -> tuple[str, ...]:
         return self.roster
-
-    @property
-    def privacy_terms(self) -> Declared | None:
-        """The roster is given the initial model as it is."""
-        return None
 
     def update_charges(self, state: "State", proposal: str) -> dict[str, Cost]:
         updates = state.federation(proposal).current.updates

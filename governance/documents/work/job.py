@@ -50,6 +50,14 @@ class Job(Body):
         check_range("job.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
 
     @property
+    def given(self) -> tuple[Input, ...]:
+        return tuple(self.inputs.values())
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        return tuple(recipient.id for recipient in self.recipients)
+
+    @property
     def terms(self) -> bytes:
         return b""
 

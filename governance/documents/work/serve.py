@@ -114,6 +114,10 @@ class Serve(Body):
         return 1
 
     @property
+    def given(self) -> tuple[Input, ...]:
+        return (self.model,)
+
+    @property
     def own_labels(self) -> tuple[str, ...]:
         return self.card.labels
 
