@@ -93,7 +93,7 @@ def test_the_authority_is_killed_between_steps(council: Any, reference: Any) -> 
         made = federation.make(client, _vector(number))
         federation.put(made)
         _kill(council, "authority")
-        world.until_answered(world.client.evidence)
+        world.until_answered(world.client.authority.evidence)
         federation.hand_in(made)
     _check(federation, reference)
 

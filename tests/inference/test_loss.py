@@ -87,7 +87,7 @@ def test_a_worker_is_killed_under_load(services: Any, service: str) -> None:
 
 def test_the_authority_is_killed_under_load(services: Any, service: str) -> None:
     _under_load(services, service, lambda: _kill(services, "authority"))
-    services.world.until_answered(services.world.client.evidence)
+    services.world.until_answered(services.world.client.authority.evidence)
     _until_ready(services, service)
 
 

@@ -384,7 +384,7 @@ def test_a_founding_that_is_not_quite_one(new_world: Any) -> None:
     ]
     for call, reason in cases:
         world.check_refusal(world.refusal_of(call), reason, "expected", "actual")
-        world.check_refusal(world.refusal_of(world.client.checkpoint), "NOT_FOUNDED")
+        world.check_refusal(world.refusal_of(world.client.log.checkpoint), "NOT_FOUNDED")
     world.client.founding.found(draft)
     world.refused(found(constitution, charter), "ALREADY_FOUNDED")
     world.stop()
