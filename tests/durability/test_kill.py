@@ -203,8 +203,8 @@ def test_the_host_is_killed_while_documents_come_in(promises: Promises) -> None:
             promises.documents.append(vote.digest)
             acknowledged += 1
         promises.restart()
-        record = world.client.council.proposal(proposal)
-        assert len(record.ballots) >= acknowledged
+        known = world.client.council.find(proposal)
+        assert len(known.item.ballots) >= acknowledged
     promises.check()
 
 
