@@ -7,6 +7,7 @@ looks is coalesced, and one read serves all who ask before the next change.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,14 +43,14 @@ class Wake(asyncio.Event):
 
 class Board:
     """See the module. `shows` makes the messages of runs by action; `max_watchers` bounds the calls
-    that watch; `routes` has the workers of services that are ready."""
+    that watch runs of one action; `routes` has the workers of services that are ready."""
 
     def __init__(self, store: Store, shows: Mapping[Action, Show], max_watchers: int) -> None:
         self._store = store
         self._shows = shows
         self.routes = Routes(self.changed)
         self._max_watchers = max_watchers
-        self._count = 0
+        self._watching = Counter[Action]()
         self._jobs: dict[str, JobRecord] = {}
         self._wakes: dict[str, set[Wake]] = {}
         # Of what is followed.
@@ -132,23 +133,23 @@ class Board:
                 self._reads.pop(name, None)
 
     @contextmanager
-    def watcher(self, name: str) -> Generator[Wake, None, None]:
+    def watcher(self, name: str, action: Action) -> Generator[Wake, None, None]:
         """As `follow`, for a caller. Raises `QueueFull`."""
-        if self._count >= self._max_watchers:
+        if self._watching[action] >= self._max_watchers:
             raise QueueFull("Too many calls watch. Ask with Get, or try again later.")
-        self._count += 1
+        self._watching[action] += 1
         try:
             with self.follow(name) as wake:
                 yield wake
         finally:
-            self._count -= 1
+            self._watching[action] -= 1
 
     async def watch(self, name: str, action: Action) -> AsyncGenerator[Any, None]:
         """How something is now and after each change, until it has ended.
 
         Raises `QueueFull`, what `get` raises, or `AuthorityUnavailable` when the host ends.
         """
-        with self.watcher(name) as wake:
+        with self.watcher(name, action) as wake:
             seen: Shown | None = None
             while seen is None or not seen.record.ended:
                 wake.clear()

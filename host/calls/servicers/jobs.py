@@ -87,7 +87,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         if bool(request.id) == bool(request.proposal):
             raise RequestMalformed("Watch a job or a proposal, one of the two.", claim="id")
         if request.proposal:
-            with self._board.watcher(request.proposal) as wake:
+            with self._board.watcher(request.proposal, "job") as wake:
                 # The caller knows by these that nothing it does from here on is missed.
                 await context.send_initial_metadata(())
                 while True:
