@@ -24,7 +24,7 @@ KEY ?=
 AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
-COMPONENTS := attestation auditing builds client enclave governance host proto ratls sealing
+COMPONENTS := attestation auditing builds client enclave governance host proto ratls refusals sealing
 KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
 # Two have targets of their own, because they install more: peers, and a model.
 BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
@@ -74,7 +74,8 @@ check: setup build/typing/placet generate generate-blocking ## format, lint, lay
 	$(BIN)/mypy | sed 's|^build/typing/placet/||'
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	diff -r -x '*.proto' -x py.typed -x __pycache__ build/stubs/placet/proto/v1 proto/v1 \
-	  || { echo 'The stubs in proto/v1 are not what the .proto files say: run `make proto`.' >&2; exit 1; }
+	  && diff build/stubs/refusals.py refusals/__init__.py \
+	  || { echo 'The stubs in proto/v1, or refusals/__init__.py, are not what the .proto files say: run `make proto`.' >&2; exit 1; }
 	diff build/blocking/blocking.py client/blocking.py && diff build/blocking/sdk.md docs/sdk.md \
 	  || { echo 'The blocking client is not what the asynchronous one says: run `make blocking`.' >&2; exit 1; }
 
@@ -93,9 +94,10 @@ fix: setup ## format and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-proto: generate ## make the stubs in proto/v1 again from the .proto files
+proto: generate ## make the stubs in proto/v1 and the exceptions of refusals/ again from the .proto files
 	rm -f proto/v1/*_pb2*
 	cp build/stubs/placet/proto/v1/*_pb2* proto/v1/
+	cp build/stubs/refusals.py refusals/__init__.py
 
 blocking: generate-blocking ## make client/blocking.py and docs/sdk.md again from the asynchronous client
 	cp build/blocking/blocking.py client/
@@ -120,7 +122,7 @@ enclave: $(ENCLAVE)/build.json ## the enclaves that a host runs, in build/enclav
 	@$(BIN)/placet measure --enclave $(ENCLAVE)
 
 $(ENCLAVE)/build.json: $(VENV)/.installed build/compiler/.locked deploy/enclave.py $(wildcard enclave/requirements*.txt) \
-    $(shell find attestation enclave governance proto sealing -name '*.py' -o -name '*.pyi' -o -name '*.proto')
+    $(shell find attestation enclave governance proto refusals sealing -name '*.py' -o -name '*.pyi' -o -name '*.proto')
 	$(BIN)/python deploy/enclave.py --compiler build/compiler --out $(ENCLAVE) --aead $(AEAD)
 
 build/compiler/.locked: requirements/compiler.txt $(VENV)/.locked
@@ -199,6 +201,7 @@ generate: build/codegen/.locked
 	PATH="$(CURDIR)/build/codegen/bin:$$PATH" python -m grpc_tools.protoc -Iplacet/proto=proto \
 	  --grpc_python_out=build/stubs --mypy_grpc_out=quiet:build/stubs \
 	  $$(grep -l '^service ' $(PROTOS) | sed 's|^proto/|placet/proto/|')
+	PYTHONPATH=build/stubs build/codegen/bin/python deploy/refusals.py build/stubs/refusals.py
 
 # It reads sources alone, so it works whatever is wrong with what it made before.
 generate-blocking: $(VENV)/.locked

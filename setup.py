@@ -31,6 +31,7 @@ COMPONENTS = [
     "host",
     "proto",
     "ratls",
+    "refusals",
     "sealing",
 ]
 

@@ -19,27 +19,27 @@ from cryptography import x509
 
 from placet.attestation import _strict
 from placet.attestation.claims import MAX_INTEGER
-from placet.attestation.errors import (
-    CollateralStaleError,
-    EvidenceDebugError,
-    EvidenceError,
-    EvidenceMalformedError,
-    EvidenceNotGenuineError,
+from placet.refusals import (
+    CollateralStale,
+    EvidenceDebug,
+    EvidenceInvalid,
+    EvidenceMalformed,
+    Refusal,
 )
 
 _LATEST = 253_402_300_799  # the last second of the year 9999, as far as dates go
 
 # Words of dcap-qvl 0.7 that have a remedy of their own. Whatever is not listed is not genuine, so a
 # changed word costs a better message, never a refusal.
-_WORDS: tuple[tuple[str, type[EvidenceError]], ...] = (
-    ("Debug mode is enabled", EvidenceDebugError),
-    ("issue date is in the future", CollateralStaleError),
-    ("TCBInfo expired", CollateralStaleError),
-    ("QE Identity expired", CollateralStaleError),
-    ("CrlExpired", CollateralStaleError),
-    ("CertExpired", CollateralStaleError),
-    ("CertNotValidYet", CollateralStaleError),
-    ("Failed to decode quote", EvidenceMalformedError),
+_WORDS: tuple[tuple[str, type[Refusal]], ...] = (
+    ("Debug mode is enabled", EvidenceDebug),
+    ("issue date is in the future", CollateralStale),
+    ("TCBInfo expired", CollateralStale),
+    ("QE Identity expired", CollateralStale),
+    ("CrlExpired", CollateralStale),
+    ("CertExpired", CollateralStale),
+    ("CertNotValidYet", CollateralStale),
+    ("Failed to decode quote", EvidenceMalformed),
 )
 
 
@@ -111,8 +111,8 @@ class Verified:
 def verify_quote(quote: bytes, collateral: str, root: bytes | None, now: int) -> Verified:
     """Verify a DCAP quote below a DER root (None: Intel's) at `now` (Unix seconds).
 
-    Raises EvidenceMalformedError, EvidenceNotGenuineError, EvidenceDebugError or
-    CollateralStaleError; ValueError if `now` is no date.
+    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug or
+    CollateralStale; ValueError if `now` is no date.
     """
     if not 0 <= now <= _LATEST:
         raise ValueError("now must be Unix seconds before the year 10000")
@@ -126,10 +126,10 @@ def provisioning(quote: bytes) -> tuple[str, str]:
             parsed = _parse_quote(quote)
             fmspc, authority = parsed.fmspc(), parsed.ca()
     except ValueError as error:
-        raise EvidenceMalformedError("The quote holds no PCK certificate.") from error
-    _strict.hexadecimal("fmspc", fmspc.lower(), (12,), EvidenceMalformedError)
+        raise EvidenceMalformed("The quote holds no PCK certificate.") from error
+    _strict.hexadecimal("fmspc", fmspc.lower(), (12,), EvidenceMalformed)
     return fmspc.lower(), _strict.one_of(
-        "ca", authority, ("processor", "platform"), EvidenceMalformedError
+        "ca", authority, ("processor", "platform"), EvidenceMalformed
     )
 
 
@@ -139,7 +139,7 @@ def _parse_collateral(text: str) -> _Parsed:
         with _no_panic():
             collateral = _parse(text)
     except ValueError as error:
-        raise EvidenceMalformedError("The collateral is not DCAP collateral.") from error
+        raise EvidenceMalformed("The collateral is not DCAP collateral.") from error
     # The root's list is left out of the age: Intel renews it once a year.
     issued = (
         _issued(collateral.tcb_info),
@@ -186,12 +186,12 @@ def _no_panic() -> Generator[None]:
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise EvidenceMalformedError("The verifier gave up on the evidence.") from error
+        raise EvidenceMalformed("The verifier gave up on the evidence.") from error
 
 
-def _refusal(message: str) -> EvidenceError:
-    found = next((kind for words, kind in _WORDS if words in message), EvidenceNotGenuineError)
-    if found is CollateralStaleError:
+def _refusal(message: str) -> Refusal:
+    found = next((kind for words, kind in _WORDS if words in message), EvidenceInvalid)
+    if found is CollateralStale:
         remedy = "send evidence with collateral that is valid now, and check the clock"
     else:
         remedy = "ask for new evidence; if it is refused again, do not trust the enclave"
@@ -201,7 +201,7 @@ def _refusal(message: str) -> EvidenceError:
 
 
 def _read(verified: str, issued: int) -> Verified:
-    refusal = EvidenceMalformedError
+    refusal = EvidenceMalformed
     document = _object(verified)
     reports = _strict.mapping(document.get("report"), refusal)
     if len(reports) != 1:
@@ -233,18 +233,18 @@ def _object(text: str) -> dict[str, object]:
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise EvidenceMalformedError("The collateral holds something that is no JSON.") from error
-    return _strict.mapping(document, EvidenceMalformedError)
+        raise EvidenceMalformed("The collateral holds something that is no JSON.") from error
+    return _strict.mapping(document, EvidenceMalformed)
 
 
 def _whole(name: str, document: dict[str, object]) -> int:
-    return _strict.integer(name, document.get(name), 0, MAX_INTEGER, EvidenceMalformedError)
+    return _strict.integer(name, document.get(name), 0, MAX_INTEGER, EvidenceMalformed)
 
 
 def _flag(name: str, pck: dict[str, object]) -> bool | None:
     """Read a flag of the PCK certificate: "Undefined" in those of machines with one processor."""
     choices = {"True": True, "False": False, "Undefined": None}
-    return choices[_strict.one_of(name, pck.get(name), choices, EvidenceMalformedError)]
+    return choices[_strict.one_of(name, pck.get(name), choices, EvidenceMalformed)]
 
 
 def _ppid(value: object) -> str:
@@ -252,17 +252,17 @@ def _ppid(value: object) -> str:
     try:
         found = bytes(cast("list[int]", value)) if isinstance(value, list) else b""
     except (TypeError, ValueError) as error:
-        raise EvidenceMalformedError("The machine has no name.", claim="platform") from error
-    return _strict.octets("ppid", found, 16, 16, EvidenceMalformedError).hex()
+        raise EvidenceMalformed("The machine has no name.", claim="platform") from error
+    return _strict.octets("ppid", found, 16, 16, EvidenceMalformed).hex()
 
 
 def _issued(text: str) -> int:
     document = _object(text)
-    text = _strict.text("issueDate", document.get("issueDate"), 64, EvidenceMalformedError)
+    text = _strict.text("issueDate", document.get("issueDate"), 64, EvidenceMalformed)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise EvidenceMalformedError("The collateral has an issue date that is none.") from error
+        raise EvidenceMalformed("The collateral has an issue date that is none.") from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
@@ -270,11 +270,11 @@ def _last_update(revocation_list: bytes) -> int:
     try:
         return int(x509.load_der_x509_crl(revocation_list).last_update_utc.timestamp())
     except ValueError as error:
-        raise EvidenceMalformedError("The PCK revocation list cannot be read.") from error
+        raise EvidenceMalformed("The PCK revocation list cannot be read.") from error
 
 
 def _advisories(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise EvidenceMalformedError("The verifier must list advisories.")
+        raise EvidenceMalformed("The verifier must list advisories.")
     found = cast("list[object]", value)
-    return tuple(_strict.text("advisory", one, 64, EvidenceMalformedError) for one in found)
+    return tuple(_strict.text("advisory", one, 64, EvidenceMalformed) for one in found)

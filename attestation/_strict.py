@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strict reading of small JSON documents and of their fields.
 
-Each function takes the error class of the document that is read and raises nothing else.
+Each function takes the refusal's class for the document that is read and raises nothing else.
 """
 
 import base64
@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NoReturn, cast
 
-from placet.attestation.errors import AttestationError
-
-Refusal = type[AttestationError]
+from placet.refusals import Refusal
 
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -24,7 +22,7 @@ def encode(document: dict[str, object]) -> bytes:
     return text.encode()
 
 
-def decode(data: bytes, limit: int, refusal: Refusal) -> dict[str, object]:
+def decode(data: bytes, limit: int, refusal: type[Refusal]) -> dict[str, object]:
     """Read a JSON object of at most `limit` bytes without duplicate keys."""
     if len(data) > limit:
         raise refusal(
@@ -41,7 +39,7 @@ def decode(data: bytes, limit: int, refusal: Refusal) -> dict[str, object]:
     return mapping(document, refusal)
 
 
-def mapping(value: object, refusal: Refusal) -> dict[str, object]:
+def mapping(value: object, refusal: type[Refusal]) -> dict[str, object]:
     """Return `value` if it is an object with text keys."""
     if not isinstance(value, dict):
         raise refusal("The document is not a JSON object.")
@@ -51,7 +49,7 @@ def mapping(value: object, refusal: Refusal) -> dict[str, object]:
     return cast("dict[str, object]", value)
 
 
-def exact(document: dict[str, object], names: Iterable[str], refusal: Refusal) -> None:
+def exact(document: dict[str, object], names: Iterable[str], refusal: type[Refusal]) -> None:
     """Check that the document has these fields and no others."""
     wanted = frozenset(names)
     missing = ", ".join(sorted(wanted - document.keys()))
@@ -64,21 +62,21 @@ def exact(document: dict[str, object], names: Iterable[str], refusal: Refusal) -
         )
 
 
-def text(name: str, value: object, limit: int, refusal: Refusal) -> str:
+def text(name: str, value: object, limit: int, refusal: type[Refusal]) -> str:
     """Return `value` if it is printable text of 1 to `limit` characters."""
     if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
         raise refusal(f"{name} must be printable text of 1 to {limit} characters.", claim=name)
     return value
 
 
-def ascii_text(name: str, value: object, limit: int, refusal: Refusal) -> str:
+def ascii_text(name: str, value: object, limit: int, refusal: type[Refusal]) -> str:
     """Return `value` if it is ASCII text, of 1 to `limit` characters of any kind."""
     if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isascii():
         raise refusal(f"{name} must be ASCII text of 1 to {limit} characters.", claim=name)
     return value
 
 
-def one_of(name: str, value: object, choices: Iterable[str], refusal: Refusal) -> str:
+def one_of(name: str, value: object, choices: Iterable[str], refusal: type[Refusal]) -> str:
     """Return `value` if it is one of the named choices."""
     allowed = tuple(choices)
     if not isinstance(value, str) or value not in allowed:
@@ -87,7 +85,7 @@ def one_of(name: str, value: object, choices: Iterable[str], refusal: Refusal) -
     return value
 
 
-def hexadecimal(name: str, value: object, lengths: Iterable[int], refusal: Refusal) -> str:
+def hexadecimal(name: str, value: object, lengths: Iterable[int], refusal: type[Refusal]) -> str:
     """Return `value` if it is lower-case hexadecimal of one of the given lengths."""
     if not isinstance(value, str) or len(value) not in tuple(lengths) or not _HEX.fullmatch(value):
         wanted = " or ".join(str(length) for length in lengths)
@@ -95,35 +93,35 @@ def hexadecimal(name: str, value: object, lengths: Iterable[int], refusal: Refus
     return value
 
 
-def digest(name: str, value: object, refusal: Refusal) -> str:
+def digest(name: str, value: object, refusal: type[Refusal]) -> str:
     """Return `value` if it is sha256: and 64 hexadecimal digits."""
     if not isinstance(value, str) or not _DIGEST.fullmatch(value):
         raise refusal(f"{name} must be sha256: and 64 hexadecimal digits.", claim=name)
     return value
 
 
-def integer(name: str, value: object, low: int, high: int, refusal: Refusal) -> int:
+def integer(name: str, value: object, low: int, high: int, refusal: type[Refusal]) -> int:
     """Return `value` if it is an integer (no boolean) between `low` and `high`."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise refusal(f"{name} must be a whole number from {low} to {high}.", claim=name)
     return value
 
 
-def boolean(name: str, value: object, refusal: Refusal) -> bool:
+def boolean(name: str, value: object, refusal: type[Refusal]) -> bool:
     """Return `value` if it is true or false."""
     if not isinstance(value, bool):
         raise refusal(f"{name} must be true or false.", claim=name)
     return value
 
 
-def octets(name: str, value: object, low: int, high: int, refusal: Refusal) -> bytes:
+def octets(name: str, value: object, low: int, high: int, refusal: type[Refusal]) -> bytes:
     """Return `value` if it is between `low` and `high` bytes long."""
     if not isinstance(value, bytes) or not low <= len(value) <= high:
         raise refusal(f"{name} must be {low} to {high} bytes.", claim=name)
     return value
 
 
-def base64_octets(name: str, value: object, refusal: Refusal) -> bytes:
+def base64_octets(name: str, value: object, refusal: type[Refusal]) -> bytes:
     """Return the bytes of standard base64 text; other spellings of the same bytes are refused."""
     if not isinstance(value, str):
         raise refusal(f"{name} must be base64 text.", claim=name)

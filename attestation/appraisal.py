@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from placet.attestation.claims import Claims
-from placet.attestation.errors import AppraisalRefusedError
 from placet.attestation.policy import ANY, KNOWN, NONE, Policy
 from placet.attestation.snp import bits
 from placet.attestation.snp.tcb import Tcb
+from placet.refusals import AppraisalRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Verdict:
         raise TypeError("a Verdict is not a truth value; use .accepted or verify_appraisal")
 
     def verify(self) -> tuple[Check, ...]:
-        """Return the checks if there were any and all passed; else raise AppraisalRefusedError,
+        """Return the checks if there were any and all passed; else raise AppraisalRefused,
         which names those that failed."""
         if self.accepted:
             return self.checks
         sentences = "; ".join(
             f"{check.name} must be {check.expected} and is {check.found}" for check in self.failed
         )
-        raise AppraisalRefusedError(
+        raise AppraisalRefused(
             f"The enclave is genuine but not wanted: {sentences}.",
             claim=", ".join(check.name for check in self.failed),
             expected="; ".join(check.expected for check in self.failed),
@@ -105,7 +105,7 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
 def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
     """Return the claims, as `Policy.complete` does, if every check passes.
 
-    Raises AppraisalRefusedError. Arguments as for `appraise`.
+    Raises AppraisalRefused. Arguments as for `appraise`.
     """
     appraise(claims, policy, now=now, bound_to=bound_to).verify()
     return policy.complete(claims)

@@ -17,11 +17,28 @@ from dataclasses import dataclass
 from placet.attestation.appraisal import Check, appraise
 from placet.attestation.binding import evidence_context, verify_binding
 from placet.attestation.claims import Claims
-from placet.attestation.errors import IdentityMalformedError, OtherCouncilError
 from placet.attestation.evidence import Evidence
 from placet.attestation.identity import Identity
 from placet.attestation.policy import Policy
 from placet.attestation.verifier import verify_evidence
+from placet.refusals import (
+    AppraisalRefused,
+    CollateralStale,
+    EvidenceBinding,
+    EvidenceDebug,
+    EvidenceInvalid,
+    EvidenceMalformed,
+    EvidenceNonce,
+    IdentityMalformed,
+    OtherLog,
+    PolicyInvalid,
+)
+
+# How an enclave is not believed, or not wanted.
+NOT_BELIEVED = (
+    AppraisalRefused, CollateralStale, EvidenceBinding, EvidenceDebug, EvidenceInvalid,
+    EvidenceMalformed, EvidenceNonce, IdentityMalformed, OtherLog, PolicyInvalid,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +65,7 @@ class Genuine:
     def appraise(self, policy: Policy, *, now: int, bound_to: str | None = None) -> "Attested":
         """Make sure that a policy wants it, as often as there are policies; see `appraise`.
 
-        Raises AppraisalRefusedError.
+        Raises AppraisalRefused.
         """
         checks = appraise(self.claims, policy, now=now, bound_to=bound_to).verify()  # 6
         return Attested(self, policy.complete(self.claims), (*self._checks(), *checks))
@@ -100,7 +117,7 @@ def believe(
 def verify_genuine(identity: bytes, evidence: bytes, expected: Expected, *, at: int) -> Genuine:
     """Verify that evidence was genuine at a time (Unix seconds), and speaks for an identity.
 
-    Raises IdentityMalformedError, OtherCouncilError, or a kind of EvidenceError.
+    Raises one of NOT_BELIEVED.
     """
     named, shown = Identity.from_bytes(identity), Evidence.from_bytes(evidence)  # 1
     _check_role(named, expected)  # 2
@@ -113,7 +130,7 @@ def verify_genuine(identity: bytes, evidence: bytes, expected: Expected, *, at: 
 
 def _check_role(named: Identity, expected: Expected) -> None:
     if named.role != expected.role:
-        raise IdentityMalformedError(
+        raise IdentityMalformed(
             f"The identity is not that of the {expected.role}.",
             claim="role",
             expected=expected.role,
@@ -128,7 +145,7 @@ def _check_council(named: Identity, expected: Expected) -> None:
         ("charter", expected.charter, named.charter),
     ):
         if wanted != found:
-            raise OtherCouncilError(
+            raise OtherLog(
                 f"The enclave is of another council, by its {claim}. "
                 "Check that this is your council's host.",
                 claim=claim,

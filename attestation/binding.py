@@ -11,8 +11,8 @@ import hashlib
 import hmac
 
 from placet.attestation.claims import Claims
-from placet.attestation.errors import EvidenceBindingError, EvidenceNonceError
 from placet.attestation.identity import Identity
+from placet.refusals import EvidenceBinding, EvidenceNonce
 
 NONCE_BYTES = 32
 REPORT_DATA_BYTES = 64
@@ -23,10 +23,10 @@ _CONTEXT = b"placet/evidence/v2"
 def report_data(identity_digest: str, nonce: bytes, context: bytes) -> bytes:
     """Return the 64 bytes that an enclave puts into its quote.
 
-    Raises EvidenceNonceError unless the nonce has 32 bytes: evidence for no nonce could be old.
+    Raises EvidenceNonce unless the nonce has 32 bytes: evidence for no nonce could be old.
     """
     if len(nonce) != NONCE_BYTES:
-        raise EvidenceNonceError(
+        raise EvidenceNonce(
             f"The nonce must be {NONCE_BYTES} random bytes of the verifier's; "
             f"{len(nonce)} were given.",
             claim="nonce",
@@ -50,10 +50,10 @@ def _prefixed(*parts: bytes) -> bytes:
 def verify_binding(claims: Claims, identity: Identity, nonce: bytes, context: bytes) -> None:
     """Check that the claims vouch for this identity, to this nonce, in this context.
 
-    Raises EvidenceNonceError or EvidenceBindingError.
+    Raises EvidenceNonce or EvidenceBinding.
     """
     if not hmac.compare_digest(claims.report_data, report_data(identity.digest, nonce, context)):
-        raise EvidenceBindingError(
+        raise EvidenceBinding(
             "The evidence is genuine but vouches for another identity, nonce or context; "
             "ask the enclave again with a fresh nonce.",
             claim="report_data",

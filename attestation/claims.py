@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 
 from placet.attestation import _strict
-from placet.attestation.errors import EvidenceMalformedError
 from placet.attestation.evidence import KINDS
+from placet.refusals import EvidenceMalformed
 
 MEASUREMENT_DIGITS = (64, 96)  # SGX and simulation; TDX and SNP
 TCB_STATUSES = (
@@ -55,7 +55,7 @@ class Claims:
     collateral_expires: int  # Unix seconds: the first end of validity in all that was relied on
 
     def __post_init__(self) -> None:
-        refusal = EvidenceMalformedError
+        refusal = EvidenceMalformed
         _strict.one_of("kind", self.kind, KINDS, refusal)
         _strict.hexadecimal("measurement", self.measurement, MEASUREMENT_DIGITS, refusal)
         _strict.hexadecimal("signer", self.signer, MEASUREMENT_DIGITS, refusal)

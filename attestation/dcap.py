@@ -24,9 +24,9 @@ import hashlib
 
 from placet.attestation import _dcap, _strict
 from placet.attestation.claims import RAW, Claims
-from placet.attestation.errors import EvidenceMalformedError, EvidenceNotGenuineError
 from placet.attestation.evidence import Evidence
 from placet.attestation.quote import quote_length
+from placet.refusals import EvidenceInvalid, EvidenceMalformed
 
 _REPORTS = {"simulation": ("SgxEnclave",), "sgx": ("SgxEnclave",), "tdx": ("TD10", "TD15")}
 _TDX_DOMAIN = b"placet/tdx/v1"
@@ -39,7 +39,7 @@ def provisioning(quote: bytes) -> tuple[str, str]:
     """Return the FMSPC (12 hexadecimal digits) and "processor" or "platform": what to ask Intel
     for.
 
-    It is read from the PCK certificate in the quote, not verified. Raises EvidenceMalformedError.
+    It is read from the PCK certificate in the quote, not verified. Raises EvidenceMalformed.
     """
     return _dcap.provisioning(quote)
 
@@ -49,7 +49,7 @@ def verify_dcap(evidence: Evidence, root: bytes | None, now: int) -> Claims:
     _check_length(evidence.quote)  # 2
     verified = _dcap.verify_quote(evidence.quote, evidence.collateral, root, now)  # 3
     if verified.kind not in _REPORTS[evidence.kind]:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The evidence holds a quote of other hardware than its kind says.",
             claim="kind",
             expected=" or ".join(_REPORTS[evidence.kind]),
@@ -61,7 +61,7 @@ def verify_dcap(evidence: Evidence, root: bytes | None, now: int) -> Claims:
 def _check_length(quote: bytes) -> None:
     expected = quote_length(quote)
     if len(quote) != expected:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             f"The quote has {len(quote)} bytes where it says {expected}; strip what follows it.",
             claim="quote",
             expected=str(expected),
@@ -74,7 +74,7 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
     config_id = _field(report, "reserved3", 96)[32:]
     bound_to = _bound_to(config_id)
     if bound_to.startswith(RAW):
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The second half of CONFIGID must be zero.", claim="bound_to", expected="zeros"
         )
     return _claims(
@@ -93,17 +93,17 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
 def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
     report = verified.report
     if verified.kind == "TD15":  # what module 1.5 added stands beside the older report
-        report = report | _strict.mapping(report.get("base"), EvidenceMalformedError)
+        report = report | _strict.mapping(report.get("base"), EvidenceMalformed)
     signer = _field(report, "mr_signer_seam", 48)
     if any(signer) or any(_field(report, "seam_attributes", 8)):
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             "The TDX module is not one of Intel's for production.",
             claim="signer",
             actual=signer.hex(),
         )
     # dcap-qvl refuses it too. Such a domain can be moved and read by the other one.
     if verified.kind == "TD15" and any(_field(report, "mr_service_td", 48)):
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             "Another trust domain is bound to this one and could read it.", claim="service_td"
         )
     return _claims(
@@ -170,9 +170,9 @@ def _bound_to(register: bytes) -> str:
 
 
 def _field(report: dict[str, object], name: str, size: int) -> bytes:
-    value = _strict.hexadecimal(name, report.get(name), (2 * size,), EvidenceMalformedError)
+    value = _strict.hexadecimal(name, report.get(name), (2 * size,), EvidenceMalformed)
     return bytes.fromhex(value)
 
 
 def _number(report: dict[str, object], name: str) -> int:
-    return _strict.integer(name, report.get(name), 0, 2**16 - 1, EvidenceMalformedError)
+    return _strict.integer(name, report.get(name), 0, 2**16 - 1, EvidenceMalformed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from placet.attestation import _strict
-from placet.attestation.errors import EvidenceMalformedError
+from placet.refusals import EvidenceMalformed
 
 KINDS = ("simulation", "sgx", "tdx", "snp")
 MAX_QUOTE_BYTES = 64 * 1024
@@ -26,7 +26,7 @@ class Evidence:
     collateral: str
 
     def __post_init__(self) -> None:
-        refusal = EvidenceMalformedError
+        refusal = EvidenceMalformed
         _strict.one_of("kind", self.kind, KINDS, refusal)
         _strict.octets("quote", self.quote, 1, MAX_QUOTE_BYTES, refusal)
         _strict.ascii_text("collateral", self.collateral, MAX_EVIDENCE_BYTES, refusal)
@@ -40,8 +40,8 @@ class Evidence:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read evidence; raise EvidenceMalformedError for all but its one encoding."""
-        refusal = EvidenceMalformedError
+        """Read evidence; raise EvidenceMalformed for all but its one encoding."""
+        refusal = EvidenceMalformed
         document = _strict.decode(data, MAX_EVIDENCE_BYTES, refusal)
         _strict.exact(document, ("kind", "quote", "collateral"), refusal)
         found = cls(

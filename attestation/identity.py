@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Self, cast
 
 from placet.attestation import _strict
-from placet.attestation.errors import IdentityMalformedError
+from placet.refusals import IdentityMalformed
 
 ROLES = ("authority", "worker")
 MAX_IDENTITY_BYTES = 16 * 1024  # an X-Wing key is 1.7 KiB as text; room for larger ones
@@ -30,7 +30,7 @@ class Identity:
     signing: str  # the signing key, text form
 
     def __post_init__(self) -> None:
-        refusal = IdentityMalformedError
+        refusal = IdentityMalformed
         _strict.one_of("role", self.role, ROLES, refusal)
         _strict.text("log", self.log, _MAX_LOG_CHARACTERS, refusal)
         if self.charter:
@@ -45,12 +45,12 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read an identity; raise IdentityMalformedError for all but its one encoding."""
-        document = _strict.decode(data, MAX_IDENTITY_BYTES, IdentityMalformedError)
-        _strict.exact(document, (field.name for field in fields(cls)), IdentityMalformedError)
+        """Read an identity; raise IdentityMalformed for all but its one encoding."""
+        document = _strict.decode(data, MAX_IDENTITY_BYTES, IdentityMalformed)
+        _strict.exact(document, (field.name for field in fields(cls)), IdentityMalformed)
         found = cls(**cast("dict[str, str]", document))  # each field is checked on construction
         if found.to_bytes() != data:
-            raise IdentityMalformedError("The identity is not in its one encoding.")
+            raise IdentityMalformed("The identity is not in its one encoding.")
         return found
 
     @property

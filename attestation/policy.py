@@ -18,10 +18,10 @@ from placet.attestation.claims import (
     TCB_STATUSES,
     Claims,
 )
-from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.evidence import KINDS
 from placet.attestation.snp.bits import check_bit
 from placet.attestation.snp.tcb import Tcb
+from placet.refusals import PolicyInvalid
 
 ANY: Final = "any"
 NONE: Final = "none"
@@ -42,7 +42,7 @@ _LISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Constructed only complete; raises PolicyMalformedError for anything left open."""
+    """Constructed only complete; raises PolicyInvalid for anything left open."""
 
     kinds: tuple[str, ...]  # a simulated enclave is wanted only where "simulation" is named
     # Hexadecimal; or that, "=" and the digest that enclaves of this measurement are made for.
@@ -80,13 +80,13 @@ class Policy:
         _choices("advisories", self.advisories, _advisory, (ANY, NONE))
         _bound("min_svn", self.min_svn, 0, MAX_SVN)
         if self.min_snp_tcb != ANY:
-            Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyMalformedError))
+            Tcb.from_text(_strict.text("min_snp_tcb", self.min_snp_tcb, 19, PolicyInvalid))
         _choices("snp_bits_required", self.snp_bits_required, check_bit, (NONE,))
         _choices("snp_bits_allowed", self.snp_bits_allowed, check_bit, (ANY, KNOWN, NONE))
         _bound("min_tcb_evaluation", self.min_tcb_evaluation, 0, MAX_INTEGER)
         _bound("max_collateral_age_seconds", self.max_collateral_age_seconds, 1, MAX_INTEGER)
         if len({one.partition("=")[0] for one in self.measurements}) != len(self.measurements):
-            raise PolicyMalformedError(
+            raise PolicyInvalid(
                 "measurements must list each measurement once.", claim="measurements"
             )
 
@@ -115,9 +115,9 @@ class Policy:
 
     @classmethod
     def from_dict(cls, document: object) -> Self:
-        """Read a policy; raise PolicyMalformedError for unknown, missing or open fields."""
-        found = _strict.mapping(document, PolicyMalformedError)
-        _strict.exact(found, (field.name for field in fields(cls)), PolicyMalformedError)
+        """Read a policy; raise PolicyInvalid for unknown, missing or open fields."""
+        found = _strict.mapping(document, PolicyInvalid)
+        _strict.exact(found, (field.name for field in fields(cls)), PolicyInvalid)
         values = {name: _tuple(value) if name in _LISTS else value for name, value in found.items()}
         # Each value is checked on construction, whatever its type.
         return cls(**cast("dict[str, Any]", values))
@@ -138,50 +138,48 @@ def _choices(
         return
     if not isinstance(value, tuple):
         allowed = "".join(f' or "{word}"' for word in words)
-        raise PolicyMalformedError(f"{name} must be a list{allowed}.", claim=name)
+        raise PolicyInvalid(f"{name} must be a list{allowed}.", claim=name)
     found = [check(one) for one in cast("tuple[object, ...]", value)]
     if not 0 < len(found) <= MAX_CHOICES or len(set(found)) != len(found):
-        raise PolicyMalformedError(
-            f"{name} must list 1 to {MAX_CHOICES} different entries.", claim=name
-        )
+        raise PolicyInvalid(f"{name} must list 1 to {MAX_CHOICES} different entries.", claim=name)
 
 
 def _bound(name: str, value: object, low: int, high: int) -> None:
     if value != ANY:
-        _strict.integer(name, value, low, high, PolicyMalformedError)
+        _strict.integer(name, value, low, high, PolicyInvalid)
 
 
 def _flag(name: str, value: object) -> None:
     if value != ANY:
-        _strict.boolean(name, value, PolicyMalformedError)
+        _strict.boolean(name, value, PolicyInvalid)
 
 
 def _digest(value: object) -> str:
-    return _strict.digest("bound_to", value, PolicyMalformedError)
+    return _strict.digest("bound_to", value, PolicyInvalid)
 
 
 def _kind(value: object) -> str:
-    return _strict.one_of("kinds", value, KINDS, PolicyMalformedError)
+    return _strict.one_of("kinds", value, KINDS, PolicyInvalid)
 
 
 def _made(value: object) -> str:
     listed, equals, digest = value.partition("=") if isinstance(value, str) else (value, "", "")
     if equals:
-        _strict.digest("measurements", digest, PolicyMalformedError)
+        _strict.digest("measurements", digest, PolicyInvalid)
     return _measurement(listed) + equals + digest
 
 
 def _measurement(value: object) -> str:
-    return _strict.hexadecimal("measurement", value, MEASUREMENT_DIGITS, PolicyMalformedError)
+    return _strict.hexadecimal("measurement", value, MEASUREMENT_DIGITS, PolicyInvalid)
 
 
 def _platform(value: object) -> str:
-    return _strict.hexadecimal("platforms", value, (32, 128), PolicyMalformedError)
+    return _strict.hexadecimal("platforms", value, (32, 128), PolicyInvalid)
 
 
 def _tcb_status(value: object) -> str:
-    return _strict.one_of("tcb_statuses", value, TCB_STATUSES, PolicyMalformedError)
+    return _strict.one_of("tcb_statuses", value, TCB_STATUSES, PolicyInvalid)
 
 
 def _advisory(value: object) -> str:
-    return _strict.text("advisories", value, 64, PolicyMalformedError)
+    return _strict.text("advisories", value, 64, PolicyInvalid)

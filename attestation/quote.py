@@ -11,7 +11,7 @@ signature data is padding by hardware or firmware, and covered by nothing.
 
 import struct
 
-from placet.attestation.errors import EvidenceMalformedError
+from placet.refusals import EvidenceMalformed
 
 _HEADER = 48
 _SIZES = {0x00: 384, 0x81: 584}  # of reports, by TEE type
@@ -20,7 +20,7 @@ _SIZES = {0x00: 384, 0x81: 584}  # of reports, by TEE type
 def quote_length(quote: bytes) -> int:
     """Return the length in bytes that a quote says it has; it may have fewer or more.
 
-    Raises EvidenceMalformedError if it says none.
+    Raises EvidenceMalformed if it says none.
     """
     try:
         version, _, tee = struct.unpack_from("<HHI", quote)
@@ -31,12 +31,12 @@ def quote_length(quote: bytes) -> int:
         elif version == 5:
             at = _HEADER + 6 + int(struct.unpack_from("<I", quote, _HEADER + 2)[0])
         else:
-            raise EvidenceMalformedError(
+            raise EvidenceMalformed(
                 f"Quotes have version 3, 4 or 5; this one has {version}.", claim="quote"
             )
         return at + 4 + int(struct.unpack_from("<I", quote, at)[0])
     except (struct.error, KeyError) as error:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The quote is cut off, or of hardware that is not known.", claim="quote"
         ) from error
 

@@ -14,7 +14,7 @@ Steps for each entry:
   4. it is folded in.
 At the end size and root have to be those of the checkpoint, which the log's key has signed.
 An entry whose documents were not given is folded in without steps 2 and 3, and listed. Whatever
-does not agree ends the audit with `EntryInvalid`, which names the entry. Not shown by any replay:
+does not agree ends the audit with `LogEntryInvalid`, which names the entry. Not shown by any replay:
 that nothing was done without an entry.
 """
 
@@ -27,12 +27,12 @@ from placet.auditing.judges import JUDGES, Past
 from placet.governance.account import Times
 from placet.governance.codec import encode, parse_object
 from placet.governance.entries.kind import Entry
-from placet.governance.errors import DocumentNotFound, EntryInvalid
 from placet.governance.judgements.founding import verify_charter
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger
 from placet.governance.log import MAX_ENTRY_BYTES, VerifierKey, verify_checkpoint
 from placet.governance.state import PrivacyState
+from placet.refusals import DocumentNotFound, LogEntryInvalid, Refusal
 
 # The field by which later entries are traced to an enclave.
 _ENCLAVE = {"boot": "boot", "join": "worker"}
@@ -80,7 +80,7 @@ def audit(
 ) -> AuditReport:
     """Judge the whole log of the council whose charter has this digest.
 
-    Raises `EntryInvalid`, `CheckpointInvalidError` for the checkpoint, or `DocumentNotFound`
+    Raises `LogEntryInvalid`, `LogCheckpointInvalid` for the checkpoint, or `DocumentNotFound`
     without the charter. `documents` gives envelopes, and identities and evidence as they are, by
     digest; it raises `DocumentNotFound` for what it does not have.
     """
@@ -97,7 +97,7 @@ def audit(
         raise _differs(f"an entry 0 of the charter {charter}", replay.ledger.state.charter)
     size, root = replay.ledger.head()
     if (size, root) != (covered.size, "sha256:" + covered.root.hex()):
-        raise EntryInvalid(
+        raise LogEntryInvalid(
             "The entries are not those that the checkpoint covers. Fetch both again; if it stays "
             "so, report the log.",
             claim="root",
@@ -123,16 +123,14 @@ class _Replay:
 
     def step(self, index: int, data: bytes) -> tuple[str, ...]:
         """Check and fold one entry; returns the digests for want of which it was not checked.
-        Raises `EntryInvalid`."""
+        Raises `LogEntryInvalid`."""
         try:
             entry, times = self._parse(data)
             missing = tuple(d for d in named_documents(entry) if not self._has(d)) or self._check(
                 entry, times, data
             )
             self._fold(entry, data, missing)
-        except Exception as error:
-            if not hasattr(error, "reason"):
-                raise
+        except Refusal as error:
             raise _invalid(index, error) from error
         return missing
 
@@ -181,13 +179,13 @@ def _encoded(entry: Entry) -> bytes:
         return b""
 
 
-def _differs(expected: str, actual: str) -> EntryInvalid:
-    return EntryInvalid(
+def _differs(expected: str, actual: str) -> LogEntryInvalid:
+    return LogEntryInvalid(
         "The judgement comes out otherwise than the log has it.", expected=expected, actual=actual
     )
 
 
-def _invalid(index: int, error: Exception) -> EntryInvalid:
+def _invalid(index: int, error: Refusal) -> LogEntryInvalid:
     """The refusal of an entry, in the words of what refused it."""
-    details: dict[str, str] = {**getattr(error, "details", {}), "claim": f"entry {index}"}
-    return EntryInvalid(f"Entry {index} is not what the documents give: {error}", **details)
+    details: dict[str, str] = {**error.details, "claim": f"entry {index}"}
+    return LogEntryInvalid(f"Entry {index} is not what the documents give: {error}", **details)

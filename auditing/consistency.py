@@ -3,34 +3,27 @@
 
 from collections.abc import Sequence
 
-from placet.governance.log import (
-    EMPTY_ROOT,
-    Checkpoint,
-    CheckpointInvalidError,
-    LogForkedError,
-    LogTruncatedError,
-    ProofInvalidError,
-    node_hash,
-)
+from placet.governance.log import EMPTY_ROOT, Checkpoint, node_hash
 from placet.governance.log.merkle import check_shape, skip_to_left_child
+from placet.refusals import LogCheckpointInvalid, LogForked, LogProofInvalid, LogTruncated
 
 
 def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> Checkpoint:
     """Return `new` once `proof` shows that its log extends the log of `old`.
 
     `proof` is empty when the sizes are equal or `old` is empty. Raises, in this order,
-    `CheckpointInvalidError` for another origin, `LogTruncatedError` when `new` is smaller,
-    `LogForkedError` when it has another root at the same size or the proof fails.
+    `LogCheckpointInvalid` for another origin, `LogTruncated` when `new` is smaller,
+    `LogForked` when it has another root at the same size or the proof fails.
     """
     if new.origin != old.origin:
-        raise CheckpointInvalidError(
+        raise LogCheckpointInvalid(
             "The two checkpoints are of different logs; fetch the checkpoint again, and report the "
             "log if it stays so.",
             expected=old.origin,
             actual=new.origin,
         )
     if new.size < old.size:
-        raise LogTruncatedError(
+        raise LogTruncated(
             f"The log had {old.size} entries and now shows {new.size}; do not use it, keep both "
             "checkpoints and report it to the organisations.",
             expected=f"at least {old.size}",
@@ -38,8 +31,8 @@ def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> 
         )
     try:
         verify_consistency(old.size, new.size, old.root, new.root, proof)
-    except ProofInvalidError:
-        raise LogForkedError(
+    except LogProofInvalid:
+        raise LogForked(
             f"The log of {new.size} entries is not shown to extend the log of {old.size}; do not "
             "use it, keep both checkpoints and report it to the organisations.",
             claim=f"{old.size} to {new.size}",
@@ -52,7 +45,7 @@ def verify_consistency(
 ) -> bytes:
     """Return `new_root` once `proof` shows that the new tree begins with the whole old tree.
 
-    Every tree extends the empty one and itself, by an empty proof. Raises `ProofInvalidError`.
+    Every tree extends the empty one and itself, by an empty proof. Raises `LogProofInvalid`.
     Source: RFC 9162 section 2.1.4.2, which leaves out these two cases.
     """
     if not 0 <= old_size <= new_size:
@@ -87,8 +80,8 @@ def verify_consistency(
     return new_root
 
 
-def _not_consistent(old_size: int, new_size: int) -> ProofInvalidError:
-    return ProofInvalidError(
+def _not_consistent(old_size: int, new_size: int) -> LogProofInvalid:
+    return LogProofInvalid(
         f"The proof does not show that the log of {new_size} entries extends the log of "
         f"{old_size}; keep both checkpoints, and report the log if a fresh proof fails too.",
         claim=f"{old_size} to {new_size}",

@@ -7,9 +7,9 @@ from typing import Protocol
 from placet.governance.account import Times
 from placet.governance.codec import Json
 from placet.governance.envelope import digest_of
-from placet.governance.errors import EntryInvalid
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import missing_document
+from placet.refusals import LogEntryInvalid
 
 
 class Identity(Protocol):
@@ -108,10 +108,10 @@ class Enclaves:
         return Enclave(digest_of(identity), digest_of(evidence), fresh, genuine, attested)
 
     def add_boot(self, found: Enclave) -> None:
-        """A life of the authority. Raises `EntryInvalid` for one that the log has already."""
+        """A life of the authority. Raises `LogEntryInvalid` for one that the log has already."""
         said = found.attested.identity
         if said.boot in self._boots:
-            raise EntryInvalid(
+            raise LogEntryInvalid(
                 "The log has this life of its authority already.",
                 claim="boot",
                 expected="a boot that the log does not have",
@@ -128,13 +128,13 @@ class Enclaves:
         self._unattested[name] = missing
 
     def boot_key(self, boot: str) -> PublicKey:
-        """The key of a life of the authority. Raises `DocumentNotFound` or `EntryInvalid`."""
+        """The key of a life of the authority. Raises `DocumentNotFound` or `LogEntryInvalid`."""
         if boot not in self._boots:
             raise self._not_attested(boot)
         return self._boots[boot]
 
     def worker(self, identity: str) -> Enclave:
-        """A worker. Raises `DocumentNotFound` or `EntryInvalid`."""
+        """A worker. Raises `DocumentNotFound` or `LogEntryInvalid`."""
         if identity not in self._workers:
             raise self._not_attested(identity)
         return self._workers[identity]
@@ -142,7 +142,7 @@ class Enclaves:
     def _not_attested(self, enclave: str) -> Exception:
         if enclave in self._unattested:
             return missing_document(self._unattested[enclave])
-        return EntryInvalid(
+        return LogEntryInvalid(
             "The log has attested no such enclave.",
             claim="identity",
             expected="an enclave that the log has attested",

@@ -10,7 +10,7 @@ from placet.governance.checks import check_measurement
 from placet.governance.documents import Cost
 from placet.governance.entries.kind import COST, HEXADECIMAL, MEASUREMENT, NAMED, Entry
 from placet.governance.entries.table import KINDS
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed
 
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 

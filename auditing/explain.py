@@ -32,7 +32,6 @@ from placet.governance.documents.constitution import Evidence
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import DELTA_DIGITS, EPSILON_DIGITS, decimal_text
 from placet.governance.documents.work.amend import Amendment
-from placet.governance.errors import GovernanceError
 from placet.governance.rules import Demand
 from placet.governance.sentences import (
     apart,
@@ -43,6 +42,7 @@ from placet.governance.sentences import (
     words,
 )
 from placet.governance.text import plain, quoted
+from placet.refusals import Refusal
 from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 # What standing.py does, for those who vote.
@@ -406,8 +406,10 @@ def _key_id(key: str) -> str:
 
 
 def _meanings() -> dict[str, str]:
-    """What each reason of governance means: the docstring of its exception."""
-    leaves = (
-        leaf for family in GovernanceError.__subclasses__() for leaf in family.__subclasses__()
-    )
-    return {leaf.reason: (leaf.__doc__ or "").split("\n")[0] for leaf in leaves}
+    """What each reason means and what to do: the docstring of its class."""
+    below: list[type[Refusal]] = [Refusal]
+    found: dict[str, str] = {}
+    for cls in below:
+        found.setdefault(cls.reason, " ".join((cls.__doc__ or "").split()))
+        below += cls.__subclasses__()
+    return found

@@ -14,13 +14,13 @@ from placet.governance.documents.work.parts import check_hpke
 from placet.governance.entries import council, federations, leases, services
 from placet.governance.entries.kind import Entry, F, Kind
 from placet.governance.envelope import Signed, verify_signed
-from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import check_charter
 from placet.governance.judgements import admission, draws, federation, leasing
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Documents, Ledger
+from placet.refusals import ReceiptInvalid
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
-from placet.attestation.errors import KernelMissingError, MeasurementError
+from placet.refusals import KernelMissing, MeasurementFailed
 
-COMPONENTS = ("governance", "attestation", "sealing", "proto", "enclave")
+COMPONENTS = ("governance", "attestation", "sealing", "refusals", "proto", "enclave")
 # The lock of each enclave. worker[onnx] serves models: it may import onnxruntime, and no other
 # enclave may.
 LOCKS = {
@@ -48,7 +48,7 @@ _CACHE = "__pycache__"
 def measure(enclave: str, build: Path | None = None) -> str:
     """Return the measurement of one of LOCKS as 64 hexadecimal digits; imports nothing it measures.
 
-    Raises KernelMissingError if there is no kernel, MeasurementError if a component or the lock
+    Raises KernelMissing if there is no kernel, MeasurementFailed if a component or the lock
     file is missing, or cannot be read.
     """
     return _digest(enclave, measured_files(enclave, build))
@@ -75,7 +75,7 @@ def measured_files(enclave: str, build: Path | None = None) -> dict[str, Path]:
 
 
 def interpreter(build: Path, enclave: str) -> Path:
-    """Return what runs an enclave of a build; raises MeasurementError if it is not there."""
+    """Return what runs an enclave of a build; raises MeasurementFailed if it is not there."""
     path = build / ENVIRONMENTS[enclave] / "bin" / "python"
     if not path.exists():
         raise _no_build(build)
@@ -84,7 +84,7 @@ def interpreter(build: Path, enclave: str) -> Path:
 
 def installed_at() -> Path:
     """Return the folder of the components that this interpreter imports. Raises
-    MeasurementError."""
+    MeasurementFailed."""
     return _folders("enclave")[0].parent
 
 
@@ -97,8 +97,8 @@ def _packages(build: Path, enclave: str) -> Path:
     return found[0]
 
 
-def _no_build(folder: Path) -> MeasurementError:
-    return MeasurementError(
+def _no_build(folder: Path) -> MeasurementFailed:
+    return MeasurementFailed(
         f"{folder} is no build of the enclaves.",
         remedy="make one (make enclave), and name its folder",
     )
@@ -117,7 +117,7 @@ def _files(
     suffixes: tuple[str, ...] | None = None,
 ) -> dict[str, Path]:
     if enclave not in LOCKS:
-        raise MeasurementError(
+        raise MeasurementFailed(
             f"There is no enclave {enclave!r}.",
             claim="enclave",
             expected=", ".join(LOCKS),
@@ -129,7 +129,7 @@ def _files(
         for folder in folders:
             _collect(f"placet/{name}", folder, lock, suffixes, files)
     if lock not in files:
-        raise MeasurementError(
+        raise MeasurementFailed(
             f"{lock} is not installed, so the dependencies of the enclave are not known.",
             remedy="install the complete package",
         )
@@ -140,9 +140,9 @@ def _files(
 def _check_kernel(files: Iterable[str]) -> None:
     found = [name for name in files if name.startswith(_KERNEL) and name.endswith(".so")]
     if len(found) > 1:
-        raise MeasurementError(f"There are {len(found)} kernels.", remedy="install one")
+        raise MeasurementFailed(f"There are {len(found)} kernels.", remedy="install one")
     if not found:
-        raise KernelMissingError(
+        raise KernelMissing(
             "The compiled kernel is missing: no enclave can run, and there is nothing to measure.",
             claim="kernel",
             remedy="name a build of the enclaves (make enclave), or install with a C compiler",
@@ -156,7 +156,7 @@ def _folders(component: str) -> list[Path]:
     # install has one.
     folders = [location for location in locations if location.is_dir()]
     if not folders:
-        raise MeasurementError(
+        raise MeasurementFailed(
             f"placet.{component} is not installed.", remedy="install the complete package"
         )
     return folders
@@ -170,7 +170,7 @@ def _collect(
         if not (name.endswith(_CODE) or name == lock) or _not_imported(path.name, suffixes):
             continue
         if name in files:
-            raise MeasurementError(f"{name} is installed twice.", remedy="install it once")
+            raise MeasurementFailed(f"{name} is installed twice.", remedy="install it once")
         files[name] = path
 
 
@@ -180,7 +180,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         for name in folders:
             # It could lead out of what is measured, or in a circle.
             if Path(parent, name).is_symlink():
-                raise MeasurementError(f"The folder {name} is a link; code must be in place.")
+                raise MeasurementFailed(f"The folder {name} is a link; code must be in place.")
         yield from (Path(parent, name) for name in names)
 
 
@@ -198,7 +198,7 @@ def _entry(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise MeasurementError(f"{path.name} cannot be read.") from error
+        raise MeasurementFailed(f"{path.name} cannot be read.") from error
     return len(content).to_bytes(8, "big") + hashlib.sha256(content).digest()
 
 
@@ -208,4 +208,4 @@ def _prefixed(text: str) -> bytes:
 
 
 def _unreadable(error: OSError) -> None:
-    raise MeasurementError("A folder of the installed code cannot be read.") from error
+    raise MeasurementFailed("A folder of the installed code cannot be read.") from error

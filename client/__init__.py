@@ -11,7 +11,8 @@ docs/sdk.md lists all of it. Federated training is in `placet.client.federations
 model in `placet.client.services`.
 
 Nothing a host says is believed where something better vouches for it: the council's signatures, the
-log's key, the enclave's evidence. Errors are drawn as a tree in `errors.py`.
+log's key, the enclave's evidence. Refusals are in `placet.refusals`; what a client refuses by
+itself is in `errors.py`.
 """
 
 from placet.client.aio import AsyncClient, HostStatus
@@ -24,17 +25,13 @@ from placet.client.data.objects import Progress, SealedObject, open_file, seal_f
 from placet.client.errors import (
     AnswerMalformed,
     CallTimedOut,
-    ClientError,
     EvidenceSimulated,
     FileRefused,
+    HostPinMismatch,
     HostUnreachable,
     InputRefused,
     KeyFileRefused,
-    OfferInvalid,
     PassphraseWrong,
-    PinMismatch,
-    QuestionRefused,
-    Refused,
     SettingMissing,
     StateRefused,
     Unreachable,
@@ -77,7 +74,6 @@ __all__ = [
     "CallTimedOut",
     "CharterDraft",
     "Client",
-    "ClientError",
     "CouncilMemory",
     "EvidenceFile",
     "EvidenceSimulated",
@@ -85,23 +81,20 @@ __all__ = [
     "FileRefused",
     "GrantTerms",
     "Home",
+    "HostPinMismatch",
     "HostStatus",
     "HostUnreachable",
     "InputRefused",
     "JobStatus",
     "KeyFileRefused",
     "Keys",
-    "OfferInvalid",
     "PassphraseWrong",
-    "PinMismatch",
     "Progress",
     "ProposalItem",
     "ProposalRecord",
     "PublicKeys",
-    "QuestionRefused",
     "ReceiptFile",
     "Recorded",
-    "Refused",
     "Result",
     "Round",
     "SealedObject",

@@ -17,7 +17,7 @@ from typing import Self
 
 import grpc.aio
 
-from placet.attestation import AttestationError
+from placet.attestation.belief import NOT_BELIEVED
 from placet.client.connection.channel import open_channel
 from placet.client.connection.connection import Connection
 from placet.client.council.authority import AsyncAuthority
@@ -25,7 +25,7 @@ from placet.client.council.council import AsyncCouncil
 from placet.client.council.founding import AsyncFounding
 from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.grants import AsyncGrants
-from placet.client.errors import Refused, SettingMissing
+from placet.client.errors import SettingMissing
 from placet.client.federations.federations import AsyncFederations
 from placet.client.home import Home
 from placet.client.jobs.jobs import AsyncJobs
@@ -34,7 +34,7 @@ from placet.client.log.log import AsyncLog
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import LogReader
 from placet.client.services.services import AsyncServices
-from placet.governance.errors import NotFounded
+from placet.refusals import NotFounded, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class AsyncClient:
         knows it, or a council is founded. memory: where the log is kept; without it nothing is
         remembered after this client. outbox: the folder for sealed updates that have no receipt
         yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
-        `HostUnreachable`, `PinMismatch` or `OtherLog`.
+        `HostUnreachable`, `HostPinMismatch` or `OtherLog`.
         """
         kept = memory or CouncilMemory()
         if charter:
@@ -160,12 +160,12 @@ class AsyncClient:
             evidence = "not judged before the log is founded"
         except SettingMissing as missing:
             evidence = f"not judged: {missing}"
-        except AttestationError as error:
+        except NOT_BELIEVED as error:
             evidence = f"REFUSED: {error}"
         except Refused as refused:
             if refused.reason not in ("NOT_FOUNDED", "AUTHORITY_UNAVAILABLE"):
                 raise
-            evidence = refused.message
+            evidence = str(refused)
         jobs = await self.jobs.list(limit)
         return HostStatus(
             self.address, self.log.key, size, constitution, evidence, tuple(marks), jobs

@@ -97,7 +97,7 @@ class Log(Blocking[AsyncLog]):
         """The ledger that the log folds to now, not to be changed. It is the authority's word, not
         the host's.
 
-        One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
+        One call, for the entries that this home has not seen. Raises `Refusal`, `NotFounded`, or
         what a call raises."""
         return self._portal.run(self._core.ledger())
 
@@ -110,8 +110,8 @@ class Log(Blocking[AsyncLog]):
     def audit(self) -> AuditReport:
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
-        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
-        `LogError`, or what a call raises. The report says which parts could
+        Raises `LogEntryInvalid` for the first entry that does not come out as the log has it,
+        `Refusal`, or what a call raises. The report says which parts could
         not be checked."""
         return self._portal.run(self._core.audit())
 
@@ -243,7 +243,7 @@ class Authority(Blocking[AsyncAuthority]):
         """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
         constitution's).
 
-        Raises `AttestationError`, `LogError`, `OtherLog`, or what a call raises."""
+        Raises `Refusal`, `Refusal`, `OtherLog`, or what a call raises."""
         return self._portal.run(self._core.verify(policy))
 
 
@@ -384,7 +384,7 @@ class Jobs(Blocking[AsyncJobs]):
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
         goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
-        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `LogError`, `SealingError`, or
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `Refusal`, `Refusal`, or
         `FileRefused`."""
         return self._portal.run(
             self._core.result(id, keys, folder, recipient=recipient, progress=progress)
@@ -526,7 +526,7 @@ class Federations(Blocking[AsyncFederations]):
         `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
         `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
         a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
-        authority may be away. Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a
+        authority may be away. Raises `Refusal`, `NotOnRoster`, `Refusal`, or what a
         call raises."""
         return Federation(
             self._portal,
@@ -541,7 +541,7 @@ class Federations(Blocking[AsyncFederations]):
         """The model of a round, None: the newest that the log has. Round 0 is the initial one.
 
         Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
-        `ReceiptInvalid`, `LogError`, `SealingError` or `StateRefused`."""
+        `ReceiptInvalid`, `Refusal`, `Refusal` or `StateRefused`."""
         return self._portal.run(self._core.model(id, keys, round, progress=progress))
 
 
@@ -586,7 +586,7 @@ class ServedModel(BlockingContext[AsyncServedModel]):
         (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
+        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionInvalid`,
         `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
         `AnswerMalformed` or `placet.sealing.AnswerForged`."""
         return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))
@@ -637,7 +637,7 @@ class Services(Blocking[AsyncServices]):
         """Where the model of a service came from, as the log shows it; None where its card names no
         receipt.
 
-        Raises `ReceiptInvalid`, `LogError`, or `Refused` with DOCUMENT_NOT_FOUND."""
+        Raises `ReceiptInvalid`, `Refusal`, or `Refused` with DOCUMENT_NOT_FOUND."""
         return self._portal.run(self._core.origin(terms))
 
 
@@ -678,7 +678,7 @@ class Client(BlockingClient[AsyncClient]):
         knows it, or a council is founded. memory: where the log is kept; without it nothing is
         remembered after this client. outbox: the folder for sealed updates that have no receipt
         yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
-        `HostUnreachable`, `PinMismatch` or `OtherLog`."""
+        `HostUnreachable`, `HostPinMismatch` or `OtherLog`."""
         return cls._opened(
             AsyncClient.connect(
                 address, pin, charter=charter, memory=memory, outbox=outbox, simulated=simulated

@@ -1,134 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong for a client, as one tree of exceptions.
+"""What a client refuses by itself, beside the reasons of the contract in `placet.refusals`.
 
-    ClientError
-    ├── Refused            the host or an enclave refused; `reason` is the wire's name for why
-    ├── Unreachable
-    │     HostUnreachable, CallTimedOut, PinMismatch
-    ├── AnswerMalformed    an answer that does not have the form of the contract, or contradicts the request
-    ├── EvidenceSimulated  no hardware vouches for whom something secret would be given to
-    ├── OfferInvalid       what a host tells of a worker that serves does not hold
-    └── InputRefused
-          FileRefused, KeyFileRefused, PassphraseWrong, QuestionRefused, SettingMissing,
-          StateRefused, UsageRefused
-
-What a client finds out by itself is raised by the component that judged it: placet.governance,
-placet.governance.log, placet.attestation and placet.sealing. All of them, like these, have `reason`
-and `details` (keys among claim, expected, actual, rule, remedy). Messages never hold keys,
-plaintexts or rationales.
+Messages never hold keys, plaintexts or rationales.
 """
 
-from placet.attestation import Check
+from placet.refusals import Refusal
 
 
-class ClientError(Exception):
-    """Base of all of them; only leaves are raised."""
-
-    reason: str = ""
-
-    def __init__(self, message: str, **details: str) -> None:
-        super().__init__(message)
-        self.details = details
-
-    @property
-    def message(self) -> str:
-        """The sentence that says what was expected, what was found and what to do."""
-        return str(self)
-
-
-class Refused(ClientError):
-    """The host or an enclave refused. `reason` is a name of the wire enum `Reason` without its
-    prefix."""
-
-    def __init__(self, reason: str, message: str, details: dict[str, str] | None = None) -> None:
-        super().__init__(message, **(details or {}))
-        self.reason = reason
-
-
-class Unreachable(ClientError):
+class Unreachable(Refusal):
     """The host gave no answer; whether it did what was asked is not known."""
+
+    reason = ""
 
 
 class HostUnreachable(Unreachable):
-    """No connection, or it broke off."""
-
-    reason = "HOST_UNREACHABLE"
+    """There is no connection to the host, or the connection broke off. Check the address and the
+    network, then try again."""
 
 
 class CallTimedOut(Unreachable):
-    """The host did not answer in time."""
-
-    reason = "CALL_TIMED_OUT"
+    """The host did not answer before the client's own deadline. Try again."""
 
 
-class PinMismatch(Unreachable):
-    """Whoever answers does not hold the pinned certificate."""
-
-    reason = "HOST_PIN_MISMATCH"
-
-
-class AnswerMalformed(ClientError):
-    """An answer that no host of this version gives."""
-
-    reason = "ANSWER_MALFORMED"
+class HostPinMismatch(Unreachable):
+    """Whoever answers does not hold the pinned certificate. Ask the host's operator for the
+    certificate, and pin it with `placet init`."""
 
 
-class EvidenceSimulated(ClientError):
-    """No hardware vouches for whom something secret would be given to, and the caller did not
-    accept that."""
-
-    reason = "EVIDENCE_SIMULATED"
+class AnswerMalformed(Refusal):
+    """No host of this version gives this answer: it breaks the contract, or contradicts the
+    request. Do not rely on it, and report the host."""
 
 
-class OfferInvalid(ClientError):
-    """What a host tells of a worker does not hold; `claim` is the step, `checks` what had held
-    before it."""
-
-    reason = "OFFER_INVALID"
-    checks: tuple[Check, ...] = ()
+class EvidenceSimulated(Refusal):
+    """No hardware vouches for the enclave that would get something secret. Use a host with real
+    hardware, or accept simulated evidence with --simulated."""
 
 
-class InputRefused(ClientError):
+class InputRefused(Refusal):
     """What the caller gave cannot be used; nothing was sent."""
+
+    reason = ""
 
 
 class FileRefused(InputRefused):
-    """A file is missing, or is not what it should be."""
-
-    reason = "FILE_REFUSED"
+    """A file is missing, or is not what it should be. Give the file that the message names."""
 
 
 class KeyFileRefused(InputRefused):
-    """A key file that others can read, or that is not one."""
-
-    reason = "KEY_FILE_REFUSED"
+    """A key file can be read by others, or is no key file. Give it the mode 600, or make another
+    with `placet keygen`."""
 
 
 class PassphraseWrong(InputRefused):
-    """The passphrase does not open the key file."""
-
-    reason = "PASSPHRASE_WRONG"
+    """The passphrase does not open the key file. Try again with the right passphrase."""
 
 
 class SettingMissing(InputRefused):
-    """Something that has to be configured is not."""
-
-    reason = "SETTING_MISSING"
-
-
-class QuestionRefused(InputRefused):
-    """Arrays that the model does not take; nothing was sent."""
-
-    reason = "QUESTION_INVALID"
+    """A setting that this needs is not configured. Set it with `placet init`."""
 
 
 class StateRefused(InputRefused):
-    """A model's state that does not fit the federation, or has values that nobody could use."""
-
-    reason = "STATE_REFUSED"
+    """A model's state does not fit the federation, or has values that nobody could use. Train from
+    the round's model, with its names and shapes."""
 
 
 class UsageRefused(InputRefused):
-    """Arguments that do not go together."""
+    """Arguments are missing, or do not go together. Compare them with --help."""
 
     reason = "USAGE"

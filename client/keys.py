@@ -27,9 +27,9 @@ from placet.client.errors import FileRefused, KeyFileRefused, PassphraseWrong
 from placet.client.files import read_file, write_file
 from placet.governance.checks import check_identifier
 from placet.governance.codec import encode, parse_object
-from placet.governance.errors import GovernanceError
 from placet.governance.keys import PublicKey, SigningKey
-from placet.sealing import HPKEPrivateKey, HPKEPublicKey, SealingError
+from placet.refusals import DocumentMalformed, KeyMalformed, Refusal
+from placet.sealing import HPKEPrivateKey, HPKEPublicKey
 
 FILE_VERSION = 1
 _MAX_FILE = 64 * 1024
@@ -61,7 +61,7 @@ class PublicKeys:
                 raise ValueError
             key = HPKEPublicKey.from_text(value["hpke"])
             return cls(value["id"], PublicKey.from_dict(value["signing"]), key)
-        except (GovernanceError, SealingError, ValueError, TypeError, AttributeError):
+        except (Refusal, ValueError, TypeError, AttributeError):
             raise FileRefused(
                 "This is not a file of public keys. Name the .pub.json file that keygen wrote."
             ) from None
@@ -138,7 +138,7 @@ class Keys:
             keys = cls(value["public"]["id"], SigningKey(seed), hpke)
             if value["public"] != keys.public._plain():  # pyright: ignore[reportPrivateUsage]
                 raise ValueError
-        except (SealingError, GovernanceError, ValueError, KeyError, TypeError):
+        except (DocumentMalformed, KeyMalformed, ValueError, KeyError, TypeError):
             raise _not_a_key_file(path) from None
         return keys
 
@@ -168,7 +168,7 @@ def _parse(path: Path) -> dict[str, Any]:
         )
     try:
         value = parse_object(data, _MAX_FILE)
-    except GovernanceError:
+    except Refusal:
         raise _not_a_key_file(path) from None
     if value.get("version") != FILE_VERSION:
         raise _not_a_key_file(path)

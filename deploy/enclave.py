@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # All that a wheel is made of.
 PARTS = (
     "attestation", "auditing", "builds", "client", "enclave", "governance", "host", "proto", "ratls",
-    "sealing",
+    "refusals", "sealing",
     "LICENSE", "README.md", "pyproject.toml", "setup.py",
 )  # fmt: skip
 OUTSIDE = ("auditing", "builds", "client", "host", "ratls")  # of the enclave

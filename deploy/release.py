@@ -13,11 +13,10 @@ import sys
 from pathlib import Path
 
 from placet.client.cli._frame import load_keys
-from placet.client.errors import ClientError
 from placet.client.trust.builds import RELEASE_KEYS, Build, Release, verify_release
 from placet.governance.codec import decode
 from placet.governance.envelope import sign
-from placet.governance.errors import GovernanceError
+from placet.refusals import Refusal
 
 OUT = Path(__file__).resolve().parents[1] / "client" / "release.json"
 
@@ -38,7 +37,7 @@ def main() -> None:
         builds = tuple(decode(Build, path.read_bytes()) for path in arguments.builds)
         envelope = sign(Release(builds[0].version, builds), keys.signing)
         release = verify_release(envelope)
-    except (ClientError, GovernanceError, OSError) as error:
+    except (Refusal, OSError) as error:
         sys.exit(f"Not released: {error}")
     OUT.write_bytes(envelope + b"\n")
     print(f"Wrote {OUT}:", *(build.name for build in release.builds), sep="\n")

@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from placet.enclave.errors import EnclaveError, KernelMissing
+from placet.refusals import KernelMissing, Refusal
 
 if TYPE_CHECKING:
     from placet.attestation import Attester
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _attester(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> "Attester":
-    """The hardware that evidence comes from. Raises QuotingError where there is none and none is
+    """The hardware that evidence comes from. Raises AttesterUnavailable where there is none and none is
     simulated."""
     from placet.attestation import SimulatedAttester, probe
 
@@ -97,13 +97,8 @@ def _report(error: BaseException) -> int:
     names no data."""
     if isinstance(error, SystemExit):
         raise error
-    from placet.proto.refusals import reason_name, refusal_of
-
-    # Exceptions of Python's own have a `reason` too, and texts that quote: only names of the wire
-    # count.
-    reason = reason_name(refusal_of(error).reason)
-    if isinstance(error, EnclaveError) or reason != "INTERNAL":
-        print(f"refused reason={reason} {error}", file=sys.stderr)
+    if isinstance(error, Refusal):
+        print(f"refused reason={error.reason} {error}", file=sys.stderr)
         return EXIT_REFUSED
     # Of a fault its kind and place, never its text: that may quote what it was about.
     print(f"fault kind={type(error).__name__} at={_place(error)}", file=sys.stderr)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
-from placet.enclave.errors import RequestMalformed
 from placet.proto.frames import Handler, Link
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import enclaves_pb2, enclaves_pb2_grpc
+from placet.refusals import RequestMalformed
 
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 

@@ -14,10 +14,10 @@ import binascii
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from placet.enclave.errors import LeaseInvalid
 from placet.governance.codec import decode, encode
 from placet.governance.envelope import parse_envelope, payload_type, sign_payload, verified_signers
 from placet.governance.keys import PublicKey, SigningKey
+from placet.refusals import LeaseInvalid
 from placet.sealing import ObjectDescriptor, StreamKey
 
 _MAX_BYTES = 1 << 20  # a full roster with long names takes a fifth of it

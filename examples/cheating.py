@@ -17,12 +17,10 @@ from pathlib import Path
 from hospitals import HERE, Council, running_host
 from rich.console import Console
 
-from placet.attestation import AttestationError
-from placet.client import Client, InputRefused, ReceiptFile, Refused, Result, build_bundle
+from placet.client import Client, InputRefused, ReceiptFile, Result, build_bundle
 from placet.governance.envelope import parse_envelope
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
-from placet.governance.log import LogError
+from placet.refusals import Refusal, Refused
 
 
 class NotRefused(Exception):
@@ -226,7 +224,7 @@ def refused(
     console.print(f"\n[bold]{number:2}. {what}[/bold]")
     try:
         attack()
-    except (Refused, InputRefused, AttestationError, GovernanceError, LogError) as refusal:
+    except (Refused, InputRefused, Refusal) as refusal:
         if refusal.reason != reason:
             raise NotRefused(f"{what}: refused for {refusal.reason}, not {reason}") from refusal
         console.print(f"    [red]{refusal.reason}[/red] {refusal}")

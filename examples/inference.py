@@ -31,8 +31,9 @@ from serving.ward import DECIMALS, DOCTORS, Ward, diagnosis_terms, sentence_term
 from shares import HOSPITALS, load_shares
 
 from placet.auditing.explain_serving import explain_card, explain_serving
-from placet.client import Client, Home, Refused, Result, ServedModel
+from placet.client import Client, Home, Result, ServedModel
 from placet.governance.documents import Serve
+from placet.refusals import Refused
 
 Array = NDArray[Any]
 NOTES = (

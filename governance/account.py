@@ -9,7 +9,7 @@ For display and for refusals alike. An account has no truth value: ask `account.
 from dataclasses import dataclass
 from typing import NoReturn
 
-from placet.governance.errors import GovernanceError
+from placet.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Account:
     times: Times
     ballots: tuple[BallotAccount, ...]
     rules: tuple[RuleAccount, ...]
-    refusals: tuple[GovernanceError, ...]
+    refusals: tuple[Refusal, ...]
 
     @property
     def not_judged(self) -> tuple[NotJudged, ...]:

@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from placet.governance.codec import malformed
-from placet.governance.errors import DocumentMalformed
 from placet.governance.text import brief, described, hidden, why_no_name
+from placet.refusals import DocumentMalformed
 
 ENTRY = "main.py"
 MAX_BUNDLE = 64 * 1024 * 1024

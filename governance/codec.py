@@ -23,8 +23,8 @@ import typing
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-from placet.governance.errors import DocumentMalformed, DocumentTooLarge
 from placet.governance.text import brief, hidden
+from placet.refusals import DocumentMalformed, DocumentTooLarge, Refusal
 
 T = TypeVar("T")
 
@@ -321,9 +321,7 @@ def _foreign(cls: Any) -> _Decoder:
     def decoder(value: Any, where: str) -> Any:
         try:
             return cls.from_dict(value)
-        except Exception as error:
-            if not hasattr(error, "reason"):
-                raise
+        except Refusal as error:
             raise malformed(where, f"a valid {cls.__name__}", str(error)) from None
 
     return decoder

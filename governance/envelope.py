@@ -30,9 +30,9 @@ from placet.governance.codec import (
     malformed,
     parse_object,
 )
-from placet.governance.errors import SignatureInvalid, WrongPayloadType
 from placet.governance.keys import PublicKey, SigningKey
 from placet.governance.text import brief
+from placet.refusals import PayloadType, SignatureInvalid
 
 _MAX_SIGNATURES = 64
 
@@ -139,7 +139,7 @@ def verify_signed(
     """Open an envelope that at least one of the keys that `keys_of(document)` returns must have
     signed.
 
-    Raises `DocumentTooLarge`, `DocumentMalformed`, `WrongPayloadType`, `SignatureInvalid`, or what
+    Raises `DocumentTooLarge`, `DocumentMalformed`, `PayloadType`, `SignatureInvalid`, or what
     `keys_of` raises.
     """
     raw = parse_envelope(envelope)
@@ -186,7 +186,7 @@ def _payload(raw: RawEnvelope, cls: type[D]) -> D:
     expected = payload_type(cls)
     if raw.payload_type != expected:
         shown = brief(raw.payload_type, 80)
-        raise WrongPayloadType(
+        raise PayloadType(
             f"A {cls.KIND} was expected; the envelope says that it carries {shown}.",
             claim="payloadType",
             expected=expected,

@@ -42,17 +42,17 @@ from placet.governance.documents import (
     Seat,
 )
 from placet.governance.envelope import Signed, verify_signed
-from placet.governance.errors import (
-    GovernanceError,
+from placet.governance.rules.facts import Facts
+from placet.refusals import (
     NoRule,
     OtherConstitution,
     OtherLog,
+    Refusal,
     RuleNotMet,
     TicketExpired,
     TicketNotYetValid,
     Vetoed,
 )
-from placet.governance.rules.facts import Facts
 
 MAX_BALLOTS = 1000
 
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
-    """Step 1. Raises `DocumentRefused`."""
+    """Step 1. Raises `Refusal`."""
     signed = verify_signed(
         envelope, Proposal, lambda document: in_force.constitution.keys_of(document.proposer)
     )
@@ -139,7 +139,7 @@ def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
 def verify_ballots(
     envelopes: Iterable[bytes], proposal: Signed[Proposal], in_force: InForce
 ) -> tuple[Signed[Ballot], ...]:
-    """Step 2. Raises `DocumentRefused` or `SeatUnknown`."""
+    """Step 2. Raises `Refusal` or `SeatUnknown`."""
     ballots = tuple(verify_ballot(envelope, in_force) for envelope in envelopes)
     return check_ballots(ballots, proposal)
 
@@ -155,7 +155,7 @@ def check_ballots(
 
 
 def verify_ballot(envelope: bytes, in_force: InForce) -> Signed[Ballot]:
-    """A ballot of a seat of this constitution, for this log. Raises `DocumentRefused` or
+    """A ballot of a seat of this constitution, for this log. Raises `Refusal` or
     `SeatUnknown`."""
     signed = verify_signed(
         envelope, Ballot, lambda document: in_force.constitution.seat(document.seat).keys
@@ -285,7 +285,7 @@ def _rule_account(rule: Rule, facts: Facts) -> RuleAccount:
     )
 
 
-def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
+def _window(proposal: Proposal, times: Times) -> list[Refusal]:
     """Step 5."""
     if times.at_least < proposal.not_before:
         return [
@@ -308,9 +308,7 @@ def _window(proposal: Proposal, times: Times) -> list[GovernanceError]:
     return []
 
 
-def _vetoes(
-    rules: list[Rule], standing: Iterable[tuple[BallotAccount, Ballot]]
-) -> list[GovernanceError]:
+def _vetoes(rules: list[Rule], standing: Iterable[tuple[BallotAccount, Ballot]]) -> list[Refusal]:
     """Step 4, for vetoes."""
     return [
         Vetoed(
@@ -327,8 +325,8 @@ def _vetoes(
     ]
 
 
-def _unmet(rules: tuple[RuleAccount, ...]) -> list[GovernanceError]:
-    refusals: list[GovernanceError] = []
+def _unmet(rules: tuple[RuleAccount, ...]) -> list[Refusal]:
+    refusals: list[Refusal] = []
     for rule in rules:
         for demand in rule.demands:
             if demand.met:

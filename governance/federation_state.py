@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from placet.governance.documents.privacy import Cost
-from placet.governance.errors import RoundNotOpen
 from placet.governance.jobs import round_job
+from placet.refusals import RoundNotOpen
 
 RoundStatus = Literal["open", "closed", "released", "void"]
 

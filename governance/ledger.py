@@ -30,17 +30,17 @@ from placet.governance.envelope import (
     parse_envelope,
     verify_signed,
 )
-from placet.governance.errors import (
-    DocumentNotFound,
-    DocumentReplayed,
-    EntryInvalid,
-    NotFounded,
-    SeenUnknown,
-)
 from placet.governance.evaluate import InForce, check_charter, verify_ballot, verify_proposal
 from placet.governance.keys import PublicKey
 from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, Tree, leaf_hash
 from placet.governance.state import State
+from placet.refusals import (
+    DocumentNotFound,
+    DocumentReplayed,
+    LogEntryInvalid,
+    NotFounded,
+    SeenUnknown,
+)
 
 _KEPT = 4096
 _BATCH = 512
@@ -66,11 +66,11 @@ class Ledger:
         self._loaded: OrderedDict[tuple[str, str | bytes], object] = OrderedDict()
 
     def append(self, entry: Entry) -> bytes:
-        """Add an entry that has been judged; returns its bytes. Raises `EntryInvalid` for one that
+        """Add an entry that has been judged; returns its bytes. Raises `LogEntryInvalid` for one that
         no log can hold."""
         data = encode(entry)
         if len(data) > MAX_ENTRY_BYTES:
-            raise EntryInvalid(
+            raise LogEntryInvalid(
                 "The entry is too long for the log. Ask for less at once.",
                 claim="entry",
                 expected=f"at most {MAX_ENTRY_BYTES} bytes",
@@ -80,7 +80,7 @@ class Ledger:
         return data
 
     def replay(self, entry: Entry, data: bytes) -> None:
-        """Add an entry of a log that a checkpoint vouches for. Raises `EntryInvalid`."""
+        """Add an entry of a log that a checkpoint vouches for. Raises `LogEntryInvalid`."""
         apply(self.state, entry)
         self.tree.append(leaf_hash(data))
 
@@ -88,13 +88,13 @@ class Ledger:
         """Fold a whole log into an empty ledger, once its root has turned out to be the
         checkpoint's.
 
-        The checkpoint's signature is the caller's to verify. Raises `EntryInvalid`; then nothing
+        The checkpoint's signature is the caller's to verify. Raises `LogEntryInvalid`; then nothing
         has changed.
         """
         data = list(entries)
         tree = Tree(map(leaf_hash, data))
         if self.tree.size or (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
-            raise EntryInvalid(
+            raise LogEntryInvalid(
                 "The entries are not those that the checkpoint covers. Fetch both again.",
                 claim="root",
                 expected=f"{checkpoint.size} entries, {checkpoint.root.hex()}",

@@ -26,8 +26,8 @@ from placet.governance.documents.privacy import (
     Budget,
     Cost,
 )
-from placet.governance.errors import PrivacyBudget
 from placet.governance.gaussian import epsilon_of, tail_delta
+from placet.refusals import PrivacyBudget
 
 _EPSILON = 10**EPSILON_DIGITS
 _DELTA = 10**DELTA_DIGITS

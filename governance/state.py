@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from placet.governance.account import Logged, Times
 from placet.governance.documents.privacy import Cost
-from placet.governance.errors import FederationNotFound
 from placet.governance.federation_state import FederationState
+from placet.refusals import FederationNotFound
 
 
 # A function that returns a literal is several times as fast as calling list[str], and a replay

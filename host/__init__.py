@@ -13,14 +13,13 @@ from placet.host.enclaves.launcher import (
     arguments,
 )
 from placet.host.enclaves.launchers import LauncherMissing, open_launcher, require_launcher
-from placet.host.errors import HostError, StateLocked, StateVersion
+from placet.host.errors import StateLocked, StateVersion
 from placet.host.server import Host, serve
 
 __all__ = [
     "EnclaveProcess",
     "Host",
     "HostConfig",
-    "HostError",
     "LaunchOrder",
     "Launcher",
     "LauncherMissing",

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from placet.host.config import LAUNCHERS, HostConfig
-from placet.host.errors import HostError
 from placet.host.server import serve
+from placet.refusals import Refusal
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
         return 2
     try:
         asyncio.run(serve(config))
-    except (HostError, OSError, RuntimeError) as error:
+    except (Refusal, OSError, RuntimeError) as error:
         print(f"placet host: {error}", file=sys.stderr)
         return 1
     return 0

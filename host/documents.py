@@ -18,8 +18,8 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
-from placet.host.errors import NotPermitted
 from placet.proto.v1 import common_pb2
+from placet.refusals import NotPermitted
 from placet.sealing import sealed_length, segment_count
 
 

@@ -6,7 +6,6 @@ import logging
 from placet.host.enclaves.attach import AUTHORITY, Session
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.supervisor import Supervisor
-from placet.host.errors import DocumentNotFound
 from placet.host.log.journal import Journal
 from placet.host.log.log import Effects, Log
 from placet.host.log.log_table import read_secret
@@ -20,6 +19,7 @@ from placet.host.store.job_table import JobRecord
 from placet.host.store.store import Store
 from placet.host.tasks import Tasks
 from placet.proto.v1 import enclaves_pb2, inference_pb2
+from placet.refusals import DocumentNotFound
 
 _log = logging.getLogger("placet.host.enclaves")
 

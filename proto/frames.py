@@ -7,7 +7,7 @@
     reply = await link.request(Kind.KIND_COMMIT, commit)
 
 Rules: a frame's id is unique on its stream; a reply names the id that it answers; a refusal is a
-reply of kind KIND_REFUSAL and is raised as `PeerRefused`; an exception of a handler leaves as a
+reply of kind KIND_REFUSAL and is raised as `Refused`; an exception of a handler leaves as a
 refusal; after `close` every request that waits is refused. All of it runs in one event loop and
 takes no lock.
 """
@@ -17,13 +17,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import ClassVar
 
 from google.protobuf.message import DecodeError, Message
 
 from placet.proto.limits import MAX_COALESCED, MAX_FRAME
-from placet.proto.refusals import INTERNAL_TEXT, PeerRefused, refusal_of
+from placet.proto.refusals import INTERNAL_TEXT, error_of, refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import AuthorityUnavailable, DeadlinePassed, MessageTooLarge
 
 Handler = Callable[[enclaves_pb2.Frame], Awaitable[Message | bytes | None]]
 
@@ -31,25 +31,8 @@ DEFAULT_TIMEOUT = 30.0
 _log = logging.getLogger("placet.link")
 
 
-class LinkClosed(Exception):
+class LinkClosed(AuthorityUnavailable):
     """The stream ended while a reply was awaited, or before a frame could be sent."""
-
-    reason = "AUTHORITY_UNAVAILABLE"
-    details: ClassVar[dict[str, str]] = {}
-
-
-class ReplyTimeout(Exception):
-    """No reply came in time."""
-
-    reason = "DEADLINE_PASSED"
-    details: ClassVar[dict[str, str]] = {}
-
-
-class FrameTooLarge(Exception):
-    """A payload above the bound of a frame."""
-
-    reason = "MESSAGE_TOO_LARGE"
-    details: ClassVar[dict[str, str]] = {}
 
 
 class Link:
@@ -82,8 +65,8 @@ class Link:
     ) -> bytes:
         """Send a request and return the payload of its reply.
 
-        Raises `PeerRefused`, `ReplyTimeout` after `timeout` seconds, `LinkClosed`, or
-        `FrameTooLarge`.
+        Raises `Refused`, `DeadlinePassed` after `timeout` seconds, `LinkClosed`, or
+        `MessageTooLarge`.
         """
         frame = enclaves_pb2.Frame(
             id=self._next_id,
@@ -100,7 +83,7 @@ class Link:
             async with asyncio.timeout(timeout):
                 return await waiter
         except TimeoutError:
-            raise ReplyTimeout(f"No reply came within {timeout:.0f} s. Try again.") from None
+            raise DeadlinePassed(f"No reply came within {timeout:.0f} s. Try again.") from None
         finally:
             self._waiting.pop(frame.id, None)
 
@@ -157,7 +140,7 @@ class Link:
         if self._closed:
             raise LinkClosed("The stream has ended. Try again once the enclave is back.")
         if len(frame.payload) > MAX_FRAME:
-            raise FrameTooLarge(
+            raise MessageTooLarge(
                 f"A frame holds at most {MAX_FRAME} bytes; this one {len(frame.payload)}."
             )
         self._queue.append(frame)
@@ -169,7 +152,7 @@ class Link:
         if waiter is None or waiter.done():
             return
         if frame.kind == enclaves_pb2.KIND_REFUSAL:
-            waiter.set_exception(PeerRefused(_refusal_in(frame)))
+            waiter.set_exception(error_of(_refusal_in(frame)))
         else:
             waiter.set_result(frame.payload)
 

@@ -13,13 +13,14 @@ Numbers are big-endian. Whether what is taken apart here is genuine is for its r
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from google.protobuf.message import DecodeError
 from typing_extensions import Buffer
 
 from placet.proto.tensors import Tensor, pack_into, packed_size
 from placet.proto.v1 import common_pb2
+from placet.refusals import QuestionForged
 
 SECRET_BYTES = 32
 SESSION_BYTES = 16
@@ -34,18 +35,6 @@ _ANSWER, _REFUSAL = 0, 1
 
 PRINCIPAL: Literal[1] = 1  # the proof is a signature by a key of the principal
 BEARER: Literal[2] = 2  # the proof is a token of that name
-
-
-class QuestionMalformed(Exception):
-    """Bytes that are no opening, no question, no claim, or no answer."""
-
-    reason = "QUESTION_FORGED"
-    details: ClassVar[dict[str, str]] = {"claim": "question form"}
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The bytes have not the form of what they should be. Ask with a client of this version."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +72,15 @@ class Claim:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Claim":
-        """The inverse. Raises `QuestionMalformed`."""
+        """The inverse. Raises `QuestionForged`."""
         try:
             secret, kind, length = _CLAIM.unpack_from(data)
             start = _CLAIM.size + length
             if len(data) <= start:
-                raise QuestionMalformed
+                raise _malformed()
             return cls(secret, kind, data[_CLAIM.size : start].decode(), data[start:])
         except (struct.error, UnicodeDecodeError):
-            raise QuestionMalformed from None
+            raise _malformed() from None
 
 
 def pack_opening(envelope: bytes, sealed: bytes) -> bytes:
@@ -105,7 +94,7 @@ def pack_question(session: bytes, counter: int, sealed: bytes) -> bytes:
 
 
 def unpack_question(data: bytes) -> Opening | Question:
-    """Which of the two it is. Raises `QuestionMalformed`."""
+    """Which of the two it is. Raises `QuestionForged`."""
     view = memoryview(data)
     try:
         if view and view[0] == _QUESTION:
@@ -113,10 +102,10 @@ def unpack_question(data: bytes) -> Opening | Question:
             return Question(session, counter, view[_PLACE.size :])
         kind, length = _LENGTH.unpack_from(view)
     except struct.error:
-        raise QuestionMalformed from None
+        raise _malformed() from None
     end = _LENGTH.size + length
     if kind != _OPENING or length > _MAX_ENVELOPE or end > len(view):
-        raise QuestionMalformed
+        raise _malformed()
     return Opening(bytes(view[_LENGTH.size : end]), view[end:])
 
 
@@ -138,7 +127,7 @@ def pack_refusal(refusal: common_pb2.Refusal) -> bytes:
 
 
 def unpack_answer(content: Buffer) -> memoryview | common_pb2.Refusal:
-    """The tensors, packed, where they lie; or the refusal. Raises `QuestionMalformed`."""
+    """The tensors, packed, where they lie; or the refusal. Raises `QuestionForged`."""
     view = memoryview(content)
     if view and view[0] == _ANSWER:
         return view[1:]
@@ -147,4 +136,12 @@ def unpack_answer(content: Buffer) -> memoryview | common_pb2.Refusal:
             return common_pb2.Refusal.FromString(bytes(view[1:]))
     except DecodeError:
         pass
-    raise QuestionMalformed
+    raise _malformed()
+
+
+def _malformed() -> QuestionForged:
+    """Bytes that are no opening, no question, no claim, or no answer."""
+    return QuestionForged(
+        "The bytes have not the form of what they should be. Ask with a client of this version.",
+        claim="question form",
+    )

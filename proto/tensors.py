@@ -13,7 +13,9 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
+
+from placet.refusals import QuestionInvalid
 
 # As NumPy names them, with the bytes of an element; a dtype's code is its place here, from 1.
 DTYPES: Final = {
@@ -26,16 +28,6 @@ MAX_RANK: Final = 16
 
 _NAMES = tuple(DTYPES)
 _CODES = {name: code for code, name in enumerate(DTYPES, 1)}
-
-
-class TensorsMalformed(Exception):
-    """The bytes are not tensors."""
-
-    reason: ClassVar[str] = "QUESTION_INVALID"
-
-    def __init__(self, message: str, **details: str) -> None:
-        super().__init__(message)
-        self.details = details
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ def pack(tensors: Sequence[Tensor]) -> bytearray:
 
 def unpack(data: bytes | bytearray | memoryview) -> tuple[Tensor, ...]:
     """The tensors that the bytes hold, and nothing besides them; their data are views of `data`.
-    Raises TensorsMalformed."""
+    Raises QuestionInvalid."""
     view = memoryview(data).cast("B")
     try:
         count, offset = view[0], 1
@@ -137,8 +129,8 @@ def _unpack_tensor(view: memoryview, offset: int) -> tuple[Tensor, int]:
     return Tensor(name, _NAMES[code - 1], shape, view[start:end]), end
 
 
-def _malformed(claim: str, expected: str, actual: str) -> TensorsMalformed:
-    return TensorsMalformed(
+def _malformed(claim: str, expected: str, actual: str) -> QuestionInvalid:
+    return QuestionInvalid(
         "The bytes are not tensors as docs/inference.md writes them.",
         claim=claim,
         expected=expected,

@@ -11,7 +11,7 @@ write them so, hence maps keep the order they have. Whatever decodes encodes to 
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from placet.attestation.errors import EvidenceMalformedError
+from placet.refusals import EvidenceMalformed
 
 MAX_DEPTH: Final = 4  # a tag, an array, a map and what is in it
 MAX_ITEMS: Final = 64  # in one array or map
@@ -49,9 +49,9 @@ def encode(item: Item) -> bytes:
 
 
 def decode(data: bytes, limit: int) -> Item:
-    """Read the one item that `data`, at most `limit` bytes, is; raise EvidenceMalformedError."""
+    """Read the one item that `data`, at most `limit` bytes, is; raise EvidenceMalformed."""
     if len(data) > limit:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             f"The CBOR has {len(data)} bytes; at most {limit} are allowed.",
             claim="cbor",
             expected=f"at most {limit} bytes",
@@ -145,5 +145,5 @@ def _count(number: int) -> int:
     return number
 
 
-def _malformed(what: str) -> EvidenceMalformedError:
-    return EvidenceMalformedError(f"The CBOR cannot be read: {what}.", claim="cbor", actual=what)
+def _malformed(what: str) -> EvidenceMalformed:
+    return EvidenceMalformed(f"The CBOR cannot be read: {what}.", claim="cbor", actual=what)

@@ -24,9 +24,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from placet.attestation.errors import EvidenceMalformedError, EvidenceNotGenuineError
 from placet.attestation.evidence import MAX_QUOTE_BYTES
 from placet.ratls import der
+from placet.refusals import EvidenceInvalid, EvidenceMalformed
 
 MAX_CERTIFICATE_BYTES: Final = 2 * MAX_QUOTE_BYTES + 16 * 1024  # Gramine's holds its quote twice
 
@@ -61,10 +61,10 @@ class Certificate:
 def verify_self_signed(data: bytes, *, now: int) -> Certificate:
     """Return a DER certificate that is valid at `now` (Unix seconds) and signed by its own key.
 
-    Raises EvidenceMalformedError or EvidenceNotGenuineError.
+    Raises EvidenceMalformed or EvidenceInvalid.
     """
     if len(data) > MAX_CERTIFICATE_BYTES:  # 1
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             f"The certificate has {len(data)} bytes; at most {MAX_CERTIFICATE_BYTES} are allowed.",
             claim="certificate",
             expected=f"at most {MAX_CERTIFICATE_BYTES} bytes",
@@ -90,7 +90,7 @@ def _check_validity(data: bytes, now: int) -> None:
     _check(len(ends) == 2, "its validity has not two ends")
     first, last = (_time(end) for end in ends)
     if not first <= now <= last:
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             "The certificate is not valid at this time; check the clock, or renew it.",
             claim="validity",
             expected=f"{first} to {last}",
@@ -154,7 +154,7 @@ def _verify(public_key: bytes, algorithm: bytes, signature: bytes, signed: bytes
         else:
             raise _malformed("it is not signed with ECDSA (SHA-2) or Ed25519 by its own key")
     except InvalidSignature as error:
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             "The certificate is not signed by its own key.",
             claim="certificate",
             remedy="do not trust this server",
@@ -166,7 +166,7 @@ def _check(holds: bool, what: str) -> None:
         raise _malformed(what)
 
 
-def _malformed(what: str) -> EvidenceMalformedError:
-    return EvidenceMalformedError(
+def _malformed(what: str) -> EvidenceMalformed:
+    return EvidenceMalformed(
         f"The certificate cannot be used: {what}.", claim="certificate", actual=what
     )

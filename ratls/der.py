@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from placet.attestation.errors import EvidenceMalformedError
+from placet.refusals import EvidenceMalformed
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
@@ -30,7 +30,7 @@ class Element:
 
 
 def elements(data: bytes) -> tuple[Element, ...]:
-    """Read the elements that `data` is made of, one level deep; raise EvidenceMalformedError."""
+    """Read the elements that `data` is made of, one level deep; raise EvidenceMalformed."""
     found: list[Element] = []
     at = 0
     while at < len(data):
@@ -68,7 +68,7 @@ def _element(data: bytes, start: int) -> Element:
     return Element(tag, data[at : at + size], data[start : at + size])
 
 
-def _malformed(what: str) -> EvidenceMalformedError:
-    return EvidenceMalformedError(
+def _malformed(what: str) -> EvidenceMalformed:
+    return EvidenceMalformed(
         f"The certificate is not DER as RA-TLS has it: {what}.", claim="certificate", actual=what
     )

@@ -41,7 +41,7 @@ def issue_certificate(
     """Return a self-signed certificate for a key that never leaves the enclave.
 
     `now` is in Unix seconds; `nonce` (8 to 64 bytes) is the client's, where the server makes
-    certificates on request. The attester raises QuotingError; a bad nonce is EvidenceNonceError.
+    certificates on request. The attester raises AttesterUnavailable; a bad nonce is EvidenceNonce.
     """
     if nonce is not None:
         check_nonce(nonce)

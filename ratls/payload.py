@@ -17,13 +17,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from placet.attestation.errors import (
-    EvidenceBindingError,
-    EvidenceMalformedError,
-    EvidenceNonceError,
-)
 from placet.attestation.evidence import MAX_QUOTE_BYTES
 from placet.ratls import cbor
+from placet.refusals import EvidenceBinding, EvidenceMalformed, EvidenceNonce
 
 MAX_CLAIMS_BYTES: Final = 4096
 NONCE_BYTES: Final = (8, 64)  # least and most; the specification has no bounds
@@ -56,11 +52,11 @@ class Payload:
 
 
 def check_nonce(nonce: bytes) -> None:
-    """Refuse a nonce of a client's, by EvidenceNonceError, that is too short to be fresh or too
+    """Refuse a nonce of a client's, by EvidenceNonce, that is too short to be fresh or too
     long."""
     least, most = NONCE_BYTES
     if not least <= len(nonce) <= most:
-        raise EvidenceNonceError(f"nonce must be {least} to {most} bytes.", claim="nonce")
+        raise EvidenceNonce(f"nonce must be {least} to {most} bytes.", claim="nonce")
 
 
 def encode_claims(public_key: bytes, nonce: bytes | None) -> bytes:
@@ -85,14 +81,14 @@ def encode_payload(kind: str, quote: bytes, claims: bytes) -> bytes:
 def read_payload(value: bytes, public_key: bytes) -> Payload:
     """Read the value of the extension, and check that it is about this key.
 
-    Raises EvidenceMalformedError, or EvidenceBindingError if it is about another key.
+    Raises EvidenceMalformed, or EvidenceBinding if it is about another key.
     """
     match cbor.decode(value, MAX_PAYLOAD_BYTES):
         case cbor.Tag(number, (bytes(quote), bytes(claims))):
             kind = _KIND_OF_OWN_TAG.get(number) or _intel_kind(number, quote)
             return Payload(kind, quote, report_data(claims), _read_claims(claims, public_key))
         case _:
-            raise EvidenceMalformedError(
+            raise EvidenceMalformed(
                 "The evidence extension is not a tag on a quote and its claims.",
                 claim="certificate",
                 expected=f"{_INTEL_TAG}([quote, claims])",
@@ -106,7 +102,7 @@ def read_legacy(quote: bytes, public_key: bytes) -> Payload:
 
 def _intel_kind(number: int, quote: bytes) -> str:
     if number != _INTEL_TAG:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The evidence has a tag that stands for nothing known here.",
             claim="kind",
             expected=", ".join(str(one) for one in (_INTEL_TAG, *_OWN_TAGS.values())),
@@ -115,7 +111,7 @@ def _intel_kind(number: int, quote: bytes) -> str:
     # The header's type of hardware; version 3 has zeros there. The verifier of the kind checks it.
     kind = {0x00: "sgx", 0x81: "tdx"}.get(int.from_bytes(quote[4:8], "little"))
     if kind is None or len(quote) < 8:
-        raise EvidenceMalformedError("The quote is neither of SGX nor of TDX.", claim="quote")
+        raise EvidenceMalformed("The quote is neither of SGX nor of TDX.", claim="quote")
     return kind
 
 
@@ -124,12 +120,12 @@ def _read_claims(data: bytes, public_key: bytes) -> bytes | None:
     claims = cbor.decode(data, MAX_CLAIMS_BYTES)
     entry = claims.get(_KEY_HASH) if isinstance(claims, dict) else None
     if not isinstance(claims, dict) or not isinstance(entry, bytes):
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The claims beside the quote must hold one pubkey-hash.", claim=_KEY_HASH
         )
     nonce = claims.get(_NONCE)
     if nonce is not None and not isinstance(nonce, bytes):
-        raise EvidenceMalformedError("The nonce among the claims must be bytes.", claim=_NONCE)
+        raise EvidenceMalformed("The nonce among the claims must be bytes.", claim=_NONCE)
     _check_key_hash(entry, public_key)
     return nonce
 
@@ -139,13 +135,13 @@ def _check_key_hash(entry: bytes, public_key: bytes) -> None:
         case (int(algorithm), bytes(digest)) if algorithm in _HASHES:
             found: bytes = _HASHES[algorithm](public_key).digest()
         case _:
-            raise EvidenceMalformedError(
+            raise EvidenceMalformed(
                 "pubkey-hash must name SHA-256, SHA-384 or SHA-512 and give a hash.",
                 claim=_KEY_HASH,
                 expected="[1, 7 or 8, hash]",
             )
     if not hmac.compare_digest(digest, found):
-        raise EvidenceBindingError(
+        raise EvidenceBinding(
             "The claims beside the quote are about another key than the certificate's.",
             claim=_KEY_HASH,
             expected=found.hex(),

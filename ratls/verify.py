@@ -20,17 +20,12 @@ import hmac
 
 from placet.attestation.appraisal import verify_appraisal
 from placet.attestation.claims import Claims
-from placet.attestation.errors import (
-    EvidenceBindingError,
-    EvidenceDebugError,
-    EvidenceMalformedError,
-    EvidenceNonceError,
-)
 from placet.attestation.evidence import Evidence
 from placet.attestation.policy import Policy
 from placet.attestation.verifier import verify_evidence
 from placet.ratls.certificate import EVIDENCE, EVIDENCE_EXTENSION, verify_self_signed
 from placet.ratls.payload import Payload, check_nonce, read_legacy, read_payload
+from placet.refusals import EvidenceBinding, EvidenceDebug, EvidenceMalformed, EvidenceNonce
 
 # Gramine puts tag and length into the content, so on the wire it is 0.6.9.42.840.113741.1337.6; it
 # means 1.2.840.113741.1337.6, which others write.
@@ -43,14 +38,14 @@ def read_certificate(certificate: bytes, *, now: int) -> Payload:
     """Return what a DER certificate, valid at `now`, says of its own key (steps 1 to 3).
 
     Nothing is believed yet: this is for finding the collateral of the quote. Raises
-    EvidenceMalformedError, EvidenceNotGenuineError or EvidenceBindingError.
+    EvidenceMalformed, EvidenceInvalid or EvidenceBinding.
     """
     found = verify_self_signed(certificate, now=now)  # 1
     if EVIDENCE in found.extensions:  # 2; a bad one is refused, whatever stands in an older one
         return read_payload(found.extensions[EVIDENCE], found.public_key)  # 3
     legacy = [found.extensions[name] for name in _LEGACY if name in found.extensions]
     if len(legacy) != 1:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The certificate holds no evidence, or two older quotes.",
             claim="certificate",
             expected=f"one extension {EVIDENCE_EXTENSION}",
@@ -72,13 +67,13 @@ def verify_certificate(
 
     `now` is in Unix seconds; `bound_to` as for `appraise`; with a `nonce` (8 to 64 bytes) the
     evidence was made for it, without one it may be as old as the certificate. Raises what
-    `read_certificate`, `verify_evidence` and `verify_appraisal` raise, and EvidenceNonceError.
+    `read_certificate`, `verify_evidence` and `verify_appraisal` raise, and EvidenceNonce.
     """
     payload = read_certificate(certificate, now=now)  # 1 to 3
     _check_no_debug(payload)  # 4
     claims = verify_evidence(Evidence(payload.kind, payload.quote, collateral), now=now)  # 5
     if not hmac.compare_digest(claims.report_data, payload.report_data):  # 6
-        raise EvidenceBindingError(
+        raise EvidenceBinding(
             "The quote is genuine but vouches for another key or other claims.",
             claim="report_data",
             expected=payload.report_data.hex(),
@@ -93,7 +88,7 @@ def verify_certificate(
 def _check_nonce(found: bytes | None, nonce: bytes) -> None:
     check_nonce(nonce)
     if found is None or not hmac.compare_digest(found, nonce):
-        raise EvidenceNonceError(
+        raise EvidenceNonce(
             "The certificate was not made for this nonce.",
             claim="nonce",
             remedy="ask the server for a certificate with a fresh nonce",
@@ -104,7 +99,7 @@ def _check_no_debug(payload: Payload) -> None:
     """Where the quote is a forgery this says less than is true; it is refused all the same."""
     flags = payload.quote[_SGX_FLAGS : _SGX_FLAGS + 1]
     if payload.kind in ("sgx", "simulation") and flags and flags[0] & _SGX_DEBUG:
-        raise EvidenceDebugError(
+        raise EvidenceDebug(
             "The enclave runs in debug mode: the host can read its memory.",
             claim="debug",
             expected="false",

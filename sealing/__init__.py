@@ -15,7 +15,7 @@
     answer = answering.seal_answer(counter, respond(answering.open_question(counter, sealed)))
     content = asking.open_answer(counter, answer)
 
-What is refused is refused by an exception of `errors.py`, each with its `reason`.
+What is refused is raised as a class of `placet.refusals`, each with its `reason`.
 """
 
 from placet.sealing._context import context
@@ -46,29 +46,6 @@ from placet.sealing._session import (
     size_class,
 )
 from placet.sealing._wrap import unwrap_key, wrap_key
-from placet.sealing.errors import (
-    AnswerForged,
-    DescriptorMalformed,
-    EnvelopeForged,
-    EnvelopeKeyMismatch,
-    EnvelopeMalformed,
-    EnvelopeRefused,
-    EnvelopeSuiteUnsupported,
-    KeyCommitmentMismatch,
-    KeyMalformed,
-    KeyRefused,
-    KeyUnwrapRefused,
-    ObjectRootMismatch,
-    QuestionForged,
-    QuestionReplayed,
-    SealingError,
-    SegmentForged,
-    SessionRefused,
-    SessionUsedUp,
-    StreamHeaderMalformed,
-    StreamLengthMismatch,
-    StreamRefused,
-)
 
 __all__ = [
     "DEFAULT_SEGMENT_SIZE",
@@ -77,35 +54,14 @@ __all__ = [
     "SEGMENT_SIZES",
     "SESSION_ID_BYTES",
     "SESSION_SECRET_BYTES",
-    "AnswerForged",
-    "DescriptorMalformed",
-    "EnvelopeForged",
-    "EnvelopeKeyMismatch",
-    "EnvelopeMalformed",
-    "EnvelopeRefused",
-    "EnvelopeSuiteUnsupported",
     "HPKEPrivateKey",
     "HPKEPublicKey",
-    "KeyCommitmentMismatch",
-    "KeyMalformed",
-    "KeyRefused",
-    "KeyUnwrapRefused",
     "ObjectDescriptor",
-    "ObjectRootMismatch",
-    "QuestionForged",
-    "QuestionReplayed",
     "ReadableSource",
     "SealedSession",
-    "SealingError",
     "SeekableSource",
-    "SegmentForged",
-    "SessionRefused",
-    "SessionUsedUp",
-    "StreamHeaderMalformed",
     "StreamKey",
-    "StreamLengthMismatch",
     "StreamReader",
-    "StreamRefused",
     "WritableSink",
     "context",
     "new_session_secret",

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self, cast
 
+from placet.refusals import DescriptorMalformed
 from placet.sealing._layout import SEGMENT_SIZES, max_length, sealed_length, segment_count
-from placet.sealing.errors import DescriptorMalformed
 
 # Names are shown to people and compared by rules: plain ASCII leaves no look-alikes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")

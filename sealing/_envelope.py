@@ -12,14 +12,14 @@ from hmac import compare_digest
 
 from cryptography.exceptions import InvalidTag
 
-from placet.sealing import _suites
-from placet.sealing._hpke import HPKEPrivateKey, HPKEPublicKey
-from placet.sealing.errors import (
+from placet.refusals import (
     EnvelopeForged,
     EnvelopeKeyMismatch,
     EnvelopeMalformed,
     EnvelopeSuiteUnsupported,
 )
+from placet.sealing import _suites
+from placet.sealing._hpke import HPKEPrivateKey, HPKEPublicKey
 
 _KEY_ID_BYTES = 32
 _TAG_BYTES = 16
@@ -49,7 +49,7 @@ def open_envelope(
 ) -> bytes:
     """Return the plaintext of `envelope`.
 
-    Raises a kind of `EnvelopeRefused`: `EnvelopeMalformed` for impossible lengths and unknown
+    Raises a kind of `Refusal`: `EnvelopeMalformed` for impossible lengths and unknown
     versions, `EnvelopeSuiteUnsupported` and `EnvelopeKeyMismatch` for what was sealed to another
     key, `EnvelopeForged` for everything that does not open with this key and `info`.
     """

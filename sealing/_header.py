@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The header of a sealed stream: length byte 40, salt 32, nonce prefix 7."""
 
+from placet.refusals import StreamHeaderMalformed
 from placet.sealing._key import StreamKey
 from placet.sealing._layout import HEADER_BYTES, SALT_BYTES
 from placet.sealing._segments import segment_key
-from placet.sealing.errors import StreamHeaderMalformed
 
 
 def verify_header(header: bytes) -> tuple[bytes, bytes]:

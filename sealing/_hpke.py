@@ -17,9 +17,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import NoReturn, Self
 
+from placet.refusals import KeyMalformed
 from placet.sealing import _suites
 from placet.sealing._suites import PrivateKey, PublicKey, Suite
-from placet.sealing.errors import KeyMalformed
 
 _TEXT_PREFIX = "hpke:"
 # The longest text of a key in the table above is 1,637 characters.

@@ -9,7 +9,7 @@ import hmac
 import os
 from typing import NoReturn, Self
 
-from placet.sealing.errors import KeyCommitmentMismatch, KeyMalformed
+from placet.refusals import KeyCommitmentMismatch, KeyMalformed
 
 STREAM_KEY_BYTES = 32
 _COMMITMENT_LABEL = b"placet/commit/v1"

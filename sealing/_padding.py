@@ -8,8 +8,8 @@ to the declared size.
 import io
 from typing import TYPE_CHECKING
 
+from placet.refusals import StreamHeaderMalformed
 from placet.sealing._io import ReadableSource, WritableSink, fill, wipe, write_all
-from placet.sealing.errors import StreamHeaderMalformed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

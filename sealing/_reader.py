@@ -52,8 +52,8 @@ def open_stream(
 
     With the `leaf_hashes` of `verify_root` every segment is checked against the root when it is
     opened; with None only against the key. The reader moves `source` about and does not close it.
-    Raises `KeyCommitmentMismatch`, `StreamLengthMismatch`, `StreamHeaderMalformed` or
-    `ObjectRootMismatch`; reading raises `SegmentForged` or `StreamLengthMismatch`.
+    Raises `KeyCommitmentMismatch`, `StreamLength`, `StreamHeaderMalformed` or
+    `ObjectRootMismatch`; reading raises `SegmentForged` or `StreamLength`.
     """
     if leaf_hashes is not None:
         check_leaf_hashes(leaf_hashes, descriptor)

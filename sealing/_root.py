@@ -9,16 +9,16 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from placet.refusals import ObjectRootMismatch, SegmentForged, StreamLength
 from placet.sealing._descriptor import ObjectDescriptor
 from placet.sealing._io import SeekableSource, fill
 from placet.sealing._merkle import HASH_BYTES, MerkleRoot, leaf_hash
-from placet.sealing.errors import ObjectRootMismatch, SegmentForged, StreamLengthMismatch
 
 
 def verify_root(source: SeekableSource, descriptor: ObjectDescriptor) -> tuple[bytes, ...]:
     """Read the sealed bytes once and return the leaf hash (32 bytes) of each segment.
 
-    Memory is one segment, and the hashes. Raises `StreamLengthMismatch` unless there are exactly
+    Memory is one segment, and the hashes. Raises `StreamLength` unless there are exactly
     as many bytes as the descriptor says, and `ObjectRootMismatch` unless they have its root.
     """
     check_sealed_length(source, descriptor)
@@ -54,10 +54,10 @@ def check_leaf_hashes(leaf_hashes: Sequence[bytes], descriptor: ObjectDescriptor
 
 
 def check_sealed_length(source: SeekableSource, descriptor: ObjectDescriptor) -> None:
-    """Raise `StreamLengthMismatch` unless the source has exactly the sealed length."""
+    """Raise `StreamLength` unless the source has exactly the sealed length."""
     actual = source.seek(0, os.SEEK_END)
     if actual != descriptor.sealed_length:
-        raise StreamLengthMismatch(
+        raise StreamLength(
             f"the sealed object must have {descriptor.sealed_length} bytes and has {actual}; "
             "fetch the object again",
             claim="sealed length",
@@ -66,9 +66,9 @@ def check_sealed_length(source: SeekableSource, descriptor: ObjectDescriptor) ->
         )
 
 
-def truncated(left: int) -> StreamLengthMismatch:
+def truncated(left: int) -> StreamLength:
     """The refusal of a source that ends `left` bytes before the length it was checked to have."""
-    return StreamLengthMismatch(
+    return StreamLength(
         "the sealed bytes became fewer while they were read; fetch the object again",
         claim="sealed length",
         expected=f"at least {left} more bytes",

@@ -18,14 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from placet.refusals import AnswerForged, QuestionForged, QuestionReplayed, Refusal, SessionUnknown
 from placet.sealing._io import wipe
-from placet.sealing.errors import (
-    AnswerForged,
-    QuestionForged,
-    QuestionReplayed,
-    SealingError,
-    SessionUsedUp,
-)
 
 Bytes = bytes | bytearray | memoryview
 
@@ -82,7 +76,7 @@ class SealedSession:
         self._next = 0  # the least counter that no question has had yet
 
     def seal_question(self, content: Bytes) -> tuple[int, bytes]:
-        """The next counter, and the question sealed under it. Raises `SessionUsedUp`."""
+        """The next counter, and the question sealed under it. Raises `SessionUnknown`."""
         counter = self._next
         _check_counter(counter)
         self._next = counter + 1
@@ -92,7 +86,7 @@ class SealedSession:
         """The content, for the caller to wipe.
 
         Raises `QuestionReplayed` unless the counter is above that of every question before,
-        `SessionUsedUp`, or `QuestionForged`. A question that does not open uses no counter up.
+        `SessionUnknown`, or `QuestionForged`. A question that does not open uses no counter up.
         """
         if counter < self._next:
             raise QuestionReplayed(
@@ -138,7 +132,7 @@ def _seal(key: AESGCM, counter: int, content: Bytes) -> bytes:
         wipe(plain)
 
 
-def _open(key: AESGCM, counter: int, sealed: Bytes, forged: type[SealingError]) -> bytearray:
+def _open(key: AESGCM, counter: int, sealed: Bytes, forged: type[Refusal]) -> bytearray:
     size = memoryview(sealed).nbytes - _TAG_BYTES
     if size < _SMALLEST_CLASS:
         raise _forged(forged)
@@ -164,12 +158,12 @@ def _nonce(counter: int) -> bytes:
 
 def _check_counter(counter: int) -> None:
     if counter >= MAX_QUESTIONS:
-        raise SessionUsedUp(
+        raise SessionUnknown(
             f"A session has at most {MAX_QUESTIONS} questions. Open another.", claim="counter"
         )
 
 
-def _forged(kind: type[SealingError]) -> SealingError:
+def _forged(kind: type[Refusal]) -> Refusal:
     return kind(
         "The bytes were not sealed in this session, under this counter, by the other end.",
         claim="sealed bytes",

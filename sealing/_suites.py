@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from placet.sealing.errors import KeyMalformed
+from placet.refusals import KeyMalformed
 
 VERSION = 1
 _HKDF_SHA256 = 0x0001

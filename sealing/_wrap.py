@@ -10,7 +10,7 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from placet.sealing.errors import KeyUnwrapRefused
+from placet.refusals import KeyUnwrapRefused
 
 WRAPPING_KEY_BYTES = 32
 _NONCE_BYTES = 12

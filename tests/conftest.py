@@ -35,7 +35,6 @@ from placet.client import (
     build_bundle,
 )
 from placet.client.data.objects import seal_file
-from placet.client.errors import ClientError, Refused
 from placet.governance.documents import (
     Ballot,
     Constitution,
@@ -63,6 +62,7 @@ from placet.proto.v1 import (
     keys_pb2_grpc,
     log_pb2_grpc,
 )
+from placet.refusals import Refusal, Refused
 from tests.support import documents
 
 YEAR = 366 * 86400
@@ -199,7 +199,7 @@ class World:
         while True:
             try:
                 return call()
-            except ClientError as error:
+            except Refusal as error:
                 known = error.reason in ("AUTHORITY_UNAVAILABLE", "HOST_UNREACHABLE")
                 if not known or time.monotonic() > deadline:
                     raise

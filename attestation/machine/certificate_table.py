@@ -7,8 +7,8 @@ u32 offset, u32 length, both little-endian, an entry of zeros at the end; then D
 
 import uuid
 
-from placet.attestation.errors import EvidenceMalformedError, QuotingError
 from placet.attestation.snp import Collateral
+from placet.refusals import AttesterUnavailable, EvidenceMalformed
 
 _ENTRY_BYTES = 24
 _MAX_ENTRIES = 16
@@ -23,7 +23,7 @@ _REMEDY = "fetch them with placet collateral fetch, and name the file with --col
 
 def certificates(table: bytes) -> dict[str, bytes]:
     """Return the DER certificates of a table by name (vcek, vlek, ask, ark); raises
-    QuotingError."""
+    AttesterUnavailable."""
     found: dict[str, bytes] = {}
     for number in range(_MAX_ENTRIES):
         entry = table[number * _ENTRY_BYTES : (number + 1) * _ENTRY_BYTES]
@@ -35,13 +35,13 @@ def certificates(table: bytes) -> dict[str, bytes]:
         if name is None:
             continue  # entries of others are allowed there
         if name in found or not 0 < size <= len(table) - start:
-            raise QuotingError("The host's certificate table does not hold together.")
+            raise AttesterUnavailable("The host's certificate table does not hold together.")
         found[name] = table[start : start + size]
     return found
 
 
 def collateral_of(report: bytes, table: bytes) -> str:
-    """Return the collateral of kind snp for a report, from the host's table; raises QuotingError.
+    """Return the collateral of kind snp for a report, from the host's table; raises AttesterUnavailable.
 
     Which key signed is in bits 2 to 4 at 0x48 of the report: 0 the VCEK, 1 the VLEK. `ask` is the
     certificate above it.
@@ -50,7 +50,7 @@ def collateral_of(report: bytes, table: bytes) -> str:
     signer = "vlek" if report[0x48] >> 2 & 7 == 1 else "vcek"
     wanted = ("ark", "ask", signer)
     if not found.keys() >= set(wanted):
-        raise QuotingError(
+        raise AttesterUnavailable(
             f"The host of this machine does not hand out the certificates for it: {_REMEDY}.",
             claim="collateral",
             expected=", ".join(wanted),
@@ -59,5 +59,5 @@ def collateral_of(report: bytes, table: bytes) -> str:
         )
     try:
         return Collateral(found["ark"], found["ask"], found[signer], None).to_text()
-    except EvidenceMalformedError as error:
-        raise QuotingError(str(error), **error.details) from error
+    except EvidenceMalformed as error:
+        raise AttesterUnavailable(str(error), **error.details) from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from placet.attestation.errors import QuotingError
+from placet.refusals import AttesterUnavailable
 
 
 class Files(Protocol):
@@ -20,7 +20,7 @@ class Files(Protocol):
         ...
 
     def read(self, path: str, limit: int) -> bytes:
-        """Return the whole content; raise QuotingError if it has more than `limit` bytes."""
+        """Return the whole content; raise AttesterUnavailable if it has more than `limit` bytes."""
         ...
 
     def write(self, path: str, data: bytes) -> None:
@@ -52,7 +52,7 @@ class DeviceFiles:
             while part := os.read(file, limit + 1 - len(found)):
                 found += part
         if len(found) > limit:
-            raise QuotingError(
+            raise AttesterUnavailable(
                 f"{path} holds more than {limit} bytes.", expected=f"at most {limit} bytes"
             )
         return bytes(found)
@@ -61,7 +61,7 @@ class DeviceFiles:
         with _opened(self._at(path), os.O_WRONLY) as file:
             written = os.write(file, data)
         if written != len(data):
-            raise QuotingError(f"{path} took {written} bytes of {len(data)}.")
+            raise AttesterUnavailable(f"{path} took {written} bytes of {len(data)}.")
 
     def make_folder(self, path: str) -> None:
         self._at(path).mkdir(mode=0o700)
@@ -80,12 +80,12 @@ class DeviceFiles:
 
 @contextmanager
 def answering(what: str, remedy: str) -> Generator[None]:
-    """Turn what the kernel refuses into a QuotingError that says what was asked for."""
+    """Turn what the kernel refuses into a AttesterUnavailable that says what was asked for."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise QuotingError(
+        raise AttesterUnavailable(
             f"{what} did not answer ({reason}): {remedy}.", actual=reason, remedy=remedy
         ) from error
 

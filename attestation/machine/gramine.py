@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from placet.attestation import _strict
 from placet.attestation.attester import SealingKey
 from placet.attestation.binding import REPORT_DATA_BYTES
-from placet.attestation.errors import QuotingError, SealingUnavailableError
 from placet.attestation.evidence import MAX_QUOTE_BYTES, Evidence
 from placet.attestation.machine.files import Files, answering
 from placet.attestation.machine.quotes import exact_quote
+from placet.refusals import AttesterUnavailable, SealingUnavailable
 
 FOLDER = "/dev/attestation"
 TYPE = f"{FOLDER}/attestation_type"
@@ -40,13 +40,13 @@ class GramineAttester:
         self._lock = threading.Lock()
 
     def evidence(self, report_data: bytes) -> Evidence:
-        """Return evidence of kind sgx for 64 bytes; raises QuotingError."""
+        """Return evidence of kind sgx for 64 bytes; raises AttesterUnavailable."""
         size = REPORT_DATA_BYTES
-        _strict.octets("report_data", report_data, size, size, QuotingError)
+        _strict.octets("report_data", report_data, size, size, AttesterUnavailable)
         with self._lock, answering("Gramine's /dev/attestation", _REMEDY):
             found = self._files.read(TYPE, 64).strip().decode("ascii", "replace")
             if found != "dcap":
-                raise QuotingError(
+                raise AttesterUnavailable(
                     f"Gramine makes no DCAP quotes here: {_REMEDY}.",
                     claim="attestation_type",
                     expected="dcap",
@@ -58,7 +58,7 @@ class GramineAttester:
         return Evidence("sgx", exact_quote("sgx", raw, report_data), self._collateral())
 
     def sealing_keys(self) -> tuple[SealingKey, ...]:
-        """Return one key, derived from the CPU's MRENCLAVE key of 128 bits; raises QuotingError.
+        """Return one key, derived from the CPU's MRENCLAVE key of 128 bits; raises AttesterUnavailable.
 
         Never from the MRSIGNER key: whoever holds the signing key of the enclave could have that
         one. The processor could derive the keys of earlier CPU SVNs too. Gramine asks it for the
@@ -68,7 +68,7 @@ class GramineAttester:
             key = self._files.read(_KEY, 64)
             report = self._own_report()
         if len(key) != _KEY_BYTES or not any(key):
-            raise SealingUnavailableError(
+            raise SealingUnavailable(
                 "Gramine gave no MRENCLAVE sealing key.", claim="sealing key", remedy=_REMEDY
             )
         info = b"placet/sealing/gramine-mrenclave/v1"
@@ -81,4 +81,4 @@ class GramineAttester:
         self._files.write(f"{FOLDER}/target_info", target)
         self._files.write(f"{FOLDER}/user_report_data", bytes(REPORT_DATA_BYTES))
         report = self._files.read(f"{FOLDER}/report", _REPORT_BYTES)
-        return _strict.octets("report", report, _REPORT_BYTES, _REPORT_BYTES, QuotingError)
+        return _strict.octets("report", report, _REPORT_BYTES, _REPORT_BYTES, AttesterUnavailable)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from placet.attestation.attester import Attester
-from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES
 from placet.attestation.machine import gramine, tsm
 from placet.attestation.machine.files import DeviceFiles, Files
+from placet.refusals import AttesterUnavailable
 
 _REMEDY = (
     "start it with gramine-sgx or on a TDX or SEV-SNP machine; to try things out without any, let "
@@ -20,7 +20,7 @@ _REMEDY = (
 
 
 def probe(files: Files | None = None, *, collateral: Path | None = None) -> Attester:
-    """Return the attester of this machine; raises QuotingError where there is no attestation.
+    """Return the attester of this machine; raises AttesterUnavailable where there is no attestation.
 
     `collateral` is the file with Intel's collateral or AMD's certificates, as `placet collateral
     fetch` writes it. It is read anew for each evidence, so it can be renewed while an enclave runs;
@@ -36,7 +36,7 @@ def probe(files: Files | None = None, *, collateral: Path | None = None) -> Atte
         # The host of an SNP machine may hand out the certificates; Intel's collateral comes from a
         # file.
         return tsm.TSMAttester(files, kind, reader or (None if kind == "snp" else _missing(kind)))
-    raise QuotingError(
+    raise AttesterUnavailable(
         f"This machine has no attestation: neither {gramine.TYPE} nor {tsm.FOLDER} is there. "
         f"What to do: {_REMEDY}.",
         claim="attester",
@@ -52,13 +52,13 @@ def _reader(path: Path) -> Callable[[], str]:
             with path.open("rb") as file:
                 text = file.read(MAX_EVIDENCE_BYTES + 1).decode("ascii")
         except (OSError, ValueError) as error:
-            raise QuotingError(
+            raise AttesterUnavailable(
                 "The collateral file cannot be read.",
                 claim="collateral",
                 remedy="write it with placet collateral fetch",
             ) from error
         if not 0 < len(text) <= MAX_EVIDENCE_BYTES:
-            raise QuotingError(
+            raise AttesterUnavailable(
                 f"The collateral must have 1 to {MAX_EVIDENCE_BYTES} bytes.", claim="collateral"
             )
         return text
@@ -68,7 +68,7 @@ def _reader(path: Path) -> Callable[[], str]:
 
 def _missing(kind: str) -> Callable[[], str]:
     def refuse() -> str:
-        raise QuotingError(
+        raise AttesterUnavailable(
             f"Evidence of kind {kind} is nothing without collateral, and no file with it was "
             "named.",
             claim="collateral",

@@ -11,8 +11,8 @@ import ctypes
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from placet.attestation.errors import SealingUnavailableError
 from placet.attestation.machine.files import Files, answering
+from placet.refusals import SealingUnavailable
 
 DEVICE = "/dev/sev-guest"
 GET_DERIVED_KEY = 0xC0205301  # _IOWR('S', 1, 32 bytes)
@@ -61,7 +61,7 @@ class GuestRequest(ctypes.Structure):
 
 
 def derived_key(files: Files) -> bytes:
-    """Return 32 bytes; raises SealingUnavailableError or QuotingError."""
+    """Return 32 bytes; raises SealingUnavailable or AttesterUnavailable."""
     wanted = KeyRequest(root_key_select=_FROM_VCEK, guest_field_select=_POLICY_AND_MEASUREMENT)
     response = KeyResponse()
     request = GuestRequest(
@@ -71,7 +71,7 @@ def derived_key(files: Files) -> bytes:
         with answering(DEVICE, _REMEDY):
             files.control(DEVICE, GET_DERIVED_KEY, request)
         if response.status or not any(response.key):
-            raise SealingUnavailableError(
+            raise SealingUnavailable(
                 "The firmware gave no key.", claim="sealing key", actual=str(response.status)
             )
         info = b"placet/sealing/snp-vcek/v1"

@@ -19,17 +19,13 @@ from contextlib import contextmanager
 from placet.attestation import _strict
 from placet.attestation.attester import SealingKey
 from placet.attestation.binding import REPORT_DATA_BYTES
-from placet.attestation.errors import (
-    EvidenceMalformedError,
-    QuotingError,
-    SealingUnavailableError,
-)
 from placet.attestation.evidence import Evidence
 from placet.attestation.machine import sev_guest
 from placet.attestation.machine.certificate_table import collateral_of
 from placet.attestation.machine.files import Files, answering
 from placet.attestation.machine.quotes import exact_quote
 from placet.attestation.snp import Report
+from placet.refusals import AttesterUnavailable, EvidenceMalformed, SealingUnavailable
 
 FOLDER = "/sys/kernel/config/tsm/report"
 MAX_BLOB_BYTES = 32 * 1024  # the kernel's own bound
@@ -54,21 +50,21 @@ class TSMAttester:
         self._collateral = collateral
 
     def evidence(self, report_data: bytes) -> Evidence:
-        """Return evidence for 64 bytes; raises QuotingError."""
+        """Return evidence for 64 bytes; raises AttesterUnavailable."""
         size = REPORT_DATA_BYTES
-        _strict.octets("report_data", report_data, size, size, QuotingError)
+        _strict.octets("report_data", report_data, size, size, AttesterUnavailable)
         quote, certificates = self._quote(report_data)
         if self._collateral is not None:
             return Evidence(self._kind, quote, self._collateral())
         return Evidence(self._kind, quote, collateral_of(quote, certificates))
 
     def sealing_keys(self) -> tuple[SealingKey, ...]:
-        """Return the one key of this measurement on this chip (SNP); raises QuotingError.
+        """Return the one key of this measurement on this chip (SNP); raises AttesterUnavailable.
 
-        TDX has no such key: SealingUnavailableError.
+        TDX has no such key: SealingUnavailable.
         """
         if self._kind != "snp":
-            raise SealingUnavailableError(
+            raise SealingUnavailable(
                 "TDX gives no sealing key, so an authority cannot keep its root secret here.",
                 claim="sealing key",
                 remedy="run the authority on SGX or SEV-SNP, and workers wherever you like",
@@ -77,8 +73,8 @@ class TSMAttester:
         quote, _ = self._quote(bytes(REPORT_DATA_BYTES))
         try:
             report = Report.from_bytes(quote)
-        except EvidenceMalformedError as error:
-            raise QuotingError(str(error), **error.details) from error
+        except EvidenceMalformed as error:
+            raise AttesterUnavailable(str(error), **error.details) from error
         return (SealingKey(report.measurement.hex(), report.reported_tcb.hex(), key),)
 
     def _quote(self, report_data: bytes) -> tuple[bytes, bytes]:
@@ -86,7 +82,9 @@ class TSMAttester:
         with report_object(self._files) as folder:
             kind = provider(self._files, folder)
             if kind != self._kind:
-                raise QuotingError("The hardware has changed.", expected=self._kind, actual=kind)
+                raise AttesterUnavailable(
+                    "The hardware has changed.", expected=self._kind, actual=kind
+                )
             raw, certificates = self._ask(folder, report_data)
         return exact_quote(kind, raw, report_data), certificates
 
@@ -110,7 +108,7 @@ class TSMAttester:
     def _check(self, folder: str, expected: int) -> None:
         found = self._generation(folder)
         if found != expected:
-            raise QuotingError(
+            raise AttesterUnavailable(
                 "Somebody else wrote to the report object that was ours alone.",
                 claim="generation",
                 expected=str(expected),
@@ -121,13 +119,13 @@ class TSMAttester:
     def _generation(self, folder: str) -> int:
         text = self._files.read(f"{folder}/generation", 32).strip()
         if not text.isdigit():
-            raise QuotingError("generation is no number.", claim="generation")
+            raise AttesterUnavailable("generation is no number.", claim="generation")
         return int(text)
 
 
 @contextmanager
 def report_object(files: Files) -> Generator[str]:
-    """Steps 1 and 6: a report object of our own, by its path. Raises QuotingError."""
+    """Steps 1 and 6: a report object of our own, by its path. Raises AttesterUnavailable."""
     folder = f"{FOLDER}/placet-{os.urandom(8).hex()}"
     with answering("configfs-tsm", _REMEDY):
         files.make_folder(folder)
@@ -139,12 +137,12 @@ def report_object(files: Files) -> Generator[str]:
 
 
 def provider(files: Files, folder: str) -> str:
-    """The kind of evidence that a report object gives. Raises QuotingError."""
+    """The kind of evidence that a report object gives. Raises AttesterUnavailable."""
     with answering("configfs-tsm", _REMEDY):
         found = files.read(f"{folder}/provider", 64).strip().decode("ascii", "replace")
     kind = _KINDS.get(found)
     if kind is None:
-        raise QuotingError(
+        raise AttesterUnavailable(
             "The kernel's report provider is of hardware that is not supported.",
             claim="provider",
             expected=", ".join(_KINDS),

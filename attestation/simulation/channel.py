@@ -11,8 +11,8 @@ measurement (32) | key (32)). Status: 0 done, 1 refused (no result).
 
 from typing import BinaryIO
 
-from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES
+from placet.refusals import AttesterUnavailable
 
 QUOTE = 1
 SEALING_KEYS = 2
@@ -26,34 +26,34 @@ _LENGTH_BYTES = 4
 
 
 def send(writer: BinaryIO, code: int, content: bytes) -> None:
-    """Write one message; raise QuotingError if the other side has gone."""
+    """Write one message; raise AttesterUnavailable if the other side has gone."""
     data = bytes([code]) + content
     view = memoryview(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
     try:
         while view:
             written = writer.write(view)
             if not written:
-                raise QuotingError("The quoting channel takes nothing.")
+                raise AttesterUnavailable("The quoting channel takes nothing.")
             view = view[written:]
         writer.flush()
     except (OSError, ValueError) as error:  # ValueError: the stream was closed here
-        raise QuotingError("The quoting channel is closed.") from error
+        raise AttesterUnavailable("The quoting channel is closed.") from error
 
 
 def receive(reader: BinaryIO, limit: int) -> tuple[int, bytes] | None:
     """Read one message of at most `limit` bytes; None if the other side ended before one began.
 
-    Raises QuotingError for a message that is empty, too long or cut off.
+    Raises AttesterUnavailable for a message that is empty, too long or cut off.
     """
     head = _read(reader, _LENGTH_BYTES)
     if not head:
         return None
     size = int.from_bytes(head, "big")
     if len(head) != _LENGTH_BYTES or not 0 < size <= limit:
-        raise QuotingError(f"A message on the quoting channel must have 1 to {limit} bytes.")
+        raise AttesterUnavailable(f"A message on the quoting channel must have 1 to {limit} bytes.")
     data = _read(reader, size)
     if len(data) != size:
-        raise QuotingError("A message on the quoting channel was cut off.")
+        raise AttesterUnavailable("A message on the quoting channel was cut off.")
     return data[0], data[1:]
 
 
@@ -67,5 +67,5 @@ def _read(reader: BinaryIO, size: int) -> bytes:
                 break
             found += part
     except (OSError, ValueError) as error:
-        raise QuotingError("The quoting channel is closed.") from error
+        raise AttesterUnavailable("The quoting channel is closed.") from error
     return bytes(found)

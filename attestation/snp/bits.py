@@ -10,8 +10,8 @@ and debug.
 from collections.abc import Mapping
 from typing import Final
 
-from placet.attestation.errors import PolicyMalformedError
 from placet.attestation.snp.report import Report
+from placet.refusals import PolicyInvalid
 
 _PLATFORM: Final = {
     1: "tsme",
@@ -67,10 +67,10 @@ def bits_of(report: Report) -> tuple[str, ...]:
 
 
 def check_bit(value: object) -> str:
-    """Return the name of a bit; raise PolicyMalformedError for any other text."""
+    """Return the name of a bit; raise PolicyInvalid for any other text."""
     if isinstance(value, str) and value in BITS:
         return value
-    raise PolicyMalformedError(
+    raise PolicyInvalid(
         "An SNP bit is named as docs/formats.md says: a word where it has one, else its number.",
         claim="snp_bits",
         expected="for example platform.ecc, policy.cxl or platform.8",

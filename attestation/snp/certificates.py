@@ -30,15 +30,11 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
-from placet.attestation.errors import (
-    CollateralStaleError,
-    EvidenceMalformedError,
-    EvidenceNotGenuineError,
-)
 from placet.attestation.snp.collateral import Collateral
 from placet.attestation.snp.extensions import read_extensions
 from placet.attestation.snp.machine import Machine
 from placet.attestation.snp.tcb import Tcb
+from placet.refusals import CollateralStale, EvidenceInvalid, EvidenceMalformed
 
 _SIGNERS = {"VCEK": "SEV-", "VLEK": "SEV-VLEK-"}
 _PSS = padding.PSS(mgf=padding.MGF1(SHA384()), salt_length=48)
@@ -79,12 +75,12 @@ def verify_chain(
 ) -> EndKey:
     """Verify the chain of a key of this kind ("VCEK" or "VLEK") at `now`.
 
-    Raises EvidenceMalformedError, EvidenceNotGenuineError or CollateralStaleError.
+    Raises EvidenceMalformed, EvidenceInvalid or CollateralStale.
     """
     try:
         return _verify(collateral, kind, now, machines)
     except _FOREIGN as error:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "The collateral holds a certificate or a revocation list that cannot be read."
         ) from error
 
@@ -104,7 +100,7 @@ def _verify(
         expires = min(expires, revocations[1])
     public = end.public_key()  # 5
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp384r1":
-        raise EvidenceMalformedError(f"The key of the {kind} is not on the curve P-384.")
+        raise EvidenceMalformed(f"The key of the {kind} is not on the curve P-384.")
     chip, provider, tcb = read_extensions(end, kind, machine)
     issued = None if revocations is None else int(revocations[0].timestamp())
     return EndKey(machine, kind, public, tcb, chip, provider, issued, int(expires.timestamp()))
@@ -115,7 +111,7 @@ def _machine(ark: bytes, machines: Sequence[Machine]) -> Machine:
     for machine in machines:
         if machine.root == digest:
             return machine
-    raise EvidenceNotGenuineError(
+    raise EvidenceInvalid(
         "The certificates lead to a root that is not pinned.",
         claim="ark",
         expected=" or ".join(machine.root for machine in machines),
@@ -143,7 +139,7 @@ def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str
     """
     pss = subject.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
     if not pss or not _signed(issuer, subject.signature, subject.tbs_certificate_bytes):
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             f"The certificate where {name} belongs was not signed by the one above it.",
             claim="chain",
             expected=name,
@@ -151,7 +147,7 @@ def _check_issued(issuer: x509.Certificate, subject: x509.Certificate, name: str
         )
     found = _common_name(subject)
     if found != name or subject.issuer != issuer.subject:
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             f"The chain has a certificate of another name or issuer where {name} belongs.",
             claim="chain",
             expected=name,
@@ -176,7 +172,7 @@ def _signed(issuer: x509.Certificate, signature: bytes, data: bytes) -> bool:
 def _check_dates(name: str, start: datetime, stop: datetime, now: datetime) -> None:
     if start <= now <= stop:
         return
-    raise CollateralStaleError(
+    raise CollateralStale(
         f"{name} is not valid at the time of the check.",
         claim="validity",
         expected=f"{start.isoformat()} to {stop.isoformat()}",
@@ -195,16 +191,14 @@ def _revocations(
     start, stop = found.last_update_utc, found.next_update_utc
     signed = _signed(ark, found.signature, found.tbs_certlist_bytes)
     if not signed or found.issuer != ark.subject or stop is None:
-        raise EvidenceNotGenuineError(
-            "The revocation list is not the root's, or never ends.", claim="crl"
-        )
+        raise EvidenceInvalid("The revocation list is not the root's, or never ends.", claim="crl")
     _check_dates("The revocation list", start, stop, now)
     for certificate in chain:
         with _serial_may_be_zero():
             entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None:
             name = _common_name(certificate)
-            raise EvidenceNotGenuineError(
+            raise EvidenceInvalid(
                 f"The certificate {name} is revoked.",
                 claim="revocation",
                 actual=name,

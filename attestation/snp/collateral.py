@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from placet.attestation import _strict
-from placet.attestation.errors import EvidenceMalformedError
+from placet.refusals import EvidenceMalformed
 
 MAX_CERTIFICATE_BYTES = 4096  # AMD's have at most 1,700
 MAX_CRL_BYTES = 64 * 1024  # AMD's has 900
@@ -30,9 +30,9 @@ class Collateral:
     def __post_init__(self) -> None:
         for name in ("ark", "ask", "ek"):
             value: object = getattr(self, name)
-            _strict.octets(name, value, 1, MAX_CERTIFICATE_BYTES, EvidenceMalformedError)
+            _strict.octets(name, value, 1, MAX_CERTIFICATE_BYTES, EvidenceMalformed)
         if self.crl is not None:
-            _strict.octets("crl", self.crl, 1, MAX_CRL_BYTES, EvidenceMalformedError)
+            _strict.octets("crl", self.crl, 1, MAX_CRL_BYTES, EvidenceMalformed)
 
     def to_text(self) -> str:
         """Return the collateral as it stands in evidence."""
@@ -41,8 +41,8 @@ class Collateral:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read collateral; raise EvidenceMalformedError."""
-        refusal = EvidenceMalformedError
+        """Read collateral; raise EvidenceMalformed."""
+        refusal = EvidenceMalformed
         document = _strict.decode(text.encode(), _MAX_TEXT, refusal)
         _strict.exact(document, _FIELDS, refusal)
         ark, ask, ek = (

@@ -6,9 +6,9 @@ The product name among them is not read: the chain says which line this is, and 
 
 from cryptography import x509
 
-from placet.attestation.errors import EvidenceError, EvidenceMalformedError
 from placet.attestation.snp.machine import Machine
 from placet.attestation.snp.tcb import Tcb
+from placet.refusals import EvidenceMalformed, Refusal
 
 _AMD = "1.3.6.1.4.1.3704.1."
 # Of the TCB. Those without a name are reserved: Turin's certificates leave 3.4 out, others have
@@ -33,7 +33,7 @@ def read_extensions(
 ) -> tuple[bytes | None, str, Tcb]:
     """Return chip (64 bytes; None for a VLEK), provider ("" for a VCEK) and TCB of an end key.
 
-    Raises EvidenceMalformedError; what cryptography raises for extensions passes through.
+    Raises EvidenceMalformed; what cryptography raises for extensions passes through.
     """
     found = {
         one.oid.dotted_string: one.value.value
@@ -41,7 +41,7 @@ def read_extensions(
         if isinstance(one.value, x509.UnrecognizedExtension)
     }
     if (_CHIP in found, _PROVIDER in found) != (kind == "VCEK", kind == "VLEK"):
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             "A VCEK names a chip, a VLEK a provider, and neither both.", claim="ek", actual=kind
         )
     chip = _chip(found[_CHIP], machine) if kind == "VCEK" else None
@@ -57,7 +57,7 @@ def _tcb(found: dict[str, bytes], machine: Machine) -> Tcb:
         if name:
             numbers[name] = _small_integer(value)
         elif value and _small_integer(value):
-            raise EvidenceMalformedError("The end key has a TCB number that is reserved.")
+            raise EvidenceMalformed("The end key has a TCB number that is reserved.")
     return Tcb(**numbers)
 
 
@@ -92,5 +92,5 @@ def _content(der: bytes, tag: int) -> bytes:
     return der[2:]
 
 
-def _unreadable() -> EvidenceError:
-    return EvidenceMalformedError("The end key has an AMD extension that cannot be read.")
+def _unreadable() -> Refusal:
+    return EvidenceMalformed("The end key has an AMD extension that cannot be read.")

@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Self
 
-from placet.attestation.errors import EvidenceMalformedError
 from placet.attestation.snp.tcb import TCB_BYTES
+from placet.refusals import EvidenceMalformed
 
 REPORT_BYTES: Final = 0x4A0
 SIGNED_BYTES: Final = 0x2A0
@@ -75,7 +75,7 @@ class Report:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a report; raise EvidenceMalformedError for what the ABI does not allow."""
+        """Read a report; raise EvidenceMalformed for what the ABI does not allow."""
         _require(len(data) == REPORT_BYTES, "length", str(REPORT_BYTES), str(len(data)))
         version = _number(data, 0x00, 4)
         allowed = ", ".join(str(one) for one in VERSIONS)
@@ -139,7 +139,7 @@ def _check_words(data: bytes) -> None:
 
 def _require(holds: bool, claim: str, expected: str, actual: str) -> None:
     if not holds:
-        raise EvidenceMalformedError(
+        raise EvidenceMalformed(
             f"The SNP report cannot be read: {claim} must be {expected} and is {actual}.",
             claim=claim,
             expected=expected,

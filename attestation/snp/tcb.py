@@ -12,8 +12,8 @@ One TCB is at least another only if each number is. A report carries four of the
 from dataclasses import astuple, dataclass
 from typing import Self
 
-from placet.attestation.errors import EvidenceMalformedError, PolicyMalformedError
 from placet.attestation.snp.machine import Machine
+from placet.refusals import EvidenceMalformed, PolicyInvalid
 
 TCB_BYTES = 8
 
@@ -30,13 +30,13 @@ class Tcb:
 
     @classmethod
     def from_bytes(cls, data: bytes, machine: Machine) -> Self:
-        """Read the 8 bytes of a report; raise EvidenceMalformedError for reserved bits."""
+        """Read the 8 bytes of a report; raise EvidenceMalformed for reserved bits."""
         found: dict[str, int] = {"fmc": 0}
         for name, number in zip(machine.tcb, data, strict=True):
             if name:
                 found[name] = number
             elif number:
-                raise EvidenceMalformedError(
+                raise EvidenceMalformed(
                     f"A TCB of {machine.name} has reserved bits that are not zero.",
                     claim="tcb",
                     expected="zeros",
@@ -46,14 +46,14 @@ class Tcb:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read `fmc.bootloader.tee.snp.microcode`; raise PolicyMalformedError for all else."""
+        """Read `fmc.bootloader.tee.snp.microcode`; raise PolicyInvalid for all else."""
         parts = text.split(".")
         if len(parts) == 5 and all(part.isdecimal() and len(part) <= 3 for part in parts):
             numbers = [int(part) for part in parts]
             found = cls(*numbers)
             if max(numbers) <= 255 and found.to_text() == text:
                 return found
-        raise PolicyMalformedError(
+        raise PolicyInvalid(
             "An SNP TCB is five numbers from 0 to 255: fmc.bootloader.tee.snp.microcode.",
             claim="tcb",
             expected="for example 0.4.0.24.219",

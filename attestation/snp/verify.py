@@ -24,11 +24,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
 from placet.attestation.claims import Claims
-from placet.attestation.errors import (
-    EvidenceDebugError,
-    EvidenceError,
-    EvidenceNotGenuineError,
-)
 from placet.attestation.evidence import Evidence
 from placet.attestation.snp.bits import bits_of
 from placet.attestation.snp.certificates import EndKey, verify_chain
@@ -36,6 +31,7 @@ from placet.attestation.snp.collateral import Collateral
 from placet.attestation.snp.machine import MACHINES, Machine
 from placet.attestation.snp.report import PLATFORM_SMT, POLICY_DEBUG, POLICY_MIGRATION, Report
 from placet.attestation.snp.tcb import Tcb
+from placet.refusals import EvidenceDebug, EvidenceInvalid
 
 _LATEST = 253_402_300_799  # the last second of the year 9999, as far as dates go
 _AGAIN = "ask for new evidence; if it is refused again, do not trust the machine"
@@ -59,8 +55,8 @@ class VerifiedReport:
 def verify_snp(evidence: Evidence, now: int, machines: Sequence[Machine] = MACHINES) -> Claims:
     """Return what genuine evidence of a closed guest says at `now` (Unix seconds).
 
-    Raises EvidenceMalformedError, EvidenceNotGenuineError, EvidenceDebugError, CollateralStaleError
-    or EvidenceError; ValueError if `now` is no date.
+    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug, CollateralStale
+    or Refusal; ValueError if `now` is no date.
     """
     return _claims(verify_closed(verify_report(evidence, now, machines)))
 
@@ -96,11 +92,11 @@ def verify_report(
 def verify_closed(verified: VerifiedReport) -> VerifiedReport:
     """Return the report if nobody outside the guest may read it, and it speaks for all of it.
 
-    Raises EvidenceDebugError or EvidenceError.
+    Raises EvidenceDebug or Refusal.
     """
     policy, vmpl = verified.report.policy, verified.report.vmpl
     if policy & POLICY_DEBUG:
-        raise EvidenceDebugError(
+        raise EvidenceDebug(
             "The guest may be read by a debugger.",
             claim="policy.debug",
             expected="clear",
@@ -108,7 +104,7 @@ def verify_closed(verified: VerifiedReport) -> VerifiedReport:
             remedy="launch it with a policy without bit 19",
         )
     if policy & POLICY_MIGRATION:
-        raise EvidenceError(
+        raise EvidenceInvalid(
             "A migration agent may take the guest's memory to another machine.",
             claim="policy.migrate_ma",
             expected="clear",
@@ -116,7 +112,7 @@ def verify_closed(verified: VerifiedReport) -> VerifiedReport:
             remedy="launch it with a policy without bit 18",
         )
     if vmpl != 0:
-        raise EvidenceError(
+        raise EvidenceInvalid(
             f"The report was asked for at VMPL {vmpl}; what runs above it is not known.",
             claim="vmpl",
             expected="0",
@@ -131,7 +127,7 @@ def _check_signature(report: Report, key: EndKey) -> None:
         signature = encode_dss_signature(*report.signature)
         key.public.verify(signature, report.signed, ec.ECDSA(SHA384()))
     except (InvalidSignature, ValueError) as error:
-        raise EvidenceNotGenuineError(
+        raise EvidenceInvalid(
             f"The report was not signed by the {key.kind} that came with it.",
             claim="signature",
             remedy=_AGAIN,
@@ -176,8 +172,8 @@ def _check_order(report: Report, key: EndKey) -> Tcb:
     return key.tcb.lowest(committed, launch)
 
 
-def _disagreement(claim: str, expected: str, actual: str) -> EvidenceNotGenuineError:
-    return EvidenceNotGenuineError(
+def _disagreement(claim: str, expected: str, actual: str) -> EvidenceInvalid:
+    return EvidenceInvalid(
         f"The report contradicts its certificate or itself: {claim} must be {expected} "
         f"and is {actual}.",
         claim=claim,

@@ -29,11 +29,12 @@ from rich.text import Text
 
 from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
-from placet.client.errors import ClientError, InputRefused, Unreachable, UsageRefused
+from placet.client.errors import InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
 from placet.client.keys import Keys, needs_passphrase
 from placet.governance.codec import to_plain
 from placet.governance.text import hidden, shown
+from placet.refusals import Refusal
 
 P = ParamSpec("P")
 
@@ -103,10 +104,7 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
                 raise typer.Exit(EXIT_INTERRUPTED) from None
             except BrokenPipeError:
                 _silence()
-            except Exception as error:
-                # Python's own UnicodeError has a `reason`, but no `details`.
-                if not (hasattr(error, "reason") and hasattr(error, "details")):
-                    raise
+            except Refusal as error:
                 _refuse(error, as_json=bool(kwargs.get("as_json")))
 
         app.command(name, **settings)(run)
@@ -208,33 +206,31 @@ def confirm(question: str, yes: bool) -> None:
         raise UsageRefused("Not confirmed; nothing was sent.")
 
 
-def _refuse(error: Exception, *, as_json: bool) -> NoReturn:
-    reason: str = getattr(error, "reason", "")
-    details: dict[str, str] = getattr(error, "details", {})
+def _refuse(error: Refusal, *, as_json: bool) -> NoReturn:
     if as_json:
-        told = {"reason": reason, "message": str(error), "details": details}
+        told = {"reason": error.reason, "message": str(error), "details": error.details}
         say_json({"error": told})
     else:
-        say(*_sentences(error, reason, details))
+        say(*_sentences(error))
     raise typer.Exit(_code(error)) from None
 
 
-def _sentences(error: Exception, reason: str, details: dict[str, str]) -> list[str]:
+def _sentences(error: Refusal) -> list[str]:
     """A refusal in full; what this client found before anybody refused in one sentence, which says
     it all."""
     if not isinstance(error, InputRefused | Unreachable):
-        return explain_refusal(reason, str(error), details)
-    told = str(error)
+        return explain_refusal(error.reason, str(error), error.details)
+    told, details = str(error), error.details
     compared = [name for name in ("expected", "actual") if details.get(name, told) not in told]
-    return [f"{reason}: {told}", *(f"  {name}: {details[name]}" for name in compared)]
+    return [f"{error.reason}: {told}", *(f"  {name}: {details[name]}" for name in compared)]
 
 
-def _code(error: Exception) -> int:
+def _code(error: Refusal) -> int:
     if isinstance(error, Unreachable):
         return EXIT_UNREACHABLE
     if isinstance(error, InputRefused):
         return EXIT_USAGE
-    if isinstance(error, ClientError) and error.reason == "AUTHORITY_UNAVAILABLE":
+    if error.reason == "AUTHORITY_UNAVAILABLE":
         return EXIT_UNREACHABLE
     return EXIT_REFUSED
 

@@ -24,12 +24,13 @@ from placet.client.blocking import Client
 from placet.client.cli._frame import confirm, say
 from placet.client.council.records import ProposalRecord
 from placet.client.data.objects import Progress as Report
-from placet.client.errors import Refused, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.files import read_file, write_file
 from placet.client.jobs.status import JobStatus
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.codec import Json
 from placet.governance.evaluate import Ticket
+from placet.refusals import Refused
 
 _SHORT = 12
 

@@ -37,7 +37,7 @@ from placet.client.cli.charter import read_constitution
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
-from placet.client.errors import ClientError, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.log.reader import Recorded
 from placet.client.trust.artifacts import ticket_to_bytes
@@ -45,7 +45,7 @@ from placet.governance.checks import check_measurement
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
-from placet.governance.errors import GovernanceError
+from placet.refusals import Refusal
 
 app = typer.Typer()
 
@@ -279,7 +279,7 @@ def proposals(
 def _read(connected: Client, item: ProposalItem) -> ProposalRecord | str:
     try:
         return connected.council.find(item)
-    except (GovernanceError, ClientError) as error:
+    except Refusal as error:
         return f"{short(item.digest)}: {error}"
 
 

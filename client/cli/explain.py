@@ -101,7 +101,7 @@ def _meaning(reason: str) -> str:
     sentence = explain_refusal(reason, "", {})[0]
     if sentence.endswith(f" {reason}."):
         raise UsageRefused(
-            f"No more is known of {reason} than its name. Give what the command wrote with --json."
+            f"{reason} is no reason of this version. Update Placet if a host gave it."
         )
     return sentence
 

@@ -25,12 +25,12 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._words import find_proposal, transfer, when, write_artifact
 from placet.client.cli.federation import FederationName
-from placet.client.errors import Refused, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.federations.receipts import VerifiedUpdate
 from placet.client.federations.updates import Bound
 from placet.client.federations.vectors import State
 from placet.governance.documents import Budget
-from placet.governance.errors import ClientQuarantined
+from placet.refusals import ClientQuarantined, Refused
 
 app = typer.Typer(help="Take part in a federation.", no_args_is_help=True)
 

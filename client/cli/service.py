@@ -22,16 +22,14 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._words import find_ticket, refusal_json, short, when
-from placet.client.errors import ClientError, Refused
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
 from placet.client.services.status import ServiceStatus
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
-from placet.governance.errors import GovernanceError
-from placet.governance.log import LogError
 from placet.governance.text import plain
+from placet.refusals import Refusal, Refused
 
 app = typer.Typer()
 
@@ -175,9 +173,8 @@ def _origin_lines(connected: Client, terms: Serve) -> list[str]:
     """Where the model came from, as far as the log shows it."""
     try:
         origin: Origin | None = connected.services.origin(terms)
-    except (GovernanceError, LogError, ClientError) as error:
-        reason: str = getattr(error, "reason", "")
-        return [f"That receipt does not hold ({reason}): {error}"]
+    except Refusal as error:
+        return [f"That receipt does not hold ({error.reason}): {error}"]
     if origin is None:
         return []
     said = origin.receipt.receipt.predicate

@@ -32,7 +32,7 @@ from placet.client.files import write_file
 from placet.client.keys import Keys, needs_passphrase, public_path
 from placet.client.links import CouncilLink, spoken
 from placet.client.trust.builds import DEVELOPMENT, named_measurements
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed
 
 app = typer.Typer()
 

@@ -26,8 +26,9 @@ from placet.client.cli._terms import parse_time
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.drafts.toml import load_toml
-from placet.client.errors import OfferInvalid, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.federations.receipts import UpdateReceipt
+from placet.client.services.chain import OfferRefused
 from placet.client.trust.artifacts import ReceiptFile, ticket_from_bytes
 from placet.client.trust.examination import Examination, examine_file
 from placet.governance.account import Times
@@ -35,7 +36,8 @@ from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.evaluate import InForce, evaluate
-from placet.governance.log import LogError, VerifierKey
+from placet.governance.log import VerifierKey
+from placet.refusals import Refusal
 
 # What a log key alone does not show.
 _LOG_ALONE = (
@@ -205,7 +207,7 @@ def service(
         id = find_proposal(connected, name)
         try:
             found = connected.services.verify(id)
-        except OfferInvalid as refused:
+        except OfferRefused as refused:
             if not as_json:
                 Console(stderr=True).print("What had held before:")
                 _checks(Console(highlight=False), refused.checks)
@@ -285,7 +287,7 @@ def _charter(given: str) -> str:
 def _log(text: str) -> str:
     try:
         return VerifierKey.from_text(text).to_text()
-    except LogError:
+    except Refusal:
         raise UsageRefused(
             f"{text[:80]!r} is no key of a log. Give <origin>+<key id>+<key>, as a charter names "
             "it.",

@@ -13,12 +13,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # pyright: ignore[reportMissingTypeStubs]
 
 from placet.client.connection.told import refused
-from placet.client.errors import (
-    AnswerMalformed,
-    CallTimedOut,
-    ClientError,
-    HostUnreachable,
-)
+from placet.client.errors import AnswerMalformed, CallTimedOut, HostUnreachable
+from placet.refusals import Refusal
 
 _PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
@@ -68,7 +64,7 @@ async def followed(watch: Callable[[], Any], patience: float) -> AsyncIterator[A
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def error_of(error: grpc.aio.AioRpcError) -> ClientError:
+def error_of(error: grpc.aio.AioRpcError) -> Refusal:
     """What a failed call stands for."""
     info = _info_of(error)
     if info is not None:

@@ -13,7 +13,7 @@ import ssl
 import grpc
 import grpc.aio
 
-from placet.client.errors import HostUnreachable, PinMismatch, UsageRefused
+from placet.client.errors import HostPinMismatch, HostUnreachable, UsageRefused
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
 
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -24,11 +24,11 @@ _FETCH_TIMEOUT = 10.0
 
 async def open_channel(address: str, pin: str) -> grpc.aio.Channel:
     """A channel to the host at "address:port" with this pin. Raises `HostUnreachable` or
-    `PinMismatch`."""
+    `HostPinMismatch`."""
     certificate = await asyncio.to_thread(fetch_certificate, address)
     found = pin_of(certificate)
     if found != pin:
-        raise PinMismatch(
+        raise HostPinMismatch(
             f"The server at {address} holds another certificate than the pinned one. If the "
             "operator confirms that the host has a new one, run placet init with the new pin; "
             "otherwise do not go on.",

@@ -10,12 +10,12 @@ apart from ours wherever they are shown.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client.errors import AnswerMalformed
 from placet.governance.checks import check_digest, check_identifier, check_nonce, check_reason
-from placet.governance.errors import DocumentMalformed
 from placet.governance.text import shown
 from placet.proto.refusals import reason_name
 from placet.proto.v1 import common_pb2
+from placet.refusals import DocumentMalformed, Refused
 
 _DETAILS = ("claim", "expected", "actual", "rule", "remedy", "retry_ms")
 _REASONS = frozenset(

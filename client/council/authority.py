@@ -34,7 +34,7 @@ class AsyncAuthority:
         """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
         constitution's).
 
-        Raises `AttestationError`, `LogError`, `OtherLog`, or what a call raises.
+        Raises `Refusal`, `Refusal`, `OtherLog`, or what a call raises.
         """
         if policy is None:
             policy = (await self._council.verify()).policy("authority")

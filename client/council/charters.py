@@ -21,8 +21,8 @@ from placet.governance.envelope import (
     sign_payload,
     verified_signers,
 )
-from placet.governance.errors import GovernanceError
 from placet.governance.keys import SigningKey
+from placet.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class CharterDraft:
             (constitution, first), (charter, second) = (
                 _field(value[name]) for name in ("constitution", "charter")
             )
-        except (GovernanceError, KeyError, ValueError, TypeError):
+        except (Refusal, KeyError, ValueError, TypeError):
             raise FileRefused(
                 "This is not a draft of a charter. Name the file that `placet charter draft` wrote."
             ) from None

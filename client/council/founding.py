@@ -12,8 +12,8 @@ from placet.client.log.reader import LogReader, Recorded
 from placet.client.trust.verify import VerifiedAuthority
 from placet.governance.documents import Charter, Constitution
 from placet.governance.envelope import digest_of
-from placet.governance.errors import NotPermitted
 from placet.proto.v1 import governance_pb2
+from placet.refusals import NotPermitted
 
 
 class AsyncFounding:

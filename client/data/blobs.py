@@ -19,7 +19,7 @@ from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection
 from placet.client.connection.told import object_id
 from placet.client.data.objects import Progress
-from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, Refused
+from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.governance.documents import Delete
@@ -27,6 +27,7 @@ from placet.governance.envelope import sign
 from placet.governance.keys import PublicKey
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2
+from placet.refusals import Refused
 
 _TRIES = 5
 _PAUSE = 0.5  # seconds before the first further try; each one waits twice as long

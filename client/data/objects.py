@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Self
 from placet.client.errors import FileRefused
 from placet.client.files import read_file, replacing
 from placet.governance.codec import encode, parse_object
-from placet.governance.errors import GovernanceError
+from placet.refusals import Refusal
 from placet.sealing import (
     HPKEPrivateKey,
     HPKEPublicKey,
     ObjectDescriptor,
-    SealingError,
     StreamKey,
     context,
     open_envelope,
@@ -59,7 +58,7 @@ class SealedObject:
         return cls(descriptor, seal_envelope(key.to_bytes(), owner, _info(descriptor)))
 
     def open_key(self, owner: HPKEPrivateKey) -> StreamKey:
-        """The object's key. Raises `EnvelopeRefused`, `KeyMalformed` or `KeyCommitmentMismatch`."""
+        """The object's key. Raises `Refusal`, `KeyMalformed` or `KeyCommitmentMismatch`."""
         key = StreamKey.from_bytes(open_envelope(self.key_envelope, owner, _info(self.descriptor)))
         key.verify_commitment(self.descriptor.commitment)
         return key
@@ -79,7 +78,7 @@ class SealedObject:
             value = parse_object(data, _MAX_FILE)
             key = base64.b64decode(value["key"], validate=True)
             return cls(ObjectDescriptor.from_dict(value["descriptor"]), key)
-        except (GovernanceError, SealingError, KeyError, ValueError, TypeError):
+        except (Refusal, KeyError, ValueError, TypeError):
             raise FileRefused(
                 "This is not an object file. Name the .object.json file that seal wrote."
             ) from None
@@ -115,7 +114,7 @@ def open_file(
     owner: HPKEPrivateKey,
     progress: Progress | None = None,
 ) -> None:
-    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `SealingError`;
+    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `Refusal`;
     then there is no sink."""
     key = sealed.open_key(owner)
     with _reading(source) as file, replacing(sink, mode=0o600) as plain:
@@ -132,7 +131,7 @@ def check_sealed(source: Path, descriptor: ObjectDescriptor) -> None:
     try:
         with _reading(source) as file:
             verify_root(file, descriptor)
-    except SealingError:
+    except Refusal:
         raise FileRefused(
             f"{source} does not hold the sealed bytes of this object, and nothing of it was sent. "
             "Name the .sealed file that seal wrote.",

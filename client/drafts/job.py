@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from placet.attestation import AttestationError, Policy
+from placet.attestation import Policy
 from placet.client.data.grants import GrantTerms
 from placet.client.data.objects import SealedObject
 from placet.client.drafts.toml import (
@@ -23,6 +23,7 @@ from placet.client.errors import FileRefused
 from placet.client.jobs.bundles import Bundle, build_bundle
 from placet.governance.codec import Json, from_plain
 from placet.governance.documents import Constitution, Evidence, Job
+from placet.refusals import Refusal
 
 _TERMS = (
     "purposes",
@@ -176,7 +177,7 @@ def _check_policies(path: Path, evidence: Any) -> None:
     for role, policy in _table(evidence).items():
         try:
             Policy.from_dict(policy)
-        except AttestationError as error:
+        except Refusal as error:
             raise FileRefused(
                 f"In {path} the evidence policy for {role} does not hold: {error}",
                 claim=f"evidence.{role}",

@@ -33,11 +33,11 @@ from placet.governance.contexts import model_info
 from placet.governance.documents import Federate, ModelRequest, Proposal
 from placet.governance.documents.federation import MODEL
 from placet.governance.envelope import Signed, parse_envelope, sign
-from placet.governance.errors import ReceiptInvalid
 from placet.governance.jobs import round_job
 from placet.governance.keys import PublicKey
 from placet.governance.log import LogProof
 from placet.proto.v1 import federations_pb2
+from placet.refusals import ReceiptInvalid
 from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 
@@ -117,7 +117,7 @@ class Exchange:
     ) -> VerifiedUpdate:
         """Put the sealed stream, or the rest of it, and hand in the update; its receipt, verified.
 
-        The same update again gives the same receipt. Raises `Refused`, `ReceiptInvalid`, `LogError`
+        The same update again gives the same receipt. Raises `Refused`, `ReceiptInvalid`, `Refusal`
         or `Unreachable`.
         """
         await self._blobs.put(pending.update.object, pending.stream, owner=owner, progress=progress)

@@ -20,10 +20,10 @@ from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.governance.account import Times
 from placet.governance.envelope import parse_envelope
-from placet.governance.errors import NotOnRoster
 from placet.governance.evaluate import Ticket, judge_ticket
 from placet.governance.federation_state import FederationState
 from placet.proto.v1 import federations_pb2
+from placet.refusals import NotOnRoster
 
 
 class AsyncFederations:
@@ -94,7 +94,7 @@ class AsyncFederations:
         `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
         `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
         a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
-        authority may be away. Raises `TicketRefused`, `NotOnRoster`, `AttestationError`, or what a
+        authority may be away. Raises `Refusal`, `NotOnRoster`, `Refusal`, or what a
         call raises.
         """
         council = await self._council.verify()
@@ -126,7 +126,7 @@ class AsyncFederations:
         """The model of a round, None: the newest that the log has. Round 0 is the initial one.
 
         Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
-        `ReceiptInvalid`, `LogError`, `SealingError` or `StateRefused`.
+        `ReceiptInvalid`, `Refusal`, `Refusal` or `StateRefused`.
         """
         proposal = (await self._council.find(id)).proposal
         if round is None:

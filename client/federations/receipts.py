@@ -13,10 +13,10 @@ from placet.client.errors import FileRefused
 from placet.governance.codec import Json, encode, parse_object
 from placet.governance.documents import Update
 from placet.governance.envelope import inspect, parse_envelope
-from placet.governance.errors import GovernanceError, ReceiptInvalid
 from placet.governance.evaluate import check_charter
 from placet.governance.judgements.founding import verify_charter
 from placet.governance.log import Checkpoint, LogProof, VerifierKey, leaf_hash, verify_proof
+from placet.refusals import ReceiptInvalid, Refusal
 
 _MAX_FILE = 1024 * 1024
 _MAX_ENTRY = 64 * 1024
@@ -49,7 +49,7 @@ class UpdateReceipt:
         2. It is the entry of this update: digest, random bytes, federation, round, client; the
            update names the council.
         Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid`
-        or `LogError`.
+        or `Refusal`.
         """
         key = VerifierKey.from_text(verify_charter(self.charter, charter).log)
         checkpoint = verify_proof(self.proof, leaf_hash(self.entry), key)  # 1
@@ -96,7 +96,7 @@ class UpdateReceipt:
                 raise ValueError
             entry, proof = value["entry"].encode(), value["proof"].encode()
             return cls(encode(value["charter"]), encode(value["update"]), entry, proof)
-        except (GovernanceError, ValueError, AttributeError):
+        except (Refusal, ValueError, AttributeError):
             raise FileRefused(
                 "This is not the receipt of an update. Name the file that placet wrote.",
                 claim="file",

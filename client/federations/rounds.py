@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placet.client.data.objects import Progress
-from placet.client.errors import Refused, Unreachable, UsageRefused
+from placet.client.errors import Unreachable, UsageRefused
 from placet.client.federations.exchange import Exchange
 from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import VerifiedUpdate
@@ -32,10 +32,10 @@ from placet.client.federations.vectors import State, Vector, flatten
 from placet.client.keys import Keys
 from placet.governance.documents import Federate, Header, Proposal
 from placet.governance.envelope import Signed
-from placet.governance.errors import ClientQuarantined, Stopped
 from placet.governance.federation_state import FederationState, Quarantine
 from placet.governance.state import PrivacyState
 from placet.governance.state import State as LogState
+from placet.refusals import ClientQuarantined, Refused, Stopped
 
 T = TypeVar("T")
 _log = logging.getLogger("placet.client.federations")

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from placet.client.connection.told import digest, identifier, reason, refused_of
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client.errors import AnswerMalformed
 from placet.proto.v1 import federations_pb2
+from placet.refusals import Refused
 
 FederationPhase = Literal["open", "aggregating", "finished", "failed", "stopped"]
 _PHASES: Final[Mapping[int, FederationPhase]] = MappingProxyType(

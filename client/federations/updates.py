@@ -26,8 +26,8 @@ from placet.governance.codec import parse_object
 from placet.governance.contexts import update_info
 from placet.governance.documents import Federate, Header, Update
 from placet.governance.envelope import digest_of, inspect, sign
-from placet.governance.errors import GovernanceError
 from placet.governance.judgements.rounds import SealedUpdate
+from placet.refusals import DocumentMalformed, DocumentTooLarge
 from placet.sealing import HPKEPublicKey, StreamKey, seal_envelope, seal_stream
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Outbox:
                 sealed = base64.b64decode(value["sealed"], validate=True)
                 found = Pending(encode_json(value["update"]), sealed, self._stream)
                 self._held = found if found.update.round == number else None
-            except (GovernanceError, ValueError, KeyError, TypeError):
+            except (DocumentMalformed, DocumentTooLarge, ValueError, KeyError, TypeError):
                 self._held = None
         if self._held is None or self._held.update.round != number:
             self.clear()

@@ -15,7 +15,7 @@ from placet.client.errors import FileRefused
 from placet.client.files import read_file, write_file
 from placet.governance.bundles import ENTRY, MAX_BUNDLE, MAX_FILES, is_left_out, pack, unpack
 from placet.governance.envelope import digest_of
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed
 
 
 @dataclass(frozen=True, slots=True)

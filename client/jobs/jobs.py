@@ -23,11 +23,11 @@ from placet.governance.checks import RECEIPT_FILE, check_output
 from placet.governance.contexts import result_info
 from placet.governance.documents import Stop
 from placet.governance.envelope import parse_envelope, sign
-from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import JOB_DIGITS, requested_job
 from placet.governance.log import LogProof
 from placet.proto.v1 import jobs_pb2
+from placet.refusals import ReceiptInvalid
 from placet.sealing import StreamKey, open_envelope
 
 REQUEST_ID_BYTES = 16
@@ -164,7 +164,7 @@ class AsyncJobs:
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
         goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
-        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `LogError`, `SealingError`, or
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `Refusal`, `Refusal`, or
         `FileRefused`.
         """
         recipient = keys.id if recipient is None else recipient

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from placet.client.connection.told import Told, digest, identifier, refused_of
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client.errors import AnswerMalformed
 from placet.proto.v1 import jobs_pb2
+from placet.refusals import Refused
 
 JobState = Literal["queued", "leased", "running", "released", "failed", "stopped"]
 _STATES: Final[Mapping[int, JobState]] = MappingProxyType(

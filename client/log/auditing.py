@@ -54,7 +54,7 @@ def attest(
     nonce: bytes,
     at: int,
 ) -> _Found:
-    """Verify evidence as the authority did when it made the entry. Raises `AttestationError`."""
+    """Verify evidence as the authority did when it made the entry. Raises `Refusal`."""
     expected = Expected(role, log, charter, nonce)
     return _Found(verify_genuine(identity, evidence, expected, at=at))
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from placet.auditing.audit import AuditReport, audit
 from placet.client.connection.connection import Connection
-from placet.client.errors import Refused
 from placet.client.log.auditing import GivenDocuments, attest, digests_in
 from placet.client.log.reader import LogReader
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint
 from placet.proto.v1 import log_pb2
+from placet.refusals import Refused
 
 _AT_ONCE = 16
 
@@ -45,7 +45,7 @@ class AsyncLog:
         """The ledger that the log folds to now, not to be changed. It is the authority's word, not
         the host's.
 
-        One call, for the entries that this home has not seen. Raises `LogError`, `NotFounded`, or
+        One call, for the entries that this home has not seen. Raises `Refusal`, `NotFounded`, or
         what a call raises.
         """
         return await self._log.read()
@@ -61,8 +61,8 @@ class AsyncLog:
     async def audit(self) -> AuditReport:
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
-        Raises `EntryInvalid` for the first entry that does not come out as the log has it,
-        `LogError`, or what a call raises. The report says which parts could
+        Raises `LogEntryInvalid` for the first entry that does not come out as the log has it,
+        `Refusal`, or what a call raises. The report says which parts could
         not be checked.
         """
         await self._log.read()

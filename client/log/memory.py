@@ -23,8 +23,8 @@ from pathlib import Path
 
 from placet.client.errors import FileRefused
 from placet.client.files import read_file, write_file
-from placet.governance.errors import OtherLog
-from placet.governance.log import Checkpoint, LogError, VerifierKey, verify_checkpoint
+from placet.governance.log import Checkpoint, VerifierKey, verify_checkpoint
+from placet.refusals import LogCheckpointInvalid, OtherLog
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_FILE = 256 * 1024
@@ -89,7 +89,7 @@ class CouncilMemory:
     def learn(self, log: str) -> None:
         """Keep the log key that the pinned charter names.
 
-        Raises `CheckpointInvalidError` for no key.
+        Raises `LogCheckpointInvalid` for no key.
         """
         VerifierKey.from_text(log)
         with self._locked():
@@ -149,7 +149,7 @@ class CouncilMemory:
             if note != self._note:
                 self._newest = self._checkpoint(note) if note else None
                 self._note = note
-        except (ValueError, KeyError, TypeError, RecursionError, LogError):
+        except (ValueError, KeyError, TypeError, RecursionError, LogCheckpointInvalid):
             raise FileRefused(
                 f"{path} is damaged: it held the newest checkpoint seen. Restore it from a backup; "
                 "if you delete it, a log that was rolled back since cannot be told from the true "

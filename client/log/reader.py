@@ -16,13 +16,12 @@ from placet.auditing.consistency import verify_extends
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection, Method
-from placet.client.errors import AnswerMalformed, Refused, SettingMissing
+from placet.client.errors import AnswerMalformed, SettingMissing
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.replica import Replica
 from placet.governance.codec import parse_object
 from placet.governance.documents import Header, Seen, new_header
 from placet.governance.envelope import parse_envelope
-from placet.governance.errors import DocumentNotFound, EntryInvalid, NotFounded
 from placet.governance.judgements.founding import verify_charter
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import (
@@ -32,6 +31,7 @@ from placet.governance.log import (
     verify_checkpoint,
 )
 from placet.proto.v1 import common_pb2, log_pb2
+from placet.refusals import DocumentNotFound, LogEntryInvalid, NotFounded, Refused
 
 Q = TypeVar("Q")
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class LogReader:
         1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller
            than
         what was seen; 3. its root is that of what was seen with the entries that are new. Raises
-        `LogError`, `NotFounded`, or what a call raises.
+        `Refusal`, `NotFounded`, or what a call raises.
         """
         async with self._reading:
             key = await self.key()
@@ -116,7 +116,7 @@ class LogReader:
         """Verify a checkpoint that came with an answer: it is of the log that this client has read.
 
         `before`: what was known when the request was sent, than which it may not be smaller. Raises
-        `LogError`, or what a call raises.
+        `Refusal`, or what a call raises.
         """
         found = verify_checkpoint(note, await self.key())
         if before is not None and found.size < before.size:
@@ -173,7 +173,7 @@ class LogReader:
         """Hand a document in, and believe that it was recorded only once the log shows it.
 
         1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` (None:
-        where the host says) is in it; 3. it names the document. Raises `EntryInvalid`, `LogError`,
+        where the host says) is in it; 3. it names the document. Raises `LogEntryInvalid`, `Refusal`,
         or what a call raises.
         """
         before, digest = self.memory.newest(), parse_envelope(envelope).digest
@@ -183,7 +183,7 @@ class LogReader:
         found = index < checkpoint.size  # 2
         entry = parse_object(self.replica.entry(index), MAX_ENTRY_BYTES) if found else {}
         if digest not in entry.values():  # 3
-            raise EntryInvalid(
+            raise LogEntryInvalid(
                 "The host says that the document was recorded, and the log has another entry "
                 "there. Do not rely on it: send the document again, and report the host.",
                 claim=f"entry {index}",

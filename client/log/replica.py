@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from placet.client.log.memory import CouncilMemory
 from placet.governance.codec import parse_object
-from placet.governance.errors import OtherLog
 from placet.governance.ledger import Ledger, missing_document
-from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, LogForkedError, leaf_hash
+from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, leaf_hash
+from placet.refusals import LogForked, OtherLog
 
 
 class KeptDocuments:
@@ -56,13 +56,13 @@ class Replica:
             return
         try:
             self._fold(kept[self.size : newest.size], newest)
-        except LogForkedError:
+        except LogForked:
             self._memory.forget_entries()
 
     def extend(self, entries: Sequence[bytes], checkpoint: Checkpoint, note: bytes) -> None:
         """Fold the next entries, up to a checkpoint whose signature was verified; remember both.
 
-        Raises `LogForkedError` where the entries are not the checkpoint's, `EntryInvalid`, or
+        Raises `LogForked` where the entries are not the checkpoint's, `LogEntryInvalid`, or
         `OtherLog`.
         """
         self._fold(entries, checkpoint)
@@ -70,7 +70,7 @@ class Replica:
             self.catch_up()
 
     def contains(self, checkpoint: Checkpoint) -> None:
-        """Raises `LogForkedError` unless the log so far begins with what the checkpoint covers."""
+        """Raises `LogForked` unless the log so far begins with what the checkpoint covers."""
         if self.ledger.tree.root(checkpoint.size) != checkpoint.root:
             raise forked(checkpoint)
 
@@ -90,9 +90,9 @@ class Replica:
         self._entries.append(data)
 
 
-def forked(checkpoint: Checkpoint) -> LogForkedError:
+def forked(checkpoint: Checkpoint) -> LogForked:
     """Entries that were read, and a checkpoint that the log's key signed, are of two histories."""
-    return LogForkedError(
+    return LogForked(
         "The host shows two histories of the log: the entries are not those of the checkpoint. "
         "Keep both, and report it to the organisations.",
         claim=f"{checkpoint.size} entries",

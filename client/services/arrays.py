@@ -13,11 +13,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from placet.client.errors import AnswerMalformed, QuestionRefused
+from placet.client.errors import AnswerMalformed
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.proto.limits import KIB
-from placet.proto.tensors import DTYPES, Tensor, TensorsMalformed, pack, unpack
+from placet.proto.tensors import DTYPES, Tensor, pack, unpack
+from placet.refusals import QuestionInvalid
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -58,7 +59,7 @@ def judge_rows(
     answers: Sequence[Field],
 ) -> Rows:
     """Arrays that the model takes. A model of one input takes the array alone. Raises
-    `QuestionRefused`."""
+    `QuestionInvalid`."""
     named = _named(given, inputs)
     arrays = {field.name: _checked(field, named[field.name], terms) for field in inputs}
     counts = {name: len(array) for name, array in arrays.items()}
@@ -71,7 +72,7 @@ def judge_rows(
     rations = terms.rations
     if count > (allowed := min(rations.user, rations.total)):
         # What was answered before the refusal would be spent, and the caller would have none of it.
-        raise QuestionRefused(
+        raise QuestionInvalid(
             f"The terms let a user be answered {allowed} rows in all, and these are {count}. Ask "
             "about fewer; nothing was spent.",
             claim="rations",
@@ -94,7 +95,7 @@ def read_answer(content: memoryview, answers: Sequence[Field]) -> Arrays:
     names."""
     try:
         tensors = unpack(content)
-    except TensorsMalformed as error:
+    except QuestionInvalid as error:
         raise AnswerMalformed("The worker's answer has no form.", **error.details) from None
     found = {tensor.name: tensor.dtype for tensor in tensors}
     if found != {field.name: field.dtype for field in answers}:
@@ -163,10 +164,10 @@ def _array(tensor: Tensor) -> Array:
     return np.frombuffer(tensor.data, dtype).reshape(tensor.shape).astype(tensor.dtype)
 
 
-def _refused(claim: str, expected: str, actual: str, remedy: str = "") -> QuestionRefused:
+def _refused(claim: str, expected: str, actual: str, remedy: str = "") -> QuestionInvalid:
     details = {"claim": claim, "expected": expected[:500], "actual": actual[:500]}
     more = " " + remedy if remedy else ""
-    return QuestionRefused(
+    return QuestionInvalid(
         f"The model takes for {claim!r} what is {expected}, and was given {actual}.{more}"[:1000],
         **details,
     )

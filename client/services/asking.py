@@ -16,14 +16,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from placet.client.connection.connection import CALL_TIMEOUT, Connection
-from placet.client.errors import HostUnreachable, Refused
+from placet.client.errors import HostUnreachable
 from placet.client.services.chain import ServedWorker
 from placet.client.services.questions import QuestionSession, SealedQuestion, User
 from placet.client.services.stream import QuestionStream
-from placet.client.services.workers import Workers
-from placet.governance.errors import LeaseRefused
+from placet.client.services.workers import GONE, Workers
 from placet.proto.v1 import inference_pb2
-from placet.sealing import SessionUsedUp
+from placet.refusals import Refusal, Refused, SessionUnknown
 
 IN_FLIGHT = 32
 _LATER = ("QUEUE_FULL", "RATE_EXCEEDED")
@@ -61,7 +60,7 @@ class _Road:
         try:
             yield session, question
         except BaseException as error:
-            unknown = getattr(error, "reason", "") == "SESSION_UNKNOWN"
+            unknown = isinstance(error, Refusal) and error.reason == "SESSION_UNKNOWN"
             if self._session is session and (unknown or question.counter == 0):
                 self._session = None
             raise
@@ -75,7 +74,7 @@ class _Road:
             self._offer = offer.digest
         try:
             return self._session, self._session.question(content)
-        except SessionUsedUp:
+        except SessionUnknown:
             self._session = None
             return self._seal(worker, user, content)
 
@@ -111,7 +110,7 @@ class Asking:
         of many.
 
         deadline: by the loop's clock; None: as long as it takes. Raises `Refused`, `OfferInvalid`,
-        `Unreachable`, `AnswerMalformed` or `placet.sealing.AnswerForged`.
+        `Unreachable`, `AnswerMalformed` or `AnswerForged`.
         """
         since = self._loop.time()
         lost = forgotten = False
@@ -212,7 +211,7 @@ class Asking:
                 self.worker = await self._workers.renewed(self.worker)
             except HostUnreachable:
                 pass  # what is asked next tells how things are
-            except (Refused, LeaseRefused) as refused:
+            except (Refused, *GONE) as refused:
                 if isinstance(refused, Refused) and refused.reason not in _LOST:
                     raise
                 self.worker = await self._workers.find(self.worker.service, self._patience)

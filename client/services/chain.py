@@ -19,15 +19,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from placet.attestation import (
-    AttestationError,
-    Attested,
-    Check,
-    Expected,
-    Identity,
-    verify_genuine,
-)
-from placet.client.errors import OfferInvalid
+from placet.attestation import Attested, Check, Expected, Identity, verify_genuine
 from placet.client.trust.verify import VerifiedCouncil
 from placet.governance.account import Times
 from placet.governance.codec import Json, parse_object
@@ -42,26 +34,23 @@ from placet.governance.envelope import (
     parse_envelope,
     verify_signed,
 )
-from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import (
     judge_ticket,
     verify_ballots,
     verify_proposal,
 )
 from placet.governance.keys import PublicKey
-from placet.governance.log import (
-    MAX_ENTRY_BYTES,
-    LogError,
-    LogProof,
-    VerifierKey,
-    leaf_hash,
-    verify_proof,
-)
+from placet.governance.log import MAX_ENTRY_BYTES, LogProof, VerifierKey, leaf_hash, verify_proof
 from placet.proto.v1 import inference_pb2
-from placet.sealing import SealingError
+from placet.refusals import LogEntryInvalid, OfferInvalid, Refusal
 
 # Everything that something a host says can raise while it is looked at.
-_REFUSALS = (GovernanceError, AttestationError, LogError, SealingError, KeyError, ValueError)
+
+
+class OfferRefused(OfferInvalid):
+    """`claim` is the step that does not hold; `checks` are those that had held before."""
+
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +86,12 @@ class ServedWorker:
 def verify_worker(
     given: inference_pb2.Description, council: VerifiedCouncil, service: str, *, now: int
 ) -> ServedWorker:
-    """Verify what a host tells of a worker. Raises `OfferInvalid`, which says at which step."""
+    """Verify what a host tells of a worker. Raises `OfferRefused`, which says at which step."""
     return _Chain(given, council, service, now).verified()
 
 
 def verify_renewed(given: inference_pb2.Description, known: ServedWorker) -> ServedWorker:
-    """The newer offer of a worker that was verified before. Raises `OfferInvalid`.
+    """The newer offer of a worker that was verified before. Raises `OfferRefused`.
 
     Its lease, key and terms are those that were verified; only the offer is new.
     """
@@ -133,7 +122,7 @@ class _Chain:
     def verified(self) -> ServedWorker:
         try:
             return self._verified()
-        except OfferInvalid as refused:
+        except OfferRefused as refused:
             refused.checks = tuple(self.checks)
             raise
 
@@ -287,14 +276,15 @@ def _verify_offer(
 
 @contextmanager
 def _step(name: str) -> Generator[None]:
-    """Whatever does not hold in this block is an `OfferInvalid` of this step."""
+    """Whatever does not hold in this block is an `OfferRefused` of this step."""
     try:
         yield
-    except _REFUSALS as error:
-        details: dict[str, str] = getattr(error, "details", {})
-        told = str(error) if details or hasattr(error, "reason") else "It is not of that form."
+    except (Refusal, KeyError, ValueError) as error:
+        told, details = "It is not of that form.", dict[str, str]()
+        if isinstance(error, Refusal):
+            told, details = str(error), error.details
         compared = {k: v for k, v in details.items() if k in ("expected", "actual")}
-        raise OfferInvalid(
+        raise OfferRefused(
             f"The worker is not to be believed, by its {name}: {told} Nothing was sent to it; "
             "report the host.",
             claim=name,
@@ -302,6 +292,6 @@ def _step(name: str) -> Generator[None]:
         ) from None
 
 
-def _differs(claim: str, expected: str, found: str) -> EntryInvalid:
+def _differs(claim: str, expected: str, found: str) -> LogEntryInvalid:
     """Two values that had to be one; `_step` says of which step."""
-    return EntryInvalid(f"{claim} is not what it has to be.", expected=expected, actual=found)
+    return LogEntryInvalid(f"{claim} is not what it has to be.", expected=expected, actual=found)

@@ -25,12 +25,12 @@ from placet.proto.questions import (
     BEARER,
     PRINCIPAL,
     Claim,
-    QuestionMalformed,
     pack_opening,
     pack_question,
     unpack_answer,
 )
 from placet.proto.refusals import reason_name
+from placet.refusals import QuestionForged
 from placet.sealing import HPKEPublicKey, SealedSession, new_session_secret, seal_envelope
 
 
@@ -92,7 +92,7 @@ class QuestionSession:
             secret[:] = bytes(len(secret))
 
     def question(self, content: bytes | bytearray | memoryview) -> SealedQuestion:
-        """Seal the next question. Raises `placet.sealing.SessionUsedUp`: then open another
+        """Seal the next question. Raises `SessionUnknown`: then open another
         session."""
         counter, sealed = self._sealed.seal_question(content)
         if counter == 0:
@@ -104,13 +104,13 @@ class QuestionSession:
     def answer(self, question: SealedQuestion, data: bytes) -> memoryview:
         """The tensors that answer the question, packed.
 
-        Raises `Refused` for a refusal that came sealed, `placet.sealing.AnswerForged` for bytes
+        Raises `Refused` for a refusal that came sealed, `AnswerForged` for bytes
         that are not the worker's answer to this question, `AnswerMalformed` for an answer without
         the form of one.
         """
         try:
             content = unpack_answer(self._sealed.open_answer(question.counter, data))
-        except QuestionMalformed:
+        except QuestionForged:
             raise AnswerMalformed("The answer has not the form of one.", claim="answer") from None
         if isinstance(content, memoryview):
             return content

@@ -20,10 +20,10 @@ from placet.client.trust.verify import VerifiedReceipt, verify_receipt
 from placet.governance.documents import Receipt
 from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import inspect, parse_envelope
-from placet.governance.errors import ReceiptInvalid
 from placet.governance.evaluate import Ticket
 from placet.governance.log import LogProof
 from placet.proto.v1 import inference_pb2
+from placet.refusals import ReceiptInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class AsyncServices:
         """Where the model of a service came from, as the log shows it; None where its card names no
         receipt.
 
-        Raises `ReceiptInvalid`, `LogError`, or `Refused` with DOCUMENT_NOT_FOUND.
+        Raises `ReceiptInvalid`, `Refusal`, or `Refused` with DOCUMENT_NOT_FOUND.
         """
         wanted = terms.card.receipt
         if not wanted:

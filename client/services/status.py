@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from placet.client.connection.told import digest, refused_of
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client.errors import AnswerMalformed
 from placet.proto.v1 import inference_pb2
+from placet.refusals import Refused
 
 ServicePhase = Literal["starting", "ready", "drained", "stopped", "failed"]
 _PHASES: Final[Mapping[int, ServicePhase]] = MappingProxyType(

@@ -15,9 +15,10 @@ from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection
 from placet.client.connection.told import refused_of
-from placet.client.errors import AnswerMalformed, ClientError, HostUnreachable
+from placet.client.errors import AnswerMalformed, HostUnreachable
 from placet.proto.limits import MAX_COALESCED
 from placet.proto.v1 import inference_pb2
+from placet.refusals import Refusal
 
 # Answers that are taken in before whoever waited asks again. Were it all that are under way, user
 # and worker would each wait for the other's whole load; with half of it both are at work.
@@ -36,7 +37,7 @@ class QuestionStream:
         self._cancelled: list[int] = []
         self._wake = asyncio.Event()
         self._next = 1
-        self._failed: ClientError | None = None
+        self._failed: Refusal | None = None
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
 
     @property
@@ -123,12 +124,12 @@ class QuestionStream:
         try:
             with translated():
                 await work
-        except ClientError as error:
+        except Refusal as error:
             self._fail(error)
         except asyncio.InvalidStateError:
             return  # written after the stream's end: whoever reads is told how it ended
 
-    def _fail(self, error: ClientError) -> None:
+    def _fail(self, error: Refusal) -> None:
         if self._failed is None:
             self._failed = error
         for waiting in list(self._waiting.values()):

@@ -16,7 +16,7 @@ from placet.client.services.questions import Bearer, Principal, User
 from placet.governance.documents import Constitution
 from placet.governance.documents.serving import TOKEN_BYTES, Bearers, Members, Roster, token_digest
 from placet.governance.documents.work.serve import Serve
-from placet.governance.errors import UserNotAllowed
+from placet.refusals import UserNotAllowed
 
 _MAX_FILE = 1024
 _OTHERS = 0o077

@@ -5,13 +5,32 @@ import asyncio
 
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
-from placet.client.errors import AnswerMalformed, HostUnreachable, Refused
+from placet.client.errors import AnswerMalformed, HostUnreachable
 from placet.client.log.reader import LogReader
 from placet.client.services.chain import ServedWorker, verify_renewed, verify_worker
-from placet.governance.errors import LeaseRefused
 from placet.governance.judgements.leasing import check_running
 from placet.proto.v1 import inference_pb2
+from placet.refusals import (
+    BoundToMismatch,
+    JoinLapsed,
+    JoinUnknown,
+    LeaseClosed,
+    LeaseExpired,
+    LeasePresentedTwice,
+    LeaseUnknown,
+    Refused,
+)
 
+# By the log a worker is not to be asked any more.
+GONE = (
+    BoundToMismatch,
+    JoinLapsed,
+    JoinUnknown,
+    LeaseClosed,
+    LeaseExpired,
+    LeasePresentedTwice,
+    LeaseUnknown,
+)
 _NOT_YET = ("WORKER_UNAVAILABLE", "AUTHORITY_UNAVAILABLE")
 _PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -53,7 +72,7 @@ class Workers:
             except HostUnreachable:
                 if loop.time() + pause > until:
                     raise
-            except LeaseRefused:  # by the log this worker has gone; the host will have another
+            except GONE:  # the host will have another
                 if loop.time() + pause > until:
                     raise
             except Refused as refused:

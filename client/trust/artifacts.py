@@ -25,9 +25,9 @@ from placet.client.trust.verify import (
     verify_receipt,
 )
 from placet.governance.codec import Json, encode, parse_object
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.founding import verify_charter
+from placet.refusals import Refusal
 
 MAX_ARTIFACT = 4 * 1024 * 1024
 
@@ -154,7 +154,7 @@ def _objects(kind: str, values: list[Any]) -> tuple[bytes, ...]:
 def _parsed(data: bytes, kind: str, fields: dict[str, type]) -> Json:
     try:
         value = parse_object(data, MAX_ARTIFACT)
-    except GovernanceError:
+    except Refusal:
         raise _refused(kind) from None
     if value.keys() != fields.keys() or not all(
         isinstance(value[name], type_) for name, type_ in fields.items()

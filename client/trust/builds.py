@@ -20,8 +20,8 @@ from placet.client.errors import FileRefused
 from placet.client.files import read_file
 from placet.governance.codec import decode, malformed
 from placet.governance.envelope import verify_signed
-from placet.governance.errors import GovernanceError
 from placet.governance.keys import PublicKey
+from placet.refusals import DocumentMalformed, DocumentTooLarge
 
 DEVELOPMENT = "development"
 RELEASE = "release"
@@ -104,7 +104,7 @@ class Release:
 def verify_release(envelope: bytes, keys: Iterable[str] = RELEASE_KEYS) -> Release:
     """Return the release in an envelope that one of these keys has signed.
 
-    Raises `SignatureInvalid`, `DocumentMalformed`, `DocumentTooLarge` or `WrongPayloadType`.
+    Raises `SignatureInvalid`, `DocumentMalformed`, `DocumentTooLarge` or `PayloadType`.
     """
     accepted = [PublicKey(key) for key in keys]
     return verify_signed(envelope, Release, lambda _: accepted).document
@@ -113,7 +113,7 @@ def verify_release(envelope: bytes, keys: Iterable[str] = RELEASE_KEYS) -> Relea
 def read_build(folder: Path) -> Build:
     """Return the description of a build, each of whose measurements has been taken again.
 
-    Raises `FileRefused` or MeasurementError.
+    Raises `FileRefused` or MeasurementFailed.
     """
     path = folder / _DESCRIPTION
     if not path.is_file():
@@ -122,7 +122,7 @@ def read_build(folder: Path) -> Build:
         )
     try:
         build = decode(Build, read_file(path, _MAX_FILE))
-    except GovernanceError as refusal:
+    except (DocumentMalformed, DocumentTooLarge) as refusal:
         raise FileRefused(f"{path} describes no build. {refusal}") from None
     for enclave, said in build.measurements.items():
         if (found := measure(enclave, folder)) != said:
@@ -151,7 +151,7 @@ def released() -> Release:
 def named_measurements(which: str) -> dict[str, Mapping[str, str]]:
     """Return the measurements of each build, by its name; `which` is as in the module's list.
 
-    Raises `FileRefused`, MeasurementError (without a kernel KernelMissingError), or as
+    Raises `FileRefused`, MeasurementFailed (without a kernel KernelMissing), or as
     `verify_release` does.
     """
     if which == RELEASE:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from placet.attestation import Claims, Evidence, EvidenceMalformedError, strip_quote
+from placet.attestation import Claims, Evidence, strip_quote
 from placet.attestation.snp import REPORT_BYTES
 from placet.client.errors import FileRefused
 from placet.client.files import write_file
 from placet.client.trust.amd import fetch_amd
 from placet.client.trust.https import Https
 from placet.client.trust.intel import fetch_intel
+from placet.refusals import EvidenceMalformed
 
 SOURCES = {"snp": "https://kdsintf.amd.com", "": "https://api.trustedservices.intel.com"}
 SUFFIX = ".collateral.json"
@@ -60,7 +61,7 @@ def read_quote(data: bytes) -> tuple[str, bytes]:
         if len(data) == REPORT_BYTES:
             return "snp", data
         quote = strip_quote(data)
-    except EvidenceMalformedError as error:
+    except EvidenceMalformed as error:
         raise FileRefused(
             f"The file holds neither evidence nor a quote: {error} Name another."
         ) from None
@@ -75,7 +76,7 @@ def fetch_collateral(
 
     `source` is the address of the service, without a path; the maker's if empty. `verify` raises
     unless the evidence is genuine at a time. Raises `HostUnreachable`, `AnswerMalformed`,
-    `AttestationError`.
+    `Refusal`.
     """
     base = (source or SOURCES.get(kind, SOURCES[""])).rstrip("/")
     fetch = fetch_amd if kind == "snp" else fetch_intel

@@ -12,8 +12,6 @@ from placet.attestation import (
     Check,
     Claims,
     Evidence,
-    EvidenceBindingError,
-    EvidenceMalformedError,
     Identity,
     Policy,
     appraise,
@@ -25,6 +23,7 @@ from placet.attestation import (
 from placet.client.errors import FileRefused
 from placet.client.trust.artifacts import EvidenceFile
 from placet.governance.log import VerifierKey, verify_checkpoint
+from placet.refusals import EvidenceBinding, EvidenceMalformed
 
 _ANY = "any"
 
@@ -48,14 +47,14 @@ def examine_file(
     data: bytes, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
     """Examine what `placet status --evidence` wrote, or evidence alone. Raises `FileRefused` and
-    `AttestationError`.
+    `Refusal`.
 
     `log` is the verifier key of the log asked for, `charter` the digest of its charter; any if
     empty.
     """
     try:
         alone = Evidence.from_bytes(data)
-    except EvidenceMalformedError:
+    except EvidenceMalformed:
         return examine_authority(
             EvidenceFile.from_bytes(data), policy, now=now, log=log, charter=charter
         )
@@ -64,7 +63,7 @@ def examine_file(
 
 def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examination:
     """Examine evidence that comes without an identity, as from any enclave. Raises
-    `AttestationError`."""
+    `Refusal`."""
     claims = verify_evidence(evidence, now=now)
     said = (
         f"Whom it speaks for: its report data, {claims.report_data.hex()}, was compared with "
@@ -76,7 +75,7 @@ def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examinatio
 def examine_authority(
     shown: EvidenceFile, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
-    """Examine an authority's answer to a nonce. Raises `AttestationError`, `LogError`."""
+    """Examine an authority's answer to a nonce. Raises `Refusal`, `Refusal`."""
     try:
         identity = Identity.from_bytes(shown.identity)
         key = VerifierKey.from_text(identity.log)
@@ -105,7 +104,7 @@ def _binding(claims: Claims, identity: Identity, shown: EvidenceFile) -> Check:
     wanted = report_data(identity.digest, shown.nonce, context)
     try:
         verify_binding(claims, identity, shown.nonce, context)
-    except EvidenceBindingError:
+    except EvidenceBinding:
         return Check("report_data", wanted.hex(), claims.report_data.hex(), passed=False)
     return Check("report_data", wanted.hex(), claims.report_data.hex(), passed=True)
 

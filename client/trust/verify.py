@@ -26,10 +26,6 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.proposal import Work
 from placet.governance.envelope import Signed, verify_signed
-from placet.governance.errors import (
-    OtherConstitution,
-    ReceiptInvalid,
-)
 from placet.governance.evaluate import InForce
 from placet.governance.judgements.federation import release_cost
 from placet.governance.judgements.founding import verify_succession
@@ -42,6 +38,7 @@ from placet.governance.log import (
     verify_checkpoint,
     verify_proof,
 )
+from placet.refusals import OtherConstitution, ReceiptInvalid
 from placet.sealing import padded_length
 
 _MAX_ENTRY = 64 * 1024

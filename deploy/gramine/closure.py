@@ -17,8 +17,8 @@ from pathlib import Path
 
 from placet.governance.bundles import unpack
 from placet.governance.documents import Serve
-from placet.governance.errors import GovernanceError
 from placet.governance.terms import decode_terms
+from placet.refusals import Refusal
 
 # No .pyc is looked at: what is measured is what a council can read. The folder of compiled modules
 # does not exist.
@@ -119,7 +119,7 @@ def action_of(bundle: bytes) -> str:
         return "job"
     try:
         return "serve" if isinstance(decode_terms(bundle), Serve) else "federate"
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         sys.exit(f"These are no terms that a worker can be launched for. {refusal}")
 
 
@@ -140,7 +140,7 @@ def modules_of(bundle: bytes) -> tuple[str, ...]:
 def _files(bundle: bytes) -> dict[str, bytes]:
     try:
         return unpack(bundle)
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         sys.exit(f"This is no program that a worker would take. {refusal}")
 
 

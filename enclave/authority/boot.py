@@ -21,13 +21,11 @@ from placet.enclave.authority.journal import Journal
 from placet.enclave.authority.sealed_root import ROOT
 from placet.enclave.authority.vault import LogKeys, Vault
 from placet.enclave.connection import METADATA, Connection
-from placet.enclave.errors import HostUnfaithful
 from placet.governance.codec import parse_object
-from placet.governance.errors import NotFounded
 from placet.governance.ledger import Ledger
 from placet.governance.log import MAX_ENTRY_BYTES, verify_checkpoint
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
+from placet.refusals import LogProofInvalid, NotFounded, Refused
 
 
 async def open_vault(connection: Connection, attester: Attester) -> Vault:
@@ -37,7 +35,7 @@ async def open_vault(connection: Connection, attester: Attester) -> Vault:
     sealed: enclaves_pb2.Secret | None
     try:
         reply = await connection.link.request(enclaves_pb2.KIND_FETCH_SECRET, request)
-    except PeerRefused as refusal:
+    except Refused as refusal:
         if refusal.reason != "DOCUMENT_NOT_FOUND":
             raise
         vault, sealed = Vault.create(attester)
@@ -80,7 +78,7 @@ class Life:
         self._log_keys = keys
 
     async def replay(self) -> None:
-        """Steps 2 to 4. Raises `EntryInvalid`, `HostUnfaithful` or `LOG_CHECKPOINT_INVALID` where
+        """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LOG_CHECKPOINT_INVALID` where
         the host's copy is not the log of this authority."""
         channel = self.connection.channel
         request = log_pb2.GetCheckpointRequest()
@@ -106,4 +104,4 @@ async def _genesis(channel: grpc.aio.Channel) -> str:
         constitution = parse_object(data, MAX_ENTRY_BYTES).get("constitution")
         if isinstance(constitution, str):
             return constitution
-    raise HostUnfaithful("The host does not give back entry 0 of the log.", claim="entries")
+    raise LogProofInvalid("The host does not give back entry 0 of the log.", claim="entries")

@@ -22,12 +22,12 @@ from placet.enclave.authority.keys import KeyNotAtHand, KeyStore
 from placet.enclave.peer import BootKeys, Keys
 from placet.governance.account import Times
 from placet.governance.entries.kind import Entry
-from placet.governance.errors import DocumentNotFound
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements import admission
 from placet.governance.ledger import Ledger
 from placet.governance.log import LogProof
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import DocumentNotFound
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class Core:
             self.append(entry, {ballot.digest: ballot.envelope})
 
     async def stored_entry(self, index: int) -> bytes:
-        """An entry, from the host, once that has it. Raises `NotStored` or `HostUnfaithful`."""
+        """An entry, from the host, once that has it. Raises `AuthorityUnavailable` or `LogProofInvalid`."""
         await self.life.journal.covered(index)
         return await read_entry(self.life.connection.channel, self.ledger.tree, index)
 

@@ -15,10 +15,10 @@ from placet.governance import contexts
 from placet.governance.checks import check_digest
 from placet.governance.documents import Constitution, Grant
 from placet.governance.envelope import digest_of, inspect, parse_envelope
-from placet.governance.errors import NotFounded
 from placet.governance.judgements import admission
 from placet.governance.judgements.leasing import judge_boot
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
+from placet.refusals import NotFounded
 from placet.sealing import StreamKey, open_envelope
 
 
@@ -134,7 +134,7 @@ class Council:
 
 def _check_policies(constitution: bytes) -> None:
     """A constitution whose evidence policies nobody could read would let no worker in. Raises
-    `PolicyMalformedError`."""
+    `PolicyInvalid`."""
     evidence = inspect(constitution, Constitution).evidence
     for policy in (evidence.authority, evidence.worker):
         Policy.from_dict(policy)

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 import grpc.aio
 
 from placet.enclave.connection import METADATA
-from placet.enclave.errors import HostUnfaithful
 from placet.governance.envelope import digest_of, parse_envelope
-from placet.governance.errors import DocumentNotFound, GovernanceError
 from placet.governance.ledger import missing_document
 from placet.governance.log import Tree, leaf_hash
 from placet.proto.v1 import log_pb2, log_pb2_grpc
+from placet.refusals import DocumentNotFound, LogProofInvalid, Refusal
 
 _KEPT = 8192
 
@@ -51,7 +50,7 @@ class DocumentCache:
 
 
 async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> AsyncIterator[bytes]:
-    """At most `end - start` entries as the host has them. Raises `HostUnfaithful` where it has an
+    """At most `end - start` entries as the host has them. Raises `LogProofInvalid` where it has an
     error instead."""
     request = log_pb2.GetEntriesRequest(start=start, end=end)
     left = end - start
@@ -63,7 +62,7 @@ async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> Async
             if left <= 0:
                 return
     except grpc.aio.AioRpcError as error:
-        raise HostUnfaithful(
+        raise LogProofInvalid(
             "The host does not give back the entries of the log.",
             claim="entries",
             expected=f"{start} to {end}",
@@ -72,11 +71,11 @@ async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> Async
 
 
 async def read_entry(channel: grpc.aio.Channel, tree: Tree, index: int) -> bytes:
-    """One entry, checked against the tree. Raises `HostUnfaithful`."""
+    """One entry, checked against the tree. Raises `LogProofInvalid`."""
     async for data in read_entries(channel, index, index + 1):
         if leaf_hash(data) == tree.leaf(index):
             return data
-    raise HostUnfaithful("The host does not give back an entry of the log.", claim="entry")
+    raise LogProofInvalid("The host does not give back an entry of the log.", claim="entry")
 
 
 def missing_digest(error: DocumentNotFound) -> str:
@@ -88,5 +87,5 @@ def _is(document: bytes, digest: str) -> bool:
     """Envelopes go by the digest of their payload, all else by its own."""
     try:
         return parse_envelope(document).digest == digest
-    except GovernanceError:
+    except Refusal:
         return digest_of(document) == digest

@@ -10,9 +10,9 @@ at that time.
 """
 
 from placet.enclave.authority.core import Core
-from placet.governance.errors import DocumentNotFound
 from placet.governance.judgements.federation import judge_vain
 from placet.governance.judgements.leasing import judge_lapsed
+from placet.refusals import DocumentNotFound
 
 
 class Endings:

@@ -11,13 +11,11 @@ from placet.enclave.authority.core import Core, Effect, committed, ticket_of
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.releases import hand_over
 from placet.enclave.authority.rounds import open_update
-from placet.enclave.errors import RequestMalformed
 from placet.governance.codec import encode
 from placet.governance.contexts import model_info
 from placet.governance.documents import Update
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, digest_of
-from placet.governance.errors import UpdateMalformed
 from placet.governance.federation_state import LoggedUpdate
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import Admission, admit, in_log, readmit
@@ -31,6 +29,7 @@ from placet.governance.judgements.federation import (
     verify_model_request,
 )
 from placet.proto.v1 import enclaves_pb2, federations_pb2
+from placet.refusals import RequestMalformed, UpdateMalformed
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, StreamKey
 
 

@@ -11,13 +11,12 @@ from google.protobuf.message import Message
 from placet.attestation import NONCE_BYTES, Expected, Policy, believe
 from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.journal import Covering
-from placet.enclave.errors import FrameUnexpected
 from placet.enclave.peer import Peer
 from placet.governance.codec import Json
 from placet.governance.envelope import digest_of
-from placet.governance.errors import JoinUnknown
 from placet.governance.judgements import leasing
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import FrameUnexpected, JoinUnknown
 
 _MAX_OFFERS = 1024
 

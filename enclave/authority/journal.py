@@ -18,12 +18,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from placet.enclave.errors import NotStored
 from placet.governance.entries.kind import Entry
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, NoteSigner, sign_checkpoint
 from placet.proto.limits import MAX_FRAME
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import AuthorityUnavailable
 
 Store = Callable[[enclaves_pb2.Commit], Awaitable[object]]
 
@@ -67,7 +67,7 @@ class Journal:
         secrets: Callable[[], Sequence[enclaves_pb2.Secret]] = tuple,
     ) -> int:
         """Append a judged entry; returns its index. Nothing of it is an effect yet. Raises
-        `NotStored`.
+        `AuthorityUnavailable`.
 
         `secrets` is called once the ledger has the entry, and knows what is over with it.
         """
@@ -85,7 +85,7 @@ class Journal:
         return index
 
     async def covered(self, index: int) -> Covering:
-        """Wait until a stored checkpoint covers the entry; returns it. Raises `NotStored`."""
+        """Wait until a stored checkpoint covers the entry; returns it. Raises `AuthorityUnavailable`."""
         if index < self.covering.size:
             return self.covering
         self._check_writing()
@@ -136,8 +136,8 @@ class Journal:
             raise _not_stored()
 
 
-def _not_stored() -> NotStored:
-    return NotStored(
+def _not_stored() -> AuthorityUnavailable:
+    return AuthorityUnavailable(
         "The host did not store a step of the log, so the authority ends. Try again once it is "
         "back.",
         claim="commit",

@@ -75,7 +75,7 @@ class KeyStore:
         return HPKEPrivateKey.from_bytes(self._open(round_secret(federation, number)))
 
     async def fetch(self, name: str) -> None:
-        """Have a wrapped key at hand. Raises `PeerRefused` or `KeyUnwrapRefused`."""
+        """Have a wrapped key at hand. Raises `Refused` or `KeyUnwrapRefused`."""
         request = enclaves_pb2.FetchSecret(name=name)
         reply = await self._life.connection.link.request(enclaves_pb2.KIND_FETCH_SECRET, request)
         wrapped = enclaves_pb2.Secret.FromString(reply).wrapped

@@ -11,19 +11,18 @@ from placet.enclave.authority.core import Core, Effect, committed, ticket_of
 from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.rounds import round_keys
-from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.round_keys import key_text
 from placet.governance.codec import encode
 from placet.governance.contexts import lease_info
 from placet.governance.documents import Federate, Lease, Seen, new_header
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of, payload_type, sign_payload
-from placet.governance.errors import DocumentNotFound, GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements import leasing
 from placet.governance.judgements.admission import Admission, admit, in_log
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import DocumentNotFound, FrameUnexpected, Refusal, RequestMalformed
 from placet.sealing import seal_envelope
 
 # How an attempt can be over, as the host says.
@@ -124,7 +123,7 @@ class Leases:
                 leasing.check_goes_on(core.ledger, lease, times)
             except DocumentNotFound:
                 pass  # nothing is known against it here; its renewal fetches what is missing
-            except GovernanceError as refusal:
+            except Refusal as refusal:
                 message = enclaves_pb2.Stopped(lease=lease.digest, refusal=refusal_of(refusal))
                 core.life.connection.link.send(
                     enclaves_pb2.KIND_STOPPED, message, peer=joined.enclave_id

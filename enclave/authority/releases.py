@@ -13,11 +13,11 @@ from placet.governance.codec import encode
 from placet.governance.documents import Proposal, Receipt, Release, Seen, new_header
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, bare, digest_of, sign, verify_signed
-from placet.governance.errors import NotReleased, RecipientUnknown
 from placet.governance.judgements import leasing
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.proto.v1 import enclaves_pb2, jobs_pb2
+from placet.refusals import NotReleased, RecipientUnknown
 from placet.sealing import HPKEPublicKey, StreamKey, open_envelope, seal_envelope
 
 

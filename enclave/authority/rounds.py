@@ -24,7 +24,7 @@ def open_update(
 ) -> SealedUpdate:
     """What came sealed with an update, checked against the update and the terms.
 
-    Raises `EnvelopeRefused` for what was sealed to another key, round, client or stream,
+    Raises `Refusal` for what was sealed to another key, round, client or stream,
     `UpdateMalformed` for what is not within the terms, `KeyCommitmentMismatch` for another stream's
     key.
     """

@@ -17,8 +17,8 @@ from placet.attestation import SealingKey
 from placet.governance.checks import check_hexadecimal, check_measurement, check_range
 from placet.governance.codec import decode, encode
 from placet.governance.contexts import secret_info
-from placet.governance.errors import DocumentMalformed, DocumentTooLarge
-from placet.sealing import KeyUnwrapRefused, unwrap_key, wrap_key
+from placet.refusals import DocumentMalformed, DocumentTooLarge, KeyUnwrapRefused
+from placet.sealing import unwrap_key, wrap_key
 
 ROOT = "root"
 _TCB_DIGITS = (2, 16, 32)  # simulation, SNP, SGX

@@ -22,9 +22,9 @@ from placet.enclave.authority.journal import Covering
 from placet.enclave.authority.leases import Leases
 from placet.enclave.authority.releases import Releases
 from placet.enclave.authority.services import Services
-from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.peer import BootKeys
 from placet.proto.v1 import enclaves_pb2 as pb
+from placet.refusals import FrameUnexpected, RequestMalformed
 
 Answer = Callable[[pb.Frame], Awaitable[Effect]]
 

@@ -7,11 +7,11 @@ from google.protobuf.message import Message
 from placet.enclave.authority.core import Core, Effect
 from placet.enclave.authority.joins import Joins
 from placet.enclave.authority.journal import Covering
-from placet.enclave.errors import FrameUnexpected
 from placet.governance.contexts import draw_statement
 from placet.governance.judgements.draws import judge_draw, rations_left
 from placet.governance.judgements.leasing import find_lease
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import FrameUnexpected
 
 
 class Services:

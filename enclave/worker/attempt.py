@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from placet.enclave.connection import Connection
-from placet.enclave.errors import FrameUnexpected
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import ReadTicket
 from placet.enclave.worker.objects import Objects
@@ -20,6 +19,7 @@ from placet.governance.documents import Release
 from placet.governance.documents.lease import answer_header
 from placet.governance.envelope import parse_envelope, sign
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import FrameUnexpected
 from placet.sealing import seal_envelope
 
 T = TypeVar("T")

@@ -9,14 +9,14 @@ from pathlib import Path
 import grpc.aio
 
 from placet.enclave.connection import METADATA
-from placet.enclave.errors import OutputNotStored
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
-from placet.sealing import ObjectDescriptor, StreamLengthMismatch
+from placet.refusals import BlobIncomplete, StreamLength
+from placet.sealing import ObjectDescriptor
 
 
 async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
-    """Bring the sealed bytes of an object into a file. Raises `StreamLengthMismatch` unless their
+    """Bring the sealed bytes of an object into a file. Raises `StreamLength` unless their
     number is right."""
     expected = descriptor.sealed_length
     try:
@@ -47,7 +47,7 @@ async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path
 
 
 async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Path) -> None:
-    """Put the sealed bytes of an output. Raises `OutputNotStored`."""
+    """Put the sealed bytes of an output. Raises `BlobIncomplete`."""
 
     async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
         with path.open("rb") as source:
@@ -63,7 +63,7 @@ async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Pat
     try:
         await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
     except grpc.aio.AioRpcError as error:
-        raise OutputNotStored(
+        raise BlobIncomplete(
             "The host did not take in a sealed output. Submit the job again.",
             claim="output",
             expected="OK",
@@ -71,8 +71,8 @@ async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Pat
         ) from None
 
 
-def _length(descriptor: ObjectDescriptor, found: str) -> StreamLengthMismatch:
-    return StreamLengthMismatch(
+def _length(descriptor: ObjectDescriptor, found: str) -> StreamLength:
+    return StreamLength(
         f"The sealed object {descriptor.id} should have {descriptor.sealed_length} bytes; the host "
         f"gave {found}. Put it again.",
         claim="length",

@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
-from placet.enclave.errors import ProgramMalformed
 from placet.governance.bundles import ENTRY, unpack
 from placet.governance.envelope import digest_of
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed, ProgramMalformed
 
 _PROGRAM = "__placet_program__"
 _ROOT = "/bundle/"  # where the files seem to lie; there is nothing on disk

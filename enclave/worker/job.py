@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from placet.enclave import _kernel
-from placet.enclave.errors import MissingOutput, OversizedOutput, UndeclaredOutput
+from placet.refusals import OutputMissing, OutputTooLarge, OutputUndeclared
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -94,7 +94,7 @@ class Input:
 
 
 class Output(io.RawIOBase):
-    """A declared output as a binary file to write. Raises `OversizedOutput` beyond its declared
+    """A declared output as a binary file to write. Raises `OutputTooLarge` beyond its declared
     size."""
 
     def __init__(self, name: str, max_bytes: int) -> None:
@@ -109,7 +109,7 @@ class Output(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
         if len(self.content) + len(view) > self._max_bytes:
-            raise OversizedOutput(
+            raise OutputTooLarge(
                 f"The output {self._name} is declared with at most {self._max_bytes} bytes."
             )
         self.content += view
@@ -137,9 +137,9 @@ class Job:
 
     def output(self, name: str) -> Output:
         """The declared output of this name, empty; asking again starts it anew. Raises
-        `UndeclaredOutput`."""
+        `OutputUndeclared`."""
         if name not in self._declared:
-            raise UndeclaredOutput(f"Only these outputs are declared: {', '.join(self._declared)}.")
+            raise OutputUndeclared(f"Only these outputs are declared: {', '.join(self._declared)}.")
         self._outputs[name] = Output(name, self._declared[name])
         self._begun.append(self._outputs[name])
         return self._outputs[name]
@@ -150,9 +150,9 @@ class Job:
         self._report(float(fraction))
 
     def written(self) -> dict[str, bytearray]:
-        """Every declared output as it was written. Raises `MissingOutput`."""
+        """Every declared output as it was written. Raises `OutputMissing`."""
         if self._declared.keys() != self._outputs.keys():
-            raise MissingOutput(
+            raise OutputMissing(
                 f"Each of these outputs has to be written: {', '.join(self._declared)}."
             )
         return {name: self._outputs[name].content for name in self._declared}

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from placet.attestation import NONCE_BYTES, Attester, Expected, Policy, believe
 from placet.enclave.connection import Connection
-from placet.enclave.errors import LeaseInvalid, ProgramOther
 from placet.enclave.peer import BootKeys, Keys, Peer
 from placet.governance.documents import Constitution
 from placet.governance.judgements.founding import verify_succession
 from placet.governance.log import VerifierKey
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import LeaseInvalid, ProgramOther
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
-from placet.enclave.errors import LeaseInvalid
 from placet.enclave.worker.joining import Membership
 from placet.governance.account import Times
 from placet.governance.codec import parse_object, prepare
@@ -26,7 +25,6 @@ from placet.governance.envelope import (
     verified_signers,
     verify_signed,
 )
-from placet.governance.errors import LeaseExpired
 from placet.governance.evaluate import (
     InForce,
     Ticket,
@@ -37,6 +35,7 @@ from placet.governance.evaluate import (
 )
 from placet.governance.log import leaf_hash, verify_proof
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import LeaseExpired, LeaseInvalid
 from placet.sealing import StreamKey, open_envelope, seal_envelope
 
 
@@ -75,7 +74,7 @@ class ReadTicket:
 
 
 def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
-    """Verify the documents of a ticket. Raises `DocumentRefused` or `SeatUnknown`."""
+    """Verify the documents of a ticket. Raises `Refusal` or `SeatUnknown`."""
     ticket, in_force = _ticket(message), _in_force(member)
     proposal = verify_proposal(ticket.proposal, in_force)
     return ReadTicket(ticket, proposal, verify_ballots(ticket.ballots, proposal, in_force))
@@ -125,7 +124,7 @@ def open_lease(
 def open_key_envelope(
     package: enclaves_pb2.LeasePackage, verified: VerifiedLease, member: Membership
 ) -> bytes:
-    """What came sealed to us with a lease that was verified. Raises `EnvelopeRefused`."""
+    """What came sealed to us with a lease that was verified. Raises `Refusal`."""
     info = lease_info(verified.lease.digest)
     return open_envelope(package.key_envelope, member.keys.hpke, info)
 

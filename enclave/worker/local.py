@@ -14,11 +14,11 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from placet.enclave.errors import EnclaveError
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.guard import lay_guard
 from placet.enclave.worker.job import Input, Job
 from placet.enclave.worker.program import RisingProgress, progress_clock
+from placet.refusals import Refusal
 
 EXIT_RAISED = 70
 
@@ -39,7 +39,7 @@ def run_local(arguments: argparse.Namespace) -> int:
         try:
             bundle.load()(job)
             written = job.written()
-        except EnclaveError as refusal:
+        except Refusal as refusal:
             print(refusal, file=sys.stderr)
             return EXIT_RAISED
         except BaseException:  # noqa: BLE001 - also SystemExit: whatever the program does is shown

@@ -19,7 +19,6 @@ from google.protobuf.message import DecodeError, Message
 
 from placet.attestation import Attester
 from placet.enclave.connection import Connection
-from placet.enclave.errors import FrameUnexpected, RequestMalformed
 from placet.enclave.worker.attempt import Attempt
 from placet.enclave.worker.joining import Membership, join
 from placet.enclave.worker.lease import ReadTicket, read_ticket, rehearse
@@ -30,6 +29,7 @@ from placet.governance.documents import Serve
 from placet.governance.terms import decode_terms
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import FrameUnexpected, RequestMalformed
 
 T = TypeVar("T")
 

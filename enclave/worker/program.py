@@ -7,36 +7,36 @@ import threading
 import time
 from collections.abc import Callable
 
-from placet.enclave.errors import (
-    MissingOutput,
-    OversizedOutput,
-    ProgramEnded,
-    ProgramMalformed,
-    ProgramMemory,
-    ProgramRaised,
-    UndeclaredOutput,
-)
 from placet.enclave.worker.bundle import Bundle
 from placet.enclave.worker.guard import lay_guard
 from placet.enclave.worker.job import Job
+from placet.refusals import (
+    OutputMissing,
+    OutputTooLarge,
+    OutputUndeclared,
+    ProgramMalformed,
+    ProgramMemory,
+    ProgramRaised,
+    Refusal,
+)
 
 _PROGRESS_SECONDS = 1.0
 
 # The fixed list. What was raised only selects from it: a program can raise these too, with words of
 # its own.
-_ENDS: tuple[tuple[type[BaseException], type[ProgramEnded], str], ...] = (
+_ENDS: tuple[tuple[type[BaseException], type[Refusal], str], ...] = (
     (ProgramMalformed, ProgramMalformed, "The bundle has no function main(job) in main.py."),
     (
-        UndeclaredOutput,
-        UndeclaredOutput,
+        OutputUndeclared,
+        OutputUndeclared,
         "The program asked for an output that the proposal does not declare.",
     ),
     (
-        OversizedOutput,
-        OversizedOutput,
+        OutputTooLarge,
+        OutputTooLarge,
         "The program wrote more into an output than the proposal declares.",
     ),
-    (MissingOutput, MissingOutput, "The program did not write every declared output."),
+    (OutputMissing, OutputMissing, "The program did not write every declared output."),
     (MemoryError, ProgramMemory, "The program asked for more memory than there is."),
     (
         BaseException,
@@ -69,7 +69,7 @@ class RisingProgress:
 def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
     """Run the bundle's `main(job)` under the guard; returns its outputs.
 
-    Raises `ProgramEnded`: by what went wrong, never with words of the program.
+    Raises `Refusal`: by what went wrong, never with words of the program.
     """
     silence()
     lay_guard(job.scratch)

@@ -14,9 +14,10 @@ from placet.enclave import _kernel
 from placet.enclave.connection import Connection
 from placet.enclave.worker.leaving import EXIT_DEADLINE, end
 from placet.enclave.worker.program import progress_clock
-from placet.proto.frames import LinkClosed, ReplyTimeout
-from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.frames import LinkClosed
+from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import DeadlinePassed, Refused
 
 _RENEWALS_A_LEASE = 3
 _SHORTEST_WAIT = 0.05
@@ -65,11 +66,11 @@ class Renewing:
                 reply = await self._connection.link.request(
                     enclaves_pb2.KIND_RENEW, request, peer="authority", timeout=wait
                 )
-            except ReplyTimeout:
+            except DeadlinePassed:
                 continue
             except LinkClosed:
                 return
-            except PeerRefused as refusal:
+            except Refused as refusal:
                 await end(self._connection, self._lease, refusal_of(refusal))
                 return
             # Counted from when it was asked for: what the answer took on its way is part of it.

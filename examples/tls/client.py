@@ -13,14 +13,10 @@ from pathlib import Path
 
 from OpenSSL import SSL
 
-from placet.attestation import (
-    SIMULATION_SIGNER,
-    AttestationError,
-    Claims,
-    Policy,
-)
+from placet.attestation import SIMULATION_SIGNER, Claims, Policy
 from placet.builds.measurement import measure
 from placet.client.trust.ratls import RATLSVerifier
+from placet.refusals import Refusal
 
 
 def wanted(measurement: str) -> Policy:
@@ -47,7 +43,7 @@ def wanted(measurement: str) -> Policy:
 
 
 def greet(address: str, policy: Policy, collateral: str) -> tuple[Claims, bytes]:
-    """Connect, and return what the enclave is and what it says; raises AttestationError."""
+    """Connect, and return what the enclave is and what it says; raises Refusal."""
     host, port = address.rsplit(":", 1)
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
@@ -67,7 +63,7 @@ def main() -> None:
     policy = wanted(rest[0] if rest else measure("worker"))
     try:
         claims, said = greet(address, policy, (Path(folder) / "collateral.json").read_text())
-    except AttestationError as error:
+    except Refusal as error:
         sys.exit(f"refused {error.reason}: {error}")
     print(f"kind {claims.kind}\nmeasurement {claims.measurement}\nsaid {said.decode().strip()}")
 

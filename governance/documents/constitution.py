@@ -21,10 +21,10 @@ from placet.governance.checks import (
 )
 from placet.governance.codec import Json
 from placet.governance.documents.rule import Rule
-from placet.governance.errors import SeatUnknown, SignerUnknown
 from placet.governance.keys import PublicKey
 from placet.governance.rules.facts import Electorate
 from placet.governance.rules.kind import contradiction
+from placet.refusals import SeatUnknown, SignerUnknown
 
 
 @dataclass(frozen=True, slots=True)

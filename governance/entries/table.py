@@ -12,8 +12,8 @@ from typing import Any
 from placet.governance.contexts import grant_secret
 from placet.governance.entries import council, federations, leases, services
 from placet.governance.entries.kind import Entry, Kind
-from placet.governance.errors import EntryInvalid
 from placet.governance.state import State
+from placet.refusals import LogEntryInvalid
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -40,7 +40,7 @@ KINDS: dict[str, Kind[Any]] = {
 
 
 def apply(state: State, entry: Entry) -> None:
-    """Fold one entry. Raises `EntryInvalid`; then nothing holds of the state any more."""
+    """Fold one entry. Raises `LogEntryInvalid`; then nothing holds of the state any more."""
     state.over, before = [], state.at
     try:
         kind = KINDS[entry["kind"]]
@@ -49,7 +49,7 @@ def apply(state: State, entry: Entry) -> None:
         kind.apply(state, entry)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         state.at = before
-        raise EntryInvalid(
+        raise LogEntryInvalid(
             "An entry is of no kind that this version knows, has another form than its kind, or is "
             "about what the log does not have. Use the version of the log's authority.",
             claim=f"entry {state.size}",

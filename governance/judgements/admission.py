@@ -24,18 +24,6 @@ from placet.governance.documents import (
 from placet.governance.entries.council import BALLOT, CHARTER, CONSTITUTION, GRANT, PROPOSAL, STOP
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, payload_type, verify_signed
-from placet.governance.errors import (
-    AlreadyFounded,
-    BallotStale,
-    GrantExpired,
-    GrantMissing,
-    NotPermitted,
-    OtherConstitution,
-    OtherLog,
-    SeatExpired,
-    TicketRefused,
-    WrongPayloadType,
-)
 from placet.governance.evaluate import (
     InForce,
     Ticket,
@@ -54,6 +42,18 @@ from placet.governance.ledger import (
 )
 from placet.governance.state import BallotState, ProposalState
 from placet.governance.text import brief
+from placet.refusals import (
+    AlreadyFounded,
+    BallotStale,
+    GrantExpired,
+    GrantMissing,
+    NotPermitted,
+    OtherConstitution,
+    OtherLog,
+    PayloadType,
+    SeatExpired,
+    SeatUnknown,
+)
 
 
 def judge_charter(
@@ -61,7 +61,7 @@ def judge_charter(
 ) -> Entry:
     """Entry 0: genesis constitution and charter, each signed by every genesis seat, for the log
     that the authority keeps for this constitution (the verifier key's text). Raises
-    `DocumentRefused`."""
+    `Refusal`."""
     if ledger.state.charter or ledger.tree.size:
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"
@@ -95,7 +95,7 @@ def judge_document(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
         payload_type(Stop): judge_stop,
     }
     if found not in judges:
-        raise WrongPayloadType(
+        raise PayloadType(
             "A proposal, a ballot or a stop was expected.",
             claim="payloadType",
             expected=" or ".join(judges),
@@ -353,7 +353,7 @@ def _entering(
         said = ballot.document
         try:
             _check_ballot(said, logged, in_force, times)
-        except TicketRefused:
+        except (BallotStale, SeatExpired, SeatUnknown):
             continue
         logged.append(BallotState(ballot.digest, said.seat, said.sequence, said.vote))
         entering.append(ballot)

@@ -13,11 +13,11 @@ from placet.governance.documents import Serve
 from placet.governance.documents.serving import MAX_ANSWERS, Rations
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.services import DRAW
-from placet.governance.errors import AnswersUsedUp
 from placet.governance.judgements.grants import charges_due
 from placet.governance.judgements.leasing import check_running
 from placet.governance.ledger import Ledger
 from placet.governance.state import ServiceState
+from placet.refusals import AnswersUsedUp
 
 
 def judge_draw(ledger: Ledger, lease: str, user: str, rows: int, times: Times) -> Entry:

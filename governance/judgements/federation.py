@@ -26,19 +26,6 @@ from placet.governance.documents.work.federate import organisations
 from placet.governance.entries.federations import CLOSE_ROUND, LIFT, OPEN_ROUND, UPDATE
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed, inspect, parse_envelope, verify_signed
-from placet.governance.errors import (
-    ClientQuarantined,
-    DocumentNotFound,
-    FederationEnded,
-    GovernanceError,
-    GrantMissing,
-    ModelNotReleased,
-    NotOnRoster,
-    RoundNotOpen,
-    RoundOpen,
-    UpdateDuplicate,
-    UpdateMalformed,
-)
 from placet.governance.evaluate import check_charter
 from placet.governance.federation_state import FederationState, LoggedUpdate
 from placet.governance.jobs import round_job
@@ -51,11 +38,24 @@ from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget, gaussian_cost
 from placet.governance.state import use_of
+from placet.refusals import (
+    ClientQuarantined,
+    DocumentNotFound,
+    FederationEnded,
+    GrantMissing,
+    ModelNotReleased,
+    NotOnRoster,
+    Refusal,
+    RoundNotOpen,
+    RoundOpen,
+    UpdateDuplicate,
+    UpdateMalformed,
+)
 
 
 def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
     """The job for which a ticket has to be admitted so that its next round opens. Raises
-    `FederationRefused`."""
+    `Refusal`."""
     return round_job(proposal.digest, _next_round(ledger, proposal))
 
 
@@ -63,7 +63,7 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
     """The entries by which the next round of an admitted ticket opens: who may take part again,
     then the round.
 
-    Append them together, after the ticket's documents. Raises `FederationRefused`, and what an
+    Append them together, after the ticket's documents. Raises `Refusal`, and what an
     admission raises.
     """
     proposal = admission.ticket.proposal
@@ -319,7 +319,7 @@ def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
         readmit(ledger, proposal, job, times)
     except DocumentNotFound:
         raise
-    except GovernanceError:
+    except Refusal:
         return True
     return False
 
@@ -328,7 +328,7 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
     """A request for a round's model by a client of the roster; round 0 is the initial model.
 
     Its key is one that the client had when the federation was approved and has still: under the
-    same name an amendment may have put somebody else. Raises `FederationRefused`.
+    same name an amendment may have put somebody else. Raises `Refusal`.
     """
     named = inspect(envelope, ModelRequest)
     federation = ledger.state.federation(named.federation)

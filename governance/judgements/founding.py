@@ -18,7 +18,7 @@ from placet.governance.envelope import (
     verified_signers,
     verify_signed,
 )
-from placet.governance.errors import NotSuccessor, OtherConstitution, OtherLog, SignatureInvalid
+from placet.refusals import ConstitutionNotSuccessor, OtherConstitution, OtherLog, SignatureInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
     """The charter of this digest, which nothing but the digest vouches for: its log key is whom to
     believe.
 
-    Raises `DocumentRefused` for another document. Who signed it is `verify_founding`'s to say.
+    Raises `Refusal` for another document. Who signed it is `verify_founding`'s to say.
     """
     if parse_envelope(envelope).digest != digest:
         raise OtherLog(
@@ -52,11 +52,11 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
 
 
 def verify_founding(constitution: bytes, charter: bytes) -> Founding:
-    """Raises `DocumentRefused` unless both are signed by every genesis seat, and the charter names
+    """Raises `Refusal` unless both are signed by every genesis seat, and the charter names
     the constitution."""
     genesis = verify_signed(constitution, Constitution, lambda c: c.seat_keys)
     if genesis.document.predecessor is not None:
-        raise NotSuccessor(
+        raise ConstitutionNotSuccessor(
             "The first constitution has no predecessor; this one names one.",
             claim="predecessor",
             expected="none",
@@ -91,11 +91,11 @@ def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
 
 
 def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Signed[Constitution]:
-    """A constitution that follows `before`, whose digest is `digest`. Raises `DocumentRefused`."""
+    """A constitution that follows `before`, whose digest is `digest`. Raises `Refusal`."""
     signed = verify_signed(envelope, Constitution, lambda c: c.seat_keys)
     found = (signed.document.predecessor, signed.document.version)
     if found != (digest, before.version + 1):
-        raise NotSuccessor(
+        raise ConstitutionNotSuccessor(
             "The constitution does not follow the one before it.",
             claim="predecessor",
             expected=f"version {before.version + 1} after {digest}",
@@ -108,7 +108,7 @@ def verify_succession(
     charter: bytes, constitutions: Sequence[bytes]
 ) -> tuple[Founding, tuple[Signed[Constitution], ...]]:
     """The founding, and every constitution from the genesis one on, oldest first. Raises
-    `DocumentRefused`."""
+    `Refusal`."""
     if not constitutions:
         raise OtherConstitution(
             "There is no constitution.",

@@ -11,28 +11,34 @@ from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import Budget, Cost
 from placet.governance.documents.proposal import Work
 from placet.governance.envelope import Signed
-from placet.governance.errors import (
-    GrantExpired,
-    GrantForbids,
-    GrantMissing,
-    GrantRefused,
-    GrantUsedUp,
-    GrantWithdrawn,
-    PrivacyBudget,
-)
 from placet.governance.evaluate import ValidTicket
 from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget
 from placet.governance.state import GrantState, use_of
+from placet.refusals import (
+    GrantExpired,
+    GrantForbids,
+    GrantMissing,
+    GrantUsedUp,
+    GrantWithdrawn,
+    PrivacyBudget,
+    Refusal,
+)
 from placet.sealing import HPKEPublicKey
 
 _MAX_SHOWN = 300  # characters of a value in a sentence
 
 
+# How one grant refuses a use that another grant may still allow.
+_FORBIDS = (
+    GrantExpired, GrantForbids, GrantMissing, GrantUsedUp, GrantWithdrawn, PrivacyBudget,
+)  # fmt: skip
+
+
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
     """One grant an input, by input name, that allows a use now.
 
-    Raises `GrantRefused` for the first input that has none.
+    Raises `Refusal` for the first input that has none.
     """
     inputs = ticket.proposal.document.body.inputs
     return tuple(_grant_for(ledger, ticket, name, job, times) for name in sorted(inputs))
@@ -41,7 +47,7 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
 def check_grants(
     ledger: Ledger, ticket: ValidTicket, job: str, grants: Iterable[str], times: Times
 ) -> None:
-    """Each of the grants that were found once allows the use still. Raises `GrantRefused`."""
+    """Each of the grants that were found once allows the use still. Raises `Refusal`."""
     for grant in grants:
         _check_allows(ledger, grant, ticket, job, times)
 
@@ -122,7 +128,7 @@ def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
 def _grant_for(ledger: Ledger, ticket: ValidTicket, name: str, job: str, times: Times) -> str:
     wanted = ticket.proposal.document.body.inputs[name]
     use = use_of(ticket.proposal.digest, job)
-    refusal: GrantRefused | None = None
+    refusal: Refusal | None = None
     named = (wanted.object.digest, wanted.owner)
     found = [g for g in ledger.state.grants.values() if (g.object, g.owner) == named]
     # One that has counted this use goes before one that would count it a second time.
@@ -131,7 +137,7 @@ def _grant_for(ledger: Ledger, ticket: ValidTicket, name: str, job: str, times: 
             _check_allows(ledger, state.digest, ticket, job, times)
         # A document that is missing decides nothing: which grant is taken must not depend on who
         # keeps them.
-        except GrantRefused as error:
+        except _FORBIDS as error:
             refusal = error
         else:
             return state.digest

@@ -17,19 +17,6 @@ from placet.governance.entries.council import BOOT
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.leases import CLOSE, JOIN, LEASE, RENEWAL
 from placet.governance.envelope import Signed
-from placet.governance.errors import (
-    AttemptOpen,
-    AttemptsUsedUp,
-    BoundToMismatch,
-    EntryInvalid,
-    JoinLapsed,
-    JoinUnknown,
-    LeaseClosed,
-    LeaseExpired,
-    LeasePresentedTwice,
-    LeaseUnknown,
-    Stopped,
-)
 from placet.governance.evaluate import check_charter
 from placet.governance.jobs import check_job
 from placet.governance.judgements.admission import (
@@ -40,6 +27,19 @@ from placet.governance.judgements.admission import (
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.state import JoinState, LeaseState
+from placet.refusals import (
+    AttemptOpen,
+    AttemptsUsedUp,
+    BoundToMismatch,
+    JoinLapsed,
+    JoinUnknown,
+    LeaseClosed,
+    LeaseExpired,
+    LeasePresentedTwice,
+    LeaseUnknown,
+    LogEntryInvalid,
+    Stopped,
+)
 
 # Times are whole seconds: an attempt that takes exactly its time must not be refused for the
 # rounding.
@@ -103,7 +103,7 @@ def judge_lease(
     appraise: Appraise,
     times: Times,
 ) -> Entry:
-    """A lease for one attempt of an admitted ticket to one joined worker. Raises `LeaseRefused` and
+    """A lease for one attempt of an admitted ticket to one joined worker. Raises `Refusal` and
     more.
 
     Its entry reserves what the attempt costs each owner; a release spends that, and a close gives
@@ -154,7 +154,7 @@ def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times
         ("deadline", str(min(latest, lease.deadline)), str(lease.deadline)),
     ):
         if expected != actual:
-            raise EntryInvalid(
+            raise LogEntryInvalid(
                 f"The lease does not say what it has to: {claim}.",
                 claim=claim,
                 expected=expected,
@@ -227,7 +227,7 @@ def check_running(ledger: Ledger, digest: str, times: Times) -> LeaseState:
     """A lease whose worker may go on now: it holds, and what it is for stands.
 
     A client asks it of the log that it has replayed, before it believes a worker.
-    Raises `LeaseRefused`, and what `check_goes_on` raises.
+    Raises `Refusal`, and what `check_goes_on` raises.
     """
     lease = check_lease(ledger, digest, times)
     check_goes_on(ledger, lease, times)

@@ -12,15 +12,10 @@ from placet.governance.documents.proposal import Work
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.leases import RELEASE
 from placet.governance.envelope import Signed, check_layout
-from placet.governance.errors import (
-    LeaseUnknown,
-    OutputMissing,
-    OutputTooLarge,
-    OutputUndeclared,
-)
 from placet.governance.judgements.leasing import Appraise, appraise_all, check_running
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState
+from placet.refusals import LeaseUnknown, OutputMissing, OutputTooLarge, OutputUndeclared
 from placet.sealing import DEFAULT_SEGMENT_SIZE, ObjectDescriptor, padded_length
 
 
@@ -69,7 +64,7 @@ def _check_release(
 
 
 def _check_answer(ledger: Ledger, release: Signed[Release], lease: LeaseState) -> None:
-    """Layout and header are those that follow from the lease. Raises `DocumentRefused`."""
+    """Layout and header are those that follow from the lease. Raises `Refusal`."""
     check_layout(release)
     header = release.document.header
     ledger.check_header(header)

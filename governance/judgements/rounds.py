@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from placet.governance.documents import Federate
-from placet.governance.errors import UpdateMalformed
+from placet.refusals import UpdateMalformed
 
 _SEALED = struct.Struct("<32sdfI")
 

@@ -26,17 +26,11 @@ from dataclasses import dataclass
 from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal
 from placet.governance.envelope import Signed
-from placet.governance.errors import (
-    ActionNotSupported,
-    OtherConstitution,
-    Stopped,
-    TicketUsedUp,
-    Vetoed,
-)
 from placet.governance.evaluate import ValidTicket, judge, judge_ticket
 from placet.governance.judgements.grants import check_grants, find_grants
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState, ProposalState
+from placet.refusals import ActionNotSupported, OtherConstitution, Stopped, TicketUsedUp, Vetoed
 
 
 @dataclass(frozen=True, slots=True)

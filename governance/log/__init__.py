@@ -6,15 +6,6 @@ from placet.governance.log.checkpoint import (
     sign_checkpoint,
     verify_checkpoint,
 )
-from placet.governance.log.errors import (
-    CheckpointInvalidError,
-    LogError,
-    LogForkedError,
-    LogTruncatedError,
-    ProofInvalidError,
-    ProofMalformedError,
-    TileMalformedError,
-)
 from placet.governance.log.merkle import (
     EMPTY_ROOT,
     HASH_SIZE,
@@ -41,17 +32,10 @@ __all__ = [
     "MAX_NOTE_BYTES",
     "MAX_PROOF_BYTES",
     "Checkpoint",
-    "CheckpointInvalidError",
-    "LogError",
-    "LogForkedError",
     "LogProof",
-    "LogTruncatedError",
     "NoteSignature",
     "NoteSigner",
-    "ProofInvalidError",
-    "ProofMalformedError",
     "SignedNote",
-    "TileMalformedError",
     "Tree",
     "VerifierKey",
     "leaf_hash",

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from placet.governance.log._text import MAX_SIZE, decode_decimal, decode_hash, encode_base64
-from placet.governance.log.errors import (
-    CheckpointInvalidError,
-)
 from placet.governance.log.merkle import EMPTY_ROOT, HASH_SIZE
 from placet.governance.log.note import (
     NoteSigner,
@@ -22,6 +19,7 @@ from placet.governance.log.note import (
     sign_note,
     verify_note,
 )
+from placet.refusals import LogCheckpointInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Checkpoint:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Parse a note text; raises `CheckpointInvalidError`."""
+        """Parse a note text; raises `LogCheckpointInvalid`."""
         lines = text.split("\n")
         if len(lines) != 4 or lines[3]:
             raise _invalid("A checkpoint must have three lines: origin, size and root")
@@ -71,7 +69,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> bytes:
 def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
     """Return the checkpoint in the signed note `data` once it is shown to be signed by `key`.
 
-    Cosignatures may be there and are ignored. Raises `CheckpointInvalidError`.
+    Cosignatures may be there and are ignored. Raises `LogCheckpointInvalid`.
     """
     checkpoint = Checkpoint.from_text(verify_note(data, key))
     _check_origin(checkpoint, key)
@@ -87,7 +85,7 @@ def _check_origin(checkpoint: Checkpoint, key: VerifierKey) -> None:
         )
 
 
-def _invalid(finding: str, **details: str) -> CheckpointInvalidError:
-    return CheckpointInvalidError(
+def _invalid(finding: str, **details: str) -> LogCheckpointInvalid:
+    return LogCheckpointInvalid(
         f"{finding}; fetch the checkpoint again, and report the log if it stays so.", **details
     )

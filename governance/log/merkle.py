@@ -8,7 +8,7 @@ indexes must come from something signed: a proof says nothing about them by itse
 import hashlib
 from collections.abc import Sequence
 
-from placet.governance.log.errors import ProofInvalidError
+from placet.refusals import LogProofInvalid
 
 HASH_SIZE = 32
 """Bytes of a hash."""
@@ -32,11 +32,11 @@ def verify_inclusion(
 ) -> bytes:
     """Return the leaf hash `leaf` once `proof` shows it at `index` of the tree (`size`, `root`).
 
-    `proof` holds 32-byte hashes from the leaf's sibling up. Raises `ProofInvalidError`.
+    `proof` holds 32-byte hashes from the leaf's sibling up. Raises `LogProofInvalid`.
     Source: RFC 9162 section 2.1.3.2.
     """
     if not 0 <= index < size:  # step 1
-        raise ProofInvalidError(
+        raise LogProofInvalid(
             f"An entry at index {index} cannot be in a log of {size} entries; ask again for the "
             "entry, or for a later checkpoint.",
             expected=f"an index below {size}",
@@ -66,16 +66,16 @@ def skip_to_left_child(node: int, last: int) -> tuple[int, int]:
 
 
 def check_shape(proof: Sequence[bytes]) -> None:
-    """A proof is hashes. Raises `ProofInvalidError`."""
+    """A proof is hashes. Raises `LogProofInvalid`."""
     if any(len(sibling) != HASH_SIZE for sibling in proof):
-        raise ProofInvalidError(
+        raise LogProofInvalid(
             f"A Merkle proof must consist of hashes of {HASH_SIZE} bytes; fetch the proof again.",
             expected=f"{HASH_SIZE} bytes",
         )
 
 
-def _not_included(index: int, size: int) -> ProofInvalidError:
-    return ProofInvalidError(
+def _not_included(index: int, size: int) -> LogProofInvalid:
+    return LogProofInvalid(
         f"The proof does not place the entry at index {index} of the log of {size} entries; "
         "do not rely on the entry, and report the log if a fresh proof fails too.",
         claim=f"index {index} of {size}",

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from placet.governance.log._text import decode_base64, encode_base64
-from placet.governance.log.errors import CheckpointInvalidError
+from placet.refusals import LogCheckpointInvalid
 
 MAX_NOTE_BYTES = 65536
 """Largest signed note: three lines and the cosignatures of hundreds of witnesses."""
@@ -59,7 +59,7 @@ class VerifierKey:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Parse a vkey; raises `CheckpointInvalidError`."""
+        """Parse a vkey; raises `LogCheckpointInvalid`."""
         parts = text.split("+", 2) if len(text) <= _MAX_KEY_TEXT else []
         if len(parts) != 3:
             raise _invalid("A verifier key must read <name>+<key id>+<key>")
@@ -93,7 +93,7 @@ class NoteSignature:
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """Parse a line without its newline; raises `CheckpointInvalidError`."""
+        """Parse a line without its newline; raises `LogCheckpointInvalid`."""
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "—":
             raise _invalid("A signature line must read — <name> <signature>")
@@ -108,7 +108,7 @@ class NoteSignature:
 class SignedNote:
     """A well-formed note with signature lines that nothing here has checked; see `verify_note`.
 
-    Construction and parsing raise `CheckpointInvalidError`.
+    Construction and parsing raise `LogCheckpointInvalid`.
     """
 
     text: str
@@ -129,7 +129,7 @@ class SignedNote:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Parse a signed note; raises `CheckpointInvalidError`."""
+        """Parse a signed note; raises `LogCheckpointInvalid`."""
         if len(data) > MAX_NOTE_BYTES:
             raise _invalid(f"A signed note must have at most {MAX_NOTE_BYTES} bytes")
         try:
@@ -164,7 +164,7 @@ class NoteSigner:
         return self._key.private_bytes_raw()
 
     def sign(self, text: str) -> NoteSignature:
-        """Sign a note text; raises `CheckpointInvalidError` for what is not one."""
+        """Sign a note text; raises `LogCheckpointInvalid` for what is not one."""
         check_text(text)
         key = self.verifier_key
         return NoteSignature(key.name, key.key_id, self._key.sign(text.encode()))
@@ -182,7 +182,7 @@ def verify_note(data: bytes, key: VerifierKey) -> str:
     """Return the text of a signed note once its signature by `key` has been verified.
 
     Signatures of other keys are ignored, even with the same name or id. Raises
-    `CheckpointInvalidError`.
+    `LogCheckpointInvalid`.
     """
     note = SignedNote.from_bytes(data)
     for signature in note.signatures:
@@ -216,8 +216,8 @@ def _verify_signature(text: str, signature: bytes, key: VerifierKey) -> None:
         ) from None
 
 
-def _invalid(finding: str, **details: str) -> CheckpointInvalidError:
-    return CheckpointInvalidError(
+def _invalid(finding: str, **details: str) -> LogCheckpointInvalid:
+    return LogCheckpointInvalid(
         f"{finding}; fetch the checkpoint again, and compare the log key with the charter's.",
         **details,
     )

@@ -20,9 +20,9 @@ from placet.governance.log._text import (
     encode_base64,
 )
 from placet.governance.log.checkpoint import Checkpoint, verify_checkpoint
-from placet.governance.log.errors import ProofMalformedError
 from placet.governance.log.merkle import HASH_SIZE, verify_inclusion
 from placet.governance.log.note import MAX_NOTE_BYTES, SignedNote, VerifierKey
+from placet.refusals import LogProofMalformed
 
 MAX_PROOF_HASHES = 63
 """Hashes of the longest inclusion proof: the height of a tree of 2^63-1 leaves."""
@@ -73,7 +73,7 @@ class LogProof:
     def from_bytes(cls, data: bytes) -> Self:
         """Parse a proof.
 
-        Raises `ProofMalformedError`, or `CheckpointInvalidError` for the note in it.
+        Raises `LogProofMalformed`, or `LogCheckpointInvalid` for the note in it.
         """
         # Whichever part is too long, the header is bounded before it is decoded.
         blank = data.find(b"\n\n", 0, _MAX_HEADER_BYTES)
@@ -91,7 +91,7 @@ def verify_proof(data: bytes, leaf: bytes, key: VerifierKey) -> Checkpoint:
     """Return the checkpoint of the log of `key` that the proof `data` shows to contain `leaf`.
 
     `leaf` is the 32-byte leaf hash of the entry. Cosignatures are left to the caller. Raises
-    `ProofMalformedError`, `CheckpointInvalidError` or `ProofInvalidError`.
+    `LogProofMalformed`, `LogCheckpointInvalid` or `LogProofInvalid`.
     """
     proof = LogProof.from_bytes(data)
     checkpoint = verify_checkpoint(proof.checkpoint, key)  # step 2
@@ -114,5 +114,5 @@ def _parse_header(lines: list[str]) -> tuple[int, tuple[bytes, ...], bytes]:
     return index, tuple(decode_hash(line) for line in rest), extra
 
 
-def _malformed(finding: str) -> ProofMalformedError:
-    return ProofMalformedError(f"{finding}; fetch the proof again.")
+def _malformed(finding: str) -> LogProofMalformed:
+    return LogProofMalformed(f"{finding}; fetch the proof again.")

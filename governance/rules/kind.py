@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from placet.governance.account import DemandAccount, NotJudged
-from placet.governance.errors import ConstitutionInvalid
 from placet.governance.rules.facts import Electorate, Facts
+from placet.refusals import ConstitutionInvalid
 
 
 class Kind(ABC):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from placet.host.blobs.blob_files import BlobFiles, Manifest
-from placet.host.errors import BlobConflict, BlobDigest, BlobOffset, BlobTooLarge
+from placet.refusals import BlobConflict, BlobDigest, BlobOffset, BlobTooLarge
 
 
 class Put:

@@ -17,7 +17,9 @@ from typing import ParamSpec, TypeVar
 
 from placet.host.blobs._put import Put
 from placet.host.blobs.blob_files import BlobFiles, Manifest
-from placet.host.errors import (
+from placet.proto.limits import MAX_CHUNK, MIB
+from placet.proto.v1 import blobs_pb2
+from placet.refusals import (
     BlobConflict,
     BlobDigest,
     BlobIncomplete,
@@ -27,8 +29,6 @@ from placet.host.errors import (
     QueueFull,
     RequestMalformed,
 )
-from placet.proto.limits import MAX_CHUNK, MIB
-from placet.proto.v1 import blobs_pb2
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -19,11 +19,11 @@ from google.protobuf.message import Message
 
 from placet.host.calls.bounds import MAX_BYTES, within_bound
 from placet.host.calls.refusals import abort
-from placet.host.errors import MessageTooLarge, WireVersion
 from placet.host.logs import place_of
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
+from placet.refusals import MessageTooLarge, WireVersion
 
 _PREFIX = "/placet.v1."
 _log = logging.getLogger("placet.host.calls")

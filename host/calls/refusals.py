@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a refusal to what a caller receives: `google.rpc.Status` with `ErrorInfo`, by the one table.
+"""From a refusal to what a caller receives: `google.rpc.Status` with `ErrorInfo`, by the options of its reason.
 
 The status travels in the trailer `grpc-status-details-bin`, as gRPC's own status libraries read it.
 Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, longest texts first.
@@ -16,8 +16,7 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.host.calls._table import TABLE
-from placet.proto.refusals import INTERNAL_TEXT, reason_name, refusal_of
+from placet.proto.refusals import INTERNAL_TEXT, public_text, reason_name, refusal_of
 from placet.proto.v1 import common_pb2
 
 DOMAIN: Final = "placet.dev"
@@ -28,24 +27,27 @@ _MAX_DETAILS = 2500  # bytes of all values together
 _WAIT = re.compile(r"[0-9]{1,9}")  # milliseconds
 
 
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
 def code_of(reason: common_pb2.Reason.ValueType) -> grpc.StatusCode:
     """The status code of a reason; INTERNAL for a number that this version does not know."""
-    return TABLE.get(reason, TABLE[common_pb2.REASON_INTERNAL])[0]
+    known = common_pb2.Reason.DESCRIPTOR.values_by_number.get(reason)
+    if known is None:
+        return grpc.StatusCode.INTERNAL
+    return _CODES[known.GetOptions().Extensions[common_pb2.code]]
 
 
 def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
     """The status of a refusal: code, message, an `ErrorInfo` with the reason and the details, and
     when to try again."""
-    reason = refusal.reason if refusal.reason in TABLE else common_pb2.REASON_INTERNAL
-    code, text = TABLE[reason]
-    if reason == common_pb2.REASON_INTERNAL:
+    code, reason = code_of(refusal.reason), reason_name(refusal.reason)
+    if reason == "INTERNAL":
         message, details = INTERNAL_TEXT, dict[str, str]()
     else:
-        message = refusal.message or text
+        message = refusal.message or public_text(refusal.reason)
         details = {key: refusal.details[key] for key in DETAIL_KEYS if key in refusal.details}
-    info = error_details_pb2.ErrorInfo(
-        reason=reason_name(reason), domain=DOMAIN, metadata=_fit_details(details)
-    )
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=_fit_details(details))
     status = status_pb2.Status(code=code.value[0], message=_fit_message(message))
     status.details.add().Pack(info)
     retry_ms = details.get("retry_ms", "")

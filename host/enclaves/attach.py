@@ -18,7 +18,11 @@ from typing import Any, Protocol, TypeVar
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from placet.host.errors import (
+from placet.proto.frames import DEFAULT_TIMEOUT, Link
+from placet.proto.limits import WIRE_VERSION
+from placet.proto.v1 import enclaves_pb2 as pb
+from placet.proto.v1 import enclaves_pb2_grpc, inference_pb2
+from placet.refusals import (
     AuthorityUnavailable,
     FrameUnexpected,
     QueueFull,
@@ -26,10 +30,6 @@ from placet.host.errors import (
     WireVersion,
     WorkerUnavailable,
 )
-from placet.proto.frames import DEFAULT_TIMEOUT, Link
-from placet.proto.limits import WIRE_VERSION
-from placet.proto.v1 import enclaves_pb2 as pb
-from placet.proto.v1 import enclaves_pb2_grpc, inference_pb2
 
 M = TypeVar("M", bound=Message)
 AUTHORITY = "authority"

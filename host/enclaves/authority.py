@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from placet.host.errors import AuthorityUnavailable, QueueFull
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import AuthorityUnavailable, QueueFull
 
 M = TypeVar("M", bound=Message)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
@@ -58,8 +58,8 @@ class AuthorityLine:
     ) -> M:
         """Ask the authority.
 
-        Raises `PeerRefused` with its refusal, `AuthorityUnavailable` if none attaches in time,
-        `LinkClosed` or `ReplyTimeout` if it is unknown what became of the request, or `QueueFull`.
+        Raises `Refused` with its refusal, `AuthorityUnavailable` if none attaches in time,
+        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or `QueueFull`.
         """
         if self._open >= _MAX_OPEN:
             raise QueueFull("Too many requests wait for the authority. Try again later.")

@@ -10,11 +10,11 @@ gramine-sgx     SGX enclaves
 import shutil
 from pathlib import Path
 
-from placet.attestation import MeasurementError
 from placet.builds.measurement import LOCKS, measure
 from placet.host.config import HostConfig
 from placet.host.enclaves.gramine import DIRECT, SGX, GramineLauncher
 from placet.host.enclaves.launcher import Launcher, NativeLauncher, simulated_cpu
+from placet.refusals import KernelMissing, MeasurementFailed
 
 
 class LauncherMissing(RuntimeError):
@@ -59,6 +59,6 @@ def _require_enclaves(build: Path | None) -> None:
     try:
         for enclave in LOCKS:
             measure(enclave, build)
-    except MeasurementError as error:
+    except (KernelMissing, MeasurementFailed) as error:
         remedy = error.details.get("remedy", "install Placet again")
         raise LauncherMissing(f"{error} To start a host, {remedy}.") from None

@@ -28,9 +28,9 @@ from placet.governance.log import (
     leaf_hash,
 )
 from placet.governance.state import LeaseState, ProposalState, State
-from placet.host.errors import DocumentNotFound, LogEntryInvalid, LogRange
 from placet.host.log.log_table import log_size, read_checkpoint, read_entries
 from placet.proto.v1 import common_pb2
+from placet.refusals import DocumentNotFound, LogEntryInvalid, LogRange
 
 _BATCH = 4096
 

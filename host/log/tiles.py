@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from placet.governance.log import MAX_ENTRY_BYTES, TileMalformedError, Tree
+from placet.governance.log import MAX_ENTRY_BYTES, Tree
+from placet.refusals import LogTileMalformed
 
 MAX_SIZE = 2**63 - 1
 
@@ -37,7 +38,7 @@ _PATH = re.compile(
 class TilePath:
     """Which tile: `level`, or None for a bundle of entries, `index` in the level, and `width`.
 
-    A width below 256 is a partial tile, a file of its own. Raises `TileMalformedError` for what no
+    A width below 256 is a partial tile, a file of its own. Raises `LogTileMalformed` for what no
     log of at most 2^63-1 entries has.
     """
 
@@ -70,7 +71,7 @@ class TilePath:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Parse a path in its only spelling; raises `TileMalformedError`."""
+        """Parse a path in its only spelling; raises `LogTileMalformed`."""
         match = _PATH.fullmatch(text)
         if match is None:
             raise _malformed("A tile path must read tile/<level>/<index> or tile/entries/<index>")
@@ -98,7 +99,7 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
-def _malformed(finding: str, **details: str) -> TileMalformedError:
-    return TileMalformedError(
+def _malformed(finding: str, **details: str) -> LogTileMalformed:
+    return LogTileMalformed(
         f"{finding}; fetch it again, and restore the log's files if it stays so.", **details
     )

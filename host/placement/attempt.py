@@ -19,7 +19,6 @@ import logging
 from dataclasses import dataclass
 
 from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import JobNotFound, WorkerUnavailable
 from placet.host.log.log import Log
 from placet.host.placement.plan import Queued
 from placet.host.placement.worker import Worker
@@ -31,6 +30,7 @@ from placet.proto.frames import LinkClosed
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import JobNotFound, WorkerUnavailable
 
 EXIT_DEADLINE = 86
 EXIT_STREAM_LOST = 75

@@ -37,7 +37,7 @@ from placet.host.store.job_table import JobRecord, NewJob
 from placet.host.store.store import Store
 from placet.host.tasks import Tasks
 from placet.proto.limits import KIB
-from placet.proto.refusals import PeerRefused
+from placet.proto.refusals import error_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
 
 _MAX_KEPT_TICKET = 256 * KIB  # larger tickets are read from the store when their turn comes
@@ -79,7 +79,7 @@ class Placement:
         """Lease a job at once, if a worker is free for it; None if not.
 
         LEASE judges all that ADMIT does. The job's row is written with the lease's entry, so
-        neither is ever durable without the other, and a refusal about the job (`PeerRefused`)
+        neither is ever durable without the other, and a refusal about the job (`Refused`)
         leaves no trace of it. A lease that failed for other reasons leaves a job that waits.
         """
         queued = _queued(new, facts, ticket)
@@ -96,7 +96,7 @@ class Placement:
                 record = self._board.job(new.id)
                 if record is None:
                     if end is not None and end.refusal is not None:
-                        raise PeerRefused(end.refusal)
+                        raise error_of(end.refusal)
                     record = await self._store.write(
                         lambda connection: job_table.insert_job(connection, new)[0],
                         then=self._board.publish,

@@ -12,10 +12,10 @@ from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import bundle_of
 from placet.host.enclaves.attach import WORKER, Session, Tokens
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
-from placet.host.errors import BlobError, WorkerUnavailable
 from placet.host.placement.worker import Phase, Worker
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
+from placet.refusals import BlobIncomplete, BlobNotFound, WorkerUnavailable
 
 _log = logging.getLogger("placet.host.workers")
 
@@ -64,7 +64,7 @@ class Workers:
             await asyncio.to_thread(self._prepare, worker)
             worker.launched(process := await self._launcher.launch(self._order(worker)))
             worker.code = await process.wait()
-        except BlobError as error:
+        except (BlobIncomplete, BlobNotFound) as error:
             refusal = refusal_of(error)
         except Exception as error:  # noqa: BLE001
             _log.error("launch-failed kind=%s", type(error).__name__)

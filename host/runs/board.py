@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from placet.governance.documents import Action
-from placet.host.errors import AuthorityUnavailable, QueueFull
 from placet.host.runs.routes import Routes
 from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, get_job, now_ms
 from placet.host.store.run_table import RunRecord, get_run
 from placet.host.store.store import Store
+from placet.refusals import AuthorityUnavailable, QueueFull
 
 Record = JobRecord | RunRecord
 Show = Callable[[RunRecord, Routes], Any]

@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from placet.host.errors import DocumentNotFound
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_documents, read_entries
 from placet.host.runs.routes import Route
 from placet.host.store.store import Store
 from placet.proto.v1 import common_pb2, inference_pb2
+from placet.refusals import DocumentNotFound
 
 
 class Descriptions:

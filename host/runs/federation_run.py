@@ -25,16 +25,16 @@ from google.protobuf.message import Message
 
 from placet.governance.federation_state import RoundState
 from placet.governance.jobs import round_job
-from placet.host.errors import AuthorityUnavailable, HostError, QueueFull
 from placet.host.placement.attempt import LINE_REASONS, RETRY_SECONDS
 from placet.host.runs.federation_record import FederationRecord
 from placet.host.runs.run import AGAIN_SECONDS, Needs, Order, Run
 from placet.host.store import job_table, run_table
 from placet.host.store.job_table import NewJob
 from placet.host.store.schema import RunState
-from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import AuthorityUnavailable, QueueFull, Refusal
 
 if TYPE_CHECKING:
     from placet.host.runs.runs import Runs
@@ -84,7 +84,7 @@ class FederationRun(Run):
         """
         try:
             await self._needs.blobs.keep(self._facts.bundle, self._facts.terms)
-        except HostError as error:
+        except Refusal as error:
             self.refuse(error)
             return False
         ticket = self._ticket.SerializeToString()
@@ -94,7 +94,7 @@ class FederationRun(Run):
             return True
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is not None and refusal.reason != pb.REASON_ROUND_OPEN:
-            self.refuse(PeerRefused(refusal))
+            self.refuse(error_of(refusal))
             return False
         await self._write(partial(self._resume, record))
         return True
@@ -130,7 +130,7 @@ class FederationRun(Run):
             return False
         if record.current is None:
             await self._write(lambda c: run_table.drop_run(c, self._id))
-            self.refuse(PeerRefused(refusal))
+            self.refuse(error_of(refusal))
             return True
         return await self._end(refusal)
 

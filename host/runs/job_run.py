@@ -8,11 +8,11 @@ What was begun is finished, though the caller may leave: it finds the job by the
 import asyncio
 from typing import TYPE_CHECKING
 
-from placet.host.errors import BlobIncomplete, BlobNotFound, QueueFull
 from placet.host.runs.run import Order, Run
 from placet.host.store import job_table
 from placet.host.store.job_table import NewJob
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import BlobIncomplete, BlobNotFound, QueueFull
 
 if TYPE_CHECKING:
     from placet.host.runs.runs import Runs

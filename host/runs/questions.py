@@ -5,11 +5,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from placet.host.errors import MessageTooLarge, QueueFull, RequestMalformed
 from placet.host.runs.routes import Route
 from placet.proto.limits import MAX_COALESCED, MAX_SEALED, MIB
-from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import inference_pb2
+from placet.refusals import MessageTooLarge, QueueFull, RequestMalformed
 
 _MAX_OPEN = 1024  # questions of a stream whose answer has not left
 _MAX_ANSWERS = 8 * _MAX_OPEN  # that were not read, most of them refusals then
@@ -29,7 +29,7 @@ class Call:
             self._answer.set_result(answer)
 
     async def ask(self, route: Route, data: bytes, wait_ms: int) -> bytes:
-        """The sealed answer. Raises what `Route.ask` raises, or `PeerRefused`."""
+        """The sealed answer. Raises what `Route.ask` raises, or `Refused`."""
         check_sealed(data)
         number = route.ask(self, 0, data, wait_ms)
         try:
@@ -37,7 +37,7 @@ class Call:
         finally:
             route.cancel(number)
         if answer.HasField("refusal"):
-            raise PeerRefused(answer.refusal)
+            raise error_of(answer.refusal)
         return answer.data
 
 

@@ -17,11 +17,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from placet.governance.state import LeaseState
-from placet.host.errors import QueueFull, WorkerUnavailable
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import MAX_COALESCED, MIB
-from placet.proto.refusals import PeerRefused, refusal_of
+from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
+from placet.refusals import QueueFull, WorkerUnavailable
 
 MAX_UNDER_WAY = 8192  # questions to a worker
 _MAX_BYTES = 64 * MIB  # of them together
@@ -63,12 +63,12 @@ class Route:
     def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
         """Send a question; returns its id here, for `cancel`.
 
-        Raises `QueueFull`, `WorkerUnavailable`, or `PeerRefused` for what the worker has ended
+        Raises `QueueFull`, `WorkerUnavailable`, or `Refused` for what the worker has ended
         with.
         """
         size = len(data)
         if self._ended is not None:
-            raise PeerRefused(self._ended)
+            raise error_of(self._ended)
         if self.draining:
             raise WorkerUnavailable("The worker takes no more questions. Ask for another one.")
         # What was cancelled may still be on its way, and would not count.
@@ -186,7 +186,7 @@ class Routes:
             return route
         refusal = self._ends.get(lease)
         if refusal is not None:
-            raise PeerRefused(refusal)
+            raise error_of(refusal)
         raise WorkerUnavailable("No worker serves under this lease. Ask for another one.")
 
     def ready(self, service: str) -> dict[str, Route]:

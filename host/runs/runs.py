@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from placet.governance.documents import Action
 from placet.host.documents import read_stored
-from placet.host.errors import AuthorityUnavailable, WorkerUnavailable
 from placet.host.log.log import Log
 from placet.host.runs.board import Show
 from placet.host.runs.federation_record import FederationRecord
@@ -21,6 +20,7 @@ from placet.host.store import run_table
 from placet.host.tasks import Tasks
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
+from placet.refusals import AuthorityUnavailable, WorkerUnavailable
 
 RUNS: dict[Action, type[Run]] = {"federate": FederationRun, "serve": ServiceRun, "job": JobRun}
 

@@ -18,7 +18,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from placet.governance.jobs import job_name
-from placet.host.errors import QueueFull, RequestMalformed, ServiceEnded
 from placet.host.placement.backoff import Backoff
 from placet.host.runs.run import Needs, Order, Run
 from placet.host.store import job_table, run_table
@@ -28,6 +27,7 @@ from placet.host.tasks import Tasks
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import QueueFull, RequestMalformed, ServiceEnded
 
 if TYPE_CHECKING:
     from placet.host.runs.runs import Runs

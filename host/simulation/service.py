@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from placet.attestation.binding import REPORT_DATA_BYTES
-from placet.attestation.errors import QuotingError
 from placet.attestation.evidence import Evidence
 from placet.attestation.simulation import channel
 from placet.builds.measurement import measure
 from placet.host.simulation.platform import Platform, make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root
+from placet.refusals import AttesterUnavailable
 
 SECRET_BYTES = 32
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -63,7 +63,7 @@ class SimulatedQuotingService:
         tcbs: Sequence[int] = (1,),
     ) -> None:
         if len(secret) != SECRET_BYTES:
-            raise QuotingError(f"secret must be {SECRET_BYTES} bytes.", claim="secret")
+            raise AttesterUnavailable(f"secret must be {SECRET_BYTES} bytes.", claim="secret")
         self._secret = secret
         self._clock = clock
         self._measurer = measurer
@@ -76,20 +76,20 @@ class SimulatedQuotingService:
 
         `bound_to` is the digest it was launched for, or "". What the enclave sends never raises:
         a request that is none is refused, a broken channel ends the service. Raises
-        MeasurementError, or QuotingError if `bound_to` is no digest.
+        MeasurementFailed, or AttesterUnavailable if `bound_to` is no digest.
         """
         launched = self._launched(enclave, bound_to)
         try:
             while request := channel.receive(reader, channel.MAX_REQUEST_BYTES):
                 channel.send(writer, *self._answer(launched, *request))
-        except QuotingError:
+        except AttesterUnavailable:
             return  # the enclave is gone or does not speak the protocol: nothing to tell it
 
     def _launched(self, enclave: str, bound_to: str) -> _Launched:
         config_id = bytes(64)
         if bound_to:
             if not _DIGEST.fullmatch(bound_to):
-                raise QuotingError("bound_to must be a digest.", claim="bound_to")
+                raise AttesterUnavailable("bound_to must be a digest.", claim="bound_to")
             config_id = bytes.fromhex(bound_to.removeprefix("sha256:")) + bytes(32)
         return _Launched(bytes.fromhex(self._measurer(enclave)), config_id)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from placet.host.errors import JobNotFound
 from placet.host.store.schema import RunState, jobs, runs
 from placet.host.store.sql import Prepared, insert_or_ignore
 from placet.proto.v1 import common_pb2, jobs_pb2
+from placet.refusals import JobNotFound
 
 QUEUED = jobs_pb2.JOB_STATE_QUEUED
 LEASED = jobs_pb2.JOB_STATE_LEASED

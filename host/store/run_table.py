@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from placet.governance.documents import Action
-from placet.host.errors import FederationNotFound, HostError, ServiceNotFound
 from placet.host.store import job_table
 from placet.host.store.job_table import ACTIVE, STOPPING, JobRecord
 from placet.host.store.schema import RunState, jobs, runs
 from placet.host.store.sql import insert_or_ignore
 from placet.proto.v1 import common_pb2
+from placet.refusals import FederationNotFound, Refusal, ServiceNotFound
 
 _MAX_LISTED = 1000
 
@@ -48,7 +48,7 @@ class RunRecord:
         return [job for job in self.jobs if not job.ended]
 
 
-_UNKNOWN: dict[Action, Callable[[], HostError]] = {
+_UNKNOWN: dict[Action, Callable[[], Refusal]] = {
     "federate": lambda: FederationNotFound(
         "No federation of this proposal was started here. Start it first.", claim="federation"
     ),

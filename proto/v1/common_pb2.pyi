@@ -7,9 +7,11 @@ What every other file of the contract uses: refusals, tickets, and proofs of com
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +22,48 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Code:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Code.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OK: _Code.ValueType  # 0
+    INVALID_ARGUMENT: _Code.ValueType  # 3
+    DEADLINE_EXCEEDED: _Code.ValueType  # 4
+    NOT_FOUND: _Code.ValueType  # 5
+    ALREADY_EXISTS: _Code.ValueType  # 6
+    PERMISSION_DENIED: _Code.ValueType  # 7
+    RESOURCE_EXHAUSTED: _Code.ValueType  # 8
+    FAILED_PRECONDITION: _Code.ValueType  # 9
+    ABORTED: _Code.ValueType  # 10
+    OUT_OF_RANGE: _Code.ValueType  # 11
+    UNIMPLEMENTED: _Code.ValueType  # 12
+    INTERNAL: _Code.ValueType  # 13
+    UNAVAILABLE: _Code.ValueType  # 14
+    DATA_LOSS: _Code.ValueType  # 15
+    UNAUTHENTICATED: _Code.ValueType  # 16
+
+class Code(_Code, metaclass=_CodeEnumTypeWrapper):
+    """The status codes of gRPC that refusals have, with gRPC's own numbers."""
+
+OK: Code.ValueType  # 0
+INVALID_ARGUMENT: Code.ValueType  # 3
+DEADLINE_EXCEEDED: Code.ValueType  # 4
+NOT_FOUND: Code.ValueType  # 5
+ALREADY_EXISTS: Code.ValueType  # 6
+PERMISSION_DENIED: Code.ValueType  # 7
+RESOURCE_EXHAUSTED: Code.ValueType  # 8
+FAILED_PRECONDITION: Code.ValueType  # 9
+ABORTED: Code.ValueType  # 10
+OUT_OF_RANGE: Code.ValueType  # 11
+UNIMPLEMENTED: Code.ValueType  # 12
+INTERNAL: Code.ValueType  # 13
+UNAVAILABLE: Code.ValueType  # 14
+DATA_LOSS: Code.ValueType  # 15
+UNAUTHENTICATED: Code.ValueType  # 16
+Global___Code: _TypeAlias = Code  # noqa: Y015
 
 class _Reason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -85,6 +129,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_IDENTITY_MALFORMED: _Reason.ValueType  # 87
     REASON_ATTESTER_UNAVAILABLE: _Reason.ValueType  # 88
     REASON_BOUND_TO_MISMATCH: _Reason.ValueType  # 89
+    REASON_EVIDENCE_DEBUG: _Reason.ValueType  # 90
+    REASON_COLLATERAL_STALE: _Reason.ValueType  # 91
+    REASON_SEALING_UNAVAILABLE: _Reason.ValueType  # 92
+    REASON_MEASUREMENT_FAILED: _Reason.ValueType  # 93
     REASON_JOIN_UNKNOWN: _Reason.ValueType  # 100
     """Joins, leases, releases."""
     REASON_JOIN_LAPSED: _Reason.ValueType  # 101
@@ -172,9 +220,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_RATE_EXCEEDED: _Reason.ValueType  # 233
     REASON_MODEL_FAILED: _Reason.ValueType  # 234
     REASON_OFFER_INVALID: _Reason.ValueType  # 235
+    REASON_ANSWER_FORGED: _Reason.ValueType  # 236
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
-    """Why something was refused. One name for one reason; numbers are never reused."""
+    """Why something was refused. One name for one reason; numbers are never reused. Python's exceptions
+    in refusals/ are generated from this list (`make proto`): `REASON_NO_RULE` is raised as `NoRule`.
+    """
 
 REASON_UNSPECIFIED: Reason.ValueType  # 0
 REASON_INTERNAL: Reason.ValueType  # 1
@@ -234,6 +285,10 @@ REASON_POLICY_INVALID: Reason.ValueType  # 86
 REASON_IDENTITY_MALFORMED: Reason.ValueType  # 87
 REASON_ATTESTER_UNAVAILABLE: Reason.ValueType  # 88
 REASON_BOUND_TO_MISMATCH: Reason.ValueType  # 89
+REASON_EVIDENCE_DEBUG: Reason.ValueType  # 90
+REASON_COLLATERAL_STALE: Reason.ValueType  # 91
+REASON_SEALING_UNAVAILABLE: Reason.ValueType  # 92
+REASON_MEASUREMENT_FAILED: Reason.ValueType  # 93
 REASON_JOIN_UNKNOWN: Reason.ValueType  # 100
 """Joins, leases, releases."""
 REASON_JOIN_LAPSED: Reason.ValueType  # 101
@@ -321,6 +376,7 @@ REASON_ANSWERS_USED_UP: Reason.ValueType  # 232
 REASON_RATE_EXCEEDED: Reason.ValueType  # 233
 REASON_MODEL_FAILED: Reason.ValueType  # 234
 REASON_OFFER_INVALID: Reason.ValueType  # 235
+REASON_ANSWER_FORGED: Reason.ValueType  # 236
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
@@ -433,3 +489,13 @@ class Committed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Committed: _TypeAlias = Committed  # noqa: Y015
+
+CODE_FIELD_NUMBER: _builtins.int
+TEXT_FIELD_NUMBER: _builtins.int
+REMEDY_FIELD_NUMBER: _builtins.int
+code: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, Global___Code.ValueType]
+"""The gRPC status under which the host refuses."""
+text: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
+"""The public text: it stands in where a refusal brings no message of its own."""
+remedy: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
+"""What whoever is refused can do."""

@@ -12,9 +12,9 @@ import pytest
 from placet.governance.account import Times
 from placet.governance.documents import Constitution
 from placet.governance.envelope import verify_signed
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import InForce, Ticket, verify_ticket
 from placet.governance.judgements.founding import verify_every_seat
+from placet.refusals import Refusal
 
 HERE = Path(__file__).parent
 CASES = sorted(path.name for path in (HERE / "ticket").iterdir())
@@ -42,7 +42,7 @@ def test_the_outcome_is_the_one_stated(name: str) -> None:
     reason = ""
     try:
         verify_ticket(ticket, in_force, Times(case["at_least"], case["at_most"]))
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         reason = refusal.reason
     assert reason == case["expected"]
     assert bool(reason) == name.endswith("_fail")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper
 
-from placet.client.errors import Refused
 from placet.governance.codec import encode
 from placet.governance.documents import (
     Amendment,
@@ -27,6 +26,7 @@ from placet.governance.entries.table import apply
 from placet.governance.envelope import digest_of
 from placet.governance.state import State
 from placet.proto.v1 import common_pb2
+from placet.refusals import Refused
 
 SLOW = """
 import time

@@ -6,8 +6,8 @@ import sys
 
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
-    from placet.attestation import EvidenceMalformedError
     from placet.ratls import cbor
+    from placet.refusals import EvidenceMalformed
 
 LIMIT = 4096
 
@@ -16,7 +16,7 @@ def one(data: bytes) -> None:
     """It is refused, or encodes to the same bytes again; nothing else is raised."""
     try:
         item = cbor.decode(data, LIMIT)
-    except EvidenceMalformedError:
+    except EvidenceMalformed:
         return
     assert cbor.encode(item) == data
 

@@ -7,8 +7,8 @@ import sys
 
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
-    from placet.enclave.worker.inference.errors import ModelInvalid
     from placet.enclave.worker.inference.modelfile import check_model_file
+    from placet.refusals import ModelInvalid
 
 
 def one(data: bytes) -> None:

@@ -10,12 +10,12 @@ with atheris.instrument_imports():
     from placet.proto.questions import (
         Claim,
         Opening,
-        QuestionMalformed,
         pack_opening,
         pack_question,
         unpack_answer,
         unpack_question,
     )
+    from placet.refusals import QuestionForged
 
 
 def one(data: bytes) -> None:
@@ -26,15 +26,15 @@ def one(data: bytes) -> None:
             assert pack_opening(found.envelope, bytes(found.sealed)) == data
         else:
             assert pack_question(found.session, found.counter, bytes(found.sealed)) == data
-    except QuestionMalformed:
+    except QuestionForged:
         pass
     try:
         assert Claim.from_bytes(data).to_bytes() == data
-    except QuestionMalformed:
+    except QuestionForged:
         pass
     try:
         unpack_answer(data)
-    except QuestionMalformed:
+    except QuestionForged:
         pass
 
 

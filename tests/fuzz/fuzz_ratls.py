@@ -11,9 +11,9 @@ import sys
 
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
-    from placet.attestation import EvidenceError
     from placet.ratls import Payload, read_certificate
     from placet.ratls.payload import read_legacy, read_payload
+    from placet.refusals import Refusal
 
 NOW = 1_680_000_000
 KEY = b"key"
@@ -24,7 +24,7 @@ def one(data: bytes) -> None:
     for read in (_whole, read_payload, read_legacy):
         try:
             assert len(read(data, KEY).report_data) == 64
-        except EvidenceError:
+        except Refusal:
             continue
 
 

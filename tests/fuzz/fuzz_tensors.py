@@ -7,14 +7,15 @@ import sys
 
 atheris = importlib.import_module("atheris")
 with atheris.instrument_imports():
-    from placet.proto.tensors import TensorsMalformed, pack, unpack
+    from placet.proto.tensors import pack, unpack
+    from placet.refusals import QuestionInvalid
 
 
 def one(data: bytes) -> None:
     """They are refused, or pack to the same bytes again; nothing else is raised."""
     try:
         tensors = unpack(data)
-    except TensorsMalformed:
+    except QuestionInvalid:
         return
     assert pack(tensors) == data
 

@@ -24,7 +24,6 @@ from onnx import TensorProto, helper, parser
 
 from placet.builds.measurement import measurements
 from placet.client import Client, Keys, ServedModel, Token
-from placet.client.errors import Refused
 from placet.client.services.questions import (
     Bearer,
     Principal,
@@ -46,6 +45,7 @@ from placet.governance.documents import (
 )
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import inference_pb2, inference_pb2_grpc
+from placet.refusals import Refused
 from tests.support import documents
 
 Array = NDArray[Any]

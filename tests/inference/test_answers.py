@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from placet.client import AsyncClient, Token
-from placet.client.errors import CallTimedOut, Refused
+from placet.client.errors import CallTimedOut
 from placet.governance.contexts import result_info
 from placet.governance.documents import (
     Bearers,
@@ -22,6 +22,7 @@ from placet.governance.documents import (
     Rounded,
     TopClass,
 )
+from placet.refusals import Refused
 from placet.sealing import StreamKey, open_envelope
 
 WHOLE = """

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client.errors import Refused
 from placet.governance.documents import Raw
+from placet.refusals import Refused
 
 USERS = ("uma", "vic", "wim")
 

@@ -17,11 +17,11 @@ import pytest
 from onnx import TensorProto, parser
 
 from placet.client import Keys, Token
-from placet.client.errors import QuestionRefused
 from placet.governance.documents import Bearers, Rations, Raw, Roster
 from placet.proto.limits import MAX_SEALED
 from placet.proto.questions import pack_question
 from placet.proto.refusals import reason_name
+from placet.refusals import QuestionInvalid
 from placet.sealing import sealed_answer_length
 
 X = np.ones((2, 4), np.float32)
@@ -102,7 +102,7 @@ def test_what_is_wrong_with_a_question_is_told_within_the_seal(
 @pytest.mark.parametrize("case", ["another dtype", "another rank", "another width", "unequal rows",
     "no rows", "a name too few", "a name too many", "NaN", "an infinity"])  # fmt: skip
 def test_the_client_says_so_before_anything_is_sent(services: Any, service: str, case: str) -> None:
-    with services.asking(service) as model, pytest.raises(QuestionRefused):
+    with services.asking(service) as model, pytest.raises(QuestionInvalid):
         model.predict(WRONG[case].content)
 
 

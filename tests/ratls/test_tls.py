@@ -16,18 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
-from placet.attestation import (
-    AppraisalRefusedError,
-    Attester,
-    CollateralStaleError,
-    EvidenceBindingError,
-    EvidenceMalformedError,
-    EvidenceNotGenuineError,
-)
+from placet.attestation import Attester
 from placet.builds.measurement import measure
 from placet.client import UsageRefused
 from placet.client.trust.ratls import RATLSVerifier
 from placet.ratls import EVIDENCE_EXTENSION
+from placet.refusals import (
+    AppraisalRefused,
+    CollateralStale,
+    EvidenceBinding,
+    EvidenceInvalid,
+    EvidenceMalformed,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "tls"
@@ -138,26 +138,26 @@ def test_the_enclave_that_is_wanted(context: SSL.Context, verifier: RATLSVerifie
 
 
 def test_another_enclave(context: SSL.Context, tmp_path: Path) -> None:
-    with pytest.raises(AppraisalRefusedError, match="measurement"):
+    with pytest.raises(AppraisalRefused, match="measurement"):
         handshake(context, verifier_for(tmp_path, measurements=("aa" * 32,)))
 
 
 def test_simulation_where_hardware_is_wanted(context: SSL.Context, tmp_path: Path) -> None:
-    with pytest.raises(AppraisalRefusedError, match="kind"):
+    with pytest.raises(AppraisalRefused, match="kind"):
         handshake(context, verifier_for(tmp_path, kinds=("sgx",)))
 
 
 def test_no_evidence(verifier: RATLSVerifier) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     plain = signed(key, "a", (key, "a"), None)
-    with pytest.raises(EvidenceMalformedError, match="no evidence"):
+    with pytest.raises(EvidenceMalformed, match="no evidence"):
         handshake(serving(key, plain), verifier)
 
 
 def test_evidence_of_another_server(context: SSL.Context, verifier: RATLSVerifier) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     evidence = stolen(context, verifier)
-    with pytest.raises(EvidenceBindingError):
+    with pytest.raises(EvidenceBinding):
         handshake(serving(key, signed(key, "a", (key, "a"), evidence)), verifier)
 
 
@@ -186,7 +186,7 @@ def test_a_trusted_certificate_is_judged_all_the_same(verifier: RATLSVerifier) -
         with pytest.raises(SSL.WantReadError):
             end.do_handshake()
         peer.bio_write(end.bio_read(1 << 20))
-    with pytest.raises(EvidenceMalformedError, match="no evidence"):
+    with pytest.raises(EvidenceMalformed, match="no evidence"):
         client.do_handshake()
 
 
@@ -194,16 +194,16 @@ def test_time(context: SSL.Context, tmp_path: Path) -> None:
     collateral = (tmp_path / "collateral.json").read_text()
     policy = wanted(measure("worker"))
     verifier = RATLSVerifier(policy, lambda k, q: collateral, bound_to=None, clock=lambda: 0.0)
-    with pytest.raises(EvidenceNotGenuineError, match="not valid at this time"):
+    with pytest.raises(EvidenceInvalid, match="not valid at this time"):
         handshake(context, verifier)
 
 
 def test_what_collateral_refuses_reaches_the_caller(context: SSL.Context) -> None:
     def none_at_hand(kind: str, quote: bytes) -> str:
-        raise CollateralStaleError(f"no collateral for {kind}")
+        raise CollateralStale(f"no collateral for {kind}")
 
     verifier = RATLSVerifier(wanted(measure("worker")), none_at_hand, bound_to=None)
-    with pytest.raises(CollateralStaleError, match="for simulation"):
+    with pytest.raises(CollateralStale, match="for simulation"):
         handshake(context, verifier)
 
 

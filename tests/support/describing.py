@@ -9,6 +9,7 @@ be sure opens the stream once under the new descriptor.
 
 import os
 
+from placet.refusals import StreamLength
 from placet.sealing._descriptor import ObjectDescriptor
 from placet.sealing._io import SeekableSource
 from placet.sealing._key import StreamKey
@@ -20,7 +21,6 @@ from placet.sealing._layout import (
 )
 from placet.sealing._merkle import MerkleRoot
 from placet.sealing._root import read_leaf_hashes
-from placet.sealing.errors import StreamLengthMismatch
 
 
 def describe_stream(
@@ -36,7 +36,7 @@ def describe_stream(
 
     The stream must have been sealed under `key` in segments of `segment_size` sealed bytes with
     the associated data b"placet/object/v1" ‖ the 16 bytes of `object_id`. Memory is one segment.
-    Raises `StreamLengthMismatch` for a length that no stream has, `DescriptorMalformed` for wrong
+    Raises `StreamLength` for a length that no stream has, `DescriptorMalformed` for wrong
     kind, labels or id, and `ValueError` for a wrong segment size.
     """
     if segment_size not in SEGMENT_SIZES:
@@ -47,7 +47,7 @@ def describe_stream(
     # The last segment holds a byte besides its tag, unless the object is empty.
     shortest_last = HEADER_BYTES + TAG_BYTES if segments == 1 else TAG_BYTES + 1
     if sealed - (segments - 1) * segment_size < shortest_last:
-        raise StreamLengthMismatch(
+        raise StreamLength(
             "no sealed stream with this segment size has this length; seal the object again",
             claim="sealed length",
             actual=str(sealed),

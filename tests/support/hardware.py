@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from placet.governance.codec import Json, encode
 from placet.governance.envelope import digest_of
 from placet.governance.keys import SigningKey
+from placet.refusals import EvidenceInvalid
 
 
 def key_of(name: str) -> SigningKey:
@@ -55,14 +56,8 @@ class Genuine:
 
     def appraise(self, policy: Json, *, now: int) -> Believed:
         if self.claimed.measurement not in policy["measurements"] or now < self.at:
-            raise Refused("the measurement is not wanted")
+            raise EvidenceInvalid("the measurement is not wanted")
         return Believed(self.claimed, self.claimed)
-
-
-class Refused(Exception):
-    """Refusal of that attestation."""
-
-    reason = "EVIDENCE_INVALID"
 
 
 def quoted(identity: bytes, nonce: bytes, claims: Mapping[str, str]) -> bytes:
@@ -74,5 +69,5 @@ def genuine(identity: bytes, evidence: bytes, nonce: bytes) -> Claimed:
     said, claims = json.loads(identity), json.loads(evidence)
     quote = bytes.fromhex(claims.pop("quote"))
     if not key_of("hardware").public.has_signed(quote, quoted(identity, nonce, claims)):
-        raise Refused("the quote is not the hardware's")
+        raise EvidenceInvalid("the quote is not the hardware's")
     return Claimed(**said, **claims)

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -23,6 +23,7 @@ from placet.proto.v1 import (
     log_pb2,
     log_pb2_grpc,
 )
+from placet.refusals import DocumentNotFound
 
 
 class MemoryHost(
@@ -66,7 +67,7 @@ class MemoryHost(
                 case enclaves_pb2.KIND_FETCH_SECRET:
                     secret = enclaves_pb2.FetchSecret.FromString(frame.payload).name
                     if secret not in self.secrets:
-                        raise _NotFound
+                        raise DocumentNotFound("No.")
                     return enclaves_pb2.Secret(name=secret, wrapped=self.secrets[secret])
                 case enclaves_pb2.KIND_STOPPED:
                     message = enclaves_pb2.Stopped.FromString(frame.payload)
@@ -154,11 +155,6 @@ class MemoryHost(
         assert header is not None and header.length == len(data)
         self.blobs[header.id] = data
         return blobs_pb2.BlobInfo()
-
-
-class _NotFound(Exception):
-    reason = "DOCUMENT_NOT_FOUND"
-    details: ClassVar[dict[str, str]] = {}
 
 
 @asynccontextmanager

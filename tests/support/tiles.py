@@ -3,8 +3,9 @@
 
 from collections.abc import Iterator
 
-from placet.governance.log import HASH_SIZE, TileMalformedError
+from placet.governance.log import HASH_SIZE
 from placet.host.log.tiles import MAX_SIZE, TILE_HEIGHT, TILE_WIDTH, TilePath
+from placet.refusals import LogTileMalformed
 
 
 def tile_paths(old_size: int, new_size: int) -> Iterator[TilePath]:
@@ -26,7 +27,7 @@ def tile_paths(old_size: int, new_size: int) -> Iterator[TilePath]:
 
 
 def decode_tile(data: bytes, path: TilePath) -> tuple[bytes, ...]:
-    """Return the hashes of the tile at `path`; raises `TileMalformedError`."""
+    """Return the hashes of the tile at `path`; raises `LogTileMalformed`."""
     if len(data) != path.width * HASH_SIZE:
         raise _malformed(
             f"A tile of width {path.width} must have {path.width * HASH_SIZE} bytes",
@@ -36,7 +37,7 @@ def decode_tile(data: bytes, path: TilePath) -> tuple[bytes, ...]:
 
 
 def decode_entries(data: bytes, path: TilePath) -> tuple[bytes, ...]:
-    """Return the entries of the bundle at `path`; raises `TileMalformedError`."""
+    """Return the entries of the bundle at `path`; raises `LogTileMalformed`."""
     entries, position = list[bytes](), 0
     for _ in range(path.width):
         start = position + 2
@@ -48,5 +49,5 @@ def decode_entries(data: bytes, path: TilePath) -> tuple[bytes, ...]:
     return tuple(entries)
 
 
-def _malformed(finding: str, **details: str) -> TileMalformedError:
-    return TileMalformedError(finding, **details)
+def _malformed(finding: str, **details: str) -> LogTileMalformed:
+    return LogTileMalformed(finding, **details)

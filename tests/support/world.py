@@ -84,9 +84,10 @@ from placet.governance.rules import (
     Uses,
     Veto,
 )
+from placet.refusals import EvidenceInvalid
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 from tests.support import documents
-from tests.support.hardware import Claimed, Genuine, Refused, genuine, key_of, private, quoted
+from tests.support.hardware import Claimed, Genuine, genuine, key_of, private, quoted
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -445,12 +446,12 @@ class World:
     ) -> Genuine:
         found = genuine(identity, evidence, nonce)
         if (found.role, found.log, found.charter) != (role, log, charter):
-            raise Refused("the identity is another's")
+            raise EvidenceInvalid("the identity is another's")
         return Genuine(found, at)
 
     def appraise(self, worker: str, policy: Json) -> None:
         if MEASUREMENT not in policy["measurements"]:
-            raise Refused("the measurement is not wanted")
+            raise EvidenceInvalid("the measurement is not wanted")
 
 
 def _policy(role: str) -> Json:

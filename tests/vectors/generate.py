@@ -237,7 +237,7 @@ def _sgx(root: Issuer) -> Iterator[Case]:
         return replace(sound, quote=bytes(quote))
 
     debug = _sgx_evidence(machine, replace(SGX, debug=True))
-    yield _fail("sgx_debug", "The enclave can be debugged.", "EvidenceDebugError", debug)
+    yield _fail("sgx_debug", "The enclave can be debugged.", "EvidenceDebug", debug)
     for name, about, at in (
         ("measurement", "One bit of MRENCLAVE was changed.", 48 + 64),
         ("report_data", "One bit of the report data was changed.", 48 + 320),
@@ -248,20 +248,18 @@ def _sgx(root: Issuer) -> Iterator[Case]:
         ("qe_report", "One bit of the quoting enclave's report was changed.", 564 + 64),
         ("vendor", "The quoting enclave is of another vendor.", 12),
     ):
-        yield _fail(f"sgx_{name}", about, "EvidenceNotGenuineError", flipped(at))
+        yield _fail(f"sgx_{name}", about, "EvidenceInvalid", flipped(at))
     as_tdx = replace(sound, kind="tdx")
-    yield _fail(
-        "sgx_as_tdx", "An SGX quote that says it is of TDX.", "EvidenceMalformedError", as_tdx
-    )
+    yield _fail("sgx_as_tdx", "An SGX quote that says it is of TDX.", "EvidenceMalformed", as_tdx)
     odd = _sgx_evidence(machine, replace(SGX, config_id=b"\xcd" * 33 + bytes(31)))
-    yield _fail("sgx_config_id_form", "CONFIGID is no digest.", "EvidenceMalformedError", odd)
+    yield _fail("sgx_config_id_form", "CONFIGID is no digest.", "EvidenceMalformed", odd)
 
 
 def _tdx(root: Issuer) -> Iterator[Case]:
     machine = tdx_platform(root, PPID, NOW)
-    not_genuine = "EvidenceNotGenuineError"
+    not_genuine = "EvidenceInvalid"
     for name, about, expected, change in (
-        ("debug", "The domain can be debugged.", "EvidenceDebugError", {"td_attributes": DEBUG}),
+        ("debug", "The domain can be debugged.", "EvidenceDebug", {"td_attributes": DEBUG}),
         ("exceptions", "The host may inject exceptions.", not_genuine, {"td_attributes": bytes(8)}),
         (
             "migratable",
@@ -285,7 +283,7 @@ def _tdx(root: Issuer) -> Iterator[Case]:
         change |= {field: b"\x00" * 48} if field != "mrtd" else {}
         evidence = _tdx_evidence(machine, replace(TD, **change), 4, False)
         about = f"{field.upper()} is of other software."
-        yield _fail(f"tdx_other_{field}", about, "AppraisalRefusedError", evidence, of="tdx4")
+        yield _fail(f"tdx_other_{field}", about, "AppraisalRefused", evidence, of="tdx4")
         quote = bytearray(_tdx_evidence(machine, TD, 4, False).quote)
         quote[48 + at] ^= 1
         forged = replace(evidence, quote=bytes(quote))
@@ -317,11 +315,11 @@ def _statuses(root: Issuer) -> Iterator[Case]:
         )
         wanted = _policy(name, tcb_statuses=["UpToDate"])
         about = f"{status} is not tolerated."
-        yield Case(f"{name}_fail", about, "AppraisalRefusedError", of=name, policy=wanted)
+        yield Case(f"{name}_fail", about, "AppraisalRefused", of=name, policy=wanted)
     yield from _relaunch(root)
     machine = make_platform(root, PPID, NOW, tcb=TCB("Revoked", ()))
     evidence = _sgx_evidence(machine, SGX)
-    yield _fail("status_Revoked", "The TCB level is revoked.", "EvidenceNotGenuineError", evidence)
+    yield _fail("status_Revoked", "The TCB level is revoked.", "EvidenceInvalid", evidence)
     base = f"status_{STATUSES[0]}"
     for name, change in (
         ("no_advisory", {"advisories": "none"}),
@@ -330,14 +328,14 @@ def _statuses(root: Issuer) -> Iterator[Case]:
     ):
         policy = _policy(tcb_statuses=[STATUSES[0]], advisories=[ADVISORY]) | change
         about = "The collateral is older, or has an advisory that is not tolerated."
-        yield Case(f"policy_{name}_fail", about, "AppraisalRefusedError", of=base, policy=policy)
+        yield Case(f"policy_{name}_fail", about, "AppraisalRefused", of=base, policy=policy)
 
 
 def _relaunch(root: Issuer) -> Iterator[Case]:
     """The module was renewed under a domain that was started with the old one."""
     machine = tdx_platform(root, PPID, NOW, newer_module=True)
     newer = bytes([2]) + bytes([1]) * 15
-    base, refused = "tdx5_module15", "AppraisalRefusedError"
+    base, refused = "tdx5_module15", "AppraisalRefused"
     for status, report in (
         ("TDRelaunchAdvised", replace(TD, tee_tcb_svn2=newer)),
         ("OutOfDate", TD),
@@ -353,7 +351,7 @@ def _relaunch(root: Issuer) -> Iterator[Case]:
 
 
 def _collateral(root: Issuer) -> Iterator[Case]:
-    not_genuine, stale = "EvidenceNotGenuineError", "CollateralStaleError"
+    not_genuine, stale = "EvidenceInvalid", "CollateralStale"
     revoked = _sgx_evidence(make_platform(root, PPID, NOW, revoked=True), SGX)
     yield _fail("sgx_revoked", "The machine was revoked.", not_genuine, revoked)
     yield Case("wrong_root_fail", "Another root is pinned.", not_genuine, of="sgx", root=_root())
@@ -367,14 +365,14 @@ def _collateral(root: Issuer) -> Iterator[Case]:
         yield Case(f"collateral_{name}_fail", about, stale, now=now, of="sgx")
     policy = _policy(max_collateral_age_seconds=DAY)
     about = "The collateral is valid, and older than the policy wants."
-    refused = "AppraisalRefusedError"
+    refused = "AppraisalRefused"
     yield Case("collateral_age_fail", about, refused, now=NOW + 2 * DAY, of="sgx", policy=policy)
     none = replace(_sgx_evidence(make_platform(root, PPID, NOW), SGX), collateral="{}")
-    yield _fail("no_collateral", "There is no collateral.", "EvidenceMalformedError", none)
+    yield _fail("no_collateral", "There is no collateral.", "EvidenceMalformed", none)
 
 
 def _bindings() -> Iterator[Case]:
-    refused = "EvidenceBindingError"
+    refused = "EvidenceBinding"
     for kind in ("sgx", "tdx4"):
         yield Case(
             f"{kind}_nonce_fail", "It answers another nonce.", refused, nonce=bytes(32), of=kind
@@ -389,7 +387,7 @@ def _bindings() -> Iterator[Case]:
         other = replace(IDENTITY, signing="ed25519:CC")
         about = "It speaks for another identity."
         yield Case(f"{kind}_identity_fail", about, refused, of=kind, identity=other)
-    yield Case("nonce_short_fail", "The nonce is none.", "EvidenceNonceError", nonce=b"", of="sgx")
+    yield Case("nonce_short_fail", "The nonce is none.", "EvidenceNonce", nonce=b"", of="sgx")
 
 
 def _policies() -> Iterator[Case]:
@@ -409,11 +407,11 @@ def _policies() -> Iterator[Case]:
     for name, value in changes.items():
         policy = _policy(**{name: value})
         about = f"The policy wants something else of {name}."
-        yield Case(f"policy_{name}_fail", about, "AppraisalRefusedError", of="sgx", policy=policy)
+        yield Case(f"policy_{name}_fail", about, "AppraisalRefused", of="sgx", policy=policy)
 
 
 def _cut() -> Iterator[Case]:
-    refused = "EvidenceMalformedError"
+    refused = "EvidenceMalformed"
     fields = (("sgx", SGX_FIELDS), ("tdx4", TDX4_FIELDS), ("tdx5_module15", TDX5_FIELDS))
     for base, places in fields:
         for at in places:

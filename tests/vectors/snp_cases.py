@@ -46,7 +46,7 @@ _BITS = {
     "launch_mitigation": {0: "0", 63: "63"},
     "current_mitigation": {0: "0", 63: "63"},
 }
-_REFUSED = "AppraisalRefusedError"
+_REFUSED = "AppraisalRefused"
 
 
 def snp_cases(identity: Identity, said: bytes, bound_to: str) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from placet.attestation import (
-    AttestationError,
     Claims,
     Evidence,
     Identity,
@@ -23,6 +22,7 @@ from placet.attestation import (
 )
 from placet.attestation.dcap import verify_dcap
 from placet.attestation.snp import MACHINES, verify_snp
+from placet.refusals import Refusal
 from tests.support.vectors import find, need, policy, told
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def outcome(case: Path) -> tuple[str, str]:
         claims = _genuine(evidence, find(case, "root.der"), stated["now"])
         verify_binding(claims, identity, nonce, context)
         verify_appraisal(claims, policy(case), now=stated["now"], bound_to=None)
-    except AttestationError as refusal:
+    except Refusal as refusal:
         return stated["expected"], type(refusal).__name__
     return stated["expected"], ""
 
@@ -94,7 +94,7 @@ def test_real_machines(row: dict[str, str]) -> None:
     evidence = Evidence(kind, strip_quote(raw), collateral)
     verdict, _, rest = row["expected"].partition(" ")
     if verdict == "REJECT:":
-        with pytest.raises(AttestationError, match=rest):
+        with pytest.raises(Refusal, match=rest):
             verify_evidence(evidence, now=int(row["now_unix"]))
         return
     claims = verify_evidence(evidence, now=int(row["now_unix"]))

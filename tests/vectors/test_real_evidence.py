@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import AttestationError, Evidence, verify_appraisal, verify_evidence
+from placet.attestation import Evidence, verify_appraisal, verify_evidence
+from placet.refusals import Refusal
 from tests.support.vectors import need, policy, told
 
 REAL = Path(__file__).parent / "real"
@@ -33,7 +34,7 @@ def test_real_machines(name: str) -> None:
     refusal = ""
     try:
         verify_appraisal(claims, policy(REAL / name), now=case["now"], bound_to=None)
-    except AttestationError as error:
+    except Refusal as error:
         refusal = type(error).__name__
     assert refusal == case["expected"]
     assert bool(refusal) == name.endswith("_fail")
@@ -46,7 +47,7 @@ def test_no_bit_of_a_report_can_be_changed(name: str) -> None:
     for index in range(len(evidence.quote)):
         quote = bytearray(evidence.quote)
         quote[index] ^= 1 << index % 8
-        with pytest.raises(AttestationError):
+        with pytest.raises(Refusal):
             verify_evidence(Evidence("snp", bytes(quote), evidence.collateral), now=now)
 
 

@@ -15,7 +15,7 @@ never happens.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,16 +23,24 @@ import numpy as np
 from typing_extensions import Buffer
 
 from placet.enclave import _kernel
-from placet.enclave.errors import CohortTooSmall
 from placet.enclave.worker.federation.fixed import check_overflow
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.passes import Passes
 from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
 from placet.enclave.worker.federation.sameness import Sameness
 from placet.enclave.worker.federation.updates import Fault, Opened, Shape, Update, open_updates
+from placet.refusals import CohortTooSmall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class CohortLeft(CohortTooSmall):
+    """Too few clients or organisations are left; `left` says who went, and why."""
+
+    def __init__(self, message: str, left: Mapping[str, str], **details: str) -> None:
+        super().__init__(message, **details)
+        self.left = dict(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def aggregate(
     whoever leaves then counts as an update of zeros, so that the divisor does not depend on
     anybody's data.
 
-    Raises `CohortTooSmall` with who left, `AggregationCancelled`, and `ValueError` for terms that
+    Raises `CohortLeft`, `JobEnded`, and `ValueError` for terms that
     cannot be; in each case the sums are wiped.
     """
     _check_terms(updates, shape, rule, smallest, threads, noise)
@@ -195,7 +203,7 @@ def _check_cohort(
 ) -> None:
     organisations = len({client.update.organisation for client in clients})
     if organisations < smallest:
-        raise CohortTooSmall(
+        raise CohortLeft(
             f"The cohort needs {smallest} organisations; {organisations} are left. Open another "
             "round.",
             left,
@@ -204,7 +212,7 @@ def _check_cohort(
             actual=str(organisations),
         )
     if len(clients) < rule.fewest:
-        raise CohortTooSmall(
+        raise CohortLeft(
             f"The rule needs {rule.fewest} clients; {len(clients)} are left. Open another round.",
             left,
             claim="clients",

@@ -19,9 +19,9 @@ import numpy as np
 from typing_extensions import Buffer
 
 from placet.enclave import _kernel
-from placet.enclave.errors import AggregationCancelled
 from placet.enclave.worker.federation.sameness import Sameness
 from placet.enclave.worker.federation.updates import Fault, Opened, Shape
+from placet.refusals import JobEnded
 
 # What to do with the windows of all clients: cohort, windows, first segment, number of segments.
 Fold = Callable[[_kernel.Cohort, Sequence[Buffer], int, int], None]
@@ -72,7 +72,7 @@ class Passes:
     ) -> dict[str, Fault]:
         """Read every segment of every client once; return who has to go, and why.
 
-        Raises `AggregationCancelled` within one window of being told.
+        Raises `JobEnded` within one window of being told.
         """
         reading = _Reading(self._shape, self._count, clients, self._cancelled, sameness)
         with ThreadPoolExecutor(len(self._rooms)) as pool:
@@ -130,7 +130,7 @@ class _Reading:
 
     def _next(self) -> int | None:
         if self._cancelled():
-            raise AggregationCancelled("The aggregation was cancelled. Ask for it again.")
+            raise JobEnded("The aggregation was cancelled. Ask for it again.")
         with self._lock:
             return next(self._starts, None)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from placet.enclave import _kernel
-from placet.enclave.errors import CohortTooSmall
 from placet.enclave.round_keys import BaseKey, RoundKeys, UpdateKey
+from placet.enclave.worker.federation.aggregate import CohortLeft
 from placet.enclave.worker.federation.fixed import finish, multiplier
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.terms import REASONS, aggregate_by, shape_of
@@ -100,7 +100,7 @@ class RoundWork:
         updates, missing = self._bring(objects, terms, report)
         try:
             result = aggregate_by(terms, updates, noise=self._noise, threads=_threads())
-        except CohortTooSmall as refusal:
+        except CohortLeft as refusal:
             return Outcome({}, _named(refusal.left, missing))
         self._opened.callback(_kernel.wipe, result.sums.data)
         report(_AGGREGATED)

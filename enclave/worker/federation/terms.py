@@ -5,8 +5,7 @@ names of reasons."""
 from collections.abc import Sequence
 from typing import Final
 
-from placet.enclave.errors import CohortTooSmall
-from placet.enclave.worker.federation.aggregate import Aggregate, aggregate
+from placet.enclave.worker.federation.aggregate import Aggregate, CohortLeft, aggregate
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
 from placet.enclave.worker.federation.updates import Fault, Shape, Update
@@ -34,7 +33,7 @@ def shape_of(terms: Federate) -> Shape:
 def aggregate_by(
     terms: Federate, updates: Sequence[Update], *, noise: Noise | None, threads: int
 ) -> Aggregate:
-    """Aggregate by the terms' rule. Raises `CohortTooSmall` where too few organisations are left,
+    """Aggregate by the terms' rule. Raises `CohortLeft` where too few organisations are left,
     and only then.
 
     How much a trimmed mean trims depends on how many updates there are: where so many leave that
@@ -52,7 +51,7 @@ def aggregate_by(
                 threads=threads,
                 noise=noise,
             )
-        except CohortTooSmall as refusal:
+        except CohortLeft as refusal:
             lost = refusal.left
             staying = [update for update in staying if update.client not in lost]
             lost.update(left)

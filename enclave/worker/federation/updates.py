@@ -17,10 +17,10 @@ from typing import Protocol, Self
 from typing_extensions import Buffer
 
 from placet.governance.documents.federation import ELEMENT_BYTES
+from placet.refusals import StreamHeaderMalformed
 from placet.sealing import (
     HEADER_BYTES,
     SEGMENT_SIZES,
-    StreamHeaderMalformed,
     StreamKey,
     open_header,
     sealed_length,

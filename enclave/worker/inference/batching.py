@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final
 
-from placet.enclave.worker.inference.errors import DeadlinePassed, ModelFailed, QueueFull
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.questions import Question, Reader
 from placet.enclave.worker.inference.runs import Batch
 from placet.enclave.worker.inference.waiting import Waiting
 from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor
+from placet.refusals import DeadlinePassed, ModelFailed, QueueFull
 
 
 class Later:
@@ -69,7 +69,7 @@ class Batcher:
     def ask(self, question: Question) -> None:
         """Take a question; never waits.
 
-        Raises `TensorsMalformed`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and
+        Raises `QuestionInvalid`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and
         `QueueFull` (in the clear, with `retry_ms`). Delivered later: the answer, `DeadlinePassed`,
         `ModelFailed`, what `admit` refuses with.
         """

@@ -5,9 +5,9 @@ might be more generous."""
 from placet.enclave.worker.joining import Membership
 from placet.governance.contexts import draw_statement
 from placet.governance.documents.serving import MAX_ANSWERS
-from placet.governance.errors import SignatureInvalid
 from placet.proto.frames import Link
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import SignatureInvalid
 
 
 class Draws:

@@ -12,8 +12,8 @@ from placet.enclave.worker.inference.policy import show, shown_field
 from placet.enclave.worker.inference.probing import probe
 from placet.enclave.worker.inference.runtime import Port, Runtime, too_large
 from placet.governance.documents.serving import DType, Field, Shown
-from placet.governance.errors import GovernanceError
 from placet.proto.tensors import MAX_TENSORS
+from placet.refusals import Refusal
 
 Array = npt.NDArray[Any]
 
@@ -96,7 +96,7 @@ def _field(claim: str, port: Port) -> Field:
     shape = tuple(length if isinstance(length, int) and length > 0 else 0 for length in port.shape)
     try:
         return Field(port.name, dtype, shape)
-    except GovernanceError as error:
+    except Refusal as error:
         raise invalid(claim, "names and shapes that an offer can hold", str(error)) from None
 
 

@@ -13,7 +13,7 @@ runtime's own domains, where its operators of the same name come first; weights 
 from collections.abc import Iterator
 from typing import Final
 
-from placet.enclave.worker.inference.errors import ModelInvalid
+from placet.refusals import ModelInvalid
 
 _STANDARD: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _OF_THE_RUNTIME: Final = ("com.microsoft", "com.ms.")  # how the domains of its own operators begin

@@ -4,14 +4,19 @@ before it."""
 
 from dataclasses import dataclass, field
 
-from placet.enclave.worker.inference.errors import SessionForged, SessionUnknown
 from placet.enclave.worker.joining import Membership
 from placet.governance.contexts import session_info
 from placet.governance.documents import Field, Lease, Offer
 from placet.governance.documents.lease import answer_header
 from placet.governance.envelope import Signed, parse_envelope, sign
-from placet.proto.questions import Claim, QuestionMalformed
-from placet.sealing import EnvelopeKeyMismatch, EnvelopeRefused, HPKEPrivateKey, open_envelope
+from placet.proto.questions import Claim
+from placet.refusals import (
+    EnvelopeKeyMismatch,
+    Refusal,
+    SessionForged,
+    SessionUnknown,
+)
+from placet.sealing import HPKEPrivateKey, open_envelope
 
 _STANDING = 2
 
@@ -81,7 +86,7 @@ class Offers:
                 return offer, Claim.from_bytes(plain)
             except EnvelopeKeyMismatch:
                 continue
-            except (EnvelopeRefused, QuestionMalformed):
+            except Refusal:
                 raise SessionForged(
                     "The opening of the session was changed, or was not sealed to this offer.",
                     claim="envelope",

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from placet.enclave import _kernel
-from placet.enclave.worker.inference.errors import QuestionInvalid, QuestionTooLarge
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.probing import rows_are_free
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor, unpack
+from placet.refusals import QuestionInvalid, QuestionTooLarge
 
 Array = npt.NDArray[Any]
 
@@ -60,7 +60,7 @@ class Reader:
         self._largest = terms.largest_request
 
     def read(self, question: Question) -> None:
-        """Set what the batcher has to know. Raises TensorsMalformed, QuestionInvalid,
+        """Set what the batcher has to know. Raises QuestionInvalid, QuestionInvalid,
         QuestionTooLarge."""
         tensors = {tensor.name: tensor for tensor in unpack(question.content)}
         if tensors.keys() != self._names:

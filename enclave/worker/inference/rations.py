@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from placet.enclave.worker.inference.batching import LATER, Later
-from placet.enclave.worker.inference.errors import QuestionTooLarge, RateExceeded
 from placet.enclave.worker.inference.questions import Question
 from placet.governance.documents import Rations
-from placet.governance.errors import AnswersUsedUp
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import AnswersUsedUp, QuestionTooLarge, RateExceeded, Refusal
 
 # Asks the authority for rows of a user's.
 Draw = Callable[[str, int], Awaitable[enclaves_pb2.Drawn]]
@@ -114,7 +113,7 @@ class Allowances:
             if not drawn.user_left or not drawn.total_left:
                 account.refusal, account.refused_until = _used_up(user), math.inf
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-            final = getattr(error, "reason", "") in _FINAL
+            final = isinstance(error, Refusal) and error.reason in _FINAL
             account.refusal = error
             account.refused_until = math.inf if final else self._clock() + _RETRY_SECONDS
         finally:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from placet.enclave.worker.inference.errors import ModelFailed
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.questions import Question
 from placet.proto.tensors import Tensor
+from placet.refusals import ModelFailed
 
 Array = npt.NDArray[Any]
 Answer = tuple[Tensor, ...] | ModelFailed

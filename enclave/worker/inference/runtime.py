@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy.typing as npt
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
-from placet.enclave.worker.inference.errors import ModelTooLarge
 from placet.enclave.worker.inference.modelfile import invalid
+from placet.refusals import ModelTooLarge
 
 # It says nothing of its types.
 _ort: Any = onnxruntime

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from placet.enclave import _kernel
 from placet.enclave.worker.inference.batching import Batcher, Delivered
 from placet.enclave.worker.inference.draws import Draws
-from placet.enclave.worker.inference.errors import AnswerTooLarge, QuestionTooLarge
 from placet.enclave.worker.inference.model import Model
 from placet.enclave.worker.inference.offers import Offers
 from placet.enclave.worker.inference.questions import Question
@@ -38,6 +37,7 @@ from placet.proto.questions import (
 from placet.proto.refusals import reason_name, refusal_of
 from placet.proto.tensors import Tensor
 from placet.proto.v1 import enclaves_pb2, inference_pb2
+from placet.refusals import AnswerTooLarge, QuestionTooLarge
 from placet.sealing import sealed_answer_length
 
 # What says nothing about a question, or is refused before anybody knows whose it is. All else is

@@ -9,13 +9,12 @@ another.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from placet.enclave.worker.inference.errors import QueueFull, SessionUnknown
 from placet.enclave.worker.inference.offers import Offers, StandingOffer
 from placet.enclave.worker.inference.users import Askers
 from placet.governance.contexts import session_keys_info
-from placet.governance.errors import UserNotAllowed
 from placet.proto.questions import Claim, Opening
-from placet.sealing import QuestionReplayed, SealedSession
+from placet.refusals import QuestionReplayed, QueueFull, SessionUnknown, UserNotAllowed
+from placet.sealing import SealedSession
 
 MAX_OPENED = 1 << 16  # sessions by one offer
 CROWDED = MAX_OPENED // 8  # from then on another offer takes them

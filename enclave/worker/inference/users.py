@@ -4,12 +4,11 @@ constitution that the worker has."""
 
 from hmac import compare_digest
 
-from placet.enclave.worker.inference.errors import SessionForged
 from placet.governance.contexts import session_statement
 from placet.governance.documents import Bearers, Constitution, Members, Roster
 from placet.governance.documents.serving import Users, token_digest
-from placet.governance.errors import UserNotAllowed
 from placet.proto.questions import BEARER, PRINCIPAL, Claim
+from placet.refusals import SessionForged, UserNotAllowed
 
 
 class Askers:

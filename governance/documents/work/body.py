@@ -11,7 +11,7 @@ from placet.governance.documents.privacy import UNBOUNDED, Cost, Declared
 from placet.governance.documents.rule import Action
 from placet.governance.documents.work.parts import Input
 from placet.governance.envelope import Signed, digest_of
-from placet.governance.errors import OutputUndeclared
+from placet.refusals import OutputUndeclared
 
 if TYPE_CHECKING:
     from placet.governance.documents.proposal import Proposal

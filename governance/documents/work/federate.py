@@ -30,7 +30,7 @@ from placet.governance.documents.rule import Action
 from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import MAX_ATTEMPTS, Input, Output, Recipient, Scalar
 from placet.governance.envelope import Signed
-from placet.governance.errors import CohortTooSmall, OutputUndeclared
+from placet.refusals import CohortTooSmall, OutputUndeclared
 
 if TYPE_CHECKING:
     from placet.governance.documents.constitution import Constitution

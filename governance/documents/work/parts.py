@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from placet.governance.checks import check_identifier, check_range
 from placet.governance.codec import malformed
-from placet.sealing import HPKEPublicKey, KeyRefused, ObjectDescriptor
+from placet.refusals import Refusal
+from placet.sealing import HPKEPublicKey, ObjectDescriptor
 
 MAX_ATTEMPTS = 3
 MAX_OUTPUT_BYTES = 2**40
@@ -69,5 +70,5 @@ def check_hpke(claim: str, text: str) -> None:
     """Refuse what is not the text of an HPKE public key."""
     try:
         _hpke(text)
-    except KeyRefused as error:
+    except Refusal as error:
         raise malformed(claim, "an HPKE public key (hpke:...)", str(error)) from None

@@ -32,7 +32,7 @@ from placet.governance.documents.serving import (
 from placet.governance.documents.work.body import Body
 from placet.governance.documents.work.parts import Input, Output, Recipient, Scalar
 from placet.governance.envelope import Signed
-from placet.governance.errors import ReceiptInvalid, UserNotAllowed
+from placet.refusals import ReceiptInvalid, UserNotAllowed
 
 if TYPE_CHECKING:
     from placet.governance.documents.constitution import Constitution

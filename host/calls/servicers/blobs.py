@@ -10,12 +10,12 @@ import grpc.aio
 
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import check_owner, verify_deletion
-from placet.host.errors import BlobNotFound, DocumentReplayed, MessageTooLarge, RequestMalformed
 from placet.host.log.log import Log
 from placet.host.store.deletion_table import begin_deletion, end_deletion
 from placet.host.store.store import Store
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
+from placet.refusals import BlobNotFound, DocumentReplayed, MessageTooLarge, RequestMalformed
 
 _MAX_DRAINED = 64 * MIB
 _DRAIN_SECONDS = 2.0

@@ -10,12 +10,6 @@ import grpc.aio
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import read_ticket, read_update
 from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import (
-    BlobIncomplete,
-    BlobNotFound,
-    RequestMalformed,
-    UpdateNotFetched,
-)
 from placet.host.log.log import Log
 from placet.host.runs.board import Board
 from placet.host.runs.federation_record import FederationRecord
@@ -23,6 +17,7 @@ from placet.host.runs.run import Order
 from placet.host.runs.runs import Runs
 from placet.proto.v1 import enclaves_pb2, federations_pb2_grpc
 from placet.proto.v1 import federations_pb2 as pb
+from placet.refusals import BlobIncomplete, BlobNotFound, RequestMalformed, UpdateNotFetched
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

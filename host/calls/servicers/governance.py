@@ -6,11 +6,11 @@ from itertools import islice
 from placet.host.calls.bounds import within_bound
 from placet.host.calls.forwarded import Context, Forwarding, forwarded
 from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import DocumentNotFound, MessageTooLarge, NotFounded, RequestMalformed
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_documents
 from placet.host.store.store import Store
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, governance_pb2_grpc
+from placet.refusals import DocumentNotFound, MessageTooLarge, NotFounded, RequestMalformed
 
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000

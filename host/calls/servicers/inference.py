@@ -11,11 +11,6 @@ import grpc.aio
 
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
-from placet.host.errors import (
-    RequestMalformed,
-    ServiceEnded,
-    WorkerUnavailable,
-)
 from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.questions import Call, Stream
@@ -25,9 +20,10 @@ from placet.host.runs.runs import Runs
 from placet.host.runs.service_record import show_service
 from placet.host.store.run_table import list_runs
 from placet.host.store.store import Store
-from placet.proto.refusals import PeerRefused
+from placet.proto.refusals import error_of
 from placet.proto.v1 import common_pb2, inference_pb2_grpc
 from placet.proto.v1 import inference_pb2 as pb
+from placet.refusals import RequestMalformed, ServiceEnded, WorkerUnavailable
 
 _MAX_WAIT_MS = 2**32 - 1
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -82,7 +78,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         """The least busy worker of those that are ready, or the one that is named."""
         record = await self._board.run(request.service, "serve")
         if record.ended:
-            raise PeerRefused(common_pb2.Refusal.FromString(record.refusal))
+            raise error_of(common_pb2.Refusal.FromString(record.refusal))
         if not record.wanted:
             raise ServiceEnded("The service is drained. Serve it again with workers.")
         return await self._descriptions.describe(self._choose(request))

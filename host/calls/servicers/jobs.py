@@ -10,12 +10,6 @@ import grpc.aio
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
 from placet.host.enclaves.authority import AuthorityLine
-from placet.host.errors import (
-    JobEnded,
-    JobNotFinished,
-    NotReleased,
-    RequestMalformed,
-)
 from placet.host.runs.board import Board
 from placet.host.runs.run import Order
 from placet.host.runs.runs import Runs
@@ -29,6 +23,7 @@ from placet.proto.v1 import (
     jobs_pb2,
     jobs_pb2_grpc,
 )
+from placet.refusals import JobEnded, JobNotFinished, NotReleased, RequestMalformed
 
 _REQUEST_ID_BYTES = 16
 _DEFAULT_LIMIT = 100

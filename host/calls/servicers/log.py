@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc.aio
 
-from placet.host.errors import DocumentNotFound, LogRange, RequestMalformed
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
 from placet.host.log.tiles import CHECKPOINT_PATH, TilePath, encode_entries, encode_tile
 from placet.host.store.store import Store
 from placet.proto.limits import MIB
 from placet.proto.v1 import log_pb2, log_pb2_grpc
+from placet.refusals import DocumentNotFound, LogRange, RequestMalformed
 
 _BATCH_BYTES = 1 * MIB
 _BATCH_ENTRIES = 1024

@@ -10,10 +10,10 @@ from scene import Scene
 
 from placet.governance.documents import Ballot, Proposal, Stop
 from placet.governance.envelope import inspect, parse_envelope, payload_type
-from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.judgements.admission import judge_document
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, Tree, leaf_hash
+from placet.refusals import LogEntryInvalid, Refusal
 from tests.support.world import World
 
 _KINDS: dict[str, Any] = {payload_type(kind): kind for kind in (Proposal, Ballot, Stop)}
@@ -43,7 +43,7 @@ def other_entries(scene: Scene) -> None:
     ledger = Ledger(world)
     try:
         ledger.replay_all(entries, world.head())
-    except EntryInvalid:
+    except LogEntryInvalid:
         if ledger.state == type(ledger.state)():
             return
     if entries != world.entries:
@@ -64,7 +64,7 @@ def older_log(scene: Scene) -> None:
             continue
         try:
             judge_document(ledger, envelope, world.times)
-        except GovernanceError:
+        except Refusal:
             continue
         raise Broken(f"{HISTORY}\na log that was rolled back took in what had seen more")
 

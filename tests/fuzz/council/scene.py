@@ -27,7 +27,7 @@ from placet.sealing import HPKEPrivateKey
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from tests.support.hardware import Refused
+from placet.refusals import EvidenceInvalid
 from tests.support.world import World, kept_as
 
 T0 = 1_800_000_000
@@ -166,7 +166,7 @@ class Scene:
 
     def _appraise(self, worker: str, policy: Json) -> None:
         if self.world.ledger.state.joins[worker].measurement not in policy["measurements"]:
-            raise Refused("the measurement is not wanted")
+            raise EvidenceInvalid("the measurement is not wanted")
 
     def replayed(self) -> Ledger:
         """The log again, from its entries alone: the same state."""

@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import (
-    AppraisalRefusedError,
-    Claims,
-    Policy,
-    Verdict,
-    appraise,
-    verify_appraisal,
-)
+from placet.attestation import Claims, Policy, Verdict, appraise, verify_appraisal
+from placet.refusals import AppraisalRefused
 from tests.support import policies
 from tests.support.policies import ANY_MACHINE
 
@@ -86,7 +80,7 @@ def test_accepted(claims: Claims, policy: Policy, now: int, bound_to: str) -> No
 def test_each_alone(claims: Claims, policy: Policy, now: int, bound_to: str, name: str) -> None:
     changed = replace(claims, **WRONG[name])
     assert failed(appraise(changed, policy, now=now, bound_to=bound_to)) == [name]
-    with pytest.raises(AppraisalRefusedError) as caught:
+    with pytest.raises(AppraisalRefused) as caught:
         verify_appraisal(changed, policy, now=now, bound_to=bound_to)
     assert caught.value.details["claim"] == name
 
@@ -114,7 +108,7 @@ def test_all_together(claims: Claims, policy: Policy, now: int, bound_to: str) -
     verdict = appraise(changed, policy, now=now + 10**7, bound_to=bound_to)
     assert not verdict.accepted
     assert failed(verdict) == CHECKS
-    with pytest.raises(AppraisalRefusedError) as caught:
+    with pytest.raises(AppraisalRefused) as caught:
         verify_appraisal(changed, policy, now=now + 10**7, bound_to=bound_to)
     assert caught.value.details["claim"] == ", ".join(CHECKS)
     assert all(name in str(caught.value) for name in CHECKS)

@@ -7,20 +7,22 @@ from dataclasses import replace
 import pytest
 
 from placet.attestation import (
-    AppraisalRefusedError,
     Attester,
-    CollateralStaleError,
-    EvidenceBindingError,
-    EvidenceMalformedError,
     Expected,
     Identity,
-    IdentityMalformedError,
-    OtherCouncilError,
     Policy,
     believe,
     evidence_context,
     report_data,
     verify_genuine,
+)
+from placet.refusals import (
+    AppraisalRefused,
+    CollateralStale,
+    EvidenceBinding,
+    EvidenceMalformed,
+    IdentityMalformed,
+    OtherLog,
 )
 
 CHARTER = "sha256:" + "0c" * 32
@@ -62,14 +64,14 @@ def test_believed(
 @pytest.mark.parametrize(
     ("changed", "error", "claim"),
     [
-        ({"role": "authority"}, IdentityMalformedError, "role"),
-        ({"log": "another.test/log"}, OtherCouncilError, "log"),
-        ({"log": ""}, OtherCouncilError, "log"),
-        ({"charter": "sha256:" + "0d" * 32}, OtherCouncilError, "charter"),
-        ({"charter": ""}, OtherCouncilError, "charter"),
-        ({"log": "", "charter": ""}, OtherCouncilError, "charter"),
-        ({"nonce": bytes(32)}, EvidenceBindingError, "report_data"),
-        ({"checkpoint": b""}, EvidenceBindingError, "report_data"),
+        ({"role": "authority"}, IdentityMalformed, "role"),
+        ({"log": "another.test/log"}, OtherLog, "log"),
+        ({"log": ""}, OtherLog, "log"),
+        ({"charter": "sha256:" + "0d" * 32}, OtherLog, "charter"),
+        ({"charter": ""}, OtherLog, "charter"),
+        ({"log": "", "charter": ""}, OtherLog, "charter"),
+        ({"nonce": bytes(32)}, EvidenceBinding, "report_data"),
+        ({"checkpoint": b""}, EvidenceBinding, "report_data"),
     ],
 )
 def test_whoever_is_not_expected_is_not_believed(
@@ -100,17 +102,17 @@ def test_before_the_founding_any_log_will_do(
     for log in ("", unfounded.log):
         found = verify_genuine(*shown, Expected("worker", log, "", nonce), at=now)
         assert found.identity == unfounded
-    with pytest.raises(OtherCouncilError):
+    with pytest.raises(OtherLog):
         verify_genuine(*shown, Expected("worker", "another.test/log", "", nonce), at=now)
-    with pytest.raises(OtherCouncilError):
+    with pytest.raises(OtherLog):
         verify_genuine(*shown, Expected("worker", "", CHARTER, nonce), at=now)
 
 
 def test_what_has_no_form_is_refused_first(shown: Shown, expected: Expected, now: int) -> None:
     identity, evidence = shown
-    with pytest.raises(IdentityMalformedError):
+    with pytest.raises(IdentityMalformed):
         verify_genuine(identity + b" ", evidence, expected, at=now)
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         verify_genuine(identity, evidence + b" ", replace(expected, role="authority"), at=now)
 
 
@@ -119,9 +121,9 @@ def test_genuine_and_wanted_have_times_of_their_own(
 ) -> None:
     found = verify_genuine(*shown, expected, at=now)
     expired = found.claims.collateral_expires
-    with pytest.raises(CollateralStaleError):
+    with pytest.raises(CollateralStale):
         verify_genuine(*shown, expected, at=expired + 1)
-    with pytest.raises(AppraisalRefusedError, match="collateral_left"):
+    with pytest.raises(AppraisalRefused, match="collateral_left"):
         found.appraise(policy, now=expired)
 
 
@@ -141,6 +143,6 @@ def test_each_policy_judges_what_the_hardware_says(
     knows = replace(policy, measurements=(f"{measurement}={bound_to}",), bound_to="any")
     attested = genuine.appraise(knows, now=now)
     assert attested.claims.bound_to == bound_to
-    with pytest.raises(AppraisalRefusedError, match="bound_to"):
+    with pytest.raises(AppraisalRefused, match="bound_to"):
         attested.genuine.appraise(replace(policy, bound_to=(bound_to,)), now=now)
     assert attested.genuine.appraise(replace(policy, bound_to="none"), now=now)

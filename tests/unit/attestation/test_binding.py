@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import (
-    Claims,
-    EvidenceBindingError,
-    EvidenceNonceError,
-    Identity,
-    report_data,
-    verify_binding,
-)
+from placet.attestation import Claims, Identity, report_data, verify_binding
+from placet.refusals import EvidenceBinding, EvidenceNonce
 
 
 def test_formula() -> None:
@@ -34,26 +28,26 @@ def test_bound(claims: Claims, identity: Identity, nonce: bytes) -> None:
 
 
 def test_other_identity(claims: Claims, identity: Identity, nonce: bytes) -> None:
-    with pytest.raises(EvidenceBindingError):
+    with pytest.raises(EvidenceBinding):
         verify_binding(claims, replace(identity, boot="f" * 32), nonce, b"log")
 
 
 def test_other_nonce(claims: Claims, identity: Identity) -> None:
-    with pytest.raises(EvidenceBindingError):
+    with pytest.raises(EvidenceBinding):
         verify_binding(claims, identity, bytes(32), b"log")
 
 
 @pytest.mark.parametrize("context", [b"", b"other log", b"log\x00"])
 def test_other_context(claims: Claims, identity: Identity, nonce: bytes, context: bytes) -> None:
-    with pytest.raises(EvidenceBindingError):
+    with pytest.raises(EvidenceBinding):
         verify_binding(claims, identity, nonce, context)
 
 
 @pytest.mark.parametrize("size", [0, 16, 31, 33, 64])
 def test_nonce_size(claims: Claims, identity: Identity, size: int) -> None:
-    with pytest.raises(EvidenceNonceError):
+    with pytest.raises(EvidenceNonce):
         verify_binding(claims, identity, bytes(size), b"log")
-    with pytest.raises(EvidenceNonceError):
+    with pytest.raises(EvidenceNonce):
         report_data(identity.digest, bytes(size), b"log")
 
 

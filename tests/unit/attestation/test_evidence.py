@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import (
-    MAX_EVIDENCE_BYTES,
-    Evidence,
-    EvidenceError,
-    EvidenceMalformedError,
-    verify_evidence,
-)
+from placet.attestation import MAX_EVIDENCE_BYTES, Evidence, verify_evidence
 from placet.attestation.evidence import MAX_QUOTE_BYTES
+from placet.refusals import EvidenceMalformed, Refusal
 
 PLAIN = Evidence("simulation", b"quote", '{"a": "b"}\n')
 
@@ -28,17 +23,17 @@ PLAIN = Evidence("simulation", b"quote", '{"a": "b"}\n')
 def test_round_trip(kind: str, quote: bytes, collateral: str) -> None:
     evidence = Evidence(kind, quote, collateral)
     assert Evidence.from_bytes(evidence.to_bytes()) == evidence
-    with pytest.raises(EvidenceError):
+    with pytest.raises(Refusal):
         verify_evidence(evidence, now=0)
 
 
 def test_largest() -> None:
     Evidence("sgx", bytes(MAX_QUOTE_BYTES), "x")
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Evidence("sgx", bytes(MAX_QUOTE_BYTES + 1), "x")
     room = MAX_EVIDENCE_BYTES - len(Evidence("sgx", b"q", "x").to_bytes())
     Evidence("sgx", b"q", "x" * (1 + room))
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Evidence("sgx", b"q", "x" * (2 + room))
 
 
@@ -61,21 +56,21 @@ def test_largest() -> None:
 )
 def test_bad_field(change: dict[str, object]) -> None:
     document = json.loads(PLAIN.to_bytes()) | change
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Evidence.from_bytes(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
 def test_other_encoding_is_refused() -> None:
     document = json.loads(PLAIN.to_bytes())
-    with pytest.raises(EvidenceMalformedError, match="one encoding"):
+    with pytest.raises(EvidenceMalformed, match="one encoding"):
         Evidence.from_bytes(json.dumps(document).encode())
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Evidence.from_bytes(b" " * (MAX_EVIDENCE_BYTES + 1))
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Evidence.from_bytes(data)
 
 
@@ -86,7 +81,7 @@ def test_changed_bytes(data: st.DataObject) -> None:
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:
         found = Evidence.from_bytes(bytes(raw))
-    except EvidenceMalformedError:
+    except EvidenceMalformed:
         return
     assert found.to_bytes() == raw
 

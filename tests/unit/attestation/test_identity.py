@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import MAX_IDENTITY_BYTES, Identity, IdentityMalformedError
+from placet.attestation import MAX_IDENTITY_BYTES, Identity
+from placet.refusals import IdentityMalformed
 
 PLAIN = Identity("authority", "log", "", "0" * 32, "hpke:A", "ed25519:B")
 
@@ -56,9 +57,9 @@ def test_digest_depends_on_every_field() -> None:
     ],
 )
 def test_bad_field(change: dict[str, str]) -> None:
-    with pytest.raises(IdentityMalformedError):
+    with pytest.raises(IdentityMalformed):
         replace(PLAIN, **change)
-    with pytest.raises(IdentityMalformedError):
+    with pytest.raises(IdentityMalformed):
         Identity.from_bytes(json.dumps(asdict(PLAIN) | change).encode())
 
 
@@ -81,13 +82,13 @@ def test_bad_field(change: dict[str, str]) -> None:
     ],
 )
 def test_other_encodings_are_refused(data: bytes) -> None:
-    with pytest.raises(IdentityMalformedError):
+    with pytest.raises(IdentityMalformed):
         Identity.from_bytes(data)
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
-    with pytest.raises(IdentityMalformedError):
+    with pytest.raises(IdentityMalformed):
         Identity.from_bytes(data)
 
 
@@ -97,6 +98,6 @@ def test_changed_bytes(position: int, change: int) -> None:
     data[position] ^= change
     try:
         found = Identity.from_bytes(bytes(data))
-    except IdentityMalformedError:
+    except IdentityMalformed:
         return
     assert found != PLAIN

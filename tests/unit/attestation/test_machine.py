@@ -13,14 +13,8 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import (
-    Attester,
-    Evidence,
-    QuotingError,
-    SealingUnavailableError,
-    probe,
-    verify_evidence,
-)
+from placet.attestation import Attester, Evidence, probe, verify_evidence
+from placet.refusals import AttesterUnavailable, SealingUnavailable
 from tests.support.device_tree import DeviceTree
 
 _HERE = Path(__file__).parent
@@ -89,14 +83,14 @@ def tree(tmp_path: Path) -> Any:
 
 
 def test_a_machine_without_attestation_is_refused_and_never_simulated(tree: Any) -> None:
-    with pytest.raises(QuotingError, match="no attestation") as caught:
+    with pytest.raises(AttesterUnavailable, match="no attestation") as caught:
         probe(tree)
     assert "gramine-sgx" in caught.value.details["remedy"]
 
 
 def test_gramine_without_sgx_has_keys_and_no_attestation(tree: Any) -> None:
     tree.put("/dev/attestation/keys/default", bytes(16))
-    with pytest.raises(QuotingError, match="no attestation"):
+    with pytest.raises(AttesterUnavailable, match="no attestation"):
         probe(tree)
 
 
@@ -140,12 +134,12 @@ def test_gramine_seals_by_mrenclave(tree: Any) -> None:
     assert attester.sealing_keys()[0].key != key
     for bad in (b"", bytes(16), b"\1" * 15, b"\1" * 65):
         tree.put("/dev/attestation/keys/_sgx_mrenclave", bad)
-        with pytest.raises(QuotingError):
+        with pytest.raises((AttesterUnavailable, SealingUnavailable)):
             attester.sealing_keys()
     tree.put("/dev/attestation/keys/_sgx_mrenclave", b"\1" * 16)
     for bad in (b"", bytes(431), bytes(433)):
         tree.put("/dev/attestation/report", bad)
-        with pytest.raises(QuotingError):
+        with pytest.raises(AttesterUnavailable):
             attester.sealing_keys()
 
 
@@ -163,27 +157,27 @@ def test_gramine_refuses_what_is_no_quote_for_what_was_asked(tree: Any, collater
     }
     for words, answer in answers.items():
         tree.quote = fixed(answer)
-        with pytest.raises(QuotingError, match=words):
+        with pytest.raises(AttesterUnavailable, match=words):
             attester.evidence(ASKED)
     tree.put("/dev/attestation/attestation_type", b"none\n")
-    with pytest.raises(QuotingError, match="dcap"):
+    with pytest.raises(AttesterUnavailable, match="dcap"):
         attester.evidence(ASKED)
     tree.put("/dev/attestation/attestation_type", b"dcap")
     (tree.root / "dev/attestation/user_report_data").unlink()
-    with pytest.raises(QuotingError, match="No such file"):
+    with pytest.raises(AttesterUnavailable, match="No such file"):
         attester.evidence(ASKED)
 
 
 def test_intel_needs_collateral(tree: Any, tmp_path: Path) -> None:
     tree.offer_tsm("tdx_guest")
-    with pytest.raises(QuotingError, match="without collateral") as caught:
+    with pytest.raises(AttesterUnavailable, match="without collateral") as caught:
         probe(tree).evidence(ASKED)
     assert "--collateral" in caught.value.details["remedy"]
     for content in (None, b"", b"\xff", b"x" * (2**18 + 1)):
         path = tmp_path / "other"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(QuotingError):
+        with pytest.raises(AttesterUnavailable):
             probe(tree, collateral=path).evidence(ASKED)
 
 
@@ -197,7 +191,7 @@ def test_tdx(tree: Any, collateral: Path, version: int) -> None:
     assert tree.asked == [ASKED]
     assert len(evidence.quote) == {4: 48 + 584, 5: 54 + 648}[version] + 4 + 700
     assert tree.quote(ASKED).startswith(evidence.quote)
-    with pytest.raises(SealingUnavailableError, match="no sealing key"):
+    with pytest.raises(SealingUnavailable, match="no sealing key"):
         attester.sealing_keys()
     assert tree.objects == []
 
@@ -208,7 +202,7 @@ def test_a_report_object_that_somebody_else_wrote_to_is_refused(
     tree.offer_tsm("tdx_guest")
     attester = probe(tree, collateral=collateral)
     tree.intruder = True
-    with pytest.raises(QuotingError, match="ours alone"):
+    with pytest.raises(AttesterUnavailable, match="ours alone"):
         attester.evidence(ASKED)
     assert tree.objects == []
 
@@ -219,7 +213,7 @@ def test_a_report_of_more_than_32_kib_is_refused(tree: Any, collateral: Path) ->
     tree.quote = partial(tdx_quote, padded=32 * 1024)
     assert attester.evidence(ASKED)
     tree.quote = partial(tdx_quote, padded=32 * 1024 + 1)
-    with pytest.raises(QuotingError, match="more than 32768"):
+    with pytest.raises(AttesterUnavailable, match="more than 32768"):
         attester.evidence(ASKED)
 
 
@@ -248,7 +242,7 @@ def test_snp_with_the_certificates_that_its_host_hands_out(tree: Any) -> None:
 def test_snp_refuses_a_table_that_does_not_hold_together(tree: Any, table: bytes) -> None:
     tree.offer_tsm("sev_guest", table)
     tree.quote = snp_report
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         probe(tree).evidence(ASKED)
 
 
@@ -257,14 +251,14 @@ def test_snp_with_a_file_of_certificates(tree: Any, collateral: Path) -> None:
     tree.quote = snp_report
     assert probe(tree, collateral=collateral).evidence(ASKED).collateral == '{"from": "a file"}'
     tree.quote = fixed(snp_report(ASKED) + b"\0")
-    with pytest.raises(QuotingError, match="1184"):
+    with pytest.raises(AttesterUnavailable, match="1184"):
         probe(tree, collateral=collateral).evidence(ASKED)
 
 
 def test_snp_seals_by_measurement_and_policy(tree: Any) -> None:
     tree.offer_tsm("sev_guest")
     attester = probe(tree)
-    with pytest.raises(QuotingError, match="/dev/sev-guest"):
+    with pytest.raises(AttesterUnavailable, match="/dev/sev-guest"):
         attester.sealing_keys()
     tree.put("/dev/sev-guest", b"")
     tree.quote = sound_report
@@ -277,17 +271,17 @@ def test_snp_seals_by_measurement_and_policy(tree: Any) -> None:
     assert tree.asked[0] == struct.pack("<IIQIIQ", 2, 0, 1 | 8, 0, 0, 0)
     assert attester.sealing_keys() == (found,)
     tree.quote = snp_report  # which is none but for its report data
-    with pytest.raises(QuotingError, match="cannot be read"):
+    with pytest.raises(AttesterUnavailable, match="cannot be read"):
         attester.sealing_keys()
     tree.device_key = bytes(32)
-    with pytest.raises(SealingUnavailableError):
+    with pytest.raises(SealingUnavailable):
         attester.sealing_keys()
     assert tree.objects == []
 
 
 def test_an_unknown_provider_is_refused(tree: Any) -> None:
     tree.offer_tsm("arm_cca_guest")
-    with pytest.raises(QuotingError, match="not supported"):
+    with pytest.raises(AttesterUnavailable, match="not supported"):
         probe(tree)
     assert tree.objects == []
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import Policy, PolicyMalformedError
+from placet.attestation import Policy
+from placet.refusals import PolicyInvalid
 from tests.support.policies import BASE
 
 PLAIN: dict[str, object] = BASE | {
@@ -44,7 +45,7 @@ def test_round_trip() -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_missing(name: str) -> None:
-    with pytest.raises(PolicyMalformedError, match=name):
+    with pytest.raises(PolicyInvalid, match=name):
         Policy.from_dict({key: value for key, value in PLAIN.items() if key != name})
 
 
@@ -53,7 +54,7 @@ def test_missing(name: str) -> None:
 def test_wrong_type(name: str, value: object) -> None:
     if name in FLAGS and value is True:
         return
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Policy.from_dict(PLAIN | {name: value})
 
 
@@ -61,20 +62,20 @@ def test_wrong_type(name: str, value: object) -> None:
 def test_lists(name: str) -> None:
     listed: Any = PLAIN[name]
     for value in ([], [*listed, listed[0]], ["unknown\n"], [*listed, 1], listed * 2000):
-        with pytest.raises(PolicyMalformedError):
+        with pytest.raises(PolicyInvalid):
             Policy.from_dict(PLAIN | {name: value})
 
 
 @pytest.mark.parametrize("name", NEVER_ANY)
 @pytest.mark.parametrize("value", ["any", ["any"], ["none"], ["known"]])
 def test_never_any(name: str, value: object) -> None:
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Policy.from_dict(PLAIN | {name: value})
 
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if name not in MAY_BE_NONE])
 def test_none_is_a_word_of_few(name: str) -> None:
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Policy.from_dict(PLAIN | {name: "none"})
     words = dict.fromkeys(MAY_BE_NONE, "none")
     assert Policy.from_dict(PLAIN | words).to_dict() == PLAIN | words
@@ -110,12 +111,12 @@ def test_none_is_a_word_of_few(name: str) -> None:
     ],
 )
 def test_bounds(name: str, value: object) -> None:
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Policy.from_dict(PLAIN | {name: value})
 
 
 def test_unknown_field() -> None:
-    with pytest.raises(PolicyMalformedError, match="unknown"):
+    with pytest.raises(PolicyInvalid, match="unknown"):
         Policy.from_dict(PLAIN | {"debug": True})
 
 
@@ -130,7 +131,7 @@ JSON: st.SearchStrategy[object] = st.recursive(
 
 @given(JSON)
 def test_anything(document: object) -> None:
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Policy.from_dict(document)
 
 
@@ -138,6 +139,6 @@ def test_anything(document: object) -> None:
 def test_one_field_of_anything(name: str, value: object) -> None:
     try:
         found = Policy.from_dict(PLAIN | {name: value})
-    except PolicyMalformedError:
+    except PolicyInvalid:
         return
     assert found.to_dict()[name] == value

@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import (
-    Attester,
-    QuotingError,
-    SealingKey,
-    SimulatedAttester,
-    verify_evidence,
-)
+from placet.attestation import Attester, SealingKey, SimulatedAttester, verify_evidence
 from placet.host.simulation.service import SimulatedQuotingService
+from placet.refusals import AttesterUnavailable
 
 MEASURED = "aa" * 32
 DAY = 24 * 3600
@@ -189,27 +184,27 @@ def test_enclave_goes_away() -> None:
     ],
 )
 def test_attester_refuses_nonsense(answer: bytes) -> None:
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         SimulatedAttester(io.BytesIO(answer), io.BytesIO()).evidence(bytes(64))
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         SimulatedAttester(io.BytesIO(answer), io.BytesIO()).sealing_keys()
 
 
 def test_attester_without_a_service() -> None:
     read, write = os.pipe()
     os.close(read)
-    with os.fdopen(write, "wb", buffering=0) as writer, pytest.raises(QuotingError):
+    with os.fdopen(write, "wb", buffering=0) as writer, pytest.raises(AttesterUnavailable):
         SimulatedAttester(io.BytesIO(), writer).sealing_keys()
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])
 def test_report_data_size(size: int) -> None:
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         SimulatedAttester(io.BytesIO(), io.BytesIO()).evidence(bytes(size))
 
 
 def test_launcher_mistakes() -> None:
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         make_service(secret=b"short")
-    with pytest.raises(QuotingError):
+    with pytest.raises(AttesterUnavailable):
         answers(make_service(), b"", bound_to="sha256:short")

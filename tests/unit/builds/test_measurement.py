@@ -14,10 +14,7 @@ import pytest
 
 import placet.attestation
 import placet.builds
-from placet.attestation import (
-    KernelMissingError,
-    MeasurementError,
-)
+import placet.refusals
 from placet.builds.measurement import (
     COMPONENTS,
     ENVIRONMENTS,
@@ -26,6 +23,7 @@ from placet.builds.measurement import (
     measure,
     measure_folders,
 )
+from placet.refusals import KernelMissing, MeasurementFailed
 
 LOCK_FILE = LOCKS["worker"]
 ONNX_LOCK = LOCKS["worker[onnx]"]
@@ -55,7 +53,7 @@ def test_enclaves_differ(installed: Path) -> None:
     assert {len(one) for one in found} == {64}
     assert len(found) == len(LOCKS) == 3
     for unknown in ("client", "worker[]", "authority[onnx]"):
-        with pytest.raises(MeasurementError, match="no enclave"):
+        with pytest.raises(MeasurementFailed, match="no enclave"):
             measured(installed, unknown)
 
 
@@ -122,26 +120,26 @@ def test_place_does_not_count(installed: Path, tmp_path_factory: pytest.TempPath
 @pytest.mark.parametrize("enclave", LOCKS)
 def test_lock_file_is_needed(installed: Path, enclave: str) -> None:
     (installed / LOCKS[enclave]).unlink()
-    with pytest.raises(MeasurementError, match=LOCKS[enclave]):
+    with pytest.raises(MeasurementFailed, match=LOCKS[enclave]):
         measured(installed, enclave)
 
 
 def test_links_and_doubles_are_refused(installed: Path) -> None:
     folder = installed / "placet" / "proto"
     components = {name: [installed / "placet" / name] for name in COMPONENTS}
-    with pytest.raises(MeasurementError, match="twice"):
+    with pytest.raises(MeasurementFailed, match="twice"):
         measure_folders("worker", components | {"proto": [folder, folder]})
     (folder / "loop").symlink_to(folder)
-    with pytest.raises(MeasurementError, match="link"):
+    with pytest.raises(MeasurementFailed, match="link"):
         measured(installed)
 
 
 def test_unreadable(installed: Path) -> None:
     (installed / "placet/proto/gone.py").symlink_to(installed / "nowhere")
-    with pytest.raises(MeasurementError, match="read"):
+    with pytest.raises(MeasurementFailed, match="read"):
         measured(installed)
     components = {name: [installed / "placet" / name] for name in COMPONENTS}
-    with pytest.raises(MeasurementError, match="read"):
+    with pytest.raises(MeasurementFailed, match="read"):
         measure_folders("worker", components | {"proto": [installed / "nowhere"]})
 
 
@@ -166,7 +164,8 @@ def run(installed: Path) -> str:
 def install_what_measures(installed: Path) -> None:
     """Put the component that measures, and what it imports, beside the small ones."""
     shutil.rmtree(installed / "placet/attestation")
-    for package in (placet.attestation, placet.builds):
+    shutil.rmtree(installed / "placet/refusals")
+    for package in (placet.attestation, placet.builds, placet.refusals):
         folder = Path(*package.__path__)
         (installed / "placet" / folder.name).symlink_to(folder)
 
@@ -201,7 +200,7 @@ def with_another(folder: Path) -> None:
 @pytest.mark.parametrize("enclave", LOCKS)
 def test_what_has_no_kernel_has_no_measurement(installed: Path, enclave: str) -> None:
     without_kernel(installed)
-    with pytest.raises(KernelMissingError, match="nothing to measure") as refusal:
+    with pytest.raises(KernelMissing, match="nothing to measure") as refusal:
         measured(installed, enclave)
     assert refusal.value.reason == "KERNEL_MISSING"
     assert "make enclave" in refusal.value.details["remedy"]
@@ -209,7 +208,7 @@ def test_what_has_no_kernel_has_no_measurement(installed: Path, enclave: str) ->
 
 def test_which_of_two_kernels_would_run_is_not_guessed(installed: Path) -> None:
     with_another(installed)
-    with pytest.raises(MeasurementError, match="2 kernels"):
+    with pytest.raises(MeasurementFailed, match="2 kernels"):
         measured(installed)
 
 
@@ -239,13 +238,13 @@ def test_a_build_is_measured_by_the_environment_that_runs(
 @pytest.mark.parametrize("change", [without_kernel, with_another])
 def test_a_build_needs_one_kernel(build: Path, change: Callable[[Path], None]) -> None:
     change(build / "venv/lib/python3.99/site-packages")
-    with pytest.raises(MeasurementError):
+    with pytest.raises(MeasurementFailed):
         measure("authority", build)
 
 
 def test_a_folder_that_is_no_build_has_no_measurement(tmp_path: Path) -> None:
-    with pytest.raises(MeasurementError, match="no build") as refusal:
+    with pytest.raises(MeasurementFailed, match="no build") as refusal:
         measure("authority", tmp_path / "none")
     assert "make enclave" in refusal.value.details["remedy"]
-    with pytest.raises(MeasurementError, match="no build"):
+    with pytest.raises(MeasurementFailed, match="no build"):
         interpreter(tmp_path / "none", "authority")

@@ -45,7 +45,6 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.serving import Rations, Raw, Roster
 from placet.governance.documents.work.parts import Input
-from placet.governance.errors import GovernanceError
 from placet.governance.rules import Approvals, Lifetime, Organisations, Role, Uses, Veto
 from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY
@@ -59,6 +58,7 @@ from placet.proto.v1 import (
     keys_pb2_grpc,
     log_pb2_grpc,
 )
+from placet.refusals import Refusal
 from placet.sealing import StreamKey, seal_stream
 from tests.support import documents
 from tests.support.policies import simulated
@@ -79,13 +79,6 @@ def _beside(name: str) -> Any:
 fake = _beside("fake_host.py")
 fake_federations = _beside("fake_federations.py")
 fake_services = _beside("fake_services.py")
-REFUSALS = (
-    GovernanceError,
-    fake.BlobMissing,
-    fake.JobMissing,
-    fake_federations.AuthorityAway,
-    fake_services.Said,
-)
 
 
 class Late:
@@ -100,14 +93,14 @@ class Late:
             try:
                 async for answer in getattr(self._host, name)(request, context):
                     yield answer
-            except REFUSALS as error:
+            except Refusal as error:
                 await leave(context, error)
 
         async def unary(request: Any, context: Any) -> Any:
             assert (VERSION_KEY, "1") in [tuple(pair) for pair in context.invocation_metadata()]
             try:
                 return await getattr(self._host, name)(request, context)
-            except REFUSALS as error:
+            except Refusal as error:
                 await leave(context, error)
 
         return stream if inspect.isasyncgenfunction(getattr(self._host, name)) else unary

@@ -10,7 +10,7 @@ import io
 import os
 import threading
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 import numpy as np
@@ -28,7 +28,6 @@ from placet.governance.documents import (
 from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
-from placet.governance.errors import NotReleased
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
@@ -43,6 +42,7 @@ from placet.governance.judgements.federation import (
 from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.log import LogProof
 from placet.proto.v1 import federations_pb2
+from placet.refusals import AuthorityUnavailable, NotReleased
 from placet.sealing import (
     HPKEPrivateKey,
     HPKEPublicKey,
@@ -62,13 +62,6 @@ PHASES = {
     "released": federations_pb2.FEDERATION_STATE_AGGREGATING,
     "void": federations_pb2.FEDERATION_STATE_AGGREGATING,
 }
-
-
-class AuthorityAway(Exception):
-    """What a host says while its authority restarts."""
-
-    reason = "AUTHORITY_UNAVAILABLE"
-    details: ClassVar[dict[str, str]] = {}
 
 
 class FakeFederations:
@@ -263,7 +256,7 @@ class FakeFederations:
     def _present(self) -> None:
         if self.away:
             self.away -= 1
-            raise AuthorityAway("The authority is away. Try again.")
+            raise AuthorityUnavailable("The authority is away. Try again.")
 
     # The service.
 

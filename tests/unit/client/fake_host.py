@@ -10,7 +10,7 @@ import io
 import os
 import time
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,12 +35,6 @@ from placet.governance.documents import (
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, parse_envelope, sign
-from placet.governance.errors import (
-    DocumentNotFound,
-    KeyRejected,
-    NotFounded,
-    NotReleased,
-)
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import requested_job
 from placet.governance.judgements.admission import (
@@ -69,6 +63,14 @@ from placet.proto.v1 import (
     keys_pb2,
     log_pb2,
 )
+from placet.refusals import (
+    BlobNotFound,
+    DocumentNotFound,
+    JobNotFound,
+    KeyRejected,
+    NotFounded,
+    NotReleased,
+)
 from placet.sealing import (
     HPKEPrivateKey,
     ObjectDescriptor,
@@ -82,13 +84,6 @@ from placet.sealing import (
 MEASUREMENTS = {"authority": "aa" * 32, "worker": "bb" * 32}
 PART = 1 << 20
 DAY = 86400
-
-
-class BlobMissing(Exception):
-    """What a host says of an id that it does not know."""
-
-    reason = "BLOB_NOT_FOUND"
-    details: ClassVar[dict[str, str]] = {}
 
 
 class FakeHost:
@@ -354,7 +349,7 @@ class FakeHost:
 
     async def Stat(self, request: blobs_pb2.StatRequest, context: Any) -> blobs_pb2.BlobInfo:
         if request.id not in self.blobs:
-            raise BlobMissing("No blob has this id. Put it first.")
+            raise BlobNotFound("No blob has this id. Put it first.")
         return self._info(request.id)
 
     async def Get(
@@ -398,7 +393,7 @@ class FakeHost:
 
     async def get_job(self, request: jobs_pb2.GetJobRequest, context: Any) -> jobs_pb2.Job:
         if request.id not in self.jobs:
-            raise JobMissing("No job has this id.")
+            raise JobNotFound("No job has this id.")
         return self.jobs[request.id]
 
     async def Watch(
@@ -499,10 +494,3 @@ class FakeHost:
         data = bytearray(sealed.getvalue())
         self.blobs[descriptor.id] = (len(data), data)
         return descriptor
-
-
-class JobMissing(Exception):
-    """What a host says of a job that it does not know."""
-
-    reason = "JOB_NOT_FOUND"
-    details: ClassVar[dict[str, str]] = {}

@@ -35,18 +35,17 @@ from placet.proto.questions import Claim, Opening, pack_answer, pack_refusal, un
 from placet.proto.refusals import refusal_of
 from placet.proto.tensors import Tensor, unpack
 from placet.proto.v1 import common_pb2, inference_pb2
+from placet.refusals import Refused
 from placet.sealing import HPKEPrivateKey, SealedSession, open_envelope
 
 WEIGHTS = np.arange(12, dtype="<f4").reshape(4, 3)
 
 
-class Said(Exception):
+class Said(Refused):
     """A refusal with this reason."""
 
     def __init__(self, reason: str, **details: str) -> None:
-        super().__init__(f"Told by a test: {reason}.")
-        self.reason = reason
-        self.details = details
+        super().__init__(reason, f"Told by a test: {reason}.", details)
 
 
 class FakeWorker:

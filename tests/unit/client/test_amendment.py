@@ -10,7 +10,7 @@ import pytest
 from placet.client import CharterDraft, Client, Keys, verify_council
 from placet.governance.documents import Amendment, Constitution
 from placet.governance.envelope import digest_of, sign
-from placet.governance.errors import NotSuccessor, OtherConstitution, SignatureInvalid
+from placet.refusals import ConstitutionNotSuccessor, OtherConstitution, SignatureInvalid
 
 DAY = 86400
 
@@ -69,7 +69,7 @@ def test_a_chain_is_verified_offline(
     with pytest.raises(SignatureInvalid):
         verify_council(charter, [genesis, sign(successor, people["analyst"].signing)])
     other = replace(successor, predecessor="sha256:" + "00" * 32)
-    with pytest.raises(NotSuccessor):
+    with pytest.raises(ConstitutionNotSuccessor):
         verify_council(charter, [genesis, sign(other, people["alice"].signing)])
     with pytest.raises(SignatureInvalid):
         verify_council(

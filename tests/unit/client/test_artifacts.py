@@ -17,9 +17,9 @@ from placet.client import (
     ticket_to_bytes,
 )
 from placet.governance.envelope import parse_envelope, sign_payload
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
+from placet.refusals import Refusal
 
 KEY = SigningKey.generate()
 PARSERS = (
@@ -88,12 +88,12 @@ def test_an_evidence_file_comes_back(a: bytes, b: bytes, note: str, nonce: bytes
 @patient
 def test_anything_else_is_refused(data: bytes) -> None:
     for parse in PARSERS:
-        with pytest.raises((FileRefused, GovernanceError)):
+        with pytest.raises((FileRefused, Refusal)):
             parse(data)
 
 
 def test_a_draft_of_a_charter_with_strange_payloads_is_refused() -> None:
     field = {"payload": base64.b64encode(b"{}").decode(), "envelope": None}
     data = json.dumps({"constitution": field, "charter": field}).encode()
-    with pytest.raises(GovernanceError):
+    with pytest.raises(Refusal):
         CharterDraft.from_bytes(data)

@@ -26,18 +26,11 @@ from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of, parse_envelope, sign
-from placet.governance.errors import (
-    NotFounded,
-    OtherLog,
-    ReceiptInvalid,
-    RuleNotMet,
-    Stopped,
-    Vetoed,
-)
 from placet.governance.jobs import requested_job
 from placet.governance.judgements.admission import judge_document
 from placet.governance.log import LogProof
 from placet.proto.v1 import jobs_pb2
+from placet.refusals import NotFounded, OtherLog, ReceiptInvalid, RuleNotMet, Stopped, Vetoed
 
 DAY = 86400
 OTHER = "sha256:" + "c4" * 32

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from placet.client import AnswerMalformed, Client, FileRefused, Refused
+from placet.client import AnswerMalformed, Client, FileRefused
+from placet.refusals import Refused
 
 MIB = 1 << 20
 ID = "ab" * 16

@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from placet.attestation import (
-    SIMULATION_SIGNER,
-    MeasurementError,
-)
+from placet.attestation import SIMULATION_SIGNER
 from placet.builds.measurement import (
     COMPONENTS,
     ENVIRONMENTS,
@@ -38,7 +35,7 @@ from placet.client.trust.builds import (
 )
 from placet.governance.codec import decode, encode
 from placet.governance.envelope import sign
-from placet.governance.errors import DocumentMalformed, GovernanceError, SignatureInvalid
+from placet.refusals import DocumentMalformed, MeasurementFailed, Refusal, SignatureInvalid
 
 COMMIT = "0123456789ab" + "c" * 28
 MADE = Build(
@@ -109,7 +106,7 @@ def test_what_is_no_build_is_refused(folder: Path, tmp_path: Path) -> None:
     for kernel in folder.glob("venv/lib/*/site-packages/placet/enclave/_kernel.*"):
         if kernel.suffix == ".so":
             kernel.unlink()
-    with pytest.raises(MeasurementError, match="kernel"):
+    with pytest.raises(MeasurementFailed, match="kernel"):
         read_build(folder)
 
 
@@ -148,7 +145,7 @@ def test_a_release_is_believed_by_its_signature_alone() -> None:
         with pytest.raises(SignatureInvalid):
             verify_release(envelope, known)
     for changed in (envelope.replace(b"payload", b"load"), envelope[:-1], b""):
-        with pytest.raises(GovernanceError):
+        with pytest.raises(Refusal):
             verify_release(changed, [keys.public.signing.text])
 
 

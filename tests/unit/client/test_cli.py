@@ -17,9 +17,9 @@ from placet.client import Client, EvidenceFile, Home, Keys, build_bundle
 from placet.client.cli import app
 from placet.client.data.objects import SealedObject
 from placet.client.drafts.templates import constitution_template
-from placet.client.errors import Refused
 from placet.governance.codec import encode
 from placet.governance.documents import Recipient
+from placet.refusals import Refused
 
 MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 Run = Callable[..., Any]

@@ -11,13 +11,7 @@ from urllib.parse import quote as quoted
 import pytest
 from typer.testing import CliRunner, Result
 
-from placet.attestation import (
-    Claims,
-    Evidence,
-    EvidenceMalformedError,
-    provisioning,
-    verify_evidence,
-)
+from placet.attestation import Claims, Evidence, provisioning, verify_evidence
 from placet.client.cli import app
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, UsageRefused
 from placet.client.trust.collateral import fetch_collateral, read_quote
@@ -25,6 +19,7 @@ from placet.client.trust.https import Https
 from placet.host.simulation.platform import TCB, make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root
+from placet.refusals import EvidenceMalformed
 
 if TYPE_CHECKING:
     from tests.unit.conftest import StandIn
@@ -158,7 +153,7 @@ def test_what_is_a_quote(stand_in: "StandIn") -> None:
     for nothing in (b"", b"{}", b"\x09" + bytes(2000), evidence.quote[:40]):
         with pytest.raises(FileRefused):
             read_quote(nothing)
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         provisioning(evidence.quote[:1000])
 
 

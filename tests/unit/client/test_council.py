@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import AppraisalRefusedError
-from placet.client import CharterDraft, Client, Home, Keys, Refused, UsageRefused
+from placet.client import CharterDraft, Client, Home, Keys, UsageRefused
 from placet.governance.documents import Constitution
-from placet.governance.errors import EntryInvalid, NotPermitted, OtherLog, SignatureInvalid
+from placet.refusals import (
+    AppraisalRefused,
+    LogEntryInvalid,
+    NotPermitted,
+    OtherLog,
+    Refused,
+    SignatureInvalid,
+)
 
 
 def test_a_council_is_founded_by_every_seat(
@@ -50,7 +56,7 @@ def test_no_charter_for_an_authority_that_is_not_wanted(
 ) -> None:
     evidence = constitution.evidence
     other = replace(evidence, authority={**evidence.authority, "measurements": ["cc" * 32]})
-    with pytest.raises(AppraisalRefusedError, match="measurement"):
+    with pytest.raises(AppraisalRefused, match="measurement"):
         client.founding.draft(replace(constitution, evidence=other))
 
 
@@ -82,7 +88,7 @@ def test_a_stop_is_recorded_and_a_refusal_says_why(
         founded.council.stop(people["alice"], "veto", digest, reason="No.")
     assert refused.value.reason == "NOT_PERMITTED"
     assert refused.value.details["actual"] == "alice"
-    assert "seat with a veto" in refused.value.message
+    assert "seat with a veto" in str(refused.value)
     assert founded.council.stop(people["bob"], "veto", digest).index == 3
 
 
@@ -107,7 +113,7 @@ def test_what_the_host_says_was_recorded_has_to_be_in_the_log(
         return committed
 
     host._record = pretend
-    with pytest.raises(EntryInvalid, match="another entry there"):
+    with pytest.raises(LogEntryInvalid, match="another entry there"):
         founded.council.vote(people["alice"], digest, "placet")
 
 

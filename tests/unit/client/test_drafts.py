@@ -10,8 +10,8 @@ from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts.job import load_constitution, load_grant, load_job
 from placet.client.drafts.templates import constitution_template, template
 from placet.governance.documents import Between, Budget, Declared
-from placet.governance.errors import ConstitutionInvalid, DocumentMalformed
 from placet.governance.rules import Role
+from placet.refusals import ConstitutionInvalid, DocumentMalformed
 
 MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 NOW = 1_800_000_000

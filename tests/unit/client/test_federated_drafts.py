@@ -14,7 +14,7 @@ from placet.client.drafts.templates import template
 from placet.client.drafts.work import load_work
 from placet.client.federations.adapters import save_state
 from placet.governance.documents import Krum, Mean, Tensor, TrimmedMean
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed
 
 NOW = 1_800_000_000
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import AsyncClient, Client, GrantTerms, Home, Keys, Refused, seal_file
-from placet.client.errors import ClientError, StateRefused, UsageRefused
+from placet.client import AsyncClient, Client, GrantTerms, Home, Keys, seal_file
+from placet.client.errors import StateRefused, UsageRefused
 from placet.client.federations import Bound, UpdateReceipt, flatten
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import (
@@ -24,16 +24,17 @@ from placet.governance.documents import (
     Tensor,
 )
 from placet.governance.envelope import digest_of
-from placet.governance.errors import (
+from placet.governance.privacy import epsilon_at
+from placet.proto.v1 import common_pb2
+from placet.refusals import (
     ClientQuarantined,
     NotOnRoster,
     ReceiptInvalid,
+    Refusal,
+    Refused,
     RuleNotMet,
     Stopped,
 )
-from placet.governance.log import LogError
-from placet.governance.privacy import epsilon_at
-from placet.proto.v1 import common_pb2
 from tests.support import documents
 
 LAYOUT = documents.LAYOUT
@@ -246,7 +247,7 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     host.federations.forged = {"proof": b"lost"}
     with Client.at_home(home, simulated=True) as dying:
         round = next(dying.federations.join(id, people["alice"]).rounds())
-        with pytest.raises(LogError):
+        with pytest.raises(Refusal):
             round.send(moved(round.model(), 0.5))
     kept = sorted(path.name for path in home.outbox.iterdir())
     assert len(kept) == 2 and all((home.outbox / name).stat().st_mode & 0o77 == 0 for name in kept)
@@ -288,7 +289,7 @@ def test_what_was_sealed_for_another_round_is_never_sent(
     late = next(rounds)
     state = late.model()
     fake.forged = {"proof": b"lost"}
-    with pytest.raises(LogError):
+    with pytest.raises(Refusal):
         late.send(state)
     fake.forged = {}
     for other in others:
@@ -426,7 +427,7 @@ def test_the_host_cannot_slip_in_a_round_key(join: Any, host: Any) -> None:
     entry = parse_object(host.entries[index])
     entry["key"] = host.hpke.public.to_text()
     host.entries[index] = encode(entry)
-    with pytest.raises(LogError):
+    with pytest.raises(Refusal):
         next(join().rounds())
 
 
@@ -445,7 +446,7 @@ def test_a_receipt_for_another_update_is_refused(join: Any, host: Any) -> None:
 def test_a_proof_that_does_not_hold_is_refused(join: Any, host: Any) -> None:
     round = next(join().rounds())
     host.federations.forged = {"proof": host.federations.proof(0)}
-    with pytest.raises(LogError):
+    with pytest.raises(Refusal):
         round.send(round.model())
     assert round.pending
 
@@ -457,7 +458,7 @@ def test_an_updates_receipt_verifies_offline(join: Any, host: Any, founded: Clie
     verified = file.verify(founded.log.charter)
     assert (verified.digest, verified.index) == (receipt.digest, receipt.index)
     forged = replace(file, entry=file.entry.replace(b'"alice"', b'"bobby"'))
-    with pytest.raises(LogError):
+    with pytest.raises(Refusal):
         forged.verify(founded.log.charter)
 
 
@@ -479,7 +480,7 @@ def test_the_model_of_another_round_is_refused(
     fake.told_model = 1
     with pytest.raises(ReceiptInvalid, match="another round"):
         founded.federations.model(id, people["alice"])
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(Refusal) as refused:
         founded.federations.model(id, people["alice"], 3)
     assert refused.value.reason == "MODEL_NOT_RELEASED"
 
@@ -497,7 +498,7 @@ def test_the_first_round_starts_from_the_initial_model(
     founded.blobs.put(made.descriptor.id, tmp_path / "model.sealed")
     host.federations.initial = made.open_key(owner.hpke)
     given = Input(made.descriptor, "owner")
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(Refusal) as refused:
         start(model=given)
     assert refused.value.reason == "GRANT_MISSING"  # the owner's consent is needed, as for data
     terms = GrantTerms(

@@ -84,7 +84,6 @@ from placet.governance.documents import (
     new_header,
 )  # fmt: skip
 from placet.governance.envelope import sign
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
 from placet.governance.rules import (
@@ -98,6 +97,7 @@ from placet.governance.rules import (
     Veto,
 )
 from placet.governance.text import hidden
+from placet.refusals import Refusal
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor
 from tests.support import documents as plain
 
@@ -339,7 +339,7 @@ def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFix
         for value in _forged(plain, forgery):
             try:
                 document = decode(cls, json.dumps(value).encode())
-            except GovernanceError as refusal:
+            except Refusal as refusal:
                 # It is shown as well, and names the field.
                 _check_sentences([str(refusal), *refusal.details.values()])
                 continue
@@ -380,7 +380,7 @@ def _all_forged(cls: type[Any], sample: Any) -> object:
         for number, forged in enumerate(tried, done + 1):
             try:
                 decode(cls, json.dumps(forged).encode())
-            except GovernanceError:
+            except Refusal:
                 continue
             value, done = forged, number
             break

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import AppraisalRefusedError, EvidenceBindingError
 from placet.client import (
     Client,
     FileRefused,
@@ -21,14 +20,16 @@ from placet.client import (
 )
 from placet.governance.documents import Constitution, Evidence, Grant
 from placet.governance.envelope import inspect
-from placet.governance.errors import SignatureInvalid
-from placet.sealing import (
-    EnvelopeRefused,
+from placet.refusals import (
+    AppraisalRefused,
+    EvidenceBinding,
     KeyCommitmentMismatch,
     ObjectRootMismatch,
+    Refusal,
     SegmentForged,
-    StreamKey,
+    SignatureInvalid,
 )
+from placet.sealing import StreamKey
 
 
 def terms(**changes: Any) -> GrantTerms:
@@ -74,7 +75,7 @@ def test_a_sealed_file_opens_again(
     )
     assert (tmp_path / "back").read_bytes() == (tmp_path / "rows").read_bytes()
     assert told[-1] == (200_000, 200_000)
-    with pytest.raises(EnvelopeRefused):
+    with pytest.raises(Refusal):
         sealed.open_key(people["alice"].hpke)
 
 
@@ -123,7 +124,7 @@ def test_the_grants_own_policy_decides(
     strict = Evidence({**evidence.authority, "measurements": ["dd" * 32]}, evidence.worker)
     envelope = founded.grants.sign(keys, sealed.descriptor, terms(evidence=strict))
     assert inspect(envelope, Grant).evidence == strict
-    with pytest.raises(AppraisalRefusedError):
+    with pytest.raises(AppraisalRefused):
         founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
     assert not host.provisioned
 
@@ -140,7 +141,7 @@ def test_old_evidence_is_not_taken(
     host.GetEvidence = replay
     keys = people["owner"]
     envelope = founded.grants.sign(keys, sealed.descriptor, terms())
-    with pytest.raises(EvidenceBindingError):
+    with pytest.raises(EvidenceBinding):
         founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
     assert not host.provisioned
 

@@ -18,11 +18,10 @@ import placet.client
 from placet.client import Home, Keys
 from placet.client.connection.told import refused, refused_of
 from placet.client.data.blobs import Blob
-from placet.client.errors import AnswerMalformed, ClientError, Refused
+from placet.client.errors import AnswerMalformed
 from placet.client.federations.status import FederationStatus
 from placet.client.jobs.status import JobStatus
 from placet.client.services.status import ServiceStatus
-from placet.governance.errors import NotPermitted
 from placet.governance.text import hidden
 from placet.proto.v1 import (
     blobs_pb2,
@@ -31,6 +30,7 @@ from placet.proto.v1 import (
     inference_pb2,
     jobs_pb2,
 )
+from placet.refusals import NotPermitted, Refusal, Refused
 
 DIGEST = "sha256:" + "5f" * 32
 SENTENCE = "Recorded as entry 41: from here on nothing of 5f5f5f5f5f5f happens."
@@ -125,7 +125,7 @@ def test_no_text_of_an_answer_becomes_a_sentence(record: Any, answer: Message, t
             continue
         # A refusal alone has words, and they are set apart where they are shown.
         assert re.search("Refused|INTERNAL", repr(found)), found
-        told: ClientError = found.refusal
+        told: Refusal = found.refusal
         assert not any(list(hidden(one)) for one in (str(told), *told.details.values()))
     assert texts
 

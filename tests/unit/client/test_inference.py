@@ -16,15 +16,12 @@ from placet.client import (
     Client,
     Home,
     Keys,
-    QuestionRefused,
-    Refused,
     ServedModel,
     Token,
     UsageRefused,
 )
 from placet.governance.documents.serving import Bearers, Field, Members, Raw
-from placet.governance.errors import UserNotAllowed
-from placet.sealing import AnswerForged
+from placet.refusals import AnswerForged, QuestionInvalid, Refused, UserNotAllowed
 
 WEIGHTS = np.arange(12, dtype="f4").reshape(
     4, 3
@@ -93,7 +90,7 @@ def test_several_inputs_and_outputs_are_dicts(
         assert answer.keys() == {"sum", "top"}
         assert answer["sum"].tolist() == (ids.sum(1) / 2).tolist()
         assert answer["top"].tolist() == ids.argmax(1).tolist()
-        with pytest.raises(QuestionRefused):
+        with pytest.raises(QuestionInvalid):
             model.predict({"ids": ids, "scale": np.full(5, 0.5, "f2")})
 
 
@@ -111,7 +108,7 @@ WRONG: list[Any] = [
 
 @pytest.mark.parametrize("rows", WRONG)
 def test_what_the_model_does_not_take_is_not_sent(model: ServedModel, host: Any, rows: Any) -> None:
-    with pytest.raises(QuestionRefused):
+    with pytest.raises(QuestionInvalid):
         model.predict(rows)
     assert not host.services.asked
 

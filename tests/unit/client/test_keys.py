@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from placet.client import FileRefused, KeyFileRefused, Keys, PassphraseWrong, PublicKeys
 from placet.client.keys import needs_passphrase
-from placet.governance.errors import DocumentMalformed
+from placet.refusals import DocumentMalformed
 
 
 def test_a_key_file_gives_the_same_keys(tmp_path: Path) -> None:

@@ -7,17 +7,9 @@ from typing import Any
 import pytest
 
 from placet.client import AnswerMalformed, Client, CouncilMemory, FileRefused, Home
-from placet.governance.errors import OtherLog
-from placet.governance.log import (
-    EMPTY_ROOT,
-    Checkpoint,
-    CheckpointInvalidError,
-    LogForkedError,
-    LogTruncatedError,
-    NoteSigner,
-    sign_checkpoint,
-)
+from placet.governance.log import EMPTY_ROOT, Checkpoint, NoteSigner, sign_checkpoint
 from placet.proto.v1 import log_pb2
+from placet.refusals import LogCheckpointInvalid, LogForked, LogTruncated, OtherLog
 
 SIGNER = NoteSigner("a.example/log", bytes(32))
 LOG = SIGNER.verifier_key.to_text()
@@ -93,7 +85,7 @@ def test_another_council_is_refused(tmp_path: Path) -> None:
     memory.pin(CHARTER)
     with pytest.raises(OtherLog):
         memory.pin("sha256:" + "cd" * 32)
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         memory.learn("no key")
 
 
@@ -109,9 +101,9 @@ def test_a_damaged_file_is_not_taken_for_a_new_home(tmp_path: Path, content: str
 def test_a_shorter_log_is_refused(founded: Client, host: Any, propose: Any) -> None:
     propose()
     host.shown_note = host.note(2)
-    with pytest.raises(LogTruncatedError):
+    with pytest.raises(LogTruncated):
         founded.log.checkpoint()
-    with pytest.raises(LogTruncatedError):
+    with pytest.raises(LogTruncated):
         founded.authority.verify()
 
 
@@ -120,7 +112,7 @@ def test_a_shorter_log_is_refused_by_the_next_client_of_the_home(
 ) -> None:
     propose()
     host.shown_note = host.note(1)
-    with Client.at_home(home) as client, pytest.raises(LogTruncatedError):
+    with Client.at_home(home) as client, pytest.raises(LogTruncated):
         client.log.checkpoint()
 
 
@@ -131,14 +123,14 @@ def test_another_history_is_refused(founded: Client, host: Any) -> None:
         host.shown_note = sign_checkpoint(checkpoint, host.signer)
         if other > size:
             host.append_unjudged({"kind": "close", "at": [1, 1], "lease": "x", "why": "lost"})
-        with pytest.raises(LogForkedError):
+        with pytest.raises(LogForked):
             founded.log.checkpoint()
 
 
 def test_another_key_is_refused(founded: Client, host: Any) -> None:
     other = NoteSigner.generate(host.signer.verifier_key.name)
     host.shown_note = note(9, other)
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         founded.log.checkpoint()
 
 
@@ -174,5 +166,5 @@ def test_a_host_that_gives_nothing_is_no_new_log(founded: Client, host: Any) -> 
         yield
 
     host.GetEntries = nothing
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         founded.log.checkpoint()

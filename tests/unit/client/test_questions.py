@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from placet.client.errors import AnswerMalformed, Refused
+from placet.client.errors import AnswerMalformed
 from placet.client.services.questions import Bearer, Principal, QuestionSession
 from placet.governance.contexts import session_info, session_keys_info, session_statement
 from placet.governance.documents import Field, Header, Offer, Seen
@@ -17,7 +17,8 @@ from placet.governance.log import EMPTY_ROOT
 from placet.proto.questions import BEARER, PRINCIPAL, Claim, Opening, Question, pack_refusal
 from placet.proto.questions import unpack_question as unpack
 from placet.proto.v1 import common_pb2
-from placet.sealing import AnswerForged, HPKEPrivateKey, SealedSession, open_envelope
+from placet.refusals import AnswerForged, Refused
+from placet.sealing import HPKEPrivateKey, SealedSession, open_envelope
 
 TOKEN, CHARTER = os.urandom(32), "sha256:" + "c4" * 32
 

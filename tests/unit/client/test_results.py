@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 
-from placet.client import (
-    Client,
-    Keys,
-    ReceiptFile,
-    Refused,
-    verify_by_log_key,
-    verify_receipt,
-)
+from placet.client import Client, Keys, ReceiptFile, verify_by_log_key, verify_receipt
 from placet.client.trust.verify import verify_answers
 from placet.governance.documents import UNBOUNDED, Charged, Cost, Recipient
 from placet.governance.envelope import sign_payload
-from placet.governance.errors import ReceiptInvalid, SignatureInvalid
 from placet.governance.jobs import requested_job
-from placet.governance.log import NoteSigner, ProofInvalidError
+from placet.governance.log import NoteSigner
 from placet.proto.v1 import jobs_pb2
-from placet.sealing import EnvelopeRefused, ObjectRootMismatch
+from placet.refusals import (
+    LogProofInvalid,
+    ObjectRootMismatch,
+    ReceiptInvalid,
+    Refusal,
+    Refused,
+    SignatureInvalid,
+)
 
 
 def test_a_result_is_verified_and_opened(
@@ -53,7 +52,7 @@ def test_a_result_is_verified_and_opened(
 def test_only_the_recipient_opens_it(
     founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
 ) -> None:
-    with pytest.raises(EnvelopeRefused):
+    with pytest.raises(Refusal):
         founded.jobs.result(released, people["alice"], tmp_path, recipient="analyst")
     assert not list(tmp_path.glob("model*"))
 
@@ -109,9 +108,9 @@ def test_a_receipt_verifies_offline_in_every_part(
     stranger = replace(founded.council.verify().charter, digest="sha256:" + "c4" * 32)
     with pytest.raises(ReceiptInvalid, match="charter"):
         verify_receipt(*good[:3], replace(founded.council.verify(), charter=stranger))
-    with pytest.raises(ProofInvalidError):
+    with pytest.raises(LogProofInvalid):
         verify_receipt(good[0], good[1], good[2] + b" ", *good[3:])
-    with pytest.raises(ProofInvalidError):
+    with pytest.raises(LogProofInvalid):
         verify_receipt(good[0], good[1], host.entries[0], *good[3:])
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import Client, Keys, OfferInvalid
+from placet.client import Client, Keys
+from placet.client.services.chain import OfferRefused
 from placet.governance.codec import encode, parse_object
 from placet.governance.documents import Lease, Offer, Seen
 from placet.governance.documents.serving import Field
@@ -148,11 +149,11 @@ def test_what_does_not_hold_is_refused_at_its_step(
 ) -> None:
     service = serve()
     host.services.forged = lie(host, host.services.worker)
-    with pytest.raises(OfferInvalid) as refused:
+    with pytest.raises(OfferRefused) as refused:
         founded.services.verify(service)
     assert refused.value.details["claim"] == step
     assert all(check.passed for check in refused.value.checks)
-    with pytest.raises(OfferInvalid):
+    with pytest.raises(OfferRefused):
         founded.services.open(service, user=people["analyst"])
     assert not host.services.asked
 
@@ -179,7 +180,7 @@ def test_a_measurement_that_the_council_does_not_want_is_refused(
     service = serve()
     host.services.measurement = "cc" * 32
     host.services.launch()
-    with pytest.raises(OfferInvalid, match="worker") as refused:
+    with pytest.raises(OfferRefused, match="worker") as refused:
         founded.services.verify(service)
     assert refused.value.details["claim"] == "worker"
 
@@ -187,7 +188,7 @@ def test_a_measurement_that_the_council_does_not_want_is_refused(
 def test_a_service_that_was_not_voted_for_is_refused(
     founded: Client, serve: Start, host: Any
 ) -> None:
-    with pytest.raises(OfferInvalid) as refused:
+    with pytest.raises(OfferRefused) as refused:
         founded.services.verify(serve(votes=("alice",)))
     assert refused.value.details["claim"] == "ticket"
 
@@ -196,7 +197,7 @@ def test_another_service_s_worker_is_refused(founded: Client, serve: Start, host
     first = serve()
     host.services.worker = None
     serve()
-    with pytest.raises(OfferInvalid) as refused:
+    with pytest.raises(OfferRefused) as refused:
         founded.services.verify(first)
     assert refused.value.details["claim"] == "proposal"
 
@@ -212,7 +213,7 @@ def test_a_renewed_offer_is_verified_too(
     with founded.services.open(service, user=people["analyst"]) as model:
         host.services.renew()
         host.services.forged = lie(host, host.services.worker)
-        with pytest.raises(OfferInvalid) as refused:
+        with pytest.raises(OfferRefused) as refused:
             model.predict(ROW)
     assert refused.value.details["claim"] == "offer"
 
@@ -226,5 +227,5 @@ def test_an_older_offer_is_refused(
     host.services.renew()
     with founded.services.open(service, user=people["analyst"]) as model:
         host.services.forged = {"offer": old}
-        with pytest.raises(OfferInvalid, match="number"):
+        with pytest.raises(OfferRefused, match="number"):
             model.predict(ROW)

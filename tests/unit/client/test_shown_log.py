@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from placet.client import Client, Home, Keys
-from placet.governance.errors import Stopped
-from placet.governance.log import LogTruncatedError
+from placet.refusals import LogTruncated, Stopped
 
 
 def test_an_older_log_than_it_has_hides_a_stop_of_others(
@@ -29,7 +28,7 @@ def test_an_older_log_than_it_has_hides_a_stop_of_others(
         host.shown_note = None
         assert client.log.ledger().state.proposals[digest].stopped == "pause"
         host.shown_note = before  # what this home has seen it has seen
-        with pytest.raises(LogTruncatedError):
+        with pytest.raises(LogTruncated):
             client.log.ledger()
 
 
@@ -40,7 +39,7 @@ def test_a_stop_of_its_own_home_is_hidden_from_nobody_there(
     before = host.note()
     founded.council.stop(people["alice"], "pause", service)
     host.shown_note = before
-    with Client.at_home(home, simulated=True) as client, pytest.raises(LogTruncatedError):
+    with Client.at_home(home, simulated=True) as client, pytest.raises(LogTruncated):
         client.services.verify(service)
     host.shown_note = None
     with Client.at_home(home, simulated=True) as client, pytest.raises(Stopped):

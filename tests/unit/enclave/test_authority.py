@@ -17,7 +17,6 @@ import pytest
 from placet.enclave.authority import main
 from placet.enclave.authority.clock import Clock
 from placet.enclave.authority.service import Authority
-from placet.enclave.errors import NotStored
 from placet.enclave.peer import BootKeys
 from placet.enclave.worker.joining import Membership, join
 from placet.governance import contexts
@@ -26,8 +25,9 @@ from placet.governance.documents.lease import answer_header, output_id
 from placet.governance.entries.table import KINDS
 from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.jobs import job_name
-from placet.proto.refusals import PeerRefused
+from placet.proto.refusals import error_of
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, jobs_pb2, keys_pb2
+from placet.refusals import AuthorityUnavailable, Refused
 from placet.sealing import (
     ObjectDescriptor,
     StreamKey,
@@ -44,7 +44,7 @@ OTHER = "sha256:" + "cd" * 32
 
 
 async def refused(work: Any) -> str:
-    with pytest.raises(PeerRefused) as error:
+    with pytest.raises(Refused) as error:
         await work
     return error.value.reason
 
@@ -166,13 +166,13 @@ def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(scene: A
         entries = list(stage.host.entries)
 
         async def fail(commit: enclaves_pb2.Commit) -> None:
-            raise PeerRefused(common_pb2.Refusal(reason=common_pb2.REASON_LOG_RANGE))
+            raise error_of(common_pb2.Refusal(reason=common_pb2.REASON_LOG_RANGE))
 
         stage.host.on_commit = fail
-        with pytest.raises(PeerRefused) as error:
+        with pytest.raises(Refused) as error:
             await lease(stage, ticket, member)
-        assert error.value.reason == NotStored.reason
-        with pytest.raises(PeerRefused):
+        assert error.value.reason == AuthorityUnavailable.reason
+        with pytest.raises(Refused):
             await stage.ended()
         assert stage.host.entries == entries
 
@@ -245,7 +245,7 @@ def test_two_requests_for_the_last_use(scene: Any) -> None:
             lease(stage, ticket, second, "j2"),
             return_exceptions=True,
         )
-        [no] = [answer for answer in answers if isinstance(answer, PeerRefused)]
+        [no] = [answer for answer in answers if isinstance(answer, Refused)]
         assert no.reason == "TICKET_USED_UP"
 
     scene(story)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.enclave.errors import ProgramMalformed
 from placet.enclave.worker.bundle import Bundle
 from placet.governance.bundles import MAX_BUNDLE
+from placet.refusals import ProgramMalformed
 from tests.support.council import bundle_of
 
 

@@ -13,12 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.enclave.errors import MissingOutput, OversizedOutput, UndeclaredOutput
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input, Job
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import RisingProgress
-from placet.sealing import ObjectRootMismatch, SegmentForged, StreamLengthMismatch, verify_root
+from placet.refusals import (
+    ObjectRootMismatch,
+    OutputMissing,
+    OutputTooLarge,
+    OutputUndeclared,
+    SegmentForged,
+    StreamLength,
+)
+from placet.sealing import verify_root
 from tests.support.council import seal
 
 
@@ -74,14 +81,14 @@ def test_an_array_cannot_claim_more_than_there_is() -> None:
 
 def test_outputs_are_declared_bounded_and_complete() -> None:
     job = job_of({"a": 4, "b": 0})
-    with pytest.raises(UndeclaredOutput):
+    with pytest.raises(OutputUndeclared):
         job.output("c")
     with job.output("a") as sink:
         sink.write(b"abc")
-        with pytest.raises(OversizedOutput):
+        with pytest.raises(OutputTooLarge):
             sink.write(b"de")
         sink.write(memoryview(b"d"))
-    with pytest.raises(MissingOutput):
+    with pytest.raises(OutputMissing):
         job.written()
     job.output("b")
     assert job.written() == {"a": b"abcd", "b": b""}
@@ -152,10 +159,10 @@ def _reordered(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (None, StreamLengthMismatch),
-        (_cut, StreamLengthMismatch),
-        (_nothing, StreamLengthMismatch),
-        (_longer, StreamLengthMismatch),
+        (None, StreamLength),
+        (_cut, StreamLength),
+        (_nothing, StreamLength),
+        (_longer, StreamLength),
         (_flipped, ObjectRootMismatch),
         (_reordered, ObjectRootMismatch),
     ],

@@ -69,7 +69,7 @@ def main(job):
         ("import os; os._exit(7)", "PROGRAM_EXITED"),
         ("import os; os._exit(0)", "PROGRAM_EXITED"),
         (
-            """from placet.enclave.errors import OversizedOutput as E
+            """from placet.refusals import OutputTooLarge as E
     raise E(str(job.inputs['secret'].read()), claim='canary-7c1f2a')""",
             "OUTPUT_TOO_LARGE",
         ),

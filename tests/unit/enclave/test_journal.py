@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from placet.enclave.authority.journal import Journal
-from placet.enclave.errors import NotStored
 from placet.governance.account import Times
 from placet.governance.entries.table import KINDS
-from placet.governance.errors import EntryInvalid
 from placet.governance.ledger import Ledger, missing_document
 from placet.governance.log import NoteSigner, leaf_hash, verify_checkpoint
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import AuthorityUnavailable, LogEntryInvalid
 
 
 class Nothing:
@@ -123,11 +122,11 @@ def test_a_store_that_fails_ends_everything() -> None:
         disk.error = OSError("no space")
         waiting = [asyncio.create_task(journal.covered(journal.append(boot(n)))) for n in (2, 3)]
         for task in waiting:
-            with pytest.raises(NotStored):
+            with pytest.raises(AuthorityUnavailable):
                 await task
-        with pytest.raises(NotStored):
+        with pytest.raises(AuthorityUnavailable):
             journal.append(boot(4))
-        with pytest.raises(NotStored):
+        with pytest.raises(AuthorityUnavailable):
             await journal.covered(1)
         assert (await journal.covered(0)).size == 1
 
@@ -147,7 +146,7 @@ def test_a_journal_resumes_where_a_replay_ended() -> None:
 
 def test_an_entry_that_cannot_be_appended_queues_nothing() -> None:
     async def story(journal: Journal, ledger: Ledger, disk: Disk, signer: NoteSigner) -> None:
-        with pytest.raises(EntryInvalid):
+        with pytest.raises(LogEntryInvalid):
             journal.append({"kind": "nonsense", "at": [1, 1]}, {"d": b"x"})
         await journal.covered(journal.append(boot(1)))
         [step] = disk.steps

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from placet.attestation import Attested, Genuine
-from placet.enclave.errors import LeaseInvalid
 from placet.enclave.peer import BootKeys, Peer
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import OpenedLease, open_lease, read_ticket
@@ -29,6 +28,7 @@ from placet.governance.log import (
     sign_checkpoint,
 )
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import LeaseInvalid
 from placet.sealing import seal_envelope
 from tests.support.council import Council, seal
 

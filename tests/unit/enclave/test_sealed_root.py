@@ -13,9 +13,8 @@ import pytest
 
 from placet.attestation import SealingKey
 from placet.enclave.authority.sealed_root import open_root, seal_root
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
-from placet.sealing import KeyUnwrapRefused
+from placet.refusals import KeyUnwrapRefused, Refused
 
 ROOT = bytes(range(32))
 ENCLAVE, OTHER = "aa" * 32, "bb" * 48
@@ -162,7 +161,7 @@ def test_a_host_that_does_not_store_the_new_copy_is_refused(scene: Any) -> None:
 
         stage.host.on_commit = refuse
         stage.host.links.pop("authority")
-        with pytest.raises(PeerRefused):
+        with pytest.raises(Refused):
             await stage.boot()
             await stage.ended()
 

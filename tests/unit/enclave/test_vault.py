@@ -5,7 +5,7 @@ import pytest
 
 from placet.attestation import Evidence, SealingKey
 from placet.enclave.authority.vault import Vault
-from placet.sealing import KeyUnwrapRefused
+from placet.refusals import KeyUnwrapRefused
 
 CONSTITUTION = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32

@@ -15,8 +15,8 @@ from placet.enclave.worker.joining import Membership, join
 from placet.governance.documents import Proposal
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.jobs import job_name
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import Refused
 from tests.support.council import seal
 from tests.support.memory_host import memory_host
 from tests.support.scene import Scene
@@ -44,7 +44,7 @@ async def renewed(stage: Any, digest: str, name: str) -> None:
 
 
 async def reason_of(work: Any) -> str:
-    with pytest.raises(PeerRefused) as refusal:
+    with pytest.raises(Refused) as refusal:
         await work
     return refusal.value.reason
 

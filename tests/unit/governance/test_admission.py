@@ -15,7 +15,6 @@ from placet.governance.codec import encode
 from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
 from placet.governance.documents.grant import Between
 from placet.governance.envelope import digest_of, inspect, sign
-from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import (
     admit,
@@ -28,16 +27,17 @@ from placet.governance.judgements.admission import (
     readmit,
 )
 from placet.governance.rules import Role
+from placet.refusals import LogEntryInvalid, Refusal
 
 T0 = 1_800_000_000
 DAY = 86400
 DIGEST = "sha256:" + "00" * 32
 
 
-def refused(reason: str, call: Callable[[], object], world: Any) -> GovernanceError:
+def refused(reason: str, call: Callable[[], object], world: Any) -> Refusal:
     """The refusal of a call, which has this reason and has changed neither state nor tree."""
     before = repr(world.ledger.state), world.ledger.head()
-    with pytest.raises(GovernanceError) as refusal:
+    with pytest.raises(Refusal) as refusal:
         call()
     assert refusal.value.reason == reason
     assert (repr(world.ledger.state), world.ledger.head()) == before
@@ -513,7 +513,7 @@ def test_an_amendment_whose_proposal_the_log_does_not_have_changes_nothing(found
     """Appending it would be a fault of the authority's; not even then is anything half done."""
     entry = {"kind": "constitution", "at": [T0, T0 + 1], "constitution": DIGEST, "proposal": DIGEST}
     before = repr(founded.ledger.state), founded.ledger.head()
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         founded.ledger.append(entry)
     assert (repr(founded.ledger.state), founded.ledger.head()) == before
 

@@ -13,15 +13,8 @@ from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Charged, Exactly, Receipt
 from placet.governance.envelope import digest_of, sign
-from placet.governance.errors import DocumentNotFound, EntryInvalid
-from placet.governance.log import (
-    Checkpoint,
-    CheckpointInvalidError,
-    NoteSigner,
-    Tree,
-    leaf_hash,
-    sign_checkpoint,
-)
+from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
+from placet.refusals import DocumentNotFound, LogCheckpointInvalid, LogEntryInvalid
 
 
 @pytest.fixture
@@ -165,7 +158,7 @@ def test_a_changed_entry_is_found(written: Any, case: str) -> None:
     change(entry)
     entries = [*written.entries]
     entries[index] = encode(entry)
-    with pytest.raises(EntryInvalid) as refusal:
+    with pytest.raises(LogEntryInvalid) as refusal:
         run(written, entries)
     assert refusal.value.details["claim"] == f"entry {index}"
 
@@ -174,14 +167,14 @@ def test_a_changed_entry_is_found(written: Any, case: str) -> None:
     "data", [b"", b"{}", b"[]", b'{"kind":1e999}', b'{ "kind":"close"}', b"\xff"]
 )
 def test_what_is_no_entry_is_found(written: Any, data: bytes) -> None:
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(written, [*written.entries, data])
 
 
 def test_another_encoding_of_an_entry_is_found(written: Any) -> None:
     entries = [*written.entries]
     entries[3] = json.dumps(json.loads(entries[3])).encode()
-    with pytest.raises(EntryInvalid, match="Entry 3"):
+    with pytest.raises(LogEntryInvalid, match="Entry 3"):
         run(written, entries)
 
 
@@ -189,7 +182,7 @@ def test_another_encoding_of_an_entry_is_found(written: Any) -> None:
 def test_a_dropped_entry_is_found(written: Any, kind: str) -> None:
     entries = [*written.entries]
     del entries[find(written, kind)]
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(written, entries)
 
 
@@ -200,21 +193,21 @@ def test_entries_in_another_order_are_found(written: Any, kind: str) -> None:
     index = find(written, kind)
     entries = [*written.entries]
     entries[index - 1], entries[index] = entries[index], entries[index - 1]
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(written, entries)
 
 
 def test_an_entry_twice_is_found(written: Any) -> None:
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(written, [*written.entries, written.entries[find(written, "release")]])
 
 
 def test_entries_under_another_checkpoint_are_found(written: Any) -> None:
     shorter = written.entries[:-1]
-    with pytest.raises(EntryInvalid, match="checkpoint covers"):
+    with pytest.raises(LogEntryInvalid, match="checkpoint covers"):
         audit(shorter, written, written.name, written.checkpoint(), attest=written.attest)
     other = sign_checkpoint(written.head(), NoteSigner.generate("council.example/log"))
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         audit(written.entries, written, written.name, other, attest=written.attest)
 
 
@@ -225,7 +218,7 @@ def test_the_log_of_another_charter_is_found(written: Any) -> None:
     seats = [seat.id for seat in written.constitution.seats]
     digest = digest_of(encode(another))
     written.store[digest] = written.signed(another, *seats)
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         audit(written.entries, written, digest, written.checkpoint(), attest=written.attest)
     with pytest.raises(DocumentNotFound):
         audit(written.entries, written, "sha256:" + "00" * 32, b"", attest=written.attest)
@@ -235,7 +228,7 @@ def test_a_release_that_the_worker_did_not_sign_is_found(written: Any) -> None:
     world = written
     lease = world.lease(world.ticket(), world.join("worker 9"), "job-9")["lease"]
     world.release(lease, signer=world.join("worker 10"))
-    with pytest.raises(EntryInvalid, match="not signed by the one it names"):
+    with pytest.raises(LogEntryInvalid, match="not signed by the one it names"):
         run(world)
 
 
@@ -245,7 +238,7 @@ def test_a_lease_that_the_authority_did_not_sign_is_found(written: Any) -> None:
     value = json.loads(written.store[digest])
     value["signatures"][0]["sig"] = "AAAA" * 20
     written.store[digest] = json.dumps(value).encode()
-    with pytest.raises(EntryInvalid, match=f"Entry {index} "):
+    with pytest.raises(LogEntryInvalid, match=f"Entry {index} "):
         run(written)
 
 
@@ -262,7 +255,7 @@ def test_a_receipt_that_says_something_else_is_found(written: Any, field: str) -
         return replace(receipt, predicate=replace(receipt.predicate, **{field: changed[field]}))
 
     world.release(lease, receipt=changing)
-    with pytest.raises(EntryInvalid, match="receipt"):
+    with pytest.raises(LogEntryInvalid, match="receipt"):
         run(world)
 
 
@@ -270,7 +263,7 @@ def test_evidence_that_is_not_genuine_is_found(written: Any) -> None:
     entry = json.loads(written.entries[find(written, "join")])
     boot = json.loads(written.entries[find(written, "boot")])
     written.store[entry["evidence"]] = written.store[boot["evidence"]]
-    with pytest.raises(EntryInvalid, match="hardware"):
+    with pytest.raises(LogEntryInvalid, match="hardware"):
         run(written)
 
 
@@ -279,7 +272,7 @@ def test_a_document_under_another_digest_is_found(written: Any) -> None:
     digest = json.loads(written.entries[index])["ballot"]
     other = json.loads(written.entries[find(written, "ballot", 1)])["ballot"]
     written.store[digest] = written.store[other]
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(written)
 
 
@@ -295,5 +288,5 @@ def test_a_grant_beyond_its_terms_is_found(ready: Any) -> None:
     entries[find(ready, "grant")] = encode(forged)
     lease = json.loads(entries[find(ready, "lease")])
     entries[find(ready, "lease")] = encode({**lease, "grants": [forged["grant"]]})
-    with pytest.raises(EntryInvalid):
+    with pytest.raises(LogEntryInvalid):
         run(ready, entries)

@@ -10,8 +10,8 @@ from placet.governance.account import Times
 from placet.governance.entries.council import BALLOT, BOOT
 from placet.governance.entries.kind import Entry
 from placet.governance.entries.table import KINDS, apply
-from placet.governance.errors import EntryInvalid
 from placet.governance.state import State
+from placet.refusals import LogEntryInvalid
 
 DIGEST = "sha256:" + "12" * 32
 BOOTED = BOOT.new(Times(1, 2), {"boot": "b", "identity": DIGEST, "evidence": DIGEST, "nonce": "00"})
@@ -57,7 +57,7 @@ def test_an_entry_is_folded_and_has_its_form() -> None:
     ids=["empty", "unknown kind", "no kind", "one time", "no fields", "no proposal", "a number"],
 )
 def test_what_cannot_be_folded_is_refused_by_its_number(entry: Entry) -> None:
-    with pytest.raises(EntryInvalid) as refusal:
+    with pytest.raises(LogEntryInvalid) as refusal:
         apply(State(), entry)
     assert refusal.value.details["claim"] == "entry 0"
 

@@ -11,18 +11,17 @@ import pytest
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of, sign
-from placet.governance.errors import (
+from placet.governance.evaluate import MAX_BALLOTS, InForce, Ticket, evaluate, verify_ticket
+from placet.governance.rules import Approvals, Demand, Independence, Organisations, Rationale, Role
+from placet.refusals import (
     DocumentMalformed,
-    DocumentRefused,
-    GovernanceError,
     OtherConstitution,
     OtherLog,
+    Refusal,
     SeatUnknown,
     SignatureInvalid,
     SignerUnknown,
 )
-from placet.governance.evaluate import MAX_BALLOTS, InForce, Ticket, evaluate, verify_ticket
-from placet.governance.rules import Approvals, Demand, Independence, Organisations, Rationale, Role
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -217,7 +216,7 @@ def test_which_refusals_come_out(world: Any, name: str) -> None:
     account = evaluate(ticket, in_force, case.times)
     assert [refusal.reason for refusal in account.refusals] == case.refusals
     if case.refusals:
-        with pytest.raises(GovernanceError) as refusal:
+        with pytest.raises(Refusal) as refusal:
             verify_ticket(ticket, in_force, case.times)
         assert refusal.value.reason == case.refusals[0]
     else:
@@ -306,7 +305,7 @@ def test_a_bundle_with_anything_else_in_it_is_refused_whole(world: Any) -> None:
     digest, other = digest_of(encode(proposal)), "sha256:" + "00" * 32
     good = world.vote("chair-a", "ethics-c", proposal=digest)
     log = replace(world.header(), charter="sha256:" + "c5" * 32)
-    junk: dict[type[GovernanceError], bytes] = {
+    junk: dict[type[Refusal], bytes] = {
         DocumentMalformed: world.signed(world.ballot("data-b", other), "data-b"),
         OtherConstitution: world.signed(
             world.ballot("data-b", digest, constitution=other), "data-b"
@@ -314,7 +313,7 @@ def test_a_bundle_with_anything_else_in_it_is_refused_whole(world: Any) -> None:
         OtherLog: world.signed(world.ballot("data-b", digest, header=log), "data-b"),
         SeatUnknown: world.signed(world.ballot("lab", digest), "lab"),
         SignatureInvalid: world.signed(world.ballot("data-b", digest), "ethics-c"),
-        DocumentRefused: b"{}",
+        Refusal: b"{}",
     }
     for refusal, ballot in junk.items():
         ticket = Ticket(world.signed(proposal, "lab"), (*good, ballot))
@@ -326,7 +325,7 @@ def test_a_bundle_with_anything_else_in_it_is_refused_whole(world: Any) -> None:
 
 def test_a_proposal_has_to_be_its_proposers_for_this_log_and_constitution(world: Any) -> None:
     log = replace(world.header(), charter="sha256:" + "c5" * 32)
-    cases: list[tuple[type[GovernanceError], Any, str]] = [
+    cases: list[tuple[type[Refusal], Any, str]] = [
         (SignatureInvalid, world.proposal(), "owner-b"),
         (SignerUnknown, world.proposal(proposer="stranger"), "lab"),
         (OtherLog, world.proposal(header=log), "lab"),

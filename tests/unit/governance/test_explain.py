@@ -27,7 +27,6 @@ from placet.governance.documents import (
     Exactly,
 )
 from placet.governance.documents.grant import Between
-from placet.governance.errors import Vetoed
 from placet.governance.evaluate import evaluate
 from placet.governance.rules import (
     Approvals,
@@ -42,6 +41,7 @@ from placet.governance.rules import (
     Veto,
 )
 from placet.governance.rules.kind import Kind
+from placet.refusals import Vetoed
 
 T0 = 1_800_000_000
 DIGEST = "sha256:" + "00" * 32
@@ -241,7 +241,10 @@ def test_an_account_word_for_word(world: Any) -> None:
         "Its demand of at least 1 approvals of role ethics is not met: found 0.",
         "Its demand of at most 604800 seconds of ticket lifetime is met: found 86410.",
         "Its demand of at most 3 uses is met: found 1.",
-        "Refused: RULE_NOT_MET. A matching rule demands more than the ballots give.",
+        (
+            "Refused: RULE_NOT_MET. A rule that applies demands more than the ballots give. "
+            "Collect the ballots that are missing, then try again."
+        ),
         "What the refusal says:",
     ]
     good = evaluate(world.ticket(), world.in_force(), Times(T0, T0))
@@ -262,7 +265,10 @@ def test_an_account_says_why_a_seat_does_not_count(world: Any) -> None:
 def test_a_refusal_word_for_word() -> None:
     refusal = Vetoed("A seat said no.\nRule x is met.", claim="veto", rule="health")
     assert explain_refusal(refusal.reason, str(refusal), refusal.details) == [
-        "Refused: VETOED. A seat with a veto said non placet.",
+        (
+            "Refused: VETOED. A seat with a veto said non placet. Make a new proposal, or let the "
+            "seat vote placet."
+        ),
         "What the refusal says:",
         "| A seat said no.",
         "| Rule x is met.",
@@ -272,7 +278,10 @@ def test_a_refusal_word_for_word() -> None:
         "| veto",
     ]
     assert explain_refusal("QUEUE_FULL", "Later.", {}) == [
-        "Refused: QUEUE_FULL.",
+        (
+            "Refused: QUEUE_FULL. A bound on what may wait or be open at once is reached. "
+            "Try again later."
+        ),
         "What the refusal says:",
         "| Later.",
     ]

@@ -21,8 +21,8 @@ from placet.governance.envelope import (
     verified_signers,
     verify_signed,
 )
-from placet.governance.errors import DocumentMalformed, SignatureInvalid
 from placet.governance.keys import PublicKey, SigningKey
+from placet.refusals import DocumentMalformed, SignatureInvalid
 
 ED25519 = SigningKey.generate()
 P256 = SigningKey(ec.generate_private_key(ec.SECP256R1()))

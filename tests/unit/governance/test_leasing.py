@@ -22,11 +22,11 @@ from placet.governance.envelope import (
     sign_payload,
     verify_signed,
 )
-from placet.governance.errors import GovernanceError
 from placet.governance.judgements.leasing import check_goes_on, judge_lapsed
 from placet.governance.judgements.releases import judge_release
 from placet.governance.keys import SigningKey
 from placet.governance.ledger import Ledger
+from placet.refusals import Refusal
 from placet.sealing import padded_length
 
 T0 = 1_800_000_000
@@ -37,7 +37,7 @@ PROGRAM = "sha256:" + "ab" * 32
 def refused(reason: str, call: Callable[[], object], world: Any) -> None:
     """The call is refused for this reason, and has changed nothing."""
     before = repr(world.ledger.state), world.ledger.head(), len(world.entries)
-    with pytest.raises(GovernanceError) as refusal:
+    with pytest.raises(Refusal) as refusal:
         call()
     assert refusal.value.reason == reason
     assert (repr(world.ledger.state), world.ledger.head(), len(world.entries)) == before
@@ -331,12 +331,12 @@ def test_the_fold_is_deterministic(logged: Any) -> None:
 def test_a_replay_under_another_root_changes_nothing(logged: Any) -> None:
     ledger = Ledger(logged)
     for entries in (logged.entries[:-1], [*logged.entries, b"{}"], list(reversed(logged.entries))):
-        with pytest.raises(GovernanceError) as refusal:
+        with pytest.raises(Refusal) as refusal:
             ledger.replay_all(entries, logged.head())
         assert refusal.value.reason == "LOG_ENTRY_INVALID"
         assert ledger.tree.size == ledger.state.size == 0
     ledger.replay_all(logged.entries, logged.head())
-    with pytest.raises(GovernanceError):
+    with pytest.raises(Refusal):
         ledger.replay_all(logged.entries, logged.head())
 
 

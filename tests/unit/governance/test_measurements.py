@@ -18,9 +18,7 @@ from placet.attestation import (
     SIMULATION_ROOT,
     Claims,
     Evidence,
-    EvidenceMalformedError,
     Policy,
-    PolicyMalformedError,
     verify_appraisal,
     verify_evidence,
 )
@@ -33,11 +31,11 @@ from placet.governance import checks
 from placet.governance.codec import decode, encode
 from placet.governance.documents import Stop
 from placet.governance.envelope import digest_of
-from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.judgements.leasing import judge_join
 from placet.host.simulation.platform import make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root
+from placet.refusals import DocumentMalformed, EvidenceMalformed, PolicyInvalid, Refusal
 from tests.support import intel
 from tests.support.amd import Vendor
 from tests.support.policies import ANY_MACHINE, policy
@@ -122,7 +120,7 @@ def _join(world: Any, claims: Claims, name: str) -> str:
 
 
 def refused(call: Callable[[], object]) -> None:
-    with pytest.raises(GovernanceError) as refusal:
+    with pytest.raises(Refusal) as refusal:
         call()
     assert refusal.value.reason == "STOPPED"
     assert refusal.value.details["claim"] == "measurement"
@@ -189,9 +187,9 @@ def test_attestation_and_governance_agree_on_the_form(text: str) -> None:
         return True
 
     wanted = text.partition("=")[0] == text and accepts(
-        partial(_policy, claims, text), PolicyMalformedError
+        partial(_policy, claims, text), PolicyInvalid
     )
-    claimed = accepts(partial(replace, claims, measurement=text), EvidenceMalformedError)
+    claimed = accepts(partial(replace, claims, measurement=text), EvidenceMalformed)
     stopped = accepts(partial(_revocation, text), DocumentMalformed)
     entry = {"kind": "join", "at": [1, 1], "nonce": "00", "lapses": 1, "measurement": text}
     entered = has_form({**entry, "worker": "w", "bound_to": "b", "evidence": "e"})

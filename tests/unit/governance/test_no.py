@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from placet.governance.account import Times
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
+from placet.refusals import Refusal
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -22,7 +22,7 @@ def told(call: Callable[[], object]) -> str:
     """The reason for which a call is refused, or ""."""
     try:
         call()
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         return str(refusal.reason)
     return ""
 

@@ -10,13 +10,13 @@ from placet.auditing.explain import explain_account
 from placet.governance.account import Logged, Times
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of
-from placet.governance.errors import EntryInvalid, RuleNotMet
 from placet.governance.evaluate import evaluate, verify_ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint, Tree, leaf_hash, sign_checkpoint
 from placet.governance.rules import Notice
+from placet.refusals import LogEntryInvalid, RuleNotMet
 
 T0 = 1_800_000_000
 NOTICE = 600
@@ -102,7 +102,7 @@ def test_an_audit_finds_the_lease_of_an_authority_that_waited_too_little(noticed
     known.logged = Logged(Times(T0 - 1, T0 - 1))  # so it tells itself
     noticed.times = Times(T0 + NOTICE - 1, T0 + NOTICE - 1)
     noticed.lease(noticed.ticket(proposal), noticed.join())
-    with pytest.raises(EntryInvalid, match="seconds of notice"):
+    with pytest.raises(LogEntryInvalid, match="seconds of notice"):
         audited(noticed, noticed.entries)
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from placet.governance.codec import decode, encode
 from placet.governance.documents import UNBOUNDED, Budget, Cost, Declared
 from placet.governance.documents.privacy import decimal_text
-from placet.governance.errors import DocumentMalformed, PrivacyBudget
 from placet.governance.privacy import check_budget, epsilon_at, gaussian_cost, is_within
+from placet.refusals import DocumentMalformed, PrivacyBudget
 
 mp: Any = mpmath  # it says nothing of its types
 

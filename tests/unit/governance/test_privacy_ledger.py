@@ -16,19 +16,19 @@ from placet.auditing.audit import AuditReport, audit
 from placet.governance.codec import decode, encode
 from placet.governance.documents import UNBOUNDED, Budget, Charged, Cost, Declared, Input, Receipt
 from placet.governance.envelope import verify_signed
-from placet.governance.errors import EntryInvalid, GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.ledger import Ledger
 from placet.governance.state import PrivacyState
+from placet.refusals import LogEntryInvalid, Refusal
 
 ONE = Declared("1", "1e-7")
 COST = Cost(epsilon=10**9, delta=10**8)
 THREE = Budget("3", "1e-6")
 
 
-def refused(reason: str, call: Callable[[], object]) -> GovernanceError:
-    with pytest.raises(GovernanceError) as refusal:
+def refused(reason: str, call: Callable[[], object]) -> Refusal:
+    with pytest.raises(Refusal) as refusal:
         call()
     assert refusal.value.reason == reason
     return refusal.value
@@ -197,7 +197,7 @@ def test_an_authority_that_forgets_what_was_spent_is_caught(bounded: Any) -> Non
     bounded.release(lease(bounded, given, "job-1"))
     bounded.ledger.state.privacy.clear()
     lease(bounded, given, "job-2")
-    with pytest.raises(EntryInvalid, match="owner-b allows epsilon 3 at delta 1e-6") as refusal:
+    with pytest.raises(LogEntryInvalid, match="owner-b allows epsilon 3 at delta 1e-6") as refusal:
         audited(bounded)
     assert refusal.value.details["claim"] == f"entry {len(bounded.entries) - 1}"
 
@@ -225,7 +225,7 @@ def test_a_replay_and_an_audit_give_the_same_ledger(
         if step == "lease":
             try:
                 digest = lease(world, tickets[number % 2], f"job-{number}")
-            except GovernanceError:
+            except Refusal:
                 continue
             expected.reserved[digest] = terms[number % 2].cost
         elif leases:

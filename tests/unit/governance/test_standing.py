@@ -11,12 +11,12 @@ import pytest
 from placet.governance.account import Times
 from placet.governance.documents import Receipt
 from placet.governance.envelope import inspect
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import Admission, admit, readmit
 from placet.governance.judgements.leasing import check_running
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
+from placet.refusals import Refusal
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -59,7 +59,7 @@ def told(call: Callable[[], object]) -> str:
     """The reason for which a call is refused, or ""."""
     try:
         call()
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         return str(refusal.reason)
     return ""
 

@@ -11,17 +11,17 @@ import pytest
 
 from placet.governance.documents import Budget, Declared, Input, Receipt
 from placet.governance.envelope import inspect, verify_signed
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.rules import Approvals, Organisations, Role, Veto
+from placet.refusals import Refusal
 
 
 def told(call: Callable[[], object]) -> str:
     """The reason for which a call is refused, or ""."""
     try:
         call()
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         return str(refusal.reason)
     return ""
 
@@ -112,7 +112,7 @@ def test_the_quorum_amends_the_rules(ready: Any) -> None:
     health, amend = ready.constitution.rules
     lax = ready.varied(health, Approvals(1), Organisations(1), without=(Role, Veto))
     ready.amend(rules=(lax, amend))
-    with pytest.raises(GovernanceError) as refusal:  # until the owner agrees to the new rules
+    with pytest.raises(Refusal) as refusal:  # until the owner agrees to the new rules
         admit(ready.ledger, ready.ticket(seats=("data-b",)), "j", ready.times)
     assert (refusal.value.reason, refusal.value.details["claim"]) == (
         "GRANT_FORBIDS",

@@ -10,8 +10,8 @@ import pytest
 
 from placet.governance.documents import Party, Seat
 from placet.governance.envelope import parse_envelope
-from placet.governance.errors import GovernanceError
 from placet.governance.judgements.admission import admit
+from placet.refusals import Refusal
 
 T0 = 1_800_000_000
 DAY = 86400
@@ -86,7 +86,7 @@ def told(call: Callable[[], object]) -> str:
     """The reason for which a call is refused, or ""."""
     try:
         call()
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         return str(refusal.reason)
     return ""
 

@@ -16,21 +16,20 @@ from typing import Any, cast
 
 import pytest
 
-from placet.attestation import AttestationError, Evidence, Identity
+from placet.attestation import Evidence, Identity
 from placet.attestation._strict import decode as decode_strict
-from placet.attestation.errors import EvidenceMalformedError
 from placet.auditing.entry_form import has_form
 from placet.governance.bundles import pack, unpack
 from placet.governance.codec import MAX_DOCUMENT, MAX_ITEMS, MAX_NAMES, decode, encode, parse_object
 from placet.governance.documents import Ballot, Constitution, Grant, Proposal
 from placet.governance.envelope import parse_envelope
-from placet.governance.errors import DocumentMalformed, GovernanceError
 from placet.governance.evaluate import MAX_BALLOTS, Ticket, verify_ballot
-from placet.governance.log import LogError, LogProof
+from placet.governance.log import LogProof
 from placet.governance.log.note import SignedNote
 from placet.ratls.cbor import Item
 from placet.ratls.cbor import decode as decode_cbor
 from placet.ratls.cbor import encode as encode_cbor
+from placet.refusals import DocumentMalformed, EvidenceMalformed, Refusal
 from placet.sealing import HPKEPrivateKey
 
 DIGEST = "sha256:" + "12" * 32
@@ -51,7 +50,7 @@ def work(call: Callable[[], object]) -> int:
     sys.setprofile(count)
     try:
         call()
-    except (GovernanceError, AttestationError, LogError):
+    except Refusal:
         pass
     finally:
         sys.setprofile(None)
@@ -144,7 +143,7 @@ def readers(founded: Any) -> dict[str, Callable[[int], Callable[[], object]]]:
             Evidence.from_bytes, Evidence("snp", b"x", "x" * n).to_bytes()
         ),
         "collateral": lambda n: read(
-            lambda data: decode_strict(data, MAX_DOCUMENT, EvidenceMalformedError), doubled(n)
+            lambda data: decode_strict(data, MAX_DOCUMENT, EvidenceMalformed), doubled(n)
         ),
         "identity": lambda n: read(
             Identity.from_bytes, Identity("worker", "l", "", "0f" * 16, "h" * n, "s").to_bytes()

@@ -39,6 +39,7 @@ from placet.proto.v1 import (
     log_pb2,
     log_pb2_grpc,
 )
+from placet.refusals import Refused
 
 sys.path.insert(0, str(Path(__file__).parent))  # -I leaves it out
 from scripted_worker import K, Worker, act_of, digest_of, payload_of
@@ -46,13 +47,11 @@ from scripted_worker import K, Worker, act_of, digest_of, payload_of
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 
 
-class Refuse(Exception):
+class Refuse(Refused):
     """A refusal of the authority."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The authority refuses: {reason}.")
-        self.reason = reason
-        self.details = {"rule": "scripted"}
+        super().__init__(reason, f"The authority refuses: {reason}.", {"rule": "scripted"})
 
 
 class Authority:

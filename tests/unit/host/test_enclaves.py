@@ -16,8 +16,8 @@ from placet.host.log.log import Log
 from placet.host.placement.tickets import Tickets
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import WIRE_VERSION
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, jobs_pb2
+from placet.refusals import Refused
 
 K = enclaves_pb2
 
@@ -51,7 +51,7 @@ def hello(token: str, role: str, version: int = WIRE_VERSION) -> enclaves_pb2.He
 
 
 async def denied(link: Link, kind: Any, message: Any, reason: str, peer: str = "") -> None:
-    with pytest.raises(PeerRefused) as caught:
+    with pytest.raises(Refused) as caught:
         await link.request(kind, message, peer=peer)
     assert caught.value.reason == reason
 

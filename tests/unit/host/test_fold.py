@@ -14,7 +14,6 @@ from placet.governance.documents import Proposal
 from placet.governance.envelope import digest_of, inspect
 from placet.governance.federation_state import Quarantine
 from placet.host.documents import FederationFacts, read_ticket
-from placet.host.errors import FederationNotFound, LogEntryInvalid, LogRange, ServiceNotFound
 from placet.host.log import job_rows
 from placet.host.log.log import Effects, Log
 from placet.host.log.log_table import (
@@ -49,6 +48,7 @@ from placet.host.store.run_table import (
 )
 from placet.host.store.schema import RunState, metadata
 from placet.proto.v1 import common_pb2, enclaves_pb2, jobs_pb2
+from placet.refusals import FederationNotFound, LogEntryInvalid, LogRange, ServiceNotFound
 
 P = "sha256:" + "ab" * 32
 JOB = "ab" * 20 + "-1"

@@ -11,11 +11,11 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.host.errors import QueueFull
 from placet.host.runs import questions, routes
 from placet.proto.frames import Link
 from placet.proto.limits import MAX_SEALED
 from placet.proto.v1 import common_pb2, inference_pb2
+from placet.refusals import QueueFull
 
 R = common_pb2.Reason
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance.log import MAX_ENTRY_BYTES, LogError, TileMalformedError, Tree, leaf_hash
+from placet.governance.log import MAX_ENTRY_BYTES, Tree, leaf_hash
 from placet.host.log.tiles import TilePath, encode_entries, encode_tile
+from placet.refusals import LogTileMalformed, Refusal
 from tests.support.tiles import decode_entries, decode_tile, tile_paths
 
 PATHS = {
@@ -73,7 +74,7 @@ def test_paths(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD_PATHS)
 def test_bad_paths(text: str) -> None:
-    with pytest.raises(TileMalformedError):
+    with pytest.raises(LogTileMalformed):
         TilePath.from_text(text)
 
 
@@ -82,7 +83,7 @@ def test_bad_paths(text: str) -> None:
     [(-1, 0, 1), (64, 0, 1), (10**6, 0, 1), (0, -1, 1), (0, 2**55, 1), (0, 0, 0), (0, 0, 257)],
 )
 def test_bad_values(level: int, index: int, width: int) -> None:
-    with pytest.raises(TileMalformedError):
+    with pytest.raises(LogTileMalformed):
         TilePath(level, index, width)
 
 
@@ -155,7 +156,7 @@ def test_a_tile_the_tree_does_not_have_is_not_written() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 31, 33, 63, 65, 96])
 def test_a_tile_of_another_length_is_refused(length: int) -> None:
-    with pytest.raises(TileMalformedError):
+    with pytest.raises(LogTileMalformed):
         decode_tile(b"\0" * length, TilePath(0, 0, 2))
 
 
@@ -164,7 +165,7 @@ def test_entries_round_trip(entries: list[bytes]) -> None:
     data, path = encode_entries(entries), TilePath(None, 0, len(entries))
     assert decode_entries(data, path) == tuple(entries)
     for wrong in (data[:-1], data + b"\0", data + b"\0\0", b""):
-        with pytest.raises(TileMalformedError):
+        with pytest.raises(LogTileMalformed):
             decode_entries(wrong, path)
 
 
@@ -188,11 +189,11 @@ def test_the_parsers_raise_their_own_errors_only(data: bytes, width: int) -> Non
     path = TilePath(None, 0, width)
     try:
         assert encode_entries(decode_entries(data, path)) == data
-    except LogError:
+    except Refusal:
         pass
     try:
         assert b"".join(decode_tile(data, TilePath(0, 0, width))) == data
-    except LogError:
+    except Refusal:
         pass
 
 
@@ -200,6 +201,6 @@ def test_the_parsers_raise_their_own_errors_only(data: bytes, width: int) -> Non
 def test_the_path_parser_raises_its_own_errors_only(text: str) -> None:
     try:
         path = TilePath.from_text(text)
-    except LogError:
+    except Refusal:
         return
     assert path.to_text() == text

@@ -8,11 +8,12 @@ from typing import Self
 
 import pytest
 
-from placet.proto.frames import FrameTooLarge, Handler, Link, LinkClosed, ReplyTimeout
+from placet.proto.frames import Handler, Link, LinkClosed
 from placet.proto.limits import MAX_COALESCED, MAX_FRAME
-from placet.proto.refusals import INTERNAL_TEXT, PeerRefused, refusal_of
+from placet.proto.refusals import INTERNAL_TEXT, error_of, refusal_of
 from placet.proto.v1 import common_pb2
 from placet.proto.v1 import enclaves_pb2 as pb
+from placet.refusals import DeadlinePassed, MessageTooLarge, Refusal, Refused
 
 KIND = pb.KIND_EVIDENCE
 
@@ -102,7 +103,7 @@ def test_a_message_stays_below_its_size_however_much_is_queued() -> None:
 def test_a_refusal_is_raised_with_its_reason_and_details() -> None:
     async def refuse(frame: pb.Frame) -> None:
         del frame
-        raise PeerRefused(
+        raise error_of(
             common_pb2.Refusal(
                 reason=common_pb2.REASON_VETOED, message="no", details={"rule": "r1"}
             )
@@ -110,7 +111,7 @@ def test_a_refusal_is_raised_with_its_reason_and_details() -> None:
 
     async def work() -> None:
         async with Wire(echo, refuse) as wire:
-            with pytest.raises(PeerRefused, match="no") as caught:
+            with pytest.raises(Refused, match="no") as caught:
                 await wire.here.request(KIND, b"")
             assert (caught.value.reason, caught.value.details) == ("VETOED", {"rule": "r1"})
 
@@ -124,7 +125,7 @@ def test_the_text_of_an_unknown_exception_goes_nowhere(caplog: pytest.LogCapture
 
     async def work() -> None:
         async with Wire(echo, fail) as wire:
-            with pytest.raises(PeerRefused) as caught:
+            with pytest.raises(Refused) as caught:
                 await wire.here.request(KIND, b"")
             assert (caught.value.reason, str(caught.value)) == ("INTERNAL", INTERNAL_TEXT)
 
@@ -140,7 +141,7 @@ def test_a_refusal_that_is_none_is_internal() -> None:
         await asyncio.sleep(0)
         garbage = pb.Frame(reply_to=1, kind=pb.KIND_REFUSAL, payload=b"\xff\xff")
         link.receive(pb.Frames(frames=[garbage]))
-        with pytest.raises(PeerRefused) as caught:
+        with pytest.raises(Refused) as caught:
             await waiting
         assert caught.value.reason == "INTERNAL"
 
@@ -150,7 +151,7 @@ def test_a_refusal_that_is_none_is_internal() -> None:
 def test_no_reply_in_time_is_an_error_and_a_later_one_is_dropped() -> None:
     async def work() -> None:
         async with Wire(echo, silent) as wire:
-            with pytest.raises(ReplyTimeout):
+            with pytest.raises(DeadlinePassed):
                 await wire.here.request(KIND, b"", timeout=0.01)
 
     run(work)
@@ -172,14 +173,14 @@ def test_closing_refuses_what_waits_and_what_comes_later() -> None:
 
 def test_a_payload_above_its_bound_is_not_sent() -> None:
     async def work() -> None:
-        with pytest.raises(FrameTooLarge):
+        with pytest.raises(MessageTooLarge):
             Link(echo).send(KIND, bytes(MAX_FRAME + 1))
 
     run(work)
 
 
 def test_an_exception_with_an_unknown_reason_is_internal() -> None:
-    class Odd(Exception):
+    class Odd(Refusal):
         reason = "NO_SUCH_REASON"
 
     assert refusal_of(Odd("x")).reason == common_pb2.REASON_INTERNAL

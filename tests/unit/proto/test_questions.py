@@ -12,7 +12,6 @@ from placet.proto.questions import (
     Claim,
     Opening,
     Question,
-    QuestionMalformed,
     answer_size,
     pack_answer,
     pack_opening,
@@ -23,6 +22,7 @@ from placet.proto.questions import (
 )
 from placet.proto.tensors import Tensor, unpack
 from placet.proto.v1 import common_pb2
+from placet.refusals import QuestionForged
 
 
 @given(st.binary(max_size=4096), st.binary(max_size=500))
@@ -70,7 +70,7 @@ def test_names_have_255_bytes_at_most() -> None:
 def test_other_bytes_are_refused_or_written_the_same_again(data: bytes) -> None:
     try:
         found = unpack_question(data)
-    except QuestionMalformed as refusal:
+    except QuestionForged as refusal:
         assert refusal.reason == "QUESTION_FORGED"
         return
     if isinstance(found, Opening):
@@ -85,7 +85,7 @@ def test_other_bytes_are_refused_or_written_the_same_again(data: bytes) -> None:
     ids=["empty", "no length", "no proof", "a name and no proof", "no UTF-8"],
 )
 def test_claims_that_are_none(data: bytes) -> None:
-    with pytest.raises(QuestionMalformed):
+    with pytest.raises(QuestionForged):
         Claim.from_bytes(data)
 
 
@@ -107,5 +107,5 @@ def test_answers_are_tensors_or_a_refusal() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\x02", b"\x01\xff\xff"])
 def test_answers_that_are_none(content: bytes) -> None:
-    with pytest.raises(QuestionMalformed):
+    with pytest.raises(QuestionForged):
         unpack_answer(content)

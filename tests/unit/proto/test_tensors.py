@@ -16,13 +16,13 @@ from placet.proto.tensors import (
     MAX_RANK,
     MAX_TENSORS,
     Tensor,
-    TensorsMalformed,
     pack,
     pack_into,
     packed_size,
     unpack,
 )
 from placet.proto.v1 import common_pb2
+from placet.refusals import QuestionInvalid
 
 ONE = Tensor("x", "float32", (2, 1), memoryview(b"12345678"))
 PACKED = b"\x01\x00\x01x\x02\x02\x00\x00\x00\x02\x00\x00\x00\x0112345678"
@@ -78,7 +78,7 @@ def test_other_bytes_are_refused_or_the_only_way_to_write_what_they_hold(
         packed[place] = data.draw(st.integers(0, 255))
     try:
         held = unpack(packed)
-    except TensorsMalformed:
+    except QuestionInvalid:
         return
     assert pack(held) == packed
 
@@ -117,7 +117,7 @@ REFUSED = {
 def test_what_is_no_tensors(name: str) -> None:
     """Refused as an invalid question, by what is wrong."""
     data, claim = REFUSED[name]
-    with pytest.raises(TensorsMalformed) as refused:
+    with pytest.raises(QuestionInvalid) as refused:
         unpack(data)
     assert refused.value.details["claim"] == claim
     assert refusal_of(refused.value).reason == common_pb2.REASON_QUESTION_INVALID

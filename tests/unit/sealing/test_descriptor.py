@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.sealing import DescriptorMalformed, ObjectDescriptor
+from placet.refusals import DescriptorMalformed
+from placet.sealing import ObjectDescriptor
 
 _VALID: dict[str, Any] = {
     "id": "00112233445566778899aabbccddeeff",

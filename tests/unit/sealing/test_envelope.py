@@ -14,18 +14,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placet.sealing import (
+from placet.refusals import (
     EnvelopeForged,
     EnvelopeKeyMismatch,
     EnvelopeMalformed,
-    EnvelopeRefused,
     EnvelopeSuiteUnsupported,
-    HPKEPrivateKey,
-    HPKEPublicKey,
     KeyMalformed,
-    open_envelope,
-    seal_envelope,
+    Refusal,
 )
+from placet.sealing import HPKEPrivateKey, HPKEPublicKey, open_envelope, seal_envelope
 
 KEMS = ["X25519", "MLKEM768-X25519"]
 _KEYS = {kem: HPKEPrivateKey.generate(kem) for kem in KEMS}
@@ -164,7 +161,7 @@ def test_one_changed_byte_is_refused(kem: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(envelope) - 1))
     envelope[at] ^= data.draw(st.integers(1, 255))
     # X25519 ignores the highest bit of a point; HPKE hashes enc as it was sent, so it is bound.
-    with pytest.raises(EnvelopeRefused):
+    with pytest.raises(Refusal):
         open_envelope(envelope, key, b"info")
 
 
@@ -173,7 +170,7 @@ def test_every_truncation_and_an_extension_are_refused(kem: str) -> None:
     key = _KEYS[kem]
     envelope = seal_envelope(b"plain", key.public, b"info")
     for size in range(len(envelope)):
-        with pytest.raises(EnvelopeRefused):
+        with pytest.raises(Refusal):
             open_envelope(envelope[:size], key, b"info")
     with pytest.raises(EnvelopeForged):
         open_envelope(envelope + b"\x00", key, b"info")
@@ -185,7 +182,7 @@ def test_every_truncation_and_an_extension_are_refused(kem: str) -> None:
 def test_arbitrary_bytes_raise_nothing_foreign(kem: str, tail: bytes, kept: int) -> None:
     key = _KEYS[kem]
     envelope = seal_envelope(b"plain", key.public, b"info")[:kept] + tail
-    with pytest.raises(EnvelopeRefused):
+    with pytest.raises(Refusal):
         open_envelope(envelope, key, b"info")
 
 

@@ -9,9 +9,9 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from placet.refusals import StreamHeaderMalformed
 from placet.sealing import (
     HEADER_BYTES,
-    StreamHeaderMalformed,
     StreamKey,
     open_header,
     seal_stream,

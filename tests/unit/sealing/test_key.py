@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.sealing import (
-    KeyCommitmentMismatch,
-    KeyMalformed,
-    KeyUnwrapRefused,
-    StreamKey,
-    unwrap_key,
-    wrap_key,
-)
+from placet.refusals import KeyCommitmentMismatch, KeyMalformed, KeyUnwrapRefused
+from placet.sealing import StreamKey, unwrap_key, wrap_key
 
 _WRAPPING_KEY = bytes(range(32))
 

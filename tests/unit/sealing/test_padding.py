@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.sealing import StreamHeaderMalformed, pad, padded_length, unpad_into
+from placet.refusals import StreamHeaderMalformed
+from placet.sealing import pad, padded_length, unpad_into
 
 
 def padded(content: bytes, max_bytes: int) -> bytes:

@@ -13,14 +13,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.refusals import AnswerForged, QuestionForged, QuestionReplayed, Refusal, SessionUnknown
 from placet.sealing import (
     MAX_QUESTIONS,
-    AnswerForged,
-    QuestionForged,
-    QuestionReplayed,
     SealedSession,
-    SessionRefused,
-    SessionUsedUp,
     new_session_secret,
     sealed_answer_length,
     size_class,
@@ -165,16 +161,16 @@ def test_a_session_has_an_end() -> None:
     last = MAX_QUESTIONS - 1
     sealed = QUESTION_KEY.encrypt(nonce(last), padded(b"the last"), None)
     assert answering.open_question(last, sealed) == b"the last"
-    with pytest.raises(SessionUsedUp):
+    with pytest.raises(SessionUnknown):
         answering.open_question(MAX_QUESTIONS, sealed)
-    with pytest.raises(SessionUsedUp):
+    with pytest.raises(SessionUnknown):
         answering.seal_question(b"one more")
 
 
 def test_refusals_say_nothing_of_contents() -> None:
     _, answering = ends()
     sealed = QUESTION_KEY.encrypt(nonce(0), padded(b"canary", 320), None)
-    with pytest.raises(SessionRefused) as error:
+    with pytest.raises(Refusal) as error:
         answering.open_question(0, sealed)
     assert "canary" not in f"{error.value} {error.value.details}"
 

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from placet.refusals import DescriptorMalformed, StreamLength
 from placet.sealing import (
-    DescriptorMalformed,
     ObjectDescriptor,
     SeekableSource,
     StreamKey,
-    StreamLengthMismatch,
     StreamReader,
     open_stream,
     seal_stream,
@@ -294,7 +293,7 @@ def test_a_description_of_sealed_bytes_is_the_descriptor(length: int) -> None:
 @pytest.mark.parametrize("length", [0, 39, 40, 55, SMALL + 1, SMALL + 16, 3 * SMALL + 16])
 def test_lengths_that_no_stream_has_cannot_be_described(length: int) -> None:
     source, key = io.BytesIO(bytes(length)), StreamKey.generate()
-    with pytest.raises(StreamLengthMismatch):
+    with pytest.raises(StreamLength):
         describe_stream(source, key, kind="k", labels=(), object_id="00" * 16, segment_size=SMALL)
     with pytest.raises(ValueError, match="power of two"):
         describe_stream(source, key, kind="k", labels=(), object_id="00" * 16, segment_size=100)

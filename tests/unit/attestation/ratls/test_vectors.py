@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from placet.attestation import EvidenceDebugError, Policy
+from placet.attestation import Policy
 from placet.ratls import read_certificate, verify_certificate
+from placet.refusals import EvidenceDebug
 
 VECTORS = Path(__file__).parents[5] / "shared" / "vectors" / "ratls"
 REPORT_DATA = slice(48 + 320, 48 + 384)
@@ -25,5 +26,5 @@ def test_real_certificate(name: str, policy: Policy) -> None:
     found = read_certificate(der, now=THEN)
     assert (found.kind, found.nonce) == ("sgx", None)
     assert found.quote[REPORT_DATA] == found.report_data
-    with pytest.raises(EvidenceDebugError):
+    with pytest.raises(EvidenceDebug):
         verify_certificate(der, policy, collateral="none", now=THEN, bound_to=None)

@@ -11,15 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from placet.attestation import (
-    AppraisalRefusedError,
-    EvidenceBindingError,
-    EvidenceDebugError,
-    EvidenceMalformedError,
-    EvidenceNonceError,
-    EvidenceNotGenuineError,
-    Policy,
-)
+from placet.attestation import Policy
 from placet.ratls import (
     EVIDENCE_EXTENSION,
     cbor,
@@ -28,6 +20,14 @@ from placet.ratls import (
     verify_certificate,
 )
 from placet.ratls.payload import encode_payload, report_data
+from placet.refusals import (
+    AppraisalRefused,
+    EvidenceBinding,
+    EvidenceDebug,
+    EvidenceInvalid,
+    EvidenceMalformed,
+    EvidenceNonce,
+)
 
 EVIDENCE = bytes.fromhex("678105050409")
 LEGACY = bytes.fromhex("06092a864886f84d8a3906")
@@ -56,7 +56,7 @@ def test_issued(make: Any, attester: Any, policy: Policy, bound_to: str, now: in
     )
     assert claims.measurement == policy.measurements[0]
     assert claims.report_data == read_certificate(made.certificate, now=now).report_data
-    with pytest.raises(EvidenceNotGenuineError, match="not valid at this time"):
+    with pytest.raises(EvidenceInvalid, match="not valid at this time"):
         verify_certificate(
             made.certificate, policy, collateral=collateral, now=now + 61, bound_to=bound_to
         )
@@ -82,9 +82,9 @@ def test_issued_is_what_others_read(server: Any, now: int) -> None:
 def test_policy(server: Any, policy: Policy, bound_to: str, now: int) -> None:
     der, collateral = server.issued()
     other = replace(policy, measurements=("ff" * 32,))
-    with pytest.raises(AppraisalRefusedError, match="measurement"):
+    with pytest.raises(AppraisalRefused, match="measurement"):
         verify_certificate(der, other, collateral=collateral, now=now, bound_to=bound_to)
-    with pytest.raises(AppraisalRefusedError, match="bound_to"):
+    with pytest.raises(AppraisalRefused, match="bound_to"):
         verify_certificate(der, policy, collateral=collateral, now=now, bound_to="")
 
 
@@ -97,9 +97,9 @@ def test_nonce(server: Any, policy: Policy, now: int) -> None:
     verify(with_nonce, b"n" * 32)
     verify(with_nonce, None)
     for made, nonce in ((with_nonce, b"m" * 32), (without, b"n" * 32), (without, b"")):
-        with pytest.raises(EvidenceNonceError):
+        with pytest.raises(EvidenceNonce):
             verify(made, nonce)
-    with pytest.raises(EvidenceNonceError):
+    with pytest.raises(EvidenceNonce):
         server.issued(nonce=b"short")
 
 
@@ -139,14 +139,14 @@ def test_claims_that_are_refused(server: Any, policy: Policy, now: int) -> None:
     )
     for claims, what in cases:
         forge, collateral = server.forge(claims)
-        with pytest.raises(EvidenceMalformedError, match=what):
+        with pytest.raises(EvidenceMalformed, match=what):
             verify_certificate(forge.der(), policy, collateral=collateral, now=now, bound_to=None)
 
 
 def test_claims_about_another_key(server: Any, policy: Policy, now: int) -> None:
     for digest in (hashlib.sha256(b"other").digest(), hashlib.sha256(server.spki).digest()[:16]):
         forge, collateral = server.forge({"pubkey-hash": entry(1, digest)})
-        with pytest.raises(EvidenceBindingError, match="another key"):
+        with pytest.raises(EvidenceBinding, match="another key"):
             verify_certificate(forge.der(), policy, collateral=collateral, now=now, bound_to=None)
 
 
@@ -164,7 +164,7 @@ def test_evidence_of_somebody_else(
         evidence = server.attester.evidence(data)
         value = encode_payload(evidence.kind, evidence.quote, mine)
         certificate = forge.changed(extensions=(make_extension(EVIDENCE, value),)).der()
-        with pytest.raises(EvidenceBindingError, match="another key or other claims"):
+        with pytest.raises(EvidenceBinding, match="another key or other claims"):
             verify_certificate(
                 certificate, policy, collateral=evidence.collateral, now=now, bound_to=None
             )
@@ -193,7 +193,7 @@ def test_the_value_of_the_extension(
         (cbor.Tag(own.number, (bytes(70_000), claims)), "at most"),
     ):
         extension = make_extension(EVIDENCE, cbor.encode(item))
-        with pytest.raises(EvidenceMalformedError, match=what):
+        with pytest.raises(EvidenceMalformed, match=what):
             verify_certificate(
                 forge.changed(extensions=(extension,)).der(),
                 policy,
@@ -203,7 +203,7 @@ def test_the_value_of_the_extension(
             )
     # A simulated quote under the tag of real ones is judged as a real one.
     extension = make_extension(EVIDENCE, cbor.encode(cbor.Tag(60000, (quote, claims))))
-    with pytest.raises(EvidenceNotGenuineError):
+    with pytest.raises(EvidenceInvalid):
         verify_certificate(
             forge.changed(extensions=(extension,)).der(),
             policy,
@@ -222,7 +222,7 @@ def test_debug_is_refused_without_collateral(
     quote[96] |= 2
     value = encode_payload("sgx", bytes(quote), claims)
     certificate = forge.changed(extensions=(make_extension(EVIDENCE, value),)).der()
-    with pytest.raises(EvidenceDebugError):
+    with pytest.raises(EvidenceDebug):
         verify_certificate(certificate, policy, collateral="none", now=now, bound_to=None)
 
 
@@ -236,11 +236,11 @@ def test_the_legacy_form(server: Any, make_extension: Callable[..., bytes], now:
         assert (found.kind, found.quote, found.nonce) == ("sgx", quote, None)
         assert found.report_data == hashlib.sha256(server.spki).digest() + bytes(32)
     both = (make_extension(LEGACY, quote), make_extension(INTENDED_LEGACY, quote))
-    with pytest.raises(EvidenceMalformedError, match="two older"):
+    with pytest.raises(EvidenceMalformed, match="two older"):
         read_certificate(forge.changed(extensions=both).der(), now=now)
     # The standard form decides where it is there, and there is no way back from a bad one.
     found = read_certificate(forge.changed(extensions=(*both, standard)).der(), now=now)
     assert found.kind == "simulation"
     bad = make_extension(EVIDENCE, b"\0")
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         read_certificate(forge.changed(extensions=(both[0], bad)).der(), now=now)

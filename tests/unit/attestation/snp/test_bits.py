@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import AppraisalRefusedError, Claims, Policy, verify_appraisal
+from placet.attestation import Claims, Policy, verify_appraisal
 from placet.attestation.snp import verify_snp
 from placet.attestation.snp.bits import BITS, KNOWN, MITIGATIONS
+from placet.refusals import AppraisalRefused
 from tests.support.policies import ANY_MACHINE, policy
 
 # What the vendor's reports say by themselves.
@@ -58,7 +59,7 @@ def refusal(vendor: Any, claims: Claims, **changed: Any) -> str:
     """The check that refuses, or nothing."""
     try:
         verify_appraisal(claims, wanted(claims, **changed), now=vendor.now, bound_to=None)
-    except AppraisalRefusedError as error:
+    except AppraisalRefused as error:
         return error.details["claim"]
     return ""
 

@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from placet.attestation import (
-    CollateralStaleError,
-    EvidenceError,
-    EvidenceMalformedError,
-    EvidenceNotGenuineError,
-)
 from placet.attestation.snp import verify_snp
+from placet.refusals import CollateralStale, EvidenceInvalid, EvidenceMalformed, Refusal
 
 Changed = Callable[[Any], dict[str, bytes | None]]
 
@@ -31,72 +26,72 @@ def extension(oid: str, value: bytes | None) -> Changed:
     return lambda vendor: {"ek": vendor.ek("Milan", changed={oid: value})}
 
 
-CHAINS: dict[str, tuple[Changed, type[EvidenceError]]] = {
-    "another root": (lambda v: {"ark": v.ark("Milan", serial=2)}, EvidenceNotGenuineError),
-    "another line's root": (lambda v: {"ark": v.ark("Genoa")}, EvidenceNotGenuineError),
-    "another line's ASK": (lambda v: {"ask": v.ask("Genoa")}, EvidenceNotGenuineError),
-    "the ASVK of a VCEK": (lambda v: {"ask": v.ask("Milan", "VLEK")}, EvidenceNotGenuineError),
-    "a VLEK": (lambda v: {"ek": v.ek("Milan", "VLEK")}, EvidenceNotGenuineError),
-    "the ASK again": (lambda v: {"ek": v.ask("Milan")}, EvidenceNotGenuineError),
+CHAINS: dict[str, tuple[Changed, type[Refusal]]] = {
+    "another root": (lambda v: {"ark": v.ark("Milan", serial=2)}, EvidenceInvalid),
+    "another line's root": (lambda v: {"ark": v.ark("Genoa")}, EvidenceInvalid),
+    "another line's ASK": (lambda v: {"ask": v.ask("Genoa")}, EvidenceInvalid),
+    "the ASVK of a VCEK": (lambda v: {"ask": v.ask("Milan", "VLEK")}, EvidenceInvalid),
+    "a VLEK": (lambda v: {"ek": v.ek("Milan", "VLEK")}, EvidenceInvalid),
+    "the ASK again": (lambda v: {"ek": v.ask("Milan")}, EvidenceInvalid),
     "forged ASK": (
         lambda v: {"ask": v.ask("Milan", signer=v.authority)},
-        EvidenceNotGenuineError,
+        EvidenceInvalid,
     ),
-    "forged VCEK": (lambda v: {"ek": v.ek("Milan", signer=v.root)}, EvidenceNotGenuineError),
-    "PKCS 1": (lambda v: {"ek": v.ek("Milan", pss=False, serial=1)}, EvidenceNotGenuineError),
+    "forged VCEK": (lambda v: {"ek": v.ek("Milan", signer=v.root)}, EvidenceInvalid),
+    "PKCS 1": (lambda v: {"ek": v.ek("Milan", pss=False, serial=1)}, EvidenceInvalid),
     "an ASK that may not issue": (
         lambda v: {"ask": v.ask("Milan", authority=False)},
-        EvidenceMalformedError,
+        EvidenceMalformed,
     ),
-    "RSA end key": (lambda v: {"ek": v.ek("Milan", holder=v.root)}, EvidenceMalformedError),
+    "RSA end key": (lambda v: {"ek": v.ek("Milan", holder=v.root)}, EvidenceMalformed),
     "P-256": (
         lambda v: {"ek": v.ek("Milan", holder=ec.generate_private_key(ec.SECP256R1()))},
-        EvidenceMalformedError,
+        EvidenceMalformed,
     ),
     "another chip's key": (
         lambda v: {"ek": v.ek("Milan", holder=ec.generate_private_key(ec.SECP384R1()))},
-        EvidenceNotGenuineError,
+        EvidenceInvalid,
     ),
     "expired ARK": (
         lambda v: {"ark": v.ark("Milan", dates=dates(v, LATE))},
-        EvidenceNotGenuineError,  # it is not the pinned one
+        EvidenceInvalid,  # it is not the pinned one
     ),
     "expired ASK": (
         lambda v: {"ask": v.ask("Milan", dates=dates(v, LATE))},
-        CollateralStaleError,
+        CollateralStale,
     ),
-    "future ASK": (lambda v: {"ask": v.ask("Milan", dates=dates(v, EARLY))}, CollateralStaleError),
-    "expired VCEK": (lambda v: {"ek": v.ek("Milan", dates=dates(v, LATE))}, CollateralStaleError),
-    "future VCEK": (lambda v: {"ek": v.ek("Milan", dates=dates(v, EARLY))}, CollateralStaleError),
-    "garbage": (lambda v: {"ek": b"certificate"}, EvidenceMalformedError),
-    "trailing bytes": (lambda v: {"ek": v.ek("Milan") + b"\0"}, EvidenceMalformedError),
-    "another TCB": (extension("3.8", b"\x02\x01\x05"), EvidenceNotGenuineError),
-    "no TCB": (extension("3.1", None), EvidenceMalformedError),
-    "reserved TCB": (extension("3.5", b"\x02\x01\x01"), EvidenceMalformedError),
-    "long number": (extension("3.1", b"\x02\x02\x00\x04"), EvidenceMalformedError),
-    "negative number": (extension("3.1", b"\x02\x01\x84"), EvidenceMalformedError),
-    "large number": (extension("3.1", b"\x02\x02\x01\x00"), EvidenceMalformedError),
-    "not a number": (extension("3.1", b"\x04\x01\x04"), EvidenceMalformedError),
-    "no chip": (extension("4", None), EvidenceMalformedError),
-    "short chip": (extension("4", bytes(8)), EvidenceMalformedError),
-    "another chip": (extension("4", bytes(64)), EvidenceNotGenuineError),
-    "chip and provider": (extension("5", b"\x16\x01x"), EvidenceMalformedError),
-    "list of another": (lambda v: {"crl": v.crl("Genoa")}, EvidenceNotGenuineError),
-    "forged list": (lambda v: {"crl": v.crl("Milan", signer=v.authority)}, EvidenceNotGenuineError),
+    "future ASK": (lambda v: {"ask": v.ask("Milan", dates=dates(v, EARLY))}, CollateralStale),
+    "expired VCEK": (lambda v: {"ek": v.ek("Milan", dates=dates(v, LATE))}, CollateralStale),
+    "future VCEK": (lambda v: {"ek": v.ek("Milan", dates=dates(v, EARLY))}, CollateralStale),
+    "garbage": (lambda v: {"ek": b"certificate"}, EvidenceMalformed),
+    "trailing bytes": (lambda v: {"ek": v.ek("Milan") + b"\0"}, EvidenceMalformed),
+    "another TCB": (extension("3.8", b"\x02\x01\x05"), EvidenceInvalid),
+    "no TCB": (extension("3.1", None), EvidenceMalformed),
+    "reserved TCB": (extension("3.5", b"\x02\x01\x01"), EvidenceMalformed),
+    "long number": (extension("3.1", b"\x02\x02\x00\x04"), EvidenceMalformed),
+    "negative number": (extension("3.1", b"\x02\x01\x84"), EvidenceMalformed),
+    "large number": (extension("3.1", b"\x02\x02\x01\x00"), EvidenceMalformed),
+    "not a number": (extension("3.1", b"\x04\x01\x04"), EvidenceMalformed),
+    "no chip": (extension("4", None), EvidenceMalformed),
+    "short chip": (extension("4", bytes(8)), EvidenceMalformed),
+    "another chip": (extension("4", bytes(64)), EvidenceInvalid),
+    "chip and provider": (extension("5", b"\x16\x01x"), EvidenceMalformed),
+    "list of another": (lambda v: {"crl": v.crl("Genoa")}, EvidenceInvalid),
+    "forged list": (lambda v: {"crl": v.crl("Milan", signer=v.authority)}, EvidenceInvalid),
     "expired list": (
         lambda v: {"crl": v.crl("Milan", dates=dates(v, LATE))},
-        CollateralStaleError,
+        CollateralStale,
     ),
-    "future list": (lambda v: {"crl": v.crl("Milan", dates=dates(v, EARLY))}, CollateralStaleError),
-    "garbage list": (lambda v: {"crl": b"list"}, EvidenceMalformedError),
-    "revoked ASK": (lambda v: {"crl": v.crl("Milan", [3, 7])}, EvidenceNotGenuineError),
+    "future list": (lambda v: {"crl": v.crl("Milan", dates=dates(v, EARLY))}, CollateralStale),
+    "garbage list": (lambda v: {"crl": b"list"}, EvidenceMalformed),
+    "revoked ASK": (lambda v: {"crl": v.crl("Milan", [3, 7])}, EvidenceInvalid),
 }
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_refused_chains(vendor: Any, name: str) -> None:
     changed, kind = CHAINS[name]
-    with pytest.raises(EvidenceError) as caught:
+    with pytest.raises(Refusal) as caught:
         verify_snp(vendor.evidence(**changed(vendor)), vendor.now, vendor.machines)
     assert type(caught.value) is kind
 
@@ -106,7 +101,7 @@ def test_revoked_vleks(vendor: Any, serial: int) -> None:
     """The ASVK (7), and a VLEK that has a serial number (12)."""
     ek = vendor.ek("Milan", "VLEK", serial=12)
     evidence = vendor.evidence(kind="VLEK", ek=ek, crl=vendor.crl("Milan", [serial]))
-    with pytest.raises(EvidenceNotGenuineError, match="revoked"):
+    with pytest.raises(EvidenceInvalid, match="revoked"):
         verify_snp(evidence, vendor.now, vendor.machines)
     other = vendor.evidence(kind="VLEK", ek=ek, crl=vendor.crl("Milan", [13]))
     verify_snp(other, vendor.now, vendor.machines)
@@ -117,13 +112,13 @@ def test_revoked_vleks(vendor: Any, serial: int) -> None:
 )
 def test_refused_vleks(vendor: Any, changed: dict[str, bytes | None]) -> None:
     ek = vendor.ek("Milan", "VLEK", changed=changed)
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         verify_snp(vendor.evidence(kind="VLEK", ek=ek), vendor.now, vendor.machines)
 
 
 def test_turin_needs_the_number_of_its_fmc(vendor: Any) -> None:
     ek = vendor.ek("Turin", changed={"3.9": None})
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         verify_snp(vendor.evidence("Turin", ek=ek), vendor.now, vendor.machines)
 
 
@@ -140,7 +135,7 @@ def test_a_short_rsa_key_issues_nothing(vendor: Any) -> None:
     short = rsa.generate_private_key(65537, 2048)
     ask = vendor.certificate("SEV-Milan", "ARK-Milan", short, vendor.root, authority=True)
     ek = vendor.ek("Milan", signer=short, serial=1)
-    with pytest.raises(EvidenceNotGenuineError):
+    with pytest.raises(EvidenceInvalid):
         verify_snp(vendor.evidence(ask=ask, ek=ek), vendor.now, vendor.machines)
 
 
@@ -162,7 +157,7 @@ def test_a_changed_byte_is_refused_or_changes_nothing(vendor: Any, part: str) ->
         evidence = vendor.evidence(**{**made, part: bytes(changed)})
         try:
             assert verify_snp(evidence, vendor.now, vendor.machines) == believed
-        except EvidenceError:
+        except Refusal:
             continue
         unread.append(index)
     assert all(len(made[part]) - 600 < index < len(made[part]) - 512 for index in unread)
@@ -178,5 +173,5 @@ def test_a_name_of_bits_is_refused_in_our_words(vendor: Any) -> None:
         assert changed != made[part]
         ark = changed if part == "ark" else made["ark"]
         milan = replace(vendor.machines[0], root=hashlib.sha256(ark).hexdigest())
-        with pytest.raises(EvidenceError):
+        with pytest.raises(Refusal):
             verify_snp(vendor.evidence(**{**made, part: changed}), vendor.now, [milan])

@@ -7,11 +7,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from placet.attestation import Claims, CollateralStaleError, Evidence, EvidenceError
+from placet.attestation import Claims, Evidence
 from placet.attestation.snp import verify_snp
 from placet.client.errors import AnswerMalformed, FileRefused
 from placet.client.trust.collateral import Bundle, fetch_collateral
 from placet.client.trust.https import Https
+from placet.refusals import CollateralStale, Refusal
 
 if TYPE_CHECKING:
     from tests.support.amd import Vendor
@@ -59,7 +60,7 @@ def test_certificates_of_a_chip(stand_in: "StandIn", vendor: "Vendor", now: int,
 def test_refusals(stand_in: "StandIn", vendor: "Vendor", now: int) -> None:
     own = publish(stand_in, vendor, "Milan")
     report = vendor.report("Milan")
-    with pytest.raises(CollateralStaleError):
+    with pytest.raises(CollateralStale):
         fetch(stand_in, vendor, report, now + 2 * 86400)
     for name, body in (
         (own, vendor.ek("Milan", changed={"3.8": b"\x02\x01\x05"})),
@@ -67,7 +68,7 @@ def test_refusals(stand_in: "StandIn", vendor: "Vendor", now: int) -> None:
     ):
         right = stand_in.answers[name]
         stand_in.say(name, body)
-        with pytest.raises(EvidenceError):
+        with pytest.raises(Refusal):
             fetch(stand_in, vendor, report, now)
         stand_in.answers[name] = right
     chain = "/vcek/v1/Milan/cert_chain"

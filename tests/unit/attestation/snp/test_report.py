@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import EvidenceMalformedError, PolicyMalformedError
 from placet.attestation.snp import MACHINES, REPORT_BYTES, Report, Tcb
+from placet.refusals import EvidenceMalformed, PolicyInvalid
 
 NUMBER = st.integers(0, 255)
 TCB = st.builds(Tcb, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER)
@@ -35,7 +35,7 @@ def test_every_field(vendor: Any) -> None:
 
 @given(st.binary(max_size=2 * REPORT_BYTES))
 def test_any_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Report.from_bytes(data)
 
 
@@ -45,7 +45,7 @@ def test_changed_reports_are_read_or_refused(vendor: Any, data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, REPORT_BYTES - 8))
         report[start : start + 8] = data.draw(st.binary(min_size=8, max_size=8))
-    with contextlib.suppress(EvidenceMalformedError):
+    with contextlib.suppress(EvidenceMalformed):
         found = Report.from_bytes(bytes(report))
         assert found.signed == report[:0x2A0]
 
@@ -68,11 +68,11 @@ def test_layouts() -> None:
     data = bytes((1, 2, 3, 4, 0, 0, 0, 8))
     milan, _, turin = MACHINES
     assert Tcb.from_bytes(data, turin) == Tcb(fmc=1, bootloader=2, tee=3, snp=4, microcode=8)
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Tcb.from_bytes(data, milan)
     data = bytes((1, 2, 0, 0, 0, 0, 7, 8))
     assert Tcb.from_bytes(data, milan) == Tcb(fmc=0, bootloader=1, tee=2, snp=7, microcode=8)
-    with pytest.raises(EvidenceMalformedError):
+    with pytest.raises(EvidenceMalformed):
         Tcb.from_bytes(data, turin)
 
 
@@ -80,5 +80,5 @@ def test_layouts() -> None:
     "text", ["", "1.2.3.4", "1.2.3.4.5.6", "1.2.3.4.256", "01.2.3.4.5", "1.2.3.4.-5", "a.2.3.4.5"]
 )
 def test_tcbs_in_other_words(text: str) -> None:
-    with pytest.raises(PolicyMalformedError):
+    with pytest.raises(PolicyInvalid):
         Tcb.from_text(text)

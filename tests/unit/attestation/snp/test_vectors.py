@@ -6,13 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from placet.attestation import (
-    Evidence,
-    EvidenceError,
-    EvidenceNotGenuineError,
-    verify_evidence,
-)
+from placet.attestation import Evidence, verify_evidence
 from placet.attestation.snp import MACHINES, Collateral, Machine, Tcb, verify_report
+from placet.refusals import EvidenceInvalid, Refusal
 
 Read = Callable[[str], bytes]
 TIMES = {
@@ -60,19 +56,19 @@ def test_claims(snp_vectors: Read, name: str) -> None:
 
 
 def test_another_vmpl_than_0(snp_vectors: Read) -> None:
-    with pytest.raises(EvidenceError) as caught:
+    with pytest.raises(Refusal) as caught:
         verify_evidence(real(snp_vectors, "v3_milan_vlek"), now=TIMES["v3_milan_vlek"])
     assert caught.value.details["claim"] == "vmpl"
 
 
 def test_forged(snp_vectors: Read) -> None:
     forged = real(snp_vectors, "v2_milan_vcek", "v2_milan_vcek_forged_fail")
-    with pytest.raises(EvidenceNotGenuineError):
+    with pytest.raises(EvidenceInvalid):
         verify_evidence(forged, now=1700000000)
 
 
 def test_another_machines_certificate(snp_vectors: Read) -> None:
-    with pytest.raises(EvidenceNotGenuineError):
+    with pytest.raises(EvidenceInvalid):
         verify_evidence(
             real(snp_vectors, "v2_milan_vcek", "v3_milan_vcek"), now=TIMES["v3_milan_vcek"]
         )
@@ -84,7 +80,7 @@ def test_every_byte_counts(snp_vectors: Read, name: str) -> None:
     for index in range(len(evidence.quote)):
         quote = bytearray(evidence.quote)
         quote[index] ^= 1 << index % 8
-        with pytest.raises(EvidenceError):
+        with pytest.raises(Refusal):
             verify_report(Evidence("snp", bytes(quote), evidence.collateral), TIMES[name])
 
 
@@ -101,6 +97,6 @@ def test_turins_chain(snp_vectors: Read, signer: str) -> None:
     ark, ask, ek = map(snp_vectors, files)
     report = snp_vectors(f"v3_milan_{kind}.report.bin")
     evidence = Evidence("snp", report, Collateral(ark, ask, ek, None).to_text())
-    with pytest.raises(EvidenceNotGenuineError) as caught:
+    with pytest.raises(EvidenceInvalid) as caught:
         verify_report(evidence, TIMES[f"v3_milan_{kind}"])
     assert caught.value.details["expected"] == f"SEV-{kind.upper()}"

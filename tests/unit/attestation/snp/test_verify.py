@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import (
-    CollateralStaleError,
-    EvidenceDebugError,
-    EvidenceError,
-    EvidenceMalformedError,
-    EvidenceNotGenuineError,
-    verify_evidence,
-)
+from placet.attestation import verify_evidence
 from placet.attestation.snp import verify_report, verify_snp
+from placet.refusals import (
+    CollateralStale,
+    EvidenceDebug,
+    EvidenceInvalid,
+    EvidenceMalformed,
+    Refusal,
+)
 
 LINES = ("Milan", "Genoa", "Turin")
 VERSIONS = (2, 3, 5)
@@ -41,7 +41,7 @@ def test_genuine(vendor: Any, line: str, version: int, kind: str) -> None:
 
 
 def test_the_roots_are_amds_by_default(vendor: Any) -> None:
-    with pytest.raises(EvidenceNotGenuineError) as caught:
+    with pytest.raises(EvidenceInvalid) as caught:
         verify_evidence(vendor.evidence(), now=vendor.now)
     assert caught.value.details["claim"] == "ark"
 
@@ -80,50 +80,50 @@ def test_the_tcb_is_the_lowest_that_the_guest_depends_on(vendor: Any) -> None:
 
 NEWER = bytes((4, 1, 0, 0, 0, 0, 24, 220))  # microcode above the current one
 # What is changed in a report before it is signed, and what the refusal is about.
-REPORTS: dict[str, tuple[dict[int, bytes], str, type[EvidenceError]]] = {
-    "version 1": ({0x00: b"\x01"}, "version", EvidenceMalformedError),
-    "version 4": ({0x00: b"\x04"}, "version", EvidenceMalformedError),
-    "version 6": ({0x00: b"\x06"}, "version", EvidenceMalformedError),
-    "policy: debug": ({0x0A: b"\x0b"}, "policy.debug", EvidenceDebugError),
-    "policy: migration": ({0x0A: b"\x07"}, "policy.migrate_ma", EvidenceError),
-    "policy: bit 17": ({0x0A: b"\x01"}, "policy", EvidenceMalformedError),
-    "VMPL 1": ({0x30: b"\x01"}, "vmpl", EvidenceError),
-    "VMPL 3": ({0x30: b"\x03"}, "vmpl", EvidenceError),
-    "asked for by the host": ({0x30: b"\xff" * 4}, "vmpl", EvidenceMalformedError),
-    "algorithm": ({0x34: b"\x02"}, "signature_algo", EvidenceMalformedError),
-    "signing key 2": ({0x48: b"\x08"}, "signing_key", EvidenceMalformedError),
-    "signing key none": ({0x48: b"\x1c"}, "signing_key", EvidenceMalformedError),
-    "masked chip key": ({0x48: b"\x02"}, "mask_chip_key", EvidenceMalformedError),
-    "author without digest": ({0x48: b"\x01"}, "author_key_en", EvidenceMalformedError),
-    "digest without author": ({0x110: b"a"}, "author_key_en", EvidenceMalformedError),
+REPORTS: dict[str, tuple[dict[int, bytes], str, type[Refusal]]] = {
+    "version 1": ({0x00: b"\x01"}, "version", EvidenceMalformed),
+    "version 4": ({0x00: b"\x04"}, "version", EvidenceMalformed),
+    "version 6": ({0x00: b"\x06"}, "version", EvidenceMalformed),
+    "policy: debug": ({0x0A: b"\x0b"}, "policy.debug", EvidenceDebug),
+    "policy: migration": ({0x0A: b"\x07"}, "policy.migrate_ma", EvidenceInvalid),
+    "policy: bit 17": ({0x0A: b"\x01"}, "policy", EvidenceMalformed),
+    "VMPL 1": ({0x30: b"\x01"}, "vmpl", EvidenceInvalid),
+    "VMPL 3": ({0x30: b"\x03"}, "vmpl", EvidenceInvalid),
+    "asked for by the host": ({0x30: b"\xff" * 4}, "vmpl", EvidenceMalformed),
+    "algorithm": ({0x34: b"\x02"}, "signature_algo", EvidenceMalformed),
+    "signing key 2": ({0x48: b"\x08"}, "signing_key", EvidenceMalformed),
+    "signing key none": ({0x48: b"\x1c"}, "signing_key", EvidenceMalformed),
+    "masked chip key": ({0x48: b"\x02"}, "mask_chip_key", EvidenceMalformed),
+    "author without digest": ({0x48: b"\x01"}, "author_key_en", EvidenceMalformed),
+    "digest without author": ({0x110: b"a"}, "author_key_en", EvidenceMalformed),
     "author of nothing": (
         {0x48: b"\x01", 0x110: b"a", 0xE0: bytes(48)},
         "id_key_digest",
-        EvidenceMalformedError,
+        EvidenceMalformed,
     ),
-    "a VLEK's, with a VCEK": ({0x48: b"\x04"}, "chain", EvidenceNotGenuineError),
-    "another chip": ({0x1A0: b"\xff"}, "chip_id", EvidenceNotGenuineError),
-    "Genoa's processor": ({0x188: b"\x19\x11"}, "processor", EvidenceNotGenuineError),
-    "unknown processor": ({0x188: b"\x1b\x01"}, "processor", EvidenceNotGenuineError),
-    "lower reported TCB": ({0x187: b"\xda"}, "reported_tcb", EvidenceNotGenuineError),
-    "higher reported TCB": ({0x187: b"\xdc"}, "reported_tcb", EvidenceNotGenuineError),
-    "reported above current": ({0x3F: b"\xda"}, "committed_tcb", EvidenceNotGenuineError),
+    "a VLEK's, with a VCEK": ({0x48: b"\x04"}, "chain", EvidenceInvalid),
+    "another chip": ({0x1A0: b"\xff"}, "chip_id", EvidenceInvalid),
+    "Genoa's processor": ({0x188: b"\x19\x11"}, "processor", EvidenceInvalid),
+    "unknown processor": ({0x188: b"\x1b\x01"}, "processor", EvidenceInvalid),
+    "lower reported TCB": ({0x187: b"\xda"}, "reported_tcb", EvidenceInvalid),
+    "higher reported TCB": ({0x187: b"\xdc"}, "reported_tcb", EvidenceInvalid),
+    "reported above current": ({0x3F: b"\xda"}, "committed_tcb", EvidenceInvalid),
     "only reported above current": (
         {0x3F: b"\xda", 0x1E7: b"\xda"},
         "reported_tcb",
-        EvidenceNotGenuineError,
+        EvidenceInvalid,
     ),
-    "committed above current": ({0x1E0: NEWER}, "committed_tcb", EvidenceNotGenuineError),
-    "committed firmware above": ({0x1EC: b"\x05"}, "committed_version", EvidenceNotGenuineError),
-    "reserved TCB bits": ({0x3A: b"\x01"}, "tcb", EvidenceMalformedError),
-    "reserved launch TCB bits": ({0x1F2: b"\x01"}, "tcb", EvidenceMalformedError),
+    "committed above current": ({0x1E0: NEWER}, "committed_tcb", EvidenceInvalid),
+    "committed firmware above": ({0x1EC: b"\x05"}, "committed_version", EvidenceInvalid),
+    "reserved TCB bits": ({0x3A: b"\x01"}, "tcb", EvidenceMalformed),
+    "reserved launch TCB bits": ({0x1F2: b"\x01"}, "tcb", EvidenceMalformed),
 }
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_refused_reports(vendor: Any, name: str) -> None:
     edits, claim, kind = REPORTS[name]
-    with pytest.raises(EvidenceError) as caught:
+    with pytest.raises(Refusal) as caught:
         verify_snp(vendor.evidence(edits=edits), vendor.now, vendor.machines)
     assert type(caught.value) is kind
     assert caught.value.details["claim"] == claim
@@ -141,7 +141,7 @@ def test_bytes_that_must_be_zero(vendor: Any, version: int) -> None:
     zeros += [0x188, 0x18A] if version < 3 else []
     zeros += [0x1F8, 0x207] if version < 5 else []
     for offset in zeros:
-        with pytest.raises(EvidenceMalformedError, match="zeros"):
+        with pytest.raises(EvidenceMalformed, match="zeros"):
             verify_snp(
                 vendor.evidence(version=version, edits={offset: b"\x01"}),
                 vendor.now,
@@ -160,7 +160,7 @@ def test_every_byte_of_a_report_counts(vendor: Any, version: int) -> None:
         changed = type(evidence)("snp", bytes(quote), evidence.collateral)
         try:
             found = verify_snp(changed, vendor.now, vendor.machines)
-        except EvidenceError:
+        except Refusal:
             continue
         accepted.append(index)
         assert found == believed
@@ -172,7 +172,7 @@ def test_every_byte_of_a_report_counts(vendor: Any, version: int) -> None:
 def test_another_length(vendor: Any, size: int) -> None:
     evidence = vendor.evidence()
     changed = type(evidence)("snp", (evidence.quote * 2)[:size], evidence.collateral)
-    with pytest.raises(EvidenceMalformedError, match="length"):
+    with pytest.raises(EvidenceMalformed, match="length"):
         verify_snp(changed, vendor.now, vendor.machines)
 
 
@@ -180,7 +180,7 @@ def test_another_length(vendor: Any, size: int) -> None:
 def test_a_signature_of_zeros(vendor: Any, zero: int) -> None:
     evidence = vendor.evidence()
     quote = evidence.quote[:zero] + bytes(72) + evidence.quote[zero + 72 :]
-    with pytest.raises(EvidenceNotGenuineError):
+    with pytest.raises(EvidenceInvalid):
         verify_snp(type(evidence)("snp", quote, evidence.collateral), vendor.now, vendor.machines)
 
 
@@ -192,5 +192,5 @@ def test_no_date(vendor: Any) -> None:
 
 def test_collateral_has_a_time(vendor: Any) -> None:
     for now in (vendor.now - 366 * 86400, vendor.now + 366 * 86400):
-        with pytest.raises(CollateralStaleError):
+        with pytest.raises(CollateralStale):
             verify_snp(vendor.evidence(), now, vendor.machines)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from placet.enclave.errors import AggregationCancelled, CohortTooSmall
-from placet.enclave.worker.federation.aggregate import aggregate
+from placet.enclave.worker.federation.aggregate import CohortLeft, aggregate
 from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
 from placet.enclave.worker.federation.updates import Fault, FileSource, Shape
+from placet.refusals import JobEnded
 
 SMALL = Shape(1000, "float32", 16384)
 # Several segments, and a last one that is not full.
@@ -180,7 +180,7 @@ def test_below_the_smallest_cohort_nothing_comes_out(make_clients: Any) -> None:
         for number, client in enumerate(clients)
     ]
     assert aggregate(updates, SMALL, Mean(), smallest=2).divisor == 6
-    with pytest.raises(CohortTooSmall, match="needs 3 organisations; 2 are left") as caught:
+    with pytest.raises(CohortLeft, match="needs 3 organisations; 2 are left") as caught:
         aggregate(updates, SMALL, Mean(), smallest=3)
     assert caught.value.left == {}
 
@@ -190,7 +190,7 @@ def test_who_leaves_may_make_the_cohort_too_small(make_clients: Any) -> None:
     bad = type(clients[0])(SMALL, np.full(1000, np.nan, np.float32), name="bad", norm=1.0)
     updates = [client.update() for client in [*clients, bad]]
     assert aggregate(updates, SMALL, Mean(), smallest=3).left == {"bad": Fault.NONFINITE}
-    with pytest.raises(CohortTooSmall) as caught:
+    with pytest.raises(CohortLeft) as caught:
         aggregate(updates, SMALL, Mean(), smallest=4)
     assert caught.value.left == {"bad": Fault.NONFINITE}
     assert caught.value.reason == "COHORT_TOO_SMALL"
@@ -199,7 +199,7 @@ def test_who_leaves_may_make_the_cohort_too_small(make_clients: Any) -> None:
 @pytest.mark.parametrize(("rule", "count"), [(Trimmed(2), 4), (Krum(1, 1), 4), (Krum(4, 1), 4)])
 def test_too_few_for_the_rule_are_refused(make_clients: Any, rule: Rule, count: int) -> None:
     updates = [client.update() for client in make_clients(count, SMALL)]
-    with pytest.raises(CohortTooSmall, match="The rule needs 5 clients; 4 are left"):
+    with pytest.raises(CohortLeft, match="The rule needs 5 clients; 4 are left"):
         aggregate(updates, SMALL, rule, smallest=1)
 
 
@@ -211,7 +211,7 @@ def test_cancelling_ends_it_within_a_window(make_clients: Any) -> None:
         asked.append(1)
         return len(asked) > 2
 
-    with pytest.raises(AggregationCancelled):
+    with pytest.raises(JobEnded):
         aggregate(updates, SEVERAL, Mean(), smallest=1, cancelled=cancelled)
     assert len(asked) == 3
 

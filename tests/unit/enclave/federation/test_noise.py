@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from placet.enclave._kernel import LIMIT
-from placet.enclave.errors import AggregationCancelled
 from placet.enclave.worker.federation.aggregate import aggregate
 from placet.enclave.worker.federation.noise import Noise
 from placet.enclave.worker.federation.rules import Mean, Median
 from placet.enclave.worker.federation.updates import Fault, Shape
+from placet.refusals import JobEnded
 
 SHAPE = Shape(3000, "float32", 16384)
 
@@ -107,6 +107,6 @@ def test_noise_is_for_the_mean_with_weights_of_one(make_clients: Any) -> None:
 def test_what_is_cancelled_leaves_the_noise_unused(make_clients: Any) -> None:
     updates = [client.update() for client in make_clients(3, SHAPE)]
     with Noise(SHAPE.elements, LIMIT) as noise:
-        with pytest.raises(AggregationCancelled):
+        with pytest.raises(JobEnded):
             aggregate(updates, SHAPE, Mean(), smallest=1, noise=noise, cancelled=lambda: True)
         assert aggregate(updates, SHAPE, Mean(), smallest=1, noise=noise).divisor == 3

@@ -11,10 +11,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from placet.enclave.errors import EnclaveError
 from placet.enclave.worker.inference import batching
 from placet.enclave.worker.inference.batching import LATER, Admit, Batcher, Delivered
-from placet.enclave.worker.inference.errors import QuestionInvalid, QuestionTooLarge, QueueFull
 from placet.enclave.worker.inference.questions import Question
 from placet.enclave.worker.inference.waiting import (
     MAX_CONTENT_OF_USER,
@@ -22,7 +20,7 @@ from placet.enclave.worker.inference.waiting import (
     MAX_QUESTIONS,
 )
 from placet.governance.documents.serving import Raw
-from placet.proto.tensors import TensorsMalformed
+from placet.refusals import QuestionInvalid, QuestionTooLarge, QueueFull, Refusal
 
 Array = NDArray[Any]
 
@@ -56,7 +54,7 @@ class Desk:
         self.batches.append([question.user for question, _ in delivered])
         for question, answer in delivered:
             assert question not in self.answers
-            if isinstance(answer, EnclaveError):
+            if isinstance(answer, Refusal):
                 self.answers[question] = answer.reason
             else:
                 assert isinstance(answer, tuple)
@@ -479,7 +477,7 @@ def test_questions_that_the_model_does_not_take(kit: Any, mlp: Any, name: str) -
 def test_bytes_that_are_no_tensors(kit: Any, mlp: Any) -> None:
     async def story() -> None:
         desk = Desk(kit, mlp)
-        with pytest.raises(TensorsMalformed):
+        with pytest.raises(QuestionInvalid):
             desk.batcher.ask(Question("ada", bytearray(b"\x01\x00")))
 
     play(story)

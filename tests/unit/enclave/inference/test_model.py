@@ -12,10 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from placet.enclave.worker.inference.errors import ModelInvalid
 from placet.enclave.worker.inference.model import load_model
 from placet.enclave.worker.inference.modelfile import check_model_file
 from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+from placet.refusals import ModelInvalid
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 RAW: Mapping[str, Shown] = {"y": Raw("raw")}
@@ -315,9 +315,9 @@ import resource
 import onnx
 from onnx import helper, numpy_helper
 import numpy as np
-from placet.enclave.worker.inference.errors import ModelTooLarge
 from placet.enclave.worker.inference.model import load_model
 from placet.governance.documents.serving import Raw
+from placet.refusals import ModelTooLarge
 
 weights = numpy_helper.from_array(np.ones((4000, 4000), np.float32), "w")
 port = helper.make_tensor_value_info

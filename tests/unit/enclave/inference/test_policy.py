@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from placet.enclave.worker.inference.errors import ModelInvalid
 from placet.enclave.worker.inference.policy import show, shown_field
 from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+from placet.refusals import ModelInvalid
 
 SCORES = np.array([[0.125, 0.5, 0.375], [0.4, 0.4, 0.2]], np.float32)
 

@@ -46,8 +46,8 @@ from placet.governance.jobs import round_job
 from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.keys import SigningKey
 from placet.governance.log import VerifierKey, leaf_hash, verify_proof
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, governance_pb2
+from placet.refusals import Refused
 from placet.sealing import (
     HPKEPrivateKey,
     HPKEPublicKey,
@@ -177,7 +177,7 @@ class Federation:
         while True:
             try:
                 return await self.close(number)
-            except PeerRefused as refusal:
+            except Refused as refusal:
                 assert refusal.reason == "ROUND_OPEN"
                 await asyncio.sleep(0.05)
 
@@ -437,7 +437,7 @@ class Kit:
     @staticmethod
     async def refused(work: Awaitable[T]) -> str:
         """The reason of the refusal that this has to end with."""
-        with pytest.raises(PeerRefused) as error:
+        with pytest.raises(Refused) as error:
             await work
         return error.value.reason
 

@@ -15,7 +15,6 @@ from placet.client.trust.verify import (
     verify_receipt,
 )
 from placet.governance.codec import parse_object
-from placet.governance.errors import SignatureInvalid
 from placet.governance.keys import SigningKey
 from placet.governance.log import (
     LogProof,
@@ -24,8 +23,8 @@ from placet.governance.log import (
     leaf_hash,
     verify_checkpoint,
 )
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import Refused, SignatureInvalid
 from tests.support.council import Sealed, seal
 
 
@@ -36,7 +35,7 @@ def verified(council: Any) -> VerifiedCouncil:
 
 
 async def refused(work: Any) -> str:
-    with pytest.raises(PeerRefused) as refusal:
+    with pytest.raises(Refused) as refusal:
         await work
     return refusal.value.reason
 

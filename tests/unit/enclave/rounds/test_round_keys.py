@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.enclave.errors import LeaseInvalid
 from placet.enclave.round_keys import BaseKey, RoundKeys, UpdateKey, key_text
 from placet.governance.codec import encode
 from placet.governance.envelope import sign_payload
-from placet.governance.errors import GovernanceError
 from placet.governance.keys import SigningKey
-from placet.sealing import KeyCommitmentMismatch, KeyMalformed, StreamKey
+from placet.refusals import KeyCommitmentMismatch, KeyMalformed, LeaseInvalid, Refusal
+from placet.sealing import StreamKey
 from tests.support.council import seal
 
 KEY = StreamKey.generate()
@@ -62,7 +61,7 @@ def test_a_full_roster_fits() -> None:
 )
 def test_other_bytes_are_refused(data: bytes) -> None:
     for envelope in (data, sign_payload(data, TYPE, AUTHORITY)):
-        with pytest.raises(GovernanceError):
+        with pytest.raises(Refusal):
             RoundKeys.from_bytes(envelope, LEASE, AUTHORITY.public)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from placet.governance import contexts
 from placet.governance.codec import parse_object
 from placet.governance.envelope import parse_envelope
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import enclaves_pb2, federations_pb2
+from placet.refusals import Refused
 from placet.sealing import HPKEPrivateKey
 
 Play = Callable[..., None]
@@ -72,7 +72,7 @@ def test_an_update_is_in_the_log_once_however_often_it_is_sent_at_once(
         assert len({receipt.index for receipt in found}) == 1
         others = [federation.request("ben", rounds.Sent.of(rounds.vector(n))) for n in range(5)]
         answers = await asyncio.gather(*map(federation.post, others), return_exceptions=True)
-        refused = [answer for answer in answers if isinstance(answer, PeerRefused)]
+        refused = [answer for answer in answers if isinstance(answer, Refused)]
         assert [refusal.reason for refusal in refused] == ["UPDATE_DUPLICATE"] * 4
         assert len(federation.entries("update")) == 2
 

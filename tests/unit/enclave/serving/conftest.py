@@ -20,7 +20,6 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from placet.client.errors import Refused
 from placet.client.services.questions import (
     Bearer,
     Principal,
@@ -51,6 +50,7 @@ from placet.governance.envelope import Signed, parse_envelope, verify_signed
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
+from placet.refusals import Refused
 from placet.sealing import StreamKey, pad, padded_length, seal_stream
 from tests.support import documents
 from tests.support.council import Council

@@ -9,7 +9,6 @@ import pytest
 from placet.client.services.questions import Principal, QuestionSession
 from placet.enclave.peer import BootKeys
 from placet.enclave.worker.inference.batching import LATER
-from placet.enclave.worker.inference.errors import QueueFull
 from placet.enclave.worker.inference.offers import Offers
 from placet.enclave.worker.inference.questions import Question
 from placet.enclave.worker.inference.rations import Allowances
@@ -19,10 +18,10 @@ from placet.enclave.worker.joining import Membership
 from placet.governance.documents import Field, Lease, Offer, Rations, Roster
 from placet.governance.envelope import sign, verify_signed
 from placet.governance.log import VerifierKey
-from placet.proto.frames import ReplyTimeout
 from placet.proto.questions import Opening, unpack_question
-from placet.proto.refusals import PeerRefused
+from placet.proto.refusals import error_of
 from placet.proto.v1 import common_pb2, enclaves_pb2
+from placet.refusals import DeadlinePassed, QueueFull
 from tests.support.council import Council
 
 TERMS = Rations(user=50, total=80, minute=10**6, tranche=20)
@@ -77,9 +76,9 @@ def test_a_draw_that_failed_is_tried_again_later_and_one_that_was_refused_is_not
     async def draw(user: str, rows: int) -> enclaves_pb2.Drawn:
         drawn.append(user)
         if user == "a":
-            raise PeerRefused(common_pb2.Refusal(reason=common_pb2.REASON_USER_NOT_ALLOWED))
+            raise error_of(common_pb2.Refusal(reason=common_pb2.REASON_USER_NOT_ALLOWED))
         if len(drawn) == 2:
-            raise ReplyTimeout
+            raise DeadlinePassed("No reply came.")
         return enclaves_pb2.Drawn(rows=rows, user_left=30, total_left=30)
 
     async def story() -> None:

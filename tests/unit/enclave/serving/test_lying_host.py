@@ -12,8 +12,8 @@ import pytest
 from placet.governance.documents import Amendment, Proposal, Rations, When
 from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
-from placet.proto.refusals import PeerRefused
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
+from placet.refusals import Refused
 from tests.support.council import Council
 
 
@@ -41,7 +41,7 @@ def test_renewals_that_a_host_makes_up_keep_a_worker_running(
         mean = await worker.ask(session, [[2]])
         assert np.allclose(mean, serving.table[[[2]]].mean(1))
         request = enclaves_pb2.DrawRequest(lease=worker.lease, user="engineer", rows=1)
-        with pytest.raises(PeerRefused) as refusal:
+        with pytest.raises(Refused) as refusal:
             await ask(enclaves_pb2.KIND_DRAW, request, peer=worker.name)
         assert refusal.value.reason == "STOPPED"
         worker.process.kill()
@@ -58,7 +58,7 @@ def test_it_has_rows_drawn_in_the_name_of_somebody_who_asked_nothing(play: Any) 
             await service.host.ask(enclaves_pb2.KIND_DRAW, request, peer=worker.name)
         drawn = [(entry["user"], entry["rows"]) for entry in service.entries("draw")]
         assert drawn == [("hospital", 20)] * 2
-        with pytest.raises(PeerRefused) as refusal:
+        with pytest.raises(Refused) as refusal:
             await service.host.ask(enclaves_pb2.KIND_DRAW, request, peer=worker.name)
         assert refusal.value.reason == "ANSWERS_USED_UP"
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client.errors import Refused
 from placet.client.services.questions import Bearer, Principal, QuestionSession
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.governance.documents import Bearers, Members, Rations, Raw
@@ -21,6 +20,7 @@ from placet.proto.questions import pack_question
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import Refused
 
 ROW = [[1, 2]]
 

@@ -22,7 +22,6 @@ from placet.governance.documents import (
 )
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of, sign, verify_signed
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import round_job
 from placet.governance.judgements.admission import admit
@@ -36,6 +35,7 @@ from placet.governance.judgements.federation import (
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.governance.rules import Independence, Uses
+from placet.refusals import Refusal
 from placet.sealing import HPKEPrivateKey, padded_length
 from tests.support import documents
 
@@ -178,8 +178,8 @@ def federation(world: Any) -> Federation:
     return Federation(world)
 
 
-def _refused(reason: str, call: Callable[[], object]) -> GovernanceError:
-    with pytest.raises(GovernanceError) as caught:
+def _refused(reason: str, call: Callable[[], object]) -> Refusal:
+    with pytest.raises(Refusal) as caught:
         call()
     assert caught.value.reason == reason
     return caught.value

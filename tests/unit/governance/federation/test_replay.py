@@ -9,8 +9,8 @@ import pytest
 from placet.governance.codec import encode
 from placet.governance.documents import Layout, Tensor
 from placet.governance.entries.kind import Entry
-from placet.governance.errors import GovernanceError
 from placet.governance.jobs import round_job
+from placet.refusals import Refusal
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -59,7 +59,7 @@ def test_an_audit_finds_what_was_changed(
         (i, e) for i, e in enumerate(map(_read, world.entries)) if e["kind"] == kind
     )
     world.entries[index] = encode({**entry, field: value})
-    with pytest.raises(GovernanceError) as caught:
+    with pytest.raises(Refusal) as caught:
         audited(federation)
     assert caught.value.reason in ("LOG_ENTRY_INVALID", "ENTRY_INVALID")
     assert caught.value.details["claim"] == f"entry {index}"

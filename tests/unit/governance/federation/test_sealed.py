@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from placet.governance.documents import Layout, Tensor
-from placet.governance.errors import GovernanceError
 from placet.governance.judgements.rounds import SealedUpdate
+from placet.refusals import Refusal
 from placet.sealing import HPKEPrivateKey
 
 CLIENTS = ("ana-a", "ben-a", "cem-b", "dia-c", "eli-d")
@@ -64,7 +64,7 @@ def test_a_refusal_does_not_quote_what_was_sealed(refused: Any, terms: Any) -> N
 def test_any_bytes_are_read_or_refused(terms: Any, data: bytes) -> None:
     try:
         SealedUpdate.unpack(data, terms())
-    except GovernanceError as error:
+    except Refusal as error:
         assert error.reason == "UPDATE_MALFORMED"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from placet.governance.documents import ModelRequest
-from placet.governance.errors import GovernanceError
 from placet.governance.judgements.federation import verify_model_request
+from placet.refusals import Refusal
 from placet.sealing import HPKEPrivateKey
 
 Stop = Callable[[Any, str], object]
@@ -85,7 +85,7 @@ def test_a_revoked_seat_takes_part_in_nothing(world: Any, make_federation: Any) 
         lambda: federation.send("data-b"),
         lambda: verify_model_request(federation.ledger, world.signed(asked, "data-b")),
     ):
-        with pytest.raises(GovernanceError) as refusal:
+        with pytest.raises(Refusal) as refusal:
             call()
         assert refusal.value.reason == "NOT_ON_ROSTER"
     federation.send("chair-a")

@@ -13,10 +13,6 @@ from placet.auditing.consistency import verify_extends
 from placet.governance.log import (
     EMPTY_ROOT,
     Checkpoint,
-    CheckpointInvalidError,
-    LogError,
-    LogForkedError,
-    LogTruncatedError,
     NoteSignature,
     NoteSigner,
     SignedNote,
@@ -26,6 +22,7 @@ from placet.governance.log import (
     sign_note,
     verify_checkpoint,
 )
+from placet.refusals import LogCheckpointInvalid, LogForked, LogTruncated, Refusal
 
 ORIGIN = "example.org/log"
 ROOT = base64.b64encode(leaf_hash(b"")).decode()
@@ -71,9 +68,9 @@ def test_cosignatures_are_ignored(signer: NoteSigner) -> None:
 
 def test_the_origin_is_the_name_of_the_key(signer: NoteSigner) -> None:
     other = Checkpoint("example.org/other", 1, leaf_hash(b""))
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         sign_checkpoint(other, signer)
-    with pytest.raises(CheckpointInvalidError) as caught:
+    with pytest.raises(LogCheckpointInvalid) as caught:
         verify_checkpoint(sign_note(other.to_text(), signer), signer.verifier_key)
     assert caught.value.details == {"expected": ORIGIN, "actual": "example.org/other"}
 
@@ -106,10 +103,10 @@ BAD_TEXTS = {
 
 @pytest.mark.parametrize("case", BAD_TEXTS)
 def test_bad_texts_are_refused_even_when_signed(signer: NoteSigner, case: str) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         Checkpoint.from_text(BAD_TEXTS[case])
     if BAD_TEXTS[case].endswith("\n"):
-        with pytest.raises(CheckpointInvalidError):
+        with pytest.raises(LogCheckpointInvalid):
             verify_checkpoint(sign_note(BAD_TEXTS[case], signer), signer.verifier_key)
 
 
@@ -117,7 +114,7 @@ def test_bad_texts_are_refused_even_when_signed(signer: NoteSigner, case: str) -
     ("size", "root"), [(-1, b"\0" * 32), (2**63, b"\0" * 32), (1, b"\0" * 31), (0, b"\0" * 32)]
 )
 def test_bad_values_are_refused(size: int, root: bytes) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         Checkpoint(ORIGIN, size, root)
 
 
@@ -134,15 +131,15 @@ def test_a_shorter_log_is_truncated(make_tree: Callable[[int], Tree]) -> None:
     tree = make_tree(20)
     for size in range(20):
         for proof in ((), tree.consistency_proof(size)):
-            with pytest.raises(LogTruncatedError):
+            with pytest.raises(LogTruncated):
                 verify_extends(checkpoint_of(tree), checkpoint_of(tree, size), proof)
 
 
 def test_another_root_at_the_same_size_is_a_fork(make_tree: Callable[[int], Tree]) -> None:
     old = checkpoint_of(make_tree(20))
-    with pytest.raises(LogForkedError):
+    with pytest.raises(LogForked):
         verify_extends(old, replace(old, root=leaf_hash(b"")), ())
-    with pytest.raises(LogForkedError):
+    with pytest.raises(LogForked):
         verify_extends(old, old, (leaf_hash(b""),))
 
 
@@ -151,13 +148,13 @@ def test_a_longer_log_that_was_rewritten_is_a_fork(make_tree: Callable[[int], Tr
     forked = Tree([leaf_hash(b"rewritten"), *(tree.leaf(index) for index in range(1, 20))])
     for size in range(1, 20):
         for proof in (forked.consistency_proof(size), tree.consistency_proof(size), ()):
-            with pytest.raises(LogForkedError):
+            with pytest.raises(LogForked):
                 verify_extends(checkpoint_of(tree, size), checkpoint_of(forked), proof)
 
 
 def test_another_log_is_not_compared(make_tree: Callable[[int], Tree]) -> None:
     old = checkpoint_of(make_tree(20))
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         verify_extends(old, replace(old, origin="example.org/other"), ())
 
 
@@ -165,7 +162,7 @@ def test_another_log_is_not_compared(make_tree: Callable[[int], Tree]) -> None:
 def test_the_parser_raises_its_own_errors_only(text: str) -> None:
     try:
         checkpoint = Checkpoint.from_text(text)
-    except LogError:
+    except Refusal:
         return
     assert checkpoint.to_text() == text
 
@@ -178,6 +175,6 @@ def test_a_changed_checkpoint_is_never_another_one(
     data = sign_checkpoint(checkpoint, signer)
     try:
         found = verify_checkpoint(data[:cut] + insert + data[cut + drop :], signer.verifier_key)
-    except LogError:
+    except Refusal:
         return
     assert found == checkpoint

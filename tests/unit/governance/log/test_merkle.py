@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from placet.auditing.consistency import verify_consistency
 from placet.governance.log import (
     EMPTY_ROOT,
-    ProofInvalidError,
     Tree,
     leaf_hash,
     node_hash,
     verify_inclusion,
 )
+from placet.refusals import LogProofInvalid
 
 SMALL = 40
 
@@ -98,14 +98,14 @@ def mutations(proof: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
 def refuses_inclusion(
     leaf: bytes, index: int, size: int, proof: tuple[bytes, ...], root: bytes
 ) -> None:
-    with pytest.raises(ProofInvalidError):
+    with pytest.raises(LogProofInvalid):
         verify_inclusion(leaf, index, size, proof, root)
 
 
 def refuses_consistency(
     old: int, new: int, old_root: bytes, new_root: bytes, proof: tuple[bytes, ...]
 ) -> None:
-    with pytest.raises(ProofInvalidError):
+    with pytest.raises(LogProofInvalid):
         verify_consistency(old, new, old_root, new_root, proof)
 
 
@@ -204,9 +204,9 @@ def test_a_consistency_proof_is_refused_for_a_tree_of_another_height(small: Tree
 @pytest.mark.parametrize("length", [0, 31, 33, 64])
 def test_a_hash_of_another_length_is_refused_as_such(small: Tree, length: int) -> None:
     proof, root = (b"\0" * length,), small.root(2)
-    with pytest.raises(ProofInvalidError, match="hashes of 32 bytes"):
+    with pytest.raises(LogProofInvalid, match="hashes of 32 bytes"):
         verify_inclusion(small.leaf(0), 0, 2, proof, root)
-    with pytest.raises(ProofInvalidError, match="hashes of 32 bytes"):
+    with pytest.raises(LogProofInvalid, match="hashes of 32 bytes"):
         verify_consistency(1, 2, small.root(1), root, proof)
 
 

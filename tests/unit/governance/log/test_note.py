@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from placet.governance.log import (
     MAX_NOTE_BYTES,
-    CheckpointInvalidError,
-    LogError,
     NoteSignature,
     NoteSigner,
     SignedNote,
@@ -20,6 +18,7 @@ from placet.governance.log import (
     sign_note,
     verify_note,
 )
+from placet.refusals import LogCheckpointInvalid, Refusal
 
 # C2SP signed-note, section "Example".
 C2SP_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
@@ -43,7 +42,7 @@ TEXTS = st.text(
 
 
 def refuses(data: bytes | str, key: VerifierKey) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         verify_note(data.encode() if isinstance(data, str) else data, key)
 
 
@@ -99,7 +98,7 @@ def test_two_signers_verify_each(signer: NoteSigner) -> None:
 
 
 def test_one_key_signs_once(signer: NoteSigner) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         sign_note("text\n", signer, signer)
     data = sign_note("text\n", signer)
     refuses(data + data[data.index(b"\n\n") + 2 :], signer.verifier_key)
@@ -122,7 +121,7 @@ def test_the_text_ends_at_the_last_blank_line(signer: NoteSigner) -> None:
     ["", "no newline", "a\tb\n", "a\r\n", "\0\n", "\x1b[2J\n", "\x7f\n", "\x85\n", "\ud800\n"],
 )
 def test_texts_that_are_not_signed(signer: NoteSigner, text: str) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         sign_note(text, signer)
 
 
@@ -137,11 +136,11 @@ def test_control_characters_are_refused_even_when_signed(signer: NoteSigner) -> 
     "name", ["", "a b", "a+b", "a\tb", "a\nb", "a\u00a0b", "a\u2003b", "\x7f", "\ud800", "n" * 256]
 )
 def test_names_that_are_refused(name: str) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         NoteSigner.generate(name)
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         NoteSignature(name, b"\0" * 4, b"\0")
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         VerifierKey.from_text(f"{name}+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
 
 
@@ -150,7 +149,7 @@ def test_a_note_has_a_size_limit(signer: NoteSigner) -> None:
     data = sign_note("a" * room + "\n", signer)
     assert len(data) == MAX_NOTE_BYTES
     assert verify_note(data, signer.verifier_key)
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         sign_note("a" * (room + 1) + "\n", signer)
     refuses(b"a" + data, signer.verifier_key)
 
@@ -213,7 +212,7 @@ BAD_KEYS = {
 
 @pytest.mark.parametrize("case", BAD_KEYS)
 def test_bad_verifier_keys(case: str) -> None:
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         VerifierKey.from_text(BAD_KEYS[case])
 
 
@@ -239,7 +238,7 @@ def test_the_secret_is_not_shown(signer: NoteSigner) -> None:
 def test_the_parser_raises_its_own_errors_only(data: bytes) -> None:
     try:
         note = SignedNote.from_bytes(data)
-    except LogError:
+    except Refusal:
         return
     assert note.to_bytes() == data
 
@@ -248,6 +247,6 @@ def test_the_parser_raises_its_own_errors_only(data: bytes) -> None:
 def test_the_key_parser_raises_its_own_errors_only(text: str) -> None:
     try:
         key = VerifierKey.from_text(text)
-    except LogError:
+    except Refusal:
         return
     assert key.to_text() == text

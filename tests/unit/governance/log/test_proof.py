@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from placet.governance.log import (
     MAX_PROOF_BYTES,
     Checkpoint,
-    CheckpointInvalidError,
-    LogError,
     LogProof,
     NoteSigner,
-    ProofInvalidError,
-    ProofMalformedError,
     Tree,
     sign_checkpoint,
     verify_proof,
 )
+from placet.refusals import LogCheckpointInvalid, LogProofInvalid, LogProofMalformed, Refusal
 
 SIZE = 21
 INDEX = 6
@@ -60,7 +57,7 @@ def test_every_entry_has_a_proof(tree: Tree, signed: bytes, signer: NoteSigner) 
         assert (checkpoint.size, checkpoint.root) == (SIZE, tree.root())
         for other in range(SIZE):
             if other != index:
-                with pytest.raises(ProofInvalidError):
+                with pytest.raises(LogProofInvalid):
                     verify_proof(data, tree.leaf(other), signer.verifier_key)
 
 
@@ -94,7 +91,7 @@ def test_round_trip(signed: bytes, index: int, hashes: list[bytes], extra: bytes
 
 def test_changed_values_are_refused(proof: LogProof, tree: Tree, signer: NoteSigner) -> None:
     def refuses(changed: LogProof) -> None:
-        with pytest.raises(ProofInvalidError):
+        with pytest.raises(LogProofInvalid):
             verify_proof(changed.to_bytes(), tree.leaf(INDEX), signer.verifier_key)
 
     for index in (0, INDEX - 1, INDEX + 1, SIZE, 2**62):
@@ -113,13 +110,13 @@ def test_every_flipped_bit_of_a_proof_is_refused(
     for position in range(len(data)):
         changed = bytearray(data)
         changed[position] ^= 1 << position % 8
-        with pytest.raises(LogError):
+        with pytest.raises(Refusal):
             verify_proof(bytes(changed), tree.leaf(INDEX), signer.verifier_key)
 
 
 def test_the_checkpoint_must_be_of_the_expected_log(proof: LogProof, tree: Tree) -> None:
     stranger = NoteSigner.generate("example.org/log").verifier_key
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         verify_proof(proof.to_bytes(), tree.leaf(INDEX), stranger)
 
 
@@ -152,30 +149,30 @@ BAD_HEADERS = {
 
 @pytest.mark.parametrize("case", BAD_HEADERS)
 def test_bad_headers(signed: bytes, case: str) -> None:
-    with pytest.raises(ProofMalformedError):
+    with pytest.raises(LogProofMalformed):
         LogProof.from_bytes(BAD_HEADERS[case].encode() + b"\n\n" + signed)
 
 
 def test_a_proof_without_checkpoint_is_refused(proof: LogProof) -> None:
     data = proof.to_bytes()
     header = data.index(b"\n\n")
-    with pytest.raises(ProofMalformedError):
+    with pytest.raises(LogProofMalformed):
         LogProof.from_bytes(data[: header + 1])
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         LogProof.from_bytes(data[: header + 2])
 
 
 def test_bad_values(signed: bytes) -> None:
     for index in (-1, 2**63 - 1):
-        with pytest.raises(ProofMalformedError):
+        with pytest.raises(LogProofMalformed):
             LogProof(index, (), signed)
-    with pytest.raises(ProofMalformedError):
+    with pytest.raises(LogProofMalformed):
         LogProof(0, (b"\0" * 31,), signed)
-    with pytest.raises(ProofMalformedError):
+    with pytest.raises(LogProofMalformed):
         LogProof(0, (b"\0" * 32,) * 64, signed)
-    with pytest.raises(ProofMalformedError):
+    with pytest.raises(LogProofMalformed):
         LogProof(0, (), signed, b"\0" * 65537)
-    with pytest.raises(CheckpointInvalidError):
+    with pytest.raises(LogCheckpointInvalid):
         LogProof(0, (), b"")
 
 
@@ -198,7 +195,7 @@ def test_the_parser_raises_its_own_errors_only(
     data = data[:cut] + insert + data[cut + drop :]
     try:
         assert LogProof.from_bytes(data).to_bytes() == data
-    except LogError:
+    except Refusal:
         pass
 
 
@@ -206,5 +203,5 @@ def test_the_parser_raises_its_own_errors_only(
 def test_random_bytes_raise_its_own_errors_only(data: bytes) -> None:
     try:
         assert LogProof.from_bytes(data).to_bytes() == data
-    except LogError:
+    except Refusal:
         pass

@@ -23,11 +23,11 @@ from placet.governance.documents import (
 from placet.governance.documents.serving import ONNX_INFERENCE
 from placet.governance.entries.kind import Entry
 from placet.governance.envelope import digest_of
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.draws import judge_draw
 from placet.governance.rules import Independence, Uses
+from placet.refusals import Refusal
 from tests.support import documents
 
 DAY = 86400
@@ -100,8 +100,8 @@ class Service:
         assert report.complete
         return report
 
-    def refused(self, reason: str, call: Callable[[], object]) -> GovernanceError:
-        with pytest.raises(GovernanceError) as refusal:
+    def refused(self, reason: str, call: Callable[[], object]) -> Refusal:
+        with pytest.raises(Refusal) as refusal:
             call()
         assert refusal.value.reason == reason
         return refusal.value

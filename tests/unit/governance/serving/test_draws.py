@@ -11,7 +11,7 @@ from placet.auditing.audit import audit
 from placet.governance.codec import encode
 from placet.governance.documents import Bearers, Budget, Cost, Members
 from placet.governance.documents.serving import token_digest
-from placet.governance.errors import EntryInvalid
+from placet.refusals import LogEntryInvalid
 
 COST = Cost(epsilon=10**9, delta=10**8)
 
@@ -100,7 +100,7 @@ def test_an_audit_refuses_a_draw_that_nobody_may(service: Any) -> None:
     )
     for changes in tampered:
         forged = [*world.entries[:-1], encode({**entry, **changes})]
-        with pytest.raises(EntryInvalid):
+        with pytest.raises(LogEntryInvalid):
             audit(forged, world, world.name, world.checkpoint(), attest=world.attest)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from placet.governance.errors import GovernanceError
 from placet.governance.evaluate import Ticket
+from placet.refusals import Refusal
 
 DAY = 86400
 SEATS = ("chair-a", "data-b", "ethics-c")
@@ -52,7 +52,7 @@ def after(service: Any, lease: str) -> dict[str, str]:
 def reason(call: Callable[[], object]) -> str:
     try:
         call()
-    except GovernanceError as refusal:
+    except Refusal as refusal:
         return str(refusal.reason)
     return ""
 

@@ -23,8 +23,8 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.serving import ONNX_INFERENCE, token_digest
 from placet.governance.envelope import digest_of
-from placet.governance.errors import DocumentMalformed
 from placet.governance.terms import decode_terms
+from placet.refusals import DocumentMalformed
 
 DAY = 86400
 
