@@ -118,11 +118,6 @@ class DocumentNotFound(Refusal):
     sent yet."""
 
 
-class ActionNotSupported(Refusal):
-    """This version knows the action and does not carry it out. Propose an action that this
-    version carries out."""
-
-
 class SeatUnknown(Refusal):
     """The constitution has no such seat. Act for a seat that the constitution names."""
 

@@ -51,7 +51,7 @@ class Proposal:
         check_text("reason", self.reason)
         check_window("window", self.not_before, self.not_after)
         check_range("uses", self.uses, 1, 1_000_000)
-        if type(self.body) is not _BODIES.get(self.action, Job):
+        if type(self.body) is not _BODIES.get(self.action):
             raise malformed("body", f"what the action {self.action} takes", "another action's")
         self.body.check_proposed(self)
 

@@ -15,7 +15,7 @@ from placet.governance.checks import (
 from placet.governance.codec import malformed
 from placet.governance.rules import Demand
 
-Action = Literal["job", "amend", "serve", "federate", "resume", "recover", "retire"]
+Action = Literal["job", "amend", "serve", "federate"]
 Anything = Literal["any"]
 
 

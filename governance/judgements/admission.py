@@ -35,7 +35,7 @@ from placet.governance.evaluate import (
     verify_proposal,
 )
 from placet.governance.judgements.founding import verify_founding, verify_successor
-from placet.governance.judgements.standing import check_action, check_stands, standing_ballots
+from placet.governance.judgements.standing import check_stands, standing_ballots
 from placet.governance.ledger import (
     Ledger,
     missing_document,
@@ -112,7 +112,6 @@ def judge_proposal(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> Entry:
     """The entry of a proposal whose signature has been verified."""
     ledger.check_header(signed.document.header)
-    check_action(signed.document)
     signed.document.body.check_named(ledger)
     ledger.remember(signed)
     nonce = signed.document.header.nonce

@@ -30,7 +30,7 @@ from placet.governance.evaluate import ValidTicket, judge, judge_ticket
 from placet.governance.judgements.grants import check_grants, find_grants
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState, ProposalState
-from placet.refusals import ActionNotSupported, OtherConstitution, Stopped, TicketUsedUp, Vetoed
+from placet.refusals import OtherConstitution, Stopped, TicketUsedUp, Vetoed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,6 @@ def check_stands(
     """
     if ballots is None:
         ballots = standing_ballots(ledger, proposal.digest)
-    check_action(proposal.document)
     spared = lease is not None and proposal.document.body.is_spared(proposal.document, times)
     if not spared:
         check_in_force(ledger, proposal)
@@ -105,18 +104,6 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
     for ballot in ballots:
         highest[ballot.seat] = max(ballot.sequence, highest.get(ballot.seat, 0))
     return tuple(ledger.ballot(b.digest) for b in ballots if b.sequence == highest[b.seat])
-
-
-def check_action(proposal: Proposal) -> None:
-    """Refuse what this version does not carry out. Raises `ActionNotSupported`."""
-    if proposal.action != proposal.body.ACTION:
-        raise ActionNotSupported(
-            f"This version does not carry out {proposal.action}. "
-            "It knows job, federate, serve and amend.",
-            claim="action",
-            expected="job, federate, serve or amend",
-            actual=proposal.action,
-        )
 
 
 def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:

@@ -97,7 +97,6 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NOT_FOUNDED: _Reason.ValueType  # 31
     REASON_ALREADY_FOUNDED: _Reason.ValueType  # 32
     REASON_DOCUMENT_NOT_FOUND: _Reason.ValueType  # 33
-    REASON_ACTION_NOT_SUPPORTED: _Reason.ValueType  # 34
     REASON_SEAT_UNKNOWN: _Reason.ValueType  # 40
     """Rules: seats, ballots, tickets."""
     REASON_SEAT_EXPIRED: _Reason.ValueType  # 41
@@ -253,7 +252,6 @@ REASON_CONSTITUTION_NOT_SUCCESSOR: Reason.ValueType  # 30
 REASON_NOT_FOUNDED: Reason.ValueType  # 31
 REASON_ALREADY_FOUNDED: Reason.ValueType  # 32
 REASON_DOCUMENT_NOT_FOUND: Reason.ValueType  # 33
-REASON_ACTION_NOT_SUPPORTED: Reason.ValueType  # 34
 REASON_SEAT_UNKNOWN: Reason.ValueType  # 40
 """Rules: seats, ballots, tickets."""
 REASON_SEAT_EXPIRED: Reason.ValueType  # 41

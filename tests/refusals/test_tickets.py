@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from placet.client import GrantTerms
-from placet.governance.documents import Between, Exactly, Input, Job, Output, Stop
-from placet.governance.envelope import digest_of, parse_envelope, sign
+from placet.governance.codec import encode, to_plain
+from placet.governance.documents import Between, Exactly, Input, Job, Output, Proposal, Stop
+from placet.governance.envelope import digest_of, parse_envelope, payload_type, sign, sign_payload
 from placet.governance.evaluate import Ticket
 from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2
 
@@ -324,11 +325,12 @@ def test_a_program_that_was_not_put_or_is_another(scene: Scene) -> None:
 def test_a_proposal_that_is_no_job_is_not_submitted(scene: Scene) -> None:
     world = scene.world
     body = replace(scene.job, outputs={"out": Output(1)})
-    envelope = sign(world.draft(body, action="retire"), world.analyst.signing)
+    plain = {**to_plain(world.draft(body)), "action": "retire"}
+    envelope = sign_payload(encode(plain), payload_type(Proposal), world.analyst.signing)
     request = governance_pb2.DocumentRequest(envelope=envelope)
     propose = lambda: world.stubs.governance.Propose(request, metadata=world.metadata)
-    world.refused(propose, "ACTION_NOT_SUPPORTED", "claim", "expected", "actual")
-    world.refused(scene.submit(Ticket(envelope, ())), "ACTION_NOT_SUPPORTED", "expected", "actual")
+    world.refused(propose, "DOCUMENT_MALFORMED", "claim", "expected", "actual")
+    world.refused(scene.submit(Ticket(envelope, ())), "DOCUMENT_MALFORMED", "expected", "actual")
 
 
 @pytest.mark.parametrize("size", [0, 15, 17])

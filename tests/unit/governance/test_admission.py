@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from placet.governance.account import Times
-from placet.governance.codec import encode
-from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input
+from placet.governance.codec import encode, to_plain
+from placet.governance.documents import Ballot, Charter, Delete, Evidence, Exactly, Input, Proposal
 from placet.governance.documents.grant import Between
-from placet.governance.envelope import digest_of, inspect, sign
+from placet.governance.envelope import digest_of, inspect, payload_type, sign, sign_payload
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import (
     admit,
@@ -100,10 +100,14 @@ def test_a_document_is_recorded_once_for_this_log_by_who_has_seen_this_log(found
     refused("DOCUMENT_REPLAYED", lambda: founded.record(again, "lab"), founded)
 
 
-def test_only_actions_that_are_carried_out_are_recorded(founded: Any) -> None:
+def test_an_action_that_nobody_carries_out_is_neither_recorded_nor_admitted(ready: Any) -> None:
     for action in ("resume", "recover", "retire"):
-        proposal = founded.proposal(action=action)
-        refused("ACTION_NOT_SUPPORTED", partial(founded.record, proposal, "lab"), founded)
+        plain = {**to_plain(ready.proposal()), "action": action}
+        envelope = sign_payload(encode(plain), payload_type(Proposal), ready.key("lab"))
+        recorded = partial(judge_document, ready.ledger, envelope, ready.times)
+        admitted = partial(admit, ready.ledger, Ticket(envelope, ()), "j", ready.times)
+        refused("DOCUMENT_MALFORMED", recorded, ready)
+        refused("DOCUMENT_MALFORMED", admitted, ready)
 
 
 def test_a_ballot_is_recorded_of_a_seat_in_office_not_older_than_its_last(founded: Any) -> None:
@@ -460,15 +464,6 @@ def test_documents_of_a_bundle_are_new_and_have_ids_of_their_own(ready: Any) -> 
     )
     ticket = Ticket(ready.signed(proposal, "lab"), (unseen,))
     refused("SEEN_UNKNOWN", lambda: admit(ready.ledger, ticket, "j", ready.times), ready)
-
-
-def test_an_action_that_is_not_carried_out_is_not_admitted(ready: Any) -> None:
-    health, amend = ready.constitution.rules
-    retiring = replace(health, id="retiring", when=replace(health.when, actions=("retire",)))
-    ready.amend(rules=(health, amend, retiring))
-    ready.give()
-    ticket = ready.ticket(ready.proposal(action="retire"))
-    refused("ACTION_NOT_SUPPORTED", lambda: admit(ready.ledger, ticket, "j", ready.times), ready)
 
 
 def test_what_paper_refuses_is_refused(ready: Any) -> None:

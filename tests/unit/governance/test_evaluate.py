@@ -60,6 +60,16 @@ def _demand(*demands: Demand, without: tuple[type, ...] = ()) -> Callable[[Any],
     return change
 
 
+def _only_for(*actions: Any) -> Callable[[Any], Any]:
+    """Every rule, for these actions alone."""
+
+    def change(constitution: Any) -> Any:
+        rules = [replace(r, when=replace(r.when, actions=actions)) for r in constitution.rules]
+        return replace(constitution, rules=tuple(rules))
+
+    return change
+
+
 def _term(seat: str, start: int, end: int) -> Callable[[Any], Any]:
     def change(constitution: Any) -> Any:
         seats = [
@@ -175,7 +185,7 @@ CASES: dict[str, Case] = {
     "the most uses": Case(ENOUGH, proposal={"uses": 3}),
     "too many uses": Case(ENOUGH, ["RULE_NOT_MET"], {"uses": 4}),
     "no rule for the purpose": Case(ENOUGH, ["NO_RULE"], {"purpose": "advertising"}),
-    "no rule for the action": Case(ENOUGH, ["NO_RULE"], {"action": "retire"}),
+    "no rule for the action": Case(ENOUGH, ["NO_RULE"], constitution=_only_for("serve")),
     "the proposer's own organisation": Case(
         ENOUGH, ["RULE_NOT_MET"] * 2, {"proposer": "second-a"}
     ),

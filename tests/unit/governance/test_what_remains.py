@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from placet.governance.documents import Budget, Declared, Input, Receipt
-from placet.governance.envelope import inspect, verify_signed
+from placet.governance.codec import encode, to_plain
+from placet.governance.documents import Budget, Declared, Input, Proposal, Receipt
+from placet.governance.envelope import inspect, payload_type, sign_payload, verify_signed
 from placet.governance.evaluate import Ticket
-from placet.governance.judgements.admission import admit
+from placet.governance.judgements.admission import admit, judge_document
 from placet.governance.rules import Approvals, Organisations, Role, Veto
 from placet.refusals import Refusal
 
@@ -40,8 +41,10 @@ def test_a_pause_is_lifted_by_nobody(ready: Any) -> None:
     assert admitted(ready, ready.ticket(proposal)) == "STOPPED"
     for seat in ("chair-a", "data-b", "ethics-c", "second-a"):
         ready.record(ready.ballot(seat, digest), seat)
-    resume = ready.proposal(action="resume")
-    assert told(partial(ready.record, resume, "lab")) == "ACTION_NOT_SUPPORTED"
+    resume = encode({**to_plain(ready.proposal()), "action": "resume"})
+    envelope = sign_payload(resume, payload_type(Proposal), ready.key("lab"))
+    recorded = partial(judge_document, ready.ledger, envelope, ready.times)
+    assert told(recorded) == "DOCUMENT_MALFORMED"
     voted = Ticket(ready.signed(proposal, "lab"), ())
     assert admitted(ready, voted) == "STOPPED"
     ready.amend(name="Renamed")
