@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a genuine enclave the one that is wanted? Every check is made, and all are reported.
 
-The checks, in order: kind, measurement, signer, product, svn, debug, bound_to, platform, smt,
+The checks, in order: kind, measurement, signer, product, svn, debug, launched_for, platform, smt,
 dynamic_platform, tcb_status, advisories, snp_tcb, snp_bits_required, snp_bits_allowed,
 tcb_evaluation, collateral_age, collateral_left.
 Whatever the policy says, debug is refused, and claims whose collateral has expired since.
@@ -65,12 +65,12 @@ class Verdict:
         )
 
 
-def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Verdict:
+def appraise(claims: Claims, policy: Policy, *, now: int, launched_for: str | None) -> Verdict:
     """Compare claims with a policy at `now` (Unix seconds).
 
-    `bound_to` is what the enclave must have been launched for besides what the policy says of it: a
-    digest, "" for nothing, or None where this is judged elsewhere (an authority judges it at each
-    lease).
+    `launched_for` is what the enclave must have been launched for besides what the policy says of
+    it: a digest, "" for nothing, or None where this is judged elsewhere (an authority judges it at
+    each lease).
     """
     made_for = policy.made_for(claims.measurement)
     return Verdict(
@@ -86,7 +86,7 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
             _exactly("product", policy.product, claims.product),
             _at_least("svn", policy.min_svn, claims.svn),
             _exactly("debug", False, claims.debug),
-            _bound_to(policy.bound_to, bound_to, claims.bound_to, made_for or ""),
+            _launched_for(policy.launched_for, launched_for, claims.launched_for, made_for or ""),
             _listed("platform", policy.platforms, claims.platform),
             _exactly("smt", policy.smt, claims.smt),
             _exactly("dynamic_platform", policy.dynamic_platform, claims.dynamic_platform),
@@ -102,12 +102,14 @@ def appraise(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) 
     )
 
 
-def verify_appraisal(claims: Claims, policy: Policy, *, now: int, bound_to: str | None) -> Claims:
+def verify_appraisal(
+    claims: Claims, policy: Policy, *, now: int, launched_for: str | None
+) -> Claims:
     """Return the claims, as `Policy.complete` does, if every check passes.
 
     Raises AppraisalRefused. Arguments as for `appraise`.
     """
-    appraise(claims, policy, now=now, bound_to=bound_to).verify()
+    appraise(claims, policy, now=now, launched_for=launched_for).verify()
     return policy.complete(claims)
 
 
@@ -184,7 +186,7 @@ def _age(most: int | str, age: int) -> Check:
     return Check("collateral_age", f"0 to {most} seconds", found, 0 <= age <= most)
 
 
-def _bound_to(
+def _launched_for(
     allowed: tuple[str, ...] | str, demanded: str | None, register: str, made_for: str
 ) -> Check:
     """Policy, caller, and what the policy says of the measurement: all must be satisfied.
@@ -192,12 +194,12 @@ def _bound_to(
     The host sets the register, so for an enclave made for one digest it says that or nothing.
     """
     found = register or made_for
-    check = _listed("bound_to", allowed, found or NONE)
+    check = _listed("launched_for", allowed, found or NONE)
     wanted = [one for one in (demanded, made_for or None) if one is not None]
     if not wanted:
         return check
     passed = check.passed and all(found == one for one in wanted)
-    return Check("bound_to", " and ".join(one or NONE for one in wanted), found or NONE, passed)
+    return Check("launched_for", " and ".join(one or NONE for one in wanted), found or NONE, passed)
 
 
 def _word(value: int | str | None) -> str:

@@ -62,12 +62,12 @@ class Genuine:
     identity: Identity
     claims: Claims
 
-    def appraise(self, policy: Policy, *, now: int, bound_to: str | None = None) -> "Attested":
+    def appraise(self, policy: Policy, *, now: int, launched_for: str | None = None) -> "Attested":
         """Make sure that a policy wants it, as often as there are policies; see `appraise`.
 
         Raises AppraisalRefused.
         """
-        checks = appraise(self.claims, policy, now=now, bound_to=bound_to).verify()  # 6
+        checks = appraise(self.claims, policy, now=now, launched_for=launched_for).verify()  # 6
         return Attested(self, policy.complete(self.claims), (*self._checks(), *checks))
 
     def _checks(self) -> tuple[Check, ...]:
@@ -86,7 +86,9 @@ class Attested:
     """An enclave that is genuine and wanted, with all that was checked."""
 
     genuine: Genuine
-    claims: Claims  # `bound_to` as the policy says, where it says what the measurement is made for
+    claims: (
+        Claims  # `launched_for` as the policy says, where it says what the measurement is made for
+    )
     checks: tuple[Check, ...]
 
     @property
@@ -107,11 +109,11 @@ def believe(
     policy: Policy,
     *,
     now: int,
-    bound_to: str | None = None,
+    launched_for: str | None = None,
 ) -> Attested:
     """Verify what an enclave shows, and that a policy wants it now; see `verify_genuine`."""
     found = verify_genuine(identity, evidence, expected, at=now)
-    return found.appraise(policy, now=now, bound_to=bound_to)
+    return found.appraise(policy, now=now, launched_for=launched_for)
 
 
 def verify_genuine(identity: bytes, evidence: bytes, expected: Expected, *, at: int) -> Genuine:

@@ -37,7 +37,7 @@ class Claims:
     debug: bool
     # What the enclave was launched for: sha256:..., "" for nothing, or raw: and the hexadecimal of
     # a register that holds something else, which is nobody's digest.
-    bound_to: str
+    launched_for: str
     report_data: bytes  # 64 bytes, chosen by the enclave
     platform: str  # hexadecimal: the machine (PPID)
     smt: bool | None  # more than one thread a core; None: the hardware does not say
@@ -62,10 +62,10 @@ class Claims:
         _strict.integer("product", self.product, 0, 2**16 - 1, refusal)
         _strict.integer("svn", self.svn, 0, MAX_SVN, refusal)
         _strict.boolean("debug", self.debug, refusal)
-        if self.bound_to.startswith(RAW):
-            _strict.hexadecimal("bound_to", self.bound_to.removeprefix(RAW), (96,), refusal)
-        elif self.bound_to:
-            _strict.digest("bound_to", self.bound_to, refusal)
+        if self.launched_for.startswith(RAW):
+            _strict.hexadecimal("launched_for", self.launched_for.removeprefix(RAW), (96,), refusal)
+        elif self.launched_for:
+            _strict.digest("launched_for", self.launched_for, refusal)
         _strict.octets("report_data", self.report_data, 64, 64, refusal)
         _strict.hexadecimal("platform", self.platform, (32, 128), refusal)
         for name, value in (("smt", self.smt), ("dynamic_platform", self.dynamic_platform)):

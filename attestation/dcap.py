@@ -8,7 +8,7 @@ What each claim is read from:
                                         ‖ P(RTMR2))
     signer       MRSIGNER               MRSIGNERSEAM: who signed the TDX module; zero for Intel
     product, svn ISVPRODID, ISVSVN      0: a trust domain has neither
-    bound_to     CONFIGID               MRCONFIGID
+    launched_for     CONFIGID               MRCONFIGID
 
 P(x) is the length of x as 8 bytes, big-endian, followed by x. MRTD covers the firmware alone: RTMR0
 to RTMR2 are what it measured of its settings, of the boot loader, and of kernel, command line and
@@ -72,10 +72,10 @@ def _check_length(quote: bytes) -> None:
 def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
     report = verified.report
     config_id = _field(report, "reserved3", 96)[32:]
-    bound_to = _bound_to(config_id)
-    if bound_to.startswith(RAW):
+    launched_for = _launched_for(config_id)
+    if launched_for.startswith(RAW):
         raise EvidenceMalformed(
-            "The second half of CONFIGID must be zero.", claim="bound_to", expected="zeros"
+            "The second half of CONFIGID must be zero.", claim="launched_for", expected="zeros"
         )
     return _claims(
         kind,
@@ -86,7 +86,7 @@ def _sgx(kind: str, verified: _dcap.Verified) -> Claims:
         product=_number(report, "isv_prod_id"),
         svn=_number(report, "isv_svn"),
         debug=bool(_field(report, "attributes", 16)[0] & _SGX_DEBUG),
-        bound_to=bound_to,
+        launched_for=launched_for,
     )
 
 
@@ -115,7 +115,7 @@ def _tdx(kind: str, verified: _dcap.Verified) -> Claims:
         product=0,
         svn=0,
         debug=bool(_field(report, "td_attributes", 8)[0] & _TDX_DEBUG),
-        bound_to=_bound_to(_field(report, "mr_config_id", 48)),
+        launched_for=_launched_for(_field(report, "mr_config_id", 48)),
     )
 
 
@@ -137,7 +137,7 @@ def _claims(
     product: int,
     svn: int,
     debug: bool,
-    bound_to: str,
+    launched_for: str,
 ) -> Claims:
     return Claims(
         kind=kind,
@@ -146,7 +146,7 @@ def _claims(
         product=product,
         svn=svn,
         debug=debug,
-        bound_to=bound_to,
+        launched_for=launched_for,
         report_data=report_data,
         platform=verified.ppid,
         smt=verified.smt,
@@ -161,7 +161,7 @@ def _claims(
     )
 
 
-def _bound_to(register: bytes) -> str:
+def _launched_for(register: bytes) -> str:
     """Read a register: a SHA-256 digest and zeros; all zeros for nothing; else it is shown as it
     is."""
     if any(register[_DIGEST_BYTES:]):

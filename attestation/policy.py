@@ -3,7 +3,7 @@
 
 Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
 may not. An empty list is an error; `advisories` and the SNP bits say "none" where there is none,
-and `bound_to` where the enclave must have been launched for nothing.
+and `launched_for` where the enclave must have been launched for nothing.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ _LISTS = (
     "kinds",
     "measurements",
     "signers",
-    "bound_to",
+    "launched_for",
     "platforms",
     "tcb_statuses",
     "advisories",
@@ -50,7 +50,7 @@ class Policy:
     signers: tuple[str, ...] | Literal["any"]  # hexadecimal
     product: int | Literal["any"]
     # What it was launched for: digests; "any" leaves that to who leases, program by program.
-    bound_to: tuple[str, ...] | Literal["any", "none"]
+    launched_for: tuple[str, ...] | Literal["any", "none"]
     platforms: tuple[str, ...] | Literal["any"]  # machines, hexadecimal
     smt: bool | Literal["any"]
     dynamic_platform: bool | Literal["any"]
@@ -72,7 +72,7 @@ class Policy:
         _choices("measurements", self.measurements, _made, ())
         _choices("signers", self.signers, _measurement, (ANY,))
         _bound("product", self.product, 0, 2**16 - 1)
-        _choices("bound_to", self.bound_to, _digest, (ANY, NONE))
+        _choices("launched_for", self.launched_for, _digest, (ANY, NONE))
         _choices("platforms", self.platforms, _platform, (ANY,))
         _flag("smt", self.smt)
         _flag("dynamic_platform", self.dynamic_platform)
@@ -106,7 +106,7 @@ class Policy:
     def complete(self, claims: Claims) -> Claims:
         """Return claims with what the policy says that their measurement is made for."""
         made_for = self.made_for(claims.measurement)
-        return replace(claims, bound_to=made_for) if made_for else claims
+        return replace(claims, launched_for=made_for) if made_for else claims
 
     def to_dict(self) -> dict[str, object]:
         """Return the policy as a JSON object; lists keep their order."""
@@ -155,7 +155,7 @@ def _flag(name: str, value: object) -> None:
 
 
 def _digest(value: object) -> str:
-    return _strict.digest("bound_to", value, PolicyInvalid)
+    return _strict.digest("launched_for", value, PolicyInvalid)
 
 
 def _kind(value: object) -> str:

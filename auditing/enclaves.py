@@ -29,7 +29,7 @@ class Claims(Protocol):
     @property
     def measurement(self) -> str: ...
     @property
-    def bound_to(self) -> str: ...
+    def launched_for(self) -> str: ...
 
 
 class Attested(Protocol):
@@ -51,7 +51,7 @@ class Attest(Protocol):
     """Attestation, which auditing does not import.
 
     It raises unless `evidence` was genuine at `at` (Unix seconds) and binds an `identity` of this
-    role, log and charter to `nonce`. What is bound_to is judged here.
+    role, log and charter to `nonce`. What is launched_for is judged here.
     """
 
     def __call__(

@@ -82,10 +82,10 @@ def _figures(name: str, evidence: Evidence, now: int, passes: int) -> Iterator[F
 
     def ours() -> None:
         claims = verify_evidence(evidence, now=now)
-        verify_appraisal(claims, policy, now=now, bound_to=None)
+        verify_appraisal(claims, policy, now=now, launched_for=None)
 
     def cached() -> None:
-        verify_appraisal(found, policy, now=now, bound_to=None)
+        verify_appraisal(found, policy, now=now, launched_for=None)
 
     tasks = {"ours": ours, "cached": cached}
     if name != "snp":

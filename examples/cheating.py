@@ -77,7 +77,7 @@ def cheat(
         ("A changed program.", "SIGNATURE_INVALID", lambda: changed_program(attacks)),
         (
             "A program makes a second identity and asks for another program's lease.",
-            "BOUND_TO_MISMATCH",
+            "LAUNCHED_FOR_MISMATCH",
             lambda: second_identity(attacks),
         ),
         ("A flipped byte in a sealed blob.", "OBJECT_ROOT_MISMATCH", lambda: flipped(attacks)),

@@ -129,7 +129,7 @@ class Members(ABC):
             measurements=measurements(role, self.build),
             signers=(SIMULATION_SIGNER,),
             product="any",
-            bound_to="any",
+            launched_for="any",
             platforms="any",
             smt="any",
             dynamic_platform="any",

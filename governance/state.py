@@ -63,7 +63,7 @@ class JoinState:
     worker: str
     index: int
     boot: str
-    bound_to: str
+    launched_for: str
     measurement: str
     lapses: int
     lease: str = ""

@@ -87,7 +87,7 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
         federation = FederationFacts(work.rounds, work.roster, _sealed_bytes(work.layout))
     return TicketFacts(
         proposal=parse_envelope(envelope).digest,
-        program=work.bound_digest,
+        program=work.launch_digest,
         uses=proposal.uses,
         not_after=proposal.not_after,
         action=proposal.action,

@@ -211,7 +211,7 @@ class Host:
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
             variant="onnx" if worker.serves else "",
-            bound_to=worker.program,
+            launched_for=worker.program,
             bundle=worker.folder / "bundle",
             scratch=worker.folder / "scratch",
         )

@@ -60,12 +60,12 @@ def verify_certificate(
     *,
     collateral: str,
     now: int,
-    bound_to: str | None,
+    launched_for: str | None,
     nonce: bytes | None = None,
 ) -> Claims:
     """Return what a genuine and wanted enclave says whose key this DER certificate holds.
 
-    `now` is in Unix seconds; `bound_to` as for `appraise`; with a `nonce` (8 to 64 bytes) the
+    `now` is in Unix seconds; `launched_for` as for `appraise`; with a `nonce` (8 to 64 bytes) the
     evidence was made for it, without one it may be as old as the certificate. Raises what
     `read_certificate`, `verify_evidence` and `verify_appraisal` raise, and EvidenceNonce.
     """
@@ -82,7 +82,7 @@ def verify_certificate(
         )
     if nonce is not None:
         _check_nonce(payload.nonce, nonce)  # 7
-    return verify_appraisal(claims, policy, now=now, bound_to=bound_to)  # 8
+    return verify_appraisal(claims, policy, now=now, launched_for=launched_for)  # 8
 
 
 def _check_nonce(found: bytes | None, nonce: bytes) -> None:

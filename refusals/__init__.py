@@ -242,7 +242,7 @@ class AttesterUnavailable(Refusal):
     operator checks the quoting service."""
 
 
-class BoundToMismatch(Refusal):
+class LaunchedForMismatch(Refusal):
     """The worker was launched for something else. Let a worker take this that was launched for
     it."""
 

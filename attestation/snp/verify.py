@@ -192,7 +192,7 @@ def _claims(verified: VerifiedReport) -> Claims:
         product=0,
         svn=report.guest_svn,
         debug=False,
-        bound_to="sha256:" + report.host_data.hex() if any(report.host_data) else "",
+        launched_for="sha256:" + report.host_data.hex() if any(report.host_data) else "",
         report_data=report.report_data,
         platform=verified.chip.hex(),
         smt=verified.smt,

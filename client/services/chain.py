@@ -130,7 +130,7 @@ class _Chain:
         given = self._given
         with _step("proposal"):
             proposal, judged = self._proposal()  # 1
-            bound_to = proposal.document.work.bound_digest
+            launched_for = proposal.document.work.launch_digest
         with _step("authority"):
             boot = self._entry(given.boot, "boot")
             authority = self._enclave(
@@ -145,9 +145,14 @@ class _Chain:
         with _step("worker"):
             joined = self._entry(given.join, "join", before=given.lease_entry)
             self._same("worker identity", lease.document.worker, joined["worker"])
-            self._same("worker bound_to in the log", bound_to, joined["bound_to"])
+            self._same("worker launched_for in the log", launched_for, joined["launched_for"])
             worker = self._enclave(
-                "worker", joined, "worker", given.worker_identity, given.worker_evidence, bound_to
+                "worker",
+                joined,
+                "worker",
+                given.worker_identity,
+                given.worker_evidence,
+                launched_for,
             )  # 5
         with _step("offer"):
             key = PublicKey(worker.identity.signing)
@@ -207,7 +212,7 @@ class _Chain:
         name: str,
         identity: bytes,
         evidence: bytes,
-        bound_to: str | None = None,
+        launched_for: str | None = None,
     ) -> Attested:
         """An enclave that an entry names: genuine when the authority verified it, wanted now."""
         self._same(f"{role} identity", entry[name], digest_of(identity))
@@ -215,7 +220,7 @@ class _Chain:
         council, nonce = self._council, bytes.fromhex(entry["nonce"])
         expected = Expected(role, council.log, council.charter.digest, nonce)
         found = verify_genuine(identity, evidence, expected, at=Times(*entry["at"]).at_most)
-        attested = found.appraise(council.policy(role), now=self._now, bound_to=bound_to)
+        attested = found.appraise(council.policy(role), now=self._now, launched_for=launched_for)
         self.checks += (replace(c, name=f"{role} {c.name}") for c in attested.checks)
         return attested
 

@@ -11,9 +11,9 @@ from placet.client.services.chain import ServedWorker, verify_renewed, verify_wo
 from placet.governance.judgements.leasing import check_running
 from placet.proto.v1 import inference_pb2
 from placet.refusals import (
-    BoundToMismatch,
     JoinLapsed,
     JoinUnknown,
+    LaunchedForMismatch,
     LeaseClosed,
     LeaseExpired,
     LeasePresentedTwice,
@@ -23,7 +23,7 @@ from placet.refusals import (
 
 # By the log a worker is not to be asked any more.
 GONE = (
-    BoundToMismatch,
+    LaunchedForMismatch,
     JoinLapsed,
     JoinUnknown,
     LeaseClosed,

@@ -119,7 +119,7 @@ def _examination(
 ) -> Examination:
     root = f"below the root of {claims.kind}"
     genuine = Check("genuine", root, root, passed=True)
-    checks = (genuine, *own, *appraise(claims, policy, now=now, bound_to=None).checks)
+    checks = (genuine, *own, *appraise(claims, policy, now=now, launched_for=None).checks)
     free = ", ".join(check.name for check in checks if check.expected == _ANY)
     told = list(open_ends)
     if free:

@@ -2,7 +2,7 @@
 """Appraise a TLS server by the evidence in its certificate, with pyOpenSSL (the extra `ratls`).
 
     context = SSL.Context(SSL.TLS_METHOD)
-    verifier = RATLSVerifier(policy, collateral, bound_to=None)
+    verifier = RATLSVerifier(policy, collateral, launched_for=None)
     verifier.install(context)
     connection = SSL.Connection(context, sock)
     connection.set_connect_state()
@@ -34,7 +34,7 @@ Collateral = Callable[[str, bytes], str]
 class RATLSVerifier:
     """A verify callback of pyOpenSSL for any number of connections.
 
-    `bound_to` and `nonce` as for `placet.ratls.verify_certificate`; `clock` gives Unix
+    `launched_for` and `nonce` as for `placet.ratls.verify_certificate`; `clock` gives Unix
     seconds.
     """
 
@@ -43,13 +43,13 @@ class RATLSVerifier:
         policy: Policy,
         collateral: Collateral,
         *,
-        bound_to: str | None,
+        launched_for: str | None,
         nonce: bytes | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._policy = policy
         self._collateral = collateral
-        self._bound_to = bound_to
+        self._launched_for = launched_for
         self._nonce = nonce
         self._clock = clock
         self._found: WeakKeyDictionary[SSL.Connection, tuple[bytes, Claims]] = WeakKeyDictionary()
@@ -109,6 +109,6 @@ class RATLSVerifier:
             self._policy,
             collateral=self._collateral(payload.kind, payload.quote),
             now=now,
-            bound_to=self._bound_to,
+            launched_for=self._launched_for,
             nonce=self._nonce,
         )

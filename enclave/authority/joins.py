@@ -77,8 +77,8 @@ class Joins:
         self._forget_done(times.at_most)
         core.append(entry, {worker: request.identity, evidence: request.evidence})
         self._joined[worker] = Joined(peer, frame.peer)
-        bound_to, lapses = found.claims.bound_to, entry["lapses"]
-        answer = enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+        launched_for, lapses = found.claims.launched_for, entry["lapses"]
+        answer = enclaves_pb2.Joined(worker=worker, launched_for=launched_for, lapses=lapses)
         return lambda _: answer
 
     def worker(self, worker: str) -> Joined:

@@ -31,8 +31,10 @@ class Membership:
     constitutions: dict[str, Constitution]
 
 
-async def join(connection: Connection, attester: Attester, program: str, now: int) -> Membership:
-    """Join, or raise. `program` is the digest of the bundle that this worker was given.
+async def join(
+    connection: Connection, attester: Attester, launched_for: str, now: int
+) -> Membership:
+    """Join, or raise. `launched_for` is the digest of what this worker was given.
 
     Steps: 1. ask with a nonce of our own; 2. verify charter and constitutions; 3. verify and
     appraise the authority under the newest of them; 4. make keys and evidence for the authority's
@@ -60,12 +62,12 @@ async def join(connection: Connection, attester: Attester, program: str, now: in
     joined = enclaves_pb2.Joined.FromString(
         await connection.link.request(enclaves_pb2.KIND_JOIN, request, peer="authority")
     )
-    if joined.bound_to != program:
+    if joined.launched_for != launched_for:
         raise ProgramOther(
             "This worker was launched for another program than the bundle that it was given.",
-            claim="bound_to",
-            expected=joined.bound_to,
-            actual=program,
+            claim="launched_for",
+            expected=joined.launched_for,
+            actual=launched_for,
         )
     if joined.worker != keys.identity.digest:
         raise LeaseInvalid("The authority's answer is about another worker.", claim="worker")

@@ -83,12 +83,12 @@ def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
 def verify_lease(
     package: enclaves_pb2.LeasePackage,
     member: Membership,
-    bound_to: str,
+    launched_for: str,
     now: int,
     expected: ReadTicket | None = None,
 ) -> VerifiedLease:
-    """Verify a lease. `bound_to` is what we were launched for; `expected` saves reading its ticket,
-    if it is the one.
+    """Verify a lease. `launched_for` is what we were launched for; `expected` saves reading its
+    ticket, if it is the one.
 
     1. the lease is signed by the boot key of the authority that we joined, for this boot, this
        council, and us;
@@ -103,8 +103,8 @@ def verify_lease(
     _check_names(lease.document, member, now)
     _check_logged(package, lease.digest, member)
     proposal = _second_opinion(package.ticket, lease.document, member, now, expected)
-    if proposal.document.work.bound_digest != bound_to:
-        raise lease_invalid("program", bound_to, proposal.document.work.bound_digest)
+    if proposal.document.work.launch_digest != launched_for:
+        raise lease_invalid("program", launched_for, proposal.document.work.launch_digest)
     return VerifiedLease(lease, proposal)
 
 

@@ -76,7 +76,7 @@ class Worker:
         await self._connection.attach("worker", token)
         self._watch = asyncio.create_task(self._until_gone())
         now = int(time.time())
-        member = await join(self._connection, self._attester, self._task.digest, now)
+        member = await join(self._connection, self._attester, self._task.launched_for, now)
         self._joined.set_result(member)
         return member
 

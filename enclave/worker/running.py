@@ -24,7 +24,7 @@ class ProgramTask:
         self._scratch = scratch
 
     @property
-    def digest(self) -> str:
+    def launched_for(self) -> str:
         """Of the bundle's bytes."""
         return self._bundle.digest
 
@@ -40,7 +40,7 @@ class ProgramTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "ProgramWork":
-        opened = open_lease(package, member, self.digest, now, expected)
+        opened = open_lease(package, member, self.launched_for, now, expected)
         return ProgramWork(self._bundle, opened, self._scratch)
 
 

@@ -70,7 +70,7 @@ class Task(Protocol):
     """What the hardware says that this worker was launched for."""
 
     @property
-    def digest(self) -> str:
+    def launched_for(self) -> str:
         """The digest that the hardware reports."""
         ...
 

@@ -27,7 +27,7 @@ def wanted(measurement: str) -> Policy:
         measurements=(measurement,),
         signers=(SIMULATION_SIGNER,),
         product="any",
-        bound_to="none",
+        launched_for="none",
         platforms="any",
         smt="any",
         dynamic_platform="any",
@@ -47,7 +47,7 @@ def greet(address: str, policy: Policy, collateral: str) -> tuple[Claims, bytes]
     host, port = address.rsplit(":", 1)
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    verifier = RATLSVerifier(policy, lambda kind, quote: collateral, bound_to=None)
+    verifier = RATLSVerifier(policy, lambda kind, quote: collateral, launched_for=None)
     verifier.install(context)
     with socket.create_connection((host, int(port)), timeout=30) as raw:
         raw.settimeout(None)  # pyOpenSSL wants a socket that blocks

@@ -10,7 +10,7 @@ from placet.governance.state import JoinState, LeaseState, State
 
 class Join(TypedDict):
     worker: Named
-    bound_to: str
+    launched_for: str
     measurement: Measurement
     evidence: Named
     nonce: Nonce
@@ -56,7 +56,7 @@ def _join(state: State, entry: Join) -> None:
         entry["worker"],
         state.size,
         state.boot,
-        entry["bound_to"],
+        entry["launched_for"],
         entry["measurement"],
         entry["lapses"],
     )

@@ -30,9 +30,9 @@ from placet.governance.state import JoinState, LeaseState
 from placet.refusals import (
     AttemptOpen,
     AttemptsUsedUp,
-    BoundToMismatch,
     JoinLapsed,
     JoinUnknown,
+    LaunchedForMismatch,
     LeaseClosed,
     LeaseExpired,
     LeasePresentedTwice,
@@ -53,7 +53,7 @@ class Claimed(Protocol):
     def measurement(self) -> str: ...
 
     @property
-    def bound_to(self) -> str: ...
+    def launched_for(self) -> str: ...
 
 
 # appraise(worker identity digest, policy): raises where its evidence does not satisfy the policy.
@@ -76,9 +76,9 @@ def judge_join(
         raise LeasePresentedTwice(
             "This identity has joined before. Make a new one.", claim="worker", actual=worker
         )
-    if not claimed.bound_to:
-        raise BoundToMismatch(
-            "The worker was launched for no program. Launch it for one.", claim="bound_to"
+    if not claimed.launched_for:
+        raise LaunchedForMismatch(
+            "The worker was launched for no program. Launch it for one.", claim="launched_for"
         )
     check_measurement("measurement", claimed.measurement)
     _check_measurement(ledger, claimed.measurement)
@@ -86,7 +86,7 @@ def judge_join(
         times,
         {
             "worker": worker,
-            "bound_to": claimed.bound_to,
+            "launched_for": claimed.launched_for,
             "measurement": claimed.measurement,
             "evidence": evidence,
             "nonce": nonce.hex(),
@@ -116,7 +116,7 @@ def judge_lease(
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
         admission = readmit(ledger, proposal, lease.job, times)
     body = proposal.document.work
-    _check_worker(ledger, lease.worker, body.bound_digest, times)
+    _check_worker(ledger, lease.worker, body.launch_digest, times)
     check_job(proposal.digest, lease.job)
     body.check_job(ledger.state, proposal.digest, lease.job)
     _check_attempt(ledger, proposal.digest, lease.job, body)
@@ -301,13 +301,13 @@ def _check_worker(ledger: Ledger, worker: str, program: str, times: Times) -> Jo
             expected=f"at or before {join.lapses}",
             actual=str(times.at_most),
         )
-    if join.bound_to != program:
-        raise BoundToMismatch(
+    if join.launched_for != program:
+        raise LaunchedForMismatch(
             "The worker was launched for another program than the proposal's; what it may run is "
             "fixed by the hardware that launched it. Start a worker for this program.",
-            claim="bound_to",
+            claim="launched_for",
             expected=program,
-            actual=join.bound_to,
+            actual=join.launched_for,
         )
     _check_measurement(ledger, join.measurement)
     return join

@@ -82,7 +82,7 @@ class GramineLauncher:
         return folder
 
     def _lay_manifest(self, order: LaunchOrder, folder: Path) -> None:
-        program = order.bound_to.removeprefix("sha256:")
+        program = order.launched_for.removeprefix("sha256:")
         name = f"{order.role}-{program}" if order.role == WORKER else order.role
         source = self._manifests / name
         if self._service is None:

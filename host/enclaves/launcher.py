@@ -28,7 +28,7 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """What to start. `bound_to` is the digest that the enclave is launched for; empty: none.
+    """What to start. `launched_for` is the digest that the enclave is launched for; empty: none.
 
     `variant` "onnx" is a worker that serves models; any other enclave has none. `bundle` and
     `scratch` are set for workers. `log` is the file that stderr is appended to.
@@ -40,7 +40,7 @@ class LaunchOrder:
     certificate: Path
     origin: str
     log: Path
-    bound_to: str = ""
+    launched_for: str = ""
     bundle: Path | None = None
     scratch: Path | None = None
     variant: str = ""
@@ -76,7 +76,7 @@ class Launcher(Protocol):
 class QuotingService(Protocol):
     """What stands for the CPU. `serve` returns when the enclave closes its end."""
 
-    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+    def serve(self, enclave: str, launched_for: str, reader: BinaryIO, writer: BinaryIO) -> None:
         """Answer one enclave, which was launched under this name for this digest."""
 
 
@@ -160,7 +160,7 @@ class EnclaveProcess:
         writer = cast("BinaryIO", self._process.stdin)
         assert self._service is not None
         try:
-            self._service.serve(self._order.enclave, self._order.bound_to, reader, writer)
+            self._service.serve(self._order.enclave, self._order.launched_for, reader, writer)
         except Exception:  # noqa: BLE001
             self.kill()  # an enclave without a CPU is of no use
         finally:

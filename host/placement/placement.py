@@ -196,7 +196,7 @@ class Placement:
         worker = self._workers.of(session)
         if worker is None or worker.phase is not Phase.STARTING:
             return
-        if joined.bound_to != worker.program:
+        if joined.launched_for != worker.program:
             _log.error("bound-elsewhere enclave=%s", session.enclave)
             worker.dismiss()
             return

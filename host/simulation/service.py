@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated quoting service: stands for the CPU, and belongs to the launcher.
 
-It fills measurement and `bound_to` from what the launcher says it launched. The enclave at the
+It fills measurement and `launched_for` from what the launcher says it launched. The enclave at the
 other end of the channel chooses report data, and nothing else.
 """
 
@@ -71,26 +71,26 @@ class SimulatedQuotingService:
         self._lock = threading.Lock()
         self._machine = self._start()
 
-    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+    def serve(self, enclave: str, launched_for: str, reader: BinaryIO, writer: BinaryIO) -> None:
         """Answer the enclave of this name (`measure`) at the other end until it closes its end.
 
-        `bound_to` is the digest it was launched for, or "". What the enclave sends never raises:
-        a request that is none is refused, a broken channel ends the service. Raises
-        MeasurementFailed, or AttesterUnavailable if `bound_to` is no digest.
+        `launched_for` is the digest it was launched for, or "". What the enclave sends never
+        raises: a request that is none is refused, a broken channel ends the service. Raises
+        MeasurementFailed, or AttesterUnavailable if `launched_for` is no digest.
         """
-        launched = self._launched(enclave, bound_to)
+        launched = self._launched(enclave, launched_for)
         try:
             while request := channel.receive(reader, channel.MAX_REQUEST_BYTES):
                 channel.send(writer, *self._answer(launched, *request))
         except AttesterUnavailable:
             return  # the enclave is gone or does not speak the protocol: nothing to tell it
 
-    def _launched(self, enclave: str, bound_to: str) -> _Launched:
+    def _launched(self, enclave: str, launched_for: str) -> _Launched:
         config_id = bytes(64)
-        if bound_to:
-            if not _DIGEST.fullmatch(bound_to):
-                raise AttesterUnavailable("bound_to must be a digest.", claim="bound_to")
-            config_id = bytes.fromhex(bound_to.removeprefix("sha256:")) + bytes(32)
+        if launched_for:
+            if not _DIGEST.fullmatch(launched_for):
+                raise AttesterUnavailable("launched_for must be a digest.", claim="launched_for")
+            config_id = bytes.fromhex(launched_for.removeprefix("sha256:")) + bytes(32)
         return _Launched(bytes.fromhex(self._measurer(enclave)), config_id)
 
     def _answer(self, launched: _Launched, operation: int, argument: bytes) -> tuple[int, bytes]:

@@ -127,7 +127,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_POLICY_INVALID: _Reason.ValueType  # 86
     REASON_IDENTITY_MALFORMED: _Reason.ValueType  # 87
     REASON_ATTESTER_UNAVAILABLE: _Reason.ValueType  # 88
-    REASON_BOUND_TO_MISMATCH: _Reason.ValueType  # 89
+    REASON_LAUNCHED_FOR_MISMATCH: _Reason.ValueType  # 89
     REASON_EVIDENCE_DEBUG: _Reason.ValueType  # 90
     REASON_COLLATERAL_STALE: _Reason.ValueType  # 91
     REASON_SEALING_UNAVAILABLE: _Reason.ValueType  # 92
@@ -282,7 +282,7 @@ REASON_APPRAISAL_REFUSED: Reason.ValueType  # 85
 REASON_POLICY_INVALID: Reason.ValueType  # 86
 REASON_IDENTITY_MALFORMED: Reason.ValueType  # 87
 REASON_ATTESTER_UNAVAILABLE: Reason.ValueType  # 88
-REASON_BOUND_TO_MISMATCH: Reason.ValueType  # 89
+REASON_LAUNCHED_FOR_MISMATCH: Reason.ValueType  # 89
 REASON_EVIDENCE_DEBUG: Reason.ValueType  # 90
 REASON_COLLATERAL_STALE: Reason.ValueType  # 91
 REASON_SEALING_UNAVAILABLE: Reason.ValueType  # 92

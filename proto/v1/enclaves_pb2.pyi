@@ -657,11 +657,11 @@ class Joined(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
-    BOUND_TO_FIELD_NUMBER: _builtins.int
+    LAUNCHED_FOR_FIELD_NUMBER: _builtins.int
     LAPSES_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """Digest of the worker's identity document."""
-    bound_to: _builtins.str
+    launched_for: _builtins.str
     """The digest that its evidence says it was launched for."""
     lapses: _builtins.int
     """Unix seconds at which the join lapses unless a lease has used it."""
@@ -669,12 +669,12 @@ class Joined(_message.Message):
         self,
         *,
         worker: _builtins.str = ...,
-        bound_to: _builtins.str = ...,
+        launched_for: _builtins.str = ...,
         lapses: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound_to", b"bound_to", "lapses", b"lapses", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lapses", b"lapses", "launched_for", b"launched_for", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

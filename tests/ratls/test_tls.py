@@ -63,7 +63,7 @@ def verifier_for(folder: Path, **settings: Any) -> RATLSVerifier:
     """A verifier with the collateral that lies in a folder, and with other settings."""
     policy = replace(wanted(measure("worker")), **settings)
     collateral = (folder / "collateral.json").read_text()
-    return RATLSVerifier(policy, lambda kind, quote: collateral, bound_to="")
+    return RATLSVerifier(policy, lambda kind, quote: collateral, launched_for="")
 
 
 def handshake(server: SSL.Context, verifier: RATLSVerifier) -> SSL.Connection:
@@ -193,7 +193,7 @@ def test_a_trusted_certificate_is_judged_all_the_same(verifier: RATLSVerifier) -
 def test_time(context: SSL.Context, tmp_path: Path) -> None:
     collateral = (tmp_path / "collateral.json").read_text()
     policy = wanted(measure("worker"))
-    verifier = RATLSVerifier(policy, lambda k, q: collateral, bound_to=None, clock=lambda: 0.0)
+    verifier = RATLSVerifier(policy, lambda k, q: collateral, launched_for=None, clock=lambda: 0.0)
     with pytest.raises(EvidenceInvalid, match="not valid at this time"):
         handshake(context, verifier)
 
@@ -202,7 +202,7 @@ def test_what_collateral_refuses_reaches_the_caller(context: SSL.Context) -> Non
     def none_at_hand(kind: str, quote: bytes) -> str:
         raise CollateralStale(f"no collateral for {kind}")
 
-    verifier = RATLSVerifier(wanted(measure("worker")), none_at_hand, bound_to=None)
+    verifier = RATLSVerifier(wanted(measure("worker")), none_at_hand, launched_for=None)
     with pytest.raises(CollateralStale, match="for simulation"):
         handshake(context, verifier)
 
@@ -217,7 +217,7 @@ def test_without_pyopenssl() -> None:
     script = (
         "import sys; sys.modules['OpenSSL'] = None\n"
         "from placet.client.trust.ratls import RATLSVerifier\n"
-        "RATLSVerifier(None, None, bound_to=None).install(None)\n"
+        "RATLSVerifier(None, None, launched_for=None).install(None)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False

@@ -33,7 +33,7 @@ class Claimed:
 
     kind: str
     measurement: str
-    bound_to: str
+    launched_for: str
     role: str
     log: str
     charter: str

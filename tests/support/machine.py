@@ -22,7 +22,7 @@ class Machine:
         """Another microcode, with the sealing keys of these TCBs, the present one first."""
         self._service = SimulatedQuotingService(self._secret, tcbs=tcbs)
 
-    def attester(self, role: str, bound_to: str = "") -> SimulatedAttester:
+    def attester(self, role: str, launched_for: str = "") -> SimulatedAttester:
         there, here = os.pipe(), os.pipe()
         ends = [
             os.fdopen(fd, mode, buffering=0)
@@ -30,16 +30,16 @@ class Machine:
         ]
         files = cast("list[BinaryIO]", ends)
         serve = threading.Thread(
-            target=self._service.serve, args=(role, bound_to, files[0], files[3]), daemon=True
+            target=self._service.serve, args=(role, launched_for, files[0], files[3]), daemon=True
         )
         serve.start()
         self._files += [files[1], files[3], files[2], files[0]]
         self._threads.append(serve)
         return SimulatedAttester(files[2], files[1])
 
-    def serve(self, role: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
+    def serve(self, role: str, launched_for: str, reader: BinaryIO, writer: BinaryIO) -> None:
         """Be the processor of an enclave in another process, until that closes its end."""
-        self._service.serve(role, bound_to, reader, writer)
+        self._service.serve(role, launched_for, reader, writer)
 
     def close(self) -> None:
         for writer in self._files[0::4]:

@@ -412,7 +412,9 @@ class World:
 
     # Attestation: a quote is a signature of "the hardware" over what real evidence would bind.
 
-    def enclave(self, role: str, name: str, bound_to: str) -> tuple[Claimed, bytes, bytes, bytes]:
+    def enclave(
+        self, role: str, name: str, launched_for: str
+    ) -> tuple[Claimed, bytes, bytes, bytes]:
         boot, key = hashlib.sha256(name.encode()).hexdigest()[:32], key_of(name)
         nonce = hashlib.sha256(b"nonce for " + name.encode()).digest()
         fields = {
@@ -424,7 +426,7 @@ class World:
         }
         identity = encode(fields)
         self._enclaves[boot] = self._enclaves[digest_of(identity)] = key
-        claims = {"kind": "test", "measurement": MEASUREMENT, "bound_to": bound_to}
+        claims = {"kind": "test", "measurement": MEASUREMENT, "launched_for": launched_for}
         message = quoted(identity, nonce, claims)
         evidence = encode({**claims, "quote": key_of("hardware").sign(message).hex()})
         return Claimed(**fields, **claims), identity, evidence, nonce

@@ -60,11 +60,11 @@ SGX = EnclaveReport(
 )
 TD = TDReport(report_data=SAID)
 SGX_MEASUREMENT = SGX.measurement.hex()
-BOUND_TO = "sha256:" + "cd" * 32
+LAUNCHED_FOR = "sha256:" + "cd" * 32
 POLICY: dict[str, Any] = {
     "kinds": ["sgx"],
     "measurements": [SGX_MEASUREMENT],
-    "bound_to": [BOUND_TO],
+    "launched_for": [LAUNCHED_FOR],
     "platforms": [PPID.hex()],
     "min_tcb_evaluation": 1,
 }
@@ -200,7 +200,7 @@ def cases() -> Iterator[Case]:
     yield from _bindings()
     yield from _policies()
     yield from _cut()
-    for fields in snp_cases(IDENTITY, SAID, BOUND_TO):
+    for fields in snp_cases(IDENTITY, SAID, LAUNCHED_FOR):
         yield Case(**fields)
 
 
@@ -396,7 +396,7 @@ def _policies() -> Iterator[Case]:
         "measurements": ["ab" * 32],
         "signers": ["ab" * 32],
         "product": 8,
-        "bound_to": "none",
+        "launched_for": "none",
         "platforms": ["ab" * 16],
         "smt": False,
         "dynamic_platform": False,

@@ -49,7 +49,7 @@ _BITS = {
 _REFUSED = "AppraisalRefused"
 
 
-def snp_cases(identity: Identity, said: bytes, bound_to: str) -> Iterator[dict[str, Any]]:
+def snp_cases(identity: Identity, said: bytes, launched_for: str) -> Iterator[dict[str, Any]]:
     """The fields of each case, for an identity whose report data are `said`."""
     vendor = Vendor()
     bare = {start: value.to_bytes(size, "little") for start, size, value in _REGISTERS.values()}
@@ -57,7 +57,7 @@ def snp_cases(identity: Identity, said: bytes, bound_to: str) -> Iterator[dict[s
     wanted = {
         "kinds": ["snp"],
         "measurements": ["6d" * 48],
-        "bound_to": [bound_to],
+        "launched_for": [launched_for],
         "platforms": [bytes(range(8)).ljust(64, b"\0").hex()],
         "smt": False,
         "tcb_statuses": ["Unstated"],

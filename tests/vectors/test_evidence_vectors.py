@@ -42,7 +42,7 @@ def outcome(case: Path) -> tuple[str, str]:
     try:
         claims = _genuine(evidence, find(case, "root.der"), stated["now"])
         verify_binding(claims, identity, nonce, context)
-        verify_appraisal(claims, policy(case), now=stated["now"], bound_to=None)
+        verify_appraisal(claims, policy(case), now=stated["now"], launched_for=None)
     except Refusal as refusal:
         return stated["expected"], type(refusal).__name__
     return stated["expected"], ""

@@ -33,7 +33,7 @@ def test_real_machines(name: str) -> None:
         assert found[claim] == (sorted(value) if claim == "snp_bits" else value), claim
     refusal = ""
     try:
-        verify_appraisal(claims, policy(REAL / name), now=case["now"], bound_to=None)
+        verify_appraisal(claims, policy(REAL / name), now=case["now"], launched_for=None)
     except Refusal as error:
         refusal = type(error).__name__
     assert refusal == case["expected"]

@@ -50,7 +50,7 @@ class RoundTask:
     """The terms of a federation."""
 
     def __init__(self, terms: Federate) -> None:
-        self.digest = terms.bound_digest
+        self.launched_for = terms.launch_digest
         self._terms = terms
         self._noise: Noise | None = None
 
@@ -67,7 +67,7 @@ class RoundTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "RoundWork":
-        verified = verify_lease(package, member, self.digest, now, expected)
+        verified = verify_lease(package, member, self.launched_for, now, expected)
         plain = open_key_envelope(package, verified, member)
         keys = RoundKeys.from_bytes(plain, verified.lease.digest, member.authority.signing)
         return RoundWork(verified, keys, self._noise)

@@ -26,7 +26,7 @@ class InferenceTask:
     """The terms of a service."""
 
     def __init__(self, terms: Serve) -> None:
-        self.digest = terms.bound_digest
+        self.launched_for = terms.launch_digest
 
     def prepare(self) -> None:
         """Load the runtime: that takes longer than anything else before the model."""
@@ -39,7 +39,7 @@ class InferenceTask:
         now: int,
         expected: ReadTicket | None,
     ) -> "InferenceWork":
-        return InferenceWork(open_lease(package, member, self.digest, now, expected), member)
+        return InferenceWork(open_lease(package, member, self.launched_for, now, expected), member)
 
 
 class InferenceWork:

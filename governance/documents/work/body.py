@@ -72,7 +72,7 @@ class Body:
         return encode(self)
 
     @property
-    def bound_digest(self) -> str:
+    def launch_digest(self) -> str:
         """What a worker has to be launched for: the terms, where the program is built in."""
         return digest_of(self.terms)
 

@@ -62,7 +62,7 @@ class Job(Body):
         return b""
 
     @property
-    def bound_digest(self) -> str:
+    def launch_digest(self) -> str:
         return self.program
 
     @property

@@ -80,7 +80,7 @@ def lease_round(scene: Scene) -> None:
     if current is None or current.status != "closed":
         return
     job = round_job(digest, current.number)
-    scene.history.terms[digest] = bound = (scene.proposals[digest][0].body).bound_digest
+    scene.history.terms[digest] = bound = (scene.proposals[digest][0].body).launch_digest
     worker = join(scene, bound)
     admission = admit(world.ledger, bundle(scene, digest), job, world.times)
     world.enter(admission)

@@ -27,15 +27,15 @@ from tests.support.hardware import quoted
 MODEL_BYTES = padded_length(15 * 4)
 
 
-def join(scene: Scene, bound_to: str) -> str:
+def join(scene: Scene, launched_for: str) -> str:
     """A worker of one of the measurements, or of one that nobody wants."""
     world, dice = scene.world, scene.dice
     name = f"worker {len(world.ledger.state.joins) + 1}"
-    claimed, identity, _, nonce = world.enclave("worker", name, bound_to)
+    claimed, identity, _, nonce = world.enclave("worker", name, launched_for)
     policy = world.constitution.evidence.worker
     wanted = policy["measurements"][:1] if scene.chance(82) else [*MEASUREMENTS, "ee" * 32]
     measurement = dice.choice(wanted)
-    claims = {"kind": "test", "measurement": measurement, "bound_to": bound_to}
+    claims = {"kind": "test", "measurement": measurement, "launched_for": launched_for}
     quote = world.key("hardware").sign(quoted(identity, nonce, claims))
     evidence = encode({**claims, "quote": quote.hex()})
     now = world.times.at_most
@@ -60,7 +60,7 @@ def lease(scene: Scene) -> None:
     body = scene.proposals[digest][0].body
     wanted = getattr(body, "program", PROGRAM)
     if isinstance(body, Federate | Serve):
-        wanted = scene.history.terms[digest] = body.bound_digest
+        wanted = scene.history.terms[digest] = body.launch_digest
     if scene.chance(6):
         wanted = PROGRAM
     worker = (

@@ -106,10 +106,10 @@ def _lease(history: History, entry: Json) -> None:
     _check_worker(history, entry, entry)
     must(not history.of("lease", worker=entry["worker"]), ONE_LEASE, entry)
     if proposal["action"] == "job":
-        must(join["bound_to"] == proposal["body"]["program"], OTHER_DATA, entry)
+        must(join["launched_for"] == proposal["body"]["program"], OTHER_DATA, entry)
     else:
         # Terms are what the body says: the scene names them by proposal.
-        must(join["bound_to"] == history.terms[digest], OTHER_DATA, entry)
+        must(join["launched_for"] == history.terms[digest], OTHER_DATA, entry)
     before = history.of("lease", proposal=digest, job=job)
     standing = {history.status(lease["lease"]) for lease in before}
     must(standing <= {"closed"}, TICKET, entry)

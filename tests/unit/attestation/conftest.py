@@ -25,7 +25,7 @@ from tests.support import policies
 
 NOW = 1_800_000_000
 MEASUREMENTS = {"authority": "aa" * 32, "worker": "bb" * 32}
-BOUND_TO = "sha256:" + "cd" * 32
+LAUNCHED_FOR = "sha256:" + "cd" * 32
 NONCE = bytes(range(32))
 CONTEXT = b"log"
 
@@ -45,9 +45,9 @@ def nonce() -> bytes:
 
 
 @pytest.fixture
-def bound_to() -> str:
+def launched_for() -> str:
     """What the worker was launched for."""
-    return BOUND_TO
+    return LAUNCHED_FOR
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def launch(
     """Launch an enclave of a role for a digest; return its attester."""
     with ExitStack() as stack:
 
-        def start(role: str, bound_to: str) -> Attester:
+        def start(role: str, launched_for: str) -> Attester:
             requests, to_service = pipes()
             answers, to_enclave = pipes()
             thread = threading.Thread(
-                target=service.serve, args=(role, bound_to, requests, to_enclave)
+                target=service.serve, args=(role, launched_for, requests, to_enclave)
             )
             thread.start()
             stack.callback(thread.join, timeout=30)
@@ -110,7 +110,7 @@ def identity() -> Identity:
 @pytest.fixture
 def evidence(launch: Launch, identity: Identity) -> Evidence:
     """Evidence of a worker that speaks for `identity`."""
-    return launch("worker", BOUND_TO).evidence(report_data(identity.digest, NONCE, CONTEXT))
+    return launch("worker", LAUNCHED_FOR).evidence(report_data(identity.digest, NONCE, CONTEXT))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ CHECKS = [
     "product",
     "svn",
     "debug",
-    "bound_to",
+    "launched_for",
     "platform",
     "smt",
     "dynamic_platform",
@@ -48,7 +48,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "snp_bits_required": {"snp_bits": ("platform.tsme",)},
     "snp_bits_allowed": {"snp_bits": ("platform.ecc", "policy.cxl")},
     "tcb_evaluation": {"tcb_evaluation": 0},
-    "bound_to": {"bound_to": "sha256:" + "ab" * 32},
+    "launched_for": {"launched_for": "sha256:" + "ab" * 32},
 }
 
 
@@ -68,28 +68,28 @@ def failed(verdict: Verdict) -> list[str]:
     return [check.name for check in verdict.failed]
 
 
-def test_accepted(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
-    verdict = appraise(claims, policy, now=now, bound_to=bound_to)
+def test_accepted(claims: Claims, policy: Policy, now: int, launched_for: str) -> None:
+    verdict = appraise(claims, policy, now=now, launched_for=launched_for)
     assert verdict.accepted
     assert [check.name for check in verdict.checks] == CHECKS
-    assert verify_appraisal(claims, policy, now=now, bound_to=bound_to) is claims
+    assert verify_appraisal(claims, policy, now=now, launched_for=launched_for) is claims
     assert verdict.verify() == verdict.checks
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_each_alone(claims: Claims, policy: Policy, now: int, bound_to: str, name: str) -> None:
+def test_each_alone(claims: Claims, policy: Policy, now: int, launched_for: str, name: str) -> None:
     changed = replace(claims, **WRONG[name])
-    assert failed(appraise(changed, policy, now=now, bound_to=bound_to)) == [name]
+    assert failed(appraise(changed, policy, now=now, launched_for=launched_for)) == [name]
     with pytest.raises(AppraisalRefused) as caught:
-        verify_appraisal(changed, policy, now=now, bound_to=bound_to)
+        verify_appraisal(changed, policy, now=now, launched_for=launched_for)
     assert caught.value.details["claim"] == name
 
 
 @pytest.mark.parametrize("later", [-601, 3600])
 def test_collateral_age(
-    claims: Claims, policy: Policy, now: int, bound_to: str, later: int
+    claims: Claims, policy: Policy, now: int, launched_for: str, later: int
 ) -> None:
-    assert failed(appraise(claims, policy, now=now + later, bound_to=bound_to)) == [
+    assert failed(appraise(claims, policy, now=now + later, launched_for=launched_for)) == [
         "collateral_age"
     ]
 
@@ -98,40 +98,42 @@ def test_kept_until_the_collateral_expires(claims: Claims, policy: Policy) -> No
     tolerant = replace(policy, max_collateral_age_seconds="any")
     for left, wrong in ((1, []), (0, ["collateral_left"]), (-1, ["collateral_left"])):
         now = claims.collateral_expires - left
-        assert failed(appraise(claims, tolerant, now=now, bound_to=None)) == wrong
+        assert failed(appraise(claims, tolerant, now=now, launched_for=None)) == wrong
 
 
-def test_all_together(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+def test_all_together(claims: Claims, policy: Policy, now: int, launched_for: str) -> None:
     changes = {key: value for change in WRONG.values() for key, value in change.items()}
     changes["snp_bits"] = ("policy.cxl",)
     changed = replace(claims, **changes)
-    verdict = appraise(changed, policy, now=now + 10**7, bound_to=bound_to)
+    verdict = appraise(changed, policy, now=now + 10**7, launched_for=launched_for)
     assert not verdict.accepted
     assert failed(verdict) == CHECKS
     with pytest.raises(AppraisalRefused) as caught:
-        verify_appraisal(changed, policy, now=now + 10**7, bound_to=bound_to)
+        verify_appraisal(changed, policy, now=now + 10**7, launched_for=launched_for)
     assert caught.value.details["claim"] == ", ".join(CHECKS)
     assert all(name in str(caught.value) for name in CHECKS)
 
 
-def test_simulation_must_be_named(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+def test_simulation_must_be_named(
+    claims: Claims, policy: Policy, now: int, launched_for: str
+) -> None:
     hardware = replace(policy, kinds=("sgx", "tdx", "snp"))
-    assert failed(appraise(claims, hardware, now=now, bound_to=bound_to)) == ["kind"]
+    assert failed(appraise(claims, hardware, now=now, launched_for=launched_for)) == ["kind"]
 
 
 def test_any(claims: Claims, policy: Policy, now: int) -> None:
     wanted = {"measurements": policy.measurements, "snp_bits_allowed": "any", **ANY_MACHINE}
     open_policy = policies.policy(**wanted)
     changes = {key: value for change in WRONG.values() for key, value in change.items()}
-    verdict = appraise(replace(claims, **changes), open_policy, now=0, bound_to=None)
+    verdict = appraise(replace(claims, **changes), open_policy, now=0, launched_for=None)
     assert failed(verdict) == ["kind", "measurement", "debug"]
 
 
-def test_tolerated_advisories(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+def test_tolerated_advisories(claims: Claims, policy: Policy, now: int, launched_for: str) -> None:
     tolerant = replace(policy, advisories=("INTEL-SA-00615", "INTEL-SA-00289"))
     for advisories, wrong in ((("INTEL-SA-00615",), []), (("INTEL-SA-1",), ["advisories"])):
         changed = replace(claims, advisories=advisories)
-        assert failed(appraise(changed, tolerant, now=now, bound_to=bound_to)) == wrong
+        assert failed(appraise(changed, tolerant, now=now, launched_for=launched_for)) == wrong
 
 
 @pytest.mark.parametrize(
@@ -144,57 +146,59 @@ def test_tolerated_advisories(claims: Claims, policy: Policy, now: int, bound_to
         (None, "sha256:" + "cd" * 32, True),
     ],
 )
-def test_bound_to(
+def test_launched_for(
     claims: Claims, policy: Policy, now: int, wanted: str | None, found: str, accepted: bool
 ) -> None:
-    changed = replace(claims, bound_to=found)
-    assert appraise(changed, policy, now=now, bound_to=wanted).accepted == accepted
+    changed = replace(claims, launched_for=found)
+    assert appraise(changed, policy, now=now, launched_for=wanted).accepted == accepted
 
 
-def test_bound_to_by_policy(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+def test_launched_for_by_policy(
+    claims: Claims, policy: Policy, now: int, launched_for: str
+) -> None:
     other = "sha256:" + "ab" * 32
     cases: tuple[tuple[Any, str, str | None, bool], ...] = (
-        ((bound_to, other), bound_to, None, True),
-        ((bound_to, other), bound_to, bound_to, True),
-        ((bound_to, other), bound_to, other, False),
-        ((other,), bound_to, bound_to, False),
+        ((launched_for, other), launched_for, None, True),
+        ((launched_for, other), launched_for, launched_for, True),
+        ((launched_for, other), launched_for, other, False),
+        ((other,), launched_for, launched_for, False),
         ((other,), "", None, False),
         ("none", "", None, True),
-        ("none", bound_to, None, False),
-        ("none", bound_to, bound_to, False),
+        ("none", launched_for, None, False),
+        ("none", launched_for, launched_for, False),
         ("any", "raw:" + "ab" * 48, None, True),
-        ("any", "raw:" + "ab" * 48, bound_to, False),
+        ("any", "raw:" + "ab" * 48, launched_for, False),
     )
     for allowed, launched, demanded, accepted in cases:
-        wanted = replace(policy, bound_to=allowed)
-        changed = replace(claims, bound_to=launched)
-        assert appraise(changed, wanted, now=now, bound_to=demanded).accepted == accepted
+        wanted = replace(policy, launched_for=allowed)
+        changed = replace(claims, launched_for=launched)
+        assert appraise(changed, wanted, now=now, launched_for=demanded).accepted == accepted
 
 
-def test_made_for(claims: Claims, policy: Policy, now: int, bound_to: str) -> None:
+def test_made_for(claims: Claims, policy: Policy, now: int, launched_for: str) -> None:
     other = "sha256:" + "ab" * 32
-    made = replace(policy, measurements=("ee" * 32, f"{claims.measurement}={bound_to}"))
-    for register in ("", bound_to):  # the hardware reports nothing, or the same
+    made = replace(policy, measurements=("ee" * 32, f"{claims.measurement}={launched_for}"))
+    for register in ("", launched_for):  # the hardware reports nothing, or the same
         found = verify_appraisal(
-            replace(claims, bound_to=register), made, now=now, bound_to=bound_to
+            replace(claims, launched_for=register), made, now=now, launched_for=launched_for
         )
-        assert found == replace(claims, bound_to=bound_to)
+        assert found == replace(claims, launched_for=launched_for)
     # The host sets the register: it cannot make one program's enclave pass for another's.
     for wanted, register, demanded in (
         (made, other, None),
         (made, other, other),
         (made, "", other),
         (made, "", ""),
-        (replace(made, bound_to="none"), "", None),
-        (replace(made, bound_to=(other,)), "", None),
+        (replace(made, launched_for="none"), "", None),
+        (replace(made, launched_for=(other,)), "", None),
     ):
-        changed = replace(claims, bound_to=register)
-        assert failed(appraise(changed, wanted, now=now, bound_to=demanded)) == ["bound_to"]
-    nobody = replace(claims, measurement="ab" * 32, bound_to="")
-    assert failed(appraise(nobody, made, now=now, bound_to=None)) == ["measurement"]
+        changed = replace(claims, launched_for=register)
+        assert failed(appraise(changed, wanted, now=now, launched_for=demanded)) == ["launched_for"]
+    nobody = replace(claims, measurement="ab" * 32, launched_for="")
+    assert failed(appraise(nobody, made, now=now, launched_for=None)) == ["measurement"]
 
 
 def test_verdict_is_no_truth_value(claims: Claims, policy: Policy, now: int) -> None:
     with pytest.raises(TypeError, match="accepted"):
-        bool(appraise(claims, policy, now=now, bound_to=None))
+        bool(appraise(claims, policy, now=now, launched_for=None))
     assert not Verdict(()).accepted

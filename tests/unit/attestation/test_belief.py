@@ -42,19 +42,24 @@ def expected(identity: Identity, nonce: bytes) -> Expected:
 
 @pytest.fixture
 def shown(
-    launch: Callable[[str, str], Attester], identity: Identity, nonce: bytes, bound_to: str
+    launch: Callable[[str, str], Attester], identity: Identity, nonce: bytes, launched_for: str
 ) -> Shown:
     context = evidence_context(identity.log, identity.charter, NOTE)
-    attester = launch("worker", bound_to)
+    attester = launch("worker", launched_for)
     evidence = attester.evidence(report_data(identity.digest, nonce, context))
     return identity.to_bytes(), evidence.to_bytes()
 
 
 def test_believed(
-    shown: Shown, expected: Expected, policy: Policy, identity: Identity, now: int, bound_to: str
+    shown: Shown,
+    expected: Expected,
+    policy: Policy,
+    identity: Identity,
+    now: int,
+    launched_for: str,
 ) -> None:
-    found = believe(*shown, expected, policy, now=now, bound_to=bound_to)
-    assert found.identity == identity and found.claims.bound_to == bound_to
+    found = believe(*shown, expected, policy, now=now, launched_for=launched_for)
+    assert found.identity == identity and found.claims.launched_for == launched_for
     assert found.simulated and all(check.passed for check in found.checks)
     names = [check.name for check in found.checks]
     assert names[:5] == ["role", "log", "charter", "genuine", "report_data"]
@@ -133,16 +138,16 @@ def test_each_policy_judges_what_the_hardware_says(
     expected: Expected,
     policy: Policy,
     now: int,
-    bound_to: str,
+    launched_for: str,
 ) -> None:
     """A policy knows what the measurement is made for; another one that does not is not told."""
     context = evidence_context(identity.log, identity.charter, NOTE)
     evidence = launch("worker", "").evidence(report_data(identity.digest, expected.nonce, context))
     genuine = verify_genuine(identity.to_bytes(), evidence.to_bytes(), expected, at=now)
     (measurement,) = policy.measurements
-    knows = replace(policy, measurements=(f"{measurement}={bound_to}",), bound_to="any")
+    knows = replace(policy, measurements=(f"{measurement}={launched_for}",), launched_for="any")
     attested = genuine.appraise(knows, now=now)
-    assert attested.claims.bound_to == bound_to
-    with pytest.raises(AppraisalRefused, match="bound_to"):
-        attested.genuine.appraise(replace(policy, bound_to=(bound_to,)), now=now)
-    assert attested.genuine.appraise(replace(policy, bound_to="none"), now=now)
+    assert attested.claims.launched_for == launched_for
+    with pytest.raises(AppraisalRefused, match="launched_for"):
+        attested.genuine.appraise(replace(policy, launched_for=(launched_for,)), now=now)
+    assert attested.genuine.appraise(replace(policy, launched_for="none"), now=now)

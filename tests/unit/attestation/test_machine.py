@@ -95,9 +95,9 @@ def test_gramine_without_sgx_has_keys_and_no_attestation(tree: Any) -> None:
 
 
 def test_gramine(
-    tree: Any, collateral: Path, launch: Callable[[str, str], Attester], bound_to: str, now: int
+    tree: Any, collateral: Path, launch: Callable[[str, str], Attester], launched_for: str, now: int
 ) -> None:
-    machine, seen = launch("worker", bound_to), list[str]()
+    machine, seen = launch("worker", launched_for), list[str]()
 
     def quote(report_data: bytes) -> bytes:
         evidence = machine.evidence(report_data)

@@ -17,7 +17,7 @@ PLAIN: dict[str, object] = BASE | {
     "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],
     "product": 7,
-    "bound_to": ["sha256:" + "ee" * 32],
+    "launched_for": ["sha256:" + "ee" * 32],
     "platforms": ["dd" * 16],
     "smt": False,
     "dynamic_platform": True,
@@ -31,7 +31,7 @@ PLAIN: dict[str, object] = BASE | {
 }
 LISTS = [name for name, value in PLAIN.items() if isinstance(value, list)]
 FLAGS = ("smt", "dynamic_platform")
-MAY_BE_NONE = ("bound_to", "advisories", "snp_bits_required", "snp_bits_allowed")
+MAY_BE_NONE = ("launched_for", "advisories", "snp_bits_required", "snp_bits_allowed")
 NEVER_ANY = ("kinds", "measurements", "snp_bits_required")
 MAY_BE_ANY = [name for name in PLAIN if name not in NEVER_ANY]
 
@@ -97,7 +97,7 @@ def test_none_is_a_word_of_few(name: str) -> None:
         ("min_snp_tcb", "3.0.20.209"),
         ("min_snp_tcb", "0.3.0.20.256"),
         ("min_snp_tcb", "0.3.0.020.2"),
-        ("bound_to", ["ee" * 32]),
+        ("launched_for", ["ee" * 32]),
         ("smt", 0),
         ("max_collateral_age_seconds", 0),
         ("min_tcb_evaluation", 2**53),

@@ -30,32 +30,37 @@ def make_service(secret: bytes = b"\x01" * 32, measured: str = MEASURED) -> Simu
 SERVICE = make_service()
 
 
-def answers(service: SimulatedQuotingService, request: bytes, bound_to: str = "") -> bytes:
+def answers(service: SimulatedQuotingService, request: bytes, launched_for: str = "") -> bytes:
     """Return what the service writes to an enclave that sends these bytes and goes."""
     written = io.BytesIO()
-    service.serve("worker", bound_to, io.BytesIO(request), written)
+    service.serve("worker", launched_for, io.BytesIO(request), written)
     return written.getvalue()
 
 
-def sealing_keys(service: SimulatedQuotingService, bound_to: str = "") -> tuple[SealingKey, ...]:
-    answer = answers(service, b"\0\0\0\1\2", bound_to)
+def sealing_keys(
+    service: SimulatedQuotingService, launched_for: str = ""
+) -> tuple[SealingKey, ...]:
+    answer = answers(service, b"\0\0\0\1\2", launched_for)
     return SimulatedAttester(io.BytesIO(answer), io.BytesIO()).sealing_keys()
 
 
-def sealing_key(service: SimulatedQuotingService, bound_to: str = "") -> bytes:
-    (found,) = sealing_keys(service, bound_to)
+def sealing_key(service: SimulatedQuotingService, launched_for: str = "") -> bytes:
+    (found,) = sealing_keys(service, launched_for)
     return found.key
 
 
 def test_service_fills_the_rest(
-    launch: Callable[[str, str], Attester], measurements: dict[str, str], bound_to: str, now: int
+    launch: Callable[[str, str], Attester],
+    measurements: dict[str, str],
+    launched_for: str,
+    now: int,
 ) -> None:
-    for role, bound in (("authority", ""), ("worker", bound_to)):
+    for role, bound in (("authority", ""), ("worker", launched_for)):
         for report_data in (b"\x01" * 64, b"\x02" * 64):
             evidence = launch(role, bound).evidence(report_data)
             claims = verify_evidence(evidence, now=now)
             assert claims.measurement == measurements[role]
-            assert claims.bound_to == bound
+            assert claims.launched_for == bound
             assert claims.report_data == report_data
 
 
@@ -95,7 +100,7 @@ def test_sealing_keys() -> None:
     others = [
         sealing_key(make_service(secret=b"\x02" * 32)),
         sealing_key(make_service(measured="bb" * 32)),
-        sealing_key(make_service(), bound_to="sha256:" + "cd" * 32),
+        sealing_key(make_service(), launched_for="sha256:" + "cd" * 32),
     ]
     assert len({key, *others}) == 4
 
@@ -207,4 +212,4 @@ def test_launcher_mistakes() -> None:
     with pytest.raises(AttesterUnavailable):
         make_service(secret=b"short")
     with pytest.raises(AttesterUnavailable):
-        answers(make_service(), b"", bound_to="sha256:short")
+        answers(make_service(), b"", launched_for="sha256:short")

@@ -50,13 +50,13 @@ def foreign_root() -> Issuer:
     return Issuer(key, builder.sign(key, hashes.SHA256()))
 
 
-def test_claims(claims: Claims, measurements: dict[str, str], bound_to: str, now: int) -> None:
+def test_claims(claims: Claims, measurements: dict[str, str], launched_for: str, now: int) -> None:
     assert claims.kind == "simulation"
     assert claims.measurement == measurements["worker"]
     assert claims.signer == SIMULATION_SIGNER
     assert claims.svn == SIMULATION_SVN
     assert not claims.debug
-    assert claims.bound_to == bound_to
+    assert claims.launched_for == launched_for
     assert (claims.tcb_status, claims.advisories) == ("UpToDate", ())
     assert claims.tcb_evaluation == 1
     assert 0 <= now - claims.collateral_issued <= 3600
@@ -126,9 +126,9 @@ def test_tcb_is_claimed_not_judged(now: int) -> None:
     assert claims.tcb_evaluation == 17
 
 
-def test_bound_to_nothing(now: int) -> None:
+def test_launched_for_nothing(now: int) -> None:
     evidence = quote(make_platform(published_root(), PPID, now))
-    assert verify_evidence(evidence, now=now).bound_to == ""
+    assert verify_evidence(evidence, now=now).launched_for == ""
 
 
 def test_config_id_has_one_form(now: int) -> None:

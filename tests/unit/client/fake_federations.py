@@ -199,7 +199,8 @@ class FakeFederations:
         job, times = round_job(self.id, number), self._host.times()
         evidence = "sha256:" + "44" * 32
         entries = (
-            KINDS["join"].new(times, {"worker": worker, "bound_to": self.terms.bound_digest, "measurement": "bb" * 32,
+            KINDS["join"].new(times, {"worker": worker, "launched_for": self.terms.launch_digest,
+                      "measurement": "bb" * 32,
                       "evidence": evidence, "nonce": os.urandom(32).hex(), "lapses": times.at_most + 600}),
             KINDS["lease"].new(times, {"lease": lease, "proposal": self.id, "job": job, "attempt": 1,
                       "worker": worker, "grants": [], "deadline": times.at_most + 60,

@@ -477,7 +477,8 @@ class FakeHost:
         worker, lease = ("sha256:" + os.urandom(32).hex() for _ in range(2))
         times, nonce = self.times(), os.urandom(32).hex()
         evidence, measurement = "sha256:" + "44" * 32, MEASUREMENTS["worker"]
-        joined = KINDS["join"].new(times, {"worker": worker, "bound_to": program, "measurement": measurement,
+        joined = KINDS["join"].new(times, {"worker": worker, "launched_for": program,
+            "measurement": measurement,
             "evidence": evidence, "nonce": nonce, "lapses": times.at_most + 600,
         })  # fmt: skip
         self.append(joined, {})

@@ -62,11 +62,11 @@ class FakeWorker:
         data = report_data(
             self.identity.digest, nonce, evidence_context(host.log, host.charter, b"")
         )
-        bound_to = host.ledger.proposal(service).document.work.bound_digest
-        self.evidence = attested(data, bound_to, measurement).to_bytes()
+        launched_for = host.ledger.proposal(service).document.work.launch_digest
+        self.evidence = attested(data, launched_for, measurement).to_bytes()
         times, digest = host.times(), digest_of(self.evidence)
         host.append(
-            KINDS["join"].new(times, {"worker": self.identity.digest, "bound_to": bound_to,
+            KINDS["join"].new(times, {"worker": self.identity.digest, "launched_for": launched_for,
                       "measurement": measurement, "evidence": digest, "nonce": nonce.hex(),
                       "lapses": times.at_most + 600}),
             {self.identity.digest: self.identity.to_bytes(), digest: self.evidence},
@@ -293,7 +293,7 @@ class FakeServices:
         return bytes(session.seal_answer(counter, pack_answer(tensors)))
 
 
-def attested(data: bytes, bound_to: str, measurement: str) -> Any:
+def attested(data: bytes, launched_for: str, measurement: str) -> Any:
     """Evidence of a simulated worker that was launched for something."""
     service = SimulatedQuotingService(os.urandom(32), measurer=lambda _: measurement)
     with ExitStack() as stack:
@@ -305,7 +305,7 @@ def attested(data: bytes, bound_to: str, measurement: str) -> Any:
                 ends.append(cast("BinaryIO", end))
         requests, to_service, answers, to_enclave = ends
         thread = threading.Thread(
-            target=service.serve, args=("worker", bound_to, requests, to_enclave)
+            target=service.serve, args=("worker", launched_for, requests, to_enclave)
         )
         thread.start()
         stack.callback(thread.join, timeout=30)

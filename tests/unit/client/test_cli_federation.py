@@ -93,7 +93,7 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     assert run("federation", "list") == []
     terms = host.ledger.proposal(federation).document.federate
     written = run("terms", "federation.toml")
-    assert written == {"terms": terms.bound_digest, "file": "terms.json"}
+    assert written == {"terms": terms.launch_digest, "file": "terms.json"}
     assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
     started = run("federation", "start", federation)
     assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)

@@ -73,7 +73,7 @@ def no_ballots(host: Any, worker: Any) -> dict[str, Any]:
 
 def joined_for_something_else(host: Any, worker: Any) -> dict[str, Any]:
     """A worker that was launched for other terms, and a lease for this one."""
-    return rejoined(host, worker, bound_to="sha256:" + "55" * 32)
+    return rejoined(host, worker, launched_for="sha256:" + "55" * 32)
 
 
 def stale_nonce(host: Any, worker: Any) -> dict[str, Any]:
@@ -170,8 +170,8 @@ def test_every_check_is_shown(founded: Client, serve: Start) -> None:
     ):
         assert any(name.startswith(wanted) for name in names), wanted
     assert names[-1] == "offer" and all(check.passed for check in found.checks)
-    (bound,) = [c for c in found.checks if c.name == "worker bound_to"]
-    assert bound.found == found.terms.bound_digest != found.service
+    (bound,) = [c for c in found.checks if c.name == "worker launched_for"]
+    assert bound.found == found.terms.launch_digest != found.service
 
 
 def test_a_measurement_that_the_council_does_not_want_is_refused(

@@ -267,7 +267,7 @@ def test_a_lease_is_for_a_worker_that_joined_for_this_program_and_had_none(scene
     async def story(stage: Any) -> None:
         _, member, ticket = await ready(stage, attempts=2)
         stranger = await joined(stage, "w2", OTHER)
-        assert await refused(lease(stage, ticket, stranger)) == "BOUND_TO_MISMATCH"
+        assert await refused(lease(stage, ticket, stranger)) == "LAUNCHED_FOR_MISMATCH"
         before = list(stage.host.entries)
         await lease(stage, ticket, member)
         assert await refused(lease(stage, ticket, member)) == "LEASE_PRESENTED_TWICE"
@@ -286,7 +286,7 @@ def test_a_refused_lease_leaves_no_entry(scene: Any) -> None:
         member = await joined(stage, program=OTHER)
         ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
         before = list(stage.host.entries)
-        assert await refused(lease(stage, ticket, member)) == "BOUND_TO_MISMATCH"
+        assert await refused(lease(stage, ticket, member)) == "LAUNCHED_FOR_MISMATCH"
         assert stage.host.entries == before
 
     scene(story)
@@ -622,7 +622,7 @@ def test_a_join_wants_the_right_evidence(scene: Any) -> None:
         log, charter = stage.council.log, stage.council.name
 
         async def attempt(
-            role: str, says: str, *, bound_to: str = PROGRAM, nonce: bytes | None = None,
+            role: str, says: str, *, launched_for: str = PROGRAM, nonce: bytes | None = None,
             log: str = log, charter: str = charter, hello: bool = True,
             evidence: bytes | None = None,
         ) -> str:  # fmt: skip
@@ -635,14 +635,14 @@ def test_a_join_wants_the_right_evidence(scene: Any) -> None:
                 )
                 offered = enclaves_pb2.JoinOffer.FromString(reply).nonce
             keys = BootKeys(says).of(log, charter)
-            attester = stage.machine.attester(role, bound_to)
+            attester = stage.machine.attester(role, launched_for)
             proof = evidence or keys.evidence(attester, nonce or offered, b"").to_bytes()
             request = enclaves_pb2.JoinRequest(identity=keys.identity.to_bytes(), evidence=proof)
             return await refused(host.ask(enclaves_pb2.KIND_JOIN, request, peer="w"))
 
         assert await attempt("authority", "worker") == "APPRAISAL_REFUSED"
         assert await attempt("worker", "authority") == "IDENTITY_MALFORMED"
-        assert await attempt("worker", "worker", bound_to="") == "BOUND_TO_MISMATCH"
+        assert await attempt("worker", "worker", launched_for="") == "LAUNCHED_FOR_MISMATCH"
         assert await attempt("worker", "worker", nonce=bytes(32)) == "EVIDENCE_BINDING"
         assert await attempt("worker", "worker", nonce=bytes(32), hello=False) == "FRAME_UNEXPECTED"
         assert await attempt("worker", "worker", log=log.replace("test", "tset")) == "OTHER_LOG"

@@ -63,7 +63,7 @@ def later(world: Any, seconds: int) -> None:
 def test_a_worker_joins_once_for_one_program(founded: Any) -> None:
     founded.join("worker 1")
     refused("LEASE_PRESENTED_TWICE", lambda: founded.join("worker 1"), founded)
-    refused("BOUND_TO_MISMATCH", lambda: founded.join("worker 2", ""), founded)
+    refused("LAUNCHED_FOR_MISMATCH", lambda: founded.join("worker 2", ""), founded)
     founded.record(founded.stop("chair-a", "revoke-measurement", "cd" * 32), "chair-a")
     refused("STOPPED", lambda: founded.join("worker 3"), founded)
 
@@ -72,7 +72,7 @@ def test_a_lease_goes_to_a_worker_that_has_joined_for_the_program(logged: Any) -
     given = logged.given
     refused("JOIN_UNKNOWN", lambda: logged.lease(given, DIGEST), logged)
     other = logged.join("other", DIGEST)
-    refused("BOUND_TO_MISMATCH", lambda: logged.lease(given, other), logged)
+    refused("LAUNCHED_FOR_MISMATCH", lambda: logged.lease(given, other), logged)
     spare = logged.join("spare")
     late = logged.join("late")
     lease(logged)

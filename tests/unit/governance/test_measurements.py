@@ -140,12 +140,12 @@ def test_what_a_policy_wants_can_be_revoked_whatever_form_it_is_written_in(
     found = claims.measurement
     for form in (found, f"{found}={PROGRAM}"):
         policy = Policy.from_dict(_policy(claims, form).to_dict())
-        appraised = verify_appraisal(claims, policy, now=NOW, bound_to=PROGRAM)
+        appraised = verify_appraisal(claims, policy, now=NOW, launched_for=PROGRAM)
         assert appraised.measurement == found
         stop = _revocation(form.partition("=")[0])
         assert decode(Stop, encode(stop)) == stop
         assert stop.target == appraised.measurement
-    join = {"worker": PROGRAM, "bound_to": PROGRAM, "measurement": found, "evidence": PROGRAM}
+    join = {"worker": PROGRAM, "launched_for": PROGRAM, "measurement": found, "evidence": PROGRAM}
     assert has_form({"kind": "join", "at": [1, 1], "nonce": "00", "lapses": 1, **join})
 
 
@@ -192,7 +192,7 @@ def test_attestation_and_governance_agree_on_the_form(text: str) -> None:
     claimed = accepts(partial(replace, claims, measurement=text), EvidenceMalformed)
     stopped = accepts(partial(_revocation, text), DocumentMalformed)
     entry = {"kind": "join", "at": [1, 1], "nonce": "00", "lapses": 1, "measurement": text}
-    entered = has_form({**entry, "worker": "w", "bound_to": "b", "evidence": "e"})
+    entered = has_form({**entry, "worker": "w", "launched_for": "b", "evidence": "e"})
     assert wanted == claimed == stopped == entered == (len(text) in (64, 96) and _lower(text))
 
 

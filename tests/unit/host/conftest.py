@@ -410,11 +410,11 @@ class World:
         charter = Charter(nonce="c4" * 16, log=ORIGIN, constitution=self.digest(constitution))
         return constitution, sign(charter, self.key)
 
-    def bound_to(self, ticket: common_pb2.Ticket) -> str:
+    def launched_for(self, ticket: common_pb2.Ticket) -> str:
         """What the workers of a federation or a service are launched for."""
         body = inspect(ticket.proposal, Proposal).body
         assert isinstance(body, Federate | Serve)
-        return body.bound_digest
+        return body.launch_digest
 
     def digest(self, envelope: bytes) -> str:
         """The digest of a document."""

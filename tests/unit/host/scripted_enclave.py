@@ -369,14 +369,18 @@ class Authority:
 
     async def on_join(self, frame: enclaves_pb2.Frame) -> Message:
         request = enclaves_pb2.JoinRequest.FromString(frame.payload)
-        worker, bound_to = digest_of(request.identity), request.evidence.decode()
-        names = {"worker": worker, "evidence": digest_of(request.evidence), "bound_to": bound_to}
+        worker, launched_for = digest_of(request.identity), request.evidence.decode()
+        names = {
+            "worker": worker,
+            "evidence": digest_of(request.evidence),
+            "launched_for": launched_for,
+        }
         stored = (request.identity, request.evidence)
         lapses = int(time.time()) + 3600
         claims = {"measurement": "", "lapses": lapses}
         await self.commit({"kind": "join", **names, **claims}, stored=stored)
         self.joined[worker] = frame.peer
-        return enclaves_pb2.Joined(worker=worker, bound_to=bound_to, lapses=lapses)
+        return enclaves_pb2.Joined(worker=worker, launched_for=launched_for, lapses=lapses)
 
     async def on_release(self, frame: enclaves_pb2.Frame) -> Message:
         lease, _, left = (

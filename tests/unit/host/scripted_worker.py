@@ -43,7 +43,7 @@ class Worker:
     code = 75  # its stream has ended before it was done
 
     def __init__(self, bundle: Path, scratch: Path) -> None:
-        self.bound_to = digest_of(bundle.read_bytes())
+        self.launched_for = digest_of(bundle.read_bytes())
         assert scratch.is_dir()
         self.link = Link(self.handle)
         self.stopped = asyncio.Event()
@@ -55,7 +55,9 @@ class Worker:
     async def boot(self) -> None:
         hello = enclaves_pb2.JoinHello(nonce=os.urandom(32))
         await self.link.request(K.KIND_JOIN_HELLO, hello, peer="authority")
-        join = enclaves_pb2.JoinRequest(identity=os.urandom(16), evidence=self.bound_to.encode())
+        join = enclaves_pb2.JoinRequest(
+            identity=os.urandom(16), evidence=self.launched_for.encode()
+        )
         await self.link.request(K.KIND_JOIN, join, peer="authority")
 
     async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:

@@ -143,8 +143,8 @@ class Echo:
     def __init__(self) -> None:
         self.served: list[tuple[str, str]] = []
 
-    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        self.served.append((enclave, bound_to))
+    def serve(self, enclave: str, launched_for: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.served.append((enclave, launched_for))
         while data := reader.read(64):
             writer.write(data)
 
@@ -157,7 +157,7 @@ def order(world: Any, role: str) -> LaunchOrder:
         certificate=world.folder / "cert.pem",
         origin="o",
         log=world.folder / "logs" / "x.log",
-        bound_to=world.program,
+        launched_for=world.program,
         bundle=world.folder / "bundle",
         scratch=world.folder / "scratch",
     )

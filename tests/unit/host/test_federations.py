@@ -35,7 +35,7 @@ def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) 
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release")
-            blob = world.bound_to(ticket)[7:39]
+            blob = world.launched_for(ticket)[7:39]
             await client.put(b"squats", blob)
             details = await refused(client.start(ticket), "BLOB_CONFLICT")
             assert details["actual"] == blob
@@ -94,7 +94,7 @@ def test_two_proposals_of_the_same_terms_both_run(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             tickets = world.federation("release"), world.federation("raise 1")
-            assert len({world.bound_to(ticket) for ticket in tickets}) == 1
+            assert len({world.launched_for(ticket) for ticket in tickets}) == 1
             started = await asyncio.gather(*map(client.start, tickets))
             for ticket in tickets:
                 await send_all(client, world, ticket, 1)
@@ -317,7 +317,7 @@ def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
             while not await entries(client, world, "join"):
                 await asyncio.sleep(0.05)
             order = next(o for o, _ in world.launcher.started if o.role == "worker")
-            assert order.bound_to == world.bound_to(ticket)
+            assert order.launched_for == world.launched_for(ticket)
             assert (
                 await client.federations.Get(
                     federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata

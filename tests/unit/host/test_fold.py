@@ -119,7 +119,7 @@ def entry_of(entry: dict[str, Any]) -> bytes:
 
 
 def join(worker: str) -> dict[str, Any]:
-    claims = {"bound_to": "p", "measurement": "m", "lapses": 9}
+    claims = {"launched_for": "p", "measurement": "m", "lapses": 9}
     return {"kind": "join", "worker": worker, "evidence": "e", **claims}
 
 

@@ -32,8 +32,8 @@ class Deaf:
     def __init__(self, enclave: str = "worker") -> None:
         self._enclave = enclave
 
-    def serve(self, enclave: str, bound_to: str, reader: BinaryIO, writer: BinaryIO) -> None:
-        assert (enclave, bound_to, reader.read()) == (self._enclave, f"sha256:{PROGRAM}", b"")
+    def serve(self, enclave: str, launched_for: str, reader: BinaryIO, writer: BinaryIO) -> None:
+        assert (enclave, launched_for, reader.read()) == (self._enclave, f"sha256:{PROGRAM}", b"")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def order(folder: Path, role: str) -> LaunchOrder:
         certificate=folder / "cert.pem",
         origin="a/log",
         log=folder / "log",
-        bound_to=f"sha256:{PROGRAM}" if worker else "",
+        launched_for=f"sha256:{PROGRAM}" if worker else "",
         bundle=folder / "bundle" if worker else None,
         scratch=folder / "worker" / "scratch" if worker else None,
     )

@@ -154,7 +154,7 @@ def test_a_spare_is_kept_warm_and_no_more_than_the_uses_left(world: Any, run: An
             assert len(world.launcher.running("worker")) == 1
             await client.run(world.ticket("release", uses=3))
             orders = [order for order, _ in world.launcher.started if order.role == "worker"]
-            assert {order.bound_to for order in orders} == {world.program}
+            assert {order.launched_for for order in orders} == {world.program}
             assert 2 <= len(orders) <= 5
 
     run(body())

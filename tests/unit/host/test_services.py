@@ -46,8 +46,8 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, re
             assert ready.state == READY
             assert ready.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
-            assert [(o.bound_to, o.variant) for o in orders] == [
-                (world.bound_to(ticket), "onnx")
+            assert [(o.launched_for, o.variant) for o in orders] == [
+                (world.launched_for(ticket), "onnx")
             ] * 2
             names = [job.id for job in await jobs(client, world)]
             assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
@@ -72,7 +72,7 @@ def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) 
     async def body() -> None:
         async with world.host() as (_, client):
             one, other = world.service(), world.service()
-            assert world.bound_to(one) == world.bound_to(other)
+            assert world.launched_for(one) == world.launched_for(other)
             await asyncio.gather(client.serve(one), client.serve(other, 2))
             for ticket, ready in ((one, 1), (other, 2)):
                 await client.until_service(world.digest(ticket.proposal), ready=ready)
@@ -81,7 +81,9 @@ def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) 
             more = await client.serve(other, 3)
             await client.until_service(more.id, ready=3)
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
-            assert {(o.bound_to, o.variant) for o in orders} == {(world.bound_to(one), "onnx")}
+            assert {(o.launched_for, o.variant) for o in orders} == {
+                (world.launched_for(one), "onnx")
+            }
             assert len(orders) == 4
 
     run(body())
@@ -100,7 +102,7 @@ def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
             details = await refused(client.serve(world.service(), 3), "REQUEST_MALFORMED")
             assert details["expected"] == "at most 2"
             squatted = world.service(title="Another model")
-            await client.put(b"squats", world.bound_to(squatted)[7:39])
+            await client.put(b"squats", world.launched_for(squatted)[7:39])
             await refused(client.serve(squatted), "BLOB_CONFLICT")
             unknown = world.digest(late.proposal)
             await refused(get(client, world, unknown), "SERVICE_NOT_FOUND")
@@ -130,7 +132,7 @@ async def check_description(client: Any, world: Any, refused: Any, ticket: Any) 
     assert json.loads(described.lease_entry.entry)["lease"] == lease
     assert described.authority_identity.startswith(b"authority")
     assert described.authority_evidence == b"of the authority"
-    assert described.worker_evidence == world.bound_to(ticket).encode()
+    assert described.worker_evidence == world.launched_for(ticket).encode()
     join = json.loads(described.join.entry)
     assert join["worker"] == world.lease_in(
         inference_pb2.Description(lease=described.worker_identity)

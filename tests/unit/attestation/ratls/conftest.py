@@ -88,9 +88,9 @@ def key() -> ec.EllipticCurvePrivateKey:
 
 
 @pytest.fixture
-def attester(launch: Callable[[str, str], Attester], bound_to: str) -> Attester:
+def attester(launch: Callable[[str, str], Attester], launched_for: str) -> Attester:
     """The hardware as a worker sees it."""
-    return launch("worker", bound_to)
+    return launch("worker", launched_for)
 
 
 @dataclass(frozen=True)

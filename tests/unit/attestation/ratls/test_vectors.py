@@ -27,4 +27,4 @@ def test_real_certificate(name: str, policy: Policy) -> None:
     assert (found.kind, found.nonce) == ("sgx", None)
     assert found.quote[REPORT_DATA] == found.report_data
     with pytest.raises(EvidenceDebug):
-        verify_certificate(der, policy, collateral="none", now=THEN, bound_to=None)
+        verify_certificate(der, policy, collateral="none", now=THEN, launched_for=None)

@@ -48,17 +48,17 @@ def entry(algorithm: int, digest: bytes) -> bytes:
         ed25519.Ed25519PrivateKey.generate,
     ],
 )
-def test_issued(make: Any, attester: Any, policy: Policy, bound_to: str, now: int) -> None:
+def test_issued(make: Any, attester: Any, policy: Policy, launched_for: str, now: int) -> None:
     made = issue_certificate(attester, make(), now=now, lifetime_seconds=60)
     collateral = made.evidence.collateral
     claims = verify_certificate(
-        made.certificate, policy, collateral=collateral, now=now, bound_to=bound_to
+        made.certificate, policy, collateral=collateral, now=now, launched_for=launched_for
     )
     assert claims.measurement == policy.measurements[0]
     assert claims.report_data == read_certificate(made.certificate, now=now).report_data
     with pytest.raises(EvidenceInvalid, match="not valid at this time"):
         verify_certificate(
-            made.certificate, policy, collateral=collateral, now=now + 61, bound_to=bound_to
+            made.certificate, policy, collateral=collateral, now=now + 61, launched_for=launched_for
         )
 
 
@@ -79,19 +79,21 @@ def test_issued_is_what_others_read(server: Any, now: int) -> None:
     assert read_certificate(der, now=now).report_data == hashlib.sha256(buffer).digest() + bytes(32)
 
 
-def test_policy(server: Any, policy: Policy, bound_to: str, now: int) -> None:
+def test_policy(server: Any, policy: Policy, launched_for: str, now: int) -> None:
     der, collateral = server.issued()
     other = replace(policy, measurements=("ff" * 32,))
     with pytest.raises(AppraisalRefused, match="measurement"):
-        verify_certificate(der, other, collateral=collateral, now=now, bound_to=bound_to)
-    with pytest.raises(AppraisalRefused, match="bound_to"):
-        verify_certificate(der, policy, collateral=collateral, now=now, bound_to="")
+        verify_certificate(der, other, collateral=collateral, now=now, launched_for=launched_for)
+    with pytest.raises(AppraisalRefused, match="launched_for"):
+        verify_certificate(der, policy, collateral=collateral, now=now, launched_for="")
 
 
 def test_nonce(server: Any, policy: Policy, now: int) -> None:
     def verify(made: tuple[bytes, str], nonce: bytes | None) -> None:
         der, collateral = made
-        verify_certificate(der, policy, collateral=collateral, now=now, bound_to=None, nonce=nonce)
+        verify_certificate(
+            der, policy, collateral=collateral, now=now, launched_for=None, nonce=nonce
+        )
 
     with_nonce, without = server.issued(nonce=b"n" * 32), server.issued()
     verify(with_nonce, b"n" * 32)
@@ -110,7 +112,7 @@ def test_every_hash_of_the_specification(
     hashed = entry(algorithm, hashlib.new(name, server.spki).digest())
     # Out of the deterministic order and with a claim of somebody's own, as others write it.
     forge, collateral = server.forge({"pubkey-hash": hashed, "key_0": b"value\0"})
-    verify_certificate(forge.der(), policy, collateral=collateral, now=now, bound_to=None)
+    verify_certificate(forge.der(), policy, collateral=collateral, now=now, launched_for=None)
 
 
 def test_claims_that_are_refused(server: Any, policy: Policy, now: int) -> None:
@@ -140,14 +142,18 @@ def test_claims_that_are_refused(server: Any, policy: Policy, now: int) -> None:
     for claims, what in cases:
         forge, collateral = server.forge(claims)
         with pytest.raises(EvidenceMalformed, match=what):
-            verify_certificate(forge.der(), policy, collateral=collateral, now=now, bound_to=None)
+            verify_certificate(
+                forge.der(), policy, collateral=collateral, now=now, launched_for=None
+            )
 
 
 def test_claims_about_another_key(server: Any, policy: Policy, now: int) -> None:
     for digest in (hashlib.sha256(b"other").digest(), hashlib.sha256(server.spki).digest()[:16]):
         forge, collateral = server.forge({"pubkey-hash": entry(1, digest)})
         with pytest.raises(EvidenceBinding, match="another key"):
-            verify_certificate(forge.der(), policy, collateral=collateral, now=now, bound_to=None)
+            verify_certificate(
+                forge.der(), policy, collateral=collateral, now=now, launched_for=None
+            )
 
 
 def test_evidence_of_somebody_else(
@@ -166,7 +172,7 @@ def test_evidence_of_somebody_else(
         certificate = forge.changed(extensions=(make_extension(EVIDENCE, value),)).der()
         with pytest.raises(EvidenceBinding, match="another key or other claims"):
             verify_certificate(
-                certificate, policy, collateral=evidence.collateral, now=now, bound_to=None
+                certificate, policy, collateral=evidence.collateral, now=now, launched_for=None
             )
 
 
@@ -199,7 +205,7 @@ def test_the_value_of_the_extension(
                 policy,
                 collateral=evidence.collateral,
                 now=now,
-                bound_to=None,
+                launched_for=None,
             )
     # A simulated quote under the tag of real ones is judged as a real one.
     extension = make_extension(EVIDENCE, cbor.encode(cbor.Tag(60000, (quote, claims))))
@@ -209,7 +215,7 @@ def test_the_value_of_the_extension(
             policy,
             collateral=evidence.collateral,
             now=now,
-            bound_to=None,
+            launched_for=None,
         )
 
 
@@ -223,7 +229,7 @@ def test_debug_is_refused_without_collateral(
     value = encode_payload("sgx", bytes(quote), claims)
     certificate = forge.changed(extensions=(make_extension(EVIDENCE, value),)).der()
     with pytest.raises(EvidenceDebug):
-        verify_certificate(certificate, policy, collateral="none", now=now, bound_to=None)
+        verify_certificate(certificate, policy, collateral="none", now=now, launched_for=None)
 
 
 def test_the_legacy_form(server: Any, make_extension: Callable[..., bytes], now: int) -> None:

@@ -58,7 +58,7 @@ def wanted(claims: Claims, **changed: Any) -> Policy:
 def refusal(vendor: Any, claims: Claims, **changed: Any) -> str:
     """The check that refuses, or nothing."""
     try:
-        verify_appraisal(claims, wanted(claims, **changed), now=vendor.now, bound_to=None)
+        verify_appraisal(claims, wanted(claims, **changed), now=vendor.now, launched_for=None)
     except AppraisalRefused as error:
         return error.details["claim"]
     return ""

@@ -52,7 +52,7 @@ def test_claims(snp_vectors: Read, name: str) -> None:
     assert claims.report_data == evidence.quote[0x50:0x90]
     assert claims.platform == evidence.quote[0x1A0:0x1E0].hex()
     host_data = evidence.quote[0xC0:0xE0]
-    assert claims.bound_to == ("sha256:" + host_data.hex() if any(host_data) else "")
+    assert claims.launched_for == ("sha256:" + host_data.hex() if any(host_data) else "")
 
 
 def test_another_vmpl_than_0(snp_vectors: Read) -> None:

@@ -32,7 +32,7 @@ def test_genuine(vendor: Any, line: str, version: int, kind: str) -> None:
     assert (claims.kind, claims.debug, claims.smt, claims.svn) == ("snp", False, True, 5)
     assert claims.measurement == b"m".hex() * 48
     assert claims.signer == b"k".hex() * 48
-    assert claims.bound_to == "sha256:" + b"h".hex() * 32
+    assert claims.launched_for == "sha256:" + b"h".hex() * 32
     assert claims.report_data == b"r" * 64
     chip = bytes(range(8 if line == "Turin" else 64)) if kind == "VCEK" else b""
     assert claims.platform == chip.ljust(64, b"\0").hex()
@@ -52,10 +52,10 @@ def test_without_a_revocation_list_collateral_is_as_old_as_can_be(vendor: Any) -
     assert claims.collateral_expires == vendor.now + 365 * 86400
 
 
-def test_bound_to_nothing_and_smt_off(vendor: Any) -> None:
+def test_launched_for_nothing_and_smt_off(vendor: Any) -> None:
     edits = {0xC0: bytes(32), 0x40: b"\x24"}
     claims = verify_snp(vendor.evidence(edits=edits), vendor.now, vendor.machines)
-    assert (claims.bound_to, claims.smt) == ("", False)
+    assert (claims.launched_for, claims.smt) == ("", False)
 
 
 @pytest.mark.parametrize("line", LINES)

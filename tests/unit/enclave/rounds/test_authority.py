@@ -116,7 +116,7 @@ def test_a_worker_of_another_federation_gets_no_lease(play: Play, rounds: Any) -
         await federation.close(1)
         member = await other.joined("w1")
         work = federation.lease(member.keys.identity.digest, 1)
-        assert await rounds.refused(work) == "BOUND_TO_MISMATCH"
+        assert await rounds.refused(work) == "LAUNCHED_FOR_MISMATCH"
 
     play(story)
 

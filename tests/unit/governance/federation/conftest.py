@@ -125,7 +125,7 @@ class Federation:
 
     def lease(self) -> Any:
         self._workers += 1
-        worker = self.world.join(f"worker {self._workers}", self.terms.bound_digest)
+        worker = self.world.join(f"worker {self._workers}", self.terms.launch_digest)
         job = round_job(self.digest, self.state.current.number)
         return self.world.lease(self.ticket, worker, job)
 

@@ -171,14 +171,14 @@ def test_a_lease_is_of_the_closed_round_and_of_a_worker_for_these_terms(
     federation.later(601)
     federation.close()
     world, job = federation.world, round_job(federation.digest, 1)
-    for bound_to in (
+    for launched_for in (
         federation.terms.program,
         federation.digest,
-        replace(federation.terms, clip="2").bound_digest,
+        replace(federation.terms, clip="2").launch_digest,
     ):
-        other = world.join(f"for {bound_to}", bound_to)
-        refused("BOUND_TO_MISMATCH", partial(world.lease, federation.ticket, other, job))
-    worker = world.join("for the terms", federation.terms.bound_digest)
+        other = world.join(f"for {launched_for}", launched_for)
+        refused("LAUNCHED_FOR_MISMATCH", partial(world.lease, federation.ticket, other, job))
+    worker = world.join("for the terms", federation.terms.launch_digest)
     for wrong in ("job-1", round_job(federation.digest, 2)):
         refused("ROUND_NOT_OPEN", partial(world.lease, federation.ticket, worker, wrong))
     assert world.lease(federation.ticket, worker, job)["job"] == job

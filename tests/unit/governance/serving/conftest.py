@@ -83,7 +83,7 @@ class Service:
     def lease(self, ticket: Ticket | None = None, terms: Serve | None = None) -> str:
         self._workers += 1
         name = f"{self._workers}"
-        worker = self.world.join("worker " + name, (terms or self.terms).bound_digest)
+        worker = self.world.join("worker " + name, (terms or self.terms).launch_digest)
         entry: Entry = self.world.lease(ticket or self.ticket, worker, "serving-" + name)
         return str(entry["lease"])
 

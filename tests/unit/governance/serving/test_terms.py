@@ -44,7 +44,7 @@ def test_a_proposal_is_read_as_it_was_written(service: Any) -> None:
 def test_terms_have_one_form_and_one_digest(service: Any) -> None:
     data = encode(service.terms)
     assert decode_terms(data) == service.terms
-    assert service.terms.bound_digest == digest_of(data)
+    assert service.terms.launch_digest == digest_of(data)
     laid_out = json.dumps(json.loads(data), indent=1).encode()
     for other in (data + b"\n", laid_out, b"{}", b"{", encode(service.proposal), b"[]"):
         with pytest.raises(DocumentMalformed):
@@ -67,7 +67,7 @@ def test_terms_that_differ_in_one_field_are_another_binding(
 ) -> None:
     terms = service.make_terms(**changes)
     ticket = service.world.ticket(service.propose(terms))
-    service.refused("BOUND_TO_MISMATCH", lambda: service.lease(ticket, service.terms))
+    service.refused("LAUNCHED_FOR_MISMATCH", lambda: service.lease(ticket, service.terms))
     assert service.lease(ticket, terms)
 
 
