@@ -8,6 +8,7 @@ own (job_table.py), and what became of them is the log's to say.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -145,6 +146,6 @@ def _record(connection: sa.Connection, row: sa.RowMapping) -> RunRecord:
     )
     found = connection.execute(shown.order_by(jobs.c.seq)).mappings()
     made = connection.execute(sa.select(sa.func.count()).where(of_run)).scalar_one()
-    fields = {**row, "state": RunState(row["state"])}
+    fields: dict[str, Any] = {**row, "state": RunState(row["state"])}
     del fields["seq"]
     return RunRecord(**fields, jobs=tuple(JobRecord(**job) for job in found), made=made)

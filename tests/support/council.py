@@ -167,7 +167,7 @@ class Council:
         sequence: int = 1,
     ) -> list[bytes]:
         digest, now = parse_envelope(proposal).digest, int(time.time())
-        changed = {"vote": vote, "sequence": sequence}
+        changed: dict[str, Any] = {"vote": vote, "sequence": sequence}
         return [
             sign(
                 documents.ballot(self.header(), self.digest, seat, digest, now, **changed),

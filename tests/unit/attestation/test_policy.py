@@ -12,7 +12,7 @@ from placet.attestation import Policy
 from placet.refusals import PolicyInvalid
 from tests.support.policies import BASE
 
-PLAIN: dict[str, object] = BASE | {
+PLAIN: dict[str, Any] = BASE | {
     "kinds": ["simulation", "sgx"],
     "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],

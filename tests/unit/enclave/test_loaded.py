@@ -36,7 +36,7 @@ def listed(enclave: str) -> set[str]:
 def table() -> str:
     """The list as it would be now: python tests/unit/enclave/test_loaded.py > .../loaded.txt"""
     found = {enclave: loaded(enclave) for enclave in STARTS}
-    modules = sorted(set().union(*found.values()))
+    modules = sorted({module for of_one in found.values() for module in of_one})
     width = max(map(len, modules)) + 2
     rows = (f"{m:{width}}" + " ".join(e for e in STARTS if m in found[e]) for m in modules)
     return "\n".join(rows)

@@ -207,7 +207,11 @@ class Authority:
         federation = self.state.federations.get(proposal)
         handed = [lease for lease in self.leases(proposal) if lease.status == "open"]
         if federation is not None and not federation.current.over and not handed:
-            void = {"proposal": proposal, "round": federation.current.number, "counted": []}
+            void: dict[str, Any] = {
+                "proposal": proposal,
+                "round": federation.current.number,
+                "counted": [],
+            }
             await self.commit({"kind": "close-round", **void, "standing": "void"})
 
     async def on_admit(self, frame: enclaves_pb2.Frame) -> Message:
@@ -251,7 +255,7 @@ class Authority:
             if number > value["uses"]:
                 raise Refuse("TICKET_USED_UP")
         lease = digest_of(document := b"lease " + os.urandom(16))
-        entry = {
+        entry: dict[str, Any] = {
             "kind": "lease",
             "lease": lease,
             "proposal": proposal,
@@ -313,7 +317,8 @@ class Authority:
             await self.commit(
                 {"kind": "lift", "proposal": proposal, "client": client, "round": number}
             )
-        opened = {"proposal": proposal, "round": number, "key": "", "grants": [], "charges": {}}
+        opened: dict[str, Any] = {"proposal": proposal, "round": number, "key": ""}
+        opened |= {"grants": [], "charges": {}}
         closes = int(time.time()) + terms["round_seconds"]
         committed = await self.commit(
             {"kind": "open-round", **opened, "closes": closes, "terms": terms, "act": act}

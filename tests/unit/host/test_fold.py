@@ -55,10 +55,19 @@ JOB = "ab" * 20 + "-1"
 FACTS = FederationFacts(rounds=3, roster=("a", "b", "c"), sealed_bytes=72)
 ROUND_JOB = NewJob(id=JOB, proposal=P, program=P, ticket=b"")
 PROPOSAL = {"kind": "proposal", "proposal": P}
-LEASE = {"kind": "lease", "lease": "l", "proposal": P, "job": JOB, "attempt": 1, "worker": "w"}
-LEASE |= {"grants": [], "charges": {}, "deadline": 9, "judged": 0}
-OPEN = {"kind": "open-round", "proposal": P, "round": 1, "key": "k", "closes": 99}
-OPEN |= {"grants": [], "charges": {}}
+FREE: dict[str, Any] = {"grants": [], "charges": {}}
+LEASE = {
+    "kind": "lease",
+    "lease": "l",
+    "proposal": P,
+    "job": JOB,
+    "attempt": 1,
+    "worker": "w",
+    "deadline": 9,
+    "judged": 0,
+    **FREE,
+}
+OPEN = {"kind": "open-round", "proposal": P, "round": 1, "key": "k", "closes": 99, **FREE}
 AGGREGATE = {"kind": "release", "lease": "l", "proposal": P, "job": JOB, "round": 1}
 RELEASE = {"kind": "release", "lease": "l", "proposal": P, "job": JOB, "receipt": "r"}
 
