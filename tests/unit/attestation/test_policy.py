@@ -12,7 +12,8 @@ from placet.attestation import Policy
 from placet.refusals import PolicyInvalid
 from tests.support.policies import BASE
 
-PLAIN: dict[str, Any] = BASE | {
+PLAIN: dict[str, object] = {
+    **BASE,
     "kinds": ["simulation", "sgx"],
     "measurements": ["aa" * 32, "bb" * 48 + "=sha256:" + "ff" * 32],
     "signers": ["cc" * 32],

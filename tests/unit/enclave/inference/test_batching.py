@@ -21,6 +21,7 @@ from placet.enclave.worker.inference.waiting import (
 )
 from placet.governance.documents.serving import Raw
 from placet.refusals import QuestionInvalid, QuestionTooLarge, QueueFull, Refusal
+from tests.support import nets
 
 Array = NDArray[Any]
 
@@ -29,17 +30,16 @@ class Desk:
     """A batcher, and what it delivers: the answer or the reason of the refusal, by question; the
     users of each delivery."""
 
-    def __init__(self, kit: Any, model: Any, admit: Admit | None = None, **terms: Any) -> None:
-        self.kit = kit
+    def __init__(self, model: Any, admit: Admit | None = None, **terms: Any) -> None:
         self.answers: dict[Question, dict[str, Array] | str] = {}
         self.batches: list[list[str]] = []
         self._came = asyncio.Event()
         self.batcher = Batcher(
-            model, kit.terms(**terms), admit or (lambda question: None), self._deliver
+            model, nets.terms(**terms), admit or (lambda question: None), self._deliver
         )
 
     def ask(self, user: str, until: float = np.inf, **arrays: Array) -> Question:
-        question = Question(user, self.kit.packed(**arrays), until)
+        question = Question(user, nets.packed(**arrays), until)
         self.batcher.ask(question)
         return question
 
@@ -58,7 +58,7 @@ class Desk:
                 self.answers[question] = answer.reason
             else:
                 assert isinstance(answer, tuple)
-                self.answers[question] = self.kit.unpacked(answer)
+                self.answers[question] = nets.unpacked(answer)
         self._came.set()
 
 
@@ -67,26 +67,26 @@ def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @pytest.fixture(scope="module")
-def mlp(kit: Any) -> Any:
-    return kit.load(kit.mlp())
+def mlp() -> Any:
+    return nets.load(nets.mlp())
 
 
 @pytest.fixture(scope="module")
-def words(kit: Any) -> Any:
-    return kit.load(kit.words())
+def words() -> Any:
+    return nets.load(nets.words())
 
 
-def _inputs(kit: Any, *rows: int) -> list[Array]:
+def _inputs(*rows: int) -> list[Array]:
     random = np.random.default_rng(7)
-    return [random.standard_normal((count, kit.features)).astype(np.float32) for count in rows]
+    return [random.standard_normal((count, nets.FEATURES)).astype(np.float32) for count in rows]
 
 
-def test_answers_are_the_same_alone_and_in_company(kit: Any, mlp: Any) -> None:
+def test_answers_are_the_same_alone_and_in_company(mlp: Any) -> None:
     """Within what the runtime's own order of adding makes; the batch was one."""
 
     async def story() -> None:
-        desk = Desk(kit, mlp)
-        inputs = _inputs(kit, 1, 3, 2, 1, 5)
+        desk = Desk(mlp)
+        inputs = _inputs(1, 3, 2, 1, 5)
         alone = [await desk.answer(desk.ask("ada", x=x)) for x in inputs]
         desk.batches.clear()
         questions = [desk.ask(f"user{place}", x=x) for place, x in enumerate(inputs)]
@@ -95,17 +95,17 @@ def test_answers_are_the_same_alone_and_in_company(kit: Any, mlp: Any) -> None:
         for x, one, other in zip(inputs, alone, together, strict=True):
             np.testing.assert_allclose(one["p"], other["p"], rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(one["label"], other["label"])
-            np.testing.assert_allclose(other["p"], kit.forward(x), atol=1e-5)
+            np.testing.assert_allclose(other["p"], nets.forward(x), atol=1e-5)
 
     play(story)
 
 
-def test_a_question_that_fails_fails_alone(kit: Any, words: Any) -> None:
+def test_a_question_that_fails_fails_alone(words: Any) -> None:
     """The others in its batch get what they would have got without it, and the one who asked it a
     fixed text."""
 
     async def story() -> None:
-        desk = Desk(kit, words)
+        desk = Desk(words)
         good = [np.full((2, 3), word) for word in range(4)]
         alone = [await desk.answer(desk.ask("ada", ids=ids)) for ids in good]
         desk.batches.clear()
@@ -128,7 +128,7 @@ def test_a_question_that_fails_fails_alone(kit: Any, words: Any) -> None:
     play(story)
 
 
-def test_a_question_without_end_is_ended(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is there for others again, who do not share a batch with its author any more."""
     monkeypatch.setattr(batching, "LONGEST_RUN", 0.5)
     bools, whole = onnx.TensorProto.BOOL, onnx.TensorProto.INT64
@@ -144,10 +144,10 @@ def test_a_question_without_end_is_ended(kit: Any, monkeypatch: pytest.MonkeyPat
         node("Loop", ["times", "", "n"], ["y"], body=body),
     ]
     rows = {"n": (whole, ["rows"])}
-    model = kit.load(kit.build(loop, rows, {"y": (whole, ["rows"])}))
+    model = nets.load(nets.build(loop, rows, {"y": (whole, ["rows"])}))
 
     async def story() -> None:
-        desk = Desk(kit, model)
+        desk = Desk(model)
         endless = desk.ask("eve", n=np.array([2**62], np.int64))
         assert await desk.answer(endless) == "MODEL_FAILED"
         short = [desk.ask(user, n=np.array([2], np.int64)) for user in ("ada", "bob")]
@@ -160,17 +160,17 @@ def test_a_question_without_end_is_ended(kit: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_nothing_is_printed_when_the_model_fails(
-    kit: Any, words: Any, capfd: pytest.CaptureFixture[str]
+    words: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def story() -> None:
-        desk = Desk(kit, words)
+        desk = Desk(words)
         assert await desk.answer(desk.ask("eve", ids=np.full((1, 1), 31337))) == "MODEL_FAILED"
 
     play(story)
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_was_asked_and_answered_is_wiped(kit: Any, mlp: Any) -> None:
+def test_what_was_asked_and_answered_is_wiped(mlp: Any) -> None:
     async def story() -> None:
         kept: list[memoryview] = []
         answered = asyncio.Event()
@@ -182,10 +182,10 @@ def test_what_was_asked_and_answered_is_wiped(kit: Any, mlp: Any) -> None:
             assert any(kept[0])
             answered.set()
 
-        batcher = Batcher(mlp, kit.terms(), lambda question: None, deliver)
-        (x,) = _inputs(kit, 2)
-        question, refused = Question("ada", kit.packed(x=x)), Question("ada", kit.packed(y=x))
-        cancelled = Question("ada", kit.packed(x=x))
+        batcher = Batcher(mlp, nets.terms(), lambda question: None, deliver)
+        (x,) = _inputs(2)
+        question, refused = Question("ada", nets.packed(x=x)), Question("ada", nets.packed(y=x))
+        cancelled = Question("ada", nets.packed(x=x))
         batcher.ask(question)
         batcher.ask(cancelled)
         batcher.cancel(cancelled)
@@ -200,11 +200,11 @@ def test_what_was_asked_and_answered_is_wiped(kit: Any, mlp: Any) -> None:
     play(story)
 
 
-def test_a_flood_delays_others_by_a_batch(kit: Any, words: Any) -> None:
+def test_a_flood_delays_others_by_a_batch(words: Any) -> None:
     """Ada asks first and most; Ben, who comes last, is in the next batch all the same."""
 
     async def story() -> None:
-        desk = Desk(kit, words, batch_rows=8)
+        desk = Desk(words, batch_rows=8)
         ids = np.zeros((4, 2), np.int64)
         flood = [desk.ask("ada", ids=ids) for _ in range(50)]
         await desk.answer(flood[0])
@@ -218,11 +218,11 @@ def test_a_flood_delays_others_by_a_batch(kit: Any, words: Any) -> None:
     play(story)
 
 
-def test_large_questions_get_their_turn(kit: Any, words: Any) -> None:
+def test_large_questions_get_their_turn(words: Any) -> None:
     """One that fits into no batch with another is not passed over for ever."""
 
     async def story() -> None:
-        desk = Desk(kit, words, batch_rows=8)
+        desk = Desk(words, batch_rows=8)
         small = [
             desk.ask(user, ids=np.zeros((4, 2), np.int64)) for user in "abcd" for _ in range(9)
         ]
@@ -236,9 +236,9 @@ def test_large_questions_get_their_turn(kit: Any, words: Any) -> None:
     play(story)
 
 
-def test_other_shapes_are_run_apart(kit: Any, words: Any) -> None:
+def test_other_shapes_are_run_apart(words: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, words)
+        desk = Desk(words)
         short, long = np.ones((1, 2), np.int64), np.ones((1, 5), np.int64)
         questions = [
             desk.ask("ada", ids=short),
@@ -252,9 +252,9 @@ def test_other_shapes_are_run_apart(kit: Any, words: Any) -> None:
     play(story)
 
 
-def test_users_are_kept_apart_where_the_terms_say_so(kit: Any, words: Any) -> None:
+def test_users_are_kept_apart_where_the_terms_say_so(words: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, words, batch="apart")
+        desk = Desk(words, batch="apart")
         ids = np.ones((1, 2), np.int64)
         questions = [desk.ask(user, ids=ids) for user in ("ada", "ben", "ada", "ben")]
         for question in questions:
@@ -264,7 +264,7 @@ def test_users_are_kept_apart_where_the_terms_say_so(kit: Any, words: Any) -> No
     play(story)
 
 
-def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -> None:
+def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one() -> None:
     """Each gets what they get alone, to the bit."""
 
     async def story() -> None:
@@ -272,10 +272,10 @@ def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -
             onnx.helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]),
             onnx.helper.make_node("Sub", ["x", "m"], ["y"]),
         ]
-        port = {"x": (onnx.TensorProto.FLOAT, ["n", kit.features])}
-        model = kit.load(kit.build(nodes, port, {"y": port["x"]}), {"y": Raw("raw")})
-        desk = Desk(kit, model)
-        inputs = _inputs(kit, 3, 3)
+        port: dict[str, Any] = {"x": (onnx.TensorProto.FLOAT, ["n", nets.FEATURES])}
+        model = nets.load(nets.build(nodes, port, {"y": port["x"]}), {"y": Raw("raw")})
+        desk = Desk(model)
+        inputs = _inputs(3, 3)
         questions = [desk.ask(user, x=x) for user, x in zip("ab", inputs, strict=True)]
         for question, x in zip(questions, inputs, strict=True):
             (expected,) = model.run({"x": x})
@@ -285,7 +285,7 @@ def test_a_model_whose_rows_depend_on_each_other_is_asked_one_by_one(kit: Any) -
     play(story)
 
 
-def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> None:
+def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another() -> None:
     """Probes do not find that it drops them, because it keeps small values: the batch is run apart
     then."""
 
@@ -298,10 +298,10 @@ def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> N
             node("Less", ["largest", "most"], ["kept"]),
             node("Compress", ["x", "kept"], ["y"], axis=0),
         ]
-        port = {"x": (element.FLOAT, ["n", 2])}
-        model = kit.load(kit.build(nodes, port, {"y": (element.FLOAT, ["m", 2])}))
+        port: dict[str, Any] = {"x": (element.FLOAT, ["n", 2])}
+        model = nets.load(nets.build(nodes, port, {"y": (element.FLOAT, ["m", 2])}))
         assert model.batchable
-        desk = Desk(kit, model)
+        desk = Desk(model)
         inputs = [np.full((2, 2), value, np.float32) for value in (1.0, 2e6, 3.0)]
         questions = [desk.ask(f"user{place}", x=x) for place, x in enumerate(inputs)]
         answers = [(await desk.answer(question))["y"] for question in questions]
@@ -312,7 +312,7 @@ def test_a_model_that_drops_rows_gives_nobody_the_rows_of_another(kit: Any) -> N
     play(story)
 
 
-def test_rows_are_charged_as_they_enter_a_batch(kit: Any, mlp: Any) -> None:
+def test_rows_are_charged_as_they_enter_a_batch(mlp: Any) -> None:
     """What is refused then is delivered; a user of whom nothing is known yet waits without delaying
     others."""
 
@@ -328,8 +328,8 @@ def test_rows_are_charged_as_they_enter_a_batch(kit: Any, mlp: Any) -> None:
             charged.append((question.user, question.rows))
             return None
 
-        desk = Desk(kit, mlp, admit)
-        x, y = _inputs(kit, 2, 3)
+        desk = Desk(mlp, admit)
+        x, y = _inputs(2, 3)
         ben, eve, ada = desk.ask("ben", x=y), desk.ask("eve", x=y), desk.ask("ada", x=x)
         assert await desk.answer(eve) == "QUEUE_FULL"
         await desk.answer(ada)
@@ -342,15 +342,15 @@ def test_rows_are_charged_as_they_enter_a_batch(kit: Any, mlp: Any) -> None:
     play(story)
 
 
-def test_late_and_cancelled_questions_are_not_run(kit: Any, mlp: Any) -> None:
+def test_late_and_cancelled_questions_are_not_run(mlp: Any) -> None:
     async def story() -> None:
         charged: list[str] = []
 
         def admit(question: Question) -> None:
             charged.append(question.user)
 
-        desk = Desk(kit, mlp, admit)
-        (x,) = _inputs(kit, 1)
+        desk = Desk(mlp, admit)
+        (x,) = _inputs(1)
         past = asyncio.get_running_loop().time() - 1
         late, gone = desk.ask("late", past, x=x), desk.ask("gone", x=x)
         desk.batcher.cancel(gone)
@@ -366,13 +366,13 @@ def test_late_and_cancelled_questions_are_not_run(kit: Any, mlp: Any) -> None:
     play(story)
 
 
-def test_waiting_is_bounded_for_each_user(kit: Any, mlp: Any) -> None:
+def test_waiting_is_bounded_for_each_user(mlp: Any) -> None:
     """One user's questions take no room from another's, and whoever is refused knows when to come
     back."""
 
     async def story() -> None:
-        desk = Desk(kit, mlp)
-        (x,) = _inputs(kit, 1)
+        desk = Desk(mlp)
+        (x,) = _inputs(1)
         flood = [desk.ask("ada", x=x) for _ in range(MAX_OF_USER)]
         with pytest.raises(QueueFull) as refused:
             desk.ask("ada", x=x)
@@ -384,10 +384,10 @@ def test_waiting_is_bounded_for_each_user(kit: Any, mlp: Any) -> None:
     play(story)
 
 
-def test_waiting_is_bounded_in_all(kit: Any, mlp: Any) -> None:
+def test_waiting_is_bounded_in_all(mlp: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, mlp)
-        (x,) = _inputs(kit, 1)
+        desk = Desk(mlp)
+        (x,) = _inputs(1)
         users = [f"user{place % 16}" for place in range(MAX_QUESTIONS)]
         questions = [desk.ask(user, x=x) for user in users]
         with pytest.raises(QueueFull):
@@ -399,9 +399,9 @@ def test_waiting_is_bounded_in_all(kit: Any, mlp: Any) -> None:
     play(story)
 
 
-def test_waiting_is_bounded_in_bytes(kit: Any, words: Any) -> None:
+def test_waiting_is_bounded_in_bytes(words: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, words)
+        desk = Desk(words)
         ids = np.zeros((1, 120_000), np.int64)
         large = [desk.ask("ada", ids=ids) for _ in range(MAX_CONTENT_OF_USER // (ids.nbytes + 100))]
         with pytest.raises(QueueFull):
@@ -412,10 +412,10 @@ def test_waiting_is_bounded_in_bytes(kit: Any, words: Any) -> None:
     play(story)
 
 
-def test_nothing_is_taken_or_delivered_after_the_close(kit: Any, mlp: Any) -> None:
+def test_nothing_is_taken_or_delivered_after_the_close(mlp: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, mlp, batch_rows=1)
-        (x,) = _inputs(kit, 1)
+        desk = Desk(mlp, batch_rows=1)
+        (x,) = _inputs(1)
         questions = [desk.ask("ada", x=x) for _ in range(3)]
         await asyncio.sleep(0)  # the first is under way
         await desk.batcher.close()
@@ -427,30 +427,30 @@ def test_nothing_is_taken_or_delivered_after_the_close(kit: Any, mlp: Any) -> No
     play(story)
 
 
-def _nan(kit: Any) -> Array:
-    x = np.zeros((2, kit.features), np.float32)
+def _nan() -> Array:
+    x = np.zeros((2, nets.FEATURES), np.float32)
     x[1, 3] = np.nan
     return x
 
 
-INVALID: dict[str, tuple[Callable[[Any], dict[str, Array]], type[Exception], str]] = {
+INVALID: dict[str, tuple[Callable[[], dict[str, Array]], type[Exception], str]] = {
     "other name": (
-        lambda kit: {"y": np.zeros((1, kit.features), np.float32)},
+        lambda: {"y": np.zeros((1, nets.FEATURES), np.float32)},
         QuestionInvalid,
         "names",
     ),
     "one too many": (
-        lambda kit: {"x": np.zeros((1, kit.features), np.float32), "y": np.zeros(1)},
+        lambda: {"x": np.zeros((1, nets.FEATURES), np.float32), "y": np.zeros(1)},
         QuestionInvalid,
         "names",
     ),
-    "other dtype": (lambda kit: {"x": np.zeros((1, kit.features))}, QuestionInvalid, "x"),
-    "other rank": (lambda kit: {"x": np.zeros(kit.features, np.float32)}, QuestionInvalid, "x"),
-    "other shape": (lambda kit: {"x": np.zeros((1, 3), np.float32)}, QuestionInvalid, "x"),
-    "no rows": (lambda kit: {"x": np.zeros((0, kit.features), np.float32)}, QuestionInvalid, "x"),
-    "not finite": (lambda kit: {"x": _nan(kit)}, QuestionInvalid, "x"),
+    "other dtype": (lambda: {"x": np.zeros((1, nets.FEATURES))}, QuestionInvalid, "x"),
+    "other rank": (lambda: {"x": np.zeros(nets.FEATURES, np.float32)}, QuestionInvalid, "x"),
+    "other shape": (lambda: {"x": np.zeros((1, 3), np.float32)}, QuestionInvalid, "x"),
+    "no rows": (lambda: {"x": np.zeros((0, nets.FEATURES), np.float32)}, QuestionInvalid, "x"),
+    "not finite": (lambda: {"x": _nan()}, QuestionInvalid, "x"),
     "too many rows": (
-        lambda kit: {"x": np.zeros((101, kit.features), np.float32)},
+        lambda: {"x": np.zeros((101, nets.FEATURES), np.float32)},
         QuestionTooLarge,
         "rows",
     ),
@@ -458,15 +458,15 @@ INVALID: dict[str, tuple[Callable[[Any], dict[str, Array]], type[Exception], str
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_questions_that_the_model_does_not_take(kit: Any, mlp: Any, name: str) -> None:
+def test_questions_that_the_model_does_not_take(mlp: Any, name: str) -> None:
     """Refused at once, by what is wrong, and charged to nobody."""
     arrays, kind, claim = INVALID[name]
 
     async def story() -> None:
         charged: list[Question] = []
-        desk = Desk(kit, mlp, charged.append)
+        desk = Desk(mlp, charged.append)
         with pytest.raises(kind) as refused:
-            desk.batcher.ask(Question("ada", kit.packed(**arrays(kit))))
+            desk.batcher.ask(Question("ada", nets.packed(**arrays())))
         assert refused.value.details["claim"] == claim  # type: ignore[attr-defined]
         await asyncio.sleep(0)
         assert not charged
@@ -474,31 +474,31 @@ def test_questions_that_the_model_does_not_take(kit: Any, mlp: Any, name: str) -
     play(story)
 
 
-def test_bytes_that_are_no_tensors(kit: Any, mlp: Any) -> None:
+def test_bytes_that_are_no_tensors(mlp: Any) -> None:
     async def story() -> None:
-        desk = Desk(kit, mlp)
+        desk = Desk(mlp)
         with pytest.raises(QuestionInvalid):
             desk.batcher.ask(Question("ada", bytearray(b"\x01\x00")))
 
     play(story)
 
 
-def test_what_is_not_finite_is_taken_where_the_terms_say_so(kit: Any, mlp: Any) -> None:
+def test_what_is_not_finite_is_taken_where_the_terms_say_so(mlp: Any) -> None:
     """It stays in its own rows."""
 
     async def story() -> None:
-        desk = Desk(kit, mlp, not_finite="accept")
-        answer = (await desk.answer(desk.ask("ada", x=_nan(kit))))["p"]
-        np.testing.assert_allclose(answer[0], np.full(kit.classes, 1 / kit.classes))
+        desk = Desk(mlp, not_finite="accept")
+        answer = (await desk.answer(desk.ask("ada", x=_nan())))["p"]
+        np.testing.assert_allclose(answer[0], np.full(nets.CLASSES, 1 / nets.CLASSES))
         assert np.isnan(answer[1]).all()
 
     play(story)
 
 
-def test_unequal_rows_and_bytes_that_are_no_booleans(kit: Any) -> None:
+def test_unequal_rows_and_bytes_that_are_no_booleans() -> None:
     node, element = onnx.helper.make_node, onnx.TensorProto
-    model = kit.load(
-        kit.build(
+    model = nets.load(
+        nets.build(
             [
                 node("Where", ["mask", "x", "zero"], ["y"]),
             ],
@@ -512,14 +512,14 @@ def test_unequal_rows_and_bytes_that_are_no_booleans(kit: Any) -> None:
     )
 
     async def story() -> None:
-        desk = Desk(kit, model)
+        desk = Desk(model)
         x = np.ones((2, 2), np.float32)
         mask = np.array([[True, False], [False, True]])
         answer = await desk.answer(desk.ask("ada", mask=mask, x=x, zero=x * 0))
         np.testing.assert_array_equal(answer["y"], mask.astype(np.float32))
         with pytest.raises(QuestionInvalid) as rows:
             desk.ask("ada", mask=mask[:1], x=x, zero=x * 0)
-        other = kit.packed(mask=mask, x=x, zero=x * 0)
+        other = nets.packed(mask=mask, x=x, zero=x * 0)
         other[other.index(b"\x01\x00\x00\x01")] = 2
         with pytest.raises(QuestionInvalid) as booleans:
             desk.batcher.ask(Question("ada", other))

@@ -16,6 +16,7 @@ from placet.enclave.worker.inference.model import load_model
 from placet.enclave.worker.inference.modelfile import check_model_file
 from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
 from placet.refusals import ModelInvalid
+from tests.support import nets
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 RAW: Mapping[str, Shown] = {"y": Raw("raw")}
@@ -24,69 +25,67 @@ Y: Any = {"y": (FLOAT, ["n", 3])}
 node = helper.make_node
 
 
-def _made(kit: Any, *graph: Any, **more: Any) -> onnx.ModelProto:
-    model: onnx.ModelProto = kit.build(*graph, **more)
+def _made(*graph: Any, **more: Any) -> onnx.ModelProto:
+    model: onnx.ModelProto = nets.build(*graph, **more)
     return model
 
 
-def test_it_computes_what_the_file_says(kit: Any) -> None:
+def test_it_computes_what_the_file_says() -> None:
     """Same numbers as the same layers in float64, and the ports that it declares."""
-    model = kit.load(kit.mlp())
-    x = np.random.default_rng(1).standard_normal((5, kit.features)).astype(np.float32)
+    model = nets.load(nets.mlp())
+    x = np.random.default_rng(1).standard_normal((5, nets.FEATURES)).astype(np.float32)
     probabilities, label = model.run({"x": x})
-    np.testing.assert_allclose(probabilities, kit.forward(x), atol=1e-5)
-    np.testing.assert_array_equal(label, kit.forward(x).argmax(-1))
-    assert model.inputs == (Field("x", "float32", (0, kit.features)),)
+    np.testing.assert_allclose(probabilities, nets.forward(x), atol=1e-5)
+    np.testing.assert_array_equal(label, nets.forward(x).argmax(-1))
+    assert model.inputs == (Field("x", "float32", (0, nets.FEATURES)),)
     assert model.answers == (
-        Field("p", "float32", (0, kit.classes)),
+        Field("p", "float32", (0, nets.CLASSES)),
         Field("label", "int64", (0,)),
     )
     assert model.batchable
 
 
-def test_the_file_is_wiped(kit: Any) -> None:
-    good, bad = bytearray(kit.mlp().SerializeToString()), bytearray(b"no model at all")
+def test_the_file_is_wiped() -> None:
+    good, bad = bytearray(nets.mlp().SerializeToString()), bytearray(b"no model at all")
     load_model(good, {"p": Raw("raw")})
     with pytest.raises(ModelInvalid):
         load_model(bad, {"p": Raw("raw")})
     assert not any(good) and not any(bad)
 
 
-def _mean_over_rows(kit: Any) -> onnx.ModelProto:
+def _mean_over_rows() -> onnx.ModelProto:
     nodes = [node("ReduceMean", ["x"], ["m"], axes=[0]), node("Sub", ["x", "m"], ["y"])]
-    return _made(kit, nodes, X, Y)
+    return _made(nodes, X, Y)
 
 
-def _quantised_by_the_batch(kit: Any) -> onnx.ModelProto:
+def _quantised_by_the_batch() -> onnx.ModelProto:
     nodes = [
         node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
         node("DequantizeLinear", ["q", "s", "z"], ["y"]),
     ]
-    return _made(kit, nodes, X, Y)
+    return _made(nodes, X, Y)
 
 
-def _rows_in_order(kit: Any) -> onnx.ModelProto:
-    return _made(kit, [node("ReduceSum", ["x"], ["y"], keepdims=0)], X, {"y": (FLOAT, [])})
+def _rows_in_order() -> onnx.ModelProto:
+    return _made([node("ReduceSum", ["x"], ["y"], keepdims=0)], X, {"y": (FLOAT, [])})
 
 
 @pytest.mark.parametrize("build", [_mean_over_rows, _quantised_by_the_batch, _rows_in_order])
-def test_rows_that_depend_on_each_other_are_found(
-    kit: Any, build: Callable[[Any], onnx.ModelProto]
-) -> None:
+def test_rows_that_depend_on_each_other_are_found(build: Callable[[], onnx.ModelProto]) -> None:
     """Such models are served, question by question."""
-    model = kit.load(build(kit))
+    model = nets.load(build())
     assert not model.batchable
     assert model.run({"x": np.ones((2, 3), np.float32)})
 
 
-def test_a_fixed_number_of_rows_is_served_unbatched(kit: Any) -> None:
-    model = kit.load(
-        kit.build([node("Relu", ["x"], ["y"])], {"x": (FLOAT, [2, 3])}, {"y": (FLOAT, [2, 3])})
+def test_a_fixed_number_of_rows_is_served_unbatched() -> None:
+    model = nets.load(
+        nets.build([node("Relu", ["x"], ["y"])], {"x": (FLOAT, [2, 3])}, {"y": (FLOAT, [2, 3])})
     )
     assert not model.batchable and model.inputs[0].shape == (2, 3)
 
 
-def test_local_functions_of_standard_operators_are_served(kit: Any) -> None:
+def test_local_functions_of_standard_operators_are_served() -> None:
     function = helper.make_function(
         "ours",
         "Twice",
@@ -95,9 +94,9 @@ def test_local_functions_of_standard_operators_are_served(kit: Any) -> None:
         [node("Add", ["a", "a"], ["b"])],
         [helper.make_opsetid("", 17)],
     )
-    model = _made(kit, [node("Twice", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+    model = _made([node("Twice", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
     model.opset_import.append(helper.make_opsetid("ours", 1))
-    (answer,) = kit.load(model).run({"x": np.ones((1, 3), np.float32)})
+    (answer,) = nets.load(model).run({"x": np.ones((1, 3), np.float32)})
     np.testing.assert_array_equal(answer, np.full((1, 3), 2.0))
 
 
@@ -119,110 +118,108 @@ def _branch(inner: onnx.NodeProto, *tensors: onnx.TensorProto) -> onnx.NodeProto
     return node("If", ["c"], ["y"], then_branch=graph, else_branch=graph)
 
 
-def _external_initializer(kit: Any) -> onnx.ModelProto:
-    model = _made(kit, [node("Add", ["x", "w"], ["y"])], X, Y)
+def _external_initializer() -> onnx.ModelProto:
+    model = _made([node("Add", ["x", "w"], ["y"])], X, Y)
     model.graph.initializer.append(_external(_weight("w")))
     return model
 
 
-def _external_without_location(kit: Any) -> onnx.ModelProto:
-    model = _external_initializer(kit)
+def _external_without_location() -> onnx.ModelProto:
+    model = _external_initializer()
     model.graph.initializer[0].ClearField("data_location")
     return model
 
 
-def _external_constant(kit: Any) -> onnx.ModelProto:
+def _external_constant() -> onnx.ModelProto:
     constant = node("Constant", [], ["w"], value=_external(_weight("v")))
-    return _made(kit, [constant, node("Add", ["x", "w"], ["y"])], X, Y)
+    return _made([constant, node("Add", ["x", "w"], ["y"])], X, Y)
 
 
-def _external_in_subgraph(kit: Any) -> onnx.ModelProto:
+def _external_in_subgraph() -> onnx.ModelProto:
     branch = _branch(node("Identity", ["w"], ["o"]), _external(_weight("w")))
-    return _made(kit, [branch], X, Y)
+    return _made([branch], X, Y)
 
 
-def _external_in_function(kit: Any) -> onnx.ModelProto:
+def _external_in_function() -> onnx.ModelProto:
     constant = node("Constant", [], ["b"], value=_external(_weight("v")))
     function = helper.make_function(
         "ours", "F", ["a"], ["b"], [constant], [helper.make_opsetid("", 17)]
     )
-    return _made(kit, [node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+    return _made([node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
 
 
-def _external_sparse(kit: Any) -> onnx.ModelProto:
-    model = _made(kit, [node("Add", ["x", "w"], ["y"])], X, Y)
+def _external_sparse() -> onnx.ModelProto:
+    model = _made([node("Add", ["x", "w"], ["y"])], X, Y)
     sparse = model.graph.sparse_initializer.add()
     sparse.values.CopyFrom(_external(_weight("w")))
     return model
 
 
-def _custom_operator(kit: Any) -> onnx.ModelProto:
-    return _made(kit, [node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y)
+def _custom_operator() -> onnx.ModelProto:
+    return _made([node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y)
 
 
-def _function_named_as_a_custom_operator(kit: Any) -> onnx.ModelProto:
+def _function_named_as_a_custom_operator() -> onnx.ModelProto:
     """The runtime would take its own operator, whatever the function says."""
     inner, standard = node("Identity", ["a"], ["b"]), [helper.make_opsetid("", 17)]
     function = helper.make_function("com.microsoft", "Gelu", ["a"], ["b"], [inner], standard)
-    model = _made(
-        kit, [node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y, functions=[function]
-    )
+    model = _made([node("Gelu", ["x"], ["y"], domain="com.microsoft")], X, Y, functions=[function])
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return model
 
 
-def _custom_in_subgraph(kit: Any) -> onnx.ModelProto:
-    return _made(kit, [_branch(node("Own", ["x"], ["o"], domain="ours"))], X, Y)
+def _custom_in_subgraph() -> onnx.ModelProto:
+    return _made([_branch(node("Own", ["x"], ["o"], domain="ours"))], X, Y)
 
 
-def _custom_in_function(kit: Any) -> onnx.ModelProto:
+def _custom_in_function() -> onnx.ModelProto:
     function = helper.make_function(
         "ours", "F", ["a"], ["b"], [node("Own", ["a"], ["b"], domain="theirs")], []
     )
-    return _made(kit, [node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
+    return _made([node("F", ["x"], ["y"], domain="ours")], X, Y, functions=[function])
 
 
-def _no_such_operator(kit: Any) -> onnx.ModelProto:
-    return _made(kit, [node("NoSuchOperator", ["x"], ["y"])], X, Y)
+def _no_such_operator() -> onnx.ModelProto:
+    return _made([node("NoSuchOperator", ["x"], ["y"])], X, Y)
 
 
-def _text_input(kit: Any) -> onnx.ModelProto:
+def _text_input() -> onnx.ModelProto:
     ports = {"x": (TensorProto.STRING, ["n"])}
-    return _made(kit, [node("Identity", ["x"], ["y"])], ports, {"y": (TensorProto.STRING, ["n"])})
+    return _made([node("Identity", ["x"], ["y"])], ports, {"y": (TensorProto.STRING, ["n"])})
 
 
-def _text_output(kit: Any) -> onnx.ModelProto:
+def _text_output() -> onnx.ModelProto:
     cast = node("Cast", ["x"], ["y"], to=TensorProto.STRING)
-    return _made(kit, [cast], X, {"y": (TensorProto.STRING, ["n", 3])})
+    return _made([cast], X, {"y": (TensorProto.STRING, ["n", 3])})
 
 
-def _no_input(kit: Any) -> onnx.ModelProto:
+def _no_input() -> onnx.ModelProto:
     constant = node("Constant", [], ["y"], value=_weight("v"))
-    return _made(kit, [constant], {}, {"y": (FLOAT, [3])})
+    return _made([constant], {}, {"y": (FLOAT, [3])})
 
 
-def _too_many_inputs(kit: Any) -> onnx.ModelProto:
+def _too_many_inputs() -> onnx.ModelProto:
     ports = {f"x{n}": (FLOAT, ["n", 3]) for n in range(65)}
-    return _made(kit, [node("Sum", list(ports), ["y"])], ports, Y)
+    return _made([node("Sum", list(ports), ["y"])], ports, Y)
 
 
-def _large_inputs(kit: Any) -> onnx.ModelProto:
+def _large_inputs() -> onnx.ModelProto:
     """Each could be tried, but all of them together would take gigabytes."""
     ports = {f"x{n}": (FLOAT, ["n", 1 << 20]) for n in range(60)}
-    return _made(kit, [node("Sum", list(ports), ["y"])], ports, {"y": (FLOAT, ["n", 1 << 20])})
+    return _made([node("Sum", list(ports), ["y"])], ports, {"y": (FLOAT, ["n", 1 << 20])})
 
 
-def _other_output(kit: Any) -> onnx.ModelProto:
-    return _made(kit, [node("Relu", ["x"], ["z"])], X, {"z": (FLOAT, ["n", 3])})
+def _other_output() -> onnx.ModelProto:
+    return _made([node("Relu", ["x"], ["z"])], X, {"z": (FLOAT, ["n", 3])})
 
 
-def _never_runs(kit: Any) -> onnx.ModelProto:
+def _never_runs() -> onnx.ModelProto:
     shape = helper.make_tensor("s", INT64, [1], [7])
     nodes = [node("Constant", [], ["s"], value=shape), node("Reshape", ["x", "s"], ["y"])]
-    return _made(kit, nodes, X, {"y": (FLOAT, [7])})
+    return _made(nodes, X, {"y": (FLOAT, [7])})
 
 
-REFUSED: dict[Callable[[Any], onnx.ModelProto], str] = {
+REFUSED: dict[Callable[[], onnx.ModelProto], str] = {
     _external_initializer: "external data",
     _external_without_location: "external data",
     _external_constant: "external data",
@@ -246,11 +243,11 @@ REFUSED: dict[Callable[[Any], onnx.ModelProto], str] = {
 
 @pytest.mark.parametrize("build", REFUSED, ids=lambda build: build.__name__[1:])
 def test_models_that_are_not_served(
-    kit: Any, build: Callable[[Any], onnx.ModelProto], capfd: pytest.CaptureFixture[str]
+    build: Callable[[], onnx.ModelProto], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """By a claim that says what is wrong, and without a word on the terminal."""
     with pytest.raises(ModelInvalid) as refused:
-        load_model(bytearray(build(kit).SerializeToString()), RAW)
+        load_model(bytearray(build().SerializeToString()), RAW)
     assert refused.value.details["claim"] == REFUSED[build]
     assert capfd.readouterr() == ("", "")
 
@@ -286,9 +283,9 @@ def test_files_that_are_no_models(name: str) -> None:
     assert refused.value.details["claim"] == "file"
 
 
-def test_a_file_that_was_cut_off_or_changed_is_refused_or_computes(kit: Any) -> None:
+def test_a_file_that_was_cut_off_or_changed_is_refused_or_computes() -> None:
     """Whatever a single byte does, nothing else is raised by what reads the file first."""
-    data = kit.mlp().SerializeToString()
+    data = nets.mlp().SerializeToString()
     for place in range(0, len(data), 7):
         for changed in (data[:place], data[:place] + b"\xff" + data[place + 1 :]):
             try:
@@ -304,9 +301,9 @@ def test_a_file_that_was_cut_off_or_changed_is_refused_or_computes(kit: Any) -> 
         ("label", TopClass("top-class")),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused(kit: Any, output: str, shown: Shown) -> None:
+def test_a_policy_that_makes_no_sense_is_refused(output: str, shown: Shown) -> None:
     with pytest.raises(ModelInvalid) as refused:
-        kit.load(kit.mlp(), {output: shown})
+        nets.load(nets.mlp(), {output: shown})
     assert refused.value.details["claim"] == f"answers.{output}"
 
 

@@ -15,12 +15,13 @@ from placet.governance.documents import Receipt
 from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.jobs import round_job
 from placet.proto.v1 import enclaves_pb2, federations_pb2
+from tests.support import rounds
 from tests.support.council import seal
 
 Play = Callable[..., None]
 
 
-def test_a_round_from_its_opening_to_its_model(play: Play, rounds: Any) -> None:
+def test_a_round_from_its_opening_to_its_model(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         clients = list(federation.terms.roster)
         sent = {c: rounds.Sent.of(rounds.vector(n)) for n, c in enumerate(clients)}
@@ -42,7 +43,7 @@ def test_a_round_from_its_opening_to_its_model(play: Play, rounds: Any) -> None:
             assert base64.b64decode(key.key) == made.key.to_bytes()
             assert (key.object, key.commitment) == (made.object, made.commitment)
             assert (float.fromhex(key.norm), float.fromhex(key.scale), key.weight) == (0.1, 1.0, 7)
-            assert key.organisation == rounds.organisations[key.client]
+            assert key.organisation == rounds.ORGANISATIONS[key.client]
         assert keys.updates[0].key not in repr(keys)
 
         released = await federation.release("w1", member, package)
@@ -81,7 +82,7 @@ def test_a_round_key_is_durable_together_with_its_round(play: Play) -> None:
 
 
 def test_the_first_round_takes_the_ticket_and_one_round_is_open_at_a_time(
-    scene: Any, rounds: Any, federations: Any
+    scene: Any, federations: Any
 ) -> None:
     async def story(stage: Any) -> None:
         federation = rounds.Federation(stage, None, rounds=1)
@@ -108,7 +109,7 @@ def test_the_first_round_takes_the_ticket_and_one_round_is_open_at_a_time(
     scene(story, federations)
 
 
-def test_a_worker_of_another_federation_gets_no_lease(play: Play, rounds: Any) -> None:
+def test_a_worker_of_another_federation_gets_no_lease(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         other = rounds.Federation(stage, None, clip="2")
         await other.open()
@@ -121,7 +122,7 @@ def test_a_worker_of_another_federation_gets_no_lease(play: Play, rounds: Any) -
     play(story)
 
 
-def test_a_client_that_left_sits_out_and_is_let_in_again(play: Play, rounds: Any) -> None:
+def test_a_client_that_left_sits_out_and_is_let_in_again(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         roster = federation.terms.roster
         await federation.send_all(*roster)
@@ -141,7 +142,7 @@ def test_a_client_that_left_sits_out_and_is_let_in_again(play: Play, rounds: Any
     play(story)
 
 
-def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play, rounds: Any) -> None:
+def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         name = f"round/{federation.digest}/1"
         wrapped = stage.host.secrets[name]
@@ -162,7 +163,7 @@ def test_a_void_round_releases_nothing_and_uses_up_its_number(play: Play, rounds
     play(story, round_seconds=1)
 
 
-def test_too_few_that_stay_release_nothing(play: Play, rounds: Any) -> None:
+def test_too_few_that_stay_release_nothing(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         roster = federation.terms.roster
         await federation.send_all(*roster)
@@ -180,7 +181,7 @@ def test_too_few_that_stay_release_nothing(play: Play, rounds: Any) -> None:
     play(story)
 
 
-def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play, rounds: Any) -> None:
+def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all(*federation.terms.roster)
         await federation.close(1)
@@ -200,9 +201,7 @@ def test_after_the_last_attempt_a_round_is_over_and_its_key_gone(play: Play, rou
     play(story)
 
 
-def test_a_model_is_for_the_roster_and_the_initial_one_needs_a_live_grant(
-    play: Play, rounds: Any
-) -> None:
+def test_a_model_is_for_the_roster_and_the_initial_one_needs_a_live_grant(play: Play) -> None:
     initial = seal(rounds.vector(9).tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
@@ -218,16 +217,14 @@ def test_a_model_is_for_the_roster_and_the_initial_one_needs_a_live_grant(
     play(story, initial)
 
 
-def test_without_an_initial_model_there_is_none_to_ask_for(play: Play, rounds: Any) -> None:
+def test_without_an_initial_model_there_is_none_to_ask_for(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         assert await rounds.refused(federation.model(0)) == "MODEL_NOT_RELEASED"
 
     play(story)
 
 
-def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(
-    play: Play, rounds: Any
-) -> None:
+def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all(*federation.terms.roster)
         await federation.close(1)
@@ -244,7 +241,7 @@ def test_a_stop_reaches_the_worker_of_a_round_and_ends_the_taking_in(
     play(story)
 
 
-def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
+def test_a_stopped_federation_takes_in_nothing(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         name = f"round/{federation.digest}/1"
         wrapped = stage.host.secrets[name]
@@ -264,7 +261,7 @@ def test_a_stopped_federation_takes_in_nothing(play: Play, rounds: Any) -> None:
 
 
 def test_the_initial_model_waits_for_the_round_that_is_charged_for_it(
-    scene: Any, rounds: Any, federations: Any
+    scene: Any, federations: Any
 ) -> None:
     initial = seal(rounds.vector(9).tobytes())
 
@@ -302,7 +299,7 @@ def test_the_initial_model_waits_for_the_round_that_is_charged_for_it(
 
 @pytest.mark.parametrize("end", ["pause", "revoke-seat", "revoke-program", "ballot", "amend"])
 def test_whatever_ends_a_round_ends_its_key_and_reservations_in_the_same_step(
-    play: Play, rounds: Any, end: str
+    play: Play, end: str
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         host, council = stage.host, federation.council
@@ -333,7 +330,7 @@ def test_whatever_ends_a_round_ends_its_key_and_reservations_in_the_same_step(
     play(story)
 
 
-def test_leases_of_an_earlier_life_are_closed(play: Play, rounds: Any) -> None:
+def test_leases_of_an_earlier_life_are_closed(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all(*federation.terms.roster)
         await federation.close(1)
@@ -354,7 +351,7 @@ def test_leases_of_an_earlier_life_are_closed(play: Play, rounds: Any) -> None:
     play(story)
 
 
-def test_everything_survives_a_restart_between_any_two_steps(play: Play, rounds: Any) -> None:
+def test_everything_survives_a_restart_between_any_two_steps(play: Play) -> None:
     initial = seal(rounds.vector(9).tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
@@ -402,7 +399,7 @@ def test_everything_survives_a_restart_between_any_two_steps(play: Play, rounds:
     play(story, initial)
 
 
-def test_a_host_that_lost_or_changed_what_it_keeps_gets_no_lease(play: Play, rounds: Any) -> None:
+def test_a_host_that_lost_or_changed_what_it_keeps_gets_no_lease(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         requests = dict[str, federations_pb2.UpdateRequest]()
         for client in federation.terms.roster:

@@ -25,6 +25,7 @@ from placet.governance.log import (
 )
 from placet.proto.v1 import enclaves_pb2
 from placet.refusals import Refused, SignatureInvalid
+from tests.support import rounds
 from tests.support.council import Sealed, seal
 
 
@@ -61,12 +62,12 @@ async def found_again(stage: Any, *, owner: bool = True) -> None:
     await stage.found()
 
 
-async def released(stage: Any, rounds: Any) -> tuple[bytes, bytes, bytes]:
+async def released(stage: Any) -> tuple[bytes, bytes, bytes]:
     """Receipt, proof and entry of a round that everybody of the roster took part in."""
     host = stage.host
     federation = rounds.Federation(stage, None)
     await federation.open()
-    await federation.send_all(*rounds.organisations)
+    await federation.send_all(*rounds.ORGANISATIONS)
     await federation.close(1)
     made = await federation.aggregate(1)
     size = verify_checkpoint(host.checkpoint, VerifierKey.from_text(stage.council.log)).size
@@ -76,7 +77,7 @@ async def released(stage: Any, rounds: Any) -> tuple[bytes, bytes, bytes]:
 
 
 def test_another_council_of_the_same_root_secret_has_another_log_key(
-    scene: Any, federations: Any, rounds: Any
+    scene: Any, federations: Any
 ) -> None:
     async def story(stage: Any) -> None:
         real, root = verified(stage.council), stage.host.secrets["root"]
@@ -87,7 +88,7 @@ def test_another_council_of_the_same_root_secret_has_another_log_key(
         assert made_up.log != real.log
         assert made_up.charter.digest != real.charter.digest
 
-        receipt = await released(stage, rounds)
+        receipt = await released(stage)
         said = verify_receipt(*receipt, made_up).receipt.predicate
         assert set(said.approved_by) <= {seat.id for seat in real.newest.document.seats}
         with pytest.raises(SignatureInvalid):

@@ -3,8 +3,10 @@
 
 from typing import Any
 
+from tests.support import rounds
 
-def test_a_round_is_released_again_from_another_update(play: Any, rounds: Any) -> None:
+
+def test_a_round_is_released_again_from_another_update(play: Any) -> None:
     """One client sends zeros the second time: the difference tells what the sums without it are."""
 
     async def story(stage: Any, federation: Any) -> None:

@@ -15,11 +15,12 @@ from placet.governance.envelope import parse_envelope
 from placet.proto.v1 import enclaves_pb2, federations_pb2
 from placet.refusals import Refused
 from placet.sealing import HPKEPrivateKey
+from tests.support import rounds
 
 Play = Callable[..., None]
 
 
-def test_no_key_of_a_client_is_kept_in_the_clear(play: Play, rounds: Any) -> None:
+def test_no_key_of_a_client_is_kept_in_the_clear(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         sent = rounds.Sent.of(rounds.vector(1))
         await federation.send("ana", sent)
@@ -31,9 +32,7 @@ def test_no_key_of_a_client_is_kept_in_the_clear(play: Play, rounds: Any) -> Non
     play(story)
 
 
-def test_the_same_update_again_gets_the_same_receipt_and_another_is_a_duplicate(
-    play: Play, rounds: Any
-) -> None:
+def test_the_same_update_again_gets_the_same_receipt_and_another_is_a_duplicate(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         request = federation.request("ana", rounds.Sent.of(rounds.vector(1)))
         first = await federation.post(request)
@@ -61,9 +60,7 @@ def test_the_same_update_again_gets_the_same_receipt_and_another_is_a_duplicate(
     play(story)
 
 
-def test_an_update_is_in_the_log_once_however_often_it_is_sent_at_once(
-    play: Play, rounds: Any
-) -> None:
+def test_an_update_is_in_the_log_once_however_often_it_is_sent_at_once(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await stage.end()
         await stage.boot()  # so that each of them has to wait for what is not at hand
@@ -79,7 +76,7 @@ def test_an_update_is_in_the_log_once_however_often_it_is_sent_at_once(
     play(story)
 
 
-def test_no_receipt_is_given_before_the_update_is_durable(play: Play, rounds: Any) -> None:
+def test_no_receipt_is_given_before_the_update_is_durable(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         gate, reached = asyncio.Event(), asyncio.Event()
 
@@ -158,9 +155,7 @@ _REFUSED: dict[str, tuple[str, Callable[[Any, Any], dict[str, Any]]]] = {
 }
 
 
-def test_what_is_wrong_with_an_update_refuses_it_and_changes_nothing(
-    play: Play, rounds: Any
-) -> None:
+def test_what_is_wrong_with_an_update_refuses_it_and_changes_nothing(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         size = len(stage.host.entries)
         found = dict[str, str]()
@@ -179,7 +174,7 @@ def test_what_is_wrong_with_an_update_refuses_it_and_changes_nothing(
     play(story)
 
 
-def test_an_update_after_the_close_does_not_count(play: Play, rounds: Any) -> None:
+def test_an_update_after_the_close_does_not_count(play: Play) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all("ana", "ben")
         assert await rounds.refused(federation.close(2)) == "ROUND_NOT_OPEN"

@@ -23,6 +23,7 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2
 from placet.sealing import HPKEPublicKey, seal_envelope
+from tests.support import rounds
 from tests.support.council import seal
 
 Play = Callable[..., None]
@@ -37,7 +38,7 @@ def mean(values: dict[str, Any], weights: dict[str, int] | None = None) -> NDArr
 
 
 def test_rounds_build_on_the_initial_model_and_then_on_each_other(
-    play: Play, rounds: Any, tmp_path: Path
+    play: Play, tmp_path: Path
 ) -> None:
     initial = rounds.vector(99)
 
@@ -85,7 +86,7 @@ def _doubled(sent: Any) -> None:
     sent.stream[16384 : 2 * 16384] = sent.stream[:16384][: len(sent.stream) - 16384]
 
 
-def _bad(rounds: Any) -> dict[str, tuple[str, Any]]:
+def _bad() -> dict[str, tuple[str, Any]]:
     """Updates that cost their client its part in the round, by what is wrong, with the reason."""
     plain = rounds.vector(50)
     notes, extremes = plain.copy(), plain.copy()
@@ -112,9 +113,9 @@ def _bad(rounds: Any) -> dict[str, tuple[str, Any]]:
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_who_breaks_the_terms_leaves_with_a_reason_and_the_rest_counts(
-    play: Play, rounds: Any, tmp_path: Path, half: int
+    play: Play, tmp_path: Path, half: int
 ) -> None:
-    bad = _bad(rounds)
+    bad = _bad()
     chosen = dict(list(bad.items())[half::2])
 
     async def story(stage: Any, federation: Any) -> None:
@@ -136,7 +137,7 @@ def test_who_breaks_the_terms_leaves_with_a_reason_and_the_rest_counts(
 
 
 def test_two_streams_that_the_host_swaps_cost_their_clients_the_round(
-    play: Play, rounds: Any, tmp_path: Path
+    play: Play, tmp_path: Path
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         values = await federation.send_all(*federation.terms.roster[2:])
@@ -155,7 +156,7 @@ def test_two_streams_that_the_host_swaps_cost_their_clients_the_round(
     play(story)
 
 
-def test_krum_selects_who_agrees(play: Play, rounds: Any, tmp_path: Path) -> None:
+def test_krum_selects_who_agrees(play: Play, tmp_path: Path) -> None:
     async def story(stage: Any, federation: Any) -> None:
         *honest, liar = federation.terms.roster
         agreed = rounds.vector(7)
@@ -170,12 +171,12 @@ def test_krum_selects_who_agrees(play: Play, rounds: Any, tmp_path: Path) -> Non
     play(story, rule=Krum("krum", 1, 3), largest_weight=1, smallest_cohort=5)
 
 
-def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Path) -> None:
+def test_updates_of_int8_bring_their_scale(play: Play, tmp_path: Path) -> None:
     async def story(stage: Any, federation: Any) -> None:
         values = dict[str, Any]()
         for number, client in enumerate(federation.terms.roster):
             random = np.random.default_rng(number)
-            draw = random.integers(-128, 128, rounds.layout.elements, np.int8)
+            draw = random.integers(-128, 128, rounds.LAYOUT.elements, np.int8)
             scale = float(np.float32(1e-4 * (number + 1) / 8))
             values[client] = draw.astype(np.float64) * scale
             await federation.send(client, rounds.Sent.of_int8(draw, scale))
@@ -184,13 +185,11 @@ def test_updates_of_int8_bring_their_scale(play: Play, rounds: Any, tmp_path: Pa
         assert federation.entries("release")[0]["left"] == {}
         assert np.max(np.abs(await federation.weights(1) - mean(values))) < CLOSE
 
-    play(story, layout=replace(rounds.layout, encoding="int8"))
+    play(story, layout=replace(rounds.LAYOUT, encoding="int8"))
 
 
 @pytest.mark.parametrize("found", ["{", "a proposal", "another layout"])
-def test_what_are_no_terms_is_refused_at_once(
-    play: Play, rounds: Any, tmp_path: Path, found: str
-) -> None:
+def test_what_are_no_terms_is_refused_at_once(play: Play, tmp_path: Path, found: str) -> None:
     async def story(stage: Any, federation: Any) -> None:
         given = {
             "{": b"{",
@@ -204,9 +203,7 @@ def test_what_are_no_terms_is_refused_at_once(
     play(story)
 
 
-def test_a_zero_update_counts_and_a_long_one_is_clipped(
-    play: Play, rounds: Any, tmp_path: Path
-) -> None:
+def test_a_zero_update_counts_and_a_long_one_is_clipped(play: Play, tmp_path: Path) -> None:
     async def story(stage: Any, federation: Any) -> None:
         zeros, long = np.zeros_like(rounds.vector(0)), rounds.vector(1, 15.0)
         values = await federation.send_all("ana", "ben", "cem", "dia", "hal")
@@ -227,7 +224,7 @@ def test_a_zero_update_counts_and_a_long_one_is_clipped(
 
 
 def test_too_few_that_stay_release_nothing_and_the_next_round_goes_on(
-    play: Play, rounds: Any, tmp_path: Path
+    play: Play, tmp_path: Path
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         await federation.send_all("dia", "eli")  # of one organisation
@@ -254,7 +251,7 @@ def test_too_few_that_stay_release_nothing_and_the_next_round_goes_on(
     [Median("median"), TrimmedMean("trimmed-mean", 45)],
 )
 def test_the_median_and_a_trimmed_mean_of_whoever_stays(
-    play: Play, rounds: Any, tmp_path: Path, rule: Any
+    play: Play, tmp_path: Path, rule: Any
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         values = await federation.send_all(*federation.terms.roster[:-3])
@@ -272,7 +269,7 @@ def test_the_median_and_a_trimmed_mean_of_whoever_stays(
 
 
 def test_noise_of_the_right_scale_is_added_and_who_left_counts_as_zero(
-    play: Play, rounds: Any, tmp_path: Path
+    play: Play, tmp_path: Path
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         roster = federation.terms.roster
@@ -292,7 +289,7 @@ def test_noise_of_the_right_scale_is_added_and_who_left_counts_as_zero(
 
 
 def test_a_worker_that_is_killed_costs_an_attempt_and_nothing_else(
-    play: Play, rounds: Any, tmp_path: Path
+    play: Play, tmp_path: Path
 ) -> None:
     async def story(stage: Any, federation: Any) -> None:
         values = await federation.send_all(*federation.terms.roster)
@@ -322,10 +319,8 @@ def test_a_worker_that_is_killed_costs_an_attempt_and_nothing_else(
     play(story)
 
 
-def test_nothing_of_an_update_is_in_what_the_host_can_see(
-    play: Play, rounds: Any, tmp_path: Path
-) -> None:
-    canary = np.frombuffer(b"canary-canary-canary-16" * 1000, "<f4")[: rounds.layout.elements]
+def test_nothing_of_an_update_is_in_what_the_host_can_see(play: Play, tmp_path: Path) -> None:
+    canary = np.frombuffer(b"canary-canary-canary-16" * 1000, "<f4")[: rounds.LAYOUT.elements]
     plain = rounds.vector(1) * np.float32(0.01)
     plain[: len(canary)] = canary[: len(plain)]
     plain = np.nan_to_num(plain, nan=0, posinf=0, neginf=0).astype(np.float32)
@@ -347,9 +342,7 @@ def test_nothing_of_an_update_is_in_what_the_host_can_see(
     play(story)
 
 
-def test_an_initial_model_that_is_not_whole_ends_the_attempt(
-    play: Play, rounds: Any, tmp_path: Path
-) -> None:
+def test_an_initial_model_that_is_not_whole_ends_the_attempt(play: Play, tmp_path: Path) -> None:
     sealed = seal(rounds.vector(3).astype("<f4").tobytes())
 
     async def story(stage: Any, federation: Any) -> None:
@@ -365,7 +358,7 @@ def test_an_initial_model_that_is_not_whole_ends_the_attempt(
     play(story, sealed)
 
 
-def test_keys_that_a_host_made_up_are_refused(play: Play, rounds: Any, tmp_path: Path) -> None:
+def test_keys_that_a_host_made_up_are_refused(play: Play, tmp_path: Path) -> None:
     """Anybody can seal to a worker: a cohort of the host's own would be released as the
     clients'."""
 
@@ -379,7 +372,7 @@ def test_keys_that_a_host_made_up_are_refused(play: Play, rounds: Any, tmp_path:
         updates = tuple(
             UpdateKey(
                 client=client,
-                organisation=rounds.organisations[client],
+                organisation=rounds.ORGANISATIONS[client],
                 object=sent.object,
                 commitment=sent.commitment,
                 key=key_text(sent.key.to_bytes()),

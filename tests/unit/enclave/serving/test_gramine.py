@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from placet.proto.v1 import enclaves_pb2
+from tests.support import serving
 
 TOOLS = Path(__file__).resolve().parents[4] / "deploy" / "gramine"
 STRACE = shutil.which("strace")
@@ -35,17 +36,17 @@ def opened(trace: Path) -> set[str]:
 
 @pytest.mark.skipif(STRACE is None, reason="strace is missing (Debian: strace)")
 def test_every_file_that_a_serving_worker_opens_is_on_its_list_and_no_other(
-    play: Any, serving: Any, closure: Any, onnx_python: str, tmp_path: Path
+    play: Any, closure: Any, onnx_python: str, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
-    traced = [STRACE, "-f", "-qq", "-e", "trace=open,openat,execve", "-o", str(trace)]
+    traced = [str(STRACE), "-f", "-qq", "-e", "trace=open,openat,execve", "-o", str(trace)]
     command = [*traced, onnx_python, *closure.OPTIONS, "-m", "placet.enclave"]
 
     async def story(service: Any) -> None:
         worker = serving.WorkerProcess(service, tmp_path, command, closure.ENVIRONMENT)
         await worker.begin()
         mean = await worker.ask(await worker.session(), [[1, 2]])
-        assert np.allclose(mean, serving.table[[[1, 2]]].mean(1))
+        assert np.allclose(mean, serving.TABLE[[[1, 2]]].mean(1))
         await service.stage.record(service.council.stop("s4", "veto", service.digest))
         ((name, stopped),) = service.host.stopped
         service.host.links[name].send(enclaves_pb2.KIND_STOPPED, stopped)

@@ -14,12 +14,11 @@ from placet.governance.envelope import inspect, parse_envelope, sign
 from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
 from placet.refusals import Refused
+from tests.support import serving
 from tests.support.council import Council
 
 
-def test_renewals_that_a_host_makes_up_keep_a_worker_running(
-    play: Any, serving: Any, tmp_path: Path
-) -> None:
+def test_renewals_that_a_host_makes_up_keep_a_worker_running(play: Any, tmp_path: Path) -> None:
     """It answers after a stop what it has drawn, renewal after renewal; more is not drawn for
     it."""
 
@@ -39,7 +38,7 @@ def test_renewals_that_a_host_makes_up_keep_a_worker_running(
         first = len(service.host.offers[worker.lease])
         session = await worker.session(number=first + 2)  # an offer a renewal
         mean = await worker.ask(session, [[2]])
-        assert np.allclose(mean, serving.table[[[2]]].mean(1))
+        assert np.allclose(mean, serving.TABLE[[[2]]].mean(1))
         request = enclaves_pb2.DrawRequest(lease=worker.lease, user="engineer", rows=1)
         with pytest.raises(Refused) as refusal:
             await ask(enclaves_pb2.KIND_DRAW, request, peer=worker.name)
@@ -65,16 +64,16 @@ def test_it_has_rows_drawn_in_the_name_of_somebody_who_asked_nothing(play: Any) 
     play(story, rations=Rations(user=40, total=100, minute=1000, tranche=20))
 
 
-def test_a_user_copies_a_model_by_asking(play: Any, serving: Any) -> None:
+def test_a_user_copies_a_model_by_asking(play: Any) -> None:
     """This one takes a question a word; how many questions another takes is a matter of its
     kind."""
 
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
-        words = [[word] for word in range(len(serving.table))]
+        words = [[word] for word in range(len(serving.TABLE))]
         copy = await worker.ask(session, words)
-        assert np.array_equal(copy, serving.table)
+        assert np.array_equal(copy, serving.TABLE)
 
     play(story)
 
@@ -89,7 +88,7 @@ def test_an_offer_shows_names_and_shapes_of_a_sealed_model(play: Any) -> None:
     play(story)
 
 
-def test_a_key_that_was_replaced_asks_the_workers_that_run(scene: Any, serving: Any) -> None:
+def test_a_key_that_was_replaced_asks_the_workers_that_run(scene: Any) -> None:
     council = Council(lease_seconds=60)
     [rule] = council.constitution.rules
     rules = tuple(

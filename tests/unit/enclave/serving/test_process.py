@@ -10,19 +10,18 @@ import pytest
 
 from placet.proto.refusals import reason_name
 from placet.proto.v1 import enclaves_pb2
+from tests.support import serving
 
 
 @pytest.mark.parametrize("released", [False, True], ids=["a file", "the output of a job"])
-def test_a_model_is_served_until_somebody_vetoes(
-    play: Any, serving: Any, tmp_path: Path, released: bool
-) -> None:
+def test_a_model_is_served_until_somebody_vetoes(play: Any, tmp_path: Path, released: bool) -> None:
     async def story(service: Any) -> None:
         worker = serving.WorkerProcess(service, tmp_path)
         await worker.begin()
         session = await worker.session()
         for rows in ([[1, 2]], [[3], [4]]):
             mean = await worker.ask(session, rows)
-            assert np.allclose(mean, serving.table[rows].mean(1))
+            assert np.allclose(mean, serving.TABLE[rows].mean(1))
         await service.stage.record(service.council.stop("s4", "veto", service.digest))
         ((name, stopped),) = service.host.stopped
         # As the host passes it on.
@@ -37,7 +36,7 @@ def test_a_model_is_served_until_somebody_vetoes(
 
 
 def test_offers_are_renewed_with_the_lease_and_the_process_ends_without_it(
-    play: Any, serving: Any, tmp_path: Path
+    play: Any, tmp_path: Path
 ) -> None:
     async def story(service: Any) -> None:
         worker = serving.WorkerProcess(service, tmp_path)
@@ -57,9 +56,7 @@ def test_offers_are_renewed_with_the_lease_and_the_process_ends_without_it(
 
 
 @pytest.mark.parametrize("plain", [b"", b"no model at all", b"half"], ids=lambda plain: str(plain))
-def test_what_is_no_model_ends_the_worker(
-    play: Any, serving: Any, tmp_path: Path, plain: bytes
-) -> None:
+def test_what_is_no_model_ends_the_worker(play: Any, tmp_path: Path, plain: bytes) -> None:
     async def story(service: Any) -> None:
         worker = serving.WorkerProcess(service, tmp_path)
         await worker.begin()
@@ -71,9 +68,7 @@ def test_what_is_no_model_ends_the_worker(
     play(story, serving.Sealed(words[: len(words) // 2] if plain == b"half" else plain))
 
 
-def test_a_model_that_the_host_changed_ends_the_worker(
-    play: Any, serving: Any, tmp_path: Path
-) -> None:
+def test_a_model_that_the_host_changed_ends_the_worker(play: Any, tmp_path: Path) -> None:
     async def story(service: Any) -> None:
         (name,) = service.host.blobs
         data = service.host.blobs[name]
@@ -86,9 +81,7 @@ def test_a_model_that_the_host_changed_ends_the_worker(
     play(story)
 
 
-def test_nothing_is_answered_before_there_is_a_lease(
-    play: Any, serving: Any, tmp_path: Path
-) -> None:
+def test_nothing_is_answered_before_there_is_a_lease(play: Any, tmp_path: Path) -> None:
     async def story(service: Any) -> None:
         worker = serving.WorkerProcess(service, tmp_path)
         while "w" not in service.host.links:

@@ -21,18 +21,19 @@ from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack
 from placet.proto.v1 import enclaves_pb2
 from placet.refusals import Refused
+from tests.support import serving
 
 ROW = [[1, 2]]
 
 
-def test_users_are_answered_in_sessions_of_their_own(play: Any, serving: Any) -> None:
+def test_users_are_answered_in_sessions_of_their_own(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         for user in ("engineer", "hospital"):
             session = await worker.session(user)
             for rows in (ROW, [[3], [4], [5]]):
                 mean = await worker.ask(session, rows)
-                assert np.allclose(mean, serving.table[rows].mean(1))
+                assert np.allclose(mean, serving.TABLE[rows].mean(1))
         # A tranche each; what is drawn ahead is for later.
         drawn = service.entries("draw")
         assert [(e["user"], e["rows"]) for e in drawn] == [("engineer", 100), ("hospital", 100)]
@@ -40,9 +41,7 @@ def test_users_are_answered_in_sessions_of_their_own(play: Any, serving: Any) ->
     play(story)
 
 
-def test_many_questions_in_one_frame_are_answered_each_to_its_asker(
-    play: Any, serving: Any
-) -> None:
+def test_many_questions_in_one_frame_are_answered_each_to_its_asker(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         sessions = [await worker.session(user) for user in ("engineer", "hospital")]
@@ -54,14 +53,12 @@ def test_many_questions_in_one_frame_are_answered_each_to_its_asker(
         ids = worker.send(*(sealed.data for _, sealed, _ in asked))
         for id_, (session, sealed, word) in zip(ids, asked, strict=True):
             mean = await worker.opened(session, sealed, id_)
-            assert np.array_equal(mean, serving.table[[word]])
+            assert np.array_equal(mean, serving.TABLE[[word]])
 
     play(story)
 
 
-def test_members_of_organisations_may_ask_and_others_are_told_within_the_seal(
-    play: Any, serving: Any
-) -> None:
+def test_members_of_organisations_may_ask_and_others_are_told_within_the_seal(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         assert len(await worker.ask(await worker.session("engineer"), ROW)) == 1
@@ -75,7 +72,7 @@ def test_members_of_organisations_may_ask_and_others_are_told_within_the_seal(
     play(story, users=Members("organisations", ("o5",)))
 
 
-def test_bearers_of_tokens_may_ask(play: Any, serving: Any) -> None:
+def test_bearers_of_tokens_may_ask(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         assert len(await worker.ask(await worker.session("clinic"), ROW)) == 1
@@ -83,7 +80,7 @@ def test_bearers_of_tokens_may_ask(play: Any, serving: Any) -> None:
         for user in (
             Bearer("clinic", os.urandom(32)),
             Bearer("other", os.urandom(32)),
-            Bearer("hospital", serving.token),
+            Bearer("hospital", serving.TOKEN),
         ):
             opening = QuestionSession(offer, log, user).question(serving.question(ROW)).data
             assert await worker.refused_in_clear(opening) == "SESSION_FORGED"
@@ -92,13 +89,11 @@ def test_bearers_of_tokens_may_ask(play: Any, serving: Any) -> None:
         refusal = await worker.refused(session, serving.question(ROW))
         assert refusal.reason == "USER_NOT_ALLOWED"
 
-    tokens = {"clinic": token_digest(serving.token), "engineer": token_digest(os.urandom(32))}
+    tokens = {"clinic": token_digest(serving.TOKEN), "engineer": token_digest(os.urandom(32))}
     play(story, users=Bearers("tokens", tokens))
 
 
-def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(
-    play: Any, serving: Any
-) -> None:
+def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(play: Any) -> None:
     async def story(service: Any) -> None:
         worker, other = await service.worker("w"), await service.worker("x")
         offer, log, key = await worker.offer(), service.council.name, service.council.submitter
@@ -110,7 +105,7 @@ def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(
             QuestionSession(
                 replace(offer, digest="sha256:" + "0" * 64), log, Principal("engineer", key)
             ),
-            QuestionSession(offer, log, Bearer("engineer", serving.token)),
+            QuestionSession(offer, log, Bearer("engineer", serving.TOKEN)),
         ):
             opening = wrong.question(serving.question(ROW)).data
             assert await worker.refused_in_clear(opening) == "SESSION_FORGED"
@@ -122,9 +117,7 @@ def test_a_session_is_opened_by_its_user_for_this_log_and_offer_alone(
     play(story)
 
 
-def test_what_was_changed_or_is_no_question_is_refused_in_the_clear(
-    play: Any, serving: Any
-) -> None:
+def test_what_was_changed_or_is_no_question_is_refused_in_the_clear(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
@@ -153,7 +146,7 @@ def test_what_was_changed_or_is_no_question_is_refused_in_the_clear(
     play(story)
 
 
-def test_replayed_and_reordered_questions_are_refused(play: Any, serving: Any) -> None:
+def test_replayed_and_reordered_questions_are_refused(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
@@ -167,7 +160,7 @@ def test_replayed_and_reordered_questions_are_refused(play: Any, serving: Any) -
     play(story)
 
 
-def test_an_answer_opens_for_its_own_question_alone(play: Any, serving: Any) -> None:
+def test_an_answer_opens_for_its_own_question_alone(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session, other = await worker.session(), await worker.session()
@@ -184,7 +177,7 @@ def test_an_answer_opens_for_its_own_question_alone(play: Any, serving: Any) -> 
     play(story)
 
 
-def test_what_says_something_of_a_question_comes_sealed(play: Any, serving: Any) -> None:
+def test_what_says_something_of_a_question_comes_sealed(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
@@ -207,7 +200,7 @@ def test_what_says_something_of_a_question_comes_sealed(play: Any, serving: Any)
     play(story)
 
 
-def test_rations_are_drawn_in_tranches_and_have_an_end(play: Any, serving: Any) -> None:
+def test_rations_are_drawn_in_tranches_and_have_an_end(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
@@ -234,7 +227,7 @@ def test_rations_are_drawn_in_tranches_and_have_an_end(play: Any, serving: Any) 
     play(story, rations=Rations(user=25, total=40, minute=1000, tranche=10))
 
 
-def test_a_second_worker_gives_nobody_more(play: Any, serving: Any) -> None:
+def test_a_second_worker_gives_nobody_more(play: Any) -> None:
     async def story(service: Any) -> None:
         answered = 0
         for name in ("w", "x"):
@@ -254,7 +247,7 @@ def test_a_second_worker_gives_nobody_more(play: Any, serving: Any) -> None:
     "change", ["rows", "user_left", "total_left", "signature", "replay", "older"]
 )
 def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
-    play: Any, serving: Any, change: str
+    play: Any, change: str
 ) -> None:
     async def story(service: Any) -> None:
         ask, seen = service.host.ask, list[Any]()
@@ -290,9 +283,7 @@ def test_a_host_that_is_generous_in_the_authoritys_place_is_not_believed(
     play(story, rations=Rations(user=100, total=100, minute=1000, tranche=10))
 
 
-def test_a_host_that_asks_for_more_than_the_worker_did_is_not_obeyed(
-    play: Any, serving: Any
-) -> None:
+def test_a_host_that_asks_for_more_than_the_worker_did_is_not_obeyed(play: Any) -> None:
     """The authority would grant a whole tranche to a worker that holds half of one."""
 
     async def story(service: Any) -> None:
@@ -317,7 +308,7 @@ def test_a_host_that_asks_for_more_than_the_worker_did_is_not_obeyed(
     play(story, rations=Rations(user=100, total=100, minute=1000, tranche=10))
 
 
-def test_a_minute_has_its_own_bound(play: Any, serving: Any) -> None:
+def test_a_minute_has_its_own_bound(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         session = await worker.session()
@@ -332,7 +323,7 @@ def test_a_minute_has_its_own_bound(play: Any, serving: Any) -> None:
     play(story, rations=Rations(user=1000, total=1000, minute=5, tranche=100))
 
 
-def test_sessions_end_with_the_offer_before_the_last(play: Any, serving: Any) -> None:
+def test_sessions_end_with_the_offer_before_the_last(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         first = await worker.session()
@@ -356,7 +347,7 @@ def test_sessions_end_with_the_offer_before_the_last(play: Any, serving: Any) ->
     play(story)
 
 
-def test_a_user_with_many_sessions_loses_the_idlest(play: Any, serving: Any) -> None:
+def test_a_user_with_many_sessions_loses_the_idlest(play: Any) -> None:
     async def story(service: Any) -> None:
         worker = await service.worker()
         others = await worker.session("hospital")
@@ -393,7 +384,7 @@ class Slow(Model):
         return answers
 
 
-def slow(serving: Any) -> Slow:
+def slow() -> Slow:
     model = load_model(bytearray(serving.words()), {"mean": Raw("raw")})
     model.__class__ = Slow
     assert isinstance(model, Slow)
@@ -401,11 +392,9 @@ def slow(serving: Any) -> Slow:
     return model
 
 
-def test_what_comes_too_late_for_a_batch_is_dropped_and_nothing_is_charged(
-    play: Any, serving: Any
-) -> None:
+def test_what_comes_too_late_for_a_batch_is_dropped_and_nothing_is_charged(play: Any) -> None:
     async def story(service: Any) -> None:
-        model = slow(serving)
+        model = slow()
         worker = await service.worker(model=model)
         session = await worker.session()
         first, late, cancelled = (session.question(serving.question([[n]])) for n in range(3))
@@ -429,9 +418,9 @@ def test_what_comes_too_late_for_a_batch_is_dropped_and_nothing_is_charged(
     play(story, rations=Rations(user=3, total=3, minute=100, tranche=3))
 
 
-def test_a_fault_of_ours_in_one_question_is_that_questions_answer(play: Any, serving: Any) -> None:
+def test_a_fault_of_ours_in_one_question_is_that_questions_answer(play: Any) -> None:
     async def story(service: Any) -> None:
-        model = slow(serving)
+        model = slow()
         model.gate.set()
         worker = await service.worker(model=model)
         session = await worker.session()

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -121,17 +120,3 @@ def terms(**changed: Any) -> Serve:
         "largest_request": 100,
     }
     return documents.serve(Input(model, "owner"), **{**fields, **changed})
-
-
-class Kit:
-    """What tests take from here: under --import-mode=importlib this file cannot be imported."""
-
-    def __init__(self) -> None:
-        self.build, self.mlp, self.words, self.forward = build, mlp, words, forward
-        self.load, self.packed, self.unpacked, self.terms = load, packed, unpacked, terms
-        self.features, self.classes, self.words_known = FEATURES, CLASSES, WORDS
-
-
-@pytest.fixture(scope="session")
-def kit() -> Kit:
-    return Kit()
