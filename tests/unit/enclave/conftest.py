@@ -24,7 +24,7 @@ from tests.support.scene import Scene
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "enclave" / "requirements.txt"
 ONNX_LOCK = ROOT / "enclave" / "requirements-onnx.txt"
-COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
+COMPONENTS = ("attestation", "enclave", "governance", "proto", "refusals", "sealing")
 
 
 def _build(folder: Path, lock: Path) -> None:
