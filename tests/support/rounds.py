@@ -123,7 +123,7 @@ class Federation:
         self.initial = initial
         self.keys: dict[str, SigningKey] = self.council.clients
         self.terms = _terms(initial, **changes)
-        self.bound_to = self.terms.bound_digest
+        self.launched_for = self.terms.launch_digest
         self.proposal = self.council.propose(self.terms, uses=self.terms.rounds)
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
@@ -287,8 +287,8 @@ class Federation:
     async def joined(self, name: str) -> Membership:
         """A worker in this process, which gets as far as its lease."""
         connection = await self.stage.connect(name)
-        attester = self.stage.machine.attester("worker", self.bound_to)
-        return await join(connection, attester, self.bound_to, int(time.time()))
+        attester = self.stage.machine.attester("worker", self.launched_for)
+        return await join(connection, attester, self.launched_for, int(time.time()))
 
     def round_keys(self, package: enclaves_pb2.LeasePackage, member: Membership) -> RoundKeys:
         info = contexts.lease_info(parse_envelope(package.lease).digest)
@@ -381,7 +381,7 @@ class WorkerProcess:
         ends = (self.process.stdout, self.process.stdin)
         threading.Thread(
             target=federation.stage.machine.serve,
-            args=("worker", federation.bound_to, *ends),
+            args=("worker", federation.launched_for, *ends),
             daemon=True,
         ).start()
 

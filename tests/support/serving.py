@@ -114,7 +114,7 @@ class Service:
     def __init__(self, stage: Any, model: Any, **changes: Any) -> None:
         self.stage, self.host, self.council = stage, stage.host, stage.council
         self.terms = self._terms(model, **changes)
-        self.bound_to = self.terms.bound_digest
+        self.launched_for = self.terms.launch_digest
         self.proposal = self.council.propose(self.terms, uses=5)
         self.digest = parse_envelope(self.proposal).digest
         self.ticket = common_pb2.Ticket(
@@ -248,9 +248,9 @@ class Worker(Asked):
     async def begin(self, model: Model | None) -> None:
         service = self.service
         connection = await service.stage.connect(self.name, self._handle)
-        attester = service.stage.machine.attester("worker", service.bound_to)
+        attester = service.stage.machine.attester("worker", service.launched_for)
         now = int(time.time())
-        self.member = await join(connection, attester, service.bound_to, now)
+        self.member = await join(connection, attester, service.launched_for, now)
         package = await service.lease(self.member.keys.identity.digest)
         task = InferenceTask(service.terms)
         work = task.open(package, self.member, now, None)
@@ -298,7 +298,7 @@ class WorkerProcess(Asked):
         ends = (self.process.stdout, self.process.stdin)
         serve = service.stage.machine.serve
         threading.Thread(
-            target=serve, args=("worker", service.bound_to, *ends), daemon=True
+            target=serve, args=("worker", service.launched_for, *ends), daemon=True
         ).start()
 
     async def begin(self) -> None:
