@@ -586,7 +586,7 @@ class ServedModel(BlockingContext[AsyncServedModel]):
         (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionInvalid`,
+        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
         `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
         `AnswerMalformed` or `placet.sealing.AnswerForged`."""
         return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))

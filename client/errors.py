@@ -4,7 +4,7 @@
 Messages never hold keys, plaintexts or rationales.
 """
 
-from placet.refusals import Refusal
+from placet.refusals import QuestionInvalid, Refusal
 
 
 class Unreachable(Refusal):
@@ -58,6 +58,10 @@ class PassphraseWrong(InputRefused):
 
 class SettingMissing(InputRefused):
     """A setting that this needs is not configured. Set it with `placet init`."""
+
+
+class QuestionRefused(QuestionInvalid, InputRefused):
+    """Arrays that the model does not take, found at home. Compare them with the model's inputs."""
 
 
 class StateRefused(InputRefused):

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from placet.client.errors import AnswerMalformed
+from placet.client.errors import AnswerMalformed, QuestionRefused
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.proto.limits import KIB
@@ -59,7 +59,7 @@ def judge_rows(
     answers: Sequence[Field],
 ) -> Rows:
     """Arrays that the model takes. A model of one input takes the array alone. Raises
-    `QuestionInvalid`."""
+    `QuestionRefused`."""
     named = _named(given, inputs)
     arrays = {field.name: _checked(field, named[field.name], terms) for field in inputs}
     counts = {name: len(array) for name, array in arrays.items()}
@@ -72,7 +72,7 @@ def judge_rows(
     rations = terms.rations
     if count > (allowed := min(rations.user, rations.total)):
         # What was answered before the refusal would be spent, and the caller would have none of it.
-        raise QuestionInvalid(
+        raise QuestionRefused(
             f"The terms let a user be answered {allowed} rows in all, and these are {count}. Ask "
             "about fewer; nothing was spent.",
             claim="rations",
@@ -164,10 +164,10 @@ def _array(tensor: Tensor) -> Array:
     return np.frombuffer(tensor.data, dtype).reshape(tensor.shape).astype(tensor.dtype)
 
 
-def _refused(claim: str, expected: str, actual: str, remedy: str = "") -> QuestionInvalid:
+def _refused(claim: str, expected: str, actual: str, remedy: str = "") -> QuestionRefused:
     details = {"claim": claim, "expected": expected[:500], "actual": actual[:500]}
     more = " " + remedy if remedy else ""
-    return QuestionInvalid(
+    return QuestionRefused(
         f"The model takes for {claim!r} what is {expected}, and was given {actual}.{more}"[:1000],
         **details,
     )

@@ -77,7 +77,7 @@ class AsyncServedModel:
         (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionInvalid`,
+        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
         `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
         `AnswerMalformed` or `placet.sealing.AnswerForged`.
         """

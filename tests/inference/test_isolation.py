@@ -105,7 +105,7 @@ def test_an_answer_is_read_by_its_asker_alone(services: Any, service: str) -> No
     data, others = uma.send(question.data), vic.send(other.data)
     for reader, asked, answer in ((vic, other, data), (uma, question, others)):
         refusal = services.world.refusal_of(lambda r=reader, q=asked, a=answer: r.opened(q, a))
-        assert refusal.reason == "SESSION_FORGED"
+        assert refusal.reason == "ANSWER_FORGED"
     assert len(uma.opened(question, data)["z"]) == 1
 
 

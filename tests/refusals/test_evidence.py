@@ -101,7 +101,7 @@ SHOWN: dict[str, tuple[Callable[[EvidenceFile], EvidenceFile], str]] = {
     "no nonce": (lambda e: dataclasses.replace(e, nonce=b""), "EVIDENCE_NONCE"),
     "another checkpoint": (
         lambda e: dataclasses.replace(e, checkpoint=b""),
-        "LOG_CHECKPOINT_INVALID",
+        "EVIDENCE_BINDING",
     ),
     "a simulation that says it is hardware": (with_kind("sgx"), "EVIDENCE_INVALID"),
     "no known kind": (with_kind("mine"), "EVIDENCE_MALFORMED"),
@@ -149,7 +149,7 @@ def test_evidence_that_was_changed_on_its_way(world: Any, case: str) -> None:
 
 def test_evidence_for_another_log(world: Any) -> None:
     policy, shown = Policy.from_dict(simulated("authority")), world.client.authority.evidence()
-    log = world.client.log.replace("refusals", "elsewhere")
+    log = world.client.log.key.replace("refusals", "elsewhere")
     call = lambda: shown.verify(
         policy, now=int(time.time()), log=log, charter=world.client.log.charter
     )

@@ -35,7 +35,12 @@ from placet.client.trust.builds import (
 )
 from placet.governance.codec import decode, encode
 from placet.governance.envelope import sign
-from placet.refusals import DocumentMalformed, MeasurementFailed, Refusal, SignatureInvalid
+from placet.refusals import (
+    DocumentMalformed,
+    KernelMissing,
+    Refusal,
+    SignatureInvalid,
+)
 
 COMMIT = "0123456789ab" + "c" * 28
 MADE = Build(
@@ -106,7 +111,7 @@ def test_what_is_no_build_is_refused(folder: Path, tmp_path: Path) -> None:
     for kernel in folder.glob("venv/lib/*/site-packages/placet/enclave/_kernel.*"):
         if kernel.suffix == ".so":
             kernel.unlink()
-    with pytest.raises(MeasurementFailed, match="kernel"):
+    with pytest.raises(KernelMissing, match="kernel"):
         read_build(folder)
 
 

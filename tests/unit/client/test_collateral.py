@@ -98,7 +98,7 @@ def test_stale(stand_in: "StandIn", tmp_path: Path, out: Path, age: int) -> None
     (tmp_path / "evidence.json").write_bytes(evidence.to_bytes())
     result = fetch(stand_in, tmp_path / "evidence.json", out)
     assert result.exit_code == 1
-    assert json.loads(result.stderr)["error"]["reason"] == "EVIDENCE_INVALID"
+    assert json.loads(result.stderr)["error"]["reason"] == "COLLATERAL_STALE"
     assert not list(out.iterdir())
 
 
