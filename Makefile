@@ -115,7 +115,7 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $(if $(filter ipsec-mb,$(AEAD)),-DPLACET_WITH_IPSEC_MB -lIPSec_MB,-lcrypto) \
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
-	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/test_kernel*.py $(ARGS)
+	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/kernel/test_kernel*.py $(ARGS)
 
 # What is measured comes from the locks alone, the compiler too; see deploy/enclave.py.
 enclave: $(ENCLAVE)/build.json ## the enclaves that a host runs, in build/enclave: the same measurements on every such machine

@@ -21,7 +21,7 @@ from placet.enclave.worker.federation.fixed import finish, multiplier
 from placet.enclave.worker.federation.rules import Mean
 from placet.enclave.worker.federation.updates import Shape, Update
 from placet.sealing import StreamKey, seal_stream
-from tests.support.sources import MemorySource
+from tests.support.machines.sources import MemorySource
 
 ELEMENTS = 20_000
 SEGMENT = 16384

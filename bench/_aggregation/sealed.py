@@ -34,7 +34,7 @@ from placet.sealing import (
     open_stream,
     seal_stream,
 )
-from tests.support.sources import MemorySource
+from tests.support.machines.sources import MemorySource
 
 Floats = NDArray[np.float32]
 Pass = tuple[float, list[float]]

@@ -18,6 +18,7 @@ import base64
 import hashlib
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -438,7 +439,7 @@ def write(folder: Path) -> None:
             "case.toml": "".join(
                 f"{name} = {json.dumps(value)}\n" for name, value in settings.items()
             ),
-            "README.md": f"{case.property}\n",
+            "README.md": textwrap.fill(case.property, 100) + "\n",
         }
         target = folder / "ticket" / case.name
         target.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from placet.proto.v1 import (
     keys_pb2,
 )
 from tests.support.council import ORIGIN, Council, Sealed
-from tests.support.machine import Machine
+from tests.support.machines.machine import Machine
 from tests.support.memory_host import MemoryHost
 
 

@@ -87,7 +87,7 @@ from placet.governance.rules import (
 from placet.refusals import EvidenceInvalid
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, padded_length
 from tests.support import documents
-from tests.support.hardware import Claimed, Genuine, genuine, key_of, private, quoted
+from tests.support.machines.hardware import Claimed, Genuine, genuine, key_of, private, quoted
 
 T0 = 1_800_000_000
 DAY = 86400

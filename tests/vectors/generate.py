@@ -38,7 +38,7 @@ from placet.host.simulation.root import Issuer, published_root
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.support.intel import DEBUG, TDReport, tdx_platform, tdx_quote
+from tests.support.machines.intel import DEBUG, TDReport, tdx_platform, tdx_quote
 from tests.vectors.snp_cases import snp_cases
 
 NOW = 1_800_000_000

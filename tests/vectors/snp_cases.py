@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from placet.attestation import Identity
-from tests.support.amd import Vendor
+from tests.support.machines.amd import Vendor
 
 _REGISTERS = {
     "platform": (0x40, 8, 0),

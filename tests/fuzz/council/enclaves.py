@@ -22,7 +22,7 @@ from placet.governance.judgements.leasing import judge_join, judge_lapsed
 from placet.governance.judgements.receipts import receipt_for
 from placet.governance.judgements.releases import judge_release
 from placet.sealing import padded_length
-from tests.support.hardware import quoted
+from tests.support.machines.hardware import quoted
 
 MODEL_BYTES = padded_length(15 * 4)
 

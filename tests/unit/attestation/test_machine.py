@@ -15,7 +15,7 @@ import pytest
 
 from placet.attestation import Attester, Evidence, probe, verify_evidence
 from placet.refusals import AttesterUnavailable, SealingUnavailable
-from tests.support.device_tree import DeviceTree
+from tests.support.machines.device_tree import DeviceTree
 
 _HERE = Path(__file__).parent
 _VECTORS = _HERE.parents[3] / "shared" / "vectors"

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.council import Council
 from tests.support.live import Loop, Running, live_host
-from tests.support.machine import Machine
+from tests.support.machines.machine import Machine
 from tests.support.memory_host import memory_host
 from tests.support.scene import Scene
 

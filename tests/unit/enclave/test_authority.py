@@ -37,7 +37,7 @@ from placet.sealing import (
     seal_stream,
 )
 from tests.support.council import Council, Sealed, seal
-from tests.support.machine import Machine
+from tests.support.machines.machine import Machine
 
 PROGRAM = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32

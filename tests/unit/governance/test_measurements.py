@@ -36,8 +36,8 @@ from placet.host.simulation.platform import make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root
 from placet.refusals import DocumentMalformed, EvidenceMalformed, PolicyInvalid, Refusal
-from tests.support import intel
-from tests.support.amd import Vendor
+from tests.support.machines import intel
+from tests.support.machines.amd import Vendor
 from tests.support.policies import ANY_MACHINE, policy
 from tests.support.world import World
 

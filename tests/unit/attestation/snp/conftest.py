@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.amd import NOW, Vendor
+from tests.support.machines.amd import NOW, Vendor
 
 
 @pytest.fixture(scope="session")

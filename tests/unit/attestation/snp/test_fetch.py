@@ -15,7 +15,7 @@ from placet.client.trust.https import Https
 from placet.refusals import CollateralStale, Refusal
 
 if TYPE_CHECKING:
-    from tests.support.amd import Vendor
+    from tests.support.machines.amd import Vendor
     from tests.unit.conftest import StandIn
 
 QUERY = {

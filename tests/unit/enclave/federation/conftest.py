@@ -15,7 +15,7 @@ from placet.enclave._kernel import LIMIT
 from placet.enclave.worker.federation.fixed import multiplier
 from placet.enclave.worker.federation.updates import Shape, Update
 from placet.sealing import HEADER_BYTES, StreamKey, open_header
-from tests.support.sources import MemorySource
+from tests.support.machines.sources import MemorySource
 
 TAG_BYTES = 16
 CLIP = 10.0

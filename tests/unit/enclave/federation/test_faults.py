@@ -15,7 +15,7 @@ from placet.enclave.worker.federation.aggregate import aggregate
 from placet.enclave.worker.federation.rules import Krum, Mean, Median, Rule, Trimmed
 from placet.enclave.worker.federation.updates import Fault, FileSource, Shape
 from placet.sealing import HEADER_BYTES, StreamKey
-from tests.support.sources import MemorySource
+from tests.support.machines.sources import MemorySource
 
 # Five segments, of which the last is not full.
 SHAPE = Shape(20_001, "float32", 16384)
