@@ -22,7 +22,8 @@ class SealingKey:
 
 
 class Attester(Protocol):
-    """The hardware as seen from inside; both methods raise AttesterUnavailable when it does not answer."""
+    """The hardware as seen from inside; both methods raise AttesterUnavailable when it does not
+    answer."""
 
     def evidence(self, report_data: bytes) -> Evidence:
         """Return evidence that vouches for 64 bytes of the caller's choice."""

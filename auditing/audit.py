@@ -14,8 +14,8 @@ Steps for each entry:
   4. it is folded in.
 At the end size and root have to be those of the checkpoint, which the log's key has signed.
 An entry whose documents were not given is folded in without steps 2 and 3, and listed. Whatever
-does not agree ends the audit with `LogEntryInvalid`, which names the entry. Not shown by any replay:
-that nothing was done without an entry.
+does not agree ends the audit with `LogEntryInvalid`, which names the entry. Not shown by any
+replay: that nothing was done without an entry.
 """
 
 from collections.abc import Sequence

@@ -209,7 +209,7 @@ class Council(Blocking[AsyncCouncil]):
         with; its constitution, and how it stands.
 
         One call, and one more for each document that this home has not seen; for an item of
-        `proposals` the log is not read again. Raises `UsageRefused` where none or several begin so."""
+        `proposals` the log is not read again. Raises `UsageRefused` where none, or several, do."""
         return self._portal.run(self._core.find(proposal))
 
     def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
@@ -366,8 +366,8 @@ class Jobs(Blocking[AsyncJobs]):
         return self._portal.run(self._core.cancel(keys, id, reason=reason))
 
     def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
-        """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope to the
-        recipient."""
+        """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope
+        to the recipient."""
         return self._portal.run(self._core.receipt(id, recipient))
 
     def result(
@@ -487,7 +487,7 @@ class Federation(Blocking[AsyncFederation]):
 class Federations(Blocking[AsyncFederations]):
     """Federations: rounds in which the updates of a roster become one model.
 
-    `outbox`: the folder for sealed updates that have no receipt yet, where a home folder has one."""
+    `outbox`: the folder for sealed updates without a receipt yet, where a home folder has one."""
 
     def start(self, ticket: Ticket) -> FederationStatus:
         """Start the federation that a ticket lets happen; once it runs, the same call tells how it

@@ -3,9 +3,9 @@
 
     config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
     council.json  the council by its charter's digest, and the newest checkpoint seen of its log
-    (memory.py) entries.jsonl the log as far as it was read; documents/ has what its entries name
+    entries.jsonl the log as far as it was read; documents/ has what its entries name
     cards/        an empty file for each service whose model card was shown, by its digest
-    outbox/       sealed updates of federations whose receipts are not there yet (federations/updates.py)
+    outbox/       sealed updates of federations whose receipts are not there yet
 
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
 """

@@ -2,7 +2,7 @@
 """A principal's keys in one file: Ed25519 to sign with, HPKE to open what is sealed to it.
 
     keys = Keys.generate("hospital-a")
-    keys.save(Path("hospital-a.key"), passphrase)             # 0600, and hospital-a.pub.json beside it
+    keys.save(Path("hospital-a.key"), passphrase)  # 0600, and hospital-a.pub.json beside it
     keys = Keys.load(Path("hospital-a.key"), passphrase)
 
 With a passphrase the secrets are encrypted: Scrypt (RFC 7914, N 2^17, r 8, p 1), then AES-256-GCM

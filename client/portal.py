@@ -79,7 +79,8 @@ class Portal:
 
 
 class Blocking(Generic[A]):
-    """A blocking form of a part of the asynchronous client, whose calls run in the portal's loop."""
+    """A blocking form of a part of the asynchronous client, whose calls run in the portal's
+    loop."""
 
     def __init__(self, portal: Portal, core: A) -> None:
         self._portal = portal

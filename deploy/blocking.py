@@ -6,7 +6,8 @@ lists both.
 
 Only sources are read, and nothing is imported: what is made may be missing or wrong. Each class
 `Async<Name>` becomes `<Name>` with the same names, signatures and docstrings. A coroutine is waited
-for, an asynchronous iterator becomes an iterator, and what is of an `Async` class itself is wrapped.
+for, an asynchronous iterator becomes an iterator, and what is of an `Async` class itself is
+wrapped.
 """
 
 import argparse

@@ -34,8 +34,8 @@ from placet.governance.codec import encode
 ROOT = Path(__file__).resolve().parents[1]
 # All that a wheel is made of.
 PARTS = (
-    "attestation", "auditing", "builds", "client", "enclave", "governance", "host", "proto", "ratls",
-    "refusals", "sealing",
+    "attestation", "auditing", "builds", "client", "enclave", "governance", "host", "proto",
+    "ratls", "refusals", "sealing",
     "LICENSE", "README.md", "pyproject.toml", "setup.py",
 )  # fmt: skip
 OUTSIDE = ("auditing", "builds", "client", "host", "ratls")  # of the enclave

@@ -61,8 +61,8 @@ def main() -> int:
 
 
 def _attester(arguments: argparse.Namespace, reader: BinaryIO, writer: BinaryIO) -> "Attester":
-    """The hardware that evidence comes from. Raises AttesterUnavailable where there is none and none is
-    simulated."""
+    """The hardware that evidence comes from. Raises AttesterUnavailable where there is none and
+    none is simulated."""
     from placet.attestation import SimulatedAttester, probe
 
     if arguments.simulated:

@@ -66,8 +66,8 @@ class Ledger:
         self._loaded: OrderedDict[tuple[str, str | bytes], object] = OrderedDict()
 
     def append(self, entry: Entry) -> bytes:
-        """Add an entry that has been judged; returns its bytes. Raises `LogEntryInvalid` for one that
-        no log can hold."""
+        """Add an entry that has been judged; returns its bytes. Raises `LogEntryInvalid` for one
+        that no log can hold."""
         data = encode(entry)
         if len(data) > MAX_ENTRY_BYTES:
             raise LogEntryInvalid(

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 class Refusal(Exception):
     """Something was refused.
 
-    `reason` is the class's name in the form of the wire enum `placet.v1.Reason`; a narrower class has
-    the reason of its base. The message says what was expected, what was found and what to do. `details` has
-    keys among claim, expected, actual, rule, remedy and retry_ms. Neither holds anything about
-    contents, keys or rationales.
+    `reason` is the class's name in the form of the wire enum `placet.v1.Reason`; a narrower class
+    has the reason of its base. The message says what was expected, what was found and what to do.
+    `details` has keys among claim, expected, actual, rule, remedy and retry_ms. Neither holds
+    anything about contents, keys or rationales.
     """
 
     reason: str = ""

@@ -41,7 +41,8 @@ def certificates(table: bytes) -> dict[str, bytes]:
 
 
 def collateral_of(report: bytes, table: bytes) -> str:
-    """Return the collateral of kind snp for a report, from the host's table; raises AttesterUnavailable.
+    """Return the collateral of kind snp for a report, from the host's table; raises
+    AttesterUnavailable.
 
     Which key signed is in bits 2 to 4 at 0x48 of the report: 0 the VCEK, 1 the VLEK. `ask` is the
     certificate above it.

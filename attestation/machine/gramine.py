@@ -58,7 +58,8 @@ class GramineAttester:
         return Evidence("sgx", exact_quote("sgx", raw, report_data), self._collateral())
 
     def sealing_keys(self) -> tuple[SealingKey, ...]:
-        """Return one key, derived from the CPU's MRENCLAVE key of 128 bits; raises AttesterUnavailable.
+        """Return one key, derived from the CPU's MRENCLAVE key of 128 bits; raises
+        AttesterUnavailable.
 
         Never from the MRSIGNER key: whoever holds the signing key of the enclave could have that
         one. The processor could derive the keys of earlier CPU SVNs too. Gramine asks it for the

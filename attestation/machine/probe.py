@@ -20,7 +20,8 @@ _REMEDY = (
 
 
 def probe(files: Files | None = None, *, collateral: Path | None = None) -> Attester:
-    """Return the attester of this machine; raises AttesterUnavailable where there is no attestation.
+    """Return the attester of this machine; raises AttesterUnavailable where there is no
+    attestation.
 
     `collateral` is the file with Intel's collateral or AMD's certificates, as `placet collateral
     fetch` writes it. It is read anew for each evidence, so it can be renewed while an enclave runs;

@@ -26,7 +26,8 @@ _TDX = (0x81).to_bytes(4, "little")
 def exact_quote(kind: str, raw: bytes, report_data: bytes) -> bytes:
     """Return the quote without padding.
 
-    Raises AttesterUnavailable if it is none of its kind, is cut off, or vouches for other report data.
+    Raises AttesterUnavailable if it is none of its kind, is cut off, or vouches for other report
+    data.
     """
     at = _REPORT_DATA.get((kind, int.from_bytes(raw[:2], "little")))
     if at is None or (kind == "tdx" and raw[4:8] != _TDX):

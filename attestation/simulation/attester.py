@@ -31,8 +31,8 @@ class SimulatedAttester:
             raise AttesterUnavailable("The quoting service sent no evidence.") from error
 
     def sealing_keys(self) -> tuple[SealingKey, ...]:
-        """Return the keys of this measurement on this machine; raise AttesterUnavailable if there is
-        none."""
+        """Return the keys of this measurement on this machine; raise AttesterUnavailable if there
+        is none."""
         answer, size = self._ask(channel.SEALING_KEYS, b""), channel.SEALING_ENTRY_BYTES
         if not answer or len(answer) % size:
             raise AttesterUnavailable(

@@ -7,7 +7,8 @@ with words in the middle of it.
 
 Exit codes:
   0   done
-  1   refused: by the host, an enclave, or by what this client verified; a job that failed or was stopped
+  1   refused: by the host, an enclave, or by what this client verified; a job that failed or was
+      stopped
   2   usage: arguments, files, settings
   3   the host does not answer, or is not the one that was pinned
   4   an audit that holds as far as it went, with parts not checked

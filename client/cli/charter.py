@@ -114,8 +114,8 @@ def _named() -> list[str]:
         f"Charter: {names['charter']}",
         f"To compare aloud: {names['spoken']}",
         (
-            "Hand it to whoever joins, with the host's address, from member to member, as a message or "
-            "a QR code:"
+            "Hand it to whoever joins, with the host's address, from member to member, as a "
+            "message or a QR code:"
         ),
         f"  placet init {names['link']}",
     ]

@@ -89,7 +89,8 @@ class Connection:
     async def watch(
         self, method: Callable[..., Any], request: object, read: Callable[[Any], S], patience: float
     ) -> AsyncIterator[S]:
-        """What a streaming method tells of a piece of work, until that has ended; see `followed`."""
+        """What a streaming method tells of a piece of work, until that has ended; see
+        `followed`."""
         call = functools.partial(method, request, metadata=METADATA)
         async for told in followed(call, patience):
             status = read(told)

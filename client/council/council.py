@@ -174,7 +174,7 @@ class AsyncCouncil:
         with; its constitution, and how it stands.
 
         One call, and one more for each document that this home has not seen; for an item of
-        `proposals` the log is not read again. Raises `UsageRefused` where none or several begin so.
+        `proposals` the log is not read again. Raises `UsageRefused` where none, or several, do.
         """
         if isinstance(proposal, ProposalRecord):
             return proposal

@@ -3,21 +3,26 @@
 
     keys = Keys.load(Path("hospital-a.key"))
     with Client.at_home(Home.default()) as client:
-        federation = client.federations.join(id, keys)         # proposal, ballots, roster and evidence are verified
-        for round in federation.rounds():                # waits for each round; ends when the federation does
-            state = round.model()                        # dict[str, ndarray] of float32, its receipt verified
+        # Proposal, ballots, roster and evidence are verified.
+        federation = client.federations.join(id, keys)
+        for round in federation.rounds():                # waits for each; ends with the federation
+            state = round.model()                        # float32 arrays by name, receipt verified
             trained, examples = train(state)
-            round.send(trained, weight=examples)         # clipped, sealed, sent: the verified receipt
+            round.send(trained, weight=examples)         # clipped, sealed, sent; its receipt
 
-What leaves is the difference to the round's model, clipped to the bound that the council decided
+The difference to the round's model leaves, clipped to the bound that the council decided
 on, encoded, and sealed to a key that the authority made for this round. Nothing that is not finite,
 and no array that the layout does not name, leaves at all. The parts are here too, for who wants to
 do it in another way:
 
-    vectors     a state as one vector, and back         encoding    clipping, encodings, the norm that is declared
-    updates     sealing, and keeping until it is in     receipts    proof that the log has an update
-    rounds      waiting, fetching, sending              models      a round's model, verified
-    adapters    PyTorch and files                       status      what the host tells
+    vectors     a state as one vector, and back
+    encoding    clipping, encodings, the norm that is declared
+    updates     sealing, and keeping until it is in
+    receipts    proof that the log has an update
+    rounds      waiting, fetching, sending
+    models      a round's model, verified
+    adapters    PyTorch and files
+    status      what the host tells
 """
 
 from placet.client.federations.adapters import (

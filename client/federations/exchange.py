@@ -67,7 +67,8 @@ class Exchange:
     async def model(
         self, proposal: Signed[Proposal], keys: Keys, round: int, progress: Progress | None = None
     ) -> RoundModel:
-        """The model of a round, of a proposal that has been verified; round 0 is the initial one."""
+        """The model of a round, of a proposal that has been verified; round 0 is the initial
+        one."""
         terms = proposal.document.federate
         if round == 0 and terms.model is None:
             return zeros(terms)

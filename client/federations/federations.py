@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations: start under a ticket, follow, fetch a round's model; `join` is for who takes part."""
+"""Federations: start under a ticket, follow, fetch a round's model; `join` is for who takes
+part."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from placet.refusals import NotOnRoster
 class AsyncFederations:
     """Federations: rounds in which the updates of a roster become one model.
 
-    `outbox`: the folder for sealed updates that have no receipt yet, where a home folder has one.
+    `outbox`: the folder for sealed updates without a receipt yet, where a home folder has one.
     """
 
     def __init__(

@@ -131,8 +131,8 @@ class AsyncJobs:
         return await self._log.record(self._connection.jobs.Cancel, request, envelope)
 
     async def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
-        """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope to the
-        recipient."""
+        """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope
+        to the recipient."""
         council, before = await self._council.verify(), self._log.memory.newest()
         proposal = (await self.proposal(id)).proposal
         request = jobs_pb2.ResultRequest(id=id, recipient=recipient)

@@ -50,7 +50,8 @@ class Recorded:
 
 
 class LogReader:
-    """Reads on, and holds answers against what was read. Every part of the client has the same one."""
+    """Reads on, and holds answers against what was read. Every part of the client has the same
+    one."""
 
     def __init__(self, connection: Connection, memory: CouncilMemory) -> None:
         self.memory = memory
@@ -173,8 +174,8 @@ class LogReader:
         """Hand a document in, and believe that it was recorded only once the log shows it.
 
         1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` (None:
-        where the host says) is in it; 3. it names the document. Raises `LogEntryInvalid`, `Refusal`,
-        or what a call raises.
+        where the host says) is in it; 3. it names the document. Raises `LogEntryInvalid`,
+        `Refusal`, or what a call raises.
         """
         before, digest = self.memory.newest(), parse_envelope(envelope).digest
         committed = await self._connection.ask(method, request)

@@ -3,16 +3,21 @@
 between sees either.
 
     keys = Keys.load(Path("clinic.key"))                 # or Token.load(Path("clinic.token"))
-    with Model(Home.default(), service, user=keys) as model:      # the worker is verified down from the log's key
-        print(model.card.title, model.inputs)
-        answers = model.predict(rows)                    # array in, array out; of several inputs or outputs: dicts
+    with Client.at_home(Home.default()) as client:
+        # The worker is verified down from the log's key.
+        with client.services.open(service, user=keys) as model:
+            print(model.card.title, model.inputs)
+            answers = model.predict(rows)                # an array, or a dict of several by name
 
 The parts are here too:
 
-    chain       which worker this is: every step of its verification      users     as whom one asks; tokens
-    arrays      arrays as questions, and back                            asking    sessions, renewal, what is asked again
-    stream      many questions under way                                 predicting  many rows as many questions
-    drafts      what the council is asked for, as TOML                   files     rows in CSV, NPY, NPZ and JSON
+    chain       which worker this is: every step of its verification
+    users       as whom one asks; tokens
+    arrays      arrays as questions, and back
+    asking      sessions, renewal, and questions that are asked again
+    stream      many questions under way
+    predicting  many rows as many questions
+    files       rows in CSV, NPY, NPZ and JSON
     status      what the host tells of a service
 """
 

@@ -3,12 +3,14 @@
 questions are sealed to.
 
 1. proposal    the service asked for, signed by its proposer; its ballots signed by their seats
-2. authority   its boot is in the log; identity and evidence are those that the entry names; the evidence is genuine, bound
-               to the entry's nonce, and what the constitution wants
+2. authority   its boot is in the log; identity and evidence are those that the entry names; the
+               evidence is genuine, bound to the entry's nonce, and what the constitution wants
 3. lease       signed by the key of that boot, in the log, for this service
 4. ticket      valid on paper when the lease was given; its window is still open
-5. worker      its join is in the log, before the lease; identity and evidence as above; launched for the proposal's terms
-6. offer       signed by the worker's joined key, for this lease, with the outputs that the terms show
+5. worker      its join is in the log, before the lease; identity and evidence as above; launched
+               for the proposal's terms
+6. offer       signed by the worker's joined key, for this lease, with the outputs that the terms
+               show
 
 A host may show an older boot or lease than there is. That does not help it: whoever answers under
 the offer's key holds the keys of an enclave that ends when its lease does. That the checkpoints

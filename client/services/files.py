@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows from files, and answers into files: CSV, JSON, NPY, and NPZ for several arrays.
 
-    csv     one array; a line a row, its numbers in C order; a first line without any number is a heading
+    csv     one array; a line a row, its numbers in C order; a first line without any number is a
+            heading
     json    lists of rows; of several arrays an object of them by name
     npy     one array            npz     several by name
 

@@ -2,9 +2,9 @@
 """A session with a worker of a service, as its user has it: bytes only. docs/inference.md says what
 they are.
 
-    session = QuestionSession(offer, log, Bearer("clinic", token))     # offer: verified before, down from the log's key
-    question = session.question(content)                       # content: tensors, as `placet.proto.tensors` packs them
-    tensors = session.answer(question, answer.data)            # or raises `Refused`
+    session = QuestionSession(offer, log, Bearer("clinic", token))  # an offer that was verified
+    question = session.question(content)                 # tensors as `placet.proto.tensors` packs
+    tensors = session.answer(question, answer.data)      # or raises `Refused`
 
 The first question opens the session, so it has to reach the worker before the others do, and so do
 these in their order; answers come in any order.

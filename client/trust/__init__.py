@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom a client believes: verification of councils, authorities, receipts and evidence, offline too."""
+"""Whom a client believes: verification of councils, authorities, receipts and evidence, offline
+too."""

@@ -2,8 +2,10 @@
 """Files that hold several artifacts for verification offline: tickets, receipts, evidence.
 
     ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
-    receipt    {"charter": <DSSE>, "constitutions": [<DSSE>, ...], "receipt": <DSSE>, "entry": <text>, "proof": <text>}
-    evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>, "nonce": <64 hexadecimal digits>}
+    receipt    {"charter": <DSSE>, "constitutions": [<DSSE>, ...], "receipt": <DSSE>,
+                "entry": <text>, "proof": <text>}
+    evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>,
+                "nonce": <64 hexadecimal digits>}
 
 DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
 """

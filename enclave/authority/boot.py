@@ -78,8 +78,8 @@ class Life:
         self._log_keys = keys
 
     async def replay(self) -> None:
-        """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LOG_CHECKPOINT_INVALID` where
-        the host's copy is not the log of this authority."""
+        """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LOG_CHECKPOINT_INVALID`
+        where the host's copy is not the log of this authority."""
         channel = self.connection.channel
         request = log_pb2.GetCheckpointRequest()
         stub = log_pb2_grpc.LogStub(channel)

@@ -123,7 +123,8 @@ class Core:
             self.append(entry, {ballot.digest: ballot.envelope})
 
     async def stored_entry(self, index: int) -> bytes:
-        """An entry, from the host, once that has it. Raises `AuthorityUnavailable` or `LogProofInvalid`."""
+        """An entry, from the host, once that has it. Raises `AuthorityUnavailable` or
+        `LogProofInvalid`."""
         await self.life.journal.covered(index)
         return await read_entry(self.life.connection.channel, self.ledger.tree, index)
 

@@ -85,7 +85,8 @@ class Journal:
         return index
 
     async def covered(self, index: int) -> Covering:
-        """Wait until a stored checkpoint covers the entry; returns it. Raises `AuthorityUnavailable`."""
+        """Wait until a stored checkpoint covers the entry; returns it. Raises
+        `AuthorityUnavailable`."""
         if index < self.covering.size:
             return self.covering
         self._check_writing()

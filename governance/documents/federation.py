@@ -28,8 +28,8 @@ from placet.sealing import SEGMENT_SIZES
 FEDERATED_AVERAGE = "sha256:" + hashlib.sha256(b"placet/builtin/federated-average/v1").hexdigest()
 MODEL = "model"  # the name of its one input, and of its one output
 
-# A coordinate is aggregated as an integer from -LIMIT to LIMIT, which stands for the clipping bound;
-# the kernel has the same constant.
+# A coordinate is aggregated as an integer from -LIMIT to LIMIT, which stands for the clipping
+# bound; the kernel has the same constant.
 LIMIT = 2**26
 # Whoever counts is listed in one entry of the log, and an entry has 64 KiB.
 MAX_ROSTER = 256

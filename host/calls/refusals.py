@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a refusal to what a caller receives: `google.rpc.Status` with `ErrorInfo`, by the options of its reason.
+"""From a refusal to what a caller receives: `google.rpc.Status` with `ErrorInfo`, by the options of
+its reason.
 
 The status travels in the trailer `grpc-status-details-bin`, as gRPC's own status libraries read it.
 Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, longest texts first.

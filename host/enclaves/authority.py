@@ -59,7 +59,8 @@ class AuthorityLine:
         """Ask the authority.
 
         Raises `Refused` with its refusal, `AuthorityUnavailable` if none attaches in time,
-        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or `QueueFull`.
+        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or
+        `QueueFull`.
         """
         if self._open >= _MAX_OPEN:
             raise QueueFull("Too many requests wait for the authority. Try again later.")

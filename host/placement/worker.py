@@ -31,7 +31,8 @@ class Phase(Enum):
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A worker bound to one program. `code` is None until it has exited, and if it never started."""
+    """A worker bound to one program. `code` is None until it has exited, and if it never
+    started."""
 
     token: str
     program: str

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demos as a reader starts them, each once for all tests of a run, whichever process they are in."""
+"""Demos as a reader starts them, each once for all tests of a run, whichever process they are
+in."""
 
 import fcntl
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Describing a stream that something else sealed, such as Tink in Java, Go or C++: what docs/formats.md
-says of a descriptor, from the sealed bytes alone.
+"""Describing a stream that something else sealed, such as Tink in Java, Go or C++: what
+docs/formats.md says of a descriptor, from the sealed bytes alone.
 
 The owner gives what travels with the key (segment size, object id); the rest follows from the
 sealed bytes. Nothing is opened, so a description is as true as its author: an owner that wants to

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a log's tiles and bundles, as tools of others do (C2SP tlog-tiles): Placet serves them."""
+"""Reading a log's tiles and bundles, as tools of others do (C2SP tlog-tiles): Placet serves
+them."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of kinds: every kind has a form and a judge, and what the table does not have is refused
-by one name, whoever folds it."""
+"""The table of kinds: every kind has a form and a judge, and what the table does not have is
+refused by one name, whoever folds it."""
 
 import pytest
 
