@@ -15,7 +15,13 @@ from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.placement.worker import Phase, Worker
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
-from placet.refusals import BlobIncomplete, BlobNotFound, WorkerUnavailable
+from placet.refusals import (
+    BlobDigest,
+    BlobIncomplete,
+    BlobNotFound,
+    BlobTooLarge,
+    WorkerUnavailable,
+)
 
 _log = logging.getLogger("placet.host.workers")
 
@@ -64,7 +70,7 @@ class Workers:
             await asyncio.to_thread(self._prepare, worker)
             worker.launched(process := await self._launcher.launch(self._order(worker)))
             worker.code = await process.wait()
-        except (BlobIncomplete, BlobNotFound) as error:
+        except (BlobDigest, BlobIncomplete, BlobNotFound, BlobTooLarge) as error:
             refusal = refusal_of(error)
         except Exception as error:  # noqa: BLE001
             _log.error("launch-failed kind=%s", type(error).__name__)

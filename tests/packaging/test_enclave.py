@@ -305,7 +305,7 @@ def test_a_release_is_signed_by_a_known_key_and_ships_with_the_client(
     sign = (tmp_path / "sources/deploy/release.py", "--key", tmp_path / "release.key")
     unknown = ask(*sign, tmp_path / "build.json")
     assert (unknown.returncode, "Clients do not know" in unknown.stderr) == (1, True)
-    builds = package / "client" / "builds.py"
+    builds = package / "client" / "trust" / "builds.py"
     known = f'RELEASE_KEYS: tuple[str, ...] = ("{keys.public.signing.text}",)'
     builds.write_text(builds.read_text().replace("RELEASE_KEYS: tuple[str, ...] = ()", known))
     signed = ask(*sign, tmp_path / "build.json")

@@ -24,6 +24,7 @@ COMPONENTS = (
     "host",
     "proto",
     "ratls",
+    "refusals",
     "sealing",
 )
 KERNEL = f"placet/enclave/_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.support.council import bundle_of
 
-COMPONENTS = ("attestation", "enclave", "governance", "proto", "sealing")
+COMPONENTS = ("attestation", "enclave", "governance", "proto", "refusals", "sealing")
 
 # Prints every module that an enclave may have loaded, with its file. What serves models needs
 # onnxruntime: another lock.

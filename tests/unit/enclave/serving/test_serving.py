@@ -171,7 +171,7 @@ def test_an_answer_opens_for_its_own_question_alone(play: Any) -> None:
         for question, data in ((asked[0], answers[1]), (asked[0], answers[2])):
             with pytest.raises(Exception, match="other end") as error:
                 session.answer(question, data)
-            assert getattr(error.value, "reason", "") == "SESSION_FORGED"
+            assert getattr(error.value, "reason", "") == "ANSWER_FORGED"
         assert len(serving.answered(session.answer(asked[1], answers[1]))) == 1
 
     play(story)
