@@ -120,7 +120,8 @@ class Keys:
         private = self.signing.private
         assert isinstance(private, Ed25519PrivateKey), "generate makes no other"
         secret = private.private_bytes_raw() + self.hpke.to_bytes()
-        head: dict[str, Any] = {"version": FILE_VERSION, "public": self.public._plain()}  # pyright: ignore[reportPrivateUsage]
+        public = self.public._plain()  # pyright: ignore[reportPrivateUsage]
+        head: dict[str, Any] = {"version": FILE_VERSION, "public": public}
         if not passphrase:
             return encode({**head, "secret": _b64(secret)})
         head["salt"] = _b64(os.urandom(16))

@@ -35,7 +35,7 @@ from placet.client.home import Home
 from placet.client.keys import Keys, needs_passphrase
 from placet.governance.codec import to_plain
 from placet.governance.text import hidden, shown
-from placet.refusals import QuestionInvalid, Refusal
+from placet.refusals import Refusal
 
 P = ParamSpec("P")
 
@@ -229,8 +229,7 @@ def _sentences(error: Refusal) -> list[str]:
 def _code(error: Refusal) -> int:
     if isinstance(error, Unreachable):
         return EXIT_UNREACHABLE
-    # Nobody was asked yet: what a worker says of a question comes as `Refused`.
-    if isinstance(error, InputRefused | QuestionInvalid):
+    if isinstance(error, InputRefused):
         return EXIT_USAGE
     if error.reason == "AUTHORITY_UNAVAILABLE":
         return EXIT_UNREACHABLE

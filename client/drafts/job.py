@@ -70,9 +70,9 @@ def load_constitution(
     Raises `FileRefused`, `DocumentMalformed` or `ConstitutionInvalid`, naming the field.
     """
     values = load_toml(path)
-    for principal in [*values.get("seats", []), *values.get("parties", [])]:
-        if isinstance(principal, dict) and isinstance(principal.get("keys"), list):  # pyright: ignore[reportUnknownMemberType]
-            table = cast("Json", principal)
+    tables: list[object] = [*values.get("seats", []), *values.get("parties", [])]
+    for table in (cast("Json", one) for one in tables if isinstance(one, dict)):
+        if isinstance(table.get("keys"), list):
             table["keys"] = [signing_key(key, path.parent) for key in table["keys"]]
     values.setdefault("parties", [])
     _check_policies(path, values.get("evidence"))

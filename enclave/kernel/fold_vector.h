@@ -3,9 +3,10 @@
  * The folds over vectors, written once. An implementation includes this file after it has defined
  *
  *   TARGET, NAME, SELF               its attribute, its name as text, its placet_fold's name
- *   LANES, BLOCK, SQUARE             int32 lanes of a vector; vectors of a block (registers); clients of a Gram square
- *   lanes_f, lanes_i, lanes_q        a vector of float32, of int32, of 64-bit sums (of any number of lanes)
- *   lanes_w, lanes_b                 64-bit sums that keep the lanes apart; what has been seen of NaN and infinity
+ *   LANES, BLOCK, SQUARE             int32 lanes of a vector; vectors of a block (registers);
+ *                                    clients of a Gram square
+ *   lanes_f, lanes_i, lanes_q        a vector of float32, of int32, of 64-bit sums (any lanes)
+ *   lanes_w, lanes_b                 64-bit sums that keep the lanes apart; NaN and infinity seen
  *   f_load(encoding, address)        LANES coordinates
  *   f_all(x), i_all(x)               x in all lanes
  *   i_quantise(x, m, &seen)          the quantisation of fold.h
@@ -13,10 +14,11 @@
  *   i_half(x), i_negative(x)         x / 2 rounded down; all bits where x < 0, else none
  *   i_pick(mask, a, b)               a where the mask has all bits, b where it has none
  *   i_sum_into(sums, x)              sums[lane] += x
- *   q_zero() q_load(p) q_store(p, x) q_dot(acc, a, b): acc plus the products of the lanes of a and
- *   b; q_total(x)
+ *   q_zero() q_load(p) q_store(p, x) q_total(x)
+ *   q_dot(acc, a, b)                 acc plus the products of the lanes of a and b
  *   w_zero() w_dot(acc, a, b)        likewise lane by lane; w_sum_into(sums, x)
- *   b_load(p) b_store(p, x) b_any(p) b_any: not 0 where something was seen
+ *   b_load(p) b_store(p, x)
+ *   b_any(p)                         not 0 where something was seen
  *
  * The loops run over whole blocks; plaintext is padded with zeros, and a zero adds nothing
  * anywhere. The last block's sums pass through a copy.

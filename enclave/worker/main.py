@@ -62,7 +62,8 @@ class Worker:
         self._attempt = attempt
         try:
             attempt.run(package, self._expected)
-        except BaseException as error:  # noqa: BLE001 - a program's threads can raise KeyboardInterrupt here
+        # A program's threads can raise KeyboardInterrupt here.
+        except BaseException as error:  # noqa: BLE001
             self._call(end(self._connection, attempt.lease, refusal_of(error)))
             return EXIT_ENDED
         self._call(leave(self._connection, EXIT_RELEASED))

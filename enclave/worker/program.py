@@ -76,7 +76,8 @@ def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
     try:
         bundle.load()(job)
         return job.written()
-    except BaseException as error:  # noqa: BLE001 - also SystemExit: the program does not decide how we end
+    # SystemExit too: the program does not decide how the worker ends.
+    except BaseException as error:  # noqa: BLE001
         kind, text = next((kind, text) for raised, kind, text in _ENDS if isinstance(error, raised))
     # Outside the handler, so that the refusal does not carry what the program raised.
     raise kind(text)

@@ -107,7 +107,10 @@ class BlobFiles:
         return shutil.disk_usage(self._root).free
 
     def _list(self, blob: str) -> Iterator[tuple[str, int]]:
-        for batch in obstore.list(self._store, prefix=blob, return_arrow=False):  # pyright: ignore[reportUnknownMemberType]
+        listed = obstore.list(  # pyright: ignore[reportUnknownMemberType]
+            self._store, prefix=blob, return_arrow=False
+        )
+        for batch in listed:
             for item in batch:
                 yield item["path"], item["size"]
 

@@ -90,7 +90,8 @@ class Batch:
                 if whole
                 else {name: feed[first:last] for name, feed in self._feeds.items()}
             )
-        except Exception:  # noqa: BLE001 - the runtime's classes have no common base, and quote the question
+        # The runtime's classes have no common base, and their texts quote the question.
+        except Exception:  # noqa: BLE001
             return [_failed() for _ in questions]
         self._outputs += outputs
         if len(questions) == 1:

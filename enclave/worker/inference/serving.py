@@ -128,7 +128,8 @@ class Serving:
             self._check(session, len(data), content)
             self._batcher.ask(question)
             self._under_way[ask.id] = question
-        except Exception as error:  # noqa: BLE001 - whatever it was is the answer to this question alone
+        # Whatever it was is the answer to this question alone.
+        except Exception as error:  # noqa: BLE001
             self._refuse(ask.id, asked, error)
 
     def _check(self, session: UserSession, size: int, content: bytearray) -> None:

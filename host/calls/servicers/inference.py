@@ -38,7 +38,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         self._descriptions = descriptions
 
     async def Serve(self, request: pb.ServeRequest, context: Context) -> pb.Service:
-        """The same service again has as many workers as are asked for now."""
+        """Start a service; asked again, it gets as many workers as this request says."""
         facts = read_ticket(request.ticket)
         if not facts.serves:
             text = (
