@@ -195,19 +195,8 @@ class FakeFederations:
         return LogProof(index, tree.inclusion_proof(index, tree.size), self._host.note()).to_bytes()
 
     def _lease(self, number: int) -> tuple[str, str]:
-        worker, lease = ("sha256:" + os.urandom(32).hex() for _ in range(2))
-        job, times = round_job(self.id, number), self._host.times()
-        evidence = "sha256:" + "44" * 32
-        entries = (
-            KINDS["join"].new(times, {"worker": worker, "launched_for": self.terms.launch_digest,
-                      "measurement": "bb" * 32,
-                      "evidence": evidence, "nonce": os.urandom(32).hex(), "lapses": times.at_most + 600}),
-            KINDS["lease"].new(times, {"lease": lease, "proposal": self.id, "job": job, "attempt": 1,
-                      "worker": worker, "grants": [], "deadline": times.at_most + 60,
-                      "judged": self._host.ledger.tree.size, "charges": {}}),
-        )  # fmt: skip
-        for entry in entries:
-            self._host.append(entry, {})
+        job = round_job(self.id, number)
+        lease = self._host.leased(self.id, job, self.terms.launch_digest)
         return lease, job
 
     def _receipt(self, number: int, lease: str, job: str, model: Any) -> bytes:

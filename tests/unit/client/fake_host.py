@@ -427,7 +427,7 @@ class FakeHost:
             name: self._output(content, proposal.job.outputs[name].max_bytes, key)
             for name, content in contents.items()
         }
-        lease = self._lease(proposal_digest, job, proposal.job.program)
+        lease = self.leased(proposal_digest, job, proposal.job.program)
         size, root = self.ledger.head()
         receipt = Receipt.about(
             Predicate(
@@ -472,20 +472,28 @@ class FakeHost:
             ),
         )
 
-    def _lease(self, proposal: str, job: str, program: str) -> str:
+    def leased(self, proposal: str, job: str, program: str) -> str:
         """A join and a lease in the log, as of a worker."""
         worker, lease = ("sha256:" + os.urandom(32).hex() for _ in range(2))
         times, nonce = self.times(), os.urandom(32).hex()
         evidence, measurement = "sha256:" + "44" * 32, MEASUREMENTS["worker"]
-        joined = KINDS["join"].new(times, {"worker": worker, "launched_for": program,
+        joined: dict[str, Any] = {
+            "launched_for": program,
             "measurement": measurement,
-            "evidence": evidence, "nonce": nonce, "lapses": times.at_most + 600,
-        })  # fmt: skip
-        self.append(joined, {})
-        leased = KINDS["lease"].new(times, {"lease": lease, "proposal": proposal, "job": job, "attempt": 1, "worker": worker,
-            "grants": [], "deadline": times.at_most + 60, "judged": self.ledger.tree.size, "charges": {},
-        })  # fmt: skip
-        self.append(leased, {})
+            "evidence": evidence,
+        }
+        joined |= {"worker": worker, "nonce": nonce, "lapses": times.at_most + 600}
+        self.append(KINDS["join"].new(times, joined), {})
+        held: dict[str, Any] = {
+            "lease": lease,
+            "proposal": proposal,
+            "job": job,
+            "attempt": 1,
+            "worker": worker,
+        }
+        held |= {"grants": [], "charges": {}, "deadline": times.at_most + 60}
+        held |= {"judged": self.ledger.tree.size}
+        self.append(KINDS["lease"].new(times, held), {})
         return lease
 
     def _output(self, content: bytes, max_bytes: int, key: StreamKey) -> ObjectDescriptor:

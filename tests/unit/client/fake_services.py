@@ -81,8 +81,9 @@ class FakeWorker:
         self.lease_envelope = sign(lease, host.boot_key)
         self.lease = parse_envelope(self.lease_envelope).digest
         host.append(
-            KINDS["lease"].new(times, {"lease": self.lease, "proposal": service, "job": lease.job, "attempt": 1,
-                      "worker": lease.worker, "grants": [], "deadline": deadline, "judged": size, "charges": {}}),
+            KINDS["lease"].new(times, {"lease": self.lease, "proposal": service, "job": lease.job,
+                      "attempt": 1, "worker": lease.worker, "grants": [], "deadline": deadline,
+                      "judged": size, "charges": {}}),
             {self.lease: self.lease_envelope},
         )  # fmt: skip
         self.leased = len(host.entries) - 1
@@ -94,8 +95,8 @@ class FakeWorker:
         self.number += 1
         key, lease = HPKEPrivateKey.generate("X25519"), inspect(self.lease_envelope, Lease)
         offer = Offer(
-            answer_header(lease, self.lease, Offer.KIND, self.number), self.lease, self.identity.digest,
-            self.number, key.public.to_text(), self._seconds, inputs, answers,
+            answer_header(lease, self.lease, Offer.KIND, self.number), self.lease,
+            self.identity.digest, self.number, key.public.to_text(), self._seconds, inputs, answers,
         )  # fmt: skip
         envelope = sign(offer, self.signing)
         self._keys = [*self._keys[-1:], (parse_envelope(envelope).digest, key)]
