@@ -18,6 +18,7 @@ from placet.host.store import job_table
 from placet.host.store.job_table import JobRecord
 from placet.host.store.store import Store
 from placet.host.tasks import Tasks
+from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import enclaves_pb2, inference_pb2
 from placet.refusals import DocumentNotFound
 
@@ -84,8 +85,9 @@ class Hub:
     def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
         worker = self._workers.of(session)
         if worker is not None and worker.job and worker.refusal is None:
-            worker.refusal = ended.refusal
-            self._routes.end(session.link, ended.refusal)
+            # Its reason may be no number of this version, and its texts of any length.
+            worker.refusal = refusal_of(error_of(ended.refusal))
+            self._routes.end(session.link, worker.refusal)
             worker.leave()
 
     def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:

@@ -131,4 +131,4 @@ async def _leave(context: Context, error: Exception, method: str) -> None:
     refusal = refusal_of(error)
     if refusal.reason == common_pb2.REASON_INTERNAL:
         _log.error("fault method=%s kind=%s at=%s", method, type(error).__name__, place_of(error))
-    await abort(context, error)
+    await abort(context, refusal)

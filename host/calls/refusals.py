@@ -17,7 +17,7 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
     status_pb2,
 )
 
-from placet.proto.refusals import INTERNAL_TEXT, public_text, reason_name, refusal_of
+from placet.proto.refusals import INTERNAL_TEXT, public_text, reason_name
 from placet.proto.v1 import common_pb2
 
 DOMAIN: Final = "placet.dev"
@@ -59,9 +59,10 @@ def status_of(refusal: common_pb2.Refusal) -> status_pb2.Status:
     return status
 
 
-async def abort(context: grpc.aio.ServicerContext[Any, Any], error: BaseException) -> NoReturn:
-    """End a call with the refusal that an exception stands for."""
-    refusal = refusal_of(error)
+async def abort(
+    context: grpc.aio.ServicerContext[Any, Any], refusal: common_pb2.Refusal
+) -> NoReturn:
+    """End a call with a refusal."""
     status = status_of(refusal)
     trailer = ((STATUS_TRAILER, status.SerializeToString()),)
     await context.abort(code_of(refusal.reason), status.message, trailer)

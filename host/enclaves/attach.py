@@ -119,10 +119,6 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
         self._authority: Session | None = None
         self._strangers = 0
 
-    def close(self) -> None:
-        for session in list(self._sessions.values()):
-            session.link.close()
-
     async def Attach(
         self,
         request_iterator: AsyncIterator[pb.Frames],

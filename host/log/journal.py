@@ -15,6 +15,7 @@ from placet.host.log.log_table import store_commit
 from placet.host.store.job_table import JobRecord, NewJob
 from placet.host.store.store import Store
 from placet.proto.v1 import enclaves_pb2
+from placet.refusals import LogRange
 
 Shown = Callable[[Effects, list[JobRecord]], None]
 
@@ -52,6 +53,8 @@ class Journal:
                     partial(self._write, commit, effects),
                     then=partial(self._follow, commit, effects, shown),
                 )
+            except LogRange:
+                raise  # nothing was folded
             except Exception:
                 await self._store.read(self._log.load)
                 raise

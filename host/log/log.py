@@ -86,13 +86,13 @@ class Log:
             )
         leases, were_open = len(state.leases), dict(state.open_leases)
         touched = frozenset(self._fold(entries))
-        leased = tuple(islice(state.leases.values(), leases, None))
+        leased = tuple(islice(reversed(state.leases.values()), len(state.leases) - leases))[::-1]
         lately = (*were_open.values(), *leased)
         return Effects(
             leased=leased,
             ended=tuple(lease for lease in lately if lease.digest not in state.open_leases),
             touched=touched,
-            stopped=tuple(_stopped(state, touched)),
+            stopped=tuple((p, why) for p in touched if (why := self.stopped(p)) is not None),
         )
 
     def follow(self, entries: Iterable[bytes], checkpoint: bytes) -> None:
@@ -106,6 +106,14 @@ class Log:
         if known is None:
             raise DocumentNotFound("The log has no proposal of this digest.", claim="digest")
         return known
+
+    def stopped(self, proposal: str) -> common_pb2.Reason.ValueType | None:
+        """Why nothing of a proposal may go on any more; None where nobody has stopped it."""
+        known = self.state.proposals.get(proposal)
+        if known is None or not known.stopped:
+            return None
+        veto = known.stopped == "veto"
+        return common_pb2.REASON_VETOED if veto else common_pb2.REASON_STOPPED
 
     def leased(self, proposal: str) -> int:
         """How many jobs of a proposal have had a lease."""
@@ -139,7 +147,11 @@ class Log:
     def _fold(self, entries: Iterable[bytes]) -> Iterator[str]:
         for data in entries:
             try:
-                entry: Entry = json.loads(data) if len(data) <= MAX_ENTRY_BYTES else {}
+                # Parsed as `load` does: an entry that is taken in can be read at the next start.
+                row: list[Entry] = (
+                    json.loads(b"[%b]" % data) if len(data) <= MAX_ENTRY_BYTES else []
+                )
+                [entry] = row
             except (ValueError, RecursionError):
                 entry = {}  # of no kind, which the fold refuses
             apply(self.state, entry)
@@ -149,13 +161,3 @@ class Log:
         if size > self.tree.size:
             raise LogRange(f"The log has {self.tree.size} entries, not {size}.", claim="size")
         return size or self.tree.size
-
-
-def _stopped(
-    state: State, proposals: Iterable[str]
-) -> Iterator[tuple[str, common_pb2.Reason.ValueType]]:
-    for digest in proposals:
-        known = state.proposals.get(digest)
-        if known is not None and known.stopped:
-            veto = known.stopped == "veto"
-            yield digest, common_pb2.REASON_VETOED if veto else common_pb2.REASON_STOPPED

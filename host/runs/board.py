@@ -40,6 +40,10 @@ class Wake(asyncio.Event):
         super().__init__()
         self.jobs: dict[str, JobRecord] = {}
 
+    def clear(self) -> None:
+        super().clear()
+        self.jobs = {}
+
 
 class Board:
     """See the module. `shows` makes the messages of runs by action; `max_watchers` bounds the calls
@@ -166,8 +170,8 @@ class Board:
         Raises `AuthorityUnavailable` when the host ends.
         """
         await self._woken(wake)
+        changed = list(wake.jobs.values())
         wake.clear()
-        changed, wake.jobs = list(wake.jobs.values()), {}
         return changed
 
     async def _woken(self, wake: Wake) -> None:

@@ -123,7 +123,7 @@ class FederationRun(Run):
 
     async def _open(self, record: FederationRecord, wake: asyncio.Event) -> bool:
         if record.current is not None and record.current.number >= record.facts.rounds:
-            return await self._end(None)
+            return await self._end(self._stop(record.current))
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is None or refusal.reason == pb.REASON_ROUND_OPEN:
             await _wait(wake, AGAIN_SECONDS)
@@ -133,6 +133,13 @@ class FederationRun(Run):
             self.refuse(error_of(refusal))
             return True
         return await self._end(refusal)
+
+    def _stop(self, last: RoundState) -> pb.Refusal | None:
+        """Why the last round has no future; None where it came to its own end."""
+        reason = self._needs.log.stopped(self._id)
+        if last.status != "void" or reason is None:
+            return None
+        return pb.Refusal(reason=reason, message="The federation's proposal was stopped.")
 
     async def _close(
         self, record: FederationRecord, current: RoundState, wake: asyncio.Event

@@ -33,10 +33,12 @@ class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
     ) -> governance_pb2.ConstitutionResponse:
         """The charter and every constitution so far."""
         state, checkpoint = self._log.state, self._log.checkpoint
-        if not state.charter:
-            raise NotFounded("The log has no charter yet. Found it first.")
         digests = [state.charter, *state.constitutions]
-        charter, *constitutions = await self._store.read(lambda c: read_documents(c, digests))
+        # The state may be a step ahead of what is stored.
+        found = await self._store.read(lambda c: read_documents(c, digests))
+        if not found:
+            raise NotFounded("The log has no charter yet. Found it first.")
+        charter, *constitutions = found
         response = governance_pb2.ConstitutionResponse(
             charter=charter, constitutions=constitutions, checkpoint=checkpoint
         )

@@ -186,10 +186,11 @@ def test_a_cohort_that_is_too_small_in_the_end_releases_nothing(world: Any, run:
 
 
 @pytest.mark.parametrize("aggregating", [False, True])
-def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool) -> None:
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool, rounds: int) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
-            ticket = world.federation("hang", rounds=2)
+            ticket = world.federation("hang", rounds=rounds)
             started = await client.start(ticket)
             if aggregating:
                 await send_all(client, world, ticket, 1)
