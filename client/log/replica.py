@@ -62,8 +62,8 @@ class Replica:
     def extend(self, entries: Sequence[bytes], checkpoint: Checkpoint, note: bytes) -> None:
         """Fold the next entries, up to a checkpoint whose signature was verified; remember both.
 
-        Raises `LogForked` where the entries are not the checkpoint's, `LogEntryInvalid`, or
-        `OtherLog`.
+        Raises `LogForked` where the entries are not the checkpoint's, or do not begin with what was
+        seen; `LogEntryInvalid`, or `OtherLog`.
         """
         self._fold(entries, checkpoint)
         if not self._memory.advance(note, self._entries):
@@ -79,6 +79,10 @@ class Replica:
         tree.extend(map(leaf_hash, entries))
         if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
             raise forked(checkpoint)
+        # Entries that were lost are read anew, and have to be those that were seen before.
+        seen = self._memory.newest()
+        if seen is not None and seen.size <= tree.size and tree.root(seen.size) != seen.root:
+            raise forked(seen)
         for data in entries:
             self._apply(data)
 

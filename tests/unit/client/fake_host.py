@@ -52,6 +52,7 @@ from placet.governance.log import (
     LogProof,
     NoteSigner,
     SignedNote,
+    Tree,
     leaf_hash,
     sign_checkpoint,
 )
@@ -152,6 +153,11 @@ class FakeHost:
         self.entries.append(data)
         self.ledger.tree.append(leaf_hash(data))
         self.ledger.state.size += 1
+
+    def rewind(self, size: int) -> None:
+        """Begin another history after so many entries."""
+        del self.entries[size:]
+        self.ledger.tree = Tree(map(leaf_hash, self.entries))
 
     def note(self, size: int | None = None) -> bytes:
         """The checkpoint of a size, now by default; empty before the log is founded."""

@@ -127,6 +127,19 @@ def test_another_history_is_refused(founded: Client, host: Any) -> None:
             founded.log.checkpoint()
 
 
+def test_another_history_is_refused_where_the_entries_were_lost(
+    founded: Client, host: Any, propose: Any, home: Home
+) -> None:
+    """The checkpoint that was seen stays, and what is read anew has to begin with it."""
+    propose()
+    (home.folder / "entries.jsonl").unlink()
+    host.rewind(2)
+    for _ in range(2):  # as long as what was seen, then longer
+        host.append_unjudged({"kind": "proposal", "at": [1, 1], "proposal": "x", "nonce": "y"})
+        with Client.at_home(home) as client, pytest.raises(LogForked):
+            client.log.checkpoint()
+
+
 def test_another_key_is_refused(founded: Client, host: Any) -> None:
     other = NoteSigner.generate(host.signer.verifier_key.name)
     host.shown_note = note(9, other)
