@@ -112,13 +112,14 @@ class AsyncCouncil:
 
         Only a placet expires: `expires` defaults to 30 days from now, of a service to its review.
         Any other vote stands until the seat votes again. `sequence` defaults to one more than the
-        seat's last ballot in the log.
+        seat's last ballot in the log, as far as that was read.
         """
         found = await self.find(proposal)
         if expires is None and vote == "placet":
             expires = self._expiry(found.document)
         if sequence is None:
-            own = [ballot.sequence for ballot in found.item.ballots if ballot.seat == keys.id]
+            cast = (await self._standing(found)).ballots
+            own = [ballot.sequence for ballot in cast if ballot.seat == keys.id]
             sequence = max(own, default=0) + 1
         ballot = Ballot(
             header=self._log.known_header(),
@@ -189,22 +190,17 @@ class AsyncCouncil:
         return await self._log.judged(loaded)
 
     async def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
-        """Every ballot that the log has for a proposal, each with its signature verified.
+        """Every ballot that the log has now for a proposal, each with its signature verified.
 
         Raises `DocumentNotFound` where the host withholds one, or what a call raises.
         """
-        given = (await self.find(proposal)).item.ballots
-
-        def cast(ledger: Ledger) -> tuple[Signed[Ballot], ...]:
-            return tuple(ledger.ballot(ballot.digest) for ballot in given)
-
-        return await self._log.judged(cast)
+        return await self._ballots(await self._current(proposal))
 
     async def ticket(self, proposal: str | ProposalRecord) -> Ticket:
         """A proposal with every ballot for it: what its work is started under. Raises as
         `ballots`."""
-        found = await self.find(proposal)
-        return ticket_of(found.proposal, await self.ballots(found))
+        found = await self._current(proposal)
+        return ticket_of(found.proposal, await self._ballots(found))
 
     async def account(self, ticket: Ticket) -> Account:
         """The judgement of a ticket now: which rules apply, who counts, what is missing.
@@ -215,6 +211,27 @@ class AsyncCouncil:
         now = self._connection.now()
         known = self._log.replica.ledger.state.proposals.get(parse_envelope(ticket.proposal).digest)
         return evaluate(ticket, in_force, Times(now, now), known.logged if known else None)
+
+    async def _current(self, proposal: str | ProposalRecord) -> ProposalRecord:
+        """A proposal, once the log has been read: a record that is given may be from long ago."""
+        if isinstance(proposal, ProposalRecord):
+            await self._log.read()
+        return await self.find(proposal)
+
+    async def _standing(self, record: ProposalRecord) -> ProposalItem:
+        """How a proposal stands in the log as far as it was read, whatever its record says."""
+        ledger = self._log.replica.ledger
+        if record.digest not in ledger.state.proposals:  # another client found it
+            ledger = await self._log.read()
+        return self._named(record.digest, ledger)
+
+    async def _ballots(self, record: ProposalRecord) -> tuple[Signed[Ballot], ...]:
+        given = (await self._standing(record)).ballots
+
+        def cast(ledger: Ledger) -> tuple[Signed[Ballot], ...]:
+            return tuple(ledger.ballot(ballot.digest) for ballot in given)
+
+        return await self._log.judged(cast)
 
     def _expiry(self, proposal: Proposal) -> int:
         """Until when a placet counts. After its review a service takes ballots given anew."""

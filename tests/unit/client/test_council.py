@@ -80,6 +80,21 @@ def test_proposal_ballots_and_account(
     assert [(p.digest, len(p.ballots)) for p in founded.council.proposals()] == [(digest, 3)]
 
 
+def test_one_record_is_good_for_several_votes(
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys], home: Home
+) -> None:
+    record = founded.council.find(propose())
+    founded.council.vote(people["alice"], record, "non placet")
+    founded.council.vote(people["alice"], record, "placet")
+    with Client.at_home(home) as other:  # which has not read the log
+        other.council.vote(people["alice"], record, "abstain")
+        other.council.vote(people["bob"], record, "placet")
+    votes = [b.document.vote for b in founded.council.ballots(record)]
+    assert votes == ["non placet", "placet", "abstain", "placet"]
+    assert len(founded.council.ticket(record).ballots) == 4
+    assert record.item.ballots == ()
+
+
 def test_a_stop_is_recorded_and_a_refusal_says_why(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys]
 ) -> None:
