@@ -67,12 +67,11 @@ class AsyncLog:
         """
         await self._log.read()
         memory = self._log.memory
-        entries = tuple(memory.entries())
+        # Together, since another task may read on while the documents come.
+        entries, note = tuple(memory.entries()), memory.note
         documents = GivenDocuments(await self._documents(digests_in(entries)))
         charter = self._log.charter()
-        return await asyncio.to_thread(
-            audit, entries, documents, charter, memory.note, attest=attest
-        )
+        return await asyncio.to_thread(audit, entries, documents, charter, note, attest=attest)
 
     async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
         slots = asyncio.Semaphore(_AT_ONCE)

@@ -174,8 +174,8 @@ class LogReader:
         """Hand a document in, and believe that it was recorded only once the log shows it.
 
         1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` (None:
-        where the host says) is in it; 3. it names the document. Raises `LogEntryInvalid`,
-        `Refusal`, or what a call raises.
+        where the host says) is in it; 3. it is the document's own, which it names in the field of
+        its kind. Raises `LogEntryInvalid`, or what reading the log and a call raise.
         """
         before, digest = self.memory.newest(), parse_envelope(envelope).digest
         committed = await self._connection.ask(method, request)
@@ -183,7 +183,7 @@ class LogReader:
         index = committed.index if index is None else index
         found = index < checkpoint.size  # 2
         entry = parse_object(self.replica.entry(index), MAX_ENTRY_BYTES) if found else {}
-        if digest not in entry.values():  # 3
+        if entry.get(str(entry.get("kind"))) != digest:  # 3
             raise LogEntryInvalid(
                 "The host says that the document was recorded, and the log has another entry "
                 "there. Do not rely on it: send the document again, and report the host.",

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Founding, proposing, voting and stopping against a host that judges with governance."""
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from placet.client import CharterDraft, Client, Home, Keys, UsageRefused
-from placet.governance.documents import Constitution
+from placet.governance.documents import Ballot, Constitution, Seen, new_header
+from placet.governance.envelope import sign
 from placet.refusals import (
     AppraisalRefused,
     LogEntryInvalid,
@@ -132,6 +136,32 @@ def test_what_the_host_says_was_recorded_has_to_be_in_the_log(
         founded.council.vote(people["alice"], digest, "placet")
 
 
+def test_an_entry_about_a_document_is_not_its_own(
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
+) -> None:
+    """A ballot's entry names the proposal too, which it does not record."""
+    council, true = founded.council.verify(), host._record
+
+    async def pretend(envelope: bytes, context: Any) -> Any:
+        committed = await true(envelope, context)
+        ballot = Ballot(
+            header=new_header(council.charter.digest, Seen(*host.ledger.head())),
+            seat="alice",
+            proposal=committed.digest,
+            constitution=council.newest.digest,
+            sequence=1,
+            vote="abstain",
+            interests="",
+            rationale="",
+            expires=None,
+        )
+        return await true(sign(ballot, people["alice"].signing), context)
+
+    host._record = pretend
+    with pytest.raises(LogEntryInvalid, match="another entry there"):
+        propose()
+
+
 def test_a_home_belongs_to_one_log(founded: Client, home: Home) -> None:
     with pytest.raises(OtherLog):
         home.memory().pin("sha256:" + "00" * 32)
@@ -164,3 +194,27 @@ def test_audit_judges_everything_again(
     host.withheld.add(founded.council.ballots(digest)[0].digest)
     report = founded.log.audit()
     assert [one.index for one in report.not_checked] == [3]
+
+
+def test_an_audit_is_of_the_log_as_it_was_when_it_began(
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
+) -> None:
+    """Another task of the client reads on while the documents come."""
+    digest, true = propose(), host.GetDocument
+    began, read = threading.Event(), threading.Event()
+
+    async def slow(request: Any, context: Any) -> Any:
+        began.set()
+        await asyncio.to_thread(read.wait, 30)
+        return await true(request, context)
+
+    host.GetDocument = slow
+    with ThreadPoolExecutor(1) as pool:
+        audit = pool.submit(founded.log.audit)
+        assert began.wait(30)
+        host.GetDocument = true
+        founded.council.vote(people["alice"], digest, "placet")
+        read.set()
+        report = audit.result(30)
+    assert (report.complete, report.size) == (True, 3)
+    assert founded.log.audit().size == 4
