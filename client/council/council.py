@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What members of a council do: propose, vote, stop, amend, and read what was proposed."""
 
+from dataclasses import replace
+
 from placet.client.connection.connection import Connection
 from placet.client.council.records import (
     ProposalItem,
@@ -205,11 +207,16 @@ class AsyncCouncil:
     async def account(self, ticket: Ticket) -> Account:
         """The judgement of a ticket now: which rules apply, who counts, what is missing.
 
-        It is on paper, but for when the log took the proposal in.
+        It is on paper, but for when the log took the proposal in, and the seats that the log has
+        revoked.
         """
-        in_force = (await self.verify()).under(inspect(ticket.proposal, Proposal).constitution)
+        council, state = await self.verify(), self._log.replica.ledger.state
+        in_force = replace(
+            council.under(inspect(ticket.proposal, Proposal).constitution),
+            revoked_seats=frozenset(state.revoked_seats),
+        )
         now = self._connection.now()
-        known = self._log.replica.ledger.state.proposals.get(parse_envelope(ticket.proposal).digest)
+        known = state.proposals.get(parse_envelope(ticket.proposal).digest)
         return evaluate(ticket, in_force, Times(now, now), known.logged if known else None)
 
     async def _current(self, proposal: str | ProposalRecord) -> ProposalRecord:

@@ -19,9 +19,8 @@ from placet.client.federations.status import FederationStatus
 from placet.client.federations.updates import Bound
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
-from placet.governance.account import Times
 from placet.governance.envelope import parse_envelope
-from placet.governance.evaluate import Ticket, judge_ticket
+from placet.governance.evaluate import Ticket
 from placet.governance.federation_state import FederationState
 from placet.proto.v1 import federations_pb2
 from placet.refusals import NotOnRoster
@@ -88,24 +87,21 @@ class AsyncFederations:
     ) -> AsyncFederation:
         """Take part in a federation, by the digest of its proposal.
 
-        1. The proposal and the ballots for it are verified, and judged on paper.
+        1. The proposal and the ballots for it are verified, and judged as `Council.account` does.
         2. These keys are of a client of the roster.
         3. The authority's evidence, for a fresh nonce, satisfies the constitution's policy.
 
         `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
         `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
         a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
-        authority may be away. Raises `Refusal`, `NotOnRoster`, `Refusal`, or what a
-        call raises.
+        authority may be away. Raises the account's first refusal, `NotOnRoster`, what
+        `Authority.verify` raises, `EvidenceSimulated`, or what a call raises.
         """
-        council = await self._council.verify()
         record = await self._council.find(id)
-        in_force = council.under(record.document.constitution)
-        now = self._connection.now()
-        ballots = await self._council.ballots(record)
-        judge_ticket(record.proposal, ballots, in_force, Times(now, now), None)  # 1
-        roster = record.document.federate.roster
-        known = in_force.constitution.keys_of(keys.id)
+        account = await self._council.account(await self._council.ticket(record))
+        if account.refusals:  # 1
+            raise account.refusals[0]
+        roster, known = record.document.federate.roster, record.rules.keys_of(keys.id)
         if keys.id not in roster or keys.signing.public not in known:  # 2
             raise NotOnRoster(
                 f"{keys.id}, with this key, is no client of the federation. Use the key that the "
@@ -114,7 +110,7 @@ class AsyncFederations:
                 expected=", ".join(roster)[:500],
                 actual=keys.id,
             )
-        authority = await self._authority.verify(council.policy("authority"))  # 3
+        authority = await self._authority.verify()  # 3
         self._connection.check_simulated(authority.attested.simulated)
         where = outbox or self._outbox
         return AsyncFederation(

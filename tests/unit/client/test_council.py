@@ -84,6 +84,20 @@ def test_proposal_ballots_and_account(
     assert [(p.digest, len(p.ballots)) for p in founded.council.proposals()] == [(digest, 3)]
 
 
+def test_the_ballot_of_a_revoked_seat_does_not_count(
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys]
+) -> None:
+    digest = propose()
+    for seat in ("alice", "bob"):
+        founded.council.vote(people[seat], digest, "placet")
+    ticket = founded.council.ticket(digest)
+    assert not founded.council.account(ticket).refusals
+    founded.council.stop(people["alice"], "revoke-seat", "bob")
+    account = founded.council.account(ticket)
+    assert {refusal.reason for refusal in account.refusals} == {"RULE_NOT_MET"}
+    assert [b.why for b in account.ballots] == ["", "the seat has been revoked"]
+
+
 def test_one_record_is_good_for_several_votes(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys], home: Home
 ) -> None:

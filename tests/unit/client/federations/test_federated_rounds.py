@@ -208,6 +208,15 @@ def test_a_federation_that_was_not_voted_for_is_refused(
         founded.federations.join(start(votes=("alice",)), people["alice"])
 
 
+def test_a_federation_that_a_revoked_seat_voted_for_is_refused(
+    founded: Client, start: Start, people: dict[str, Keys]
+) -> None:
+    id = start()
+    founded.council.stop(people["alice"], "revoke-seat", "bob")
+    with pytest.raises(RuleNotMet, match="bob: the seat has been revoked"):
+        founded.federations.join(id, people["alice"])
+
+
 def test_a_lost_answer_is_asked_for_again_with_the_same_update(join: Any, host: Any) -> None:
     host.federations.lost_answers = 2
     round = next(join().rounds())
