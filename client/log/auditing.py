@@ -8,6 +8,7 @@ replay can show.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from placet.attestation import (
     Attested,
@@ -16,6 +17,7 @@ from placet.attestation import (
     Policy,
     verify_genuine,
 )
+from placet.auditing.entry_form import has_form, named_documents
 from placet.governance.codec import Json, parse_object
 from placet.governance.ledger import missing_document
 from placet.governance.log import MAX_ENTRY_BYTES
@@ -60,10 +62,10 @@ def attest(
 
 
 def digests_in(entries: Iterable[bytes]) -> tuple[str, ...]:
-    """Every digest that entries name, each once."""
-    named: dict[str, None] = {}
-    for entry in entries:
-        for value in parse_object(entry, MAX_ENTRY_BYTES).values():
-            if isinstance(value, str) and value.startswith("sha256:"):
-                named[value] = None
-    return tuple(named)
+    """The digest of every document that the audit of these entries takes, each once.
+
+    Of an entry that has not the form of its kind it takes none: the audit ends there.
+    """
+    parsed = (parse_object(entry, MAX_ENTRY_BYTES) for entry in entries)
+    named = (named_documents(entry) for entry in parsed if has_form(entry))
+    return tuple(dict.fromkeys(chain.from_iterable(named)))

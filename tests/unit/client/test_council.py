@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from placet.client import CharterDraft, Client, Home, Keys, UsageRefused
-from placet.governance.documents import Ballot, Constitution, Seen, new_header
+from placet.governance.documents import Ballot, Constitution, Job, Seen, new_header
 from placet.governance.envelope import sign
 from placet.refusals import (
     AppraisalRefused,
@@ -232,3 +232,19 @@ def test_an_audit_is_of_the_log_as_it_was_when_it_began(
         report = audit.result(30)
     assert (report.complete, report.size) == (True, 3)
     assert founded.log.audit().size == 4
+
+
+def test_an_audit_asks_for_what_it_judges_by(
+    founded: Client, released: str, job: Job, host: Any
+) -> None:
+    """The entry of a worker names its program, which no judgement takes."""
+    asked, true = list[str](), host.GetDocument
+
+    async def counted(request: Any, context: Any) -> Any:
+        asked.append(request.digest)
+        return await true(request, context)
+
+    host.GetDocument = counted
+    founded.log.audit()
+    assert founded.jobs.get(released).proposal.text in asked
+    assert job.program not in asked
