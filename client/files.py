@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
-from io import BufferedRandom
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
 from placet.client.errors import FileRefused
@@ -39,12 +39,20 @@ def replacing(path: Path, *, mode: int = 0o644) -> Generator[BufferedRandom]:
         beside.unlink(missing_ok=True)
 
 
+def reading(path: Path) -> BufferedReader:
+    """A file, open to be read. Raises `FileRefused`."""
+    try:
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _cannot("read", path, error) from None
+
+
 def read_file(path: Path, limit: int) -> bytes:
     """The bytes of a file of at most `limit` bytes. Raises `FileRefused`."""
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             data = file.read(limit + 1)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _cannot("read", path, error) from None
     if len(data) > limit:
         raise FileRefused(

@@ -22,7 +22,7 @@ from placet.client.cli._frame import (
     say,
     show,
 )
-from placet.client.cli._words import find_proposal, read_artifact, write_artifact
+from placet.client.cli._words import read_artifact, write_artifact
 from placet.client.council.charters import CharterDraft
 from placet.client.drafts.job import load_constitution
 from placet.client.errors import SettingMissing, UsageRefused
@@ -173,7 +173,7 @@ def constitution_amend(
     """Put a constitution in force under an approved proposal; takes the key of one of its seats."""
     document, keys = read_constitution(source), load_keys(key, acting_as)
     with client() as connected:
-        recorded = connected.council.amend(keys, find_proposal(connected, proposal), document)
+        recorded = connected.council.amend(keys, proposal, document)
     value = {"constitution": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"In force: {recorded.digest} (entry {recorded.index})."]))
 

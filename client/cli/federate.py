@@ -23,7 +23,7 @@ from placet.client.cli._frame import (
     say_json,
     show,
 )
-from placet.client.cli._words import find_proposal, transfer, when, write_artifact
+from placet.client.cli._words import transfer, when, write_artifact
 from placet.client.cli.federation import FederationName
 from placet.client.errors import UsageRefused
 from placet.client.federations.receipts import VerifiedUpdate
@@ -83,8 +83,7 @@ def join(
     left = 1 if once else rounds
     sent: list[VerifiedUpdate] = []
     with client(simulated=simulated) as connected:
-        id = find_proposal(connected, name)
-        federation = connected.federations.join(id, keys, bound=bound)
+        federation = connected.federations.join(name, keys, bound=bound)
 
         def told(refusal: ClientQuarantined) -> None:
             if once:
@@ -102,7 +101,7 @@ def join(
                 break
         else:
             closing.append("The federation has ended; `placet federation model` fetches its model.")
-    value = {"federation": id, "rounds": [update.update.round for update in sent]}
+    value = {"federation": federation.id, "rounds": [update.update.round for update in sent]}
     show(value, as_json, lines([f"Sent {len(sent)} update(s).", *closing]))
 
 

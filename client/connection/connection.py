@@ -66,7 +66,6 @@ class Connection:
         simulated: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.channel = channel
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.federations = federations_pb2_grpc.FederationsStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)

@@ -20,6 +20,7 @@ from placet.client.connection.connection import Connection
 from placet.client.connection.told import object_id
 from placet.client.data.objects import Progress
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable
+from placet.client.files import reading
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.governance.documents import Delete
@@ -186,7 +187,7 @@ async def _requests(
             yield blobs_pb2.PutRequest(chunk=source[start : start + MAX_CHUNK])
             _report(progress, min(start + MAX_CHUNK, len(source)), header.length)
         return
-    with _opened(source) as file:
+    with reading(source) as file:
         file.seek(offset)
         while chunk := file.read(MAX_CHUNK):
             yield blobs_pb2.PutRequest(chunk=chunk)
@@ -199,18 +200,9 @@ def _report(progress: Progress | None, done: int, total: int) -> None:
 
 
 def _digest(path: Path) -> tuple[int, bytes]:
-    with _opened(path) as file:
+    with reading(path) as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         return file.tell(), digest
-
-
-def _opened(path: Path) -> io.BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise FileRefused(
-            f"Cannot read {path}: {error.strerror}. Check the path.", claim=str(path)
-        ) from None
 
 
 def _appending(path: Path, length: int) -> io.BufferedWriter:

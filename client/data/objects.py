@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from placet.client.errors import FileRefused
-from placet.client.files import read_file, replacing
+from placet.client.files import read_file, reading, replacing
 from placet.governance.codec import encode, parse_object
 from placet.refusals import Refusal
 from placet.sealing import (
@@ -101,7 +101,7 @@ def seal_file(
     """Seal a file in bounded memory. Raises `FileRefused` or `DescriptorMalformed`; then there is
     no sink."""
     key = StreamKey.generate()
-    with _reading(source) as plain, replacing(sink) as sealed:
+    with reading(source) as plain, replacing(sink) as sealed:
         counted = Counted(plain, _size(plain), progress)
         descriptor = seal_stream(counted, sealed, key, kind=kind, labels=labels)
     return SealedObject.to_owner(descriptor, key, owner)
@@ -117,7 +117,7 @@ def open_file(
     """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `Refusal`;
     then there is no sink."""
     key = sealed.open_key(owner)
-    with _reading(source) as file, replacing(sink, mode=0o600) as plain:
+    with reading(source) as file, replacing(sink, mode=0o600) as plain:
         leaves = verify_root(file, sealed.descriptor)
         with open_stream(file, key, sealed.descriptor, leaf_hashes=leaves) as reader:
             counted = Counted(reader, sealed.descriptor.length, progress)
@@ -129,7 +129,7 @@ def check_sealed(source: Path, descriptor: ObjectDescriptor) -> None:
     """Make sure that a file holds the sealed bytes of an object, before any of it leaves. Raises
     `FileRefused`."""
     try:
-        with _reading(source) as file:
+        with reading(source) as file:
             verify_root(file, descriptor)
     except Refusal:
         raise FileRefused(
@@ -160,15 +160,6 @@ class Counted(io.RawIOBase):
         if self._progress is not None and count:
             self._progress(self._done, self._total)
         return count
-
-
-def _reading(path: Path) -> io.BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise FileRefused(
-            f"Cannot read {path}: {error.strerror}. Check the path.", claim=str(path)
-        ) from None
 
 
 def _size(file: io.BufferedReader) -> int:

@@ -85,7 +85,7 @@ class AsyncFederations:
         outbox: Path | None = None,
         patience: float = 60.0,
     ) -> AsyncFederation:
-        """Take part in a federation, by the digest of its proposal.
+        """Take part in a federation, by the digest of its proposal or enough of its beginning.
 
         1. The proposal and the ballots for it are verified, and judged as `Council.account` does.
         2. These keys are of a client of the roster.

@@ -15,11 +15,17 @@ from placet.governance.documents import Update
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.evaluate import check_charter
 from placet.governance.judgements.founding import verify_charter
-from placet.governance.log import Checkpoint, LogProof, VerifierKey, leaf_hash, verify_proof
+from placet.governance.log import (
+    MAX_ENTRY_BYTES,
+    Checkpoint,
+    LogProof,
+    VerifierKey,
+    leaf_hash,
+    verify_proof,
+)
 from placet.refusals import ReceiptInvalid, Refusal
 
 _MAX_FILE = 1024 * 1024
-_MAX_ENTRY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class UpdateReceipt:
         checkpoint = verify_proof(self.proof, leaf_hash(self.entry), key)  # 1
         document, digest = inspect(self.update, Update), parse_envelope(self.update).digest
         check_charter(document.header.charter, charter)  # 2
-        recorded = parse_object(self.entry, _MAX_ENTRY)
+        recorded = parse_object(self.entry, MAX_ENTRY_BYTES)
         expected = {
             "kind": "update",
             "update": digest,

@@ -46,8 +46,6 @@ from placet.governance.log import MAX_ENTRY_BYTES, LogProof, VerifierKey, leaf_h
 from placet.proto.v1 import inference_pb2
 from placet.refusals import LogEntryInvalid, OfferInvalid, Refusal
 
-# Everything that something a host says can raise while it is looked at.
-
 
 class OfferRefused(OfferInvalid):
     """`claim` is the step that does not hold; `checks` are those that had held before."""

@@ -31,6 +31,7 @@ from placet.governance.judgements.federation import release_cost
 from placet.governance.judgements.founding import verify_succession
 from placet.governance.keys import PublicKey
 from placet.governance.log import (
+    MAX_ENTRY_BYTES,
     Checkpoint,
     LogProof,
     VerifierKey,
@@ -40,8 +41,6 @@ from placet.governance.log import (
 )
 from placet.refusals import OtherConstitution, ReceiptInvalid
 from placet.sealing import padded_length
-
-_MAX_ENTRY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def verify_by_log_key(receipt: bytes, proof: bytes, entry: bytes, log: str) -> V
     index = LogProof.from_bytes(proof).index
     if index != said.entry:
         raise _invalid("entry", str(said.entry), str(index))
-    recorded = parse_object(entry, _MAX_ENTRY)  # 3
+    recorded = parse_object(entry, MAX_ENTRY_BYTES)  # 3
     expected = {
         "kind": "release",
         "receipt": signed.digest,
