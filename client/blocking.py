@@ -97,8 +97,9 @@ class Log(Blocking[AsyncLog]):
         """The ledger that the log folds to now, not to be changed. It is the authority's word, not
         the host's.
 
-        One call, for the entries that this home has not seen. Raises `Refusal`, `NotFounded`, or
-        what a call raises."""
+        One call, for the entries that this home has not seen. Raises `NotFounded`,
+        `LogCheckpointInvalid`, `LogTruncated`, `LogForked`, `LogEntryInvalid`, `OtherLog`,
+        `SettingMissing`, or what a call raises."""
         return self._portal.run(self._core.ledger())
 
     def document(self, digest: str) -> bytes:
@@ -111,8 +112,8 @@ class Log(Blocking[AsyncLog]):
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
         Raises `LogEntryInvalid` for the first entry that does not come out as the log has it,
-        `Refusal`, or what a call raises. The report says which parts could
-        not be checked."""
+        `DocumentNotFound` without the charter, or what reading the log and a call raise. The report
+        says which parts could not be checked."""
         return self._portal.run(self._core.audit())
 
 
@@ -172,7 +173,7 @@ class Council(Blocking[AsyncCouncil]):
 
         Only a placet expires: `expires` defaults to 30 days from now, of a service to its review.
         Any other vote stands until the seat votes again. `sequence` defaults to one more than the
-        seat's last ballot in the log."""
+        seat's last ballot in the log, as far as that was read."""
         return self._portal.run(
             self._core.vote(
                 keys,
@@ -213,7 +214,7 @@ class Council(Blocking[AsyncCouncil]):
         return self._portal.run(self._core.find(proposal))
 
     def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
-        """Every ballot that the log has for a proposal, each with its signature verified.
+        """Every ballot that the log has now for a proposal, each with its signature verified.
 
         Raises `DocumentNotFound` where the host withholds one, or what a call raises."""
         return self._portal.run(self._core.ballots(proposal))
@@ -226,7 +227,8 @@ class Council(Blocking[AsyncCouncil]):
     def account(self, ticket: Ticket) -> Account:
         """The judgement of a ticket now: which rules apply, who counts, what is missing.
 
-        It is on paper, but for when the log took the proposal in."""
+        It is on paper, but for when the log took the proposal in, and the seats that the log has
+        revoked."""
         return self._portal.run(self._core.account(ticket))
 
 
@@ -243,7 +245,8 @@ class Authority(Blocking[AsyncAuthority]):
         """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
         constitution's).
 
-        Raises `Refusal`, `Refusal`, `OtherLog`, or what a call raises."""
+        Raises one of `placet.attestation.belief.NOT_BELIEVED`, or what reading the log and a call
+        raise."""
         return self._portal.run(self._core.verify(policy))
 
 
@@ -384,8 +387,8 @@ class Jobs(Blocking[AsyncJobs]):
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
         goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
-        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `Refusal`, `Refusal`, or
-        `FileRefused`."""
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`,
+        `EnvelopeForged`, `ObjectRootMismatch`, `FileRefused`, or what reading the log raises."""
         return self._portal.run(
             self._core.result(id, keys, folder, recipient=recipient, progress=progress)
         )
@@ -517,17 +520,17 @@ class Federations(Blocking[AsyncFederations]):
         outbox: Path | None = None,
         patience: float = 60.0,
     ) -> Federation:
-        """Take part in a federation, by the digest of its proposal.
+        """Take part in a federation, by the digest of its proposal or enough of its beginning.
 
-        1. The proposal and the ballots for it are verified, and judged on paper.
+        1. The proposal and the ballots for it are verified, and judged as `Council.account` does.
         2. These keys are of a client of the roster.
         3. The authority's evidence, for a fresh nonce, satisfies the constitution's policy.
 
         `bound` is what an update may bring the client's whole privacy ledger to (None: anything).
         `outbox` is the folder for what was sealed and has no receipt yet; without one, and without
         a home folder, it is kept in memory. `patience`: for how many seconds on end the host or its
-        authority may be away. Raises `Refusal`, `NotOnRoster`, `Refusal`, or what a
-        call raises."""
+        authority may be away. Raises the account's first refusal, `NotOnRoster`, what
+        `Authority.verify` raises, `EvidenceSimulated`, or what a call raises."""
         return Federation(
             self._portal,
             self._portal.run(
@@ -541,7 +544,8 @@ class Federations(Blocking[AsyncFederations]):
         """The model of a round, None: the newest that the log has. Round 0 is the initial one.
 
         Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
-        `ReceiptInvalid`, `Refusal`, `Refusal` or `StateRefused`."""
+        `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`, `EnvelopeForged`,
+        `ObjectRootMismatch`, `StateRefused`, or what reading the log raises."""
         return self._portal.run(self._core.model(id, keys, round, progress=progress))
 
 
@@ -637,7 +641,8 @@ class Services(Blocking[AsyncServices]):
         """Where the model of a service came from, as the log shows it; None where its card names no
         receipt.
 
-        Raises `ReceiptInvalid`, `Refusal`, or `Refused` with DOCUMENT_NOT_FOUND."""
+        Raises `DocumentNotFound`, `ReceiptInvalid`, `SignatureInvalid`, or what reading the log
+        raises."""
         return self._portal.run(self._core.origin(terms))
 
 

@@ -34,7 +34,8 @@ class AsyncAuthority:
         """Make sure, with a fresh nonce, that the authority is what a policy wants (None: the
         constitution's).
 
-        Raises `Refusal`, `Refusal`, `OtherLog`, or what a call raises.
+        Raises one of `placet.attestation.belief.NOT_BELIEVED`, or what reading the log and a call
+        raise.
         """
         if policy is None:
             policy = (await self._council.verify()).policy("authority")

@@ -58,7 +58,8 @@ class SealedObject:
         return cls(descriptor, seal_envelope(key.to_bytes(), owner, _info(descriptor)))
 
     def open_key(self, owner: HPKEPrivateKey) -> StreamKey:
-        """The object's key. Raises `Refusal`, `KeyMalformed` or `KeyCommitmentMismatch`."""
+        """The object's key. Raises as `open_envelope`, `KeyMalformed` or
+        `KeyCommitmentMismatch`."""
         key = StreamKey.from_bytes(open_envelope(self.key_envelope, owner, _info(self.descriptor)))
         key.verify_commitment(self.descriptor.commitment)
         return key
@@ -114,8 +115,8 @@ def open_file(
     owner: HPKEPrivateKey,
     progress: Progress | None = None,
 ) -> None:
-    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused` or `Refusal`;
-    then there is no sink."""
+    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused`, or as
+    `SealedObject.open_key`, `verify_root` and `open_stream`; then there is no sink."""
     key = sealed.open_key(owner)
     with reading(source) as file, replacing(sink, mode=0o600) as plain:
         leaves = verify_root(file, sealed.descriptor)

@@ -118,8 +118,8 @@ class Exchange:
     ) -> VerifiedUpdate:
         """Put the sealed stream, or the rest of it, and hand in the update; its receipt, verified.
 
-        The same update again gives the same receipt. Raises `Refused`, `ReceiptInvalid`, `Refusal`
-        or `Unreachable`.
+        The same update again gives the same receipt. Raises `Refused`, `Unreachable`, as
+        `UpdateReceipt.verify`, or as reading the log.
         """
         await self._blobs.put(pending.update.object, pending.stream, owner=owner, progress=progress)
         request = federations_pb2.UpdateRequest(update=pending.document, sealed=pending.sealed)

@@ -123,7 +123,8 @@ class AsyncFederations:
         """The model of a round, None: the newest that the log has. Round 0 is the initial one.
 
         Takes the keys of a client of the roster. Raises `Refused` (MODEL_NOT_RELEASED),
-        `ReceiptInvalid`, `Refusal`, `Refusal` or `StateRefused`.
+        `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`, `EnvelopeForged`,
+        `ObjectRootMismatch`, `StateRefused`, or what reading the log raises.
         """
         proposal = (await self._council.find(id)).proposal
         if round is None:

@@ -53,7 +53,7 @@ def open_model(
     sealed: Path, descriptor: ObjectDescriptor, key: StreamKey, layout: Layout
 ) -> Vector:
     """Verify and open a model's sealed bytes: float32, shape (layout.elements,). Raises
-    `Refusal` or `StateRefused`.
+    `StateRefused`, or as `verify_root` and `open_stream`.
 
     What a round releases is padded as every output is; an initial model may be the bare vector.
     """

@@ -54,8 +54,8 @@ class UpdateReceipt:
         1. The entry is in the log, under a checkpoint that the log's key has signed.
         2. It is the entry of this update: digest, random bytes, federation, round, client; the
            update names the council.
-        Who signed the update is for whoever relies on it; its sender knows. Raises `ReceiptInvalid`
-        or `Refusal`.
+        Who signed the update is for whoever relies on it; its sender knows. Raises `OtherLog`,
+        `ReceiptInvalid`, or as `verify_proof`.
         """
         key = VerifierKey.from_text(verify_charter(self.charter, charter).log)
         checkpoint = verify_proof(self.proof, leaf_hash(self.entry), key)  # 1

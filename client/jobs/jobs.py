@@ -164,8 +164,8 @@ class AsyncJobs:
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
         goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
-        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `Refusal`, `Refusal`, or
-        `FileRefused`.
+        (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`,
+        `EnvelopeForged`, `ObjectRootMismatch`, `FileRefused`, or what reading the log raises.
         """
         recipient = keys.id if recipient is None else recipient
         receipt, file, envelope = await self.receipt(id, recipient)

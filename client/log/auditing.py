@@ -56,7 +56,8 @@ def attest(
     nonce: bytes,
     at: int,
 ) -> _Found:
-    """Verify evidence as the authority did when it made the entry. Raises `Refusal`."""
+    """Verify evidence as the authority did when it made the entry. Raises as
+    `verify_genuine`."""
     expected = Expected(role, log, charter, nonce)
     return _Found(verify_genuine(identity, evidence, expected, at=at))
 

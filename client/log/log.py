@@ -45,8 +45,9 @@ class AsyncLog:
         """The ledger that the log folds to now, not to be changed. It is the authority's word, not
         the host's.
 
-        One call, for the entries that this home has not seen. Raises `Refusal`, `NotFounded`, or
-        what a call raises.
+        One call, for the entries that this home has not seen. Raises `NotFounded`,
+        `LogCheckpointInvalid`, `LogTruncated`, `LogForked`, `LogEntryInvalid`, `OtherLog`,
+        `SettingMissing`, or what a call raises.
         """
         return await self._log.read()
 
@@ -62,8 +63,8 @@ class AsyncLog:
         """Fetch checkpoint, entries and documents, and judge all of it again.
 
         Raises `LogEntryInvalid` for the first entry that does not come out as the log has it,
-        `Refusal`, or what a call raises. The report says which parts could
-        not be checked.
+        `DocumentNotFound` without the charter, or what reading the log and a call raise. The report
+        says which parts could not be checked.
         """
         await self._log.read()
         memory = self._log.memory

@@ -94,9 +94,9 @@ class LogReader:
         """Read on to the newest checkpoint: one call, for the entries that this home has not seen.
 
         1. The checkpoint is signed by the key of the pinned council's log; 2. it is not smaller
-           than
-        what was seen; 3. its root is that of what was seen with the entries that are new. Raises
-        `Refusal`, `NotFounded`, or what a call raises.
+        than what was seen; 3. its root is that of what was seen with the entries that are new.
+        Raises `LogCheckpointInvalid`, `LogTruncated`, `LogForked`, `LogEntryInvalid`, as `key`, or
+        what a call raises.
         """
         async with self._reading:
             key = await self.key()
@@ -117,7 +117,7 @@ class LogReader:
         """Verify a checkpoint that came with an answer: it is of the log that this client has read.
 
         `before`: what was known when the request was sent, than which it may not be smaller. Raises
-        `Refusal`, or what a call raises.
+        as `read`.
         """
         found = verify_checkpoint(note, await self.key())
         if before is not None and found.size < before.size:
@@ -175,7 +175,7 @@ class LogReader:
 
         1. the checkpoint is the log's and extends what was seen; 2. the entry at `index` (None:
         where the host says) is in it; 3. it is the document's own, which it names in the field of
-        its kind. Raises `LogEntryInvalid`, or what reading the log and a call raise.
+        its kind. Raises `LogEntryInvalid`, or as `read`.
         """
         before, digest = self.memory.newest(), parse_envelope(envelope).digest
         committed = await self._connection.ask(method, request)

@@ -102,7 +102,8 @@ class AsyncServices:
         """Where the model of a service came from, as the log shows it; None where its card names no
         receipt.
 
-        Raises `ReceiptInvalid`, `Refusal`, or `Refused` with DOCUMENT_NOT_FOUND.
+        Raises `DocumentNotFound`, `ReceiptInvalid`, `SignatureInvalid`, or what reading the log
+        raises.
         """
         wanted = terms.card.receipt
         if not wanted:

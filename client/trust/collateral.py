@@ -76,7 +76,7 @@ def fetch_collateral(
 
     `source` is the address of the service, without a path; the maker's if empty. `verify` raises
     unless the evidence is genuine at a time. Raises `HostUnreachable`, `AnswerMalformed`,
-    `Refusal`.
+    or what `verify` raises.
     """
     base = (source or SOURCES.get(kind, SOURCES[""])).rstrip("/")
     fetch = fetch_amd if kind == "snp" else fetch_intel

@@ -46,8 +46,8 @@ class Examination:
 def examine_file(
     data: bytes, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
-    """Examine what `placet status --evidence` wrote, or evidence alone. Raises `FileRefused` and
-    `Refusal`.
+    """Examine what `placet status --evidence` wrote, or evidence alone. Raises as
+    `examine_authority`.
 
     `log` is the verifier key of the log asked for, `charter` the digest of its charter; any if
     empty.
@@ -62,8 +62,8 @@ def examine_file(
 
 
 def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examination:
-    """Examine evidence that comes without an identity, as from any enclave. Raises
-    `Refusal`."""
+    """Examine evidence that comes without an identity, as from any enclave. Raises as
+    `verify_evidence`."""
     claims = verify_evidence(evidence, now=now)
     said = (
         f"Whom it speaks for: its report data, {claims.report_data.hex()}, was compared with "
@@ -75,7 +75,8 @@ def examine_alone(evidence: Evidence, policy: Policy, *, now: int) -> Examinatio
 def examine_authority(
     shown: EvidenceFile, policy: Policy, *, now: int, log: str = "", charter: str = ""
 ) -> Examination:
-    """Examine an authority's answer to a nonce. Raises `Refusal`, `Refusal`."""
+    """Examine an authority's answer to a nonce. Raises `FileRefused`, `IdentityMalformed`,
+    `LogCheckpointInvalid`, or as `verify_evidence`."""
     try:
         identity = Identity.from_bytes(shown.identity)
         key = VerifierKey.from_text(identity.log)
