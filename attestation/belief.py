@@ -9,7 +9,9 @@
 6. it satisfies the policy, and the enclave was launched for what is asked for.
 
 `verify_genuine` takes steps 1 to 5 and returns a `Genuine`, which nobody has said that they want.
-Its `appraise` takes step 6 and returns an `Attested`, and nothing else makes one.
+Its `appraise` takes step 6 and returns an `Attested`, and nothing else makes one. The `Genuine` of
+that keeps what the policy says that the measurement is made for, so a later policy cannot say
+otherwise.
 """
 
 from dataclasses import dataclass
@@ -68,7 +70,8 @@ class Genuine:
         Raises AppraisalRefused.
         """
         checks = appraise(self.claims, policy, now=now, launched_for=launched_for).verify()  # 6
-        return Attested(self, policy.complete(self.claims), (*self._checks(), *checks))
+        genuine = Genuine(self.identity, policy.complete(self.claims))
+        return Attested(genuine, (*self._checks(), *checks))
 
     def _checks(self) -> tuple[Check, ...]:
         held = {
@@ -86,10 +89,12 @@ class Attested:
     """An enclave that is genuine and wanted, with all that was checked."""
 
     genuine: Genuine
-    claims: (
-        Claims  # `launched_for` as the policy says, where it says what the measurement is made for
-    )
     checks: tuple[Check, ...]
+
+    @property
+    def claims(self) -> Claims:
+        """Its claims; `launched_for` is also what the policy says the measurement is made for."""
+        return self.genuine.claims
 
     @property
     def identity(self) -> Identity:

@@ -32,19 +32,22 @@ class Claims(Protocol):
     def launched_for(self) -> str: ...
 
 
-class Attested(Protocol):
-    """An enclave that is genuine and that a policy wants."""
+class Genuine(Protocol):
+    """An enclave whose evidence is genuine; it raises unless a policy wants it at `now`."""
+
+    def appraise(self, policy: Json, *, now: int) -> "Attested": ...
+
+
+class Attested(Genuine, Protocol):
+    """An enclave that is genuine and that a policy wants.
+
+    A further policy is held against what the first said that the measurement is made for.
+    """
 
     @property
     def identity(self) -> Identity: ...
     @property
     def claims(self) -> Claims: ...
-
-
-class Genuine(Protocol):
-    """An enclave whose evidence is genuine; it raises unless a policy wants it at `now`."""
-
-    def appraise(self, policy: Json, *, now: int) -> Attested: ...
 
 
 class Attest(Protocol):
@@ -74,7 +77,6 @@ class Enclave:
     identity: str
     evidence: str
     nonce: bytes
-    genuine: Genuine
     attested: Attested
 
 
@@ -105,7 +107,7 @@ class Enclaves:
             at=now,
         )
         attested = genuine.appraise(policy, now=now)
-        return Enclave(digest_of(identity), digest_of(evidence), fresh, genuine, attested)
+        return Enclave(digest_of(identity), digest_of(evidence), fresh, attested)
 
     def add_boot(self, found: Enclave) -> None:
         """A life of the authority. Raises `LogEntryInvalid` for one that the log has already."""

@@ -188,6 +188,6 @@ def _receipt(past: Past, release: Signed[Release], digest: str, times: Times) ->
 
 def _appraise(past: Past, times: Times) -> leasing.Appraise:
     def appraise(worker: str, policy: Json) -> None:
-        past.enclaves.worker(worker).genuine.appraise(policy, now=times.at_most)
+        past.enclaves.worker(worker).attested.appraise(policy, now=times.at_most)
 
     return appraise

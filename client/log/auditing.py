@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from placet.attestation import (
-    Attested,
+    Claims,
     Expected,
     Genuine,
+    Identity,
     Policy,
     verify_genuine,
 )
@@ -42,8 +43,21 @@ class _Found:
 
     genuine: Genuine
 
-    def appraise(self, policy: Json, *, now: int) -> Attested:
-        return self.genuine.appraise(Policy.from_dict(policy), now=now)
+    def appraise(self, policy: Json, *, now: int) -> "_Wanted":
+        return _Wanted(self.genuine.appraise(Policy.from_dict(policy), now=now).genuine)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted(_Found):
+    """A genuine enclave that a policy wants: a further one gets what that made of its claims."""
+
+    @property
+    def identity(self) -> Identity:
+        return self.genuine.identity
+
+    @property
+    def claims(self) -> Claims:
+        return self.genuine.claims
 
 
 def attest(

@@ -97,7 +97,10 @@ class Joins:
         return list(self._joined.items())
 
     def appraise(self, worker: str, policy: Json) -> None:
-        """Raises unless the worker's evidence satisfies a policy now."""
+        """Raise `AppraisalRefused` unless the worker's evidence satisfies a policy now.
+
+        What it is made for is settled at its join, by the constitution.
+        """
         genuine = self.worker(worker).peer.attested.genuine
         genuine.appraise(Policy.from_dict(policy), now=self._core.now().at_most)
 

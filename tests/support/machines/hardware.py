@@ -42,22 +42,29 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Believed:
-    identity: Claimed
-    claims: Claimed
-
-
-@dataclass(frozen=True)
 class Genuine:
     """What that attestation found, before anybody says that they want it."""
 
     claimed: Claimed
     at: int
 
-    def appraise(self, policy: Json, *, now: int) -> Believed:
+    def appraise(self, policy: Json, *, now: int) -> "Believed":
         if self.claimed.measurement not in policy["measurements"] or now < self.at:
             raise EvidenceInvalid("the measurement is not wanted")
-        return Believed(self.claimed, self.claimed)
+        return Believed(self.claimed, self.at)
+
+
+@dataclass(frozen=True)
+class Believed(Genuine):
+    """The same of an enclave that a policy wants."""
+
+    @property
+    def identity(self) -> Claimed:
+        return self.claimed
+
+    @property
+    def claims(self) -> Claimed:
+        return self.claimed
 
 
 def quoted(identity: bytes, nonce: bytes, claims: Mapping[str, str]) -> bytes:

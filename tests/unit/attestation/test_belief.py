@@ -132,7 +132,7 @@ def test_genuine_and_wanted_have_times_of_their_own(
         found.appraise(policy, now=expired)
 
 
-def test_each_policy_judges_what_the_hardware_says(
+def test_a_further_policy_is_held_to_what_the_first_says_of_the_measurement(
     launch: Callable[[str, str], Attester],
     identity: Identity,
     expected: Expected,
@@ -140,7 +140,6 @@ def test_each_policy_judges_what_the_hardware_says(
     now: int,
     launched_for: str,
 ) -> None:
-    """A policy knows what the measurement is made for; another one that does not is not told."""
     context = evidence_context(identity.log, identity.charter, NOTE)
     evidence = launch("worker", "").evidence(report_data(identity.digest, expected.nonce, context))
     genuine = verify_genuine(identity.to_bytes(), evidence.to_bytes(), expected, at=now)
@@ -148,6 +147,16 @@ def test_each_policy_judges_what_the_hardware_says(
     knows = replace(policy, measurements=(f"{measurement}={launched_for}",), launched_for="any")
     attested = genuine.appraise(knows, now=now)
     assert attested.claims.launched_for == launched_for
-    with pytest.raises(AppraisalRefused, match="launched_for"):
-        attested.genuine.appraise(replace(policy, launched_for=(launched_for,)), now=now)
-    assert attested.genuine.appraise(replace(policy, launched_for="none"), now=now)
+    assert attested.genuine.claims == attested.claims
+    assert genuine.claims.launched_for == ""
+    attested.genuine.appraise(knows, now=now)
+    attested.genuine.appraise(replace(policy, launched_for=(launched_for,)), now=now)
+    other = "sha256:" + "ef" * 32
+    for refuses in (
+        replace(knows, measurements=(f"{measurement}={other}",)),
+        replace(policy, launched_for=(other,)),
+        replace(policy, launched_for="none"),
+    ):
+        genuine.appraise(replace(refuses, launched_for="any"), now=now)
+        with pytest.raises(AppraisalRefused, match="launched_for"):
+            attested.genuine.appraise(refuses, now=now)

@@ -48,7 +48,7 @@ class World:
         self.authority = BootKeys("authority").of(self.council.log, self.council.name)
         peer = Peer(
             # The lease does not look at claims.
-            attested=Attested(Genuine(self.authority.identity, None), None, ()),  # type: ignore[arg-type]
+            attested=Attested(Genuine(self.authority.identity, None), ()),  # type: ignore[arg-type]
             hpke=self.authority.hpke.public,
             signing=self.authority.signing.public,
         )
