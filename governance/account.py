@@ -3,7 +3,7 @@
 missing.
 
 For display and for refusals alike. An account has no truth value: ask `account.refusals`, or call
-`verify_ticket`.
+`judge_ticket`.
 """
 
 from dataclasses import dataclass
@@ -99,5 +99,5 @@ class Account:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            "an account has no truth value: call verify_ticket, or look at account.refusals"
+            "an account has no truth value: call judge_ticket, or look at account.refusals"
         )

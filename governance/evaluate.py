@@ -89,16 +89,6 @@ class ValidTicket:
     account: Account
 
 
-def verify_ticket(ticket: Ticket, in_force: InForce, times: Times) -> ValidTicket:
-    """Judge a ticket on paper and return it verified. Raises the account's first refusal.
-
-    The demands of `account.not_judged` take what only the log shows.
-    """
-    proposal = verify_proposal(ticket.proposal, in_force)
-    ballots = verify_ballots(ticket.ballots, proposal, in_force)
-    return judge_ticket(proposal, ballots, in_force, times, None)
-
-
 def judge_ticket(
     proposal: Signed[Proposal],
     ballots: tuple[Signed[Ballot], ...],
@@ -108,7 +98,8 @@ def judge_ticket(
 ) -> ValidTicket:
     """The ticket of documents that have been verified; `logged` is None on paper.
 
-    Raises the account's first refusal.
+    Raises the account's first refusal. On paper the demands of `account.not_judged` are open: they
+    take what only the log shows.
     """
     account = judge(proposal, ballots, in_force, times, logged)
     if account.refusals:
@@ -197,17 +188,14 @@ def judge(
     """Steps 3 to 6, over documents that have been verified."""
     standing = tuple(_ballot_account(b, in_force, times) for b in _standing(ballots))
     document, constitution = proposal.document, in_force.constitution
-    matching = [
-        rule
-        for rule in constitution.rules
-        if rule.when.applies(document.action, document.purpose, document.labels)
-    ]
+    action, purpose, labels = document.action, document.purpose, document.labels
+    matching = [rule for rule in constitution.rules if rule.when.applies(action, purpose, labels)]
     facts = Facts(document, constitution, times, standing, logged)
     rules = tuple(_rule_account(rule, facts) for rule in matching)
     vetoes = _vetoes(matching, standing)
     refusals = [*_window(document, times), *vetoes, *_unmet(rules)]
     # A label that the constitution does not list, a misspelt one say, would slip through its rules.
-    if not matching or not document.labels.issubset(constitution.labels):
+    if not matching or not labels.issubset(constitution.labels):
         refusals.append(_no_rule(document))
     accounts = tuple(account for account, _ in standing)
     return Account(proposal.digest, in_force.digest, times, accounts, rules, tuple(refusals))
@@ -321,7 +309,7 @@ def _vetoes(rules: list[Rule], standing: Iterable[tuple[BallotAccount, Ballot]])
         )
         for rule in rules
         for account, _ in standing
-        if account.role in rule.veto_roles and account.vote == "non placet"
+        if account.vote == "non placet" and account.role in rule.veto_roles
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from placet.governance.account import Times
 from placet.governance.documents import Constitution
 from placet.governance.envelope import verify_signed
-from placet.governance.evaluate import InForce, Ticket, verify_ticket
+from placet.governance.evaluate import InForce, Ticket, evaluate
 from placet.governance.judgements.founding import verify_every_seat
 from placet.refusals import Refusal
 
@@ -39,11 +39,11 @@ def test_the_outcome_is_the_one_stated(name: str) -> None:
     ballots = tuple(json.dumps(ballot).encode() for ballot in bundle["ballots"])
     ticket = Ticket(json.dumps(bundle["proposal"]).encode(), ballots)
     in_force = InForce(constitution.document, constitution.digest, case["charter"])
-    reason = ""
     try:
-        verify_ticket(ticket, in_force, Times(case["at_least"], case["at_most"]))
+        refusals = evaluate(ticket, in_force, Times(case["at_least"], case["at_most"])).refusals
     except Refusal as refusal:
-        reason = refusal.reason
+        refusals = (refusal,)
+    reason = refusals[0].reason if refusals else ""
     assert reason == case["expected"]
     assert bool(reason) == name.endswith("_fail")
 

@@ -11,7 +11,15 @@ import pytest
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of, sign
-from placet.governance.evaluate import MAX_BALLOTS, InForce, Ticket, evaluate, verify_ticket
+from placet.governance.evaluate import (
+    MAX_BALLOTS,
+    InForce,
+    Ticket,
+    evaluate,
+    judge_ticket,
+    verify_ballots,
+    verify_proposal,
+)
 from placet.governance.rules import Approvals, Demand, Independence, Organisations, Rationale, Role
 from placet.refusals import (
     DocumentMalformed,
@@ -225,12 +233,14 @@ def test_which_refusals_come_out(world: Any, name: str) -> None:
     ticket, in_force = build(world, case)
     account = evaluate(ticket, in_force, case.times)
     assert [refusal.reason for refusal in account.refusals] == case.refusals
+    proposal = verify_proposal(ticket.proposal, in_force)
+    ballots = verify_ballots(ticket.ballots, proposal, in_force)
     if case.refusals:
         with pytest.raises(Refusal) as refusal:
-            verify_ticket(ticket, in_force, case.times)
+            judge_ticket(proposal, ballots, in_force, case.times, None)
         assert refusal.value.reason == case.refusals[0]
     else:
-        assert verify_ticket(ticket, in_force, case.times).account == account
+        assert judge_ticket(proposal, ballots, in_force, case.times, None).account == account
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from placet.auditing.explain import explain_account
 from placet.governance.account import Logged, Times
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of
-from placet.governance.evaluate import evaluate, verify_ticket
+from placet.governance.evaluate import evaluate
 from placet.governance.judgements.admission import admit
 from placet.governance.judgements.standing import check_stands
 from placet.governance.ledger import Ledger
@@ -34,7 +34,7 @@ def noticed(world: Any) -> Any:
 
 def test_paper_says_which_demand_it_does_not_show(noticed: Any) -> None:
     ticket, now = noticed.ticket(), Times(T0, T0)
-    account = verify_ticket(ticket, noticed.in_force(), now).account
+    account = evaluate(ticket, noticed.in_force(), now)
     (unknown,) = account.not_judged
     assert (unknown.demand, unknown.required) == ("seconds of notice", "at least 600")
     said = "\n".join(explain_account(account))
