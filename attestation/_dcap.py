@@ -111,8 +111,8 @@ class Verified:
 def verify_quote(quote: bytes, collateral: str, root: bytes | None, now: int) -> Verified:
     """Verify a DCAP quote below a DER root (None: Intel's) at `now` (Unix seconds).
 
-    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug or
-    CollateralStale; ValueError if `now` is no date.
+    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug or CollateralStale; ValueError if `now`
+    is no date.
     """
     if not 0 <= now <= _LATEST:
         raise ValueError("now must be Unix seconds before the year 10000")

@@ -27,8 +27,8 @@ from placet.attestation.snp import verify_snp
 def verify_evidence(evidence: Evidence, *, now: int) -> Claims:
     """Return what genuine evidence says at `now` (Unix seconds).
 
-    Raises a kind of Refusal: EvidenceMalformed, EvidenceInvalid,
-    EvidenceDebug or CollateralStale.
+    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug or CollateralStale; ValueError if `now`
+    is no date.
     """
     return _VERIFIERS[evidence.kind](evidence, now)  # 1
 

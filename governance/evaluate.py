@@ -118,7 +118,8 @@ def evaluate(
 
 
 def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
-    """Step 1. Raises `Refusal`."""
+    """Step 1. Raises what `verify_signed` raises, `SignerUnknown`, `OtherLog` or
+    `OtherConstitution`."""
     signed = verify_signed(
         envelope, Proposal, lambda document: in_force.constitution.keys_of(document.proposer)
     )
@@ -130,7 +131,7 @@ def verify_proposal(envelope: bytes, in_force: InForce) -> Signed[Proposal]:
 def verify_ballots(
     envelopes: Iterable[bytes], proposal: Signed[Proposal], in_force: InForce
 ) -> tuple[Signed[Ballot], ...]:
-    """Step 2. Raises `Refusal` or `SeatUnknown`."""
+    """Step 2. Raises what `verify_ballot` and `check_ballots` raise."""
     ballots = tuple(verify_ballot(envelope, in_force) for envelope in envelopes)
     return check_ballots(ballots, proposal)
 
@@ -146,8 +147,8 @@ def check_ballots(
 
 
 def verify_ballot(envelope: bytes, in_force: InForce) -> Signed[Ballot]:
-    """A ballot of a seat of this constitution, for this log. Raises `Refusal` or
-    `SeatUnknown`."""
+    """A ballot of a seat of this constitution, for this log. Raises what `verify_signed` raises,
+    `SeatUnknown`, `OtherLog` or `OtherConstitution`."""
     signed = verify_signed(
         envelope, Ballot, lambda document: in_force.constitution.seat(document.seat).keys
     )

@@ -88,8 +88,8 @@ class Ledger:
         """Fold a whole log into an empty ledger, once its root has turned out to be the
         checkpoint's.
 
-        The checkpoint's signature is the caller's to verify. Raises `LogEntryInvalid`; then nothing
-        has changed.
+        The checkpoint's signature is the caller's to verify. Raises `LogEntryInvalid`. Entries
+        that are others change nothing; one that cannot be folded leaves the ledger void.
         """
         data = list(entries)
         tree = Tree(map(leaf_hash, data))

@@ -49,9 +49,9 @@ def open_envelope(
 ) -> bytes:
     """Return the plaintext of `envelope`.
 
-    Raises a kind of `Refusal`: `EnvelopeMalformed` for impossible lengths and unknown
-    versions, `EnvelopeSuiteUnsupported` and `EnvelopeKeyMismatch` for what was sealed to another
-    key, `EnvelopeForged` for everything that does not open with this key and `info`.
+    Raises `EnvelopeMalformed` for impossible lengths and unknown versions,
+    `EnvelopeSuiteUnsupported` and `EnvelopeKeyMismatch` for what was sealed to another key,
+    `EnvelopeForged` for everything that does not open with this key and `info`.
     """
     suite = key.public.suite
     if not 0 < memoryview(envelope).nbytes <= MAX_ENVELOPE_BYTES:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions: questions one way and answers the other, under two keys that come from one secret.
 
-    keys = HKDF-SHA256(secret 32, no salt, info, 80 bytes) = session id 16, question key 32, answer
-    key 32 sealed = AES-256-GCM(key, nonce = 4 zero bytes, counter 8, big-endian; no associated
-    data) plaintext = length 4, big-endian, content, zeros up to the size class
+    keys      = HKDF-SHA256(secret 32, no salt, info, 80 bytes)
+              = session id 16 ‖ question key 32 ‖ answer key 32
+    sealed    = AES-256-GCM(key, nonce, plaintext), without associated data
+    nonce     = 4 zero bytes ‖ counter 8, big-endian
+    plaintext = length 4, big-endian ‖ content ‖ zeros up to the size class
 
 A question and its answer have one counter, and each way has a key of its own, so no nonce is used
 twice as long as nobody seals twice under one counter. The secret gets to the other end in an

@@ -55,8 +55,8 @@ class VerifiedReport:
 def verify_snp(evidence: Evidence, now: int, machines: Sequence[Machine] = MACHINES) -> Claims:
     """Return what genuine evidence of a closed guest says at `now` (Unix seconds).
 
-    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug, CollateralStale
-    or Refusal; ValueError if `now` is no date.
+    Raises EvidenceMalformed, EvidenceInvalid, EvidenceDebug or CollateralStale; ValueError if `now`
+    is no date.
     """
     return _claims(verify_closed(verify_report(evidence, now, machines)))
 
@@ -66,7 +66,7 @@ def verify_report(
 ) -> VerifiedReport:
     """Return a genuine report; the caller MUST judge its policy and VMPL (`verify_closed`).
 
-    Errors as `verify_snp`.
+    Raises EvidenceMalformed, EvidenceInvalid or CollateralStale; ValueError if `now` is no date.
     """
     if not 0 <= now <= _LATEST:
         raise ValueError("now must be Unix seconds before the year 10000")
@@ -92,7 +92,7 @@ def verify_report(
 def verify_closed(verified: VerifiedReport) -> VerifiedReport:
     """Return the report if nobody outside the guest may read it, and it speaks for all of it.
 
-    Raises EvidenceDebug or Refusal.
+    Raises EvidenceDebug or EvidenceInvalid.
     """
     policy, vmpl = verified.report.policy, verified.report.vmpl
     if policy & POLICY_DEBUG:

@@ -78,7 +78,7 @@ class Life:
         self._log_keys = keys
 
     async def replay(self) -> None:
-        """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LOG_CHECKPOINT_INVALID`
+        """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LogCheckpointInvalid`
         where the host's copy is not the log of this authority."""
         channel = self.connection.channel
         request = log_pb2.GetCheckpointRequest()

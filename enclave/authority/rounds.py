@@ -22,11 +22,11 @@ from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 def open_update(
     update: Update, sealed: bytes, key: HPKEPrivateKey, terms: Federate
 ) -> SealedUpdate:
-    """What came sealed with an update, checked against the update and the terms.
+    """The part of an update that came sealed, checked against the update and the terms.
 
-    Raises `Refusal` for what was sealed to another key, round, client or stream,
-    `UpdateMalformed` for what is not within the terms, `KeyCommitmentMismatch` for another stream's
-    key.
+    Raises what `open_envelope` raises for one that was sealed to another key, round, client or
+    stream, `UpdateMalformed` for one that is not within the terms, `KeyCommitmentMismatch` for
+    another stream's key.
     """
     info = update_info(update.federation, update.round, update.client, update.object)
     found = SealedUpdate.unpack(open_envelope(sealed, key, info), terms)

@@ -74,7 +74,7 @@ class ReadTicket:
 
 
 def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
-    """Verify the documents of a ticket. Raises `Refusal` or `SeatUnknown`."""
+    """Verify the documents of a ticket. Raises as `verify_proposal` and `verify_ballots`."""
     ticket, in_force = _ticket(message), _in_force(member)
     proposal = verify_proposal(ticket.proposal, in_force)
     return ReadTicket(ticket, proposal, verify_ballots(ticket.ballots, proposal, in_force))
@@ -124,7 +124,8 @@ def open_lease(
 def open_key_envelope(
     package: enclaves_pb2.LeasePackage, verified: VerifiedLease, member: Membership
 ) -> bytes:
-    """What came sealed to us with a lease that was verified. Raises `Refusal`."""
+    """The secret that came sealed to us with a lease that was verified. Raises what `open_envelope`
+    raises."""
     info = lease_info(verified.lease.digest)
     return open_envelope(package.key_envelope, member.keys.hpke, info)
 

@@ -69,7 +69,7 @@ class RisingProgress:
 def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
     """Run the bundle's `main(job)` under the guard; returns its outputs.
 
-    Raises `Refusal`: by what went wrong, never with words of the program.
+    Raises one of `_ENDS`: by what went wrong, never with words of the program.
     """
     silence()
     lay_guard(job.scratch)

@@ -63,7 +63,8 @@ class ProgramWork:
         return self._opened.proposal
 
     def carry_out(self, means: Means) -> Outcome:
-        """Run it. Raises `Refusal`, and for inputs that are not what their descriptors say."""
+        """Run it. Raises what `run_program` raises, and for inputs that are not what their
+        descriptors say."""
         terms = self.proposal.document.job
         inputs = {
             name: means.objects.bring(name, value.object, self._opened.keys[name])

@@ -61,7 +61,7 @@ def judge_charter(
 ) -> Entry:
     """Entry 0: genesis constitution and charter, each signed by every genesis seat, for the log
     that the authority keeps for this constitution (the verifier key's text). Raises
-    `Refusal`."""
+    `AlreadyFounded`, `OtherLog`, and what `verify_founding` raises."""
     if ledger.state.charter or ledger.tree.size:
         raise AlreadyFounded(
             "The log has its charter. Amend the constitution instead.", claim="charter"

@@ -54,8 +54,10 @@ from placet.refusals import (
 
 
 def next_job(ledger: Ledger, proposal: Signed[Proposal]) -> str:
-    """The job for which a ticket has to be admitted so that its next round opens. Raises
-    `Refusal`."""
+    """The job for which a ticket has to be admitted so that its next round opens.
+
+    Raises `RoundOpen`, `FederationEnded`, or `DocumentMalformed` for no federation.
+    """
     return round_job(proposal.digest, _next_round(ledger, proposal))
 
 
@@ -63,8 +65,8 @@ def open_entries(ledger: Ledger, admission: Admission, key: str, times: Times) -
     """The entries by which the next round of an admitted ticket opens: who may take part again,
     then the round.
 
-    Append them together, after the ticket's documents. Raises `Refusal`, and what an
-    admission raises.
+    Append them together, after the ticket's documents. Raises what `next_job` and
+    `readmit` raise.
     """
     proposal = admission.ticket.proposal
     if in_log(ledger, admission):
@@ -328,7 +330,8 @@ def verify_model_request(ledger: Ledger, envelope: bytes) -> Signed[ModelRequest
     """A request for a round's model by a client of the roster; round 0 is the initial model.
 
     Its key is one that the client had when the federation was approved and has still: under the
-    same name an amendment may have put somebody else. Raises `Refusal`.
+    same name an amendment may have put somebody else. Raises what `verify_signed` raises,
+    `FederationNotFound`, `NotOnRoster`, `SignerUnknown`, `OtherLog` or `ModelNotReleased`.
     """
     named = inspect(envelope, ModelRequest)
     federation = ledger.state.federation(named.federation)

@@ -38,7 +38,8 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
     """The charter of this digest, which nothing but the digest vouches for: its log key is whom to
     believe.
 
-    Raises `Refusal` for another document. Who signed it is `verify_founding`'s to say.
+    Raises `OtherLog` for another document, and what `inspect` raises for one that is no charter.
+    Who signed it is `verify_founding`'s to say.
     """
     if parse_envelope(envelope).digest != digest:
         raise OtherLog(
@@ -52,8 +53,12 @@ def verify_charter(envelope: bytes, digest: str) -> Charter:
 
 
 def verify_founding(constitution: bytes, charter: bytes) -> Founding:
-    """Raises `Refusal` unless both are signed by every genesis seat, and the charter names
-    the constitution."""
+    """Constitution and charter, both signed by every genesis seat; the charter names the
+    constitution.
+
+    Raises what `verify_signed` raises, `ConstitutionInvalid`, `ConstitutionNotSuccessor` for one
+    that names a predecessor, and `OtherConstitution` for one that the charter does not name.
+    """
     genesis = verify_signed(constitution, Constitution, lambda c: c.seat_keys)
     if genesis.document.predecessor is not None:
         raise ConstitutionNotSuccessor(
@@ -91,7 +96,10 @@ def verify_every_seat(envelope: bytes, constitution: Constitution) -> str:
 
 
 def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Signed[Constitution]:
-    """A constitution that follows `before`, whose digest is `digest`. Raises `Refusal`."""
+    """A constitution that follows `before`, whose digest is `digest`.
+
+    Raises what `verify_signed` raises, `ConstitutionInvalid` or `ConstitutionNotSuccessor`.
+    """
     signed = verify_signed(envelope, Constitution, lambda c: c.seat_keys)
     found = (signed.document.predecessor, signed.document.version)
     if found != (digest, before.version + 1):
@@ -107,8 +115,10 @@ def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Sign
 def verify_succession(
     charter: bytes, constitutions: Sequence[bytes]
 ) -> tuple[Founding, tuple[Signed[Constitution], ...]]:
-    """The founding, and every constitution from the genesis one on, oldest first. Raises
-    `Refusal`."""
+    """The founding, and every constitution from the genesis one on, oldest first.
+
+    Raises what `verify_founding` and `verify_successor` raise, and `OtherConstitution` for none.
+    """
     if not constitutions:
         raise OtherConstitution(
             "There is no constitution.",

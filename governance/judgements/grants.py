@@ -38,7 +38,7 @@ _FORBIDS = (
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
     """One grant an input, by input name, that allows a use now.
 
-    Raises `Refusal` for the first input that has none.
+    Raises one of `_FORBIDS` for the first input that has none, or `DocumentNotFound`.
     """
     inputs = ticket.proposal.document.body.inputs
     return tuple(_grant_for(ledger, ticket, name, job, times) for name in sorted(inputs))
@@ -47,7 +47,7 @@ def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> 
 def check_grants(
     ledger: Ledger, ticket: ValidTicket, job: str, grants: Iterable[str], times: Times
 ) -> None:
-    """Each of the grants that were found once allows the use still. Raises `Refusal`."""
+    """Each of the grants that were found once allows the use still. Raises as `find_grants`."""
     for grant in grants:
         _check_allows(ledger, grant, ticket, job, times)
 

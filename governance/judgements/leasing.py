@@ -103,14 +103,17 @@ def judge_lease(
     appraise: Appraise,
     times: Times,
 ) -> Entry:
-    """A lease for one attempt of an admitted ticket to one joined worker. Raises `Refusal` and
-    more.
+    """A lease for one attempt of an admitted ticket to one joined worker.
 
     Its entry reserves what the attempt costs each owner; a release spends that, and a close gives
     it back. A service releases nothing: its draws are charged (draws.py).
 
     Once the log has the ticket, it is judged again by the log alone, unless it was just that, of
     this log, for this job, at these times. Append the entry only after the ticket's documents.
+
+    Raises what `readmit`, `check_job` and `appraise` raise, `JoinUnknown`, `JoinLapsed`,
+    `LaunchedForMismatch`, `Stopped` for the measurement, `LeasePresentedTwice`, `AttemptOpen`,
+    `AttemptsUsedUp`, and `LogEntryInvalid` for a lease that does not say what it has to.
     """
     proposal = admission.ticket.proposal
     if admission.over_log != (ledger.tree.size, lease.job, times) and in_log(ledger, admission):
@@ -227,7 +230,7 @@ def check_running(ledger: Ledger, digest: str, times: Times) -> LeaseState:
     """A lease whose worker may go on now: it holds, and what it is for stands.
 
     A client asks it of the log that it has replayed, before it believes a worker.
-    Raises `Refusal`, and what `check_goes_on` raises.
+    Raises what `check_lease` and `check_goes_on` raise.
     """
     lease = check_lease(ledger, digest, times)
     check_goes_on(ledger, lease, times)
@@ -235,7 +238,10 @@ def check_running(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 
 
 def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
-    """A lease that is open, of this boot, and within its deadline."""
+    """A lease that is open, of this boot, and within its deadline.
+
+    Raises `LeaseUnknown`, `LeasePresentedTwice`, `LeaseClosed` or `LeaseExpired`.
+    """
     lease = find_lease(ledger, digest)
     if lease.status == "released":
         raise LeasePresentedTwice(

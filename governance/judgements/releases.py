@@ -64,7 +64,8 @@ def _check_release(
 
 
 def _check_answer(ledger: Ledger, release: Signed[Release], lease: LeaseState) -> None:
-    """Layout and header are those that follow from the lease. Raises `Refusal`."""
+    """Layout and header are those that follow from the lease. Raises `DocumentMalformed`, and what
+    `Ledger.check_header` raises."""
     check_layout(release)
     header = release.document.header
     ledger.check_header(header)

@@ -3,7 +3,7 @@
 
 Admission, lease, renewal, release, draw, round and update ask `check_stands` of the authority's
 log. A client asks it of the log that it has replayed. Its steps:
-  1. the action is one that is carried out, and the proposal is under the constitution in force;
+  1. the proposal is under the constitution in force;
   2. the ticket is valid over every ballot that the log has, without revoked seats (evaluate.py);
   3. nothing stops it, and a use is left;
   4. for each input a grant of its owner allows all of it (grants.py).

@@ -69,9 +69,9 @@ class Batcher:
     def ask(self, question: Question) -> None:
         """Take a question; never waits.
 
-        Raises `QuestionInvalid`, `QuestionInvalid`, `QuestionTooLarge` (to be sealed) and
-        `QueueFull` (in the clear, with `retry_ms`). Delivered later: the answer, `DeadlinePassed`,
-        `ModelFailed`, what `admit` refuses with.
+        Raises `QuestionInvalid` and `QuestionTooLarge` (to be sealed), and `QueueFull` (in the
+        clear, with `retry_ms`). Delivered later: the answer, `DeadlinePassed`, `ModelFailed`, what
+        `admit` refuses with.
         """
         try:
             if self._closed is not None or self._waiting.full(question):

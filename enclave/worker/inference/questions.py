@@ -60,8 +60,7 @@ class Reader:
         self._largest = terms.largest_request
 
     def read(self, question: Question) -> None:
-        """Set what the batcher has to know. Raises QuestionInvalid, QuestionInvalid,
-        QuestionTooLarge."""
+        """Set what the batcher has to know. Raises `QuestionInvalid` or `QuestionTooLarge`."""
         tensors = {tensor.name: tensor for tensor in unpack(question.content)}
         if tensors.keys() != self._names:
             raise _invalid("names", ", ".join(sorted(self._names)), f"{len(tensors)} others")
