@@ -6,7 +6,7 @@ claims; `appraise` says whether that is wanted. `verify_binding` ties it to an i
 to act on an enclave's word calls `believe`, which asks all of it.
 """
 
-from placet.attestation.appraisal import Check, Verdict, appraise, verify_appraisal
+from placet.attestation.appraisal import Check, appraise, verify_appraisal
 from placet.attestation.attester import Attester, SealingKey
 from placet.attestation.belief import Attested, Expected, Genuine, believe, verify_genuine
 from placet.attestation.binding import (
@@ -18,17 +18,16 @@ from placet.attestation.binding import (
 from placet.attestation.claims import Claims
 from placet.attestation.dcap import provisioning
 from placet.attestation.evidence import MAX_EVIDENCE_BYTES, Evidence
-from placet.attestation.identity import MAX_IDENTITY_BYTES, Identity
-from placet.attestation.machine import DeviceFiles, Files, probe
+from placet.attestation.identity import Identity
+from placet.attestation.machine import probe
 from placet.attestation.policy import Policy
-from placet.attestation.quote import quote_length, strip_quote
+from placet.attestation.quote import strip_quote
 from placet.attestation.simulation.attester import SimulatedAttester
 from placet.attestation.simulation.root import SIMULATION_ROOT, SIMULATION_SIGNER
 from placet.attestation.verifier import verify_evidence
 
 __all__ = [
     "MAX_EVIDENCE_BYTES",
-    "MAX_IDENTITY_BYTES",
     "NONCE_BYTES",
     "SIMULATION_ROOT",
     "SIMULATION_SIGNER",
@@ -36,22 +35,18 @@ __all__ = [
     "Attester",
     "Check",
     "Claims",
-    "DeviceFiles",
     "Evidence",
     "Expected",
-    "Files",
     "Genuine",
     "Identity",
     "Policy",
     "SealingKey",
     "SimulatedAttester",
-    "Verdict",
     "appraise",
     "believe",
     "evidence_context",
     "probe",
     "provisioning",
-    "quote_length",
     "report_data",
     "strip_quote",
     "verify_appraisal",

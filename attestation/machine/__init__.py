@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real machines as seen from inside: attesters over the files that Gramine and Linux offer."""
 
-from placet.attestation.machine.files import DeviceFiles, Files
 from placet.attestation.machine.probe import probe
 
-__all__ = ["DeviceFiles", "Files", "probe"]
+__all__ = ["probe"]

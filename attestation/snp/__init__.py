@@ -9,7 +9,7 @@ from placet.attestation.snp.collateral import Collateral
 from placet.attestation.snp.machine import MACHINES, Machine
 from placet.attestation.snp.report import REPORT_BYTES, Report
 from placet.attestation.snp.tcb import Tcb
-from placet.attestation.snp.verify import VerifiedReport, verify_report, verify_snp
+from placet.attestation.snp.verify import verify_report, verify_snp
 
 __all__ = [
     "MACHINES",
@@ -18,7 +18,6 @@ __all__ = [
     "Machine",
     "Report",
     "Tcb",
-    "VerifiedReport",
     "verify_report",
     "verify_snp",
 ]

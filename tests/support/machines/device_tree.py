@@ -7,7 +7,7 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 
-from placet.attestation import DeviceFiles
+from placet.attestation.machine.files import DeviceFiles
 
 GRAMINE = "/dev/attestation"
 TSM = "/sys/kernel/config/tsm/report"

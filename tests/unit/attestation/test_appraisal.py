@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from placet.attestation import Claims, Policy, Verdict, appraise, verify_appraisal
+from placet.attestation import Claims, Policy, appraise, verify_appraisal
+from placet.attestation.appraisal import Verdict
 from placet.refusals import AppraisalRefused
 from tests.support import policies
 from tests.support.policies import ANY_MACHINE

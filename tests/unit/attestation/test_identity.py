@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.attestation import MAX_IDENTITY_BYTES, Identity
+from placet.attestation import Identity
+from placet.attestation.identity import MAX_IDENTITY_BYTES
 from placet.refusals import IdentityMalformed
 
 PLAIN = Identity("authority", "log", "", "0" * 32, "hpke:A", "ed25519:B")
