@@ -2,8 +2,8 @@
 """Evidence about enclaves: made by attesters, judged by verifiers (RFC 9334).
 
 Two questions, never mixed: `verify_evidence` says whether evidence is genuine and returns what it
-claims; `appraise` says whether that is wanted. `verify_binding` ties it to an identity. Whoever is
-to act on an enclave's word calls `believe`, which asks all of it.
+claims; `appraise` says whether that is wanted. `verify_binding` ties it to an identity. A caller
+that is to act on an enclave's word calls `believe`, which asks all of it.
 """
 
 from placet.attestation.appraisal import Check, appraise, verify_appraisal

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place that calls dcap-qvl, which has no type information.
 
-It answers "genuine?" for Intel quotes below a pinned root. What a quote says is taken from the
+It answers "genuine?" for Intel quotes below a pinned root. The claims of a quote are taken from the
 JSON of what was verified; the parts of the collateral read here were verified by the same call.
 dcap-qvl is asked for claims alone: whether a status or a platform is tolerated is for `appraise`.
 """
@@ -44,7 +44,7 @@ _WORDS: tuple[tuple[str, type[Refusal]], ...] = (
 
 
 class _Collateral(Protocol):
-    """What is read of dcap_qvl.QuoteCollateralV3."""
+    """The part of dcap_qvl.QuoteCollateralV3 that is read."""
 
     @property
     def tcb_info(self) -> str: ...
@@ -55,13 +55,13 @@ class _Collateral(Protocol):
 
 
 class _Claims(Protocol):
-    """What is read of dcap_qvl.QuoteClaims."""
+    """The part of dcap_qvl.QuoteClaims that is read."""
 
     def to_json(self) -> str: ...
 
 
 class _Verifier(Protocol):
-    """What is called of dcap_qvl.QuoteVerifier."""
+    """The part of dcap_qvl.QuoteVerifier that is called."""
 
     def verify_with_policy(
         self, raw_quote: bytes, collateral: Any, now_secs: int, policy: Any
@@ -69,7 +69,7 @@ class _Verifier(Protocol):
 
 
 class _Quote(Protocol):
-    """What is called of dcap_qvl.Quote."""
+    """The part of dcap_qvl.Quote that is called."""
 
     def fmspc(self) -> str: ...
     def ca(self) -> str: ...
@@ -94,7 +94,7 @@ class _Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What dcap-qvl found: one report, and of machine and collateral what policies ask about."""
+    """One report as dcap-qvl found it, and of machine and collateral what policies ask about."""
 
     kind: str  # "SgxEnclave", "TD10" or "TD15"
     report: dict[str, object]

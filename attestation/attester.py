@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an enclave needs of the machine it runs on."""
+"""The services that an enclave needs of the machine it runs on."""
 
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -38,7 +38,7 @@ def report_data(identity_digest: str, nonce: bytes, context: bytes) -> bytes:
 
 
 def evidence_context(log: str, charter: str, checkpoint: bytes) -> bytes:
-    """What Placet's enclaves bind besides identity and nonce: the log, its charter's digest, and
+    """Placet's enclaves bind this besides identity and nonce: the log, its charter's digest, and
     its newest committed checkpoint (a note). Before the founding the last two are empty."""
     return _prefixed(_CONTEXT, log.encode(), charter.encode(), checkpoint)
 

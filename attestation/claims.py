@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What genuine evidence says, in the same terms for every kind of hardware."""
+"""Claims are what genuine evidence says, in the same terms for every kind of hardware."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims from Intel's quotes: SGX (version 3) and TDX (versions 4 and 5).
 
-What each claim is read from:
+Each claim is read from:
 
     claim        SGX                    TDX
     measurement  MRENCLAVE              SHA-384("placet/tdx/v1" ‖ P(MRTD) ‖ P(RTMR0) ‖ P(RTMR1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The identity document of an enclave: the public keys it made inside, and what it is for.
 
-The keys are opaque text here; who uses them parses them. What an identity says of its role is
-believed only when the policy for that role accepts the measurement.
+The keys are opaque text here; who uses them parses them. An identity's role is believed only when
+the policy for that role accepts the measurement.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _MAX_LOG_CHARACTERS = 512
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an enclave says of itself; the digest of `to_bytes` goes into its report data."""
+    """An enclave's word on itself; the digest of `to_bytes` goes into its report data."""
 
     role: str  # "authority" or "worker"
     log: str  # the log this enclave belongs to: its verifier key

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a relying party wants of an enclave.
+"""A policy says what a relying party wants of an enclave.
 
 Every field is given. A field that is to accept everything says "any"; `kinds` and `measurements`
 may not. An empty list is an error; `advisories` and the SNP bits say "none" where there is none,

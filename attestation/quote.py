@@ -5,8 +5,8 @@
     version 5      header 48 | u16 report type | u32 report length | report | u32 length
                    | signature data
 
-Little endian. The header starts with u16 version, u16 key type, u32 TEE type. What follows the
-signature data is padding by hardware or firmware, and covered by nothing.
+Little endian. The header starts with u16 version, u16 key type, u32 TEE type. Bytes after the
+signature data are padding by hardware or firmware, and covered by nothing.
 """
 
 import struct

@@ -13,7 +13,7 @@ from placet.refusals import LogEntryInvalid
 
 
 class Identity(Protocol):
-    """What an enclave says of itself, as far as entries depend on it."""
+    """An enclave's word on itself, as far as entries depend on it."""
 
     @property
     def boot(self) -> str: ...
@@ -22,7 +22,7 @@ class Identity(Protocol):
 
 
 class Claims(Protocol):
-    """What its hardware says, as far as entries depend on it."""
+    """Its hardware's word, as far as entries depend on it."""
 
     @property
     def kind(self) -> str: ...
@@ -54,7 +54,7 @@ class Attest(Protocol):
     """Attestation, which auditing does not import.
 
     It raises unless `evidence` was genuine at `at` (Unix seconds) and binds an `identity` of this
-    role, log and charter to `nonce`. What is launched_for is judged here.
+    role, log and charter to `nonce`. The audit judges `launched_for` itself.
     """
 
     def __call__(
@@ -81,7 +81,7 @@ class Enclave:
 
 
 class Enclaves:
-    """Those that the entries so far have attested: boots of the authority, and workers."""
+    """The enclaves that the entries so far have attested: boots of the authority, and workers."""
 
     def __init__(self, attest: Attest, log: str, charter: str) -> None:
         self._attest = attest

@@ -106,7 +106,7 @@ def explain_constitution(constitution: Constitution) -> list[str]:
 
 
 def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> list[str]:
-    """What is proposed and, where the constitution is given, by which rules it will be judged."""
+    """A proposal and, where the constitution is given, the rules by which it will be judged."""
     lines = [
         (
             f"{proposal.proposer} proposes the action {proposal.action} for the purpose "
@@ -130,7 +130,7 @@ def explain_proposal(proposal: Proposal, constitution: Constitution | None) -> l
 
 
 def explain_account(account: Account) -> list[str]:
-    """What came out of judging a ticket, and why."""
+    """The outcome of judging a ticket, and why it came out so."""
     verdict = "lets it through" if not account.refusals else "refuses it"
     if account.not_judged and not account.refusals:
         verdict += " as far as paper shows"
@@ -203,7 +203,7 @@ def explain_grant(grant: Grant) -> list[str]:
 
 
 def explain_charged(charged: Charged) -> list[str]:
-    """What a release cost each owner, and by whose word."""
+    """The cost of a release to each owner, and by whose word."""
     if not charged.charges:
         return ["No data owner was charged any privacy."]
     word = ", by the word of the program's author, which nobody has checked" * charged.declared
@@ -214,7 +214,7 @@ def explain_charged(charged: Charged) -> list[str]:
 
 
 def explain_cost(cost: Cost) -> str:
-    """What a cost is made of."""
+    """The parts that a cost is made of."""
     if not cost.bounded:
         return "a loss of privacy without bound"
     parts: list[str] = []
@@ -406,7 +406,7 @@ def _key_id(key: str) -> str:
 
 
 def _meanings() -> dict[str, str]:
-    """What each reason means and what to do: the docstring of its class."""
+    """The meaning of each reason and what to do: the docstring of its class."""
     below: list[type[Refusal]] = [Refusal]
     found: dict[str, str] = {}
     for cls in below:

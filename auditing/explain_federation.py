@@ -6,7 +6,7 @@ from placet.governance.documents.work.federate import Federate
 
 
 def explain_federation(terms: Federate) -> list[str]:
-    """What clients may send, how it is aggregated, and who gets it."""
+    """A federation: what clients may send, how it is aggregated, and who gets it."""
     layout, start = terms.layout, "a vector of zeros"
     if terms.model is not None:
         start = f"the object {terms.model.object.digest}, owned by {terms.model.owner}"

@@ -51,7 +51,7 @@ def explain_serving(terms: Serve) -> list[str]:
 
 
 def explain_card(card: Card) -> list[str]:
-    """What users are shown of a model before they first ask."""
+    """A model's card, which users are shown before they first ask."""
     lines = [
         *words("What the model is", card.title),
         (

@@ -183,7 +183,7 @@ def _launch_words(path: Path) -> list[str]:
 
 
 def _host_parser(role: str) -> argparse.ArgumentParser:
-    """What the host may choose at every start: it is served by these words and cannot harm by
+    """The host may choose this at every start: it is served by these words and cannot harm by
     them."""
     parser = argparse.ArgumentParser(prog="launch file", add_help=False, allow_abbrev=False)
     for name in ("--host", "--cert", "--token", *(("--origin",) if role == "authority" else ())):

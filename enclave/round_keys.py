@@ -56,8 +56,8 @@ class UpdateKey:
 
 @dataclass(frozen=True, slots=True)
 class RoundKeys:
-    """What a worker needs for a round. base is null where the round starts from zeros; updates are
-    in the log's order.
+    """The keys that a worker needs for a round. base is null where the round starts from zeros;
+    updates are in the log's order.
 
     lease: the digest of the one that they belong to.
     """

@@ -23,7 +23,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What only the log says of a proposal: when it took the proposal in."""
+    """Only the log says this of a proposal: when it took the proposal in."""
 
     entered: Times
 

@@ -127,7 +127,7 @@ def as_list(value: object, claim: str) -> list[object]:
 
 
 class _Shape(ValueError):
-    """What JSON may hold and a document may not: field, what was expected, what was found."""
+    """A document holds what only other JSON may: field, what was expected, what was found."""
 
     def __init__(self, *refusal: str) -> None:
         super().__init__()
@@ -203,8 +203,8 @@ def _typed(kind: type, name: str) -> _Decoder:
 
 
 def _foreign_object(value: Any, where: str) -> Any:
-    """What another component checks: no more than what we can write again byte for byte, bounded in
-    depth and number."""
+    """An object that another component checks: only what we can write again byte for byte, bounded
+    in depth and number."""
     if type(value) is not dict:
         raise malformed(where, "an object", type(value).__name__)
     left: list[tuple[object, int]] = [(value, 1)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sealed keys and evidence are bound to: one function for each place where two parties must
-agree on bytes."""
+"""Contexts that sealed keys and evidence are bound to: one function for each place where two
+parties must agree on bytes."""
 
 from placet.sealing import context
 
@@ -48,7 +48,7 @@ def session_info(offer: str) -> bytes:
 
 
 def session_statement(charter: str, offer: str, user: str, secret: bytes) -> bytes:
-    """What a user signs to open a session: for which council, by which offer, as whom, with which
+    """A user signs this to open a session: for which council, by which offer, as whom, with which
     secret."""
     parts = (charter.encode(), offer.encode(), user.encode(), secret)
     return context("placet/session/statement/v1", *parts)
@@ -60,7 +60,7 @@ def session_keys_info(offer: str, user: str) -> bytes:
 
 
 def draw_statement(lease: str, user: str, rows: int, user_left: int, total_left: int) -> bytes:
-    """What the authority signs of a draw: for which worker and user, how much, and what that
+    """The authority signs this of a draw: for which worker and user, how much, and what that
     leaves.
 
     No two draws of a user leave as much, so no two statements are the same.

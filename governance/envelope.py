@@ -73,7 +73,7 @@ class RawEnvelope:
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the signatures are over: DSSE's pre-authentication encoding."""
+        """The bytes that the signatures are over: DSSE's pre-authentication encoding."""
         return DSSE(self.payload, self.payload_type, {}).pae()
 
 
@@ -175,7 +175,7 @@ def bare(signed: Signed[D]) -> bytes:
 
 
 def verified_signers(raw: RawEnvelope, keys: Iterable[PublicKey]) -> frozenset[PublicKey]:
-    """Those of the keys that have signed: one check a key at most, however many signatures the
+    """The keys among these that have signed: one check a key at most, however many signatures the
     envelope has."""
     message = raw.signed_bytes
     present = (key for key in keys if key.key_id in raw.signatures)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the log folds to for federations: their rounds, who has sent what, the newest model, who
+"""The log folds to this for federations: their rounds, who has sent what, the newest model, who
 sits out.
 
 The entries that change it are in entries/federations.py.

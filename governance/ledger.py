@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What judgements stand on: the state, the Merkle tree, and the documents that entries name by
+"""Judgements stand on a ledger: the state, the Merkle tree, and the documents that entries name by
 digest.
 
-Documents come from outside and are verified every time they are loaded, by digest and by signature;
-whoever keeps them can withhold one (`DocumentNotFound`, which names it) and nothing else. What the
-log does not name is not loaded at all: a document that only says that it is of this log is not.
+Documents come from outside and are verified every time they are loaded, by digest and by
+signature; whoever keeps them can withhold one (`DocumentNotFound`, which names it) and nothing
+else. A document that the log does not name is not loaded at all, even if it says that it is of this
+log.
 """
 
 import json

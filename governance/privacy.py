@@ -63,7 +63,7 @@ def gaussian_cost(clip: int, sigma: int) -> Cost:
 def epsilon_at(cost: Cost, delta: Fraction | float) -> float:
     """The epsilon of a cost at this delta, rounded up; infinity where no epsilon is enough.
 
-    What was declared adds to the Gaussian part by basic composition, delta and epsilon each.
+    The declared part adds to the Gaussian part by basic composition, delta and epsilon each.
     """
     epsilon = _epsilon(cost, Fraction(delta))
     nearest = float(epsilon)

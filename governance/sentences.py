@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all explanations are written with: numbers, times, and words of others set apart."""
+"""All explanations are written with these: numbers, times, and words of others set apart."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

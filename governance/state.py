@@ -117,8 +117,8 @@ class ServiceState:
 
 @dataclass(slots=True)
 class PrivacyState:
-    """What a data owner has been charged: spent by releases and answers, reserved by leases that
-    are open, by their digests."""
+    """The charges to a data owner: spent by releases and answers, reserved by leases that are open,
+    by their digests."""
 
     spent: Cost = field(default_factory=Cost)
     reserved: dict[str, Cost] = field(default_factory=_no_costs)
@@ -199,15 +199,15 @@ class State:
                 ledger.spent += reserved
 
     def count_use(self, grants: Iterable[str], proposal: str, job: str) -> None:
-        """What these grants are about has been handed out for a job."""
+        """Count a job as a use of these grants: their objects have been handed out for it."""
         for grant in grants:
             self.grants[grant].jobs.add(use_of(proposal, job))
 
     def charged(self, owner: str) -> Cost:
-        """What an owner has been charged until now."""
+        """The charge to an owner until now."""
         return self.privacy[owner].charged if owner in self.privacy else Cost()
 
 
 def use_of(proposal: str, job: str) -> str:
-    """What one use of a grant is: a job of a proposal."""
+    """The name of one use of a grant: a job of a proposal."""
     return f"{proposal}/{job}"

@@ -38,7 +38,7 @@ def hidden(text: str) -> Iterator[str]:
 
 
 def why_no_name(text: str) -> str:
-    """What keeps a text from being a name in a sentence of ours; empty where nothing does.
+    """The reason why a text cannot be a name in a sentence of ours; empty where there is none.
 
     A name is one line that shows all it holds, in the order in which it holds it, and has ends that
     one can see.
@@ -87,7 +87,7 @@ def described(character: str) -> str:
 def shown(text: str) -> str:
     """Text of others for people and terminals: each hidden character as an escape, `\\u202e`.
 
-    Line breaks and tabs become spaces, so it is one line. What is left as it is was visible before.
+    Line breaks and tabs become spaces, so it is one line. The other characters were visible before.
     """
     for character in set(hidden(text)):
         text = text.replace(character, _escaped(character))

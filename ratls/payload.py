@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the certificate extension holds, after the CCC's Interoperable RA-TLS formats.
+"""The certificate extension holds this, after the CCC's Interoperable RA-TLS formats.
 
     extension value  60000([ quote, claims ])                  in CBOR; both are byte strings
     claims           { "pubkey-hash": entry, ? "nonce": bytes }    a map as bytes, hashed as it is
@@ -43,7 +43,7 @@ _HASHES: Final[Mapping[int, Callable[[bytes], Any]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What one certificate says of its key; nothing here is believed yet."""
+    """One certificate's words on its key; nothing here is believed yet."""
 
     kind: str
     quote: bytes

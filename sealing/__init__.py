@@ -15,7 +15,7 @@
     answer = answering.seal_answer(counter, respond(answering.open_question(counter, sealed)))
     content = asking.open_answer(counter, answer)
 
-What is refused is raised as a class of `placet.refusals`, each with its `reason`.
+Each refusal is raised as a class of `placet.refusals` with its `reason`.
 """
 
 from placet.sealing._context import context

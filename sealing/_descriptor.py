@@ -26,7 +26,7 @@ MAX_LABELS = 32
 
 @dataclass(frozen=True, slots=True)
 class ObjectDescriptor:
-    """What a sealed object is, without its contents.
+    """The description of a sealed object, without its contents.
 
     `id` is 32 hex digits, `commitment` 64; `labels` are distinct and keep their order;
     `segment_size` counts sealed bytes, `length` plaintext bytes; `root` is the RFC 6962 root over

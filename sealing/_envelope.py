@@ -3,7 +3,7 @@
 
     version 1 ‖ KEM id ‖ KDF id ‖ AEAD id (2 big-endian bytes each) ‖ key id 32 ‖ enc ‖ ciphertext
 
-The key id is the SHA-256 of the recipient's encoded key. What an envelope is for goes into `info`
+The key id is the SHA-256 of the recipient's encoded key. An envelope's purpose goes into `info`
 (see `context`); nobody is authenticated by an envelope, so who sent it must be shown otherwise.
 """
 

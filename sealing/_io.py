@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of the files that are read and written, and loops over their short counts.
+"""The methods asked of files that are read and written, and loops over their short counts.
 
 Any `io.RawIOBase` or `io.BufferedIOBase` fits, so do files opened in binary mode and `io.BytesIO`.
 """

@@ -17,7 +17,7 @@ _ASSOCIATED_DATA_LABEL = b"placet/object/v1"
 
 
 def associated_data(object_id: str) -> bytes:
-    """What binds a stream to its object: the label and the 16 bytes of the id."""
+    """The bytes that bind a stream to its object: the label and the 16 bytes of the id."""
     return _ASSOCIATED_DATA_LABEL + bytes.fromhex(object_id)
 
 

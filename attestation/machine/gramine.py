@@ -77,7 +77,7 @@ class GramineAttester:
         return (SealingKey(report[_MRENCLAVE].hex(), report[_CPU_SVN].hex(), derived),)
 
     def _own_report(self) -> bytes:
-        """What the CPU says of this enclave to itself, which takes no quoting enclave."""
+        """The CPU's report on this enclave to itself, which takes no quoting enclave."""
         target = self._files.read(f"{FOLDER}/my_target_info", 512)
         self._files.write(f"{FOLDER}/target_info", target)
         self._files.write(f"{FOLDER}/user_report_data", bytes(REPORT_DATA_BYTES))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verifiers pin of the simulation. Its root's key is published (`placet.host.simulation`), so
+"""The simulation's root, as verifiers pin it. Its key is published (`placet.host.simulation`), so
 evidence below it proves the format and nothing else."""
 
 import base64

@@ -58,7 +58,7 @@ _filtering = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class EndKey:
-    """What a verified chain says of the key that signs reports."""
+    """The key that signs reports, as a verified chain describes it."""
 
     machine: Machine
     kind: str  # "VCEK" or "VLEK"

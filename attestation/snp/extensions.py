@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What AMD's own extensions of an end key's certificate say (AMD 57230): TCB, chip, provider.
+"""AMD's own extensions of an end key's certificate (AMD 57230) say TCB, chip and provider.
 
 The product name among them is not read: the chain says which line this is, and some are wrong.
 """

@@ -44,7 +44,7 @@ _SIGNING_KEY_SHIFT, _SIGNING_KEY_MASK = 2, 0b111
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report says, by the names of the ABI; not yet believed."""
+    """A report's fields, by the names of the ABI; not yet believed."""
 
     version: int
     guest_svn: int

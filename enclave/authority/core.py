@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every answer of the authority stands on: judge, append, and say what may leave.
+"""Every answer of the authority stands on this: judge, append, and say what may leave.
 
 A handler judges, appends, and returns an `Effect`: what leaves once all that the log has by then is
 covered. It waits for nothing after it has appended; waiting is done in one place (service.py).
-Between judging and appending nothing is awaited, so no two requests see one state. What a judgement
-needs and is not in memory (documents, wrapped keys) is fetched first, and the judgement is made
-anew.
+Between judging and appending nothing is awaited, so no two requests see one state. A judgement that
+needs what is not in memory (documents, wrapped keys) is made anew once that has been fetched.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +111,7 @@ class Core:
         return index
 
     def append_unknown(self, admitted: admission.Admission) -> None:
-        """What of a bundle the log does not have yet becomes part of it: the log is what was judged
+        """Documents of a bundle that the log does not have are appended: the log is what was judged
         by."""
         proposal = admitted.ticket.proposal
         if admitted.new_proposal:

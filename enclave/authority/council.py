@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people ask of the authority, through the host: evidence, the founding, documents,
+"""Requests of people to the authority, through the host: evidence, the founding, documents,
 amendments, keys, admission."""
 
 import os

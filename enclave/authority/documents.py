@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host keeps for the log: documents by digest and entries by index, each checked on
+"""The host keeps documents by digest and entries by index for the log; each is checked on
 arrival."""
 
 from collections import OrderedDict

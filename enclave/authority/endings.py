@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is over by now is ended by an entry, in the step of whatever it is over with.
+"""Attempts and rounds that are over are ended by an entry, in the step of whatever ended them.
 
 A lease lapses, a boot ends all leases before it, a window closes, an approval expires, a seat goes,
 a grant is withdrawn, the constitution changes: nobody sends a document that says which attempts and
 which rounds this ends. After every request the authority judges all of them, and appends the
-`close` or `close-round` that settles what was reserved and retires the key. What ends by time alone
-stays until the next request of anybody. In between nothing can be had of it: whoever asks is judged
-at that time.
+`close` or `close-round` that settles what was reserved and retires the key. An attempt that ends by
+time alone stays until the next request of anybody. In between nothing can be had of it: whoever
+asks is judged at that time.
 """
 
 from placet.enclave.authority.core import Core

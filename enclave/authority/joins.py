@@ -99,7 +99,7 @@ class Joins:
     def appraise(self, worker: str, policy: Json) -> None:
         """Raise `AppraisalRefused` unless the worker's evidence satisfies a policy now.
 
-        What it is made for is settled at its join, by the constitution.
+        The constitution has settled at its join what its measurement is made for.
         """
         genuine = self.worker(worker).peer.attested.genuine
         genuine.appraise(Policy.from_dict(policy), now=self._core.now().at_most)

@@ -47,7 +47,7 @@ class KeyStore:
         return self._life.vault.wrap(round_secret(federation, number), key.to_bytes())
 
     def retired(self, names: Iterable[str]) -> list[enclaves_pb2.Secret]:
-        """What takes the place of keys that nobody needs any more, so that nothing can be opened
+        """This takes the place of keys that nobody needs any more, so that nothing can be opened
         with them.
 
         A host that kept the old one has nothing but a wrapped key, and the authority opens nothing

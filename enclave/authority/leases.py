@@ -132,7 +132,7 @@ class Leases:
     def _judge(
         self, ticket: Ticket, request: enclaves_pb2.LeaseRequest
     ) -> tuple[Admission, _Draft, bytes]:
-        """The admission, the lease, and its sealed keys. What of the bundle is new becomes part of
+        """The admission, the lease, and its sealed keys. New documents of the bundle become part of
         the log on the way."""
         core = self._core
         admission = admit(core.ledger, ticket, request.job, core.now())
@@ -168,8 +168,8 @@ class Leases:
         return _Draft(lease, payload, entry)
 
     def _keys(self, admission: Admission, draft: _Draft) -> bytes:
-        """What the worker is given: a round's keys, or those of the inputs by name. The grants are
-        the entry's."""
+        """The keys that the worker is given: a round's, or those of the inputs by name. The grants
+        are the entry's."""
         proposal, grants = admission.ticket.proposal, draft.entry["grants"]
         if isinstance(proposal.document.body, Federate):
             given = round_keys(self._core, proposal, draft.entry["lease"], grants)

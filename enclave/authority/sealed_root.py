@@ -6,8 +6,7 @@ the machine still gives the earlier key, the start after the update opens the ol
 more. Both are kept, so that it also opens where the update is taken back. A new root secret is
 wrapped for the present TCB alone, because an earlier one is less safe.
 
-What a copy says of its measurement and TCB is the host's word. It is for the refusal alone; AES-GCM
-decides.
+A copy's measurement and TCB are the host's word. They are for the refusal alone; AES-GCM decides.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 """Which part of the authority answers which kind of frame, and for whom; and when an answer leaves.
 
 Whatever was judged, to yes or to no, leaves once the log is durable as it then was. That is here
-and nowhere else. What leaves without: STOPPED, which says no (leases.py), and what the authority
-asks the host to store or to give back.
+and nowhere else. Two kinds of frame leave without: STOPPED, which says no (leases.py), and what the
+authority asks the host to store or to give back.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,7 +3,7 @@
 of its bytes.
 
 The program is imported from the very bytes that were hashed. Files on disk belong to the host,
-which could change them between the check and the import. What else the bundle carries is read with
+which could change them between the check and the import. Other files of the bundle are read with
 `pkgutil.get_data(__name__, "file")`.
 """
 

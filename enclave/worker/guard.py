@@ -135,7 +135,7 @@ def _checker() -> tuple[
 
 
 def _refuse_to_spawn() -> None:
-    """What starts processes for `multiprocessing` raises no audit event."""
+    """The start of a process by `multiprocessing` raises no audit event, so it is refused here."""
     import _posixsubprocess
 
     def refuse(*_: object) -> int:

@@ -117,7 +117,7 @@ class Output(io.RawIOBase):
 
 
 class Job:
-    """What a program gets, and all that it gets."""
+    """A program gets this, and nothing else."""
 
     def __init__(
         self,

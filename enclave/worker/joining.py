@@ -2,7 +2,7 @@
 """Joining: worker and authority attest to each other, each to the other's nonce. After this no
 evidence is on the road.
 
-What the worker holds afterwards is the log it belongs to, the constitutions of that log, and the
+The worker holds afterwards the log it belongs to, the constitutions of that log, and the
 authority's boot key.
 """
 
@@ -21,8 +21,8 @@ from placet.refusals import LeaseInvalid, ProgramOther
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a worker knows of the authority it has joined. `charter` is the digest that names the
-    council."""
+    """The authority that a worker has joined, as it knows it. `charter` is the digest that names
+    the council."""
 
     keys: Keys
     authority: Peer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a process. What it does runs in the main thread; the stream to the host lives in
+"""The worker as a process. Its work runs in the main thread; the stream to the host lives in
 another.
 
 Whatever hangs, the kernel's timer ends the process: at the lease's deadline unless it is renewed,
@@ -126,8 +126,8 @@ def run_worker(
 
 
 def _task(data: bytes, scratch: Path) -> Task:
-    """What we were launched for: terms, which are JSON, or the bundle of a program, which is
-    not."""
+    """The task that we were launched for: by terms, which are JSON, or by the bundle of a program,
+    which is not."""
     if not data.startswith(b"{"):
         return ProgramTask(data, scratch)
     terms = decode_terms(data)

@@ -2,7 +2,7 @@
 """The sealed objects of an attempt: inputs brought and checked against their roots, outputs sealed
 and stored.
 
-What touches the disk is ciphertext. The plaintext of an input exists where the program asked for
+Only ciphertext touches the disk. The plaintext of an input exists where the program asked for
 it, that of an output in memory until it is sealed.
 """
 

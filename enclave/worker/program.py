@@ -84,7 +84,7 @@ def run_program(bundle: Bundle, job: Job) -> dict[str, bytearray]:
 
 
 def silence() -> None:
-    """What the program prints goes nowhere, and neither does anything of ours from here on."""
+    """Prints of the program go nowhere, and neither does anything of ours from here on."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)

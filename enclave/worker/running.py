@@ -25,7 +25,7 @@ class ProgramTask:
 
     @property
     def launched_for(self) -> str:
-        """Of the bundle's bytes."""
+        """The digest of the bundle's bytes."""
         return self._bundle.digest
 
     def prepare(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker is launched for: a program, the terms of a federation, or those of a service. An
+"""A worker is launched for a task: a program, the terms of a federation, or those of a service. An
 `Attempt` carries out any."""
 
 from collections.abc import Callable, Mapping
@@ -23,12 +23,11 @@ Report = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What an attempt gives its work. Work that others ask something of while it lasts has the
+    """The means that an attempt gives its work. Work that is asked something while it lasts has the
     stream as well.
 
     on_loop: runs a function in the stream's event loop, where alone `link`, `renewing` and `listen`
-    may be used, and waits
-    for it. listen: sets who takes the payloads of `KIND_ASKS`.
+    may be used, and waits for it. listen: sets who takes the payloads of `KIND_ASKS`.
     """
 
     objects: Objects
@@ -41,8 +40,8 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What shall be released: outputs in plaintext, which belong to the `Work` that wipes them, and
-    who is left out."""
+    """The release to be: outputs in plaintext, which belong to the `Work` that wipes them, and who
+    is left out."""
 
     outputs: Mapping[str, Buffer] = field(repr=False)
     left: dict[str, str]
@@ -58,7 +57,7 @@ class Work(Protocol):
     def proposal(self) -> Signed[Proposal]: ...
 
     def carry_out(self, means: Means) -> Outcome:
-        """Do it, once. What has no outcome goes on until the process ends."""
+        """Do it, once. Work that has no outcome goes on until the process ends."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -67,7 +66,7 @@ class Work(Protocol):
 
 
 class Task(Protocol):
-    """What the hardware says that this worker was launched for."""
+    """A worker's task: the hardware says that it was launched for this and for nothing else."""
 
     @property
     def launched_for(self) -> str:
@@ -75,7 +74,7 @@ class Task(Protocol):
         ...
 
     def prepare(self) -> None:
-        """What can be done while there is no lease yet."""
+        """Do whatever can be done while there is no lease yet."""
 
     def open(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ballot: one seat's word on one proposal. Of each seat the highest sequence number counts."""
+"""A ballot: one seat's word on one proposal. A seat's highest sequence number counts."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

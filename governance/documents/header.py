@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every document says first: 16 random bytes, the council it is for, and the newest checkpoint
+"""Every document says this first: 16 random bytes, the council it is for, and the newest checkpoint
 its signer has seen."""
 
 import secrets

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What authority and worker sign for each other: the lease, and the release that answers it.
+"""Authority and worker sign these for each other: the lease, and the release that answers it.
 
-What a worker signs is read by everybody, and the program that it runs may be hostile. So whatever
-it would have to choose follows from the lease instead, and whoever takes it in compares.
+A release is read by everybody, and the program that its worker runs may be hostile. So whatever the
+worker would have to choose follows from the lease instead, and whoever takes it in compares.
 """
 
 import hashlib

@@ -26,7 +26,7 @@ _MAX_EPSILON = 1_000_000 * 10**EPSILON_DIGITS
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an owner's whole ledger may come to: epsilon at this delta, each a decimal in its one
+    """A bound on an owner's whole ledger: epsilon at this delta, each a decimal in its one
     form ("0.5", "1e-6")."""
 
     epsilon: str
@@ -44,7 +44,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a program's author claims that one use of it costs each owner of its inputs; delta may
+    """The cost of one use to each owner of the inputs, as the program's author claims it; delta may
     be "0"."""
 
     epsilon: str
@@ -56,14 +56,14 @@ class Declared:
 
     @property
     def cost(self) -> "Cost":
-        """What each use is charged."""
+        """The charge for each use."""
         epsilon = _in_units(self.epsilon, EPSILON_DIGITS)
         return Cost(epsilon=epsilon, delta=_in_units(self.delta, DELTA_DIGITS))
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What releases cost an owner, in whole units; `+` composes. In JSON `[gaussian, epsilon,
+    """The cost of releases to an owner, in whole units; `+` composes. In JSON `[gaussian, epsilon,
     delta]` or "unbounded".
 
     gaussian: the sum of the squared parameters of Gaussian differential privacy, in 1e-9.
@@ -80,7 +80,7 @@ class Cost:
             check_range("cost." + name, getattr(self, name), 0, MAX_AMOUNT if self.bounded else 0)
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both. What no integer of the log can hold has no bound, so the order of a sum never
+        """Both. A sum that no integer of the log can hold has no bound, so the order of a sum never
         matters."""
         sums = (
             self.gaussian + other.gaussian,

@@ -35,7 +35,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What the release cost each owner of an input. `declared`: by the word of the program's
+    """The cost of the release to each owner of an input. `declared`: by the word of the program's
     author, which nobody checks."""
 
     charges: dict[str, Cost]
@@ -48,7 +48,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """What the authority vouches for. `entry` is the index of the release in the log."""
+    """The authority vouches for all of this. `entry` is the index of the release in the log."""
 
     header: Header
     proposal: str

@@ -68,7 +68,7 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Bearers:
-    """Whoever holds one of these tokens may ask: by name, the `token_digest` of each."""
+    """Users who hold one of these tokens may ask: by name, the `token_digest` of each."""
 
     who: Literal["tokens"]
     tokens: dict[str, str]
@@ -134,7 +134,7 @@ class Rations:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What users are shown before they first ask. All of it is its author's words but what it says
+    """Users are shown this before they first ask. All of it is its author's words but what it says
     about a receipt.
 
     labels: of the data that the model was trained on. receipt: the receipt of the job or round that

@@ -365,7 +365,7 @@ def judge_amendment(
     """A new constitution comes into force under the admitted ticket of an amend proposal that names
     it.
 
-    What lets it in is the quorum for the proposal; one of its own seats has to have signed it.
+    The quorum for the proposal lets it in; one of its own seats has to have signed it.
     """
     if in_log(ledger, admission):
         admission = readmit(ledger, admission.ticket.proposal, "amend", times)

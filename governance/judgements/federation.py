@@ -5,10 +5,10 @@ Pure, like leasing.py, and read by an audit in the same way. A round goes
 
     open-round -> update ... update -> close-round -> (lease -> ... close)* lease -> release
 
-or ends with a close that is void, as soon as no model can come of it any more;
-each step is one entry, made once. What decides who counts is the log: an update that it has counts,
-one that it does not have does not, whatever the host says. One release a round, and nothing is
-taken out of it afterwards.
+or ends with a close that is void, as soon as no model can come of it any more; each step is one
+entry, made once. The log decides who counts: an update that it has counts, one that it does not
+have does not, whatever the host says. One release a round, and nothing is taken out of it
+afterwards.
 """
 
 from placet.governance.account import Times
@@ -170,8 +170,8 @@ def logged_update(ledger: Ledger, envelope: bytes) -> LoggedUpdate | None:
 
 
 def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[Update], Entry]:
-    """An update of a client of the roster for the round that is open. What is sealed in it is not
-    looked at here."""
+    """An update of a client of the roster for the round that is open. Its sealed part is not looked
+    at here."""
     named = inspect(envelope, Update)
     federation = ledger.state.federation(named.federation)
     proposal = ledger.proposal(named.federation)
@@ -211,7 +211,7 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
 
 
 def release_cost(terms: Federate) -> Cost:
-    """What the release of a round's model costs a client whose update counts."""
+    """The cost of the release of a round's model to a client whose update counts."""
     return gaussian_cost(LIMIT, terms.sigma) if terms.sigma else UNBOUNDED
 
 
@@ -305,8 +305,8 @@ def _is_vain(ledger: Ledger, federation: FederationState, times: Times) -> bool:
     """Whether no model can come any more of a round that is not over.
 
     Its attempts are used up, or its ticket would not be let through now: it is stopped, its window
-    is over, an approval has expired, a grant is gone. What an open lease may still release is
-    waited for. Raises `DocumentNotFound` where that cannot be judged.
+    is over, an approval has expired, a grant is gone. A release that an open lease may still bring
+    is waited for. Raises `DocumentNotFound` where that cannot be judged.
     """
     current, known = federation.current, ledger.state.proposals[federation.proposal]
     if current.status not in ("open", "closed"):

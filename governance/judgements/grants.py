@@ -53,7 +53,7 @@ def check_grants(
 
 
 def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[str, Cost]:
-    """What a use is still to be charged: nothing once it has been (`Body.is_charged`)."""
+    """The charges still due for a use: none once it has been charged (`Body.is_charged`)."""
     body = proposal.document.body
     return {} if body.is_charged(ledger.state, proposal.digest, job) else body.charges
 
@@ -100,12 +100,12 @@ def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> Non
 
 
 def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
-    """What a grant rests on: evidence, witnesses, each rule for such data, and who is behind names.
+    """A grant rests on evidence, witnesses, each rule for such data, and who is behind names.
 
     seats: all of them, since every rule counts the approvals of any seat: another one, one more or
-    one less changes who decides. Those that the grant names are among them. parties: those that the
-    grant names, its owner and whose data may be in the same job. Somebody is an organisation and
-    keys, and a seat a role. A term says until when, and not who.
+    one less changes who decides. The seats that the grant names are among them. parties: those that
+    the grant names, its owner and whose data may be in the same job. Somebody is an organisation
+    and keys, and a seat a role. A term says until when, and not who.
     """
     labels = frozenset(grant.object.labels)
     rules = {

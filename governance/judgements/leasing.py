@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judging joins, leases, renewals, releases and closings: what the authority does on its own log.
 
-Pure, like admission.py. What only attestation can say comes in as `Appraise`: a function that
+Pure, like admission.py. The word of attestation comes in as `Appraise`: a function that
 raises unless the worker's evidence satisfies a policy.
 """
 
@@ -47,7 +47,7 @@ _SECOND = 1
 
 
 class Claimed(Protocol):
-    """What a join keeps of the claims of verified evidence."""
+    """The claims of verified evidence, as far as a join keeps them."""
 
     @property
     def measurement(self) -> str: ...
@@ -268,7 +268,7 @@ def check_lease(ledger: Ledger, digest: str, times: Times) -> LeaseState:
 
 
 def check_goes_on(ledger: Ledger, lease: LeaseState, times: Times) -> None:
-    """What the lease is for would be let through now (standing.py), to this worker, in its time.
+    """The work of the lease would be let through now (standing.py), to this worker, in its time.
 
     Raises `LeaseExpired`, `Stopped`, and what `check_stands` raises.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a receipt has to say about a release: the authority writes it, and an audit writes it again
-and compares."""
+"""A receipt says this about a release: the authority writes it, and an audit writes it again and
+compares."""
 
 from placet.governance.account import Times
 from placet.governance.documents import (
@@ -58,7 +58,7 @@ def receipt_for(
 
 
 def _charged(ledger: Ledger, lease: LeaseState, work: Work) -> Charged:
-    """What the release costs: the owners of inputs, and the clients whose updates counted."""
+    """The cost of the release to owners of inputs, and to the clients whose updates counted."""
     clients = work.update_charges(ledger.state, lease.proposal)
     # Who owns the initial model and sends updates as well has it all in one ledger.
     both = {owner: cost + clients.get(owner, Cost()) for owner, cost in lease.charges.items()}

@@ -112,7 +112,7 @@ def _check_outputs(body: Work, release: Release) -> None:
 
 
 def _check_derived(name: str, descriptor: ObjectDescriptor, lease: str) -> None:
-    """What of a descriptor needs no choice of the worker's has none."""
+    """A descriptor's id and segment size leave the worker no choice."""
     expected = (output_id(lease, name, descriptor.commitment), DEFAULT_SEGMENT_SIZE)
     found = (descriptor.id, descriptor.segment_size)
     if found != expected:

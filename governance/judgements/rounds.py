@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client seals to a round key."""
+"""The part of an update that a client seals to the round key."""
 
 import math
 import struct
@@ -14,9 +14,9 @@ _SEALED = struct.Struct("<32sdfI")
 
 @dataclass(frozen=True, slots=True)
 class SealedUpdate:
-    """What comes sealed with an update: the stream's key, the declared L2 norm, the scale of its
-    coordinates (of int8; 1.0 otherwise), and the weight. Always 48 bytes, so that its size tells
-    nothing."""
+    """The sealed part of an update: the stream's key, the declared L2 norm, the scale of its
+    coordinates (of int8; 1.0 otherwise), and the weight. It has always 48 bytes, so that its size
+    tells nothing."""
 
     key: bytes
     norm: float

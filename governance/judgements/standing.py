@@ -8,7 +8,7 @@ log. A client asks it of the log that it has replayed. Its steps:
   3. nothing stops it, and a use is left;
   4. for each input a grant of its owner allows all of it (grants.py).
 
-What a lease runs for takes the same steps, with these exceptions and no others:
+The work of a lease takes the same steps, with these exceptions and no others:
   window        It may have closed: the lease was given within it, and a job has an end of its own.
   approvals     Their lifetime, or their seat's term, may have ended since the lease was given. Both
                 say until when a yes may be acted on, and it was. What somebody has said since
@@ -18,7 +18,7 @@ What a lease runs for takes the same steps, with these exceptions and no others:
                 agreed to.
   grants        They are those that the lease names, since the worker holds the keys of these.
 A service has the first three until its review. From then on it has to be one that would be admitted
-anew. What was released stays released: a recipient may have had its key already.
+anew. A result that was released stays released: a recipient may have had its key.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def account_of(ledger: Ledger, lease: LeaseState, times: Times) -> Account:
 
 
 def _since(lease: LeaseState, times: Times) -> Times:
-    """What closes is judged as of the lease; what opens, now: a seat may be in office since."""
+    """Ends are judged as of the lease, and beginnings now: a seat may be in office since."""
     return Times(times.at_least, min(times.at_most, lease.started))
 
 

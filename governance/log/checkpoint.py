@@ -59,8 +59,8 @@ class Checkpoint:
 def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> bytes:
     """Return the signed note of `checkpoint`.
 
-    The signer's name must be the origin. That no inconsistent checkpoint was ever signed by this
-    key is the caller's duty.
+    The signer's name must be the origin. The caller makes sure that this key never signs an
+    inconsistent checkpoint.
     """
     _check_origin(checkpoint, signer.verifier_key)
     return sign_note(checkpoint.to_text(), signer)

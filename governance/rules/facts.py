@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a ticket.
+    """The facts that are known of a ticket.
 
     standing: each seat's ballot that stands. counted: the approvals that no demand of the rule
     leaves out; none while that is being asked. logged: None on paper.

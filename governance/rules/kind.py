@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every kind of demand answers. A kind is a class in a file of its own, and overrides what
+"""Every kind of demand answers these. A kind is a class in a file of its own, and overrides what
 concerns it; `placet.governance.rules` lists the kinds."""
 
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ class Kind(ABC):
 
     @abstractmethod
     def sentence(self) -> str:
-        """What it demands, for people."""
+        """The demand as a sentence, for people."""
 
     def check_beside(self, demands: Sequence["Kind"]) -> None:
         """Refuse a rule whose other demands contradict it. Raises `DocumentMalformed`."""
@@ -50,7 +50,7 @@ class Kind(ABC):
         return {}
 
     def account(self, facts: Facts) -> DemandAccount | NotJudged | None:
-        """What was found; None where the demand only says which ballots count or stop."""
+        """The finding; None where the demand only says which ballots count or stop."""
         return None
 
 

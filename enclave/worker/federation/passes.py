@@ -7,7 +7,7 @@ kernel, which opens and folds them without the interpreter's lock. Threads take 
 next; as they add integers at disjoint coordinates, neither their number nor the size of the windows
 can be seen in the result.
 
-What a client gets wrong is found out on the way and judged at the end: its `Fault`, by its name.
+A client's fault is found out on the way and judged at the end: its `Fault`, by its name.
 Nobody is stopped in the middle, so one reading finds all that can be found.
 """
 
@@ -81,7 +81,7 @@ class Passes:
 
 
 class _Reading:
-    """What the threads of one reading share."""
+    """The state that the threads of one reading share."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class _Reading:
         self._lock = threading.Lock()
 
     def run(self, fold: Fold, weighted: bool, rooms: Sequence[memoryview]) -> Verdict:
-        """What one thread does; there is a room for each client of a group."""
+        """Do the work of one thread; there is a room for each client of a group."""
         starts = range(0, len(self._clients), len(rooms))
         groups = [self._clients[start : start + len(rooms)] for start in starts]
         cohorts = [self._cohort(group, weighted) for group in groups]

@@ -2,7 +2,7 @@
 """A round as a worker's task: bring the sealed updates, aggregate them, add them to the model that
 the round starts from.
 
-What a client got wrong costs that client its part in the round and nobody else anything. Which of
+A client's fault costs that client its part in the round and nobody else anything. Which of
 the updates count is decided before a release exists, so nothing is ever taken out of one.
 """
 
@@ -186,8 +186,8 @@ class RoundWork:
 
 
 def _named(left: Mapping[str, str], missing: set[str]) -> dict[str, str]:
-    """Who left, with the names of the wire's reasons. What could not be fetched has no bytes to
-    find fault with."""
+    """Who left, with the names of the wire's reasons. A stream that could not be fetched has no
+    bytes to find fault with."""
     return {
         client: "UPDATE_NOT_FETCHED" if client in missing else REASONS[Fault(fault)]
         for client, fault in left.items()

@@ -25,7 +25,7 @@ REASONS: Final = {
 
 
 def shape_of(terms: Federate) -> Shape:
-    """What the pipeline has to know of the vectors."""
+    """The shape of the vectors, as far as the pipeline has to know it."""
     layout = terms.layout
     return Shape(layout.elements, layout.encoding, layout.segment_bytes)
 

@@ -155,7 +155,7 @@ class Opened:
 def open_updates(
     updates: tuple[Update, ...], shape: Shape
 ) -> tuple[list[Opened], dict[str, Fault]]:
-    """Check lengths and open headers. What is wrong with a stream is its client's `Fault`."""
+    """Check lengths and open headers. Anything wrong with a stream is its client's `Fault`."""
     opened, left = list[Opened](), dict[str, Fault]()
     for update in updates:
         result = _open(update, shape)

@@ -25,7 +25,7 @@ from placet.refusals import DeadlinePassed, ModelFailed, QueueFull
 
 
 class Later:
-    """What `admit` returns for a user of whom it does not know yet: their questions wait for
+    """The answer of `admit` for a user of whom it does not know yet: their questions wait for
     `wake`."""
 
 
@@ -84,8 +84,8 @@ class Batcher:
         self._call_turn()
 
     def cancel(self, question: Question) -> None:
-        """Nobody waits for it any more: nothing is delivered for it. Of a question that was
-        delivered: nothing happens."""
+        """Nobody waits for it any more: nothing is delivered for it. Nothing happens to a question
+        that was delivered."""
         question.wanted = False
         if self._waiting.remove(question):
             question.wipe()

@@ -20,7 +20,7 @@ class Draws:
         self._left: dict[str, int] = {}  # what each user's last draw left
 
     async def draw(self, user: str, rows: int) -> enclaves_pb2.Drawn:
-        """What the authority grants of so many rows.
+        """The rows that the authority grants of so many.
 
         Raises `SignatureInvalid` for an answer that is not the authority's, not new, or more than
         was asked for, and what `Link.request` raises.

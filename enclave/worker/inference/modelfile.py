@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an ONNX file may hold, read before the runtime sees it.
+"""The contents of an ONNX file are checked before the runtime sees them.
 
 The file is a protocol-buffers message (onnx.proto, IR version 3 to 14). This walks its fields where
 they lie: a parser would copy the weights. Whatever reads the file later reads every field that is

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users see of the outputs of a model. docs/inference.md says what that does and does not
+"""The outputs of a model as users see them. docs/inference.md says what that does and does not
 prevent."""
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ def shown_field(shown: Shown, field: Field) -> Field:
 
 
 def show(shown: Shown, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What users see of an output: `output` itself only where it is shown as it is."""
+    """An output as users see it: `output` itself only where it is shown as it is."""
     match shown:
         case Raw():
             return output

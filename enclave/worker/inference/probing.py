@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model does with rows, found out by asking it random ones.
+"""Whether a model can be given rows together is found out by asking it random ones.
 
 Rows can be run together if each gets the same answer in company and alone, whatever its place. A
 model that mixes rows (a mean over the batch, quantisation by the largest value of the batch) does

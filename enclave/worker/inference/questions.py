@@ -22,12 +22,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """What one user asks.
+    """One question of one user.
 
     content: packed tensors (proto/tensors.py), in a buffer that is the batcher's from `ask` on, and
-    wiped by it, also where `ask`
-    raises. until: by the event loop's clock, when it has to be in a batch. context: the caller's
-    own. rows: set by `ask`.
+    wiped by it, also where `ask` raises. until: by the event loop's clock, when it has to be in a
+    batch. context: the caller's own. rows: set by `ask`.
     """
 
     user: str

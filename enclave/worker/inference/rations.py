@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users may still be answered: rows drawn from the authority in tranches, and so many in a
+"""A user's ration of answers: rows drawn from the authority in tranches, and so many in a
 minute."""
 
 import asyncio

@@ -133,7 +133,7 @@ class Serving:
             self._refuse(ask.id, asked, error)
 
     def _check(self, session: UserSession, size: int, content: bytearray) -> None:
-        """What is known of a question before its content is looked at."""
+        """Check what is known of a question before its content is looked at."""
         refusal: Exception | None = session.barred
         if size > MAX_SEALED:
             refusal = QuestionTooLarge(

@@ -12,7 +12,7 @@ from placet.refusals import SessionForged, UserNotAllowed
 
 
 class Askers:
-    """Those who may ask, and those who only can show who they are."""
+    """The users who may ask, and those who can only show who they are."""
 
     def __init__(self, users: Users, constitution: Constitution, charter: str) -> None:
         self._users = users

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal asks for: a class an action, in a file of its own, which is the page on it."""
+"""A proposal's work: a class an action, in a file of its own, which is the page on it."""

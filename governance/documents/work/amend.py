@@ -10,7 +10,7 @@ from placet.governance.documents.work.parts import Input
 
 @dataclass(frozen=True, slots=True)
 class Amendment(Body):
-    """What a proposal of action "amend" asks for: the digest of the constitution that shall come
+    """A proposal of action "amend" asks for this: the digest of the constitution that shall come
     into force."""
 
     ACTION: ClassVar[Action] = "amend"

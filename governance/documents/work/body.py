@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sets one action apart from another. Whoever judges asks the body of the proposal, and never
-which action it is; where a body says nothing here, it is as of a job."""
+"""Actions differ in these ways. A judgement asks the proposal's body, and never which action it is;
+where a body says nothing here, it is as of a job."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -73,7 +73,7 @@ class Body:
 
     @property
     def launch_digest(self) -> str:
-        """What a worker has to be launched for: the terms, where the program is built in."""
+        """A worker has to be launched for this: the terms, where the program is built in."""
         return digest_of(self.terms)
 
     @property
@@ -85,7 +85,7 @@ class Body:
 
     @property
     def privacy_terms(self) -> Declared | None:
-        """What each owner of an input is charged; None: without bound."""
+        """The terms by which each owner of an input is charged; None: without bound."""
         return None
 
     @property
@@ -95,8 +95,8 @@ class Body:
 
     @property
     def charges(self) -> dict[str, Cost]:
-        """What is charged to the ledger of each owner of an input: by the proposal's terms alone,
-        and nothing that a worker says.
+        """The charges to the ledger of each owner of an input, by the proposal's terms alone and by
+        nothing that a worker says.
 
         A lease reserves it for each use of a job, a federation's `open` for each round; a service's
         first draw spends it. What a federation costs its clients is reserved by their updates.
@@ -111,7 +111,7 @@ class Body:
         return any(state.leases[lease].status == "open" for lease in leases)
 
     def update_charges(self, state: "State", proposal: str) -> dict[str, Cost]:
-        """What those are charged besides whose updates go into the release."""
+        """The charges besides, to those whose updates go into the release."""
         return {}
 
     # How it is judged.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "federate" asks for.
+"""A proposal of action "federate" asks for this.
 
 Everything a round is decided by is here, so that nobody decides it later: the vectors' layout, who
 may take part, how many have to, how far one of them can reach, and what is done with whoever breaks
@@ -117,7 +117,7 @@ class Federate(Body):
 
     @property
     def outputs(self) -> dict[str, Output]:
-        """What a round releases."""
+        """The outputs that a round releases."""
         return {MODEL: Output(self.layout.elements * _MODEL_BYTES)}
 
     @property

@@ -18,7 +18,7 @@ from placet.governance.documents.work.parts import MAX_ATTEMPTS, Input, Output, 
 
 @dataclass(frozen=True, slots=True)
 class Job(Body):
-    """What a proposal of action "job" asks for. `program` is the digest of the bundle.
+    """A proposal of action "job" asks for this. `program` is the digest of the bundle.
 
     privacy: what the program's author declares that a use costs; None: nothing is claimed, and it
     costs without bound.

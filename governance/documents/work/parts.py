@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What jobs and federations have in common: inputs, outputs, recipients, and how often they may be
-tried."""
+"""Jobs and federations have these parts in common: inputs, outputs, recipients, and how often they
+may be tried."""
 
 import functools
 from dataclasses import dataclass

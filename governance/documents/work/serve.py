@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proposal of action "serve" asks for: a sealed model, who may ask it, how much, and what of
+"""A proposal of action "serve" asks for this: a sealed model, who may ask it, how much, and what of
 its answers they see.
 
 The terms are what the worker is launched for, so nobody decides any of this later. Amounts count
