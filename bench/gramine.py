@@ -160,8 +160,8 @@ def peaks_of(folder: Path, manifests: Path) -> dict[str, dict[str, int]]:
                 council.seal_and_grant(client, hospital, load_shares().training[hospital])
             proposal = council.propose(client, "breast_cancer", PARAMETERS, "model")
             council.vote(client, proposal, "north", "south", "privacy")
-            job = client.jobs.wait(client.jobs.submit(client.council.ticket(proposal)).id)
-            assert job.state == "released", job
+            job = client.runs.wait(client.runs.start(client.council.ticket(proposal)).id)
+            assert job.state == "finished", job
     finally:
         ended.set()
         watch.join()

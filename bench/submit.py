@@ -31,7 +31,7 @@ from shares import HOSPITALS, load_shares
 
 from placet.client import Client
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
-from placet.proto.v1 import common_pb2, jobs_pb2, jobs_pb2_grpc
+from placet.proto.v1 import common_pb2, runs_pb2, runs_pb2_grpc
 
 ROUNDS = 50
 WARM_UP = 3
@@ -93,10 +93,10 @@ async def measure(
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
-        jobs = jobs_pb2_grpc.JobsStub(channel)
+        runs = runs_pb2_grpc.RunsStub(channel)
         health: Any = health_pb2_grpc.HealthStub(channel)
-        request = jobs_pb2.WatchRequest(proposal=proposal)
-        states = jobs.Watch(request, metadata=METADATA).__aiter__()
+        request = runs_pb2.WatchRequest(proposal=proposal)
+        states = runs.Watch(request, metadata=METADATA).__aiter__()
         submits: list[float] = []
         echoes: list[float] = []
         for number in range(rounds + WARM_UP):
@@ -106,25 +106,25 @@ async def measure(
                 started = time.perf_counter()
                 await health.Check(health_pb2.HealthCheckRequest())
                 echoes.append(time.perf_counter() - started)
-            submits.append(await until_running(jobs, states, ticket))
+            submits.append(await until_running(runs, states, ticket))
         return submits[WARM_UP:], echoes[WARM_UP * ECHOES :]
 
 
 async def until_running(
-    jobs: "jobs_pb2_grpc.JobsAsyncStub",
-    states: AsyncIterator[jobs_pb2.Job],
+    runs: "runs_pb2_grpc.RunsAsyncStub",
+    states: AsyncIterator[runs_pb2.Run],
     ticket: common_pb2.Ticket,
 ) -> float:
     """Submit, and wait for RUNNING; then for the job's end, so that rounds do not overlap."""
-    request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=os.urandom(16))
+    request = runs_pb2.StartRequest(ticket=ticket, request_id=os.urandom(16))
     started = time.perf_counter()
-    call = jobs.Submit(request, metadata=METADATA)
+    call = runs.Start(request, metadata=METADATA)
     running = 0.0
     async for job in states:
-        if job.state == jobs_pb2.JOB_STATE_RUNNING and not running:
+        if job.state == runs_pb2.RUN_STATE_RUNNING and not running:
             running = time.perf_counter() - started
-        if job.state >= jobs_pb2.JOB_STATE_RELEASED:
-            assert job.state == jobs_pb2.JOB_STATE_RELEASED, job.refusal.message
+        if job.state >= runs_pb2.RUN_STATE_FINISHED:
+            assert job.state == runs_pb2.RUN_STATE_FINISHED, job.refusal.message
             break
     await call
     return running

@@ -41,13 +41,12 @@ from placet.client.errors import (
 from placet.client.home import Home
 from placet.client.jobs.bundles import Bundle, build_bundle
 from placet.client.jobs.results import Result
-from placet.client.jobs.status import JobStatus
 from placet.client.keys import Keys, PublicKeys
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import Recorded
+from placet.client.runs.status import FederationStatus, JobStatus, RunStatus, ServiceStatus
 from placet.client.services.chain import ServedWorker
 from placet.client.services.model import AsyncServedModel
-from placet.client.services.status import ServiceStatus
 from placet.client.services.users import Token
 from placet.client.trust.artifacts import (
     EvidenceFile,
@@ -79,6 +78,7 @@ __all__ = [
     "EvidenceFile",
     "EvidenceSimulated",
     "Federation",
+    "FederationStatus",
     "FileRefused",
     "GrantTerms",
     "Home",
@@ -99,6 +99,7 @@ __all__ = [
     "Recorded",
     "Result",
     "Round",
+    "RunStatus",
     "SealedObject",
     "ServedModel",
     "ServedWorker",

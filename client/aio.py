@@ -3,8 +3,8 @@
 from it by `make blocking`.
 
 async with await AsyncClient.connect("127.0.0.1:7433", pin, memory=home.memory()) as client:
-    job = await client.jobs.submit(await client.council.ticket(digest))
-    async for status in client.jobs.watch(job.id):
+    run = await client.runs.start(await client.council.ticket(digest))
+    async for status in client.runs.watch(run.id):
         ...
     async with await client.services.open(service, user=keys) as model:
         answers = await model.predict(rows)
@@ -29,10 +29,11 @@ from placet.client.errors import SettingMissing
 from placet.client.federations.federations import AsyncFederations
 from placet.client.home import Home
 from placet.client.jobs.jobs import AsyncJobs
-from placet.client.jobs.status import JobStatus
 from placet.client.log.log import AsyncLog
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import LogReader
+from placet.client.runs.runs import AsyncRuns
+from placet.client.runs.status import RunStatus
 from placet.client.services.services import AsyncServices
 from placet.refusals import NotFounded, Refused
 
@@ -48,7 +49,7 @@ class HostStatus:
     constitution: str
     evidence: str  # the kind of the authority's evidence, verified; why not, where it could not be
     marks: tuple[str, ...]
-    jobs: tuple[JobStatus, ...]
+    runs: tuple[RunStatus, ...]
 
 
 class AsyncClient:
@@ -62,6 +63,7 @@ class AsyncClient:
     founding: AsyncFounding
     blobs: AsyncBlobs
     grants: AsyncGrants
+    runs: AsyncRuns
     jobs: AsyncJobs
     federations: AsyncFederations
     services: AsyncServices
@@ -86,9 +88,10 @@ class AsyncClient:
         self.founding = AsyncFounding(connection, log, self.authority)
         self.blobs = AsyncBlobs(connection, log)
         self.grants = AsyncGrants(connection, log, self.council, self.authority)
-        self.jobs = AsyncJobs(connection, log, self.council, self.blobs)
+        self.runs = runs = AsyncRuns(connection, self.council)
+        self.jobs = AsyncJobs(connection, log, self.council, runs, self.blobs)
         self.federations = AsyncFederations(
-            connection, log, self.council, self.authority, self.blobs, outbox
+            connection, log, self.council, self.authority, runs, self.blobs, outbox
         )
         self.services = AsyncServices(connection, log, self.council)
 
@@ -142,7 +145,7 @@ class AsyncClient:
         await self.close()
 
     async def status(self, limit: int = 10) -> HostStatus:
-        """Host, log, evidence and the newest jobs in one view.
+        """Host, log, evidence and the newest runs in one view.
 
         A fault of the evidence is told in the view and not raised; a log that shrank or forked is
         raised.
@@ -166,7 +169,7 @@ class AsyncClient:
             if refused.reason not in ("NOT_FOUNDED", "AUTHORITY_UNAVAILABLE"):
                 raise
             evidence = str(refused)
-        jobs = await self.jobs.list(limit)
+        runs = await self.runs.list(limit)
         return HostStatus(
-            self.address, self.log.key, size, constitution, evidence, tuple(marks), jobs
+            self.address, self.log.key, size, constitution, evidence, tuple(marks), runs
         )

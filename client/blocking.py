@@ -3,8 +3,8 @@
 """The client for programs without an event loop: the same core, run in a background thread.
 
     with Client.at_home(Home.default()) as client:
-        job = client.jobs.submit(client.council.ticket(digest))
-        for status in client.jobs.watch(job.id):
+        run = client.runs.start(client.council.ticket(digest))
+        for status in client.runs.watch(run.id):
             ...
 
 Progress callbacks are called from that thread.
@@ -32,23 +32,22 @@ from placet.client.federations.federations import AsyncFederations
 from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import VerifiedUpdate
 from placet.client.federations.rounds import AsyncFederation, AsyncRound, Told
-from placet.client.federations.status import FederationStatus
 from placet.client.federations.updates import Bound
 from placet.client.federations.vectors import State
 from placet.client.home import Home
 from placet.client.jobs.jobs import AsyncJobs
 from placet.client.jobs.results import Result
-from placet.client.jobs.status import JobStatus
 from placet.client.keys import Keys
 from placet.client.log.log import AsyncLog
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import Recorded
 from placet.client.portal import Blocking, BlockingClient, BlockingContext, Portal
+from placet.client.runs.runs import Action, AsyncRuns
+from placet.client.runs.status import RunStatus
 from placet.client.services.arrays import Array
 from placet.client.services.chain import ServedWorker
 from placet.client.services.model import AsyncServedModel
 from placet.client.services.services import AsyncServices, Origin
-from placet.client.services.status import ServiceStatus
 from placet.client.services.users import Token
 from placet.client.trust.artifacts import EvidenceFile, ReceiptFile
 from placet.client.trust.verify import VerifiedAuthority, VerifiedCouncil, VerifiedReceipt
@@ -67,7 +66,6 @@ from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
-from placet.governance.federation_state import FederationState
 from placet.governance.keys import PublicKey
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint
@@ -327,46 +325,59 @@ class Grants(Blocking[AsyncGrants]):
         return self._portal.run(self._core.provision(keys, grant, key))
 
 
-class Jobs(Blocking[AsyncJobs]):
-    """Jobs under a ticket, and what they released."""
+class Runs(Blocking[AsyncRuns]):
+    """The work that tickets let happen: jobs, federations and services."""
 
-    def submit(self, ticket: Ticket, request_id: bytes | None = None) -> JobStatus:
-        """Submit a job under a ticket; the host has queued it durably when this returns.
+    def start(
+        self, ticket: Ticket, *, workers: int | None = None, request_id: bytes | None = None
+    ) -> RunStatus:
+        """Start what a ticket lets happen. A job is queued durably when this returns, and a
+        federation has a round.
 
-        The same `request_id` (16 bytes) for the same proposal gives the same job again, so a call
-        that broke off is repeated here, and may be repeated by the caller."""
-        return self._portal.run(self._core.submit(ticket, request_id))
+        workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
+        the same for the same proposal gives the same job again. A federation or a service that runs
+        is told as it stands. So a call that broke off is repeated here, and may be repeated by the
+        caller."""
+        return self._portal.run(self._core.start(ticket, workers=workers, request_id=request_id))
 
-    def get(self, id: str) -> JobStatus:
-        """A job as it stands. Raises `Refused` with JOB_NOT_FOUND."""
+    def get(self, id: str) -> RunStatus:
+        """A run as it stands. Raises `Refused` with RUN_NOT_FOUND."""
         return self._portal.run(self._core.get(id))
 
-    def list(self, limit: int = 100, before: str = "") -> tuple[JobStatus, ...]:
-        """The newest jobs, newest first; `before` is the last id of the page before."""
-        return self._portal.run(self._core.list(limit, before))
+    def list(
+        self, limit: int = 100, before: str = "", *, action: Action = "", proposal: str = ""
+    ) -> tuple[RunStatus, ...]:
+        """The newest runs, newest first. before: the last id of the page before; action: only
+        those of proposals for it; proposal: instead, every job of this one, those of its rounds
+        or its workers too."""
+        return self._portal.run(self._core.list(limit, before, action=action, proposal=proposal))
 
-    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[JobStatus]:
-        """The job's present state, then each change until it has ended.
+    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[RunStatus]:
+        """The run's present state, then each change until it has ended.
 
         A connection that breaks off, as when the host restarts, is opened again for up to
         `patience` seconds; the state may then come a second time."""
         return self._portal.iterate(self._core.watch(id, patience=patience))
 
-    def wait(self, id: str, *, patience: float = 60.0) -> JobStatus:
-        """The job once it has ended, however it did."""
+    def wait(self, id: str, *, patience: float = 60.0) -> RunStatus:
+        """The run once it has ended, however it did."""
         return self._portal.run(self._core.wait(id, patience=patience))
 
-    def proposal(self, id: str) -> ProposalRecord:
-        """The proposal of a job, in the log, by the job's name. Raises `UsageRefused` where the log
-        has none."""
-        return self._portal.run(self._core.proposal(id))
+    def proposal(self, name: str) -> ProposalRecord:
+        """The proposal of a run, in the log: by the name of a job, or by the digest of the
+        proposal, or enough of its beginning. Raises `UsageRefused` where the log has none."""
+        return self._portal.run(self._core.proposal(name))
 
-    def cancel(self, keys: Keys, id: str, *, reason: str = "") -> Recorded:
-        """Cancel a job's proposal; the job ends wherever it is. Takes its proposer or a seat.
+    def stop(self, keys: Keys, name: str, *, reason: str = "") -> Recorded:
+        """Cancel a run's proposal; the run ends wherever it is. Takes its proposer or a seat.
 
-        The proposal is the one of the log that the job's name begins with, whatever the host says
-        of the job."""
-        return self._portal.run(self._core.cancel(keys, id, reason=reason))
+        The proposal is the one of the log that the run's name says, whatever the host tells of the
+        run."""
+        return self._portal.run(self._core.stop(keys, name, reason=reason))
+
+
+class Jobs(Blocking[AsyncJobs]):
+    """What jobs released."""
 
     def receipt(self, id: str, recipient: str) -> tuple[VerifiedReceipt, ReceiptFile, bytes]:
         """Steps 1 to 3 of results.py: the verified receipt of a job, its file, and the key envelope
@@ -492,25 +503,6 @@ class Federations(Blocking[AsyncFederations]):
 
     `outbox`: the folder for sealed updates without a receipt yet, where a home folder has one."""
 
-    def start(self, ticket: Ticket) -> FederationStatus:
-        """Start the federation that a ticket lets happen; once it runs, the same call tells how it
-        stands."""
-        return self._portal.run(self._core.start(ticket))
-
-    def get(self, id: str) -> FederationStatus:
-        """A federation as it stands, by the digest of its proposal. Raises `Refused` with
-        FEDERATION_NOT_FOUND."""
-        return self._portal.run(self._core.get(id))
-
-    def list(self) -> tuple[FederationState, ...]:
-        """The federations that have had a round, newest first, as the log has them."""
-        return self._portal.run(self._core.list())
-
-    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[FederationStatus]:
-        """How it stands now, then each change until it has ended; see `Jobs.watch` for
-        `patience`."""
-        return self._portal.iterate(self._core.watch(id, patience=patience))
-
     def join(
         self,
         id: str,
@@ -599,25 +591,6 @@ class ServedModel(BlockingContext[AsyncServedModel]):
 class Services(Blocking[AsyncServices]):
     """Served models: workers that answer sealed questions."""
 
-    def start(self, ticket: Ticket, workers: int) -> ServiceStatus:
-        """Serve with so many workers; of a service that runs, from now on with so many (0: drain
-        it)."""
-        return self._portal.run(self._core.start(ticket, workers))
-
-    def get(self, id: str) -> ServiceStatus:
-        """A service as it stands, by the digest of its proposal. Raises `Refused` with
-        SERVICE_NOT_FOUND."""
-        return self._portal.run(self._core.get(id))
-
-    def list(self) -> tuple[ServiceStatus, ...]:
-        """All services, as the host lists them."""
-        return self._portal.run(self._core.list())
-
-    def watch(self, id: str, *, patience: float = 60.0) -> Iterator[ServiceStatus]:
-        """How it stands now, then each change until it has ended; see `Jobs.watch` for
-        `patience`."""
-        return self._portal.iterate(self._core.watch(id, patience=patience))
-
     def open(self, id: str, *, user: Keys | Token, patience: float = 60.0) -> ServedModel:
         """The model that a service serves, for one user, once a worker has been verified. Close it,
         or use it as a context.
@@ -658,6 +631,7 @@ class Client(BlockingClient[AsyncClient]):
         self.founding = Founding(portal, core.founding)
         self.blobs = Blobs(portal, core.blobs)
         self.grants = Grants(portal, core.grants)
+        self.runs = Runs(portal, core.runs)
         self.jobs = Jobs(portal, core.jobs)
         self.federations = Federations(portal, core.federations)
         self.services = Services(portal, core.services)
@@ -696,7 +670,7 @@ class Client(BlockingClient[AsyncClient]):
         return cls._opened(AsyncClient.at_home(home, simulated=simulated))
 
     def status(self, limit: int = 10) -> HostStatus:
-        """Host, log, evidence and the newest jobs in one view.
+        """Host, log, evidence and the newest runs in one view.
 
         A fault of the evidence is told in the view and not raised; a log that shrank or forked is
         raised."""

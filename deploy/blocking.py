@@ -27,6 +27,7 @@ SOURCES = {
     "council/founding.py": ["AsyncFounding"],
     "data/blobs.py": ["AsyncBlobs"],
     "data/grants.py": ["AsyncGrants"],
+    "runs/runs.py": ["AsyncRuns"],
     "jobs/jobs.py": ["AsyncJobs"],
     "federations/rounds.py": ["AsyncRound", "AsyncFederation"],
     "federations/federations.py": ["AsyncFederations"],
@@ -41,8 +42,8 @@ HEAD = '''\
 """The client for programs without an event loop: the same core, run in a background thread.
 
     with Client.at_home(Home.default()) as client:
-        job = client.jobs.submit(client.council.ticket(digest))
-        for status in client.jobs.watch(job.id):
+        run = client.runs.start(client.council.ticket(digest))
+        for status in client.runs.watch(run.id):
             ...
 
 Progress callbacks are called from that thread.
@@ -53,7 +54,7 @@ PAGE = """\
 # The SDK
 
 `placet.client` has one object for a host and a council, `Client`, whose parts are below:
-`client.jobs.submit(...)`, `client.council.vote(...)`. `AsyncClient` has the same parts for programs
+`client.runs.start(...)`, `client.council.vote(...)`. `AsyncClient` has the same parts for programs
 in an event loop; there a method is a coroutine, and what is iterated over is an asynchronous
 iterator. `make blocking` makes this page, and `Client`, from `AsyncClient`.
 

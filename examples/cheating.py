@@ -37,8 +37,8 @@ class Attacks:
 
     def run(self, proposal: str) -> str:
         """Submit and wait; a job that was not released raises its refusal. Returns the job's id."""
-        job = self.client.jobs.submit(self.client.council.ticket(proposal))
-        ended = self.client.jobs.wait(job.id)
+        job = self.client.runs.start(self.client.council.ticket(proposal))
+        ended = self.client.runs.wait(job.id)
         if ended.refusal is not None:
             raise ended.refusal
         return job.id
@@ -115,12 +115,12 @@ def veto_left_out(attacks: Attacks) -> None:
     attacks.client.council.vote(
         attacks.council.seats["patients"], proposal, "non placet", interests="none", rationale="No."
     )
-    attacks.client.jobs.submit(kept)
+    attacks.client.runs.start(kept)
 
 
 def used_up(attacks: Attacks, used: str) -> None:
     attacks.council.vote(attacks.client, used, "west")
-    attacks.client.jobs.submit(attacks.client.council.ticket(used))
+    attacks.client.runs.start(attacks.client.council.ticket(used))
 
 
 def changed_program(attacks: Attacks) -> None:
@@ -135,7 +135,7 @@ def changed_program(attacks: Attacks) -> None:
     payload = json.loads(_payload(ticket.proposal))
     payload["body"]["program"] = bundle.digest
     changed = _with_payload(ticket.proposal, json.dumps(payload).encode())
-    attacks.client.jobs.submit(Ticket(changed, ticket.ballots))
+    attacks.client.runs.start(Ticket(changed, ticket.ballots))
 
 
 def second_identity(attacks: Attacks) -> None:
@@ -169,8 +169,8 @@ def withdrawn(attacks: Attacks, grant: str) -> None:
     """The owner changes their mind while the program has the data: it stops, and no output
     leaves."""
     proposal = attacks.attack_program("slow", {"seconds": 30})
-    job = attacks.client.jobs.submit(attacks.client.council.ticket(proposal))
-    for state in attacks.client.jobs.watch(job.id):
+    job = attacks.client.runs.start(attacks.client.council.ticket(proposal))
+    for state in attacks.client.runs.watch(job.id):
         if state.state == "running" and state.progress == 0:
             owner = attacks.council.owners["north"]
             attacks.client.council.stop(owner, "withdraw", grant, reason="We changed our mind.")

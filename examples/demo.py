@@ -126,8 +126,8 @@ def propose(client: Client, council: Council) -> str:
 
 def train(client: Client, council: Council, proposal: str, folder: Path) -> Result:
     step("4. The job runs in an enclave that had to prove what it is before a key was opened.")
-    job = client.jobs.submit(client.council.ticket(proposal))
-    for state in client.jobs.watch(job.id):
+    job = client.runs.start(client.council.ticket(proposal))
+    for state in client.runs.watch(job.id):
         console.print(f"   {state.state} {state.progress} %")
     return client.jobs.result(job.id, council.analyst, folder / "analyst" / "result")
 

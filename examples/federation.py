@@ -103,8 +103,8 @@ class Scene:
         keys = self.clinics.clients[CLIENTS[0]]
         with Client.at_home(self.homes[CLIENTS[0]], simulated=True) as client:
             federation = client.federations.join(id, keys)
-            for status in client.federations.watch(id):
-                for number in range(len(story.accuracies) + 1, status.model_round + 1):
+            for status in client.runs.watch(id):
+                for number in range(len(story.accuracies) + 1, status.federation.model_round + 1):
                     state = federation.receive(number).state
                     found = network.accuracy(state, self.judging.images, self.judging.labels)
                     story.accuracies.append(found)

@@ -258,8 +258,8 @@ def start(scene: Scene, terms: Serve, reason: str) -> str:
     """Propose a service, have it voted for, and wait until a worker is ready; the service's id."""
     service = scene.ward.propose_service(scene.client, terms, reason)
     began = time.monotonic()
-    scene.client.services.start(scene.client.council.ticket(service), workers=1)
-    for status in scene.client.services.watch(service):
+    scene.client.runs.start(scene.client.council.ticket(service), workers=1)
+    for status in scene.client.runs.watch(service):
         if status.ended:
             raise status.refusal or RuntimeError(f"The service is {status.state}.")
         if status.settled:

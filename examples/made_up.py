@@ -98,8 +98,8 @@ def _receipt(client: Client, council: Council) -> ReceiptFile:
     parameters = {"steps": 1, "learning_rate_percent": 30}
     proposal = council.propose(client, "breast_cancer", parameters, "model", hospitals=("north",))
     council.vote(client, proposal, "north", "south", "privacy")
-    job = client.jobs.submit(client.council.ticket(proposal))
-    client.jobs.wait(job.id)
+    job = client.runs.start(client.council.ticket(proposal))
+    client.runs.wait(job.id)
     result = client.jobs.result(job.id, council.analyst, council.folder / "analyst" / "result")
     return ReceiptFile.from_bytes(result.receipt_file.read_bytes())
 

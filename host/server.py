@@ -27,6 +27,7 @@ from placet.host.calls.servicers import (
     JobsService,
     KeysService,
     LogService,
+    RunsService,
 )
 from placet.host.calls.services import Health, Services, make_server
 from placet.host.calls.tls import load_certificate, utc_now
@@ -163,12 +164,12 @@ class Host:
         self._enclaves = Enclaves(tokens, hub)
 
     async def _listen(self) -> None:
-        config, store, line = self._config, self._store, self._line
-        runs, board = self._runs, self._board
+        config, store, line, board = self._config, self._store, self._line, self._board
         services = Services(
-            jobs=JobsService(store, board, line, runs),
-            federations=FederationsService(runs, self._log, board, line, self._blobs),
-            inference=InferenceService(runs, board, store, Descriptions(store, self._log)),
+            runs=RunsService(board, self._runs),
+            jobs=JobsService(board, line),
+            federations=FederationsService(self._log, board, line, self._blobs),
+            inference=InferenceService(board, Descriptions(store, self._log)),
             governance=GovernanceService(store, self._log, line),
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),

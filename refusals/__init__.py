@@ -456,8 +456,9 @@ class BlobTooLarge(Refusal):
     blob, or let the host's operator make room."""
 
 
-class JobNotFound(Refusal):
-    """No job has this id. Check the id; `placet jobs` lists the jobs of this host."""
+class RunNotFound(Refusal):
+    """The host has no job, federation or service of this id. Check the id; `placet runs` lists
+    the runs of this host."""
 
 
 class JobNotFinished(Refusal):
@@ -501,7 +502,7 @@ class KernelMissing(Refusal):
 
 
 class FederationNotFound(Refusal):
-    """No federation of this proposal was started here. Start the federation, or check the id."""
+    """The log has no round of such a federation. Start the federation, or check the id."""
 
 
 class RoundNotOpen(Refusal):
@@ -559,10 +560,6 @@ class UpdateNotFetched(Refusal):
 
 class ModelNotReleased(Refusal):
     """No model of this round was released. Ask for the model of a round that was released."""
-
-
-class ServiceNotFound(Refusal):
-    """No service of this proposal was started here. Start the service, or check the id."""
 
 
 class ServiceEnded(Refusal):

@@ -61,6 +61,7 @@ from placet.proto.v1 import (
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
+    runs_pb2_grpc,
 )
 from placet.refusals import Refusal, Refused
 from tests.support import documents
@@ -91,6 +92,7 @@ class Stubs:
         self.blobs: Any = blobs_pb2_grpc.BlobsStub(channel)
         self.governance: Any = governance_pb2_grpc.GovernanceStub(channel)
         self.jobs: Any = jobs_pb2_grpc.JobsStub(channel)
+        self.runs: Any = runs_pb2_grpc.RunsStub(channel)
         self.keys: Any = keys_pb2_grpc.KeysStub(channel)
         self.log: Any = log_pb2_grpc.LogStub(channel)
 
@@ -392,7 +394,7 @@ class World:
     def snapshot(self) -> tuple[Any, ...]:
         """Checkpoint and jobs. The uses of tickets and grants are a fold of the log: one root, the
         same uses."""
-        jobs = tuple((job.id, job.state, job.attempt) for job in self.client.jobs.list(1000))
+        jobs = tuple((job.id, job.state, job.work) for job in self.client.runs.list(1000))
         return self.client.log.checkpoint(), jobs
 
     @contextlib.contextmanager
@@ -421,7 +423,7 @@ class World:
         """The job is submitted, and ends with this refusal: one lease at most, no release, nothing
         to fetch."""
         size = self.client.log.checkpoint().size
-        job = self.client.jobs.wait(self.client.jobs.submit(ticket).id)
+        job = self.client.runs.wait(self.client.runs.start(ticket).id)
         assert (job.state, job.refusal and job.refusal.reason) == (state, reason)
         assert job.refusal is not None
         self.check_refusal(job.refusal, reason)

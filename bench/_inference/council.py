@@ -87,9 +87,9 @@ class Owner(Members):
             uses=self.uses,
         ).digest
         self.vote(client, proposal, *self.seats)
-        client.services.start(client.council.ticket(proposal), 1)
-        for status in client.services.watch(proposal):
-            if status.ready:
+        client.runs.start(client.council.ticket(proposal), workers=1)
+        for status in client.runs.watch(proposal):
+            if status.service.ready:
                 return proposal
         raise SystemExit("The service has ended before it began.")
 

@@ -26,7 +26,6 @@ from placet.client.council.records import ProposalRecord
 from placet.client.data.objects import Progress as Report
 from placet.client.errors import UsageRefused
 from placet.client.files import read_file, write_file
-from placet.client.jobs.status import JobStatus
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.codec import Json
 from placet.governance.evaluate import Ticket
@@ -111,30 +110,6 @@ def refusal_json(refusal: Refused | None) -> Json | None:
     if refusal is None:
         return None
     return {"reason": refusal.reason, "message": str(refusal), "details": refusal.details}
-
-
-def job_json(job: JobStatus) -> Json:
-    """A job with its refusal in words."""
-    return {
-        "id": job.id,
-        "proposal": job.proposal.text,
-        "state": job.state,
-        "progress": job.progress,
-        "attempt": job.attempt,
-        "submitted": when(job.submitted),
-        "changed": when(job.changed),
-        "refusal": refusal_json(job.refusal),
-    }
-
-
-def job_row(job: JobStatus) -> tuple[object, ...]:
-    """A job as a line of a table."""
-    why = job.refusal.reason if job.refusal else ""
-    state = f"{job.state} {job.progress}%" if job.state == "running" else job.state
-    return job.id, short(job.proposal.text), state, job.attempt, when(job.submitted), why
-
-
-JOB_COLUMNS = ("job", "proposal", "state", "attempt", "submitted", "why")
 
 
 def transfer(what: str, quiet: bool) -> AbstractContextManager[Report | None]:

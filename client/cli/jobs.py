@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: submit, jobs, watch, cancel, result, and run --local."""
+"""Jobs: result, and run --local."""
 
 import json
 import subprocess
@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from placet.auditing.explain import explain_charged, explain_refusal
-from placet.client.blocking import Client
+from placet.auditing.explain import explain_charged
 from placet.client.cli._frame import (
     EXIT_REFUSED,
-    ActingAs,
     AsJSON,
     KeyFile,
     client,
@@ -24,82 +20,18 @@ from placet.client.cli._frame import (
     lines,
     load_keys,
     say,
-    say_json,
     show,
-    table,
 )
 from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import (
-    JOB_COLUMNS,
-    about_proposal,
-    find_ticket,
-    job_json,
-    job_row,
     transfer,
 )
 from placet.client.errors import FileRefused, UsageRefused
 from placet.client.jobs.bundles import build_bundle
-from placet.client.jobs.status import JobStatus
 
 app = typer.Typer()
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
-
-
-@command(app)
-def submit(
-    ticket: Annotated[str, typer.Argument(help="A ticket file, or a proposal's digest.")],
-    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
-    as_json: AsJSON = False,
-) -> None:
-    """Submit a job under a ticket."""
-    with client() as connected:
-        job = connected.jobs.submit(find_ticket(connected, ticket))
-        if watch:
-            say(
-                f"Submitted {job.id}. Should this be interrupted, go on with: placet watch {job.id}"
-            )
-            job = _follow(connected, job.id, as_json)
-    _tell(job, as_json)
-
-
-@command(app)
-def jobs(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
-    as_json: AsJSON = False,
-) -> None:
-    """List the newest jobs."""
-    with client() as connected:
-        found = connected.jobs.list(limit)
-    rows = [job_row(job) for job in found]
-    show([job_json(job) for job in found], as_json, table(JOB_COLUMNS, rows, "No jobs."))
-
-
-@command(app)
-def watch(id: JobId, as_json: AsJSON = False) -> None:
-    """Follow a job until it has ended; exits with 1 if it failed or was stopped."""
-    with client() as connected:
-        job = _follow(connected, id, as_json)
-    _tell(job, as_json)
-
-
-@command(app)
-def cancel(
-    id: JobId,
-    key: KeyFile,
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
-    acting_as: ActingAs = "",
-    as_json: AsJSON = False,
-) -> None:
-    """Cancel a job's proposal: takes its proposer or a seat."""
-    keys = load_keys(key, acting_as)
-    with client() as connected:
-        proposal = connected.jobs.proposal(id)
-        if not as_json:
-            say("\n".join(about_proposal(proposal)))
-        recorded = connected.jobs.cancel(keys, id, reason=reason)
-    value = {"stop": recorded.digest, "index": recorded.index}
-    show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
 
 
 @command(app)
@@ -190,44 +122,3 @@ def _pair(text: str, value: str) -> tuple[str, str]:
 def _as_json(text: str) -> str:
     name, value = _pair(text, "VALUE")
     return f"{name}={json.dumps(parse_scalar(value))}"
-
-
-def _follow(connected: Client, id: str, as_json: bool) -> JobStatus:
-    """Watch with a bar on a terminal, with a line a change elsewhere, and with a JSON line a change
-    for --json."""
-    console = Console(stderr=True)
-    if console.is_terminal and not as_json:
-        return _follow_bar(connected, id, console)
-    last: JobStatus | None = None
-    for last in connected.jobs.watch(id):
-        if as_json:
-            say_json(job_json(last))
-        else:
-            say(f"{last.id} {last.state} {last.progress}% attempt {last.attempt}")
-    assert last is not None, "watch ends with a job that has ended"
-    return last
-
-
-def _follow_bar(connected: Client, id: str, console: Console) -> JobStatus:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    last: JobStatus | None = None
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(id, total=100)
-        for last in connected.jobs.watch(id):
-            bar.update(task, completed=last.progress, description=last.state)
-    assert last is not None, "watch ends with a job that has ended"
-    return last
-
-
-def _tell(job: JobStatus, as_json: bool) -> None:
-    show(job_json(job), as_json, table(JOB_COLUMNS, [job_row(job)], ""))
-    if job.refusal is not None:
-        if not as_json:
-            refusal = job.refusal
-            say(*explain_refusal(refusal.reason, str(refusal), refusal.details))
-        raise typer.Exit(EXIT_REFUSED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services: serve, services, model. Asking is in predict.py."""
+"""Services: model. Asking is in predict.py."""
 
 import time
 from typing import Annotated
@@ -7,24 +7,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from placet.auditing.explain import explain_refusal
 from placet.auditing.explain_serving import explain_serving
 from placet.client.blocking import Client
 from placet.client.cli._frame import (
-    EXIT_REFUSED,
     AsJSON,
     client,
     command,
     lines,
     say,
-    say_json,
     show,
     table,
 )
-from placet.client.cli._words import find_ticket, refusal_json, short, when
+from placet.client.cli._words import when
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
-from placet.client.services.status import ServiceStatus
 from placet.governance.codec import Json, to_plain
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
@@ -39,41 +35,7 @@ ServiceName = Annotated[
         metavar="SERVICE", help="The digest of its proposal, or enough of its beginning."
     ),
 ]
-SERVICE_COLUMNS = ("service", "state", "ready", "workers", "until", "why")
-_NOBODY = ("WORKER_UNAVAILABLE", "SERVICE_NOT_FOUND", "SERVICE_ENDED")
-
-
-@command(app)
-def serve(
-    ticket: Annotated[str, typer.Argument(help="A ticket file, or a proposal's digest.")],
-    workers: Annotated[
-        int, typer.Option(min=0, max=1000, help="How many; 0 drains the service.")
-    ] = 1,
-    wait: Annotated[bool, typer.Option(help="Wait until they are ready.")] = True,
-    as_json: AsJSON = False,
-) -> None:
-    """Serve a model under a ticket, or change by how many workers; Ctrl-C while waiting leaves it
-    running."""
-    with client() as connected:
-        status = connected.services.start(find_ticket(connected, ticket), workers)
-        if wait and not status.settled:
-            status = _follow(connected, status.id, as_json)
-    show(service_json(status), as_json, lines([f"{status.id}: {_line(status)}"]))
-    if status.ended:
-        if status.refusal is not None and not as_json:
-            refusal = status.refusal
-            say(*explain_refusal(refusal.reason, str(refusal), refusal.details))
-        raise typer.Exit(EXIT_REFUSED)
-
-
-@command(app)
-def services(as_json: AsJSON = False) -> None:
-    """List the services."""
-    with client() as connected:
-        found = connected.services.list()
-    rows = [service_row(status) for status in found]
-    told = [service_json(status) for status in found]
-    show(told, as_json, table(SERVICE_COLUMNS, rows, "No services."))
+_NOBODY = ("WORKER_UNAVAILABLE", "RUN_NOT_FOUND", "SERVICE_ENDED")
 
 
 @command(app)
@@ -121,42 +83,6 @@ def warnings_of(terms: Serve) -> list[str]:
             "it goes on only by votes that were given anew."
         )
     return told
-
-
-def service_json(status: ServiceStatus) -> Json:
-    """A service with its refusal in words."""
-    return {
-        "id": status.id,
-        "state": status.state,
-        "workers": status.workers,
-        "ready": status.ready,
-        "not_after": when(status.not_after),
-        "refusal": refusal_json(status.refusal),
-    }
-
-
-def service_row(status: ServiceStatus) -> tuple[object, ...]:
-    """A service as a line of a table."""
-    why = status.refusal.reason if status.refusal else ""
-    until = when(status.not_after)
-    return short(status.id), status.state, status.ready, status.workers, until, why
-
-
-def _line(status: ServiceStatus) -> str:
-    why = f" ({status.refusal.reason})" if status.refusal else ""
-    return f"{status.state}, {status.ready} of {status.workers} worker(s) ready{why}"
-
-
-def _follow(connected: Client, id: str, as_json: bool) -> ServiceStatus:
-    """A line a change, until as many workers are ready as were asked for; with --json a JSON
-    line."""
-    last: ServiceStatus | None = None
-    for last in connected.services.watch(id):
-        say_json(service_json(last)) if as_json else say(_line(last))
-        if last.settled:
-            break
-    assert last is not None, "watch tells how it stands, or raises"
-    return last
 
 
 def _worker(connected: Client, id: str) -> tuple[ServedWorker | None, str]:

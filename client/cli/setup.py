@@ -23,8 +23,8 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._words import JOB_COLUMNS, job_json, job_row, short
-from placet.client.cli.service import SERVICE_COLUMNS, service_json, service_row
+from placet.client.cli._runs import RUN_COLUMNS, run_json, run_row
+from placet.client.cli._words import short
 from placet.client.connection.channel import fetch_certificate, pin_of
 from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
@@ -193,9 +193,9 @@ def status(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show host, log, evidence, services, and the newest jobs."""
+    """Show host, log, evidence, and the newest runs."""
     with client() as connected:
-        found, services = connected.status(), connected.services.list()
+        found = connected.status()
         if evidence is not None:
             write_file(evidence, connected.authority.evidence().to_bytes())
     value = {
@@ -205,8 +205,7 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
-        "services": [service_json(service) for service in services],
-        "jobs": [job_json(job) for job in found.jobs],
+        "runs": [run_json(run) for run in found.runs],
     }
     rows = [
         ("host", found.address),
@@ -219,9 +218,7 @@ def status(
 
     def text(console: Console) -> None:
         table(("", ""), rows, "")(console)
-        if services:
-            table(SERVICE_COLUMNS, [service_row(service) for service in services], "")(console)
-        table(JOB_COLUMNS, [job_row(job) for job in found.jobs], "No jobs.")(console)
+        table(RUN_COLUMNS, [run_row(run) for run in found.runs], "No runs.")(console)
 
     show(value, as_json, text)
 

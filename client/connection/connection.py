@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection to one host: the calls that can be made over it, and whom a secret is given to."""
 
-import functools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 import grpc.aio
 
-from placet.client.connection.calls import followed, translated
+from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
 from placet.client.errors import EvidenceSimulated
 from placet.proto.v1 import (
@@ -19,6 +18,7 @@ from placet.proto.v1 import (
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
+    runs_pb2_grpc,
 )
 
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -42,16 +42,6 @@ class Method(Protocol[Q_contra, R_co]):
     ) -> Awaitable[R_co]: ...
 
 
-class Status(Protocol):
-    """How a piece of work stands, as the host tells it."""
-
-    @property
-    def ended(self) -> bool: ...
-
-
-S = TypeVar("S", bound=Status)
-
-
 class Connection:
     """The stubs of a channel.
 
@@ -73,6 +63,7 @@ class Connection:
         self.jobs = jobs_pb2_grpc.JobsStub(channel)
         self.keys = keys_pb2_grpc.KeysStub(channel)
         self.log = log_pb2_grpc.LogStub(channel)
+        self.runs = runs_pb2_grpc.RunsStub(channel)
         self._simulated = simulated
         self._now = now
 
@@ -84,18 +75,6 @@ class Connection:
         """One unary call. Raises `Refused`, `Unreachable` or `AnswerMalformed`."""
         with translated():
             return await method(request, timeout=timeout, metadata=METADATA)
-
-    async def watch(
-        self, method: Callable[..., Any], request: object, read: Callable[[Any], S], patience: float
-    ) -> AsyncIterator[S]:
-        """What a streaming method tells of a piece of work, until that has ended; see
-        `followed`."""
-        call = functools.partial(method, request, metadata=METADATA)
-        async for told in followed(call, patience):
-            status = read(told)
-            yield status
-            if status.ended:
-                return
 
     def check_simulated(self, simulated: bool) -> None:
         """Refuse to give a secret to simulated evidence, unless the caller has said so.

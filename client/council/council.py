@@ -251,7 +251,7 @@ class AsyncCouncil:
         known = ledger.state.proposals
         wanted = name if name.startswith("sha256:") else "sha256:" + name
         found = [digest for digest in known if digest.startswith(wanted)]
-        if len(found) == 1:
+        if name and len(found) == 1:
             return ProposalItem.of(known[found[0]])
         told = (
             f"{len(found)} proposals of the log begin" if found else "No proposal of the log begins"

@@ -22,7 +22,6 @@ do it in another way:
     rounds      waiting, fetching, sending
     models      a round's model, verified
     adapters    PyTorch and files
-    status      what the host tells
 """
 
 from placet.client.federations.adapters import (
@@ -46,7 +45,6 @@ from placet.client.federations.encoding import (
 from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import UpdateReceipt, VerifiedUpdate
 from placet.client.federations.rounds import AsyncFederation, AsyncRound
-from placet.client.federations.status import FederationStatus, Member, Outcome
 from placet.client.federations.updates import Bound, OpenRound, Pending, make_update
 from placet.client.federations.vectors import State, Vector, flatten, unflatten
 
@@ -55,10 +53,7 @@ __all__ = [
     "AsyncRound",
     "Bound",
     "Encoded",
-    "FederationStatus",
-    "Member",
     "OpenRound",
-    "Outcome",
     "Pending",
     "RoundModel",
     "State",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes between a client and its host in a round: how it stands, the model, the update.
+"""What goes between a client and its host in a round: the model, the update.
 
 Steps of `model`:
   1. a request signed by the client, with a fresh key that the model's key shall be sealed to;
@@ -13,7 +13,6 @@ The initial model, round 0, has no receipt: the proposal itself has its descript
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from placet.client.connection.connection import Connection
@@ -22,11 +21,11 @@ from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.objects import Progress
 from placet.client.federations.models import RoundModel, open_model, zeros
 from placet.client.federations.receipts import UpdateReceipt, VerifiedUpdate
-from placet.client.federations.status import FederationStatus
 from placet.client.federations.updates import Pending
 from placet.client.federations.vectors import Vector
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
+from placet.client.runs.runs import AsyncRuns
 from placet.client.trust.artifacts import ReceiptFile
 from placet.client.trust.verify import VerifiedReceipt, verify_answers, verify_receipt
 from placet.governance.contexts import model_info
@@ -45,18 +44,18 @@ class Exchange:
     """The calls of a federation's clients."""
 
     def __init__(
-        self, connection: Connection, log: LogReader, council: AsyncCouncil, blobs: AsyncBlobs
+        self,
+        connection: Connection,
+        log: LogReader,
+        council: AsyncCouncil,
+        runs: AsyncRuns,
+        blobs: AsyncBlobs,
     ) -> None:
         self.log = log
+        self.runs = runs
         self._connection = connection
         self._council = council
         self._blobs = blobs
-
-    def watch(self, id: str, patience: float) -> AsyncIterator[FederationStatus]:
-        """How a federation stands now, then each change until it has ended."""
-        request = federations_pb2.GetFederationRequest(id=id)
-        method = self._connection.federations.Watch
-        return self._connection.watch(method, request, FederationStatus.from_wire, patience)
 
     def newest(self, id: str) -> int:
         """The newest round whose model the log has, as far as it was read; 0 for the initial

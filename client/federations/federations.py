@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Federations: start under a ticket, follow, fetch a round's model; `join` is for who takes
-part."""
+"""Federations: take part, and fetch a round's model. They are started and followed as runs."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from placet.client.connection.connection import Connection
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.council import AsyncCouncil
-from placet.client.council.records import ticket_to_wire
 from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.objects import Progress
-from placet.client.errors import AnswerMalformed
 from placet.client.federations.exchange import Exchange
 from placet.client.federations.models import RoundModel
 from placet.client.federations.rounds import AsyncFederation, Participant
-from placet.client.federations.status import FederationStatus
 from placet.client.federations.updates import Bound
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
-from placet.governance.envelope import parse_envelope
-from placet.governance.evaluate import Ticket
-from placet.governance.federation_state import FederationState
-from placet.proto.v1 import federations_pb2
+from placet.client.runs.runs import AsyncRuns
 from placet.refusals import NotOnRoster
 
 
@@ -38,6 +30,7 @@ class AsyncFederations:
         log: LogReader,
         council: AsyncCouncil,
         authority: AsyncAuthority,
+        runs: AsyncRuns,
         blobs: AsyncBlobs,
         outbox: Path | None,
     ) -> None:
@@ -45,36 +38,8 @@ class AsyncFederations:
         self._log = log
         self._council = council
         self._authority = authority
-        self._exchange = Exchange(connection, log, council, blobs)
+        self._exchange = Exchange(connection, log, council, runs, blobs)
         self._outbox = outbox
-
-    async def start(self, ticket: Ticket) -> FederationStatus:
-        """Start the federation that a ticket lets happen; once it runs, the same call tells how it
-        stands."""
-        request = federations_pb2.StartRequest(ticket=ticket_to_wire(ticket))
-        told = await self._connection.ask(self._connection.federations.Start, request)
-        status = FederationStatus.from_wire(told)
-        if status.id != parse_envelope(ticket.proposal).digest:
-            raise AnswerMalformed("The host answered with a federation of another proposal.")
-        return status
-
-    async def get(self, id: str) -> FederationStatus:
-        """A federation as it stands, by the digest of its proposal. Raises `Refused` with
-        FEDERATION_NOT_FOUND."""
-        request = federations_pb2.GetFederationRequest(id=id)
-        told = await self._connection.ask(self._connection.federations.Get, request)
-        return FederationStatus.from_wire(told)
-
-    async def list(self) -> tuple[FederationState, ...]:
-        """The federations that have had a round, newest first, as the log has them."""
-        known = (await self._log.read()).state.federations.values()
-        begun = [federation for federation in known if federation.rounds]
-        return tuple(sorted(begun, key=lambda each: -each.rounds[0].opened_at))
-
-    def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[FederationStatus]:
-        """How it stands now, then each change until it has ended; see `Jobs.watch` for
-        `patience`."""
-        return self._exchange.watch(id, patience)
 
     async def join(
         self,

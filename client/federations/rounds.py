@@ -134,12 +134,13 @@ class AsyncFederation:
         and the wait goes on until the quarantine is lifted. Raises `Stopped` or `Refused` where the
         federation was stopped or failed, and what reading the log raises.
         """
-        last, until, looked = 0, 0, ("", 0)
+        last, until, looked = 0, 0, ("", 0, False)
         own = self._participant
-        async for said in own.exchange.watch(self.id, own.patience):
-            if (said.state, said.round) == looked:
+        async for said in own.exchange.runs.watch(self.id, patience=own.patience):
+            seen = (said.state, said.federation.round, said.federation.aggregating)
+            if seen == looked:
                 continue  # another client's update, or some progress
-            looked = said.state, said.round
+            looked = seen
             state = await own.state()
             if stopped := state.proposals[self.id].stopped:
                 raise _stopped(self.id, stopped)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: bundles of programs, submission, and results."""
+"""Jobs: bundles of programs, and results."""

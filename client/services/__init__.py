@@ -18,12 +18,10 @@ The parts are here too:
     stream      many questions under way
     predicting  many rows as many questions
     files       rows in CSV, NPY, NPZ and JSON
-    status      what the host tells of a service
 """
 
 from placet.client.services.arrays import Array, Arrays
 from placet.client.services.chain import ServedWorker
-from placet.client.services.status import ServiceStatus
 from placet.client.services.users import Token
 
-__all__ = ["Array", "Arrays", "ServedWorker", "ServiceStatus", "Token"]
+__all__ = ["Array", "Arrays", "ServedWorker", "Token"]

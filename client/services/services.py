@@ -1,28 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services: start, list, follow, verify the workers and the card, and open one to ask it."""
+"""Services: verify the workers and the card, and open one to ask it. They are started and followed
+as runs."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
-from placet.client.council.records import ticket_to_wire
-from placet.client.errors import AnswerMalformed
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.client.services.asking import Asking
 from placet.client.services.chain import ServedWorker
 from placet.client.services.model import AsyncServedModel
-from placet.client.services.status import ServiceStatus
 from placet.client.services.users import Token, judge_user
 from placet.client.services.workers import Workers
 from placet.client.trust.verify import VerifiedReceipt, verify_receipt
 from placet.governance.documents import Receipt
 from placet.governance.documents.work.serve import Serve
-from placet.governance.envelope import inspect, parse_envelope
-from placet.governance.evaluate import Ticket
+from placet.governance.envelope import inspect
 from placet.governance.log import LogProof
-from placet.proto.v1 import inference_pb2
 from placet.refusals import ReceiptInvalid
 
 
@@ -43,36 +38,6 @@ class AsyncServices:
         self._log = log
         self._council = council
         self._workers = Workers(connection, log, council)
-
-    async def start(self, ticket: Ticket, workers: int) -> ServiceStatus:
-        """Serve with so many workers; of a service that runs, from now on with so many (0: drain
-        it)."""
-        request = inference_pb2.ServeRequest(ticket=ticket_to_wire(ticket), workers=workers)
-        told = await self._connection.ask(self._connection.inference.Serve, request)
-        status = ServiceStatus.from_wire(told)
-        if status.id != parse_envelope(ticket.proposal).digest:
-            raise AnswerMalformed("The host answered with a service of another proposal.")
-        return status
-
-    async def get(self, id: str) -> ServiceStatus:
-        """A service as it stands, by the digest of its proposal. Raises `Refused` with
-        SERVICE_NOT_FOUND."""
-        request = inference_pb2.GetServiceRequest(id=id)
-        told = await self._connection.ask(self._connection.inference.GetService, request)
-        return ServiceStatus.from_wire(told)
-
-    async def list(self) -> tuple[ServiceStatus, ...]:
-        """All services, as the host lists them."""
-        request = inference_pb2.ListServicesRequest()
-        answer = await self._connection.ask(self._connection.inference.ListServices, request)
-        return tuple(map(ServiceStatus.from_wire, answer.services))
-
-    def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[ServiceStatus]:
-        """How it stands now, then each change until it has ended; see `Jobs.watch` for
-        `patience`."""
-        request = inference_pb2.GetServiceRequest(id=id)
-        method = self._connection.inference.WatchService
-        return self._connection.watch(method, request, ServiceStatus.from_wire, patience)
 
     async def open(
         self, id: str, *, user: Keys | Token, patience: float = 60.0

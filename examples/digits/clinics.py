@@ -99,7 +99,7 @@ class Clinics(Members):
             uses=terms.rounds,
         ).digest
         self.vote(client, proposal, *VOTING)
-        return client.federations.start(client.council.ticket(proposal)).id
+        return client.runs.start(client.council.ticket(proposal)).id
 
 
 def initial(network: SealedObject) -> Input:

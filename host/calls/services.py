@@ -21,6 +21,7 @@ from placet.host.calls.servicers import (
     JobsService,
     KeysService,
     LogService,
+    RunsService,
 )
 from placet.host.enclaves.attach import Enclaves
 from placet.host.tasks import Tasks
@@ -34,15 +35,17 @@ from placet.proto.v1 import (
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
+    runs_pb2_grpc,
 )
 
 _PACKAGE = "placet.v1."
-_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys")
+_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys", "Runs")
 _ALONE = ("Blobs", "Enclaves", "Log")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    runs: RunsService
     jobs: JobsService
     federations: FederationsService
     inference: InferenceService
@@ -93,6 +96,7 @@ def make_server(services: Services, health: Health, max_calls: int) -> grpc.aio.
         options=[*GRPC_OPTIONS, ("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=max_calls,
     )
+    runs_pb2_grpc.add_RunsServicer_to_server(services.runs, server)
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
     federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
     inference_pb2_grpc.add_InferenceServicer_to_server(services.inference, server)

@@ -48,7 +48,7 @@ def _lease(
 def _released(lease: LeaseState) -> Mapping[str, object]:
     change: dict[str, object] = {"lease": lease.digest, "receipt": lease.receipt}
     if lease.receipt:
-        return change | {"state": job_table.RELEASED, "progress": 100}
+        return change | {"state": job_table.FINISHED, "progress": 100}
     text = "Too few organisations' updates were left; nothing was released."
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_COHORT_TOO_SMALL, message=text)
     return change | {"state": job_table.FAILED, "refusal": refusal.SerializeToString()}

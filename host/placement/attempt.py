@@ -30,7 +30,7 @@ from placet.proto.frames import LinkClosed
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
-from placet.refusals import JobNotFound, WorkerUnavailable
+from placet.refusals import RunNotFound, WorkerUnavailable
 
 EXIT_DEADLINE = 86
 EXIT_STREAM_LOST = 75
@@ -152,7 +152,7 @@ class Attempts:
         is durable."""
         try:
             return await self._store.write(lambda connection: job_table.get_job(connection, job))
-        except JobNotFound:
+        except RunNotFound:
             return None
 
 

@@ -7,29 +7,32 @@ looks is coalesced, and one read serves all who ask before the next change.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 from placet.governance.documents import Action
 from placet.host.runs.routes import Routes
-from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, get_job, now_ms
-from placet.host.store.run_table import RunRecord, get_run
+from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, now_ms
+from placet.host.store.run_table import Record, RunRecord, get_run, list_runs
 from placet.host.store.store import Store
-from placet.refusals import AuthorityUnavailable, QueueFull
+from placet.proto.v1 import runs_pb2
+from placet.refusals import AuthorityUnavailable, QueueFull, RunNotFound
 
-Record = JobRecord | RunRecord
-Show = Callable[[RunRecord, Routes], Any]
+Show = Callable[[RunRecord, Routes], runs_pb2.Run]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
-    """Something, and the message by which callers see it: made once for all of them."""
+    """A run, and the message by which callers see it: made once for all of them."""
 
     record: Record
-    message: Any
+    show: Callable[[], runs_pb2.Run]
+
+    @cached_property
+    def message(self) -> runs_pb2.Run:
+        return self.show()
 
 
 class Wake(asyncio.Event):
@@ -47,18 +50,18 @@ class Wake(asyncio.Event):
 
 class Board:
     """See the module. `shows` makes the messages of runs by action; `max_watchers` bounds the calls
-    that watch runs of one action; `routes` has the workers of services that are ready."""
+    that watch; `routes` has the workers of services that are ready."""
 
     def __init__(self, store: Store, shows: Mapping[Action, Show], max_watchers: int) -> None:
         self._store = store
         self._shows = shows
         self.routes = Routes(self.changed)
         self._max_watchers = max_watchers
-        self._watching = Counter[Action]()
+        self._watching = 0
         self._jobs: dict[str, JobRecord] = {}
         self._wakes: dict[str, set[Wake]] = {}
         # Of what is followed.
-        self._reads: dict[str, tuple[Action, asyncio.Future[Shown]]] = {}
+        self._reads: dict[str, asyncio.Future[Shown]] = {}
         self._closed = False
 
     def job(self, job: str) -> JobRecord | None:
@@ -105,22 +108,27 @@ class Board:
         for name in list(self._wakes):
             self.changed(name)
 
-    async def get(self, name: str, action: Action) -> Shown:
-        """How a job, or a run of this kind, is now. Raises the refusal that says that there is
-        none."""
-        if action == "job" and (job := self._jobs.get(name)):
-            return Shown(job, job.to_proto())
-        known, read = self._reads.get(name, ("", None))
-        if read is None or known != action:
-            read = asyncio.ensure_future(self._read(name, action))
+    async def get(self, name: str) -> Shown:
+        """How a run is now. Raises `RunNotFound`."""
+        if job := self._jobs.get(name):
+            return self._shown(job)
+        read = self._reads.get(name)
+        if read is None:
+            read = asyncio.ensure_future(self._read(name))
             if name in self._wakes:
-                self._reads[name] = action, read
+                self._reads[name] = read
         return await asyncio.shield(read)
 
+    async def newest(self, limit: int, before: str, action: str, proposal: str) -> list[Shown]:
+        """How runs are now; see `list_runs`."""
+        found = await self._store.read(lambda c: list_runs(c, limit, before, action, proposal))
+        return list(map(self._shown, found))
+
     async def run(self, name: str, action: Action) -> RunRecord:
-        """How a run is now."""
-        record = (await self.get(name, action)).record
-        assert isinstance(record, RunRecord)
+        """How a federation or a service is now. Raises `RunNotFound` where the run is none."""
+        record = (await self.get(name)).record
+        if not isinstance(record, RunRecord) or record.action != action:
+            raise RunNotFound("The run is of another kind.", claim="action", expected=action)
         return record
 
     @contextmanager
@@ -137,27 +145,27 @@ class Board:
                 self._reads.pop(name, None)
 
     @contextmanager
-    def watcher(self, name: str, action: Action) -> Generator[Wake, None, None]:
+    def watcher(self, name: str) -> Generator[Wake, None, None]:
         """As `follow`, for a caller. Raises `QueueFull`."""
-        if self._watching[action] >= self._max_watchers:
+        if self._watching >= self._max_watchers:
             raise QueueFull("Too many calls watch. Ask with Get, or try again later.")
-        self._watching[action] += 1
+        self._watching += 1
         try:
             with self.follow(name) as wake:
                 yield wake
         finally:
-            self._watching[action] -= 1
+            self._watching -= 1
 
-    async def watch(self, name: str, action: Action) -> AsyncGenerator[Any, None]:
-        """How something is now and after each change, until it has ended.
+    async def watch(self, name: str) -> AsyncGenerator[runs_pb2.Run, None]:
+        """How a run is now and after each change, until it has ended.
 
         Raises `QueueFull`, what `get` raises, or `AuthorityUnavailable` when the host ends.
         """
-        with self.watcher(name, action) as wake:
+        with self.watcher(name) as wake:
             seen: Shown | None = None
             while seen is None or not seen.record.ended:
                 wake.clear()
-                shown = await self.get(name, action)
+                shown = await self.get(name)
                 if seen is None or shown.message != seen.message:
                     seen = shown
                     yield shown.message
@@ -180,16 +188,17 @@ class Board:
         if self._closed:
             raise AuthorityUnavailable("The host is shutting down. Watch again later.")
 
-    async def _read(self, name: str, action: Action) -> Shown:
+    async def _read(self, name: str) -> Shown:
         try:
-            if action == "job":
-                job = await self._store.read(lambda c: get_job(c, name))
-                return Shown(job, job.to_proto())
-            record = await self._store.read(lambda c: get_run(c, name, action))
-            # Their progress is shown before it is stored.
-            jobs = tuple(self._jobs.get(job.id) or job for job in record.jobs)
-            record = replace(record, jobs=jobs)
-            return Shown(record, self._shows[action](record, self.routes))
+            return self._shown(await self._store.read(lambda c: get_run(c, name)))
         except BaseException:
             self._reads.pop(name, None)
             raise
+
+    def _shown(self, record: Record) -> Shown:
+        """A job's progress is shown before it is stored."""
+        if isinstance(record, JobRecord):
+            job = self._jobs.get(record.id) or record
+            return Shown(job, job.to_proto)
+        run = replace(record, jobs=tuple(self._jobs.get(job.id) or job for job in record.jobs))
+        return Shown(run, lambda: self._shows[run.action](run, self.routes))

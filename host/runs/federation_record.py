@@ -11,18 +11,9 @@ from placet.host.documents import FederationFacts, read_ticket
 from placet.host.log.log import Log
 from placet.host.store.job_table import JobRecord
 from placet.host.store.run_table import RunRecord
-from placet.host.store.schema import RunState
 from placet.proto.limits import MIB
-from placet.proto.v1 import common_pb2, federations_pb2
+from placet.proto.v1 import common_pb2, runs_pb2
 
-_OPEN = federations_pb2.FEDERATION_STATE_OPEN
-_AGGREGATING = federations_pb2.FEDERATION_STATE_AGGREGATING
-_STATES = {
-    RunState.RUNNING: federations_pb2.FEDERATION_STATE_UNSPECIFIED,
-    RunState.FINISHED: federations_pb2.FEDERATION_STATE_FINISHED,
-    RunState.FAILED: federations_pb2.FEDERATION_STATE_FAILED,
-    RunState.STOPPED: federations_pb2.FEDERATION_STATE_STOPPED,
-}
 _MAX_OUTCOMES = 2 * MIB
 _MAX_ROUNDS = 1000  # of the newest, that are shown
 
@@ -59,42 +50,35 @@ class FederationRecord:
         sent = self.current.updates if self.current else {}
         return all(client in sent or client in self.log.quarantined for client in self.facts.roster)
 
-    def to_proto(self) -> federations_pb2.Federation:
+    def to_proto(self) -> runs_pb2.Run:
         """As callers see it: without the oldest outcomes where there are too many."""
-        shown = federations_pb2.Federation(
-            id=self.run.id,
-            rounds=self.facts.rounds,
-            model_round=max(self.log.models, default=0),
-            state=_STATES[self.run.state],
-        )
-        current = self.current
+        run = self.run.to_proto()
+        if (job := self.job) is not None:
+            run.progress = job.progress
+        shown, current = run.federation, self.current
+        shown.rounds, shown.model_round = self.facts.rounds, max(self.log.models, default=0)
         if current is not None:
             shown.round, shown.closes = current.number, current.closes
             shown.opened_at = current.opened_at
-            if not self.run.ended:
-                shown.state = _OPEN if current.status == "open" else _AGGREGATING
-        if (job := self.job) is not None:
-            shown.progress = job.progress
-        if self.run.refusal:
-            shown.refusal.ParseFromString(self.run.refusal)
+            shown.aggregating = current.status != "open" and not self.run.ended
         shown.members.extend(map(self._member, self.facts.roster))
         shown.outcomes.extend(self._outcomes())
-        return shown
+        return run
 
-    def _member(self, client: str) -> federations_pb2.Member:
+    def _member(self, client: str) -> runs_pb2.Member:
         updated = self.current is not None and client in self.current.updates
-        member = federations_pb2.Member(client=client, updated=updated)
+        member = runs_pb2.Member(client=client, updated=updated)
         quarantine = self.log.quarantined.get(client)
         if quarantine is not None:
             member.quarantined_until, member.why = quarantine.until, quarantine.reason
         return member
 
-    def _outcomes(self) -> list[federations_pb2.RoundOutcome]:
-        outcomes, left = list[federations_pb2.RoundOutcome](), _MAX_OUTCOMES
+    def _outcomes(self) -> list[runs_pb2.RoundOutcome]:
+        outcomes, left = list[runs_pb2.RoundOutcome](), _MAX_OUTCOMES
         for held in islice(reversed(self.log.rounds), _MAX_ROUNDS):
             if not (held.over or self.run.ended):
                 continue
-            outcome = federations_pb2.RoundOutcome(
+            outcome = runs_pb2.RoundOutcome(
                 round=held.number,
                 released=held.status == "released",
                 updates=len(held.updates),

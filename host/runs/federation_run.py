@@ -30,7 +30,6 @@ from placet.host.runs.federation_record import FederationRecord
 from placet.host.runs.run import AGAIN_SECONDS, Needs, Order, Run
 from placet.host.store import job_table, run_table
 from placet.host.store.job_table import NewJob
-from placet.host.store.schema import RunState
 from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import common_pb2 as pb
 from placet.proto.v1 import enclaves_pb2
@@ -90,7 +89,7 @@ class FederationRun(Run):
         ticket = self._ticket.SerializeToString()
         await self._write(lambda c: run_table.insert_run(c, self._id, "federate", ticket))
         record = await self._record()
-        if record.run.state != RunState.FAILED:
+        if record.run.state != job_table.FAILED:
             return True
         refusal = await self._ask(enclaves_pb2.KIND_OPEN_ROUND, self._opening, pb.Committed)
         if refusal is not None and refusal.reason != pb.REASON_ROUND_OPEN:

@@ -4,26 +4,14 @@
 from placet.host.documents import read_ticket
 from placet.host.runs.routes import Routes
 from placet.host.store.run_table import RunRecord
-from placet.host.store.schema import RunState
-from placet.proto.v1 import common_pb2, inference_pb2
-
-_STATES = {
-    RunState.FAILED: inference_pb2.SERVICE_STATE_FAILED,
-    RunState.STOPPED: inference_pb2.SERVICE_STATE_STOPPED,
-}
+from placet.proto.v1 import common_pb2, runs_pb2
 
 
-def show_service(run: RunRecord, routes: Routes) -> inference_pb2.Service:
+def show_service(run: RunRecord, routes: Routes) -> runs_pb2.Run:
     """A service that was started here."""
-    ready = len(routes.ready(run.id))
-    waits = inference_pb2.SERVICE_STATE_READY if ready else inference_pb2.SERVICE_STATE_STARTING
-    shown = inference_pb2.Service(
-        id=run.id,
-        state=_STATES.get(run.state, waits if run.wanted else inference_pb2.SERVICE_STATE_DRAINED),
-        workers=run.wanted,
-        ready=ready,
-        not_after=read_ticket(common_pb2.Ticket.FromString(run.ticket)).not_after,
-    )
-    if run.refusal:
-        shown.refusal.ParseFromString(run.refusal)
+    shown, ready = run.to_proto(), len(routes.ready(run.id))
+    if run.wanted and not (run.ended or ready):
+        shown.state = runs_pb2.RUN_STATE_QUEUED
+    not_after = read_ticket(common_pb2.Ticket.FromString(run.ticket)).not_after
+    shown.service.CopyFrom(runs_pb2.Service(workers=run.wanted, ready=ready, not_after=not_after))
     return shown

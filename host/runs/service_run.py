@@ -89,8 +89,7 @@ class ServiceRun(Run):
             await self._asked_for()  # raises where there is nothing to drain
         kept = order.ticket.SerializeToString() if admitted else b""
         await self._write(lambda c: run_table.want(c, self._id, "serve", kept, wanted))
-        if wanted:
-            runs.spawn(self)
+        runs.spawn(self)
 
     def _check_wanted(self, wanted: int) -> None:
         most = self._needs.config.max_workers
@@ -106,7 +105,7 @@ class ServiceRun(Run):
         return (await self._needs.board.run(self._id, "serve")).wanted
 
     async def run(self) -> None:
-        """Serve until it has ended, or is to have no workers and has none."""
+        """Serve until it has ended: for a reason, or because no workers are asked for."""
         with self._needs.board.follow(self._id) as wake:
             backoff = Backoff(wake.set)
             try:
@@ -127,8 +126,10 @@ class ServiceRun(Run):
         missing = record.wanted - len(staying)
         if missing < 0:
             self._let_go(staying, -missing)
-        elif (record.ended or not record.wanted) and not jobs:
+        elif record.ended and not jobs:
             return not wake.is_set()  # it may have been asked for again meanwhile
+        elif not record.wanted and not jobs:
+            await self._write(lambda c: run_table.end_drained(c, self._id))
         elif self._final is not None and not jobs:
             await self._end(self._final)
         elif missing and self._final is None and self._id not in backoff.blocked:

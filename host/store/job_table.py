@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from placet.host.store.schema import RunState, jobs, runs
+from placet.host.store.schema import jobs, runs
 from placet.host.store.sql import Prepared, insert_or_ignore
-from placet.proto.v1 import common_pb2, jobs_pb2
-from placet.refusals import JobNotFound
+from placet.proto.v1 import common_pb2, runs_pb2
+from placet.refusals import RunNotFound
 
-QUEUED = jobs_pb2.JOB_STATE_QUEUED
-LEASED = jobs_pb2.JOB_STATE_LEASED
-RUNNING = jobs_pb2.JOB_STATE_RUNNING
-RELEASED = jobs_pb2.JOB_STATE_RELEASED
-FAILED = jobs_pb2.JOB_STATE_FAILED
-STOPPED = jobs_pb2.JOB_STATE_STOPPED
+QUEUED = runs_pb2.RUN_STATE_QUEUED
+LEASED = runs_pb2.RUN_STATE_LEASED
+RUNNING = runs_pb2.RUN_STATE_RUNNING
+FINISHED = runs_pb2.RUN_STATE_FINISHED
+FAILED = runs_pb2.RUN_STATE_FAILED
+STOPPED = runs_pb2.RUN_STATE_STOPPED
 ACTIVE = (QUEUED, LEASED, RUNNING)
-ENDED = (RELEASED, FAILED, STOPPED)
-# Reasons for which a job is said to have been stopped rather than to have failed.
+ENDED = (FINISHED, FAILED, STOPPED)
+# Reasons for which a run is said to have been stopped rather than to have failed.
 STOPPING = (
     common_pb2.REASON_STOPPED,
     common_pb2.REASON_VETOED,
@@ -41,7 +41,7 @@ class JobRecord:
     id: str
     proposal: str
     program: str
-    state: jobs_pb2.JobState.ValueType
+    state: runs_pb2.RunState.ValueType
     progress: int
     attempt: int
     lease: str
@@ -55,20 +55,19 @@ class JobRecord:
         """Whether nothing will change any more."""
         return self.state in ENDED
 
-    def to_proto(self) -> jobs_pb2.Job:
+    def to_proto(self) -> runs_pb2.Run:
         """The job as callers see it."""
-        job = jobs_pb2.Job(
+        run = runs_pb2.Run(
             id=self.id,
             proposal=self.proposal,
             state=self.state,
             progress=self.progress,
-            attempt=self.attempt,
-            submitted_ms=self.submitted_ms,
-            changed_ms=self.changed_ms,
+            started_ms=self.submitted_ms,
+            job=runs_pb2.Job(attempt=self.attempt, changed_ms=self.changed_ms),
         )
         if self.refusal:
-            job.refusal.ParseFromString(self.refusal)
-        return job
+            run.refusal.ParseFromString(self.refusal)
+        return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,6 @@ _ACTIVE_JOB = Prepared(
 )
 _INSERT = Prepared(lambda dialect: insert_or_ignore(dialect, jobs).returning(*COLUMNS))
 _INSERT_RUN = Prepared(lambda dialect: insert_or_ignore(dialect, runs))
-_RUN_ENDS = {
-    RELEASED: RunState.FINISHED,
-    FAILED: RunState.FAILED,
-    STOPPED: RunState.STOPPED,
-}
 
 
 def now_ms() -> int:
@@ -128,7 +122,8 @@ def insert_job(
     for made in _INSERT.run(connection, row):
         if new.ticket:
             run = {"id": new.id, "action": "job", "ticket": new.ticket, "wanted": 1}
-            _INSERT_RUN.run(connection, {**run, "state": RunState.RUNNING, "refusal": b""})
+            run |= {"state": RUNNING, "refusal": b"", "started_ms": now}
+            _INSERT_RUN.run(connection, run)
         return JobRecord(*made), True
     return get_job(connection, new.id), False
 
@@ -140,19 +135,11 @@ def find_job(connection: sa.Connection, job: str) -> JobRecord | None:
 
 
 def get_job(connection: sa.Connection, job: str) -> JobRecord:
-    """The job of a name. Raises `JobNotFound`."""
+    """The job of a name. Raises `RunNotFound`."""
     record = find_job(connection, job)
     if record is None:
-        raise JobNotFound("No job has this id.", claim="id")
+        raise RunNotFound("No job has this id.", claim="id")
     return record
-
-
-def list_jobs(connection: sa.Connection, limit: int, before: str) -> list[JobRecord]:
-    """At most `limit` jobs, newest first, submitted before the job `before` if that is given."""
-    query = sa.select(*COLUMNS).order_by(jobs.c.seq.desc()).limit(limit)
-    if before:
-        query = query.where(jobs.c.seq < get_job(connection, before).seq)
-    return [JobRecord(**row) for row in connection.execute(query).mappings()]
 
 
 def active_jobs(connection: sa.Connection) -> list[JobRecord]:
@@ -188,12 +175,7 @@ def change_job(
 ) -> list[JobRecord]:
     """Change a job as an entry says; nothing if it has ended, or is none of this store."""
     row = {**change, "job": job, "changed_ms": now_ms()}
-    changed = [JobRecord(*found) for found in _ACTIVE_JOB.run(connection, row)]
-    for record in changed:
-        if record.ended:  # and with it the run of a job that a caller submitted
-            ended = {"state": _RUN_ENDS[record.state], "refusal": record.refusal}
-            connection.execute(runs.update().where(runs.c.id == job).values(ended))
-    return changed
+    return [JobRecord(*found) for found in _ACTIVE_JOB.run(connection, row)]
 
 
 def set_progress(connection: sa.Connection, lease: str, percent: int) -> None:

@@ -6,8 +6,6 @@
 table besides: it is folded (host/log/log.py).
 """
 
-from enum import IntEnum
-
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -19,18 +17,9 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 
 metadata = MetaData()
-
-
-class RunState(IntEnum):
-    """Whether the host does anything more for a run, and how it ended if not."""
-
-    RUNNING = 0
-    FINISHED = 1
-    FAILED = 2
-    STOPPED = 3
 
 
 # One row: the version of this schema.
@@ -42,7 +31,8 @@ meta = Table(
 )
 
 # What callers have asked for. `wanted` is how many workers; those that a run is given have rows in
-# `jobs`: a job that a caller submitted is its run's only one, under the same id.
+# `jobs`: a job that a caller submitted is its run's only one, under the same id, and its row there
+# says how it stands.
 runs = Table(
     "runs",
     metadata,
@@ -53,6 +43,7 @@ runs = Table(
     Column("wanted", Integer, nullable=False),
     Column("state", Integer, nullable=False),
     Column("refusal", LargeBinary, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
     Index("runs_state", "state"),
 )
 

@@ -177,8 +177,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_BLOB_OFFSET: _Reason.ValueType  # 163
     REASON_BLOB_DIGEST: _Reason.ValueType  # 164
     REASON_BLOB_TOO_LARGE: _Reason.ValueType  # 165
-    REASON_JOB_NOT_FOUND: _Reason.ValueType  # 180
-    """Jobs and programs."""
+    REASON_RUN_NOT_FOUND: _Reason.ValueType  # 180
+    """Runs, jobs and programs."""
     REASON_JOB_NOT_FINISHED: _Reason.ValueType  # 181
     REASON_JOB_ENDED: _Reason.ValueType  # 182
     REASON_PROGRAM_MALFORMED: _Reason.ValueType  # 183
@@ -202,9 +202,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NORM_EXCEEDED: _Reason.ValueType  # 210
     REASON_UPDATE_NOT_FETCHED: _Reason.ValueType  # 211
     REASON_MODEL_NOT_RELEASED: _Reason.ValueType  # 212
-    REASON_SERVICE_NOT_FOUND: _Reason.ValueType  # 220
-    """Inference: what is refused of a service, a session, a question."""
     REASON_SERVICE_ENDED: _Reason.ValueType  # 221
+    """Inference: what is refused of a service, a session, a question."""
     REASON_MODEL_INVALID: _Reason.ValueType  # 222
     REASON_MODEL_TOO_LARGE: _Reason.ValueType  # 223
     REASON_SESSION_UNKNOWN: _Reason.ValueType  # 224
@@ -332,8 +331,8 @@ REASON_BLOB_CONFLICT: Reason.ValueType  # 162
 REASON_BLOB_OFFSET: Reason.ValueType  # 163
 REASON_BLOB_DIGEST: Reason.ValueType  # 164
 REASON_BLOB_TOO_LARGE: Reason.ValueType  # 165
-REASON_JOB_NOT_FOUND: Reason.ValueType  # 180
-"""Jobs and programs."""
+REASON_RUN_NOT_FOUND: Reason.ValueType  # 180
+"""Runs, jobs and programs."""
 REASON_JOB_NOT_FINISHED: Reason.ValueType  # 181
 REASON_JOB_ENDED: Reason.ValueType  # 182
 REASON_PROGRAM_MALFORMED: Reason.ValueType  # 183
@@ -357,9 +356,8 @@ REASON_VALUES_NOT_FINITE: Reason.ValueType  # 209
 REASON_NORM_EXCEEDED: Reason.ValueType  # 210
 REASON_UPDATE_NOT_FETCHED: Reason.ValueType  # 211
 REASON_MODEL_NOT_RELEASED: Reason.ValueType  # 212
-REASON_SERVICE_NOT_FOUND: Reason.ValueType  # 220
-"""Inference: what is refused of a service, a session, a question."""
 REASON_SERVICE_ENDED: Reason.ValueType  # 221
+"""Inference: what is refused of a service, a session, a question."""
 REASON_MODEL_INVALID: Reason.ValueType  # 222
 REASON_MODEL_TOO_LARGE: Reason.ValueType  # 223
 REASON_SESSION_UNKNOWN: Reason.ValueType  # 224

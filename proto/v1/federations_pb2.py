@@ -22,40 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!placet/proto/v1/federations.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"\xa0\x02\n\nFederation\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.placet.v1.FederationState\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0e\n\x06rounds\x18\x04 \x01(\r\x12\x0e\n\x06\x63loses\x18\x05 \x01(\x04\x12\x11\n\topened_at\x18\x06 \x01(\x04\x12\x13\n\x0bmodel_round\x18\x07 \x01(\r\x12\x10\n\x08progress\x18\x08 \x01(\r\x12\"\n\x07members\x18\t \x03(\x0b\x32\x11.placet.v1.Member\x12)\n\x08outcomes\x18\n \x03(\x0b\x32\x17.placet.v1.RoundOutcome\x12#\n\x07refusal\x18\x0b \x01(\x0b\x32\x12.placet.v1.Refusal\"Q\n\x06Member\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07updated\x18\x02 \x01(\x08\x12\x19\n\x11quarantined_until\x18\x03 \x01(\r\x12\x0b\n\x03why\x18\x04 \x01(\t\"\x9e\x01\n\x0cRoundOutcome\x12\r\n\x05round\x18\x01 \x01(\r\x12\x10\n\x08released\x18\x02 \x01(\x08\x12\x0f\n\x07updates\x18\x03 \x01(\r\x12/\n\x04left\x18\x04 \x03(\x0b\x32!.placet.v1.RoundOutcome.LeftEntry\x1a+\n\tLeftEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"1\n\x0cStartRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\"\"\n\x14GetFederationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"/\n\rUpdateRequest\x12\x0e\n\x06update\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"<\n\rUpdateReceipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"\x1f\n\x0cModelRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"T\n\rModelResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x04 \x01(\x0c*\xca\x01\n\x0f\x46\x65\x64\x65rationState\x12 \n\x1c\x46\x45\x44\x45RATION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46\x45\x44\x45RATION_STATE_OPEN\x10\x01\x12 \n\x1c\x46\x45\x44\x45RATION_STATE_AGGREGATING\x10\x02\x12\x1d\n\x19\x46\x45\x44\x45RATION_STATE_FINISHED\x10\x03\x12\x1b\n\x17\x46\x45\x44\x45RATION_STATE_FAILED\x10\x04\x12\x1c\n\x18\x46\x45\x44\x45RATION_STATE_STOPPED\x10\x05\x32\xc2\x02\n\x0b\x46\x65\x64\x65rations\x12\x37\n\x05Start\x12\x17.placet.v1.StartRequest\x1a\x15.placet.v1.Federation\x12=\n\x03Get\x12\x1f.placet.v1.GetFederationRequest\x1a\x15.placet.v1.Federation\x12\x41\n\x05Watch\x12\x1f.placet.v1.GetFederationRequest\x1a\x15.placet.v1.Federation0\x01\x12<\n\x06Update\x12\x18.placet.v1.UpdateRequest\x1a\x18.placet.v1.UpdateReceipt\x12:\n\x05Model\x12\x17.placet.v1.ModelRequest\x1a\x18.placet.v1.ModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!placet/proto/v1/federations.proto\x12\tplacet.v1\"/\n\rUpdateRequest\x12\x0e\n\x06update\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"<\n\rUpdateReceipt\x12\r\n\x05index\x18\x01 \x01(\x04\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\"\x1f\n\x0cModelRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"T\n\rModelResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x04 \x01(\x0c\x32\x87\x01\n\x0b\x46\x65\x64\x65rations\x12<\n\x06Update\x12\x18.placet.v1.UpdateRequest\x1a\x18.placet.v1.UpdateReceipt\x12:\n\x05Model\x12\x17.placet.v1.ModelRequest\x1a\x18.placet.v1.ModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'placet.proto.v1.federations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROUNDOUTCOME_LEFTENTRY']._loaded_options = None
-  _globals['_ROUNDOUTCOME_LEFTENTRY']._serialized_options = b'8\001'
-  _globals['_FEDERATIONSTATE']._serialized_start=931
-  _globals['_FEDERATIONSTATE']._serialized_end=1133
-  _globals['_FEDERATION']._serialized_start=79
-  _globals['_FEDERATION']._serialized_end=367
-  _globals['_MEMBER']._serialized_start=369
-  _globals['_MEMBER']._serialized_end=450
-  _globals['_ROUNDOUTCOME']._serialized_start=453
-  _globals['_ROUNDOUTCOME']._serialized_end=611
-  _globals['_ROUNDOUTCOME_LEFTENTRY']._serialized_start=568
-  _globals['_ROUNDOUTCOME_LEFTENTRY']._serialized_end=611
-  _globals['_STARTREQUEST']._serialized_start=613
-  _globals['_STARTREQUEST']._serialized_end=662
-  _globals['_GETFEDERATIONREQUEST']._serialized_start=664
-  _globals['_GETFEDERATIONREQUEST']._serialized_end=698
-  _globals['_UPDATEREQUEST']._serialized_start=700
-  _globals['_UPDATEREQUEST']._serialized_end=747
-  _globals['_UPDATERECEIPT']._serialized_start=749
-  _globals['_UPDATERECEIPT']._serialized_end=809
-  _globals['_MODELREQUEST']._serialized_start=811
-  _globals['_MODELREQUEST']._serialized_end=842
-  _globals['_MODELRESPONSE']._serialized_start=844
-  _globals['_MODELRESPONSE']._serialized_end=928
-  _globals['_FEDERATIONS']._serialized_start=1136
-  _globals['_FEDERATIONS']._serialized_end=1458
+  _globals['_UPDATEREQUEST']._serialized_start=48
+  _globals['_UPDATEREQUEST']._serialized_end=95
+  _globals['_UPDATERECEIPT']._serialized_start=97
+  _globals['_UPDATERECEIPT']._serialized_end=157
+  _globals['_MODELREQUEST']._serialized_start=159
+  _globals['_MODELREQUEST']._serialized_end=190
+  _globals['_MODELRESPONSE']._serialized_start=192
+  _globals['_MODELRESPONSE']._serialized_end=276
+  _globals['_FEDERATIONS']._serialized_start=279
+  _globals['_FEDERATIONS']._serialized_end=414
 # @@protoc_insertion_point(module_scope)

@@ -34,21 +34,6 @@ class FederationsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Start = channel.unary_unary(
-                '/placet.v1.Federations/Start',
-                request_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.StartRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-                _registered_method=True)
-        self.Get = channel.unary_unary(
-                '/placet.v1.Federations/Get',
-                request_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-                _registered_method=True)
-        self.Watch = channel.unary_stream(
-                '/placet.v1.Federations/Watch',
-                request_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-                _registered_method=True)
         self.Update = channel.unary_unary(
                 '/placet.v1.Federations/Update',
                 request_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.UpdateRequest.SerializeToString,
@@ -63,27 +48,6 @@ class FederationsStub:
 
 class FederationsServicer:
     """Missing associated documentation comment in .proto file."""
-
-    def Start(self, request, context):
-        """Admits the ticket of a federate proposal and opens its first round; again for the same
-        proposal: as it stands.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Watch(self, request, context):
-        """As it stands, then each change, until it has ended.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def Update(self, request, context):
         """A client's update for the open round, after its stream was put as a blob. Again for the same
@@ -103,21 +67,6 @@ class FederationsServicer:
 
 def add_FederationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Start': grpc.unary_unary_rpc_method_handler(
-                    servicer.Start,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.StartRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.SerializeToString,
-            ),
-            'Get': grpc.unary_unary_rpc_method_handler(
-                    servicer.Get,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.SerializeToString,
-            ),
-            'Watch': grpc.unary_stream_rpc_method_handler(
-                    servicer.Watch,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_federations__pb2.Federation.SerializeToString,
-            ),
             'Update': grpc.unary_unary_rpc_method_handler(
                     servicer.Update,
                     request_deserializer=placet_dot_proto_dot_v1_dot_federations__pb2.UpdateRequest.FromString,
@@ -138,87 +87,6 @@ def add_FederationsServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Federations:
     """Missing associated documentation comment in .proto file."""
-
-    @staticmethod
-    def Start(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Federations/Start',
-            placet_dot_proto_dot_v1_dot_federations__pb2.StartRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Get(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Federations/Get',
-            placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Watch(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/placet.v1.Federations/Watch',
-            placet_dot_proto_dot_v1_dot_federations__pb2.GetFederationRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_federations__pb2.Federation.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def Update(request,

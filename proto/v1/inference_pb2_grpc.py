@@ -34,26 +34,6 @@ class InferenceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Serve = channel.unary_unary(
-                '/placet.v1.Inference/Serve',
-                request_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.ServeRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-                _registered_method=True)
-        self.GetService = channel.unary_unary(
-                '/placet.v1.Inference/GetService',
-                request_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-                _registered_method=True)
-        self.ListServices = channel.unary_unary(
-                '/placet.v1.Inference/ListServices',
-                request_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesResponse.FromString,
-                _registered_method=True)
-        self.WatchService = channel.unary_stream(
-                '/placet.v1.Inference/WatchService',
-                request_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/placet.v1.Inference/Describe',
                 request_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.DescribeRequest.SerializeToString,
@@ -73,33 +53,6 @@ class InferenceStub:
 
 class InferenceServicer:
     """Missing associated documentation comment in .proto file."""
-
-    def Serve(self, request, context):
-        """Serves the model of a serve proposal with so many workers; again for the same proposal: with as
-        many as now asked.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetService(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListServices(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def WatchService(self, request, context):
-        """As it stands, then each change, until it has ended.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def Describe(self, request, context):
         """Everything by which a user verifies one worker of a service, the least busy of those that are
@@ -127,26 +80,6 @@ class InferenceServicer:
 
 def add_InferenceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Serve': grpc.unary_unary_rpc_method_handler(
-                    servicer.Serve,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.ServeRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.SerializeToString,
-            ),
-            'GetService': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetService,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.SerializeToString,
-            ),
-            'ListServices': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListServices,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesResponse.SerializeToString,
-            ),
-            'WatchService': grpc.unary_stream_rpc_method_handler(
-                    servicer.WatchService,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_inference__pb2.Service.SerializeToString,
-            ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
                     request_deserializer=placet_dot_proto_dot_v1_dot_inference__pb2.DescribeRequest.FromString,
@@ -172,114 +105,6 @@ def add_InferenceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Inference:
     """Missing associated documentation comment in .proto file."""
-
-    @staticmethod
-    def Serve(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Inference/Serve',
-            placet_dot_proto_dot_v1_dot_inference__pb2.ServeRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetService(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Inference/GetService',
-            placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListServices(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Inference/ListServices',
-            placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_inference__pb2.ListServicesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def WatchService(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/placet.v1.Inference/WatchService',
-            placet_dot_proto_dot_v1_dot_inference__pb2.GetServiceRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_inference__pb2.Service.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def Describe(request,

@@ -22,36 +22,19 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aplacet/proto/v1/jobs.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"\xb9\x01\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08proposal\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.placet.v1.JobState\x12\x10\n\x08progress\x18\x04 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12#\n\x07refusal\x18\x06 \x01(\x0b\x32\x12.placet.v1.Refusal\x12\x14\n\x0csubmitted_ms\x18\x07 \x01(\x04\x12\x12\n\nchanged_ms\x18\x08 \x01(\x04\"F\n\rSubmitRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"0\n\x0fListJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\"0\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.placet.v1.Job\",\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08proposal\x18\x02 \x01(\t\")\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04stop\x18\x02 \x01(\x0c\".\n\rResultRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\trecipient\x18\x02 \x01(\t\"U\n\x0eResultResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x04 \x01(\x0c*\xad\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x14\n\x10JOB_STATE_LEASED\x10\x02\x12\x15\n\x11JOB_STATE_RUNNING\x10\x03\x12\x16\n\x12JOB_STATE_RELEASED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x15\n\x11JOB_STATE_STOPPED\x10\x06\x32\xd9\x02\n\x04Jobs\x12\x32\n\x06Submit\x12\x18.placet.v1.SubmitRequest\x1a\x0e.placet.v1.Job\x12/\n\x03Get\x12\x18.placet.v1.GetJobRequest\x1a\x0e.placet.v1.Job\x12?\n\x04List\x12\x1a.placet.v1.ListJobsRequest\x1a\x1b.placet.v1.ListJobsResponse\x12\x32\n\x05Watch\x12\x17.placet.v1.WatchRequest\x1a\x0e.placet.v1.Job0\x01\x12\x38\n\x06\x43\x61ncel\x12\x18.placet.v1.CancelRequest\x1a\x14.placet.v1.Committed\x12=\n\x06Result\x12\x18.placet.v1.ResultRequest\x1a\x19.placet.v1.ResultResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aplacet/proto/v1/jobs.proto\x12\tplacet.v1\".\n\rResultRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\trecipient\x18\x02 \x01(\t\"U\n\x0eResultResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x04 \x01(\x0c\x32\x45\n\x04Jobs\x12=\n\x06Result\x12\x18.placet.v1.ResultRequest\x1a\x19.placet.v1.ResultResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'placet.proto.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=685
-  _globals['_JOBSTATE']._serialized_end=858
-  _globals['_JOB']._serialized_start=72
-  _globals['_JOB']._serialized_end=257
-  _globals['_SUBMITREQUEST']._serialized_start=259
-  _globals['_SUBMITREQUEST']._serialized_end=329
-  _globals['_GETJOBREQUEST']._serialized_start=331
-  _globals['_GETJOBREQUEST']._serialized_end=358
-  _globals['_LISTJOBSREQUEST']._serialized_start=360
-  _globals['_LISTJOBSREQUEST']._serialized_end=408
-  _globals['_LISTJOBSRESPONSE']._serialized_start=410
-  _globals['_LISTJOBSRESPONSE']._serialized_end=458
-  _globals['_WATCHREQUEST']._serialized_start=460
-  _globals['_WATCHREQUEST']._serialized_end=504
-  _globals['_CANCELREQUEST']._serialized_start=506
-  _globals['_CANCELREQUEST']._serialized_end=547
-  _globals['_RESULTREQUEST']._serialized_start=549
-  _globals['_RESULTREQUEST']._serialized_end=595
-  _globals['_RESULTRESPONSE']._serialized_start=597
-  _globals['_RESULTRESPONSE']._serialized_end=682
-  _globals['_JOBS']._serialized_start=861
-  _globals['_JOBS']._serialized_end=1206
+  _globals['_RESULTREQUEST']._serialized_start=41
+  _globals['_RESULTREQUEST']._serialized_end=87
+  _globals['_RESULTRESPONSE']._serialized_start=89
+  _globals['_RESULTRESPONSE']._serialized_end=174
+  _globals['_JOBS']._serialized_start=176
+  _globals['_JOBS']._serialized_end=245
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 from placet.proto.v1 import jobs_pb2 as placet_dot_proto_dot_v1_dot_jobs__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -35,31 +34,6 @@ class JobsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Submit = channel.unary_unary(
-                '/placet.v1.Jobs/Submit',
-                request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-                _registered_method=True)
-        self.Get = channel.unary_unary(
-                '/placet.v1.Jobs/Get',
-                request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.GetJobRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-                _registered_method=True)
-        self.List = channel.unary_unary(
-                '/placet.v1.Jobs/List',
-                request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsResponse.FromString,
-                _registered_method=True)
-        self.Watch = channel.unary_stream(
-                '/placet.v1.Jobs/Watch',
-                request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.WatchRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-                _registered_method=True)
-        self.Cancel = channel.unary_unary(
-                '/placet.v1.Jobs/Cancel',
-                request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.CancelRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
-                _registered_method=True)
         self.Result = channel.unary_unary(
                 '/placet.v1.Jobs/Result',
                 request_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ResultRequest.SerializeToString,
@@ -69,41 +43,6 @@ class JobsStub:
 
 class JobsServicer:
     """Missing associated documentation comment in .proto file."""
-
-    def Submit(self, request, context):
-        """Judges the ticket and queues a job. The same request_id for the same proposal gives the same
-        job again: its name follows from both (docs/formats.md).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Watch(self, request, context):
-        """A job's present state at once, then each change, until it has ended; or every job of a proposal
-        from now on.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Cancel(self, request, context):
-        """Takes a signed stop document (action "cancel" or "veto") and answers once it is in the log.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def Result(self, request, context):
         """What was released, with the result key sealed to one recipient.
@@ -115,31 +54,6 @@ class JobsServicer:
 
 def add_JobsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Submit': grpc.unary_unary_rpc_method_handler(
-                    servicer.Submit,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.SubmitRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.SerializeToString,
-            ),
-            'Get': grpc.unary_unary_rpc_method_handler(
-                    servicer.Get,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.GetJobRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.SerializeToString,
-            ),
-            'List': grpc.unary_unary_rpc_method_handler(
-                    servicer.List,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsResponse.SerializeToString,
-            ),
-            'Watch': grpc.unary_stream_rpc_method_handler(
-                    servicer.Watch,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.WatchRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_jobs__pb2.Job.SerializeToString,
-            ),
-            'Cancel': grpc.unary_unary_rpc_method_handler(
-                    servicer.Cancel,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.CancelRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.SerializeToString,
-            ),
             'Result': grpc.unary_unary_rpc_method_handler(
                     servicer.Result,
                     request_deserializer=placet_dot_proto_dot_v1_dot_jobs__pb2.ResultRequest.FromString,
@@ -155,141 +69,6 @@ def add_JobsServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Jobs:
     """Missing associated documentation comment in .proto file."""
-
-    @staticmethod
-    def Submit(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Jobs/Submit',
-            placet_dot_proto_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Get(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Jobs/Get',
-            placet_dot_proto_dot_v1_dot_jobs__pb2.GetJobRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def List(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Jobs/List',
-            placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_jobs__pb2.ListJobsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Watch(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/placet.v1.Jobs/Watch',
-            placet_dot_proto_dot_v1_dot_jobs__pb2.WatchRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_jobs__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Cancel(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Jobs/Cancel',
-            placet_dot_proto_dot_v1_dot_jobs__pb2.CancelRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def Result(request,

@@ -79,5 +79,5 @@ def test_the_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         names = {"digest": digest, "keys": council.analyst, "folder": tmp_path / "result"}
         with contextlib.redirect_stdout(io.StringIO()) as shown:
             exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own page
-    assert "released 100" in shown.getvalue()
+    assert "finished 100" in shown.getvalue()
     assert (tmp_path / "result" / "model").stat().st_size > 0

@@ -24,7 +24,7 @@ import pytest
 
 from placet.governance.envelope import parse_envelope
 from placet.governance.evaluate import Ticket
-from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2
+from placet.proto.v1 import blobs_pb2, common_pb2, runs_pb2
 
 SLOW = """
 import time
@@ -64,7 +64,7 @@ class Promises:
     def submit(self, ticket: Ticket) -> str:
         """A job that was acknowledged."""
         request_id = os.urandom(16)
-        job = self.world.client.jobs.submit(ticket, request_id).id
+        job = self.world.client.runs.start(ticket, request_id=request_id).id
         self.jobs[request_id] = ticket, job
         return str(job)
 
@@ -74,10 +74,10 @@ class Promises:
         A host that was killed begins with what it had: a job is running until its attempt has been
         closed.
         """
-        watching = self.world.client.jobs.watch(job)
+        watching = self.world.client.runs.watch(job)
         with contextlib.closing(watching):
             for record in watching:
-                if record.state in states and record.attempt >= attempt:
+                if record.state in states and record.job.attempt >= attempt:
                     return
                 assert not record.ended, record
 
@@ -85,9 +85,9 @@ class Promises:
         """All promises; waits until every job has ended."""
         client = self.world.client
         for request_id, (ticket, job) in self.jobs.items():
-            assert client.jobs.submit(ticket, request_id).id == job
-            ended = client.jobs.wait(job)
-            assert ended.state == "released", ended
+            assert client.runs.start(ticket, request_id=request_id).id == job
+            ended = client.runs.wait(job)
+            assert ended.state == "finished", ended
             if job in self.ended:
                 assert ended == self.ended[job]
             self.ended[job] = ended
@@ -115,18 +115,18 @@ def promises(world: Any) -> Promises:
     return Promises(world)
 
 
-@pytest.mark.parametrize("state", ["queued", "leased", "running", "released"])
+@pytest.mark.parametrize("state", ["queued", "leased", "running", "finished"])
 def test_the_host_is_killed_while_a_job_is(promises: Promises, state: str) -> None:
     world = promises.world
     ticket = promises.ticket(LONG_MS if state == "running" else 300)
     job = promises.submit(ticket)
     if state != "queued":
         promises.until(job, state, *(["running"] if state == "leased" else []))
-    attempts = world.client.jobs.get(job).attempt
+    attempts = world.client.runs.get(job).job.attempt
     promises.restart()
     promises.check()
-    if state == "released":
-        assert world.client.jobs.get(job).attempt == attempts == 1
+    if state == "finished":
+        assert world.client.runs.get(job).job.attempt == attempts == 1
         assert world.entries_of(job) == ["lease", "release"]
     if state == "running":
         assert world.entries_of(job) == ["lease", "close", "lease", "release"]
@@ -147,10 +147,10 @@ def test_attempts_are_counted_over_kills(promises: Promises) -> None:
     job = world.job(
         promises.program, {"data": promises.data}, parameters={"ms": LONG_MS}, attempts=1
     )
-    submitted = world.client.jobs.submit(world.ticket(job)).id
+    submitted = world.client.runs.start(world.ticket(job)).id
     promises.until(submitted, "running")
     promises.restart()
-    ended = world.client.jobs.wait(submitted)
+    ended = world.client.runs.wait(submitted)
     assert ended.state == "failed"
     world.check_refusal(ended.refusal, "ATTEMPTS_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(submitted) == ["lease", "close"]
@@ -233,11 +233,11 @@ def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
     ticket = promises.ticket(0)
     source = random.Random(9)
     for _ in range(3):
-        request = jobs_pb2.SubmitRequest(
+        request = runs_pb2.StartRequest(
             ticket=common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots),
             request_id=os.urandom(16),
         )
-        call = world.stubs.jobs.Submit.future(request, metadata=world.metadata)
+        call = world.stubs.runs.Start.future(request, metadata=world.metadata)
         time.sleep(source.uniform(0, 0.015))  # whatever moment it hits, the same has to hold
         world.process.kill()
         answered = ""
@@ -245,7 +245,7 @@ def test_a_submission_whose_answer_never_came(promises: Promises) -> None:
             answered = call.result(timeout=10).id
         world.kill()
         world.start()
-        again = world.client.jobs.submit(ticket, request.request_id)
+        again = world.client.runs.start(ticket, request_id=request.request_id)
         assert answered in ("", again.id)
         promises.jobs[request.request_id] = ticket, again.id
     promises.check()

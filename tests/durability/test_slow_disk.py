@@ -16,11 +16,11 @@ def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
     same."""
     wanted = Evidence(simulated("authority"), simulated("worker", measurements=("ab" * 32,)))
     job = world.job(world.bundle(world.copy).digest, {"data": world.data(evidence=wanted)})
-    first = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job, uses=9)).id)
+    first = world.client.runs.wait(world.client.runs.start(world.ticket(job, uses=9)).id)
     assert first.refusal.reason == "APPRAISAL_REFUSED"
     ticket = world.ticket(job)  # a worker of its program is warm, and the host has not seen it yet
     submitted: list[Any] = []
-    call = threading.Thread(target=lambda: submitted.append(world.client.jobs.submit(ticket)))
+    call = threading.Thread(target=lambda: submitted.append(world.client.runs.start(ticket)))
     with contextlib.closing(
         sqlite3.connect(world.folder / "host" / "placet.db", isolation_level=None)
     ) as database:
@@ -30,5 +30,5 @@ def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
         assert call.is_alive()
         database.execute("ROLLBACK")
     call.join(timeout=30)
-    ended = world.client.jobs.wait(submitted[0].id, patience=10)
+    ended = world.client.runs.wait(submitted[0].id, patience=10)
     assert (ended.state, ended.refusal.reason) == ("failed", "APPRAISAL_REFUSED")

@@ -31,7 +31,13 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.jobs import round_job
-from placet.proto.v1 import common_pb2, federations_pb2, federations_pb2_grpc
+from placet.proto.v1 import (
+    common_pb2,
+    federations_pb2,
+    federations_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
+)
 from placet.sealing import (
     HPKEPrivateKey,
     HPKEPublicKey,
@@ -93,6 +99,7 @@ class Council:
     def connect(self) -> None:
         """After every start of the host."""
         self.stub: Any = federations_pb2_grpc.FederationsStub(self.world.channel)
+        self.runs: Any = runs_pb2_grpc.RunsStub(self.world.channel)
 
     def restart(self) -> None:
         """Kill the host, and begin again on its folder."""
@@ -114,6 +121,11 @@ def terms(**changes: Any) -> Federate:
     return documents.federate(CLIENTS, **{**plain, **changes})
 
 
+def ended(run: runs_pb2.Run) -> bool:
+    """Whether nothing will change any more."""
+    return run.state >= runs_pb2.RUN_STATE_FINISHED
+
+
 class Federation:
     """One federation, by its proposal."""
 
@@ -131,20 +143,18 @@ class Federation:
         """Start it; again: as it stands."""
         ticket = self.world.client.council.ticket(self.id)
         wire = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
-        request = federations_pb2.StartRequest(ticket=wire)
-        return self.council.stub.Start(request, metadata=self.world.metadata)
+        request = runs_pb2.StartRequest(ticket=wire)
+        return self.council.runs.Start(request, metadata=self.world.metadata)
 
     def get(self) -> Any:
         """As the host tells it."""
-        request = federations_pb2.GetFederationRequest(id=self.id)
-        return self.council.stub.Get(request, metadata=self.world.metadata)
+        request = runs_pb2.GetRunRequest(id=self.id)
+        return self.council.runs.Get(request, metadata=self.world.metadata)
 
-    def until(
-        self, holds: Callable[[federations_pb2.Federation], bool], patience: float = 60.0
-    ) -> Any:
+    def until(self, holds: Callable[[runs_pb2.Run], bool], patience: float = 60.0) -> Any:
         """Watch until something holds."""
-        request = federations_pb2.GetFederationRequest(id=self.id)
-        call = self.council.stub.Watch(request, metadata=self.world.metadata, timeout=patience)
+        request = runs_pb2.WatchRequest(id=self.id)
+        call = self.council.runs.Watch(request, metadata=self.world.metadata, timeout=patience)
         try:
             for record in call:
                 if holds(record):
@@ -155,23 +165,23 @@ class Federation:
 
     def until_round(self, number: int) -> Any:
         """Until a round is open."""
-        opened = federations_pb2.FEDERATION_STATE_OPEN
-        return self.until(lambda f: f.round == number and f.state == opened)
+        return self.until(
+            lambda f: f.federation.round == number and not (f.federation.aggregating or ended(f))
+        )
 
     def until_state(self, state: str) -> Any:
         """Until it is in a state, by its name."""
-        number = federations_pb2.FederationState.Value("FEDERATION_STATE_" + state)
+        number = runs_pb2.RunState.Value("RUN_STATE_" + state)
         return self.until(lambda f: f.state == number)
 
     def until_aggregating(self) -> Any:
         """Until a round is closed, or over already."""
-        number = federations_pb2.FEDERATION_STATE_AGGREGATING
-        return self.until(lambda f: f.state == number or bool(f.outcomes))
+        return self.until(lambda f: f.federation.aggregating or bool(f.federation.outcomes))
 
     def until_over(self, number: int) -> Any:
         """Until a round is over; its outcome."""
-        record = self.until(lambda f: len(f.outcomes) >= number)
-        return record.outcomes[number - 1]
+        record = self.until(lambda f: len(f.federation.outcomes) >= number)
+        return record.federation.outcomes[number - 1]
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:
         """Its entries of these kinds."""

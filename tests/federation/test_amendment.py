@@ -109,20 +109,20 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     client = world.client
     serving = world.propose(service(world), uses=5)
     world.vote(serving, "ada", "ben")
-    client.services.start(client.council.ticket(serving), 1)
-    next(status for status in client.services.watch(serving) if status.ready)
+    client.runs.start(client.council.ticket(serving), workers=1)
+    next(status for status in client.runs.watch(serving) if status.service.ready)
     federation = council.federation()
     federation.send("ana", make_vector(1))
     taking_part = client.federations.join(federation.id, council.clients["bea"])
     program = world.bundle(SLOW).digest
     ticket = world.ticket(world.job(program, {"data": world.data()}), uses=2)
-    job = client.jobs.submit(ticket, os.urandom(16)).id
-    next(record for record in client.jobs.watch(job) if record.state == "running")
+    job = client.runs.start(ticket, request_id=os.urandom(16)).id
+    next(record for record in client.runs.watch(job) if record.state == "running")
     amend(world)
     # The round is over with the amendment, and nothing more can come of the federation.
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
-    assert [(o.round, o.released, o.updates) for o in ended.outcomes] == [(1, False, 1)]
+    assert [(o.round, o.released, o.updates) for o in ended.federation.outcomes] == [(1, False, 1)]
     assert [e["standing"] for e in federation.entries("close-round")] == ["void"]
     with pytest.raises(Refused) as refused:
         list(taking_part.rounds())
@@ -131,14 +131,14 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     state = fold(world)
     running = {lease.job for lease in state.open_leases.values()}
     assert job in running
-    assert client.jobs.wait(job).state == "released"
-    world.check_refusal(world.refusal_of(lambda: client.jobs.submit(ticket)), "OTHER_CONSTITUTION")
+    assert client.runs.wait(job).state == "finished"
+    world.check_refusal(world.refusal_of(lambda: client.runs.start(ticket)), "OTHER_CONSTITUTION")
     # So does a service, until its review; it gets no further worker.
-    status = client.services.get(serving)
-    assert (status.state, status.ready) == ("ready", 1)
-    refusal = world.refusal_of(lambda: client.services.start(client.council.ticket(serving), 2))
+    status = client.runs.get(serving)
+    assert (status.state, status.service.ready) == ("running", 1)
+    refusal = world.refusal_of(lambda: client.runs.start(client.council.ticket(serving), workers=2))
     world.check_refusal(refusal, "OTHER_CONSTITUTION")
-    assert client.services.get(serving).ready == 1
+    assert client.runs.get(serving).service.ready == 1
     # All this is what the log folds to, and what the next host tells.
     state = fold(world)
     assert [r.status for r in state.federations[federation.id].rounds] == ["void"]
@@ -157,7 +157,7 @@ def test_an_amendment_ends_a_federation_and_its_round(council: Any, make_vector:
     amend(council.world)
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
-    assert [(o.round, o.released) for o in ended.outcomes] == [(1, False)]
+    assert [(o.round, o.released) for o in ended.federation.outcomes] == [(1, False)]
     [void] = federation.entries("close-round")
     assert void["standing"] == "void"
     council.restart()

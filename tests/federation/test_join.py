@@ -96,7 +96,7 @@ def test_what_a_client_fetches_afterwards(council: Any, clients: Clients) -> Non
         _ended(process)
     federation.until_state("FINISHED")
     shown = subprocess.run(
-        clients.command("ana", "federation", "show", federation.id, "--json"),
+        clients.command("ana", "runs", federation.id, "--json"),
         capture_output=True,
         text=True,
         check=True,

@@ -102,7 +102,7 @@ def test_the_host_is_down_while_a_round_ends(council: Any) -> None:
     federation = council.federation(rounds=2, round_seconds=3)
     federation.send("ana", _vector(1))
     federation.send("bea", _vector(2))
-    closes = federation.get().closes
+    closes = federation.get().federation.closes
     council.world.kill()
     while time.time() <= closes + 1:
         time.sleep(0.05)
@@ -124,7 +124,7 @@ def test_attempts_are_used_up_and_the_next_round_opens(council: Any) -> None:
         assert federation.kinds_of_round(1) == ["lease", "close"]
         assert not outcome.left
     federation.until_round(2)
-    assert federation.get().model_round == (1 if outcome.released else 0)
+    assert federation.get().federation.model_round == (1 if outcome.released else 0)
 
 
 def test_at_the_end_an_audit_finds_nothing(council: Any) -> None:

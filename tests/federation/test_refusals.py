@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from placet.client import Keys
-from placet.proto.v1 import federations_pb2
+from placet.proto.v1 import runs_pb2
 from placet.sealing import HPKEPrivateKey
 
 SEGMENT = 16384
@@ -90,7 +90,7 @@ def test_one_leaves_and_the_round_goes_on(council: Any, alone: Any, case: str) -
     assert outcome.released
     assert dict(outcome.left) == {"eli": reason}
     np.testing.assert_array_equal(federation.model(1), alone)
-    [member] = [m for m in federation.until_round(2).members if m.client == "eli"]
+    [member] = [m for m in federation.until_round(2).federation.members if m.client == "eli"]
     assert (member.why, member.quarantined_until) == (reason, 3)
     refusal = federation.refused(
         partial(federation.send, "eli", _vector(9), number=2), "CLIENT_QUARANTINED"
@@ -147,7 +147,7 @@ def open_round(council: Any) -> Any:
 OTHER = "sha256:" + "00" * 32
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another round": ({"number": 2}, "ROUND_NOT_OPEN"),
-    "another federation": ({"federation": OTHER}, "FEDERATION_NOT_FOUND"),
+    "another federation": ({"federation": OTHER}, "RUN_NOT_FOUND"),
     "another layout": ({"layout": OTHER}, "UPDATE_MALFORMED"),
     "outside the roster": ({"client": "owner"}, "NOT_ON_ROSTER"),
     "signed by another": ({"signer": "bea"}, "SIGNATURE_INVALID"),
@@ -248,12 +248,12 @@ def test_what_was_stopped_goes_no_further(council: Any) -> None:
 
 def test_an_unknown_federation(council: Any) -> None:
     federation = council.federation(start=False)
-    federation.refused(federation.get, "FEDERATION_NOT_FOUND")
-    request = federations_pb2.GetFederationRequest(id="sha256:" + os.urandom(32).hex())
+    federation.refused(federation.get, "RUN_NOT_FOUND")
+    request = runs_pb2.GetRunRequest(id="sha256:" + os.urandom(32).hex())
     refusal = council.world.refusal_of(
-        lambda: council.stub.Get(request, metadata=council.world.metadata)
+        lambda: council.runs.Get(request, metadata=council.world.metadata)
     )
-    council.world.check_refusal(refusal, "FEDERATION_NOT_FOUND")
+    council.world.check_refusal(refusal, "RUN_NOT_FOUND")
 
 
 def test_a_member_of_nothing(council: Any) -> None:

@@ -33,7 +33,7 @@ def test_two_rounds_with_weights(council: Any, make_vector: Any, mean_of: Any) -
     for client, vector in second.items():
         federation.send(client, vector, number=2)
     ended = federation.until_state("FINISHED")
-    assert ended.model_round == 2
+    assert ended.federation.model_round == 2
     model = federation.model(2, "eli")
     np.testing.assert_allclose(model, expected + mean_of(*second.values()), atol=4e-8)
     assert federation.kinds_of_round(1) == federation.kinds_of_round(2) == ["lease", "release"]
@@ -122,7 +122,7 @@ def test_the_deadline_closes_a_round_and_too_few_make_it_void(
     federation.send("ana", make_vector(2), number=2)
     federation.send("bea", make_vector(3), number=2)
     assert federation.until_over(2).released
-    assert federation.get().model_round == 2
+    assert federation.get().federation.model_round == 2
 
 
 def test_audited_and_complete(council: Any) -> None:

@@ -278,11 +278,11 @@ class Services:
     def start(self, proposal: str, workers: int = 1) -> Any:
         """Serve, and wait until as many workers are ready as were asked for."""
         client = self.world.client
-        client.services.start(client.council.ticket(proposal), workers)
-        for status in client.services.watch(proposal):
-            if status.ended or status.ready >= workers:
+        client.runs.start(client.council.ticket(proposal), workers=workers)
+        for status in client.runs.watch(proposal):
+            if status.ended or status.service.ready >= workers:
                 return status
-        raise AssertionError(client.services.get(proposal))
+        raise AssertionError(client.runs.get(proposal))
 
     def serve(
         self,
@@ -295,7 +295,7 @@ class Services:
         """A service that is ready; its id."""
         proposal = self.propose(self.terms(model, **changed), **(window or {}))
         status = self.start(proposal, workers)
-        assert status.ready == workers, status
+        assert status.service.ready == workers, status
         return proposal
 
     @contextlib.contextmanager
@@ -310,8 +310,8 @@ class Services:
     def drain(self, service: str) -> None:
         """Let its workers go, and wait until they have."""
         client = self.world.client
-        client.services.start(client.council.ticket(service), 0)
-        self.world.until(lambda: client.services.get(service).ready == 0)
+        client.runs.start(client.council.ticket(service), workers=0)
+        assert client.runs.wait(service).state == "finished"
 
     @contextlib.contextmanager
     def frozen_workers(self) -> Generator[None]:
@@ -328,7 +328,7 @@ class Services:
     def failed(self, model: bytes | Input) -> Refused:
         """What a service of this model ends with."""
         status = self.start(self.propose(self.terms(model)))
-        assert (status.state, status.ready) == ("failed", 0)
+        assert (status.state, status.service.ready) == ("failed", 0)
         refusal: Refused = status.refusal
         return refusal
 

@@ -139,7 +139,7 @@ def test_drained_and_served_again(services: Any) -> None:
         first = model.worker.lease.digest
         assert np.array_equal(model.predict(asked), 2 * asked)
         services.drain(service)
-        assert services.world.client.services.get(service).state == "drained"
+        assert services.world.client.runs.get(service).state == "finished"
         refusal = services.world.refusal_of(lambda: services.asker(service))
         services.world.check_refusal(refusal, "SERVICE_ENDED")
         services.start(service)
@@ -173,7 +173,7 @@ def test_cards_with_receipts(services: Any) -> None:
     world, file = services.world, services.linear(3.0)
     outputs = {"out": Output(4096)}
     job = world.job(world.bundle(WHOLE).digest, {"data": world.data(file)}, outputs=outputs)
-    released = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    released = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
     verified, _, envelope = world.client.jobs.receipt(released.id, "analyst")
     descriptor = verified.receipt.predicate.outputs["out"]
     assert descriptor.kind == "result"
@@ -233,5 +233,5 @@ def test_asking_without_threads(services: Any, service: str) -> None:
 
 def test_a_service_that_nobody_proposed(services: Any) -> None:
     with pytest.raises(Refused) as refusal:
-        services.world.client.services.get("sha256:" + "0" * 64)
-    assert refusal.value.reason == "SERVICE_NOT_FOUND"
+        services.world.client.runs.get("sha256:" + "0" * 64)
+    assert refusal.value.reason == "RUN_NOT_FOUND"

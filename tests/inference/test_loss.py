@@ -67,8 +67,8 @@ def _under_load(services: Any, service: str, hit: Callable[[], None]) -> None:
 
 
 def _until_ready(services: Any, service: str) -> None:
-    for status in services.world.client.services.watch(service):
-        if status.ready == status.workers:
+    for status in services.world.client.runs.watch(service):
+        if status.service.ready == status.service.workers:
             return
 
 

@@ -294,8 +294,12 @@ def test_after_the_window(services: Any) -> None:
     asker, asked = services.asker(service), services.rows(2)
     assert np.array_equal(asker.ask({"x": asked})["scores"], 2 * asked)
     client = services.world.client
-    [*_, status] = client.services.watch(service)
-    assert (status.state, status.ready, status.refusal.reason) == ("failed", 0, "TICKET_EXPIRED")
+    [*_, status] = client.runs.watch(service)
+    assert (status.state, status.service.ready, status.refusal.reason) == (
+        "failed",
+        0,
+        "TICKET_EXPIRED",
+    )
     assert time.time() > window["not_after"]
     # The worker ended with its lease, whoever noticed first, and the next one got none.
     refusal = asker.refused_in_clear(asker.question({"x": asked}).data)

@@ -76,8 +76,8 @@ def test_the_next_answer_is_a_refusal(services: Any, case: str) -> None:
 
 def _check_over(services: Any, service: str, asker: Any, reason: str) -> None:
     """Nobody is answered any more, and everybody is told why."""
-    [*_, status] = services.world.client.services.watch(service)
-    assert (status.state, status.ready, status.refusal.reason) == ("stopped", 0, reason)
+    [*_, status] = services.world.client.runs.watch(service)
+    assert (status.state, status.service.ready, status.refusal.reason) == ("stopped", 0, reason)
     refusal = asker.refused_in_clear(asker.question({"x": services.rows(1)}).data)
     services.world.check_refusal(refusal, reason)
     refusal = services.world.refusal_of(lambda: services.asking(service, "vic").__enter__())

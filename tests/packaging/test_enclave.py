@@ -203,8 +203,8 @@ def test_a_host_runs_it_and_nothing_of_its_own(enclave: Path, made: Build, tmp_p
         digest = council.propose(client, "breast_cancer", parameters, "model")
         council.vote(client, digest, "north", "south", "privacy")
         assert (
-            client.jobs.wait(client.jobs.submit(client.council.ticket(digest)).id).state
-            == "released"
+            client.runs.wait(client.runs.start(client.council.ticket(digest)).id).state
+            == "finished"
         )
         running = enclaves()
     assert {argv[0] for argv in running} == {str(interpreter(enclave, "authority").absolute())}

@@ -34,8 +34,8 @@ class Desk:
         late = world.ticket(job, not_before=now - 7200, not_after=now - 3600)
         raising = world.job(world.bundle("def main(job): raise ValueError").digest, {"data": data})
         used = world.ticket(job)
-        self.released = world.client.jobs.wait(world.client.jobs.submit(used).id)
-        self.failed = world.client.jobs.wait(world.client.jobs.submit(world.ticket(raising)).id)
+        self.released = world.client.runs.wait(world.client.runs.start(used).id)
+        self.failed = world.client.runs.wait(world.client.runs.start(world.ticket(raising)).id)
         self.raising = world.ticket(raising)
         self.grant = data.grant
         few = world.client.council.ticket(self.proposal)
@@ -80,10 +80,10 @@ def desk(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "too few votes": ("submit few.ticket", "RULE_NOT_MET"),
-    "a window that has closed": ("submit late.ticket", "TICKET_EXPIRED"),
-    "a use too many": ("submit used.ticket", "TICKET_USED_UP"),
-    "a forged proposal": ("submit forged.ticket", "SIGNATURE_INVALID"),
+    "too few votes": ("start few.ticket", "RULE_NOT_MET"),
+    "a window that has closed": ("start late.ticket", "TICKET_EXPIRED"),
+    "a use too many": ("start used.ticket", "TICKET_USED_UP"),
+    "a forged proposal": ("start forged.ticket", "SIGNATURE_INVALID"),
     "a vote of a former seat": ("vote {proposal} placet -k former.key", "SEAT_EXPIRED"),
     "a vote of no seat": ("vote {proposal} placet -k owner.key", "SEAT_UNKNOWN"),
     "a vote with another's key": (
@@ -93,8 +93,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "a veto without the right": ("veto {proposal} -k owner.key", "NOT_PERMITTED"),
     "a pause by a party": ("pause {proposal} -k owner.key", "NOT_PERMITTED"),
     "another's grant": ("withdraw {grant} -k analyst.key", "NOT_PERMITTED"),
-    "a cancel of what ended": ("cancel {released} -k ada.key", "JOB_ENDED"),
-    "no such job": ("watch 00000000000000000000000000000000", "JOB_NOT_FOUND"),
+    "a cancel by a party": ("cancel {released} -k owner.key", "NOT_PERMITTED"),
+    "no such run": (f"watch {'0' * 40}-1", "RUN_NOT_FOUND"),
     "a result that is none": ("result {failed} -k analyst.key -o out", "NOT_RELEASED"),
     "another's result": ("result {released} -k owner.key -o out", "RECIPIENT_UNKNOWN"),
 }
@@ -124,7 +124,7 @@ def test_in_sentences_too(desk: Desk, case: str) -> None:
 
 
 def test_a_job_that_fails_while_it_is_watched(desk: Desk) -> None:
-    ran = desk.run("submit", "raising.ticket", "--watch", "--json")
+    ran = desk.run("start", "raising.ticket", "--watch", "--json")
     assert ran.returncode == 1
     job = json.loads(ran.stdout)
     assert (job["state"], job["refusal"]["reason"]) == ("failed", "PROGRAM_RAISED")

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2, jobs_pb2_grpc
+from placet.proto.v1 import blobs_pb2, common_pb2, jobs_pb2, runs_pb2, runs_pb2_grpc
 
 MIB = 2**20
 # Seconds after which the client goes; whatever was reached by then, the same has to hold.
@@ -25,43 +25,43 @@ def ticket(world: Any) -> Any:
     return world.ticket(world.job(bundle.digest, {"data": world.data()}), uses=50)
 
 
-def wire(ticket: Any, request_id: bytes) -> jobs_pb2.SubmitRequest:
+def wire(ticket: Any, request_id: bytes) -> runs_pb2.StartRequest:
     message = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
-    return jobs_pb2.SubmitRequest(ticket=message, request_id=request_id)
+    return runs_pb2.StartRequest(ticket=message, request_id=request_id)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_during_submit(world: Any, ticket: Any, moment: float) -> None:
     """The same request afterwards is one job, which runs once."""
     request_id = os.urandom(16)
-    before = {job.id for job in world.client.jobs.list(1000)}
-    call = world.stubs.jobs.Submit.future(wire(ticket, request_id), metadata=world.metadata)
+    before = {job.id for job in world.client.runs.list(1000)}
+    call = world.stubs.runs.Start.future(wire(ticket, request_id), metadata=world.metadata)
     time.sleep(moment)
     call.cancel()
-    job = world.client.jobs.submit(ticket, request_id)
-    assert world.client.jobs.wait(job.id).state == "released"
-    assert {job.id for job in world.client.jobs.list(1000)} - before == {job.id}
+    job = world.client.runs.start(ticket, request_id=request_id)
+    assert world.client.runs.wait(job.id).state == "finished"
+    assert {job.id for job in world.client.runs.list(1000)} - before == {job.id}
     assert world.entries_of(job.id) == ["lease", "release"]
 
 
 def test_during_watch(world: Any, ticket: Any) -> None:
     """More watchers come and go than there may be at once; the job does not notice."""
-    job = world.client.jobs.submit(ticket)
+    job = world.client.runs.start(ticket)
     for number in range(300):
-        call = world.stubs.jobs.Watch(jobs_pb2.WatchRequest(id=job.id), metadata=world.metadata)
+        call = world.stubs.runs.Watch(runs_pb2.WatchRequest(id=job.id), metadata=world.metadata)
         if number % 2:
             next(call)
         call.cancel()
-    assert world.client.jobs.wait(job.id).state == "released"
-    proposal = jobs_pb2.WatchRequest(proposal=job.proposal.text)
+    assert world.client.runs.wait(job.id).state == "finished"
+    proposal = runs_pb2.WatchRequest(proposal=job.proposal.text)
     for _ in range(300):
-        world.stubs.jobs.Watch(proposal, metadata=world.metadata).cancel()
-    call = world.stubs.jobs.Watch(proposal, metadata=world.metadata)
+        world.stubs.runs.Watch(proposal, metadata=world.metadata).cancel()
+    call = world.stubs.runs.Watch(proposal, metadata=world.metadata)
     call.initial_metadata()
-    job = world.client.jobs.submit(ticket)
+    job = world.client.runs.start(ticket)
     assert job.id == next(call).id
     call.cancel()
-    assert world.client.jobs.wait(job.id).state == "released"
+    assert world.client.runs.wait(job.id).state == "finished"
 
 
 @pytest.mark.parametrize("sent", [0, 1, 7, 8, 9, 17])
@@ -105,7 +105,7 @@ class _Late:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_during_result(world: Any, ticket: Any, moment: float) -> None:
-    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
+    job = world.client.runs.wait(world.client.runs.start(ticket).id)
     request = jobs_pb2.ResultRequest(id=job.id, recipient="analyst")
     with world.unchanged():
         call = world.stubs.jobs.Result.future(request, metadata=world.metadata)
@@ -121,11 +121,11 @@ def test_whole_connections(world: Any, ticket: Any) -> None:
     for _ in range(20):
         credentials = grpc.ssl_channel_credentials(certificate)
         channel = grpc.secure_channel(world.address, credentials)
-        jobs: Any = jobs_pb2_grpc.JobsStub(channel)
-        jobs.Submit.future(wire(ticket, request_id), metadata=world.metadata)
-        jobs.Watch(jobs_pb2.WatchRequest(proposal="sha256:" + "0" * 64), metadata=world.metadata)
+        runs: Any = runs_pb2_grpc.RunsStub(channel)
+        runs.Start.future(wire(ticket, request_id), metadata=world.metadata)
+        runs.Watch(runs_pb2.WatchRequest(proposal="sha256:" + "0" * 64), metadata=world.metadata)
         channel.close()
-    job = world.client.jobs.submit(ticket, request_id)
-    assert world.client.jobs.wait(job.id).state == "released"
+    job = world.client.runs.start(ticket, request_id=request_id)
+    assert world.client.runs.wait(job.id).state == "finished"
     assert world.entries_of(job.id) == ["lease", "release"]
     assert "fault" not in world.host_log()

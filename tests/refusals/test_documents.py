@@ -35,7 +35,7 @@ from placet.governance.envelope import (
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import SigningKey
 from placet.proto.limits import KIB, MAX_DOCUMENT
-from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2, keys_pb2
+from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, keys_pb2, runs_pb2
 
 
 class Doors:
@@ -104,8 +104,8 @@ class Doors:
                 ticket = common_pb2.Ticket(proposal=envelope)
                 if door != "submit":
                     ticket = common_pb2.Ticket(proposal=self.logged, ballots=[envelope])
-                submit = jobs_pb2.SubmitRequest(ticket=ticket, request_id=os.urandom(16))
-                return stubs.jobs.Submit(submit, metadata=metadata)
+                submit = runs_pb2.StartRequest(ticket=ticket, request_id=os.urandom(16))
+                return stubs.runs.Start(submit, metadata=metadata)
             case "amend":
                 ticket = common_pb2.Ticket(
                     proposal=self.amend_ticket.proposal, ballots=self.amend_ticket.ballots
@@ -330,12 +330,9 @@ MESSAGES: dict[str, Callable[[Any, bytes], Any]] = {
     "Provision": lambda stubs, text: stubs.keys.Provision(
         keys_pb2.ProvisionRequest(grant=text), metadata=stubs.metadata
     ),
-    "Submit": lambda stubs, text: stubs.jobs.Submit(
-        jobs_pb2.SubmitRequest(ticket=common_pb2.Ticket(ballots=[text] * 9), request_id=b"r" * 16),
+    "Submit": lambda stubs, text: stubs.runs.Start(
+        runs_pb2.StartRequest(ticket=common_pb2.Ticket(ballots=[text] * 9), request_id=b"r" * 16),
         metadata=stubs.metadata,
-    ),
-    "Cancel": lambda stubs, text: stubs.jobs.Cancel(
-        jobs_pb2.CancelRequest(stop=text), metadata=stubs.metadata
     ),
     "Delete": lambda stubs, text: stubs.blobs.Delete(
         blobs_pb2.DeleteBlobRequest(envelope=text), metadata=stubs.metadata

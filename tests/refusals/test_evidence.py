@@ -165,7 +165,7 @@ def test_an_owner_s_data_goes_to_no_worker_they_do_not_want(world: Any, case: st
     program = world.bundle(world.copy).digest
     ticket = world.ticket(world.job(program, {"data": data}))
     size = world.client.log.checkpoint().size
-    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
+    job = world.client.runs.wait(world.client.runs.start(ticket).id)
     assert job.state == "failed"
     world.check_refusal(job.refusal, "APPRAISAL_REFUSED", "expected", "actual", claim=claim)
     assert {entry["kind"] for entry in world.entries()[size:]} <= {"join"}
@@ -180,9 +180,9 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     program = world.bundle("def main(job): pass\n").digest
     ticket = world.ticket(world.job(program, {"data": world.data()}))
     before = world.client.log.checkpoint()
-    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
+    job = world.client.runs.wait(world.client.runs.start(ticket).id)
     assert job.state == "failed"
     world.check_refusal(job.refusal, "WORKER_UNAVAILABLE")
     assert world.client.log.checkpoint() == before
-    world.vote(world.client.jobs.proposal(job.id).digest, "cleo")
+    world.vote(world.client.runs.proposal(job.id).digest, "cleo")
     world.stop()

@@ -151,8 +151,8 @@ def answers(world: Any, data: Any) -> Any:
     no more."""
     outputs = {"out": Output(16_000)}
     job = world.job(world.bundle(SPEAK).digest, {"data": data}, outputs=outputs)
-    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job, uses=1 + 1)).id)
-    assert ended.state == "released", ended.refusal
+    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job, uses=1 + 1)).id)
+    assert ended.state == "finished", ended.refusal
     assert world.entries_of(ended.id) == ["lease", "release"]
     leased = [e for e in world.entries() if e["kind"] == "lease"]
     assert [e["job"] for e in leased] == [ended.id]
@@ -236,12 +236,12 @@ def main(job):
 
 def test_a_lease_presented_twice_releases_once(world: Any, data: Any) -> None:
     job = world.job(world.bundle(TWICE).digest, {"data": data})
-    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
-    assert ended.state == "released", ended.refusal
+    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
+    assert ended.state == "finished", ended.refusal
     assert world.output(ended.id) == b"once"
     world.until(lambda: f"attempt-ended job={ended.id} code=41 " in world.host_log())
     assert world.entries_of(ended.id) == ["lease", "release"]
-    assert world.client.jobs.get(ended.id) == ended
+    assert world.client.runs.get(ended.id) == ended
 
 
 def test_no_attack_left_a_lease_open(world: Any) -> None:

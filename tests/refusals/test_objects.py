@@ -108,7 +108,7 @@ def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case
     data = world.data(b"r" * 300)
     bundle = world.bundle(world.copy).digest
     job = world.job(bundle, {"data": data}, outputs={"out": Output(4 * SEGMENT)})
-    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
     receipt, _, _ = world.client.jobs.receipt(ended.id, "analyst")
     blob = receipt.receipt.predicate.outputs["out"].id
     path = world.client.blobs.get(blob, tmp_path / "sealed")
@@ -131,11 +131,11 @@ def test_a_result_that_is_not_what_was_released(world: Any, tmp_path: Path, case
 def test_a_result_for_somebody_else(world: Any) -> None:
     data = world.data(b"r")
     job = world.job(world.bundle(world.copy).digest, {"data": data})
-    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
     call = lambda: world.client.jobs.result(ended.id, world.owner, world.folder / "theirs")
     world.refused(call, "RECIPIENT_UNKNOWN", "claim", "expected")
     call = lambda: world.client.jobs.result(
         ended.id, world.owner, world.folder / "theirs", recipient="analyst"
     )
     world.refused(call, "ENVELOPE_KEY_MISMATCH")
-    world.refused(lambda: world.client.jobs.get("0" * 32), "JOB_NOT_FOUND", "claim")
+    world.refused(lambda: world.client.runs.get("0" * 32), "RUN_NOT_FOUND", "claim")

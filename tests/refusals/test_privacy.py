@@ -31,7 +31,7 @@ class Scene:
         return job
 
     def run(self, ticket: Ticket) -> Any:
-        return self.world.client.jobs.wait(self.world.client.jobs.submit(ticket).id)
+        return self.world.client.runs.wait(self.world.client.runs.start(ticket).id)
 
     def ledger(self) -> PrivacyState:
         """What an auditor finds, who has made every decision again."""
@@ -50,7 +50,7 @@ def test_a_job_without_terms_under_a_bounded_grant(scene: Scene) -> None:
     world = scene.world
     ticket = world.ticket(scene.job(None))
     refusal = world.refused(
-        lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET", claim="privacy"
+        lambda: world.client.runs.start(ticket), "PRIVACY_BUDGET", claim="privacy"
     )
     assert refusal.details["expected"] == "epsilon at most 3 at delta 1e-6"
     assert refusal.details["actual"] == "without bound (so far epsilon 0)"
@@ -70,20 +70,20 @@ def test_a_job_that_overdraws(scene: Scene) -> None:
     world = scene.world
     ticket = world.ticket(scene.job(TWO), uses=2)
     released = scene.run(ticket)
-    assert released.state == "released"
+    assert released.state == "finished"
     assert world.output(released.id) == b"patients" * 12 + b"pati"
     assert scene.ledger() == PrivacyState(COST, {})
     for again in (ticket, world.ticket(scene.job(TWO))):
         refusal = world.refused(
-            lambda again=again: world.client.jobs.submit(again), "PRIVACY_BUDGET"
+            lambda again=again: world.client.runs.start(again), "PRIVACY_BUDGET"
         )
         assert refusal.details["actual"] == "epsilon 4 (so far epsilon 2)"
         assert "ask the owner for a wider grant" in str(refusal)
     world.kill()
     world.start()
-    world.refused(lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET")
+    world.refused(lambda: world.client.runs.start(ticket), "PRIVACY_BUDGET")
     rest = world.ticket(scene.job(Declared("1", "1e-7")))
-    assert scene.run(rest).state == "released"
+    assert scene.run(rest).state == "finished"
     assert scene.ledger().charged == Cost(epsilon=3 * 10**9, delta=2 * 10**8)
 
 
@@ -111,9 +111,9 @@ def test_a_job_that_cost_without_bound_ends_every_budget(scene: Scene) -> None:
     """Last: a job without terms under a grant that bounds nothing."""
     world = scene.world
     unbounded = world.job(scene.program, {"data": world.data()})
-    assert scene.run(world.ticket(unbounded)).state == "released"
+    assert scene.run(world.ticket(unbounded)).state == "finished"
     assert scene.ledger().spent == UNBOUNDED
     scene.data = world.data(privacy=Budget("1000000", "0.5"))
     ticket = world.ticket(scene.job(Declared("1e-9", "0")))
-    refusal = world.refused(lambda: world.client.jobs.submit(ticket), "PRIVACY_BUDGET")
+    refusal = world.refused(lambda: world.client.runs.start(ticket), "PRIVACY_BUDGET")
     assert refusal.details["actual"] == "without bound (so far without bound)"

@@ -107,7 +107,7 @@ def test_a_worker_that_is_killed_is_no_fault_of_the_program_s(world: Any, data: 
     source = "import os\ndef main(job):\n    import ctypes\n    ctypes.string_at(0)\n"
     bundle = world.bundle(source)  # a crash in native code looks the same
     job = world.job(bundle.digest, {"data": data}, attempts=2)
-    ended = world.client.jobs.wait(world.client.jobs.submit(world.ticket(job)).id)
+    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
     assert ended.state == "failed"
     world.check_refusal(ended.refusal, "ATTEMPTS_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(ended.id) == ["lease", "close"] * 2
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_is_no_fault_of_the_program_s(world: Any, data: 
 
 def test_the_next_program_runs(world: Any, data: Any) -> None:
     ticket = world.ticket(world.job(world.bundle(world.copy).digest, {"data": data}))
-    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
+    job = world.client.runs.wait(world.client.runs.start(ticket).id)
     assert world.output(job.id) == (SECRET * 1000)[:100]
     assert os.getpgid(world.process.pid)
 

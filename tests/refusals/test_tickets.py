@@ -14,7 +14,7 @@ from placet.governance.codec import encode, to_plain
 from placet.governance.documents import Between, Exactly, Input, Job, Output, Proposal, Stop
 from placet.governance.envelope import digest_of, parse_envelope, payload_type, sign, sign_payload
 from placet.governance.evaluate import Ticket
-from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2
+from placet.proto.v1 import common_pb2, governance_pb2, runs_pb2
 
 OTHER = "sha256:" + "cd" * 32
 
@@ -40,7 +40,7 @@ class Scene:
         return lambda: self.world.stubs.governance.Vote(request, metadata=self.world.metadata)
 
     def submit(self, ticket: Ticket) -> Callable[[], Any]:
-        return lambda: self.world.client.jobs.submit(ticket)
+        return lambda: self.world.client.runs.start(ticket)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_ticket_used_once_too_often(scene: Scene) -> None:
     world = scene.world
     ticket = world.ticket(scene.job, uses=2)
     for _ in range(2):
-        assert world.client.jobs.wait(world.client.jobs.submit(ticket).id).state == "released"
+        assert world.client.runs.wait(world.client.runs.start(ticket).id).state == "finished"
     world.vote(parse_envelope(ticket.proposal).digest, "cleo")
     more = world.client.council.ticket(parse_envelope(ticket.proposal).digest)
     for again in (ticket, more):  # other ballots are the same ticket
@@ -173,9 +173,9 @@ def test_a_use_that_was_queued_first_is_the_last(scene: Scene) -> None:
     world = scene.world
     program = world.bundle(world.copy + "# no worker is warm for it\n").digest
     ticket = world.ticket(world.job(program, {"data": scene.data}), uses=1)
-    jobs = [world.client.jobs.submit(ticket) for _ in range(2)]
-    ended = sorted((world.client.jobs.wait(job.id) for job in jobs), key=lambda job: job.state)
-    assert [job.state for job in ended] == ["failed", "released"]
+    jobs = [world.client.runs.start(ticket) for _ in range(2)]
+    ended = sorted((world.client.runs.wait(job.id) for job in jobs), key=lambda job: job.state)
+    assert [job.state for job in ended] == ["failed", "finished"]
     world.check_refusal(ended[0].refusal, "TICKET_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(ended[0].id) == []
     assert world.entries_of(ended[1].id) == ["lease", "release"]
@@ -281,7 +281,7 @@ def test_a_grant_withdrawn_or_used_up(scene: Scene) -> None:
     world = scene.world
     once = world.data(b"once", uses=1)
     ticket = world.ticket(world.job(scene.program, {"data": once}), uses=5)
-    assert world.client.jobs.wait(world.client.jobs.submit(ticket).id).state == "released"
+    assert world.client.runs.wait(world.client.runs.start(ticket).id).state == "finished"
     expected = {"claim": "uses", "expected": "at most 1", "actual": "2"}
     world.refused(scene.submit(ticket), "GRANT_USED_UP", **expected)
     world.client.council.stop(world.owner, "withdraw", once.grant)
@@ -315,7 +315,7 @@ def test_a_program_that_was_not_put_or_is_another(scene: Scene) -> None:
     assert absent.blob in refusal.details["remedy"]
     # A blob of that name with other bytes: no worker is started for it, and nothing is leased.
     world.client.blobs.put(absent.blob, b"another program")
-    job = world.client.jobs.wait(world.client.jobs.submit(ticket).id)
+    job = world.client.runs.wait(world.client.runs.start(ticket).id)
     assert job.state == "failed"
     expected = {"expected": absent.digest, "actual": digest_of(b"another program")}
     world.check_refusal(job.refusal, "BLOB_DIGEST", **expected)
@@ -336,23 +336,23 @@ def test_a_proposal_that_is_no_job_is_not_submitted(scene: Scene) -> None:
 @pytest.mark.parametrize("size", [0, 15, 17])
 def test_a_request_id_of_another_size(scene: Scene, size: int) -> None:
     ticket = common_pb2.Ticket(proposal=scene.approved.proposal, ballots=scene.approved.ballots)
-    request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=bytes(size))
-    call = lambda: scene.world.stubs.jobs.Submit(request, metadata=scene.world.metadata)
+    request = runs_pb2.StartRequest(ticket=ticket, request_id=bytes(size))
+    call = lambda: scene.world.stubs.runs.Start(request, metadata=scene.world.metadata)
     scene.world.refused(call, "REQUEST_MALFORMED", claim="request_id")
 
 
 def test_more_ballots_than_a_ticket_has(scene: Scene) -> None:
     ticket = common_pb2.Ticket(proposal=scene.approved.proposal, ballots=[b"x"] * 1001)
-    request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=bytes(16))
-    call = lambda: scene.world.stubs.jobs.Submit(request, metadata=scene.world.metadata)
+    request = runs_pb2.StartRequest(ticket=ticket, request_id=bytes(16))
+    call = lambda: scene.world.stubs.runs.Start(request, metadata=scene.world.metadata)
     scene.world.refused(call, "DOCUMENT_MALFORMED", claim="ballots", actual="1001")
 
 
 def test_another_wire_version(scene: Scene) -> None:
     world = scene.world
-    request = jobs_pb2.ListJobsRequest()
+    request = runs_pb2.ListRunsRequest()
     for metadata in ((), (("placet-wire", "2"),), (*world.metadata, *world.metadata)):
-        call = lambda metadata=metadata: world.stubs.jobs.List(request, metadata=metadata)
+        call = lambda metadata=metadata: world.stubs.runs.List(request, metadata=metadata)
         world.refused(call, "WIRE_VERSION", "claim", "expected", "remedy")
 
 

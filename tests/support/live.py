@@ -38,6 +38,8 @@ from placet.proto.v1 import (
     keys_pb2_grpc,
     log_pb2,
     log_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
 )
 from placet.sealing import (
     ObjectDescriptor,
@@ -93,6 +95,7 @@ class Live:
         options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", "localhost"))
         self.channel = grpc.aio.secure_channel(host.address, credentials, options=options)
         self.jobs: Any = jobs_pb2_grpc.JobsStub(self.channel)
+        self.runs: Any = runs_pb2_grpc.RunsStub(self.channel)
         self.governance: Any = governance_pb2_grpc.GovernanceStub(self.channel)
         self.keys: Any = keys_pb2_grpc.KeysStub(self.channel)
         self.blobs: Any = blobs_pb2_grpc.BlobsStub(self.channel)
@@ -141,16 +144,16 @@ class Live:
         return digest
 
     async def submit(self, ticket: common_pb2.Ticket) -> str:
-        request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=os.urandom(16))
-        return cast("str", (await self.jobs.Submit(request, metadata=METADATA)).id)
+        request = runs_pb2.StartRequest(ticket=ticket, request_id=os.urandom(16))
+        return cast("str", (await self.runs.Start(request, metadata=METADATA)).id)
 
     async def watch(
         self, job: str, when: Callable[[str], Awaitable[None]] | None = None
     ) -> Outcome:
         """Follow a job to its end; `when` is awaited with every new state."""
         outcome = Outcome("", "", "", [], [], job)
-        async for seen in self.jobs.Watch(jobs_pb2.WatchRequest(id=job), metadata=METADATA):
-            outcome.state = jobs_pb2.JobState.Name(seen.state).removeprefix("JOB_STATE_")
+        async for seen in self.runs.Watch(runs_pb2.WatchRequest(id=job), metadata=METADATA):
+            outcome.state = runs_pb2.RunState.Name(seen.state).removeprefix("RUN_STATE_")
             if outcome.states[-1:] != [outcome.state]:
                 outcome.states.append(outcome.state)
                 if when is not None:

@@ -8,6 +8,7 @@ from placet.host.calls.servicers.inference import InferenceService
 from placet.host.calls.servicers.jobs import JobsService
 from placet.host.calls.servicers.keys import KeysService
 from placet.host.calls.servicers.log import LogService
+from placet.host.calls.servicers.runs import RunsService
 
 __all__ = [
     "BlobsService",
@@ -17,4 +18,5 @@ __all__ = [
     "JobsService",
     "KeysService",
     "LogService",
+    "RunsService",
 ]

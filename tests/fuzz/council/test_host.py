@@ -117,7 +117,7 @@ class Told:
         )
 
     async def _check_rounds(self, federation: str) -> None:
-        told = (await self.board.get(federation, "federate")).message
+        told = (await self.board.get(federation)).message.federation
         number, standing = self.history.round(federation)
         assert told.round == number
         run = await self.board.run(federation, "federate")

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, BinaryIO, NoReturn, cast
 
 import grpc
@@ -57,6 +56,7 @@ from placet.proto.v1 import (
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
+    runs_pb2_grpc,
 )
 from placet.refusals import Refusal
 from placet.sealing import StreamKey, seal_stream
@@ -79,6 +79,7 @@ def _beside(name: str) -> Any:
 fake = _beside("fake_host.py")
 fake_federations = _beside("fake_federations.py")
 fake_services = _beside("fake_services.py")
+fake_runs = _beside("fake_runs.py")
 
 
 class Late:
@@ -137,20 +138,14 @@ def start_server(host: Any, key_pem: bytes, certificate_pem: bytes) -> Any:
     async def start() -> tuple[grpc.aio.Server, str]:
         server = grpc.aio.server(options=GRPC_OPTIONS, interceptors=[Counted(host)])
         services = cast("Any", Late(host))
-        jobs = SimpleNamespace(
-            **{
-                name: getattr(services, name)
-                for name in ("Submit", "List", "Watch", "Cancel", "Result")
-            },
-            Get=services.get_job,
-        )
         blobs_pb2_grpc.add_BlobsServicer_to_server(services, server)
         federations = cast("Any", Late(host.federations))
         federations_pb2_grpc.add_FederationsServicer_to_server(federations, server)
         inference = cast("Any", Late(host.services))
         inference_pb2_grpc.add_InferenceServicer_to_server(inference, server)
         governance_pb2_grpc.add_GovernanceServicer_to_server(services, server)
-        jobs_pb2_grpc.add_JobsServicer_to_server(cast("Any", jobs), server)
+        jobs_pb2_grpc.add_JobsServicer_to_server(services, server)
+        runs_pb2_grpc.add_RunsServicer_to_server(cast("Any", Late(host.runs)), server)
         keys_pb2_grpc.add_KeysServicer_to_server(services, server)
         log_pb2_grpc.add_LogServicer_to_server(services, server)
         credentials = grpc.ssl_server_credentials([(key_pem, certificate_pem)])
@@ -213,6 +208,7 @@ def host(attester: SimulatedAttester) -> Any:
     made = fake.FakeHost(attester)
     made.federations = fake_federations.FakeFederations(made)
     made.services = fake_services.FakeServices(made)
+    made.runs = fake_runs.FakeRuns(made)
     return made
 
 
@@ -325,7 +321,7 @@ def released(
     digest = propose()
     for seat in ("alice", "bob"):
         founded.council.vote(people[seat], digest, "placet")
-    submitted = founded.jobs.submit(founded.council.ticket(digest))
+    submitted = founded.runs.start(founded.council.ticket(digest))
     recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
     contents = {"model": bytes(range(256)) * 5000, "report": b"fine"}
     host.release(submitted.id, recipient, contents)
@@ -355,7 +351,7 @@ def serve(founded: Client, people: dict[str, Keys], terms: Serve) -> Callable[..
         ).digest
         for seat in votes:
             founded.council.vote(people[seat], digest, "placet")
-        founded.services.start(founded.council.ticket(digest), 1)
+        founded.runs.start(founded.council.ticket(digest))
         return digest
 
     return run

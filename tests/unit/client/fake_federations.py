@@ -41,7 +41,7 @@ from placet.governance.judgements.federation import (
 )
 from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.log import LogProof
-from placet.proto.v1 import federations_pb2
+from placet.proto.v1 import federations_pb2, runs_pb2
 from placet.refusals import AuthorityUnavailable, NotReleased
 from placet.sealing import (
     HPKEPrivateKey,
@@ -55,13 +55,6 @@ from placet.sealing import (
     seal_envelope,
     seal_stream,
 )
-
-PHASES = {
-    "open": federations_pb2.FEDERATION_STATE_OPEN,
-    "closed": federations_pb2.FEDERATION_STATE_AGGREGATING,
-    "released": federations_pb2.FEDERATION_STATE_AGGREGATING,
-    "void": federations_pb2.FEDERATION_STATE_AGGREGATING,
-}
 
 
 class FakeFederations:
@@ -250,19 +243,14 @@ class FakeFederations:
 
     # The service.
 
-    async def Start(
-        self, request: federations_pb2.StartRequest, context: Any
-    ) -> federations_pb2.Federation:
+    def start(self, request: runs_pb2.StartRequest) -> runs_pb2.Run:
         self._ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
         self.id = parse_envelope(request.ticket.proposal).digest
         if self.id not in self._host.ledger.state.federations:
             self.open()
         return self.told()
 
-    async def Get(self, request: Any, context: Any) -> federations_pb2.Federation:
-        return self.told()
-
-    async def Watch(self, request: Any, context: Any) -> AsyncIterator[federations_pb2.Federation]:
+    async def watch(self) -> AsyncIterator[runs_pb2.Run]:
         self._loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
@@ -315,23 +303,21 @@ class FakeFederations:
         given.key_envelope = seal_envelope(key.to_bytes(), recipient, model_info(asked.digest))
         return given
 
-    def told(self) -> federations_pb2.Federation:
+    def told(self) -> runs_pb2.Run:
         """How it stands."""
-        current, phase = self.state.current, federations_pb2.FEDERATION_STATE_FINISHED
-        if not self.ended:
-            phase = PHASES[current.status]
-        elif self.refusal is not None:
-            phase = federations_pb2.FEDERATION_STATE_FAILED
-        told = federations_pb2.Federation(
-            id=self.id,
-            state=phase,
+        current, state = self.state.current, runs_pb2.RUN_STATE_RUNNING
+        if self.ended:
+            failed = self.refusal is not None
+            state = runs_pb2.RUN_STATE_FAILED if failed else runs_pb2.RUN_STATE_FINISHED
+        federation = runs_pb2.Federation(
             round=current.number,
             rounds=self.terms.rounds,
             closes=current.closes,
             opened_at=current.opened_at,
+            aggregating=current.status != "open" and not self.ended,
             model_round=max(self.state.models, default=0),
             members=[
-                federations_pb2.Member(
+                runs_pb2.Member(
                     client=client,
                     updated=client in current.updates,
                     quarantined_until=q.until if (q := self.state.quarantined.get(client)) else 0,
@@ -340,13 +326,14 @@ class FakeFederations:
                 for client in self.terms.roster
             ],
             outcomes=[
-                federations_pb2.RoundOutcome(
+                runs_pb2.RoundOutcome(
                     round=r.number, released=r.status == "released", updates=len(r.updates)
                 )
                 for r in self.state.rounds
                 if r.status in ("released", "void")
             ],
         )
+        told = runs_pb2.Run(id=self.id, proposal=self.id, state=state, federation=federation)
         if self.refusal is not None:
             told.refusal.CopyFrom(self.refusal)
         return told

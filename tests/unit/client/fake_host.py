@@ -36,7 +36,6 @@ from placet.governance.entries.kind import Entry
 from placet.governance.entries.table import KINDS
 from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.evaluate import Ticket
-from placet.governance.jobs import requested_job
 from placet.governance.judgements.admission import (
     admit,
     judge_amendment,
@@ -63,11 +62,11 @@ from placet.proto.v1 import (
     jobs_pb2,
     keys_pb2,
     log_pb2,
+    runs_pb2,
 )
 from placet.refusals import (
     BlobNotFound,
     DocumentNotFound,
-    JobNotFound,
     KeyRejected,
     NotFounded,
     NotReleased,
@@ -112,10 +111,11 @@ class FakeHost:
         self.entries: list[bytes] = []
         self.provisioned: dict[str, bytes] = {}
         self.blobs: dict[str, tuple[int, bytearray]] = {}
-        self.jobs: dict[str, jobs_pb2.Job] = {}
+        self.jobs: dict[str, runs_pb2.Run] = {}
         self.results: dict[str, jobs_pb2.ResultResponse] = {}
         self.federations: Any = None  # of fake_federations.py
         self.services: Any = None  # of fake_services.py
+        self.runs: Any = None  # of fake_runs.py
 
     @property
     def charter(self) -> str:
@@ -258,9 +258,6 @@ class FakeHost:
     ) -> common_pb2.Committed:
         return await self._record(request.stop, context)
 
-    async def Cancel(self, request: jobs_pb2.CancelRequest, context: Any) -> common_pb2.Committed:
-        return await self._record(request.stop, context)
-
     async def Amend(
         self, request: governance_pb2.AmendRequest, context: Any
     ) -> common_pb2.Committed:
@@ -376,46 +373,7 @@ class FakeHost:
         self.blobs.pop(request.id, None)
         return blobs_pb2.DeleteBlobResponse()
 
-    # Jobs.
-
-    async def Submit(self, request: jobs_pb2.SubmitRequest, context: Any) -> jobs_pb2.Job:
-        ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
-        admission = admit(self.ledger, ticket, "job-new", self.times())
-        proposal = admission.ticket.proposal.digest
-        id = requested_job(proposal, request.request_id)
-        job = jobs_pb2.Job(
-            id=id,
-            proposal=proposal,
-            state=jobs_pb2.JOB_STATE_QUEUED,
-            submitted_ms=1_800_000_000_000,
-            changed_ms=1_800_000_000_000,
-        )
-        return self.jobs.setdefault(id, job)
-
-    async def List(
-        self, request: jobs_pb2.ListJobsRequest, context: Any
-    ) -> jobs_pb2.ListJobsResponse:
-        return jobs_pb2.ListJobsResponse(jobs=reversed(list(self.jobs.values())))
-
-    async def get_job(self, request: jobs_pb2.GetJobRequest, context: Any) -> jobs_pb2.Job:
-        if request.id not in self.jobs:
-            raise JobNotFound("No job has this id.")
-        return self.jobs[request.id]
-
-    async def Watch(
-        self, request: jobs_pb2.WatchRequest, context: Any
-    ) -> AsyncIterator[jobs_pb2.Job]:
-        job = self.jobs[request.id]
-        yield job
-        if self.break_watches:
-            self.break_watches -= 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
-        job.state = jobs_pb2.JOB_STATE_RUNNING
-        job.progress = 50
-        yield job
-        job.state = jobs_pb2.JOB_STATE_RELEASED
-        job.progress = 100
-        yield job
+    # Jobs; what is followed is in fake_runs.py.
 
     async def Result(
         self, request: jobs_pb2.ResultRequest, context: Any

@@ -34,7 +34,7 @@ from placet.host.simulation.service import SimulatedQuotingService
 from placet.proto.questions import Claim, Opening, pack_answer, pack_refusal, unpack_question
 from placet.proto.refusals import refusal_of
 from placet.proto.tensors import Tensor, unpack
-from placet.proto.v1 import common_pb2, inference_pb2
+from placet.proto.v1 import common_pb2, inference_pb2, runs_pb2
 from placet.refusals import Refused
 from placet.sealing import HPKEPrivateKey, SealedSession, open_envelope
 
@@ -146,7 +146,7 @@ class FakeServices:
         self.messages: list[tuple[int, int]] = []  # asks and cancelled of each message on a stream
         self.described = 0
         self.worker: FakeWorker | None = None
-        self.told = inference_pb2.Service()
+        self.told = runs_pb2.Run()
         self._host = host
         self._offer = b""
         self._ticket = common_pb2.Ticket()
@@ -166,41 +166,25 @@ class FakeServices:
 
     # The service.
 
-    async def Serve(
-        self, request: inference_pb2.ServeRequest, context: Any
-    ) -> inference_pb2.Service:
+    def start(self, request: runs_pb2.StartRequest) -> runs_pb2.Run:
         ticket = Ticket(request.ticket.proposal, tuple(request.ticket.ballots))
         proposal = self._host.ledger.open_proposal(ticket.proposal)
         self._ticket = request.ticket
-        state = (
-            inference_pb2.SERVICE_STATE_READY
-            if request.workers
-            else inference_pb2.SERVICE_STATE_DRAINED
-        )
-        self.told = inference_pb2.Service(
-            id=proposal.digest, state=state, workers=request.workers, ready=request.workers,
-            not_after=proposal.document.not_after,
+        workers = request.workers if request.HasField("workers") else 1
+        state = runs_pb2.RUN_STATE_RUNNING if workers else runs_pb2.RUN_STATE_FINISHED
+        window = proposal.document.not_after
+        self.told = runs_pb2.Run(
+            id=proposal.digest, proposal=proposal.digest, state=state,
+            service=runs_pb2.Service(workers=workers, ready=workers, not_after=window),
         )  # fmt: skip
-        if request.workers and self.worker is None:
+        if workers and self.worker is None:
             self.launch()
         return self.told
 
-    async def GetService(
-        self, request: inference_pb2.GetServiceRequest, context: Any
-    ) -> inference_pb2.Service:
-        if request.id != self.told.id:
-            raise Said("SERVICE_NOT_FOUND")
-        return self.told
-
-    async def ListServices(self, request: Any, context: Any) -> inference_pb2.ListServicesResponse:
-        return inference_pb2.ListServicesResponse(services=[self.told] if self.told.id else [])
-
-    async def WatchService(
-        self, request: inference_pb2.GetServiceRequest, context: Any
-    ) -> AsyncIterator[inference_pb2.Service]:
-        starting = inference_pb2.Service()
+    async def watch(self) -> AsyncIterator[runs_pb2.Run]:
+        starting = runs_pb2.Run()
         starting.CopyFrom(self.told)
-        starting.state, starting.ready = inference_pb2.SERVICE_STATE_STARTING, 0
+        starting.state, starting.service.ready = runs_pb2.RUN_STATE_QUEUED, 0
         yield starting
         yield self.told
 

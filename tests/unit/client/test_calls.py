@@ -90,4 +90,4 @@ def test_a_closed_client_says_so(served: tuple[str, str]) -> None:
     client = Client.connect(*served)
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
-        client.jobs.list()
+        client.runs.list()

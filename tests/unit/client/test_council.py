@@ -246,5 +246,5 @@ def test_an_audit_asks_for_what_it_judges_by(
 
     host.GetDocument = counted
     founded.log.audit()
-    assert founded.jobs.get(released).proposal.text in asked
+    assert founded.runs.get(released).proposal.text in asked
     assert job.program not in asked

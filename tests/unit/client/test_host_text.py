@@ -19,16 +19,12 @@ from placet.client import Home, Keys
 from placet.client.connection.told import refused, refused_of
 from placet.client.data.blobs import Blob
 from placet.client.errors import AnswerMalformed
-from placet.client.federations.status import FederationStatus
-from placet.client.jobs.status import JobStatus
-from placet.client.services.status import ServiceStatus
+from placet.client.runs.status import RunStatus
 from placet.governance.text import hidden
 from placet.proto.v1 import (
     blobs_pb2,
     common_pb2,
-    federations_pb2,
-    inference_pb2,
-    jobs_pb2,
+    runs_pb2,
 )
 from placet.refusals import NotPermitted, Refusal, Refused
 
@@ -99,13 +95,15 @@ def test_a_refusal_holds_one_line_of_words_and_a_known_reason(text: str) -> None
     assert len(str(refused("QUEUE_FULL", "x" * 100_000, {}))) == 2000
 
 
-_STARTED = inference_pb2.SERVICE_STATE_STARTING
-_OPEN = federations_pb2.FEDERATION_STATE_OPEN
+def run(id: str, state: runs_pb2.RunState.ValueType, **work: Any) -> runs_pb2.Run:
+    return runs_pb2.Run(id=id, proposal=DIGEST, state=state, **work)
+
+
 ANSWERS: list[tuple[Any, Message]] = [
-    (JobStatus, jobs_pb2.Job(id="job-1", proposal=DIGEST, state=jobs_pb2.JOB_STATE_QUEUED)),
-    (ServiceStatus, inference_pb2.Service(id=DIGEST, state=_STARTED)),
+    (RunStatus, run("job-1", runs_pb2.RUN_STATE_QUEUED, job=runs_pb2.Job())),
+    (RunStatus, run(DIGEST, runs_pb2.RUN_STATE_QUEUED, service=runs_pb2.Service())),
     (Blob, blobs_pb2.BlobInfo(id="0f" * 16)),
-    (FederationStatus, federations_pb2.Federation(id=DIGEST, state=_OPEN)),
+    (RunStatus, run(DIGEST, runs_pb2.RUN_STATE_RUNNING, federation=runs_pb2.Federation())),
 ]
 
 

@@ -154,10 +154,10 @@ def test_a_job_is_followed_through_a_broken_connection(
     founded: Client, released: str, host: Any
 ) -> None:
     host.break_watches = 1
-    states = [(job.state, job.progress) for job in founded.jobs.watch(released)]
+    states = [(job.state, job.progress) for job in founded.runs.watch(released)]
     assert states[0] == ("queued", 0)
-    assert states[-2:] == [("running", 50), ("released", 100)]
-    assert founded.jobs.wait(released).ended
+    assert states[-2:] == [("running", 50), ("finished", 100)]
+    assert founded.runs.wait(released).ended
 
 
 def test_the_same_request_is_the_same_job(
@@ -165,17 +165,17 @@ def test_the_same_request_is_the_same_job(
 ) -> None:
     digest = propose()
     with pytest.raises(Refused) as refused:
-        founded.jobs.submit(founded.council.ticket(digest))
+        founded.runs.start(founded.council.ticket(digest))
     assert refused.value.reason == "RULE_NOT_MET"
     for seat in ("alice", "bob"):
         founded.council.vote(people[seat], digest, "placet")
     ticket = founded.council.ticket(digest)
-    first = founded.jobs.submit(ticket, b"r" * 16)
-    assert founded.jobs.submit(ticket, b"r" * 16).id == first.id
-    assert founded.jobs.submit(ticket).id != first.id
+    first = founded.runs.start(ticket, request_id=b"r" * 16)
+    assert founded.runs.start(ticket, request_id=b"r" * 16).id == first.id
+    assert founded.runs.start(ticket).id != first.id
     assert (
-        [job.id for job in founded.jobs.list()][1] == first.id == requested_job(digest, b"r" * 16)
+        [job.id for job in founded.runs.list()][1] == first.id == requested_job(digest, b"r" * 16)
     )
     with pytest.raises(Refused) as refused:
-        founded.jobs.get("job-7")
-    assert refused.value.reason == "JOB_NOT_FOUND"
+        founded.runs.get("job-7")
+    assert refused.value.reason == "RUN_NOT_FOUND"

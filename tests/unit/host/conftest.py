@@ -56,10 +56,11 @@ from placet.proto.v1 import (
     governance_pb2_grpc,
     inference_pb2,
     inference_pb2_grpc,
-    jobs_pb2,
     jobs_pb2_grpc,
     keys_pb2_grpc,
     log_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
 )
 from placet.sealing import HPKEPrivateKey, ObjectDescriptor, sealed_length
 from tests.support import documents
@@ -96,6 +97,7 @@ class Client:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
+        self.runs: Any = runs_pb2_grpc.RunsStub(channel)
         self.jobs: Any = jobs_pb2_grpc.JobsStub(channel)
         self.governance: Any = governance_pb2_grpc.GovernanceStub(channel)
         self.keys: Any = keys_pb2_grpc.KeysStub(channel)
@@ -114,60 +116,58 @@ class Client:
 
     async def submit(
         self, ticket: common_pb2.Ticket, request_id: bytes | None = None
-    ) -> jobs_pb2.Job:
+    ) -> runs_pb2.Run:
         """Submit a job."""
-        request = jobs_pb2.SubmitRequest(
+        request = runs_pb2.StartRequest(
             ticket=ticket, request_id=os.urandom(16) if request_id is None else request_id
         )
-        job: jobs_pb2.Job = await self.jobs.Submit(request, metadata=METADATA)
+        job: runs_pb2.Run = await self.runs.Start(request, metadata=METADATA)
         return job
 
-    async def watch(self, job: str) -> list[jobs_pb2.Job]:
+    async def watch(self, job: str) -> list[runs_pb2.Run]:
         """All that a watch shows until the job has ended."""
-        call = self.jobs.Watch(jobs_pb2.WatchRequest(id=job), metadata=METADATA)
+        call = self.runs.Watch(runs_pb2.WatchRequest(id=job), metadata=METADATA)
         return [record async for record in call]
 
-    async def run(self, ticket: common_pb2.Ticket) -> jobs_pb2.Job:
+    async def run(self, ticket: common_pb2.Ticket) -> runs_pb2.Run:
         """Submit a job and return it once it has ended."""
         return (await self.watch((await self.submit(ticket)).id))[-1]
 
-    async def until(self, job: str, state: jobs_pb2.JobState.ValueType) -> jobs_pb2.Job:
+    async def until(self, job: str, state: runs_pb2.RunState.ValueType) -> runs_pb2.Run:
         """Watch until a job has reached a state."""
-        call = self.jobs.Watch(jobs_pb2.WatchRequest(id=job), metadata=METADATA)
+        call = self.runs.Watch(runs_pb2.WatchRequest(id=job), metadata=METADATA)
         async for record in call:
             if record.state == state:
                 call.cancel()
-                found: jobs_pb2.Job = record
+                found: runs_pb2.Run = record
                 return found
         raise AssertionError("the job ended before it reached the state")
 
-    async def start(self, ticket: common_pb2.Ticket) -> federations_pb2.Federation:
+    async def start(self, ticket: common_pb2.Ticket) -> runs_pb2.Run:
         """Start a federation."""
-        request = federations_pb2.StartRequest(ticket=ticket)
-        started: federations_pb2.Federation = await self.federations.Start(
-            request, metadata=METADATA
-        )
+        request = runs_pb2.StartRequest(ticket=ticket)
+        started: runs_pb2.Run = await self.runs.Start(request, metadata=METADATA)
         return started
 
     def follow(self, federation: str) -> Any:
         """The call that shows a federation until it has ended."""
-        request = federations_pb2.GetFederationRequest(id=federation)
-        return self.federations.Watch(request, metadata=METADATA)
+        request = runs_pb2.WatchRequest(id=federation)
+        return self.runs.Watch(request, metadata=METADATA)
 
-    async def ended(self, federation: str) -> federations_pb2.Federation:
+    async def ended(self, federation: str) -> runs_pb2.Run:
         """A federation once it has ended."""
-        shown: list[federations_pb2.Federation] = [f async for f in self.follow(federation)]
+        shown: list[runs_pb2.Run] = [f async for f in self.follow(federation)]
         return shown[-1]
 
     async def until_round(
-        self, federation: str, number: int, state: str = "OPEN"
-    ) -> federations_pb2.Federation:
+        self, federation: str, number: int, *, aggregating: bool = False
+    ) -> runs_pb2.Run:
         """Watch until a round is open, or being aggregated."""
-        wanted = federations_pb2.FederationState.Value("FEDERATION_STATE_" + state)
         call = self.follow(federation)
-        shown: federations_pb2.Federation
+        shown: runs_pb2.Run
         async for shown in call:
-            if (shown.round, shown.state) == (number, wanted):
+            told = shown.federation
+            if (told.round, told.aggregating) == (number, aggregating):
                 call.cancel()
                 return shown
         raise AssertionError("the federation ended before its round")
@@ -188,22 +188,23 @@ class Client:
         )
         return receipt
 
-    async def serve(self, ticket: common_pb2.Ticket, workers: int = 1) -> inference_pb2.Service:
+    async def serve(self, ticket: common_pb2.Ticket, workers: int = 1) -> runs_pb2.Run:
         """Serve with so many workers."""
-        request = inference_pb2.ServeRequest(ticket=ticket, workers=workers)
-        service: inference_pb2.Service = await self.inference.Serve(request, metadata=METADATA)
+        request = runs_pb2.StartRequest(ticket=ticket, workers=workers)
+        service: runs_pb2.Run = await self.runs.Start(request, metadata=METADATA)
         return service
 
     async def until_service(
         self, service: str, *, refused: bool = False, **wanted: int
-    ) -> inference_pb2.Service:
+    ) -> runs_pb2.Run:
         """Watch until fields of a service have these values, and it shows a refusal if it
         should."""
-        request = inference_pb2.GetServiceRequest(id=service)
-        call = self.inference.WatchService(request, metadata=METADATA)
-        shown: inference_pb2.Service
+        request = runs_pb2.WatchRequest(id=service)
+        call = self.runs.Watch(request, metadata=METADATA)
+        shown: runs_pb2.Run
         async for shown in call:
-            found = {name: getattr(shown, name) for name in wanted}
+            own = shown.service
+            found = {name: getattr(shown if name == "state" else own, name) for name in wanted}
             if found == wanted and (shown.HasField("refusal") or not refused):
                 call.cancel()
                 return shown

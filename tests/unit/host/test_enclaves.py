@@ -16,7 +16,7 @@ from placet.host.log.log import Log
 from placet.host.placement.tickets import Tickets
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import WIRE_VERSION
-from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, jobs_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, runs_pb2
 from placet.refusals import Refused
 
 K = enclaves_pb2
@@ -131,7 +131,7 @@ def test_a_program_that_never_starts_fails_its_jobs(world: Any, run: Any) -> Non
         world.launcher.launch = refuse
         async with world.host() as (_, client):
             job = await client.run(world.ticket("release"))
-            assert job.state == jobs_pb2.JOB_STATE_FAILED
+            assert job.state == runs_pb2.RUN_STATE_FAILED
             assert job.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
 
     run(body())

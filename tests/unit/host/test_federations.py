@@ -11,8 +11,8 @@ from placet.proto.v1 import (
     common_pb2,
     federations_pb2,
     governance_pb2,
-    jobs_pb2,
     log_pb2,
+    runs_pb2,
 )
 
 CLIENTS = ("ada", "ben", "cleo")
@@ -39,22 +39,22 @@ def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) 
             await client.put(b"squats", blob)
             details = await refused(client.start(ticket), "BLOB_CONFLICT")
             assert details["actual"] == blob
-            request = federations_pb2.GetFederationRequest(id=world.digest(ticket.proposal))
-            call = client.federations.Get(request, metadata=world.metadata)
-            await refused(call, "FEDERATION_NOT_FOUND")
+            request = runs_pb2.GetRunRequest(id=world.digest(ticket.proposal))
+            call = client.runs.Get(request, metadata=world.metadata)
+            await refused(call, "RUN_NOT_FOUND")
 
     run(body())
 
 
-async def jobs(client: Any, world: Any) -> list[Any]:
+async def jobs(client: Any, world: Any, federation: str) -> list[Any]:
     """Newest first."""
-    listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-    return list(listed.jobs)
+    request = runs_pb2.ListRunsRequest(proposal=federation)
+    return list((await client.runs.List(request, metadata=world.metadata)).runs)
 
 
 def outcomes(federation: Any) -> list[tuple[int, bool, int]]:
     """Number, whether a model was released, updates."""
-    return [(o.round, o.released, o.updates) for o in federation.outcomes]
+    return [(o.round, o.released, o.updates) for o in federation.federation.outcomes]
 
 
 def test_two_rounds_close_when_everybody_has_sent(world: Any, run: Any, refused: Any) -> None:
@@ -63,25 +63,25 @@ def test_two_rounds_close_when_everybody_has_sent(world: Any, run: Any, refused:
             ticket = world.federation("release", rounds=2)
             started = await client.start(ticket)
             assert started.id == world.digest(ticket.proposal)
-            assert (started.state, started.round, started.rounds) == (
-                federations_pb2.FEDERATION_STATE_OPEN,
-                1,
-                2,
-            )
-            assert [m.client for m in started.members] == list(CLIENTS)
-            assert not any(m.updated for m in started.members)
+            told = started.federation
+            assert (started.state, told.aggregating) == (runs_pb2.RUN_STATE_RUNNING, False)
+            assert (told.round, told.rounds) == (1, 2)
+            assert [m.client for m in told.members] == list(CLIENTS)
+            assert not any(m.updated for m in told.members)
             await send_all(client, world, ticket, 1)
             await send_all(client, world, ticket, 2)
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert outcomes(ended) == [(1, True, 3), (2, True, 3)]
-            assert (ended.model_round, ended.progress) == (2, 100)
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert [(job.state, job.attempt) for job in listed.jobs] == [
-                (jobs_pb2.JOB_STATE_RELEASED, 1)
+            assert (ended.federation.model_round, ended.progress) == (2, 100)
+            made = await jobs(client, world, started.id)
+            assert [(job.state, job.job.attempt) for job in made] == [
+                (runs_pb2.RUN_STATE_FINISHED, 1)
             ] * 2
-            request = federations_pb2.GetFederationRequest(id=started.id)
-            assert await client.federations.Get(request, metadata=world.metadata) == ended
+            listed = await client.runs.List(runs_pb2.ListRunsRequest(), metadata=world.metadata)
+            assert list(listed.runs) == [ended]
+            request = runs_pb2.GetRunRequest(id=started.id)
+            assert await client.runs.Get(request, metadata=world.metadata) == ended
             assert await client.start(ticket) == ended
             wanted = federations_pb2.ModelRequest(request=b"wanted")
             model = await client.federations.Model(wanted, metadata=world.metadata)
@@ -100,10 +100,10 @@ def test_two_proposals_of_the_same_terms_both_run(world: Any, run: Any) -> None:
                 await send_all(client, world, ticket, 1)
             for federation, attempts in zip(started, (1, 2), strict=True):
                 ended = await client.ended(federation.id)
-                assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+                assert ended.state == runs_pb2.RUN_STATE_FINISHED
                 assert outcomes(ended) == [(1, True, 3)]
-                (job,) = [j for j in await jobs(client, world) if j.proposal == federation.id]
-                assert (job.state, job.attempt) == (jobs_pb2.JOB_STATE_RELEASED, attempts)
+                (job,) = await jobs(client, world, federation.id)
+                assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, attempts)
 
     run(body())
 
@@ -117,8 +117,8 @@ def test_the_time_closes_a_round_and_too_few_make_it_void(world: Any, run: Any) 
             await send_all(client, world, ticket, 2, CLIENTS[2:])
             ended = await client.ended(started.id)
             assert outcomes(ended) == [(1, True, 2), (2, False, 1)]
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
-            assert ended.model_round == 1
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
+            assert ended.federation.model_round == 1
             assert len(await entries(client, world, "lease")) == 1
 
     run(body())
@@ -151,19 +151,19 @@ def test_who_left_is_quarantined_until_it_is_lifted(world: Any, run: Any, refuse
             started = await client.start(ticket)
             await send_all(client, world, ticket, 1)
             second = await client.until_round(started.id, 2)
-            member = second.members[2]
+            member = second.federation.members[2]
             assert (member.client, member.quarantined_until, member.why) == (
                 "cleo",
                 3,
                 "NORM_EXCEEDED",
             )
-            assert dict(second.outcomes[0].left) == {"cleo": "NORM_EXCEEDED"}
+            assert dict(second.federation.outcomes[0].left) == {"cleo": "NORM_EXCEEDED"}
             await refused(client.send(world.update(ticket, 2, "cleo")), "CLIENT_QUARANTINED")
             await send_all(client, world, ticket, 2, CLIENTS[:2])  # nobody waits for the third
             third = await client.until_round(started.id, 3)
-            assert third.members[2].quarantined_until == 0
+            assert third.federation.members[2].quarantined_until == 0
             await send_all(client, world, ticket, 3)
-            assert (await client.ended(started.id)).model_round == 3
+            assert (await client.ended(started.id)).federation.model_round == 3
 
     run(body())
 
@@ -175,12 +175,12 @@ def test_a_cohort_that_is_too_small_in_the_end_releases_nothing(world: Any, run:
             started = await client.start(ticket)
             await send_all(client, world, ticket, 1)
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert outcomes(ended) == [(1, False, 3)]
-            assert [m.quarantined_until for m in ended.members] == [0, 3, 3]
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert listed.jobs[0].state == jobs_pb2.JOB_STATE_FAILED
-            assert listed.jobs[0].refusal.reason == common_pb2.REASON_COHORT_TOO_SMALL
+            assert [m.quarantined_until for m in ended.federation.members] == [0, 3, 3]
+            job, *_ = await jobs(client, world, started.id)
+            assert job.state == runs_pb2.RUN_STATE_FAILED
+            assert job.refusal.reason == common_pb2.REASON_COHORT_TOO_SMALL
 
     run(body())
 
@@ -198,7 +198,7 @@ def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool, r
             veto = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
             await client.governance.Stop(veto, metadata=world.metadata)
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_STOPPED
+            assert ended.state == runs_pb2.RUN_STATE_STOPPED
             assert ended.refusal.reason == common_pb2.REASON_VETOED
             assert await client.start(ticket) == ended
             assert len(await entries(client, world, "open-round")) == 1
@@ -225,10 +225,10 @@ def test_what_start_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
             late = world.federation("refuse TICKET_EXPIRED")
             await refused(client.submit(late), "REQUEST_MALFORMED")
             await refused(client.start(late), "TICKET_EXPIRED")
-            unknown = federations_pb2.GetFederationRequest(id=world.digest(late.proposal))
-            call = client.federations.Get(unknown, metadata=world.metadata)
-            await refused(call, "FEDERATION_NOT_FOUND")
-            await refused(client.follow(unknown.id), "FEDERATION_NOT_FOUND")
+            unknown = runs_pb2.GetRunRequest(id=world.digest(late.proposal))
+            call = client.runs.Get(unknown, metadata=world.metadata)
+            await refused(call, "RUN_NOT_FOUND")
+            await refused(client.follow(unknown.id), "RUN_NOT_FOUND")
             await client.start(world.federation("release"))
             await refused(client.start(world.federation("release")), "QUEUE_FULL")
 
@@ -242,7 +242,7 @@ def test_a_refusal_of_a_later_round_fails_it(world: Any, run: Any) -> None:
             started = await client.start(ticket)
             await send_all(client, world, ticket, 1)
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_FAILED
+            assert ended.state == runs_pb2.RUN_STATE_FAILED
             assert ended.refusal.reason == common_pb2.REASON_TICKET_EXPIRED
             assert outcomes(ended) == [(1, True, 3)]
 
@@ -254,7 +254,7 @@ def test_an_update_needs_its_stream(world: Any, run: Any, refused: Any) -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release")
             sent = world.update(ticket, 1, "ada")
-            await refused(client.send(sent), "FEDERATION_NOT_FOUND")
+            await refused(client.send(sent), "RUN_NOT_FOUND")
             await client.start(ticket)
             sent = world.update(ticket, 1, "ada")
             update = client.federations.Update
@@ -298,14 +298,18 @@ def test_a_watch_shows_each_step_and_is_bounded(world: Any, run: Any, refused: A
             assert await anext(call) == started
             await refused(client.follow(started.id), "QUEUE_FULL")
             await client.send(world.update(ticket, 1, "ben"))
-            assert [m.updated for m in (await anext(call)).members] == [False, True, False]
+            assert [m.updated for m in (await anext(call)).federation.members] == [
+                False,
+                True,
+                False,
+            ]
             for name in ("ada", "cleo"):
                 await client.send(world.update(ticket, 1, name))
             seen = [shown async for shown in call]
-            states = [shown.state for shown in seen]
-            assert states == sorted(states)
-            assert federations_pb2.FEDERATION_STATE_AGGREGATING in states
-            assert states[-1] == federations_pb2.FEDERATION_STATE_FINISHED
+            states = [(shown.state, shown.federation.aggregating) for shown in seen]
+            assert states[:-1] == sorted(states[:-1])
+            assert (runs_pb2.RUN_STATE_RUNNING, True) in states
+            assert states[-1] == (runs_pb2.RUN_STATE_FINISHED, False)
 
     run(body())
 
@@ -320,10 +324,10 @@ def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
             order = next(o for o, _ in world.launcher.started if o.role == "worker")
             assert order.launched_for == world.launched_for(ticket)
             assert (
-                await client.federations.Get(
-                    federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata
+                await client.runs.Get(
+                    runs_pb2.GetRunRequest(id=started.id), metadata=world.metadata
                 )
-            ).state == federations_pb2.FEDERATION_STATE_OPEN
+            ).state == runs_pb2.RUN_STATE_RUNNING
 
     run(body())
 
@@ -345,12 +349,12 @@ def test_what_failed_goes_on_when_it_is_started_again(world: Any, run: Any) -> N
             started = await client.start(ticket)
             await send_all(client, world, ticket, 1)
             failed = await client.ended(started.id)
-            assert failed.state == federations_pb2.FEDERATION_STATE_FAILED
+            assert failed.state == runs_pb2.RUN_STATE_FAILED
             assert failed.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
             broken = False
             assert (await client.start(ticket)).HasField("refusal") is False
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert outcomes(ended) == [(1, True, 3)]
 
     run(body())

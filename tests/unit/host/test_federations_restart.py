@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from placet.host import EnclaveProcess, LaunchOrder
-from placet.proto.v1 import federations_pb2, jobs_pb2, log_pb2
+from placet.proto.v1 import log_pb2, runs_pb2
 
 CLIENTS = ("ada", "ben", "cleo")
 
@@ -48,7 +48,7 @@ async def released(client: Any, world: Any, ticket: Any) -> None:
     """Killed about when the next round opens."""
     await send(client, world, ticket, 1)
     async for shown in client.follow(world.digest(ticket.proposal)):
-        if shown.model_round == 1:
+        if shown.federation.model_round == 1:
             return
 
 
@@ -62,22 +62,24 @@ def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any)
             await step(client, world, ticket)
             process.kill()
         async with world.process() as (_, client):
-            now = await client.federations.Get(
-                federations_pb2.GetFederationRequest(id=started.id), metadata=world.metadata
+            now = await client.runs.Get(
+                runs_pb2.GetRunRequest(id=started.id), metadata=world.metadata
             )
-            if now.round == 1 and now.state == federations_pb2.FEDERATION_STATE_OPEN:
-                missing = [m.client for m in now.members if not m.updated]
+            told = now.federation
+            if told.round == 1 and not told.aggregating:
+                missing = [m.client for m in told.members if not m.updated]
                 await send(client, world, ticket, 1, missing)
             await send(client, world, ticket, 2)
             ended = await client.ended(started.id)
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
-            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)] * 2
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
+            assert [(o.released, o.updates) for o in ended.federation.outcomes] == [(True, 3)] * 2
             log = await read_log(client, world)
             for kind in ("open-round", "close-round", "release"):
                 assert [e["round"] for e in log if e["kind"] == kind] == [1, 2]
             assert len([e for e in log if e["kind"] == "update"]) == 6
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert len(listed.jobs) == 2
+            request = runs_pb2.ListRunsRequest(proposal=started.id)
+            listed = await client.runs.List(request, metadata=world.metadata)
+            assert len(listed.runs) == 2
 
     run(body())
 
@@ -90,7 +92,7 @@ def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> 
             await send(client, world, ticket, 1, CLIENTS[:2])
         async with world.host() as (_, client):
             ended = await client.ended(started.id)
-            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 2)]
+            assert [(o.released, o.updates) for o in ended.federation.outcomes] == [(True, 2)]
 
     run(body())
 
@@ -108,17 +110,17 @@ def test_a_start_that_nobody_answered_is_made_or_refused_by_the_next_host(
         world.launcher.launch = nothing
         async with world.host() as (_, client):
             start = asyncio.ensure_future(client.start(ticket))
-            get = federations_pb2.GetFederationRequest(id=world.digest(ticket.proposal))
-            while not await known(client.federations.Get(get, metadata=world.metadata)):
+            get = runs_pb2.GetRunRequest(id=world.digest(ticket.proposal))
+            while not await known(client.runs.Get(get, metadata=world.metadata)):
                 await asyncio.sleep(0.05)
         await asyncio.wait([start])
         assert start.cancelled()  # its channel has gone with the host
         world.launcher.launch = launch
         async with world.host() as (_, client):
             if acts == "release":
-                assert (await client.until_round(get.id, 1)).members
+                assert (await client.until_round(get.id, 1)).federation.members
             else:
-                while await known(client.federations.Get(get, metadata=world.metadata)):
+                while await known(client.runs.Get(get, metadata=world.metadata)):
                     await asyncio.sleep(0.05)
 
     run(body())
@@ -155,7 +157,7 @@ def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any) -> Non
             await asyncio.gather(client.start(ticket), client.start(ticket))
             await send(client, world, ticket, 1)
             ended = await client.ended(world.digest(ticket.proposal))
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
             log = await read_log(client, world)
             counts = [
                 len([e for e in log if e["kind"] == kind])
@@ -175,7 +177,7 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
             for worker in world.launcher.running("worker"):
                 worker.kill()
             ended = await client.ended(world.digest(ticket.proposal))
-            assert [(o.released, o.updates) for o in ended.outcomes] == [(True, 3)]
+            assert [(o.released, o.updates) for o in ended.federation.outcomes] == [(True, 3)]
             log = await read_log(client, world)
             assert [e["attempt"] for e in log if e["kind"] == "lease"] == [1, 2]
 
@@ -200,7 +202,7 @@ def test_a_full_disk_is_tried_again(world: Any, run: Any) -> None:
             host._placement.submit = full_once
             await send(client, world, ticket, 1)
             ended = await client.ended(world.digest(ticket.proposal))
-            assert ended.state == federations_pb2.FEDERATION_STATE_FINISHED
+            assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert failed == ["once"]
 
     run(body())

@@ -37,6 +37,7 @@ from placet.host.store.job_table import (
 )
 from placet.host.store.run_table import (
     RunRecord,
+    end_drained,
     end_run,
     get_run,
     insert_run,
@@ -46,9 +47,9 @@ from placet.host.store.run_table import (
     resume_run,
     want,
 )
-from placet.host.store.schema import RunState, metadata
-from placet.proto.v1 import common_pb2, enclaves_pb2, jobs_pb2
-from placet.refusals import FederationNotFound, LogEntryInvalid, LogRange, ServiceNotFound
+from placet.host.store.schema import metadata
+from placet.proto.v1 import common_pb2, enclaves_pb2, runs_pb2
+from placet.refusals import LogEntryInvalid, LogRange, RunNotFound
 
 P = "sha256:" + "ab" * 32
 JOB = "ab" * 20 + "-1"
@@ -116,7 +117,9 @@ class Kept:
 
     @property
     def run(self) -> RunRecord:
-        return get_run(self.connection, P, "federate")
+        found = get_run(self.connection, P)
+        assert isinstance(found, RunRecord)
+        return found
 
     @property
     def open_leases(self) -> list[str]:
@@ -189,18 +192,18 @@ def test_what_is_loaded_is_what_was_folded(kept: Kept) -> None:
 def test_entries_move_a_job_and_an_ended_one_stays(kept: Kept) -> None:
     insert_job(kept.connection, ROUND_JOB)
     effects, changed = kept.step(LEASE)
-    assert [(r.state, r.lease) for r in changed] == [(jobs_pb2.JOB_STATE_LEASED, "l")]
+    assert [(r.state, r.lease) for r in changed] == [(runs_pb2.RUN_STATE_LEASED, "l")]
     assert [lease.digest for lease in effects.leased] == kept.open_leases == ["l"]
     effects, changed = kept.step(RELEASE)
-    assert [(r.state, r.progress) for r in changed] == [(jobs_pb2.JOB_STATE_RELEASED, 100)]
+    assert [(r.state, r.progress) for r in changed] == [(runs_pb2.RUN_STATE_FINISHED, 100)]
     assert [lease.digest for lease in effects.ended] == ["l"]
     assert kept.open_leases == []
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_PROGRAM_EXITED)
     refused = refuse_job(kept.connection, JOB, refusal)
-    assert refused.state == jobs_pb2.JOB_STATE_RELEASED
+    assert refused.state == runs_pb2.RUN_STATE_FINISHED
     kept.step({**LEASE, "lease": "l2", "attempt": 2, "worker": "x"})
     record = get_job(kept.connection, JOB)
-    assert (record.state, record.lease, record.receipt) == (jobs_pb2.JOB_STATE_RELEASED, "l", "r")
+    assert (record.state, record.lease, record.receipt) == (runs_pb2.RUN_STATE_FINISHED, "l", "r")
 
 
 def test_what_begins_and_ends_in_one_step_has_both_effects(kept: Kept) -> None:
@@ -208,8 +211,8 @@ def test_what_begins_and_ends_in_one_step_has_both_effects(kept: Kept) -> None:
     effects, changed = kept.step(LEASE, RELEASE)
     assert [lease.digest for lease in effects.leased + effects.ended] == ["l", "l"]
     assert [record.state for record in changed] == [
-        jobs_pb2.JOB_STATE_LEASED,
-        jobs_pb2.JOB_STATE_RELEASED,
+        runs_pb2.RUN_STATE_LEASED,
+        runs_pb2.RUN_STATE_FINISHED,
     ]
 
 
@@ -217,7 +220,7 @@ def test_a_job_that_is_being_started_gets_its_row_with_its_lease(kept: Kept) -> 
     starting = {job: NewJob(id=job, proposal=P, program="q", ticket=b"t") for job in ("j", "k")}
     _, changed = kept.step({**LEASE, "job": "j"}, starting=starting)
     assert [(r.id, r.state, r.lease, r.attempt) for r in changed] == [
-        ("j", jobs_pb2.JOB_STATE_LEASED, "l", 1)
+        ("j", runs_pb2.RUN_STATE_LEASED, "l", 1)
     ]
     assert find_job(kept.connection, "j") == changed[0]
     assert find_job(kept.connection, "k") is None
@@ -243,19 +246,19 @@ def test_a_round_goes_from_open_to_released(kept: Kept) -> None:
     kept.step(cohort("closed"), LEASE)
     record = kept.record
     assert record.job is not None
-    assert record.job.state == jobs_pb2.JOB_STATE_LEASED
-    assert not record.to_proto().outcomes
+    assert record.job.state == runs_pb2.RUN_STATE_LEASED
+    assert not record.to_proto().federation.outcomes
     _, changed = kept.step(released("r", {"b": "NORM_EXCEEDED"}))
     assert [job.id for job in changed] == [JOB]
     assert kept.open_leases == []
     record = kept.record
     job = get_job(kept.connection, JOB)
     assert record.job == job
-    assert (job.state, job.receipt) == (jobs_pb2.JOB_STATE_RELEASED, "r")
+    assert (job.state, job.receipt) == (runs_pb2.RUN_STATE_FINISHED, "r")
     assert record.log.quarantined == {"b": Quarantine("NORM_EXCEEDED", 4)}
     shown = record.to_proto()
-    assert shown.model_round == 1
-    [outcome] = shown.outcomes
+    assert shown.federation.model_round == 1
+    [outcome] = shown.federation.outcomes
     assert (outcome.released, outcome.updates) == (True, 3)
     assert dict(outcome.left) == {"b": "NORM_EXCEEDED"}
 
@@ -264,13 +267,13 @@ def test_an_aggregate_without_a_receipt_fails_the_job(kept: Kept) -> None:
     insert_job(kept.connection, ROUND_JOB)
     kept.step(OPEN, cohort("closed"), LEASE, released("", {"a": "SEGMENT_FORGED"}))
     job = get_job(kept.connection, JOB)
-    assert job.state == jobs_pb2.JOB_STATE_FAILED
+    assert job.state == runs_pb2.RUN_STATE_FAILED
     refusal = common_pb2.Refusal.FromString(job.refusal)
     assert refusal.reason == common_pb2.REASON_COHORT_TOO_SMALL
     record = kept.record
     assert record.current is not None
     assert record.current.over
-    assert record.to_proto().model_round == 0
+    assert record.to_proto().federation.model_round == 0
     assert record.log.quarantined.keys() == {"a"}
     assert kept.open_leases == []
 
@@ -285,13 +288,13 @@ def test_the_next_round_begins_anew(kept: Kept) -> None:
     assert record.current is not None
     assert not record.current.updates
     assert [(r.number, r.status) for r in record.log.rounds] == [(1, "void"), (2, "open")]
-    outcomes = record.to_proto().outcomes
+    outcomes = record.to_proto().federation.outcomes
     assert [(o.round, o.released, o.updates) for o in outcomes] == [(1, False, 1)]
 
 
 def test_who_sits_out_is_let_in_by_an_entry(kept: Kept) -> None:
     kept.step(OPEN, cohort("closed"), LEASE, released("r", {"a": "NORM_EXCEEDED"}))
-    [member, *_] = kept.record.to_proto().members
+    [member, *_] = kept.record.to_proto().federation.members
     assert (member.client, member.quarantined_until, member.why) == ("a", 4, "NORM_EXCEEDED")
     kept.step({"kind": "lift", "proposal": P, "client": "a", "round": 4})
     assert not kept.record.log.quarantined
@@ -332,7 +335,7 @@ def test_a_stop_ends_what_waits_and_another_proposals_does_not(
     effects, changed = kept.step({**stop, "target": P})
     assert effects.touched == {P}
     [job] = changed
-    assert (job.id, job.state) == (JOB, jobs_pb2.JOB_STATE_STOPPED)
+    assert (job.id, job.state) == (JOB, runs_pb2.RUN_STATE_STOPPED)
     refusal = common_pb2.Refusal.FromString(job.refusal)
     assert common_pb2.Reason.Name(refusal.reason) == "REASON_" + reason
 
@@ -342,7 +345,7 @@ def test_what_has_ended_stays_as_it_ended(kept: Kept) -> None:
     assert left_runs(kept.connection) == [b"t"]
     end_run(kept.connection, P, refusal)
     record = kept.record
-    assert record.run.state == RunState.STOPPED
+    assert record.run.state == runs_pb2.RUN_STATE_STOPPED
     assert left_runs(kept.connection) == []
     end_run(kept.connection, P, None)
     assert kept.record == record
@@ -356,7 +359,7 @@ def test_what_goes_on_gets_a_new_job_for_a_round_that_is_closed(kept: Kept) -> N
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
     refuse_job(kept.connection, JOB, refusal)
     end_run(kept.connection, P, refusal)
-    assert kept.record.run.state == RunState.FAILED
+    assert kept.record.run.state == runs_pb2.RUN_STATE_FAILED
     resume_run(kept.connection, P)
     drop_ended(kept.connection, JOB)
     assert (kept.record.run.ended, kept.record.job) == (False, None)
@@ -372,18 +375,16 @@ def test_too_many_outcomes_leave_out_the_oldest(kept: Kept) -> None:
         opened = {**OPEN, "round": number}
         kept.log.extend(kept.log.state.size, [entry_of(opened), entry_of(cohort("void"))])
     shown = kept.record.to_proto()
-    assert [outcome.round for outcome in shown.outcomes] == list(range(200, 1200))
+    assert [outcome.round for outcome in shown.federation.outcomes] == list(range(200, 1200))
 
 
 def test_an_unknown_federation_is_refused(kept: Kept) -> None:
-    with pytest.raises(FederationNotFound):
-        get_run(kept.connection, "sha256:other", "federate")
-    with pytest.raises(ServiceNotFound):  # a federation is no service
-        get_run(kept.connection, P, "serve")
+    with pytest.raises(RunNotFound):
+        get_run(kept.connection, "sha256:other")
 
 
 def test_a_job_is_a_run_of_its_own(kept: Kept) -> None:
-    """It has its ticket, and ends with the job; those of a federation end nothing."""
+    """It has its ticket, and stands as the job does; those of a federation are no runs."""
     own = NewJob(id="j", proposal="sha256:other", program="q", ticket=b"own")
     insert_job(kept.connection, own)
     insert_job(kept.connection, ROUND_JOB)
@@ -392,8 +393,11 @@ def test_a_job_is_a_run_of_its_own(kept: Kept) -> None:
     refusal = common_pb2.Refusal(reason=common_pb2.REASON_WORKER_UNAVAILABLE)
     for job in ("j", JOB):
         refuse_job(kept.connection, job, refusal)
-    [run] = list_runs(kept.connection, "job")
-    assert (run.id, run.state, run.ended) == ("j", RunState.FAILED, True)
+    [run] = list_runs(kept.connection, 9, action="job")
+    assert (run.id, run.state, run.ended) == ("j", runs_pb2.RUN_STATE_FAILED, True)
+    assert [run.id for run in list_runs(kept.connection, 9)] == ["j", P]
+    assert [run.id for run in list_runs(kept.connection, 9, before="j")] == [P]
+    assert [run.id for run in list_runs(kept.connection, 9, proposal=P)] == [JOB]
     assert run.refusal == refusal.SerializeToString()
     assert not kept.run.ended
 
@@ -402,10 +406,12 @@ def test_a_service_has_as_many_workers_as_are_wanted_last(kept: Kept) -> None:
     connection, service = kept.connection, "sha256:" + "cd" * 32
 
     def run() -> RunRecord:
-        return get_run(connection, service, "serve")
+        found = get_run(connection, service)
+        assert isinstance(found, RunRecord)
+        return found
 
     want(connection, service, "serve", b"", 2)  # nothing is there yet to have them
-    assert list_runs(connection, "serve") == []
+    assert list_runs(connection, 9, action="serve") == []
     want(connection, service, "serve", b"s", 2)
     for number in (1, 2):
         insert_job(connection, NewJob(f"w-{number}", service, "q", b""))
@@ -414,14 +420,20 @@ def test_a_service_has_as_many_workers_as_are_wanted_last(kept: Kept) -> None:
     refuse_job(connection, "w-1", refusal)
     note_refusal(connection, service, refusal)
     assert ([job.id for job in run().active], run().made) == (["w-2"], 2)
-    assert (run().state, run().refusal) == (RunState.RUNNING, refusal.SerializeToString())
+    assert (run().state, run().refusal) == (runs_pb2.RUN_STATE_RUNNING, refusal.SerializeToString())
     want(connection, service, "serve", b"", 0)
     assert (run().wanted, run().ticket, run().refusal) == (0, b"s", b"")
+    assert left_runs(connection) == [b"t", b"s"]  # its workers are let go
+    end_drained(connection, service)
+    assert (run().state, run().ended) == (runs_pb2.RUN_STATE_FINISHED, True)
     assert left_runs(connection) == [b"t"]  # a service that is drained is not begun again
+    want(connection, service, "serve", b"", 2)
+    end_drained(connection, service)  # it is to have workers again
+    assert run().state == runs_pb2.RUN_STATE_RUNNING
     end_run(connection, service, refusal)
-    assert run().state == RunState.FAILED
+    assert run().state == runs_pb2.RUN_STATE_FAILED
     want(connection, service, "serve", b"s2", 1)
-    assert (run().state, run().ticket) == (RunState.RUNNING, b"s2")
+    assert (run().state, run().ticket) == (runs_pb2.RUN_STATE_RUNNING, b"s2")
     assert left_runs(connection) == [b"t", b"s2"]
 
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, log_pb2
+from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, log_pb2, runs_pb2
 
 
 def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             job = await client.submit(world.ticket("release"))
-            assert job.state == jobs_pb2.JOB_STATE_QUEUED
+            assert job.state == runs_pb2.RUN_STATE_QUEUED
             seen = await client.watch(job.id)
             assert [record.state for record in seen] == sorted(record.state for record in seen)
             last = seen[-1]
-            assert last.state == jobs_pb2.JOB_STATE_RELEASED
-            assert (last.progress, last.attempt) == (100, 1)
+            assert last.state == runs_pb2.RUN_STATE_FINISHED
+            assert (last.progress, last.job.attempt) == (100, 1)
             request = jobs_pb2.ResultRequest(id=job.id, recipient="alice")
             result = await client.jobs.Result(request, metadata=world.metadata)
             assert result.receipt.startswith(b"sha256:")
@@ -36,7 +36,7 @@ def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
         ("exit 3", "FAILED", "PROGRAM_EXITED", 1),
         ("exit 0", "FAILED", "PROGRAM_EXITED", 1),
         ("exit 86", "FAILED", "PROGRAM_DEADLINE", 1),
-        ("die 1", "RELEASED", "UNSPECIFIED", 2),
+        ("die 1", "FINISHED", "UNSPECIFIED", 2),
         ("die 9", "FAILED", "ATTEMPTS_USED_UP", 2),
     ],
 )
@@ -46,9 +46,9 @@ def test_how_an_attempt_ends(
     async def body() -> None:
         async with world.host() as (_, client):
             job = await client.run(world.ticket(act))
-            assert jobs_pb2.JobState.Name(job.state) == "JOB_STATE_" + state
+            assert runs_pb2.RunState.Name(job.state) == "RUN_STATE_" + state
             assert common_pb2.Reason.Name(job.refusal.reason) == "REASON_" + reason
-            assert job.attempt == attempt
+            assert job.job.attempt == attempt
             again = await client.watch(job.id)  # a watch of what has ended shows it and ends
             assert again == [job]
 
@@ -64,11 +64,11 @@ def test_the_same_request_is_the_same_job(world: Any, run: Any) -> None:
             await client.watch(both[0].id)
             assert (await client.submit(ticket, request_id)).id == both[0].id
             assert (await client.submit(ticket)).id != both[0].id
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert len(listed.jobs) == 2
-            request = jobs_pb2.ListJobsRequest(before=listed.jobs[0].id, limit=5)
-            page = await client.jobs.List(request, metadata=world.metadata)
-            assert [job.id for job in page.jobs] == [both[0].id]
+            listed = await client.runs.List(runs_pb2.ListRunsRequest(), metadata=world.metadata)
+            assert len(listed.runs) == 2
+            request = runs_pb2.ListRunsRequest(before=listed.runs[0].id, limit=5)
+            page = await client.runs.List(request, metadata=world.metadata)
+            assert [job.id for job in page.runs] == [both[0].id]
 
     run(body())
 
@@ -84,14 +84,14 @@ def test_what_submit_refuses(world: Any, run: Any, refused: Any) -> None:
             details = await refused(client.submit(world.ticket("release")), "BLOB_NOT_FOUND")
             assert "1" * 32 in details["remedy"]
             first = await client.submit(ticket)
-            await client.until(first.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(first.id, runs_pb2.RUN_STATE_RUNNING)
             await client.submit(ticket)  # the only worker is busy
             await refused(client.submit(ticket), "QUEUE_FULL")
             request = jobs_pb2.ResultRequest(id=first.id, recipient="alice")
             call = client.jobs.Result(request, metadata=world.metadata)
             await refused(call, "JOB_NOT_FINISHED")
-            missing = jobs_pb2.GetJobRequest(id="0" * 32)
-            await refused(client.jobs.Get(missing, metadata=world.metadata), "JOB_NOT_FOUND")
+            missing = runs_pb2.GetRunRequest(id="0" * 32)
+            await refused(client.runs.Get(missing, metadata=world.metadata), "RUN_NOT_FOUND")
 
     run(body())
 
@@ -101,16 +101,15 @@ def test_a_veto_ends_what_runs_and_what_waits(world: Any, run: Any, refused: Any
         async with world.host(max_workers=1) as (_, client):
             ticket = world.ticket("hang")
             runs = await client.submit(ticket)
-            await client.until(runs.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(runs.id, runs_pb2.RUN_STATE_RUNNING)
             waits = await client.submit(ticket)
-            cancel = jobs_pb2.CancelRequest(id=runs.id, stop=world.veto(ticket))
-            await client.jobs.Cancel(cancel, metadata=world.metadata)
+            veto = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
+            await client.governance.Stop(veto, metadata=world.metadata)
             for job in (runs, waits):
                 last = (await client.watch(job.id))[-1]
-                assert last.state == jobs_pb2.JOB_STATE_STOPPED
+                assert last.state == runs_pb2.RUN_STATE_STOPPED
                 assert last.refusal.reason == common_pb2.REASON_VETOED
             await refused(client.submit(ticket), "VETOED")
-            await refused(client.jobs.Cancel(cancel, metadata=world.metadata), "JOB_ENDED")
 
     run(body())
 
@@ -119,10 +118,10 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
     async def body() -> None:
         async with world.host() as (_, client):
             job = await client.submit(world.ticket("hang"))
-            await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(job.id, runs_pb2.RUN_STATE_RUNNING)
             world.launcher.running("worker")[0].kill()
             last = (await client.watch(job.id))[-1]
-            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 2)
 
     run(body())
 
@@ -131,10 +130,10 @@ def test_a_killed_authority_is_started_again_and_the_job_with_it(world: Any, run
     async def body() -> None:
         async with world.host() as (_, client):
             job = await client.submit(world.ticket("hang"))
-            await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(job.id, runs_pb2.RUN_STATE_RUNNING)
             world.launcher.running("authority")[0].kill()
             last = (await client.watch(job.id))[-1]
-            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 2)
             # A request that comes while there is none waits for the next one.
             authority = world.launcher.running("authority")[1]
             authority.kill()
@@ -180,28 +179,28 @@ def test_a_free_worker_has_the_job_at_once_and_a_refused_one_never_was(
             await until_joined(client, world, 2)
             both = await asyncio.gather(*(client.submit(ticket, request_id) for _ in range(2)))
             assert both[0].id == both[1].id
-            assert all(job.state >= jobs_pb2.JOB_STATE_LEASED for job in both)
+            assert all(job.state >= runs_pb2.RUN_STATE_LEASED for job in both)
             await client.watch(both[0].id)
             await until_joined(client, world, 3)
             stop = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
             await client.governance.Stop(stop, metadata=world.metadata)
             entries = await until_joined(client, world, 3)
-            request = jobs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
-            call = client.jobs.Watch(request, metadata=world.metadata)
+            request = runs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
+            call = client.runs.Watch(request, metadata=world.metadata)
             await call.initial_metadata()
             await refused(client.submit(ticket), "VETOED")
             assert await until_joined(client, world, 3) == entries
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert len(listed.jobs) == 2
+            listed = await client.runs.List(runs_pb2.ListRunsRequest(), metadata=world.metadata)
+            assert len(listed.runs) == 2
             other = await client.run(world.ticket("release"))  # by the worker that was given back
-            assert other.state == jobs_pb2.JOB_STATE_RELEASED
+            assert other.state == runs_pb2.RUN_STATE_FINISHED
             call.cancel()
             assert [record async for record in cancelled(call)] == []
 
     run(body())
 
 
-async def cancelled(call: Any) -> AsyncIterator[jobs_pb2.Job]:
+async def cancelled(call: Any) -> AsyncIterator[runs_pb2.Run]:
     """What a cancelled stream had still to say."""
     with contextlib.suppress(asyncio.CancelledError):
         async for record in call:
@@ -214,14 +213,14 @@ def test_a_caller_that_leaves_finds_its_job_again(world: Any, run: Any) -> None:
             ticket, request_id = world.ticket("release"), b"r" * 16
             await client.run(ticket)
             await until_joined(client, world, 2)
-            request = jobs_pb2.SubmitRequest(ticket=ticket, request_id=request_id)
-            leaving = client.jobs.Submit(request, metadata=world.metadata)
+            request = runs_pb2.StartRequest(ticket=ticket, request_id=request_id)
+            leaving = client.runs.Start(request, metadata=world.metadata)
             await leaving.wait_for_connection()
             leaving.cancel()
             job = await client.submit(ticket, request_id)
-            assert (await client.watch(job.id))[-1].state == jobs_pb2.JOB_STATE_RELEASED
-            listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-            assert len(listed.jobs) == 2
+            assert (await client.watch(job.id))[-1].state == runs_pb2.RUN_STATE_FINISHED
+            listed = await client.runs.List(runs_pb2.ListRunsRequest(), metadata=world.metadata)
+            assert len(listed.runs) == 2
 
     run(body())
 
@@ -230,10 +229,10 @@ def test_too_many_watchers_are_refused(world: Any, run: Any, refused: Any) -> No
     async def body() -> None:
         async with world.host(max_watchers=1) as (_, client):
             job = await client.submit(world.ticket("hang"))
-            request = jobs_pb2.WatchRequest(id=job.id)
-            held = client.jobs.Watch(request, metadata=world.metadata)
+            request = runs_pb2.WatchRequest(id=job.id)
+            held = client.runs.Watch(request, metadata=world.metadata)
             await held.read()
-            await refused(client.jobs.Watch(request, metadata=world.metadata), "QUEUE_FULL")
+            await refused(client.runs.Watch(request, metadata=world.metadata), "QUEUE_FULL")
 
     run(body())
 
@@ -242,20 +241,20 @@ def test_a_proposal_is_watched_before_its_jobs_exist(world: Any, run: Any, refus
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.ticket("release")
-            request = jobs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
-            call = client.jobs.Watch(request, metadata=world.metadata)
+            request = runs_pb2.WatchRequest(proposal=world.digest(ticket.proposal))
+            call = client.runs.Watch(request, metadata=world.metadata)
             await call.initial_metadata()
             jobs = [await client.submit(ticket) for _ in range(2)]
             await client.run(world.ticket("release"))  # another proposal's
             seen: dict[str, list[int]] = {job.id: [] for job in jobs}
-            while any(jobs_pb2.JOB_STATE_RELEASED not in states for states in seen.values()):
+            while any(runs_pb2.RUN_STATE_FINISHED not in states for states in seen.values()):
                 record = await call.read()
                 seen[record.id].append(record.state)
             assert all(states == sorted(states) for states in seen.values())
             call.cancel()
             for bad in ({}, {"id": jobs[0].id, "proposal": request.proposal}):
-                both = jobs_pb2.WatchRequest(**bad)
-                call = client.jobs.Watch(both, metadata=world.metadata)
+                both = runs_pb2.WatchRequest(**bad)
+                call = client.runs.Watch(both, metadata=world.metadata)
                 await refused(call, "REQUEST_MALFORMED")
 
     run(body())

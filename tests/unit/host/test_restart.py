@@ -4,7 +4,7 @@
 import signal
 from typing import Any
 
-from placet.proto.v1 import jobs_pb2, log_pb2
+from placet.proto.v1 import log_pb2, runs_pb2
 
 
 def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: Any) -> None:
@@ -14,7 +14,7 @@ def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: 
             await client.put(world.bundle, world.blob)
             done = await client.run(world.ticket("release"))
             runs = await client.submit(ticket, request_id)
-            await client.until(runs.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(runs.id, runs_pb2.RUN_STATE_RUNNING)
             waits = [await client.submit(world.ticket("release")) for _ in range(3)]
             entries = await read_log(client, world)
             process.kill()
@@ -22,10 +22,10 @@ def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: 
             assert (await client.submit(ticket, request_id)).id == runs.id
             assert (await client.watch(done.id))[-1] == done
             last = (await client.watch(runs.id))[-1]
-            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 2)
             for job in waits:
                 last = (await client.watch(job.id))[-1]
-                assert last.state == jobs_pb2.JOB_STATE_RELEASED
+                assert last.state == runs_pb2.RUN_STATE_FINISHED
             log = await read_log(client, world)
             assert log[: len(entries)] == entries
             assert sum(b'"release"' in entry for entry in log) == 5
@@ -43,7 +43,7 @@ def test_a_host_that_is_asked_to_ends_in_order(world: Any, run: Any) -> None:
         async with world.process() as (process, client):
             await client.put(world.bundle, world.blob)
             job = await client.submit(world.ticket("hang"))
-            await client.until(job.id, jobs_pb2.JOB_STATE_RUNNING)
+            await client.until(job.id, runs_pb2.RUN_STATE_RUNNING)
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
         log = (world.folder / "state" / "logs" / "host.log").read_text()
@@ -51,6 +51,6 @@ def test_a_host_that_is_asked_to_ends_in_order(world: Any, run: Any) -> None:
         assert "level=error" not in log
         async with world.process() as (_, client):
             last = (await client.watch(job.id))[-1]
-            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 2)
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 2)
 
     run(body())

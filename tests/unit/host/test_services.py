@@ -14,25 +14,26 @@ from placet.proto.v1 import (
     common_pb2,
     governance_pb2,
     inference_pb2,
-    jobs_pb2,
     log_pb2,
+    runs_pb2,
 )
 
-READY = inference_pb2.SERVICE_STATE_READY
-DRAINED = inference_pb2.SERVICE_STATE_DRAINED
-STOPPED = inference_pb2.SERVICE_STATE_STOPPED
-FAILED = inference_pb2.SERVICE_STATE_FAILED
+READY = runs_pb2.RUN_STATE_RUNNING
+DRAINED = runs_pb2.RUN_STATE_FINISHED
+STOPPED = runs_pb2.RUN_STATE_STOPPED
+FAILED = runs_pb2.RUN_STATE_FAILED
 
 
-async def jobs(client: Any, world: Any) -> list[Any]:
+async def jobs(client: Any, world: Any, service: str) -> list[Any]:
     """Oldest first."""
-    listed = await client.jobs.List(jobs_pb2.ListJobsRequest(), metadata=world.metadata)
-    return list(reversed(listed.jobs))
+    request = runs_pb2.ListRunsRequest(proposal=service)
+    listed = await client.runs.List(request, metadata=world.metadata)
+    return list(reversed(listed.runs))
 
 
 async def get(client: Any, world: Any, service: str) -> Any:
-    request = inference_pb2.GetServiceRequest(id=service)
-    return await client.inference.GetService(request, metadata=world.metadata)
+    request = runs_pb2.GetRunRequest(id=service)
+    return await client.runs.Get(request, metadata=world.metadata)
 
 
 def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, refused: Any) -> None:
@@ -41,26 +42,26 @@ def test_a_service_has_as_many_workers_as_are_asked_for(world: Any, run: Any, re
             ticket = world.service()
             started = await client.serve(ticket, 2)
             assert started.id == world.digest(ticket.proposal)
-            assert (started.state, started.workers) == (inference_pb2.SERVICE_STATE_STARTING, 2)
+            assert (started.state, started.service.workers) == (runs_pb2.RUN_STATE_QUEUED, 2)
             ready = await client.until_service(started.id, ready=2)
             assert ready.state == READY
-            assert ready.not_after > 0
+            assert ready.service.not_after > 0
             orders = [o for o, _ in world.launcher.started if o.role == "worker"]
             assert [(o.launched_for, o.variant) for o in orders] == [
                 (world.launched_for(ticket), "onnx")
             ] * 2
-            names = [job.id for job in await jobs(client, world)]
+            names = [job.id for job in await jobs(client, world, started.id)]
             assert names == [f"{started.id[7:47]}-{number}" for number in (1, 2)]
             assert await client.serve(ticket, 2) == ready
-            request = inference_pb2.ListServicesRequest()
-            listed = await client.inference.ListServices(request, metadata=world.metadata)
-            assert list(listed.services) == [ready]
-            assert len(await jobs(client, world)) == 2
+            request = runs_pb2.ListRunsRequest(action="serve")
+            listed = await client.runs.List(request, metadata=world.metadata)
+            assert list(listed.runs) == [ready]
+            assert len(await jobs(client, world, started.id)) == 2
             more = await client.serve(ticket, 3)
-            assert (more.workers, more.ready) == (3, 2)
+            assert (more.service.workers, more.service.ready) == (3, 2)
             await client.until_service(started.id, ready=3)
             fewer = await client.serve(ticket, 1)
-            assert fewer.workers == 1
+            assert fewer.service.workers == 1
             await client.until_service(started.id, ready=1)
             assert len(world.launcher.running("worker")) == 3
             await check_description(client, world, refused, ticket)
@@ -94,19 +95,20 @@ def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
         async with world.host(max_services=1, max_workers=2) as (_, client):
             late = world.service("refuse TICKET_EXPIRED")
             await refused(client.serve(late), "TICKET_EXPIRED")
-            await refused(client.serve(world.service(), 0), "SERVICE_NOT_FOUND")
+            await refused(client.serve(world.service(), 0), "RUN_NOT_FOUND")
             await refused(client.serve(world.ticket("release")), "REQUEST_MALFORMED")
-            await refused(client.start(world.service()), "REQUEST_MALFORMED")
+            details = await refused(client.serve(world.federation("release")), "REQUEST_MALFORMED")
+            assert (details["claim"], details["actual"]) == ("workers", "federate")
             details = await refused(client.submit(world.service()), "REQUEST_MALFORMED")
-            assert details["actual"] == "serve"
+            assert (details["claim"], details["expected"]) == ("request_id", "0 bytes")
             details = await refused(client.serve(world.service(), 3), "REQUEST_MALFORMED")
             assert details["expected"] == "at most 2"
             squatted = world.service(title="Another model")
             await client.put(b"squats", world.launched_for(squatted)[7:39])
             await refused(client.serve(squatted), "BLOB_CONFLICT")
             unknown = world.digest(late.proposal)
-            await refused(get(client, world, unknown), "SERVICE_NOT_FOUND")
-            await refused(client.describe(unknown), "SERVICE_NOT_FOUND")
+            await refused(get(client, world, unknown), "RUN_NOT_FOUND")
+            await refused(client.describe(unknown), "RUN_NOT_FOUND")
             await client.serve(world.service())
             await refused(client.serve(world.service()), "QUEUE_FULL")
 
@@ -160,16 +162,16 @@ def test_a_lost_worker_is_replaced_under_another_job(world: Any, run: Any, refus
             world.launcher.running("worker")[0].kill()
             service = world.digest(ticket.proposal)
             lost = await client.until_service(service, ready=0)
-            assert lost.state == inference_pb2.SERVICE_STATE_STARTING
+            assert lost.state == runs_pb2.RUN_STATE_QUEUED
             await refused(client.predict(lease, b"echo"), "WORKER_UNAVAILABLE")
             again = await client.until_service(service, ready=1)
             assert again.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
             other = world.lease_in(await client.describe(service))
             assert other != lease
             assert (await client.predict(other, b"echo")).data == b"echo"
-            assert [(job.id[-2:], job.state) for job in await jobs(client, world)] == [
-                ("-1", jobs_pb2.JOB_STATE_FAILED),
-                ("-2", jobs_pb2.JOB_STATE_RUNNING),
+            assert [(job.id[-2:], job.state) for job in await jobs(client, world, service)] == [
+                ("-1", runs_pb2.RUN_STATE_FAILED),
+                ("-2", runs_pb2.RUN_STATE_RUNNING),
             ]
 
     run(body())
@@ -214,7 +216,7 @@ def test_a_model_that_is_none_ends_the_service_and_it_can_be_tried_again(
                 failed = await client.until_service(service, state=FAILED)
                 assert failed.refusal.reason == common_pb2.Reason.Value("REASON_" + reason)
                 await refused(client.describe(service), reason)
-            assert len(await jobs(client, world)) == 2
+            assert len(await jobs(client, world, service)) == 2
             assert await client.ready(ticket)
 
     run(body())
@@ -252,7 +254,9 @@ def test_a_veto_stops_it_at_once(world: Any, run: Any, refused: Any) -> None:
             assert stopped.refusal.reason == common_pb2.REASON_VETOED
             await refused(client.describe(service), "VETOED")
             await refused(client.serve(ticket), "VETOED")
-            assert [job.state for job in await jobs(client, world)] == [jobs_pb2.JOB_STATE_STOPPED]
+            assert [job.state for job in await jobs(client, world, service)] == [
+                runs_pb2.RUN_STATE_STOPPED
+            ]
 
     run(body())
 
@@ -269,7 +273,7 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
             )
             assert [a.id for a in (await stream.read()).answers] == [2]
             drained = await client.serve(ticket, 0)
-            assert drained.state == DRAINED
+            assert (drained.state, drained.service.workers) == (READY, 0)
             await client.until_service(service, ready=0)
             await refused(client.describe(service), "SERVICE_ENDED")
             await refused(client.predict(lease, b"free"), "WORKER_UNAVAILABLE")
@@ -277,7 +281,7 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
             worker = world.launcher.running("worker")[0]
             await worker.wait()
             await refused(client.predict(lease, b"x"), "WORKER_UNAVAILABLE")
-            assert (await get(client, world, service)).state == DRAINED
+            assert (await client.watch(service))[-1].state == DRAINED
             stream.cancel()
             assert await client.ready(ticket) != lease
             await check_not_ready(client, world)
@@ -300,9 +304,9 @@ def test_a_worker_let_go_while_its_lease_is_asked_for_has_no_successor(
             await world.launcher.running("worker")[0].wait()
             request = governance_pb2.DocumentRequest(envelope=ticket.proposal)
             await client.governance.Propose(request, metadata=world.metadata)
-            (job,) = await jobs(client, world)
+            (job,) = await jobs(client, world, service.id)
             last = (await client.watch(job.id))[-1]
-            assert last.state == jobs_pb2.JOB_STATE_STOPPED
+            assert last.state == runs_pb2.RUN_STATE_STOPPED
             assert last.refusal.reason == common_pb2.REASON_SERVICE_ENDED
             assert (await get(client, world, service.id)).state == DRAINED
             assert len(world.launcher.running("worker")) == 1
@@ -326,10 +330,11 @@ async def check_not_ready(client: Any, world: Any) -> None:
     """A worker that was not ready is let go too."""
     ticket = world.service("load")
     service = (await client.serve(ticket)).id
-    while not ((job := (await jobs(client, world))[-1]).attempt and job.id[:40] == service[7:47]):
+    while not ((made := await jobs(client, world, service)) and made[-1].job.attempt):
         await asyncio.sleep(0.05)
+    job = made[-1]
     await client.serve(ticket, 0)
-    assert (await client.watch(job.id))[-1].state == jobs_pb2.JOB_STATE_STOPPED
+    assert (await client.watch(job.id))[-1].state == runs_pb2.RUN_STATE_STOPPED
 
 
 @pytest.mark.parametrize("drained", [False, True])
@@ -344,15 +349,15 @@ def test_a_killed_host_serves_on(world: Any, run: Any, drained: bool) -> None:
             process.kill()
         async with world.process() as (_, client):
             if drained:
-                assert (await get(client, world, service)).state == DRAINED
+                assert (await client.watch(service))[-1].state == DRAINED
                 assert await client.ready(ticket)
             ready = await client.until_service(service, ready=1)
             assert ready.state == READY
             lease = world.lease_in(await client.describe(service))
             assert (await client.predict(lease, b"echo")).data == b"echo"
-            states = [job.state for job in await jobs(client, world)]
-            assert states[-1] == jobs_pb2.JOB_STATE_RUNNING
-            assert jobs_pb2.JOB_STATE_RUNNING not in states[:-1]
+            states = [job.state for job in await jobs(client, world, service)]
+            assert states[-1] == runs_pb2.RUN_STATE_RUNNING
+            assert runs_pb2.RUN_STATE_RUNNING not in states[:-1]
 
     run(body())
 

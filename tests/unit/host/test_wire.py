@@ -16,7 +16,7 @@ from placet.host.calls.bounds import MAX_BYTES
 from placet.host.calls.refusals import code_of, status_of
 from placet.host.logs import Logfmt
 from placet.proto.refusals import INTERNAL_TEXT, public_text
-from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, keys_pb2, log_pb2
+from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, keys_pb2, log_pb2, runs_pb2
 
 
 def test_every_reason_has_a_code_and_a_text() -> None:
@@ -67,11 +67,11 @@ def test_another_version_of_the_wire_is_refused(
 def test_a_message_above_its_bound_is_refused(world: Any, run: Any, refused: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
-            get = jobs_pb2.GetJobRequest(id="x" * MAX_BYTES["placet.v1.GetJobRequest"])
+            get = runs_pb2.GetRunRequest(id="x" * MAX_BYTES["placet.v1.GetRunRequest"])
             details = await refused(
-                client.jobs.Get(get, metadata=world.metadata), "MESSAGE_TOO_LARGE"
+                client.runs.Get(get, metadata=world.metadata), "MESSAGE_TOO_LARGE"
             )
-            assert details["claim"] == "GetJobRequest"
+            assert details["claim"] == "GetRunRequest"
             chunk = client.put(b"", "ab" * 16, owner="x" * (MAX_BYTES["placet.v1.PutRequest"]))
             await refused(chunk, "MESSAGE_TOO_LARGE")
             # Above what gRPC itself takes, gRPC refuses.

@@ -48,14 +48,12 @@ COMMANDS = [
     "proposals",
     "program",
     "ticket",
-    "submit",
-    "jobs",
+    "start",
+    "runs",
     "watch",
     "cancel",
     "result",
     "run",
-    "serve",
-    "services",
     "model",
     "predict",
     "token",
@@ -72,7 +70,7 @@ COMMANDS = [
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
-    "federation": ("start", "list", "show", "watch", "model", "vector"),
+    "federation": ("model", "vector"),
     "federate": ("join",),
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),
@@ -182,12 +180,15 @@ def test_from_ticket_to_result(
     assert "To learn." in shown
     assert run("ticket", approved, "-o", "ticket.json")["ballots"] == 2
     assert run("audit")["complete"] is True
-    job = run("submit", "ticket.json")
+    job = run("start", "ticket.json")
     assert job["state"] == "queued"
     recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
     host.release(job["id"], recipient, {"model": b"weights"})
-    assert run("watch", job["id"])["state"] == "released"
-    assert [j["id"] for j in run("jobs")] == [job["id"]]
+    assert run("watch", job["id"])["state"] == "finished"
+    assert [j["id"] for j in run("runs")] == [job["id"]]
+    assert run("runs", job["id"])["job"] == job["job"]
+    assert run("runs", "--action", "serve") == []
+    assert run("runs", "--action", "amend", code=2)["error"]["details"]["actual"] == "amend"
     result = run("result", job["id"], "--key", "analyst.key", "-o", "out")
     assert (folder / "out" / "model").read_bytes() == b"weights"
     assert result["marks"] == ["SIMULATED", "UNWITNESSED"]
@@ -278,7 +279,7 @@ def test_stops(run: Run, approved: str, folder: Path) -> None:
     assert run("pause", approved, "--key", "alice.key", "--reason", "Wait.")["action"] == "pause"
     assert run("withdraw", "rows.grant.json", "--key", "owner.key")["index"] > 0
     run("ticket", approved, "-o", "ticket.json")
-    refused = run("submit", "ticket.json", code=1)
+    refused = run("start", "ticket.json", code=1)
     assert refused["error"]["reason"] == "STOPPED"
     (folder / "refusal.json").write_text(json.dumps(refused))
     assert "STOPPED" in run("explain", "refusal", "refusal.json", text=True)
@@ -440,7 +441,7 @@ def test_a_host_that_does_not_answer_exits_with_3(run: Run, home: Home) -> None:
         taken.bind(("127.0.0.1", 0))
         home.configure(f"127.0.0.1:{taken.getsockname()[1]}", "sha256:" + "00" * 32)
         assert run("status", code=3)["error"]["reason"] == "HOST_UNREACHABLE"
-        assert "HOST_UNREACHABLE" in run("jobs", code=3, text=True)
+        assert "HOST_UNREACHABLE" in run("runs", code=3, text=True)
 
 
 def test_a_host_with_another_certificate_exits_with_3(
@@ -493,7 +494,7 @@ def test_the_start_of_a_digest_signs_nothing_where_nobody_can_be_asked(
 ) -> None:
     """Another proposal may begin alike: whoever is not shown which one it is names it in full."""
     size = len(host.entries)
-    for command in (["veto"], ["pause"], ["vote", "--yes"]):
+    for command in (["veto"], ["pause"], ["cancel"], ["vote", "--yes"]):
         vote = ["non placet"] if "vote" in command else []
         refused = run(*command, approved[7:19], *vote, "--key", "bob.key", code=2)
         assert approved in refused["error"]["message"]

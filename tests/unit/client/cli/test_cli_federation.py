@@ -90,16 +90,17 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
 
 
 def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: Path) -> None:
-    assert run("federation", "list") == []
+    assert run("runs") == []
     terms = host.ledger.proposal(federation).document.federate
     written = run("terms", "federation.toml")
     assert written == {"terms": terms.launch_digest, "file": "terms.json"}
     assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
-    started = run("federation", "start", federation)
-    assert (started["state"], started["round"], started["rounds"]) == ("open", 1, 2)
-    listed = {"id": federation, "round": 1, "state": "open", "model_round": 0}
-    assert run("federation", "list") == [listed]
-    assert federation[7:19] in run("federation", "list", text=True)
+    started = run("start", federation)
+    own = started["federate"]
+    assert (started["state"], own["round"], own["rounds"]) == ("running", 1, 2)
+    assert (own["aggregating"], own["model_round"]) == (False, 0)
+    assert run("runs", "--action", "federate") == [started]
+    assert federation[7:19] in run("runs", text=True)
     for name in ("alice", "bob", "owner"):
         told = run(
             "federate", "join", "--simulated", federation[7:19], "--key", f"{name}.key", "--train",
@@ -111,9 +112,9 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     verified = run("verify", "update", "alice-receipts/round-1.update.json")
     assert verified["update"]["round"] == 1
     run("verify", "update", "charter.json", code=2)
-    shown = run("federation", "show", federation)
-    assert [m["updated"] for m in shown["members"]] == [True] * 3
-    assert "3 of 3 update(s)" in run("federation", "show", federation, text=True)
+    shown = run("runs", federation)
+    assert [m["updated"] for m in shown["federate"]["members"]] == [True] * 3
+    assert "3 of 3 update(s)" in run("runs", federation, text=True)
     host.federations.close()
     host.federations.aggregate()
     found = run(
@@ -132,11 +133,11 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     assert np.allclose(state["w"], 0.01) and state["w"].shape == (4, 2)
     assert run("verify", "receipt", "r.json")["digest"] == found["receipt"]
     host.federations.end()
-    assert run("federation", "watch", federation)["state"] == "finished"
+    assert run("watch", federation)["state"] == "finished"
 
 
 def test_join_goes_on_until_the_federation_ends(run: Run, federation: str, host: Any) -> None:
-    run("federation", "start", federation)
+    run("start", federation)
     fake = host.federations
 
     def others() -> None:
@@ -169,7 +170,7 @@ def test_join_goes_on_until_the_federation_ends(run: Run, federation: str, host:
 
 
 def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: Any) -> None:
-    run("federation", "start", federation)
+    run("start", federation)
     join = ("federate", "join", "--simulated", federation, "--key", "alice.key", "--train")
     assert run(*join, "train.py:broken", code=2)["error"]["reason"] == "STATE_REFUSED"
     for name in ("train.py", "train.py:missing", "other.py:train", ":train"):
@@ -196,7 +197,7 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
 
 
 def test_once_stops_for_who_is_quarantined(run: Run, federation: str, host: Any) -> None:
-    run("federation", "start", federation)
+    run("start", federation)
     once = ("--train", "train.py:train", "--once")
     for name in ("alice", "bob", "owner"):
         run("federate", "join", "--simulated", federation, "--key", f"{name}.key", *once)
@@ -208,7 +209,7 @@ def test_once_stops_for_who_is_quarantined(run: Run, federation: str, host: Any)
     )
     assert refused["error"]["reason"] == "CLIENT_QUARANTINED"
     assert refused["error"]["details"]["actual"] == "NORM_EXCEEDED"
-    shown = run("federation", "show", federation)["members"][0]
+    shown = run("runs", federation)["federate"]["members"][0]
     assert (shown["client"], shown["quarantined_until"], shown["why"]) == (
         "alice",
         4,

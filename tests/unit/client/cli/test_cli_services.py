@@ -78,11 +78,12 @@ def test_from_a_file_to_answers(
     review = founded.council.find(service).document.serve.review
     assert [b.document.expires for b in founded.council.ballots(service)] == [review, review]
     assert "serve the model" in run("explain", "proposal", service, text=True)
-    told = run("serve", service[7:19], "--workers", "2")
-    assert (told["id"], told["state"], told["ready"]) == (service, "ready", 2)
-    assert [s["id"] for s in run("services")] == [service]
-    assert [s["state"] for s in run("status")["services"]] == ["ready"]
-    assert "No jobs." in run("status", text=True) and "ready" in run("services", text=True)
+    assert run("runs") == [] and "No runs." in run("status", text=True)
+    told = run("start", service[7:19], "--workers", "2", "--watch")
+    assert (told["id"], told["state"], told["serve"]["ready"]) == (service, "running", 2)
+    assert [s["id"] for s in run("runs", "--action", "serve")] == [service]
+    assert [s["state"] for s in run("status")["runs"]] == ["running"]
+    assert "2 of 2 worker(s) ready" in run("runs", text=True)
     verified = run("verify", "service", service)
     assert verified["simulated"] and all(check["passed"] for check in verified["checks"])
     assert "serves" in run("verify", "service", service, text=True)
@@ -106,7 +107,7 @@ def test_from_a_file_to_answers(
     assert run(*asked) == {  # once is enough
         "service": service, "file": "out.npy", "rows": 10, "marks": ["SIMULATED"],
     }  # fmt: skip
-    assert run("serve", service, "--workers", "0")["state"] == "drained"
+    assert run("start", service, "--workers", "0")["state"] == "finished"
 
 
 def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_token_is_made_and_asks(
     for seat in ("alice", "bob"):
         run("vote", service, "placet", "--key", f"{seat}.key", "--yes")
     (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.council.ticket(service)))
-    run("serve", "ticket.json")
+    run("start", "ticket.json")
     (tmp_path / "a.csv").write_text("0,1,2,3\n")
     asked = ("predict", service, "--yes", "--simulated", "-i", "a.csv", "-o", "b.csv")
     run(*asked, "--token", "ward-3.token")

@@ -61,8 +61,8 @@ def start(founded: Client, people: dict[str, Keys]) -> Start:
         for seat in votes:
             founded.council.vote(people[seat], digest, "placet")
         if len(votes) == 2:
-            status = founded.federations.start(founded.council.ticket(digest))
-            assert (status.id, status.state, status.round) == (digest, "open", 1)
+            status = founded.runs.start(founded.council.ticket(digest))
+            assert (status.id, status.state, status.federation.round) == (digest, "running", 1)
         return digest
 
     return run
@@ -422,7 +422,8 @@ def test_what_the_host_tells_decides_nothing(join: Any, host: Any, founded: Clie
 
     def lying() -> Any:
         told = honest()
-        told.round, told.closes, told.model_round, told.opened_at = 3, 1, 2, 0
+        said = told.federation
+        said.round, said.closes, said.model_round, said.opened_at = 3, 1, 2, 0
         return told
 
     host.federations.told = lying

@@ -29,7 +29,7 @@ from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.jobs import requested_job
 from placet.governance.judgements.admission import judge_document
 from placet.governance.log import LogProof
-from placet.proto.v1 import jobs_pb2
+from placet.proto.v1 import runs_pb2
 from placet.refusals import NotFounded, OtherLog, ReceiptInvalid, RuleNotMet, Stopped, Vetoed
 
 DAY = 86400
@@ -169,19 +169,19 @@ def test_a_job_is_of_the_proposal_that_its_name_says(
     founded: Client, released: str, host: Any, people: dict[str, Keys], propose: Callable[[], str]
 ) -> None:
     """`cancel JOB` signs no stop of what the host says the job is of."""
-    running = founded.jobs.proposal(released).digest
+    running = founded.runs.proposal(released).digest
     other = propose()
     host.jobs[released].proposal = other
-    founded.jobs.cancel(people["bob"], released, reason="patients object")
+    founded.runs.stop(people["bob"], released, reason="patients object")
     state = host.ledger.state
     assert state.proposals[running].stopped == "cancel"
     assert not state.proposals[other].stopped
     assert (
-        founded.jobs.get(released).proposal.text == other
+        founded.runs.get(released).proposal.text == other
     )  # the host's word, of a type of its own
     for wrong in ("", "job-1", "0" * 40, "0" * 40 + "-1"):
         with pytest.raises(UsageRefused):
-            founded.jobs.cancel(people["bob"], wrong)
+            founded.runs.stop(people["bob"], wrong)
 
 
 def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
@@ -192,15 +192,15 @@ def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
     for seat in ("alice", "bob"):
         founded.council.vote(people[seat], new, "placet")
 
-    async def old(request: Any, context: Any) -> jobs_pb2.Job:
-        found = jobs_pb2.Job()
+    async def old(request: Any, context: Any) -> runs_pb2.Run:
+        found = runs_pb2.Run()
         found.CopyFrom(host.jobs[released])
         found.proposal = new
         return found
 
-    host.Submit = old
-    with pytest.raises(AnswerMalformed, match="another job"):
-        founded.jobs.submit(founded.council.ticket(new))
+    host.runs.Start = old
+    with pytest.raises(AnswerMalformed, match="another run"):
+        founded.runs.start(founded.council.ticket(new))
 
 
 def test_the_result_of_another_proposal_is_not_a_jobs(

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs: start, runs, watch, cancel. A job, a federation and a service are started, listed, followed
+and stopped by the same commands."""
+
+from typing import Annotated
+
+import typer
+
+from placet.client.blocking import Client
+from placet.client.cli._frame import (
+    ActingAs,
+    AsJSON,
+    KeyFile,
+    client,
+    command,
+    lines,
+    load_keys,
+    say,
+    show,
+    table,
+)
+from placet.client.cli._runs import RUN_COLUMNS, follow, run_json, run_row, tell
+from placet.client.cli._words import about_proposal, choose_proposal, find_ticket
+from placet.client.errors import UsageRefused
+from placet.client.runs.runs import Action
+
+app = typer.Typer()
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The name of a job; of a federation or a service the digest of its proposal, or "
+        "enough of its beginning.",
+    ),
+]
+_ACTIONS: tuple[Action, ...] = ("job", "federate", "serve")
+
+
+@command(app)
+def start(
+    ticket: Annotated[str, typer.Argument(help="A ticket file, or a proposal's digest.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=1000, help="Of a service: how many from now on, else 1; 0 drains it."
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Follow it until it has ended, or a service's workers serve."),
+    ] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Start what a ticket lets happen: a job, a federation, a service."""
+    with client() as connected:
+        run = connected.runs.start(find_ticket(connected, ticket), workers=workers)
+        if watch and not run.settled:
+            say(f"Started {run.id}. Should this be interrupted, go on with: placet watch {run.id}")
+            run = follow(connected, run.id, as_json, settled=True)
+    tell(run, as_json)
+
+
+@command(app)
+def runs(
+    name: Annotated[str | None, typer.Argument(metavar="RUN", help="One run in full.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    action: Annotated[str, typer.Option(help=f"Only these: {', '.join(_ACTIONS)}.")] = "",
+    as_json: AsJSON = False,
+) -> None:
+    """List the newest jobs, federations and services, or show one of them."""
+    wanted = _action(action)
+    with client() as connected:
+        if name is not None:
+            tell(connected.runs.get(_named(connected, name)), as_json)
+            return
+        found = connected.runs.list(limit, action=wanted)
+    rows = [run_row(run) for run in found]
+    show([run_json(run) for run in found], as_json, table(RUN_COLUMNS, rows, "No runs."))
+
+
+@command(app)
+def watch(name: RunName, as_json: AsJSON = False) -> None:
+    """Follow a run until it has ended; exits with 1 if it failed or was stopped."""
+    with client() as connected:
+        run = follow(connected, _named(connected, name), as_json)
+    tell(run, as_json)
+
+
+@command(app)
+def cancel(
+    name: RunName,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Cancel a run's proposal: takes its proposer or a seat."""
+    keys = load_keys(key, acting_as)
+    with client() as connected:
+        if "-" in name:
+            proposal = connected.runs.proposal(name)
+            if not as_json:
+                say("\n".join(about_proposal(proposal)))
+        else:
+            proposal = choose_proposal(connected, name, "Cancel", quiet=as_json)
+        recorded = connected.runs.stop(keys, proposal.digest, reason=reason)
+    value = {"stop": recorded.digest, "index": recorded.index}
+    show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
+
+
+def _action(text: str) -> Action:
+    for action in ("", *_ACTIONS):
+        if action == text:
+            return action
+    expected = ", ".join(_ACTIONS)
+    raise UsageRefused(f"An action is one of: {expected}.", claim="action", actual=text)
+
+
+def _named(connected: Client, name: str) -> str:
+    """The id of a run: a job's name as it is, any other by its proposal in the log."""
+    return name if "-" in name else connected.runs.proposal(name).digest

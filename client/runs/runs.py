@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs: start a job, a federation or a service under a ticket, follow it, stop it."""
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from placet.client.connection.calls import followed
+from placet.client.connection.channel import METADATA
+from placet.client.connection.connection import Connection
+from placet.client.council.council import AsyncCouncil
+from placet.client.council.records import ProposalRecord, ticket_to_wire
+from placet.client.errors import AnswerMalformed, HostUnreachable
+from placet.client.keys import Keys
+from placet.client.log.reader import Recorded
+from placet.client.runs.status import RunStatus
+from placet.governance.documents import Proposal
+from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.evaluate import Ticket
+from placet.governance.jobs import JOB_DIGITS, requested_job
+from placet.proto.v1 import runs_pb2
+
+REQUEST_ID_BYTES = 16
+Action = Literal["", "job", "federate", "serve"]
+_TRIES = 4
+_PAUSE = 0.5
+
+
+class AsyncRuns:
+    """The work that tickets let happen: jobs, federations and services."""
+
+    def __init__(self, connection: Connection, council: AsyncCouncil) -> None:
+        self._connection = connection
+        self._council = council
+
+    async def start(
+        self, ticket: Ticket, *, workers: int | None = None, request_id: bytes | None = None
+    ) -> RunStatus:
+        """Start what a ticket lets happen. A job is queued durably when this returns, and a
+        federation has a round.
+
+        workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
+        the same for the same proposal gives the same job again. A federation or a service that runs
+        is told as it stands. So a call that broke off is repeated here, and may be repeated by the
+        caller.
+        """
+        request = runs_pb2.StartRequest(ticket=ticket_to_wire(ticket), workers=workers)
+        expected = parse_envelope(ticket.proposal).digest
+        if inspect(ticket.proposal, Proposal).action == "job":
+            request.request_id = request_id or os.urandom(REQUEST_ID_BYTES)
+            expected = requested_job(expected, request.request_id)
+        for tries in range(1, _TRIES):
+            try:
+                return await self._start(request, expected)
+            except HostUnreachable:
+                await asyncio.sleep(_PAUSE * 2**tries)
+        return await self._start(request, expected)
+
+    async def _start(self, request: runs_pb2.StartRequest, expected: str) -> RunStatus:
+        told = await self._connection.ask(self._connection.runs.Start, request)
+        return _checked(told, expected)
+
+    async def get(self, id: str) -> RunStatus:
+        """A run as it stands. Raises `Refused` with RUN_NOT_FOUND."""
+        request = runs_pb2.GetRunRequest(id=id)
+        return _checked(await self._connection.ask(self._connection.runs.Get, request), id)
+
+    async def list(
+        self, limit: int = 100, before: str = "", *, action: Action = "", proposal: str = ""
+    ) -> tuple[RunStatus, ...]:
+        """The newest runs, newest first. before: the last id of the page before; action: only
+        those of proposals for it; proposal: instead, every job of this one, those of its rounds
+        or its workers too."""
+        request = runs_pb2.ListRunsRequest(
+            limit=limit, before=before, action=action, proposal=proposal
+        )
+        answer = await self._connection.ask(self._connection.runs.List, request)
+        return tuple(RunStatus.from_wire(run) for run in answer.runs)
+
+    async def watch(self, id: str, *, patience: float = 60.0) -> AsyncIterator[RunStatus]:
+        """The run's present state, then each change until it has ended.
+
+        A connection that breaks off, as when the host restarts, is opened again for up to
+        `patience` seconds; the state may then come a second time.
+        """
+        call = functools.partial(
+            self._connection.runs.Watch, runs_pb2.WatchRequest(id=id), metadata=METADATA
+        )
+        async for told in followed(call, patience):
+            status = _checked(told, id)
+            yield status
+            if status.ended:
+                return
+
+    async def wait(self, id: str, *, patience: float = 60.0) -> RunStatus:
+        """The run once it has ended, however it did."""
+        last: RunStatus | None = None
+        async for run in self.watch(id, patience=patience):
+            last = run
+        assert last is not None, "watch ends with a run that has ended"
+        return last
+
+    async def proposal(self, name: str) -> ProposalRecord:
+        """The proposal of a run, in the log: by the name of a job, or by the digest of the
+        proposal, or enough of its beginning. Raises `UsageRefused` where the log has none."""
+        digits, _, own = name.partition("-")
+        is_job = len(digits) == JOB_DIGITS and bool(own)
+        return await self._council.find(digits if is_job else name)
+
+    async def stop(self, keys: Keys, name: str, *, reason: str = "") -> Recorded:
+        """Cancel a run's proposal; the run ends wherever it is. Takes its proposer or a seat.
+
+        The proposal is the one of the log that the run's name says, whatever the host tells of the
+        run.
+        """
+        proposal = (await self.proposal(name)).digest
+        return await self._council.stop(keys, "cancel", proposal, reason=reason)
+
+
+def _checked(told: runs_pb2.Run, expected: str) -> RunStatus:
+    """Raises `AnswerMalformed` for another run than was asked for."""
+    status = RunStatus.from_wire(told)
+    if status.id != expected:
+        raise AnswerMalformed(
+            "The host answered with another run than was asked for. Report it.",
+            claim="run",
+            expected=expected,
+            actual=status.id,
+        )
+    return status
