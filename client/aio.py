@@ -88,7 +88,7 @@ class AsyncClient:
         self.founding = AsyncFounding(connection, log, self.authority)
         self.blobs = AsyncBlobs(connection, log)
         self.grants = AsyncGrants(connection, log, self.council, self.authority)
-        self.runs = runs = AsyncRuns(connection, self.council)
+        self.runs = runs = AsyncRuns(connection, log, self.council)
         self.jobs = AsyncJobs(connection, log, self.council, runs, self.blobs)
         self.federations = AsyncFederations(
             connection, log, self.council, self.authority, runs, self.blobs, outbox

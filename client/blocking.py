@@ -337,7 +337,8 @@ class Runs(Blocking[AsyncRuns]):
         workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
         the same for the same proposal gives the same job again. A federation or a service that runs
         is told as it stands. So a call that broke off is repeated here, and may be repeated by the
-        caller."""
+        caller. Raises `LogTruncated` or `LogForked` where the host's log is not the one that was
+        read before: it may have forgotten uses and stops."""
         return self._portal.run(self._core.start(ticket, workers=workers, request_id=request_id))
 
     def get(self, id: str) -> RunStatus:

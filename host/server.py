@@ -170,7 +170,7 @@ class Host:
             jobs=JobsService(board, line),
             federations=FederationsService(self._log, board, line, self._blobs),
             inference=InferenceService(board, Descriptions(store, self._log)),
-            governance=GovernanceService(store, self._log, line),
+            governance=GovernanceService(line),
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),
             log=LogService(store, self._log),

@@ -34,7 +34,7 @@ from placet.governance.evaluate import (
     verify_proposal,
 )
 from placet.governance.ledger import Ledger
-from placet.proto.v1 import governance_pb2, keys_pb2
+from placet.proto.v1 import governance_pb2
 
 BALLOT_LIFETIME = 30 * 86400
 
@@ -150,9 +150,6 @@ class AsyncCouncil:
         envelope = sign(
             Stop(await self._log.header(), keys.id, action, target, reason), keys.signing
         )
-        if action == "withdraw":
-            withdrawal = keys_pb2.WithdrawRequest(stop=envelope)
-            return await self._log.record(self._connection.keys.Withdraw, withdrawal, envelope)
         request = governance_pb2.DocumentRequest(envelope=envelope)
         return await self._log.record(self._connection.governance.Stop, request, envelope)
 

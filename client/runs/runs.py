@@ -14,7 +14,7 @@ from placet.client.council.council import AsyncCouncil
 from placet.client.council.records import ProposalRecord, ticket_to_wire
 from placet.client.errors import AnswerMalformed, HostUnreachable
 from placet.client.keys import Keys
-from placet.client.log.reader import Recorded
+from placet.client.log.reader import LogReader, Recorded
 from placet.client.runs.status import RunStatus
 from placet.governance.documents import Proposal
 from placet.governance.envelope import inspect, parse_envelope
@@ -31,8 +31,9 @@ _PAUSE = 0.5
 class AsyncRuns:
     """The work that tickets let happen: jobs, federations and services."""
 
-    def __init__(self, connection: Connection, council: AsyncCouncil) -> None:
+    def __init__(self, connection: Connection, log: LogReader, council: AsyncCouncil) -> None:
         self._connection = connection
+        self._log = log
         self._council = council
 
     async def start(
@@ -44,8 +45,10 @@ class AsyncRuns:
         workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
         the same for the same proposal gives the same job again. A federation or a service that runs
         is told as it stands. So a call that broke off is repeated here, and may be repeated by the
-        caller.
+        caller. Raises `LogTruncated` or `LogForked` where the host's log is not the one that was
+        read before: it may have forgotten uses and stops.
         """
+        await self._log.read()
         request = runs_pb2.StartRequest(ticket=ticket_to_wire(ticket), workers=workers)
         expected = parse_envelope(ticket.proposal).digest
         if inspect(ticket.proposal, Proposal).action == "job":

@@ -6,11 +6,10 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from placet.proto.limits import KIB, MAX_CHUNK, MAX_DOCUMENT, MAX_FRAME, MAX_SEALED, MAX_WIRE, MIB
+from placet.proto.limits import KIB, MAX_CHUNK, MAX_DOCUMENT, MAX_SEALED, MAX_WIRE, MIB
 
 _TICKET = 2 * MIB  # a proposal and its ballots
 _SMALL = 4 * KIB
-_LISTING = 1 * MIB
 
 MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.Refusal": 64 * KIB,
@@ -27,16 +26,9 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.FoundRequest": 2 * MAX_DOCUMENT + _SMALL,
     "placet.v1.DocumentRequest": MAX_DOCUMENT + _SMALL,
     "placet.v1.AmendRequest": _TICKET + MAX_DOCUMENT + _SMALL,
-    "placet.v1.GetConstitutionRequest": _SMALL,
-    "placet.v1.ConstitutionResponse": MAX_FRAME,
-    "placet.v1.ListProposalsRequest": _SMALL,
-    "placet.v1.ListProposalsResponse": _LISTING,
-    "placet.v1.GetProposalRequest": _SMALL,
-    "placet.v1.ProposalResponse": _TICKET + _SMALL,
     "placet.v1.EvidenceRequest": _SMALL,
     "placet.v1.EvidenceResponse": 1 * MIB,
     "placet.v1.ProvisionRequest": MAX_DOCUMENT + 2 * _SMALL,
-    "placet.v1.WithdrawRequest": MAX_DOCUMENT + _SMALL,
     "placet.v1.PutRequest": MAX_CHUNK + _SMALL,
     "placet.v1.BlobInfo": _SMALL,
     "placet.v1.GetBlobRequest": _SMALL,

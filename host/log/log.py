@@ -27,10 +27,10 @@ from placet.governance.log import (
     Tree,
     leaf_hash,
 )
-from placet.governance.state import LeaseState, ProposalState, State
+from placet.governance.state import LeaseState, State
 from placet.host.log.log_table import log_size, read_checkpoint, read_entries
 from placet.proto.v1 import common_pb2
-from placet.refusals import DocumentNotFound, LogRange
+from placet.refusals import LogRange
 
 _BATCH = 4096
 
@@ -99,13 +99,6 @@ class Log:
         """A step is durable."""
         self.tree.extend(map(leaf_hash, entries))
         self.checkpoint = checkpoint or self.checkpoint
-
-    def proposal(self, digest: str) -> ProposalState:
-        """A proposal of the log. Raises `DocumentNotFound`."""
-        known = self.state.proposals.get(digest)
-        if known is None:
-            raise DocumentNotFound("The log has no proposal of this digest.", claim="digest")
-        return known
 
     def stopped(self, proposal: str) -> common_pb2.Reason.ValueType | None:
         """Why nothing of a proposal may go on any more; None where nobody has stopped it."""

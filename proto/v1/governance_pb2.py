@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n placet/proto/v1/governance.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"5\n\x0c\x46oundRequest\x12\x14\n\x0c\x63onstitution\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\"#\n\x0f\x44ocumentRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"G\n\x0c\x41mendRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x14\n\x0c\x63onstitution\x18\x02 \x01(\x0c\"\x18\n\x16GetConstitutionRequest\"R\n\x14\x43onstitutionResponse\x12\x0f\n\x07\x63harter\x18\x01 \x01(\x0c\x12\x15\n\rconstitutions\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"%\n\x14ListProposalsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"\x89\x01\n\x15ListProposalsResponse\x12\x38\n\tproposals\x18\x01 \x03(\x0b\x32%.placet.v1.ListProposalsResponse.Item\x1a\x36\n\x04Item\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0f\n\x07\x62\x61llots\x18\x03 \x01(\r\"$\n\x12GetProposalRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"D\n\x10ProposalResponse\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\r\n\x05index\x18\x02 \x01(\x04\x32\xa3\x04\n\nGovernance\x12\x36\n\x05\x46ound\x12\x17.placet.v1.FoundRequest\x1a\x14.placet.v1.Committed\x12;\n\x07Propose\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x38\n\x04Vote\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x38\n\x04Stop\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x36\n\x05\x41mend\x12\x17.placet.v1.AmendRequest\x1a\x14.placet.v1.Committed\x12U\n\x0fGetConstitution\x12!.placet.v1.GetConstitutionRequest\x1a\x1f.placet.v1.ConstitutionResponse\x12R\n\rListProposals\x12\x1f.placet.v1.ListProposalsRequest\x1a .placet.v1.ListProposalsResponse\x12I\n\x0bGetProposal\x12\x1d.placet.v1.GetProposalRequest\x1a\x1b.placet.v1.ProposalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n placet/proto/v1/governance.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"5\n\x0c\x46oundRequest\x12\x14\n\x0c\x63onstitution\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\"#\n\x0f\x44ocumentRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"G\n\x0c\x41mendRequest\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12\x14\n\x0c\x63onstitution\x18\x02 \x01(\x0c\x32\xad\x02\n\nGovernance\x12\x36\n\x05\x46ound\x12\x17.placet.v1.FoundRequest\x1a\x14.placet.v1.Committed\x12;\n\x07Propose\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x38\n\x04Vote\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x38\n\x04Stop\x12\x1a.placet.v1.DocumentRequest\x1a\x14.placet.v1.Committed\x12\x36\n\x05\x41mend\x12\x17.placet.v1.AmendRequest\x1a\x14.placet.v1.Committedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,20 +38,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTREQUEST']._serialized_end=167
   _globals['_AMENDREQUEST']._serialized_start=169
   _globals['_AMENDREQUEST']._serialized_end=240
-  _globals['_GETCONSTITUTIONREQUEST']._serialized_start=242
-  _globals['_GETCONSTITUTIONREQUEST']._serialized_end=266
-  _globals['_CONSTITUTIONRESPONSE']._serialized_start=268
-  _globals['_CONSTITUTIONRESPONSE']._serialized_end=350
-  _globals['_LISTPROPOSALSREQUEST']._serialized_start=352
-  _globals['_LISTPROPOSALSREQUEST']._serialized_end=389
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=392
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=529
-  _globals['_LISTPROPOSALSRESPONSE_ITEM']._serialized_start=475
-  _globals['_LISTPROPOSALSRESPONSE_ITEM']._serialized_end=529
-  _globals['_GETPROPOSALREQUEST']._serialized_start=531
-  _globals['_GETPROPOSALREQUEST']._serialized_end=567
-  _globals['_PROPOSALRESPONSE']._serialized_start=569
-  _globals['_PROPOSALRESPONSE']._serialized_end=637
-  _globals['_GOVERNANCE']._serialized_start=640
-  _globals['_GOVERNANCE']._serialized_end=1187
+  _globals['_GOVERNANCE']._serialized_start=243
+  _globals['_GOVERNANCE']._serialized_end=544
 # @@protoc_insertion_point(module_scope)

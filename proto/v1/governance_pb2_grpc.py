@@ -60,21 +60,6 @@ class GovernanceStub:
                 request_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.AmendRequest.SerializeToString,
                 response_deserializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
                 _registered_method=True)
-        self.GetConstitution = channel.unary_unary(
-                '/placet.v1.Governance/GetConstitution',
-                request_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.GetConstitutionRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.ConstitutionResponse.FromString,
-                _registered_method=True)
-        self.ListProposals = channel.unary_unary(
-                '/placet.v1.Governance/ListProposals',
-                request_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsResponse.FromString,
-                _registered_method=True)
-        self.GetProposal = channel.unary_unary(
-                '/placet.v1.Governance/GetProposal',
-                request_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.GetProposalRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.ProposalResponse.FromString,
-                _registered_method=True)
 
 
 class GovernanceServicer:
@@ -115,26 +100,6 @@ class GovernanceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetConstitution(self, request, context):
-        """The constitution in force, with the charter.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListProposals(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetProposal(self, request, context):
-        """A proposal with every ballot for it that is in the log.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_GovernanceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,21 +127,6 @@ def add_GovernanceServicer_to_server(servicer, server):
                     servicer.Amend,
                     request_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.AmendRequest.FromString,
                     response_serializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.SerializeToString,
-            ),
-            'GetConstitution': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetConstitution,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.GetConstitutionRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.ConstitutionResponse.SerializeToString,
-            ),
-            'ListProposals': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListProposals,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsResponse.SerializeToString,
-            ),
-            'GetProposal': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetProposal,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_governance__pb2.GetProposalRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_governance__pb2.ProposalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,87 +264,6 @@ class Governance:
             '/placet.v1.Governance/Amend',
             placet_dot_proto_dot_v1_dot_governance__pb2.AmendRequest.SerializeToString,
             placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetConstitution(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Governance/GetConstitution',
-            placet_dot_proto_dot_v1_dot_governance__pb2.GetConstitutionRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_governance__pb2.ConstitutionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListProposals(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Governance/ListProposals',
-            placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_governance__pb2.ListProposalsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetProposal(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Governance/GetProposal',
-            placet_dot_proto_dot_v1_dot_governance__pb2.GetProposalRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_governance__pb2.ProposalResponse.FromString,
             options,
             channel_credentials,
             insecure,

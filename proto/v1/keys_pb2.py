@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aplacet/proto/v1/keys.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"6\n\x0f\x45videnceRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onstitution\x18\x02 \x01(\t\"J\n\x10\x45videnceResponse\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"7\n\x10ProvisionRequest\x12\r\n\x05grant\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\"\x1f\n\x0fWithdrawRequest\x12\x0c\n\x04stop\x18\x01 \x01(\x0c\x32\xcc\x01\n\x04Keys\x12\x46\n\x0bGetEvidence\x12\x1a.placet.v1.EvidenceRequest\x1a\x1b.placet.v1.EvidenceResponse\x12>\n\tProvision\x12\x1b.placet.v1.ProvisionRequest\x1a\x14.placet.v1.Committed\x12<\n\x08Withdraw\x12\x1a.placet.v1.WithdrawRequest\x1a\x14.placet.v1.Committedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aplacet/proto/v1/keys.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"6\n\x0f\x45videnceRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63onstitution\x18\x02 \x01(\t\"J\n\x10\x45videnceResponse\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"7\n\x10ProvisionRequest\x12\r\n\x05grant\x18\x01 \x01(\x0c\x12\x14\n\x0ckey_envelope\x18\x02 \x01(\x0c\x32\x8e\x01\n\x04Keys\x12\x46\n\x0bGetEvidence\x12\x1a.placet.v1.EvidenceRequest\x1a\x1b.placet.v1.EvidenceResponse\x12>\n\tProvision\x12\x1b.placet.v1.ProvisionRequest\x1a\x14.placet.v1.Committedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVIDENCERESPONSE']._serialized_end=201
   _globals['_PROVISIONREQUEST']._serialized_start=203
   _globals['_PROVISIONREQUEST']._serialized_end=258
-  _globals['_WITHDRAWREQUEST']._serialized_start=260
-  _globals['_WITHDRAWREQUEST']._serialized_end=291
-  _globals['_KEYS']._serialized_start=294
-  _globals['_KEYS']._serialized_end=498
+  _globals['_KEYS']._serialized_start=261
+  _globals['_KEYS']._serialized_end=403
 # @@protoc_insertion_point(module_scope)

@@ -95,22 +95,3 @@ class ProvisionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProvisionRequest: _TypeAlias = ProvisionRequest  # noqa: Y015
-
-@_typing.final
-class WithdrawRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    STOP_FIELD_NUMBER: _builtins.int
-    stop: _builtins.bytes
-    def __init__(
-        self,
-        *,
-        stop: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___WithdrawRequest: _TypeAlias = WithdrawRequest  # noqa: Y015

@@ -45,11 +45,6 @@ class KeysStub:
                 request_serializer=placet_dot_proto_dot_v1_dot_keys__pb2.ProvisionRequest.SerializeToString,
                 response_deserializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
                 _registered_method=True)
-        self.Withdraw = channel.unary_unary(
-                '/placet.v1.Keys/Withdraw',
-                request_serializer=placet_dot_proto_dot_v1_dot_keys__pb2.WithdrawRequest.SerializeToString,
-                response_deserializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
-                _registered_method=True)
 
 
 class KeysServicer:
@@ -64,14 +59,7 @@ class KeysServicer:
 
     def Provision(self, request, context):
         """A grant with the key that it is about, sealed to the authority's boot key with the grant's
-        digest as info.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Withdraw(self, request, context):
-        """Takes a signed stop document (action "withdraw") of a grant's owner.
+        digest as info. It is withdrawn by Governance.Stop.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,11 +76,6 @@ def add_KeysServicer_to_server(servicer, server):
             'Provision': grpc.unary_unary_rpc_method_handler(
                     servicer.Provision,
                     request_deserializer=placet_dot_proto_dot_v1_dot_keys__pb2.ProvisionRequest.FromString,
-                    response_serializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.SerializeToString,
-            ),
-            'Withdraw': grpc.unary_unary_rpc_method_handler(
-                    servicer.Withdraw,
-                    request_deserializer=placet_dot_proto_dot_v1_dot_keys__pb2.WithdrawRequest.FromString,
                     response_serializer=placet_dot_proto_dot_v1_dot_common__pb2.Committed.SerializeToString,
             ),
     }
@@ -149,33 +132,6 @@ class Keys:
             target,
             '/placet.v1.Keys/Provision',
             placet_dot_proto_dot_v1_dot_keys__pb2.ProvisionRequest.SerializeToString,
-            placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Withdraw(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/placet.v1.Keys/Withdraw',
-            placet_dot_proto_dot_v1_dot_keys__pb2.WithdrawRequest.SerializeToString,
             placet_dot_proto_dot_v1_dot_common__pb2.Committed.FromString,
             options,
             channel_credentials,

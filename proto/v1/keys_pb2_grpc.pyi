@@ -38,10 +38,8 @@ class KeysStub:
     """The authority's identity with evidence bound to the caller's nonce."""
     Provision: _grpc.UnaryUnaryMultiCallable[_keys_pb2.ProvisionRequest, _common_pb2.Committed]
     """A grant with the key that it is about, sealed to the authority's boot key with the grant's
-    digest as info.
+    digest as info. It is withdrawn by Governance.Stop.
     """
-    Withdraw: _grpc.UnaryUnaryMultiCallable[_keys_pb2.WithdrawRequest, _common_pb2.Committed]
-    """Takes a signed stop document (action "withdraw") of a grant's owner."""
 
 @_typing.type_check_only
 class KeysAsyncStub(KeysStub):
@@ -50,10 +48,8 @@ class KeysAsyncStub(KeysStub):
     """The authority's identity with evidence bound to the caller's nonce."""
     Provision: _aio.UnaryUnaryMultiCallable[_keys_pb2.ProvisionRequest, _common_pb2.Committed]  # type: ignore[assignment]
     """A grant with the key that it is about, sealed to the authority's boot key with the grant's
-    digest as info.
+    digest as info. It is withdrawn by Governance.Stop.
     """
-    Withdraw: _aio.UnaryUnaryMultiCallable[_keys_pb2.WithdrawRequest, _common_pb2.Committed]  # type: ignore[assignment]
-    """Takes a signed stop document (action "withdraw") of a grant's owner."""
 
 class KeysServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -71,15 +67,7 @@ class KeysServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Committed, _abc.Awaitable[_common_pb2.Committed]]:
         """A grant with the key that it is about, sealed to the authority's boot key with the grant's
-        digest as info.
+        digest as info. It is withdrawn by Governance.Stop.
         """
-
-    @_abc_1.abstractmethod
-    def Withdraw(
-        self,
-        request: _keys_pb2.WithdrawRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Committed, _abc.Awaitable[_common_pb2.Committed]]:
-        """Takes a signed stop document (action "withdraw") of a grant's owner."""
 
 def add_KeysServicer_to_server(servicer: KeysServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -69,7 +69,7 @@ class Doors:
                 return world.draft(self.job), analyst
             case "vote" | "ballot in a ticket":
                 return world.ballot("ada", self.proposal), ada
-            case "stop":
+            case "stop" | "withdraw":
                 return Stop(world.header(), "ada", "pause", self.proposal, ""), ada
             case "withdraw":
                 return Stop(world.header(), "owner", "withdraw", self.data.grant, ""), owner
@@ -92,11 +92,8 @@ class Doors:
                 return stubs.governance.Propose(document, metadata=metadata)
             case "vote":
                 return stubs.governance.Vote(document, metadata=metadata)
-            case "stop":
+            case "stop" | "withdraw":
                 return stubs.governance.Stop(document, metadata=metadata)
-            case "withdraw":
-                request = keys_pb2.WithdrawRequest(stop=envelope)
-                return stubs.keys.Withdraw(request, metadata=metadata)
             case "provision":
                 grant = keys_pb2.ProvisionRequest(grant=envelope, key_envelope=b"x")
                 return stubs.keys.Provision(grant, metadata=metadata)
@@ -324,8 +321,8 @@ MESSAGES: dict[str, Callable[[Any, bytes], Any]] = {
     "Propose": lambda stubs, text: stubs.governance.Propose(
         governance_pb2.DocumentRequest(envelope=text), metadata=stubs.metadata
     ),
-    "Withdraw": lambda stubs, text: stubs.keys.Withdraw(
-        keys_pb2.WithdrawRequest(stop=text), metadata=stubs.metadata
+    "Stop": lambda stubs, text: stubs.governance.Stop(
+        governance_pb2.DocumentRequest(envelope=text), metadata=stubs.metadata
     ),
     "Provision": lambda stubs, text: stubs.keys.Provision(
         keys_pb2.ProvisionRequest(grant=text), metadata=stubs.metadata

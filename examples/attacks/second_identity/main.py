@@ -8,14 +8,15 @@ second identity with evidence that is perfectly genuine, joins as that, and asks
 """
 
 import asyncio
+import json
 import sys
 
 from placet.enclave.connection import METADATA
 from placet.enclave.peer import BootKeys
 from placet.governance.jobs import job_name
+from placet.proto.v1 import common_pb2, log_pb2
 from placet.proto.v1 import enclaves_pb2 as pb
-from placet.proto.v1 import governance_pb2
-from placet.proto.v1.governance_pb2_grpc import GovernanceStub
+from placet.proto.v1.log_pb2_grpc import LogStub
 
 
 def main(job):
@@ -36,16 +37,23 @@ async def steal(connection, attester, member, victim):
     evidence = keys.evidence(attester, nonce, b"").to_bytes()
     request = pb.JoinRequest(identity=keys.identity.to_bytes(), evidence=evidence)
     joined = pb.Joined.FromString(await ask(connection, pb.KIND_JOIN, request))
-    request = governance_pb2.GetProposalRequest(digest=victim)
-    found = await GovernanceStub(connection.channel).GetProposal(request, metadata=METADATA)
-    lease = pb.LeaseRequest(
-        ticket=found.ticket, worker=joined.worker, job=job_name(victim, "stolen")
-    )
+    ticket = await ticket_of(LogStub(connection.channel), victim)
+    lease = pb.LeaseRequest(ticket=ticket, worker=joined.worker, job=job_name(victim, "stolen"))
     try:
         await ask(connection, pb.KIND_LEASE, lease)
     except Exception as refusal:  # noqa: BLE001 - whatever it was is the answer
         return f"{getattr(refusal, 'reason', type(refusal).__name__)}: {refusal}"
     return "LEASED: it worked"
+
+
+async def ticket_of(log, proposal):
+    ballots = []
+    async for answer in log.GetEntries(log_pb2.GetEntriesRequest(), metadata=METADATA):
+        entries = map(json.loads, answer.entries)
+        ballots += [e["ballot"] for e in entries if e.get("ballot") and e["proposal"] == proposal]
+    asked = [log_pb2.GetDocumentRequest(digest=digest) for digest in (proposal, *ballots)]
+    found = [(await log.GetDocument(each, metadata=METADATA)).document for each in asked]
+    return common_pb2.Ticket(proposal=found[0], ballots=found[1:])
 
 
 async def ask(connection, kind, message):

@@ -7,8 +7,9 @@ entries and documents alone.
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -17,19 +18,18 @@ import campaign
 from history import History, Json
 from scene import Scene
 
-from placet.host.calls.servicers import GovernanceService
 from placet.host.log.journal import Journal
 from placet.host.log.log import Effects, Log
+from placet.host.log.log_table import read_documents
 from placet.host.runs.board import Board
 from placet.host.runs.federation_record import FederationRecord
 from placet.host.runs.runs import shows
 from placet.host.store.job_table import JobRecord
 from placet.host.store.run_table import insert_run
 from placet.host.store.store import Store
-from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2
 
 STEPS = 200
-NOTHING: Any = None
 
 
 class Told:
@@ -41,7 +41,6 @@ class Told:
         self.store = Store.open(f"sqlite:///{folder / 'host.db'}")
         self.log = Log()
         self.journal = Journal(self.store, self.log)
-        self.governance = GovernanceService(self.store, self.log, NOTHING)
         self.board = Board(self.store, shows(self.log), 1)
         self.effects: Effects
 
@@ -76,29 +75,30 @@ class Told:
             await self._check_rounds(federation)
 
     async def _check_council(self) -> None:
-        request = governance_pb2.GetConstitutionRequest()
-        told = await self.governance.GetConstitution(request, NOTHING)
-        expected = [self._envelope(digest) for digest in self.history.constitutions()]
-        assert list(told.constitutions) == expected
+        expected = self.history.constitutions()
+        assert list(self.log.state.constitutions) == list(expected)
+        await self._check_stored(expected)
+
+    async def _check_stored(self, digests: Iterable[str]) -> None:
+        wanted = list(digests)
+        stored = await self.store.read(lambda c: read_documents(c, wanted))
+        assert stored == [self._envelope(digest) for digest in wanted]
 
     async def _check_proposals(self) -> None:
         proposals = self.history.of("proposal")
-        listed = await self.governance.ListProposals(
-            governance_pb2.ListProposalsRequest(limit=1000), NOTHING
-        )
+        known = self.log.state.proposals
         counts = {
             e["proposal"]: len(self.history.of("ballot", proposal=e["proposal"])) for e in proposals
         }
-        assert [item.digest for item in listed.proposals] == list(reversed(counts))
-        assert {item.digest: item.ballots for item in listed.proposals} == counts
+        assert list(known) == list(counts)
+        assert {digest: len(each.ballots) for digest, each in known.items()} == counts
         touched = [digest for digest in counts if digest in self.effects.touched]
         for digest in touched:
-            request = governance_pb2.GetProposalRequest(digest=digest)
-            told = await self.governance.GetProposal(request, NOTHING)
             ballots = [e["ballot"] for e in self.history.of("ballot", proposal=digest)]
-            assert list(told.ticket.ballots) == [self._envelope(ballot) for ballot in ballots]
+            assert [ballot.digest for ballot in known[digest].ballots] == ballots
+            await self._check_stored([digest, *ballots])
             [entry] = self.history.of("proposal", proposal=digest)
-            assert told.index == self.history.entries.index(entry)
+            assert known[digest].index == self.history.entries.index(entry)
             leased = self.history.of("lease", proposal=digest)
             assert self.log.leased(digest) == len({entry["job"] for entry in leased})
 

@@ -66,9 +66,7 @@ from placet.proto.v1 import (
 )
 from placet.refusals import (
     BlobNotFound,
-    DocumentNotFound,
     KeyRejected,
-    NotFounded,
     NotReleased,
 )
 from placet.sealing import (
@@ -253,11 +251,6 @@ class FakeHost:
     ) -> common_pb2.Committed:
         return await self._record(request.envelope, context)
 
-    async def Withdraw(
-        self, request: keys_pb2.WithdrawRequest, context: Any
-    ) -> common_pb2.Committed:
-        return await self._record(request.stop, context)
-
     async def Amend(
         self, request: governance_pb2.AmendRequest, context: Any
     ) -> common_pb2.Committed:
@@ -265,42 +258,6 @@ class FakeHost:
         admitted = admit(self.ledger, ticket, "amend", self.times())
         entry = judge_amendment(self.ledger, admitted, request.constitution, self.times())
         return self.append(entry, {entry["constitution"]: request.constitution})
-
-    async def GetConstitution(
-        self, request: Any, context: Any
-    ) -> governance_pb2.ConstitutionResponse:
-        self.calls.append("GetConstitution")
-        state = self.ledger.state
-        if not state.charter:
-            raise NotFounded("The log has no charter yet. Found it first: placet charter.")
-        return governance_pb2.ConstitutionResponse(
-            charter=self.documents[state.charter],
-            constitutions=[self.documents[digest] for digest in state.constitutions],
-            checkpoint=self._newest(),
-        )
-
-    async def ListProposals(
-        self, request: governance_pb2.ListProposalsRequest, context: Any
-    ) -> governance_pb2.ListProposalsResponse:
-        found = [
-            governance_pb2.ListProposalsResponse.Item(
-                digest=p.digest, index=p.index, ballots=len(p.ballots)
-            )
-            for p in reversed(self.ledger.state.proposals.values())
-        ]
-        return governance_pb2.ListProposalsResponse(proposals=found[: request.limit or 100])
-
-    async def GetProposal(
-        self, request: governance_pb2.GetProposalRequest, context: Any
-    ) -> governance_pb2.ProposalResponse:
-        known = self.ledger.state.proposals.get(request.digest)
-        if known is None:
-            raise DocumentNotFound("No such proposal.", claim="digest", actual=request.digest)
-        ballots = [self.documents[ballot.digest] for ballot in known.ballots]
-        ticket = common_pb2.Ticket(proposal=self.documents[known.digest], ballots=ballots)
-        return governance_pb2.ProposalResponse(ticket=ticket, index=known.index)
-
-    # Keys.
 
     async def GetEvidence(
         self, request: keys_pb2.EvidenceRequest, context: Any

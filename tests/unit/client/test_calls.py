@@ -79,7 +79,6 @@ def test_an_answer_that_is_an_accident(client: Client, host: Any) -> None:
     async def broken(request: Any, context: Any) -> Any:
         raise RuntimeError("a stack trace with secret words")
 
-    host.GetConstitution = broken
     host.GetDocument = broken
     with pytest.raises((AnswerMalformed, Refused)) as failed:
         client.log.document("sha256:" + "00" * 32)

