@@ -25,7 +25,7 @@ AEAD ?= openssl
 ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir $(PYTHON)))
 
 COMPONENTS := attestation auditing builds client enclave governance host proto ratls refusals sealing
-KERNEL := $(wildcard enclave/kernel/*.c enclave/kernel/*.h)
+KERNEL := $(wildcard enclave/kernel/*.[ch] enclave/kernel/*/*.[ch])
 # Two have targets of their own, because they install more: peers, and a model.
 BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
@@ -112,10 +112,10 @@ sanitize: setup ## the kernel's tests under AddressSanitizer and UndefinedBehavi
 	cp -r enclave build/sanitize/placet/ && rm -f build/sanitize/placet/enclave/*.so
 	$${CC:-cc} -shared -fPIC -g -O1 -std=c11 -ffp-contract=off -Wall -Wextra -fvisibility=hidden \
 	  -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" enclave/kernel/*.c $(if $(filter ipsec-mb,$(AEAD)),-DPLACET_WITH_IPSEC_MB -lIPSec_MB,-lcrypto) \
+	  -I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" $(filter %.c,$(KERNEL)) $(if $(filter ipsec-mb,$(AEAD)),-DPLACET_WITH_IPSEC_MB -lIPSec_MB,-lcrypto) \
 	  -o "build/sanitize/placet/enclave/_kernel$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
 	PYTHONPATH=build/sanitize ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" \
-	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/kernel/test_kernel*.py $(ARGS)
+	  $(BIN)/pytest -p no:cacheprovider tests/unit/enclave/kernel $(ARGS)
 
 # What is measured comes from the locks alone, the compiler too; see deploy/enclave.py.
 enclave: $(ENCLAVE)/build.json ## the enclaves that a host runs, in build/enclave: the same measurements on every such machine

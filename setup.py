@@ -112,8 +112,8 @@ setup(
     ext_modules=[
         Extension(
             "placet.enclave._kernel",
-            sources=sorted(glob("enclave/kernel/*.c")),
-            depends=sorted(glob("enclave/kernel/*.h")),
+            sources=sorted(glob("enclave/kernel/**/*.c", recursive=True)),
+            depends=sorted(glob("enclave/kernel/**/*.h", recursive=True)),
             extra_compile_args=FLAGS,
             define_macros=[("PLACET_WITH_IPSEC_MB", "1")] if IPSEC_MB else [],
             libraries=["IPSec_MB" if IPSEC_MB else "crypto"],

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""program: the files of a proposed program, to be read before a vote."""
+"""Programs: program, the files of a proposed one, to be read before a vote; and run --local, which
+tries one at home."""
 
+import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from placet.client.cli._frame import AsJSON, client, command, lines, show
+from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, say, show
+from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import transfer
-from placet.client.errors import AnswerMalformed
+from placet.client.errors import AnswerMalformed, FileRefused, UsageRefused
 from placet.client.files import read_file
-from placet.client.jobs.bundles import Bundle, blob_of
+from placet.client.jobs.bundles import Bundle, blob_of, build_bundle
 from placet.governance.bundles import MAX_BUNDLE
 
 app = typer.Typer()
@@ -42,3 +47,60 @@ def program(
     show(
         {"program": digest, "folder": str(out)}, as_json, lines([f"Wrote {out}: program {digest}."])
     )
+
+
+@command(app)
+def run(
+    program: Annotated[Path, typer.Argument(help="A folder with main.py, or one file.")],
+    local: Annotated[bool, typer.Option("--local", help="Here, without any protection.")] = False,
+    input: Annotated[list[str] | None, typer.Option(help="NAME=PATH, in the clear.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE")] = None,
+    output: Annotated[list[str] | None, typer.Option(help="NAME=MAX_BYTES")] = None,
+    output_dir: Annotated[Path, typer.Option(help="Where outputs are written.")] = Path("out"),
+) -> None:
+    """Try a program here as a worker would run it, on data in the clear, with no council."""
+    if not local:
+        raise UsageRefused("Only --local runs without a council. To run under one: placet propose.")
+    bundle = build_bundle(program)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="placet-") as folder:
+        path = Path(folder, "bundle.tar")
+        path.write_bytes(bundle.data)
+        arguments = [sys.executable, "-I", "-m", "placet.enclave", "local", "--bundle", str(path)]
+        for one in input or []:
+            arguments += ["--input", _as_input(one)]
+        for one in parameter or []:
+            arguments += ["--parameter", _as_json(one)]
+        for one in output or []:
+            arguments += ["--output", _as_output(one)]
+        arguments += ["--output-dir", str(output_dir)]
+        code = subprocess.run(arguments, check=False).returncode
+    if code:
+        say(f"The program did not end well (exit code {code}); the lines above say why.")
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _as_input(text: str) -> str:
+    _, path = _pair(text, "PATH")
+    if not Path(path).is_file():
+        raise FileRefused(f"Cannot read {path}: there is no such file. Check the path.", claim=path)
+    return text
+
+
+def _as_output(text: str) -> str:
+    _, size = _pair(text, "MAX_BYTES")
+    if not size.isdecimal():
+        raise UsageRefused(f"{text!r} is not NAME=MAX_BYTES with a number of bytes.")
+    return text
+
+
+def _pair(text: str, value: str) -> tuple[str, str]:
+    name, sign, rest = text.partition("=")
+    if not sign or not name:
+        raise UsageRefused(f"{text!r} is not NAME={value}.")
+    return name, rest
+
+
+def _as_json(text: str) -> str:
+    name, value = _pair(text, "VALUE")
+    return f"{name}={json.dumps(parse_scalar(value))}"

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs: start, runs, watch, cancel. A job, a federation and a service are started, listed, followed
-and stopped by the same commands."""
+"""Runs: start, runs, watch, cancel, and a job's result. A job, a federation and a service are
+started, listed, followed and stopped by the same commands."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from placet.auditing.explain import explain_charged
 from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
@@ -20,7 +22,7 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._runs import RUN_COLUMNS, follow, run_json, run_row, tell
-from placet.client.cli._words import about_proposal, choose_proposal, find_ticket
+from placet.client.cli._words import about_proposal, choose_proposal, find_ticket, transfer
 from placet.client.errors import UsageRefused
 from placet.client.runs.runs import Action
 
@@ -107,6 +109,39 @@ def cancel(
         recorded = connected.runs.stop(keys, proposal.digest, reason=reason)
     value = {"stop": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
+
+
+@command(app)
+def result(
+    id: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")],
+    key: KeyFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write into.")],
+    recipient: Annotated[
+        str, typer.Option(help="Your name in the proposal, if not the key's id.")
+    ] = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Fetch what a job released: verify the receipt, then fetch, verify and open the outputs."""
+    keys = load_keys(key)
+    with client() as connected, transfer("fetching", as_json) as progress:
+        found = connected.jobs.result(id, keys, out, recipient=recipient or None, progress=progress)
+    said = found.receipt.receipt.predicate
+    value = {
+        "receipt": found.receipt.digest,
+        "receipt_file": str(found.receipt_file),
+        "marks": list(said.marks),
+        "privacy": said.privacy,
+        "outputs": {name: str(path) for name, path in found.outputs.items()},
+    }
+    told = [
+        (
+            f"Receipt {found.receipt.digest} (entry {said.entry}), "
+            f"{' '.join(said.marks) or 'no marks'}."
+        ),
+        *explain_charged(said.privacy),
+        *(f"Wrote {path}." for path in found.outputs.values()),
+    ]
+    show(value, as_json, lines(told))
 
 
 def _action(text: str) -> Action:

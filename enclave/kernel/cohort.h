@@ -6,7 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "fold.h"
+#include "fold/fold.h"
 
 /* What the module keeps: the implementations of this machine, best last, asked for once. */
 typedef struct {

@@ -9,7 +9,7 @@
 #ifndef PLACET_WALK_H
 #define PLACET_WALK_H
 
-#include "fold.h"
+#include "fold/fold.h"
 #include "gcm.h"
 
 #define PLACET_HEADER_BYTES 40

@@ -2,6 +2,8 @@
 """The map and the guide name files that there are, and name all that an addition touches."""
 
 import re
+import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,14 @@ def test_the_guide_names_every_file_that_an_addition_touches(title: str) -> None
     }
     assert spelled
     assert spelled <= set(FILE.findall(section(title)))
+
+
+def test_a_folder_has_at_most_twenty_files() -> None:
+    """A reader sees all of it at once; stubs that are made are not read."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    if not listed:
+        pytest.skip("this is no checkout")
+    folders = Counter(str(Path(name).parent) for name in listed if "_pb2" not in name)
+    assert not {folder: count for folder, count in folders.items() if count > 20}
