@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from placet.builds.measurement import LOCKS, measure
 from tests.support.council import Council
 from tests.support.live import Loop, Running, live_host
 from tests.support.machines.machine import Machine
@@ -58,8 +59,13 @@ def _interpreter(requirements: Path) -> str:
         if not (folder / "complete").exists():
             _build(folder, requirements)
             (folder / "complete").touch()
-        major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        _install(folder / "lib" / major / "site-packages" / "placet")
+        # Another process of this run may be using what it has installed.
+        installed, wanted = folder / "installed", "\n".join(measure(one) for one in LOCKS)
+        if not installed.exists() or installed.read_text() != wanted:
+            installed.unlink(missing_ok=True)
+            major = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+            _install(folder / "lib" / major / "site-packages" / "placet")
+            installed.write_text(wanted)
     return str(folder / "bin" / "python")
 
 
