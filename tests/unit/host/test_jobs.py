@@ -169,19 +169,27 @@ async def until_joined(client: Any, world: Any, count: int) -> list[bytes]:
         await asyncio.sleep(0.01)
 
 
+async def until_free(caplog: pytest.LogCaptureFixture, count: int) -> None:
+    """Until the host has taken note of so many workers that joined, which is after the log has."""
+    while sum(record.getMessage().startswith("ready ") for record in caplog.records) < count:
+        await asyncio.sleep(0.01)
+
+
 def test_a_free_worker_has_the_job_at_once_and_a_refused_one_never_was(
-    world: Any, run: Any, refused: Any
+    world: Any, run: Any, refused: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "placet.host.placement")
+
     async def body() -> None:
         async with world.host() as (_, client):
             ticket, request_id = world.ticket("release"), b"r" * 16
             await client.run(ticket)
-            await until_joined(client, world, 2)
+            await until_free(caplog, 2)
             both = await asyncio.gather(*(client.submit(ticket, request_id) for _ in range(2)))
             assert both[0].id == both[1].id
             assert all(job.state >= runs_pb2.RUN_STATE_LEASED for job in both)
             await client.watch(both[0].id)
-            await until_joined(client, world, 3)
+            await until_free(caplog, 3)
             stop = governance_pb2.DocumentRequest(envelope=world.veto(ticket))
             await client.governance.Stop(stop, metadata=world.metadata)
             entries = await until_joined(client, world, 3)
