@@ -221,7 +221,11 @@ def test_a_stop_is_not_asked_again(model: ServedModel, host: Any) -> None:
     assert refused.value.reason == "VETOED" and not host.services.asked
 
 
-def test_a_busy_worker_is_asked_when_it_says(model: ServedModel, host: Any) -> None:
+def test_a_busy_worker_is_asked_when_it_says(
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+) -> None:
+    # More patience than any machine keeps the answers waiting.
+    model = founded.services.open(serve(), user=people["analyst"], patience=600)
     host.services.details = {"retry_ms": "20"}
     host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
     assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
