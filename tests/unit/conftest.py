@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that stands in for those that publish collateral: https, a certificate of its own, fixed
-answers."""
+"""The parser of the command line, made once; and a server that stands in for those that publish
+collateral: https, a certificate of its own, fixed answers."""
 
 import datetime
+import functools
 import ipaddress
 import ssl
 import threading
@@ -12,10 +13,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import typer.main
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parser() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Typer makes the parser of all commands anew for each line that a test types; once is
+    enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 def _no_answers() -> dict[str, tuple[int, dict[str, str], bytes]]:
