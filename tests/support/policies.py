@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence policies: the one of policy.toml, with something changed."""
 
+import functools
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ ANY_MACHINE: dict[str, Any] = dict.fromkeys(
 )
 
 
+_measured = functools.cache(measurements)  # nobody changes Placet while its tests run
+
+
 def policy(**changed: Any) -> Policy:
     """The policy with these fields changed, checked as any other."""
     return Policy.from_dict(BASE | changed)
@@ -25,5 +29,5 @@ def policy(**changed: Any) -> Policy:
 
 def simulated(role: str, **changed: Any) -> dict[str, Any]:
     """What a council wants of enclaves of a role: the Placet installed here, simulated."""
-    fields = {"measurements": measurements(role), "signers": [SIMULATION_SIGNER], **changed}
+    fields = {"measurements": _measured(role), "signers": [SIMULATION_SIGNER], **changed}
     return policy(**fields).to_dict()
