@@ -35,6 +35,8 @@ PIP := -m pip --disable-pip-version-check --quiet
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PLACET_AEAD := $(AEAD)
+# Tests and demos start hundreds of interpreters: none compiles again what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
 help: ## list the targets
