@@ -123,7 +123,8 @@ def environment(registry: None) -> Environment:
             unfinished = folder.with_suffix(f".{os.getpid()}")
             venv.create(unfinished, with_pip=False, symlinks=True)
             interpreter = unfinished / "bin" / "python"
-            _run(*PIP, "--python", interpreter, "install", "--quiet", *pip_arguments)
+            options = ("--quiet", "--no-compile")  # little of it is ever imported
+            _run(*PIP, "--python", interpreter, "install", *options, *pip_arguments)
             try:
                 unfinished.rename(folder)
             except OSError:  # another process of this run has made it meanwhile
