@@ -60,8 +60,10 @@ demo-federation: setup $(if $(filter-out native,$(LAUNCHER)),launcher) ## ten cl
 demo-inference: setup build/sentences/.locked ## a sealed model answers sealed questions, until somebody vetoes it (STATE=folder keeps its files)
 	$(BIN)/python examples/inference.py --sentences build/sentences $(if $(STATE),--state '$(STATE)') $(ARGS)
 
-test: setup build/compiler/.locked ## all tests, on all cores, a file at a time on each
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+# More than there are cores: a test waits for other processes, disk and timers a third of its time.
+JOBS ?= $(shell expr $$(nproc) + 2)
+test: setup build/compiler/.locked ## all tests, JOBS files at a time: two more than there are cores
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # SEED gives a run again, up to its failure.
 SECONDS ?= 600

@@ -52,7 +52,7 @@ def check(harness: Path, implementation: str) -> tuple[int, str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=280,
     )
     return done.returncode, done.stdout + done.stderr
 

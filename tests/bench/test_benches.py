@@ -22,7 +22,7 @@ def test_it_runs(file: str, tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=280,
     )
     assert ran.returncode == 0, ran.stderr
     if "skipped" in ran.stderr:

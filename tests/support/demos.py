@@ -44,7 +44,7 @@ def run(factory: pytest.TempPathFactory, command: str, arguments: str = "") -> t
         fcntl.lockf(lock, fcntl.LOCK_EX)
         if not said.exists():
             given = ("STATE='{folder}/state' " + arguments).format(folder=folder)
-            said.write_text(bash(f"{command} {given}", ROOT, 150))
+            said.write_text(bash(f"{command} {given}", ROOT, 280))
     return folder, said.read_text()
 
 
