@@ -62,6 +62,8 @@ demo-inference: setup build/sentences/.locked ## a sealed model answers sealed q
 
 # More than there are cores: a test waits for other processes, disk and timers a third of its time.
 JOBS ?= $(shell expr $$(nproc) + 2)
+# The cores are taken; and numpy starts faster where it starts no threads.
+test: export OPENBLAS_NUM_THREADS := 1
 test: setup build/compiler/.locked ## all tests, JOBS files at a time: two more than there are cores
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

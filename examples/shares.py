@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import datasets  # pyright: ignore[reportMissingTypeStubs]
 
 HOSPITALS = ("north", "south", "west")
 Rows = NDArray[np.float64]
@@ -32,6 +31,9 @@ class Shares:
 def load_shares() -> Shares:
     """The same split every time: by tumour size with some noise, a quarter of each share kept
     aside."""
+    # Here, because it takes a second, and most who import this file want no data.
+    from sklearn import datasets  # pyright: ignore[reportMissingTypeStubs]
+
     data: Any = cast("Any", datasets).load_breast_cancer()
     rows = np.hstack([data.data, data.target[:, None]], dtype=np.float64)
     random = np.random.default_rng(3)
