@@ -165,7 +165,7 @@ class Live:
 
     async def result(self, outcome: Outcome) -> Outcome:
         """With the released outputs opened, if there was a release."""
-        if outcome.state == "RELEASED":
+        if outcome.state == "FINISHED":
             request = jobs_pb2.ResultRequest(id=outcome.job, recipient="engineer")
             result = await self.jobs.Result(request, metadata=METADATA)
             info = contexts.result_info(parse_envelope(result.receipt).digest, "engineer")

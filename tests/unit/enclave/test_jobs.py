@@ -52,7 +52,7 @@ def main(job):
             program, {"table": table}, outputs={"out": 100, "note": 64}, parameters={"unit": "mm"}
         )
     )
-    assert outcome.states[-3:] == ["LEASED", "RUNNING", "RELEASED"]
+    assert outcome.states[-3:] == ["LEASED", "RUNNING", "FINISHED"]
     assert outcome.results == {"out": b"499500.0 mm", "note": b"a note"}
 
 
