@@ -155,7 +155,7 @@ sbom: enclave ## what each enclave is made of, in build/sbom: CycloneDX
 clean: ## remove all that the targets above made, the venv too
 	rm -rf build dist *.egg-info .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f enclave/_kernel.*.so
-	find $(COMPONENTS) $(wildcard tests bench examples) -name __pycache__ -prune -exec rm -rf {} +
+	find $(COMPONENTS) $(wildcard tests bench deploy examples) -name __pycache__ -prune -exec rm -rf {} +
 
 # What a machine has to have. Each message names the Debian package.
 need:
