@@ -225,19 +225,20 @@ def test_a_busy_worker_is_asked_when_it_says(
     founded: Client, serve: Start, people: dict[str, Keys], host: Any
 ) -> None:
     # More patience than any machine keeps the answers waiting.
-    model = founded.services.open(serve(), user=people["analyst"], patience=600)
-    host.services.details = {"retry_ms": "20"}
-    host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
-    assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
-    host.services.sealed = ["RATE_EXCEEDED"]
-    assert np.array_equal(model.predict(ROWS[:1]), ROWS[:1] @ WEIGHTS)
-    host.services.details, host.services.refusals = {"retry_ms": "9" * 5000}, ["QUEUE_FULL"]
-    assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)  # nobody waits for what is no number
-    host.services.details = {"retry_ms": "3600000"}
-    host.services.sealed = ["RATE_EXCEEDED"]
-    with pytest.raises(Refused) as refused:
-        model.predict(ROWS[:1])
-    assert refused.value.reason == "RATE_EXCEEDED"
+    with founded.services.open(serve(), user=people["analyst"], patience=600) as model:
+        host.services.details = {"retry_ms": "20"}
+        host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
+        assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
+        host.services.sealed = ["RATE_EXCEEDED"]
+        assert np.array_equal(model.predict(ROWS[:1]), ROWS[:1] @ WEIGHTS)
+        host.services.details, host.services.refusals = {"retry_ms": "9" * 5000}, ["QUEUE_FULL"]
+        # Nobody waits for what is no number.
+        assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
+        host.services.details = {"retry_ms": "3600000"}
+        host.services.sealed = ["RATE_EXCEEDED"]
+        with pytest.raises(Refused) as refused:
+            model.predict(ROWS[:1])
+        assert refused.value.reason == "RATE_EXCEEDED"
 
 
 def test_a_sealed_refusal_reaches_the_user(model: ServedModel, host: Any) -> None:
