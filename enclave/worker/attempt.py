@@ -51,7 +51,8 @@ class Attempt:
         self.lease = parse_envelope(package.lease).digest
         with self._task.open(package, self._member, int(time.time()), expected) as work:
             ends = progress_clock() + work.proposal.document.work.deadline_seconds
-            remaining = work.lease.document.deadline - time.time()
+            # Times are whole seconds: a lease holds through the last of its seconds.
+            remaining = work.lease.document.deadline + 1 - time.time()
             renewing = Renewing(self._connection, self.lease, ends)
             renewing.arm(remaining)
             self._progress(0)

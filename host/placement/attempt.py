@@ -5,18 +5,27 @@
    ends.
 2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job
    elsewhere.
-3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end:
-   it said why (ENDED): the job ends with that. Ended by a signal, by the host or for want of its
-   stream (75): a further attempt. Deadline (86) or any other code: the job has failed. A round of a
-   federation has a further attempt in all these cases, unless it was stopped: what the clients did
-   is not lost lightly. A worker of a service has none: another is started under another job.
+3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end: it said
+   why (ENDED), or its exit code tells. What the program did ends the job: it raised, it exited, its
+   time was over (86), or it crashed in native code, which is a signal that a process brings upon
+   itself. What befell it has a further attempt: its lease ran out (87), its stream was lost (75),
+   any other signal, an end by the host. A round of a federation has a further attempt in all these
+   cases, unless it was stopped: what the clients did is not lost lightly. A worker of a service has
+   none: another is started under another job.
 4. An attempt that left a lease open is closed with the authority. For a further attempt this comes
    before the job waits again; the authority counts the attempts and refuses beyond the ticket's.
+   The job then ends for the reason of its last attempt, where that had one.
+
+The codes are told apart as far as an honest program lets them be: one may leave with any code, and
+gains an attempt by it, of those that the ticket allows. A program that aborts for want of memory
+looks like one that crashes, and whom the kernel kills for want of memory like one that somebody
+killed. Under Gramine a crash is an exit like any other.
 """
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import signal
+from dataclasses import dataclass, replace
 
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.log.log import Log
@@ -33,6 +42,7 @@ from placet.proto.v1 import enclaves_pb2
 from placet.refusals import RunNotFound, WorkerUnavailable
 
 EXIT_DEADLINE = 86
+EXIT_LEASE_OVER = 87
 EXIT_STREAM_LOST = 75
 _MAX_TRIES = 5  # leases that may fail for reasons that are not the job's
 RETRY_SECONDS = 0.2
@@ -49,14 +59,38 @@ _OTHER_WORKER = (
     pb.REASON_LEASE_PRESENTED_TWICE,
     pb.REASON_ATTEMPT_OPEN,
 )
+# A worker says so of what befell it; its program has no part in it.
+_BEFELL = (
+    *LINE_REASONS,
+    pb.REASON_INTERNAL,
+    pb.REASON_JOIN_UNKNOWN,
+    pb.REASON_LEASE_UNKNOWN,
+    pb.REASON_LEASE_EXPIRED,
+    pb.REASON_LEASE_CLOSED,
+)
+# The signals that native code brings upon its own process; whoever ends one from outside uses
+# others.
+_CRASHES = frozenset(
+    {
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an attempt ended: with a refusal for the job, or None for a further attempt."""
+    """How an attempt ended: the job ends with the refusal, unless it is to have a further
+    attempt."""
 
     refusal: pb.Refusal | None
     why: str
+    again: bool = False
 
 
 class Attempts:
@@ -68,28 +102,27 @@ class Attempts:
         self._board = board
         self._line = line
 
-    async def finish(self, queued: Queued, worker: Worker, end: End | None) -> bool:
-        """Steps 2 to 4 for what `lease` returned; True if the job waits again."""
+    async def finish(self, queued: Queued, worker: Worker, end: End | None) -> Queued | None:
+        """Steps 2 to 4 for what `lease` returned; the job as it waits again, if it does."""
+        again = replace(queued, tries=queued.tries + 1)
         if end is None:
             await worker.exited.wait()
             end = _end_of(worker)
-            reason = pb.Reason.Name(worker.refusal.reason) if worker.refusal else ""
+            reason = pb.Reason.Name(end.refusal.reason) if end.refusal else ""
             text = "attempt-ended job=%s code=%s why=%s reason=%s"
             _log.info(text, queued.job, worker.code, end.why, reason)
-            stopped = end.refusal is not None and end.refusal.reason in job_table.STOPPING
-            if queued.action == "federate" and not stopped:
-                end = End(None, end.why)
-            elif queued.action == "serve" and end.refusal is None:
-                end = End(refusal_of(WorkerUnavailable("The worker was lost.")), end.why)
+            end = _for_action(queued, end)
+            again = replace(again, last=end.refusal)
         record = self._board.job(queued.job) or await self._written(queued.job)
         # Who is told that the job has ended finds its attempt closed.
         await self.close(queued.job, end.why)
         if record is None or record.ended:  # it was released, or stopped on the way
-            return False
-        if end.refusal is not None:
+            return None
+        if not end.again:
+            assert end.refusal is not None
             await self.refuse(queued.job, end.refusal)
-            return False
-        return await self.requeue(queued.job)
+            return None
+        return again if await self.requeue(queued.job) else None
 
     async def lease(self, queued: Queued, worker: Worker) -> End | None:
         """Step 1 and the beginning of step 2; None once the worker has the lease."""
@@ -160,21 +193,47 @@ def _lease_refused(queued: Queued, worker: Worker, error: Exception) -> End:
     refusal = refusal_of(error)
     if refusal.reason in _OTHER_WORKER:
         worker.dismiss()
-        tried_enough = queued.tries + 1 >= _MAX_TRIES
-        return End(refusal if tried_enough else None, "lost")
+        return End(refusal, "lost", again=queued.tries + 1 < _MAX_TRIES)
     worker.release()
+    if refusal.reason == pb.REASON_ATTEMPTS_USED_UP and queued.last is not None:
+        refusal = queued.last
     return End(refusal, "lost")
+
+
+def _for_action(queued: Queued, end: End) -> End:
+    """What the end of an attempt means for a round or a worker of a service; see step 3."""
+    if queued.action == "federate":
+        stopped = end.refusal is not None and end.refusal.reason in job_table.STOPPING
+        return end if stopped else End(None, end.why, again=True)
+    if queued.action == "serve" and end.again:
+        lost = refusal_of(WorkerUnavailable("The worker was lost."))
+        return End(end.refusal or lost, end.why)
+    return end
 
 
 def _end_of(worker: Worker) -> End:
     """Step 3, for an attempt without release."""
-    code = worker.code
-    if worker.refusal is not None:
-        return End(worker.refusal, "exited")
-    if code is None or code < 0 or code == EXIT_STREAM_LOST or worker.dismissed:
-        return End(None, "lost")
+    code, said = worker.code, worker.refusal
+    if said is not None:
+        return End(said, "exited", again=_befell(said))
+    if code == EXIT_LEASE_OVER:
+        text = "The lease ran out before it was renewed: the authority gave no answer in time."
+        return End(pb.Refusal(reason=pb.REASON_LEASE_EXPIRED, message=text), "lost", again=True)
+    if code is None or code == EXIT_STREAM_LOST or worker.dismissed:
+        return End(None, "lost", again=True)
+    if code < 0 and -code not in _CRASHES:
+        return End(None, "lost", again=True)
     if code == EXIT_DEADLINE:
         text = "The program reached its deadline."
         return End(pb.Refusal(reason=pb.REASON_PROGRAM_DEADLINE, message=text), "deadline")
     text = "The program's process ended before anything was released."
+    if code < 0:
+        text = "The program crashed in native code before anything was released."
     return End(pb.Refusal(reason=pb.REASON_PROGRAM_EXITED, message=text), "exited")
+
+
+def _befell(refusal: pb.Refusal) -> bool:
+    """Whether the program had no part in it. The time that the proposal gives is the program's."""
+    if refusal.details.get("claim") == "deadline_seconds":
+        return False
+    return refusal.reason in _BEFELL

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -95,7 +94,8 @@ class Placement:
                 end = await self._attempts.lease(queued, worker)
                 record = self._board.job(new.id)
                 if record is None:
-                    if end is not None and end.refusal is not None:
+                    if end is not None and not end.again:
+                        assert end.refusal is not None
                         raise error_of(end.refusal)
                     record = await self._store.write(
                         lambda connection: job_table.insert_job(connection, new)[0],
@@ -260,8 +260,7 @@ class Placement:
         if again and refusal is not None:
             await self._attempts.refuse(queued.job, refusal)
         elif again:  # before the others, for it has waited its turn
-            queued = replace(queued, tries=queued.tries + 1)
-            self._queue = {queued.job: queued, **self._queue}
+            self._queue = {queued.job: again, **self._queue}
         self.settle()
 
     async def _resume(self, job: str, queued: Queued | None) -> None:

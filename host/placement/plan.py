@@ -22,7 +22,8 @@ from placet.proto.v1 import common_pb2
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A job that waits. `ticket` is None where it must be read from the store."""
+    """A job that waits. `ticket` is None where it must be read from the store. `last` is what its
+    last attempt ended with, if that had a reason and was not the job's end."""
 
     job: str
     proposal: str
@@ -30,6 +31,7 @@ class Queued:
     ticket: common_pb2.Ticket | None = None
     action: Action = "job"
     tries: int = 0
+    last: common_pb2.Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

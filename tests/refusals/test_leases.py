@@ -183,7 +183,7 @@ def main(job):
 
 
 def test_a_lease_past_its_deadline_releases_nothing(world: Any, data: Any) -> None:
-    job = world.job(world.bundle(LATE).digest, {"data": data})
+    job = world.job(world.bundle(LATE).digest, {"data": data}, attempts=1)
     ended = world.failed(world.ticket(job), "LEASE_EXPIRED")
     world.check_refusal(ended.refusal, "LEASE_EXPIRED", "expected", "actual", claim="deadline")
 

@@ -68,6 +68,7 @@ def main(job):
         ("pass", "OUTPUT_MISSING"),
         ("import os; os._exit(7)", "PROGRAM_EXITED"),
         ("import os; os._exit(0)", "PROGRAM_EXITED"),
+        ("import ctypes; ctypes.string_at(0)", "PROGRAM_EXITED"),
         (
             """from placet.refusals import OutputTooLarge as E
     raise E(str(job.inputs['secret'].read()), claim='canary-7c1f2a')""",

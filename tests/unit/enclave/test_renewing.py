@@ -35,4 +35,5 @@ def main(job):
 def test_a_worker_that_cannot_renew_ends_with_its_lease(short: Any, data: Any) -> None:
     program = "def main(job): sum(range(10**14))"
     outcome = short(short.live.run(program, {"data": data}, seconds=60))
-    assert (outcome.state, outcome.reason) == ("FAILED", "PROGRAM_DEADLINE")
+    assert (outcome.state, outcome.reason) == ("FAILED", "LEASE_EXPIRED")
+    assert short.live.logs().count("code=87 why=lost reason=REASON_LEASE_EXPIRED") == 1

@@ -111,6 +111,9 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
         await self.do_release(lease, attempt, "")
 
+    async def do_crash(self, lease: str, attempt: int, argument: str) -> None:
+        os.kill(os.getpid(), signal.Signals["SIG" + argument])
+
     async def do_hang(self, lease: str, attempt: int, argument: str) -> None:
         """In its first attempt until it is stopped or killed."""
         if attempt == 1:

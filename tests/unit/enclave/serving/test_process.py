@@ -50,7 +50,7 @@ def test_offers_are_renewed_with_the_lease_and_the_process_ends_without_it(
         assert len(await worker.ask(await worker.session(number=2), [[1]])) == 1
         # Whoever does not renew a lease ends it.
         await service.stage.end()
-        assert await worker.exit() == 70
+        assert await worker.exit() == 87
 
     play(story, lease_seconds=2)
 
