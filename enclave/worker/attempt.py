@@ -11,6 +11,7 @@ from placet.enclave.connection import Connection
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import ReadTicket
 from placet.enclave.worker.objects import Objects
+from placet.enclave.worker.patience import patiently, unanswered
 from placet.enclave.worker.program import RisingProgress, progress_clock
 from placet.enclave.worker.renewing import Renewing
 from placet.enclave.worker.task import Means, Outcome, Task, Work
@@ -18,6 +19,7 @@ from placet.governance.contexts import release_info
 from placet.governance.documents import Release
 from placet.governance.documents.lease import answer_header
 from placet.governance.envelope import parse_envelope, sign
+from placet.proto.frames import DEFAULT_TIMEOUT
 from placet.proto.v1 import enclaves_pb2
 from placet.refusals import FrameUnexpected
 from placet.sealing import seal_envelope
@@ -57,12 +59,17 @@ class Attempt:
             renewing.arm(remaining)
             self._progress(0)
             self._loop.call_soon_threadsafe(renewing.start, remaining)
-            objects = Objects(self._connection.channel, self.call, self._scratch)
+            objects = Objects(
+                self._connection.channel,
+                self.call,
+                self._scratch,
+                lambda: renewing.work_seconds_left,
+            )
             outcome = work.carry_out(self._means(objects, renewing))
             message = self._release(work, objects, outcome)
         # A renewal that came after the release would be refused.
         self.call(renewing.stop())
-        self.call(self._ask_release(message))
+        self.call(self._ask_release(message, renewing))
 
     def hear(self, payload: bytes) -> None:
         """Hand the payload of a `KIND_ASKS` to the work. Called on the stream's loop. Raises
@@ -110,8 +117,16 @@ class Attempt:
         key.wipe()
         return enclaves_pb2.ReleaseRequest(release=envelope, key_envelope=sealed)
 
-    async def _ask_release(self, message: enclaves_pb2.ReleaseRequest) -> None:
-        await self._connection.link.request(enclaves_pb2.KIND_RELEASE, message, peer="authority")
+    async def _ask_release(self, message: enclaves_pb2.ReleaseRequest, renewing: Renewing) -> None:
+        """Ask until it is answered, or the lease is over, with which the kernel ends us."""
+
+        def ask() -> Awaitable[bytes]:
+            patience = max(renewing.seconds_left, DEFAULT_TIMEOUT)
+            return self._connection.link.request(
+                enclaves_pb2.KIND_RELEASE, message, peer="authority", timeout=patience
+            )
+
+        await patiently(ask, unanswered, lambda: renewing.seconds_left)
 
     def _progress(self, percent: int) -> None:
         message = enclaves_pb2.Progress(lease=self.lease, percent=percent)

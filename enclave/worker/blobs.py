@@ -3,16 +3,31 @@
 ciphertext."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc.aio
 
 from placet.enclave.connection import METADATA
+from placet.enclave.worker.patience import patiently
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
 from placet.refusals import BlobIncomplete, StreamLength
 from placet.sealing import ObjectDescriptor
+
+# A full queue or disk, a fault of the host's, a call that was cut off. Any other code says that the
+# put itself is not as it has to be.
+_MOMENTARY = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
 
 
 async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
@@ -46,8 +61,11 @@ async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path
     return received
 
 
-async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Path) -> None:
-    """Put the sealed bytes of an output. Raises `BlobIncomplete`."""
+async def store(
+    channel: grpc.aio.Channel, object_id: str, owner: str, path: Path, left: Callable[[], float]
+) -> None:
+    """Put the sealed bytes of an output; a host that is short of something is asked again, as long
+    as seconds are left. Raises `BlobIncomplete`."""
 
     async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
         with path.open("rb") as source:
@@ -60,8 +78,11 @@ async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Pat
             while chunk := source.read(MAX_CHUNK):
                 yield blobs_pb2.PutRequest(chunk=chunk)
 
-    try:
+    async def put() -> None:
         await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
+
+    try:
+        await patiently(put, _momentary, left)
     except grpc.aio.AioRpcError as error:
         raise BlobIncomplete(
             "The host did not take in a sealed output. Submit the job again.",
@@ -69,6 +90,10 @@ async def store(channel: grpc.aio.Channel, object_id: str, owner: str, path: Pat
             expected="OK",
             actual=error.code().name,
         ) from None
+
+
+def _momentary(error: Exception) -> bool:
+    return isinstance(error, grpc.aio.AioRpcError) and error.code() in _MOMENTARY
 
 
 def _length(descriptor: ObjectDescriptor, found: str) -> StreamLength:

@@ -8,6 +8,7 @@ it, that of an output in memory until it is sealed.
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing_extensions import Buffer
 
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
+from placet.enclave.worker.patience import pauses
 from placet.governance.documents.lease import RESULT_KIND, output_id
 from placet.governance.documents.work.parts import Output
 from placet.sealing import ObjectDescriptor, StreamKey, open_stream, pad, seal_stream, verify_root
@@ -32,12 +34,18 @@ _AT_ONCE = 8  # streams that are fetched side by side
 
 
 class Objects:
-    """Between scratch, the host's blobs and the program. Used from the main thread."""
+    """Between scratch, the host's blobs and the program. Used from the main thread.
 
-    def __init__(self, channel: grpc.aio.Channel, call: Call, scratch: Path) -> None:
+    `left` says for how many seconds outputs may be tried to be stored.
+    """
+
+    def __init__(
+        self, channel: grpc.aio.Channel, call: Call, scratch: Path, left: Callable[[], float]
+    ) -> None:
         self._channel = channel
         self._call = call
         self._scratch = scratch
+        self._left = left
 
     def bring(self, name: str, descriptor: ObjectDescriptor, key: StreamKey) -> Input:
         """Fetch the sealed bytes and check them against the descriptor's root, segment by segment.
@@ -91,24 +99,49 @@ class Objects:
     ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
         """Seal every output of a lease at its declared size under one new key, and put it.
 
-        The caller wipes the key.
+        A disk or a host that is short of something is tried again. The caller wipes the key.
         """
-        key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
-        for name, content in contents.items():
-            path = self._scratch / f"output-{name}"
-            plain = _Plain(content)
-            padded = pad(plain, plain.length, declared[name].max_bytes)
-            with path.open("wb") as sink:
-                descriptors[name] = seal_stream(
-                    padded,
-                    sink,
-                    key,
-                    kind=RESULT_KIND,
-                    labels=(),
-                    object_id=output_id(lease, name, key.commitment),
-                )
-            self._call(blobs.store(self._channel, descriptors[name].id, owner, path))
+        key, descriptors = self._seal_patiently(contents, declared, lease)
+        for name, descriptor in descriptors.items():
+            path = self._output(name)
+            self._call(blobs.store(self._channel, descriptor.id, owner, path, self._left))
         return key, descriptors
+
+    def _seal_patiently(
+        self, contents: Mapping[str, Buffer], declared: Mapping[str, Output], lease: str
+    ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
+        for pause in pauses(self._left):
+            try:
+                return self._seal(contents, declared, lease)
+            except OSError:  # scratch lies on the host's disk, and is ciphertext
+                time.sleep(pause)
+        return self._seal(contents, declared, lease)
+
+    def _seal(
+        self, contents: Mapping[str, Buffer], declared: Mapping[str, Output], lease: str
+    ) -> tuple[StreamKey, dict[str, ObjectDescriptor]]:
+        """Every output as a file, under a key that nothing was sealed under before."""
+        key, descriptors = StreamKey.generate(), dict[str, ObjectDescriptor]()
+        try:
+            for name, content in contents.items():
+                plain = _Plain(content)
+                padded = pad(plain, plain.length, declared[name].max_bytes)
+                with self._output(name).open("wb") as sink:
+                    descriptors[name] = seal_stream(
+                        padded,
+                        sink,
+                        key,
+                        kind=RESULT_KIND,
+                        labels=(),
+                        object_id=output_id(lease, name, key.commitment),
+                    )
+        except BaseException:
+            key.wipe()
+            raise
+        return key, descriptors
+
+    def _output(self, name: str) -> Path:
+        return self._scratch / f"output-{name}"
 
 
 class _Plain:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from placet.enclave import _kernel
 from placet.enclave.connection import Connection
 from placet.enclave.worker.leaving import EXIT_DEADLINE, EXIT_LEASE_OVER, end
+from placet.enclave.worker.patience import unanswered
 from placet.enclave.worker.program import progress_clock
 from placet.proto.frames import LinkClosed
 from placet.proto.refusals import refusal_of
@@ -27,8 +28,6 @@ from placet.refusals import Refusal
 _RENEWALS_A_LEASE = 3
 _ASKS_A_LEASE = 6  # at most four of them for one renewal: an answered one is an entry of the log
 _SHORTEST_WAIT = 0.05
-# Nothing was judged: whoever should have answered was away, or short of something.
-_UNANSWERED = frozenset({"AUTHORITY_UNAVAILABLE", "DEADLINE_PASSED", "QUEUE_FULL", "INTERNAL"})
 
 _Answer = asyncio.Future[tuple[float, enclaves_pb2.Renewed]]
 
@@ -57,6 +56,11 @@ class Renewing:
     def seconds_left(self) -> float:
         """For how long the process has still to live, unless the lease is renewed."""
         return max(self._deadline - progress_clock(), 0.0)
+
+    @property
+    def work_seconds_left(self) -> float:
+        """How long the job's own time still lasts, beyond which no lease is renewed."""
+        return max(self._ends - progress_clock(), 0.0)
 
     def start(self, lease_seconds: float) -> None:
         """Begin to renew; called on the stream's loop."""
@@ -111,6 +115,5 @@ class Renewing:
             if not answer.done():
                 answer.set_result((asked, enclaves_pb2.Renewed.FromString(reply)))
         except Refusal as refusal:
-            closed = isinstance(refusal, LinkClosed)
-            if not answer.done() and (closed or refusal.reason not in _UNANSWERED):
+            if not answer.done() and not unanswered(refusal):
                 answer.set_exception(refusal)

@@ -6,12 +6,12 @@
 2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job
    elsewhere.
 3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end: it said
-   why (ENDED), or its exit code tells. What the program did ends the job: it raised, it exited, its
-   time was over (86), or it crashed in native code, which is a signal that a process brings upon
-   itself. What befell it has a further attempt: its lease ran out (87), its stream was lost (75),
-   any other signal, an end by the host. A round of a federation has a further attempt in all these
-   cases, unless it was stopped: what the clients did is not lost lightly. A worker of a service has
-   none: another is started under another job.
+   why (ENDED), or its exit code tells. The job ends with what its program did: it raised, it
+   exited, its time was over (86), or it crashed in native code, which is a signal that a process
+   brings upon itself. It has a further attempt after an accident: its lease ran out (87), its
+   stream was lost (75), any other signal, an end by the host. A round of a federation has a further
+   attempt in all these cases, unless it was stopped: the work of the clients is not lost lightly. A
+   worker of a service has none: another is started under another job.
 4. An attempt that left a lease open is closed with the authority. For a further attempt this comes
    before the job waits again; the authority counts the attempts and refuses beyond the ticket's.
    The job then ends for the reason of its last attempt, where that had one.
@@ -67,6 +67,7 @@ _BEFELL = (
     pb.REASON_LEASE_UNKNOWN,
     pb.REASON_LEASE_EXPIRED,
     pb.REASON_LEASE_CLOSED,
+    pb.REASON_BLOB_INCOMPLETE,  # no room for an output, all the time that it had
 )
 # The signals that native code brings upon its own process; whoever ends one from outside uses
 # others.
@@ -201,7 +202,7 @@ def _lease_refused(queued: Queued, worker: Worker, error: Exception) -> End:
 
 
 def _for_action(queued: Queued, end: End) -> End:
-    """What the end of an attempt means for a round or a worker of a service; see step 3."""
+    """The same end for a round, or for a worker of a service; see step 3."""
     if queued.action == "federate":
         stopped = end.refusal is not None and end.refusal.reason in job_table.STOPPING
         return end if stopped else End(None, end.why, again=True)

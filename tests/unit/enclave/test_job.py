@@ -5,6 +5,7 @@ import io
 import itertools
 import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_a_file_that_changes_after_it_was_checked_is_refused(scene: Any, tmp_pat
             asyncio.run_coroutine_threadsafe(work, loop).result(10)
 
         def bring() -> None:
-            objects = Objects(connection.channel, call, tmp_path)
+            objects = Objects(connection.channel, call, tmp_path, lambda: 0.0)
             brought = objects.bring("data", sealed.descriptor, sealed.key)
             assert brought.read() == b"p" * 250_000
             path = tmp_path / "input-data"
@@ -224,7 +225,7 @@ def test_outputs_go_to_scratch_sealed_and_padded(tmp_path: Path) -> None:
         stored.append(work)
         work.close()
 
-    objects = Objects(None, call, tmp_path)  # type: ignore[arg-type]  # nothing is sent here
+    objects = Objects(None, call, tmp_path, lambda: 0.0)  # type: ignore[arg-type]  # nothing is sent
     content = {"a": bytearray(b"secret" * 100), "b": bytearray()}
     declared = {"a": Output(200_000), "b": Output(1)}
     key, descriptors = objects.store(content, declared, "owner", "a lease")
@@ -238,3 +239,25 @@ def test_outputs_go_to_scratch_sealed_and_padded(tmp_path: Path) -> None:
         with open_stream(io.BytesIO(sealed), key, descriptor, leaf_hashes=None) as reader:
             unpad_into(reader, sink, descriptor.length)
         assert sink.getvalue() == content[name]
+
+
+def test_an_output_waits_for_room_in_scratch_as_long_as_there_is_time(tmp_path: Path) -> None:
+    from placet.governance.documents import Output
+
+    def call(work: Any) -> None:
+        work.close()
+
+    def store(seconds: float) -> Any:
+        ends = time.monotonic() + seconds
+        left = lambda: ends - time.monotonic()
+        objects = Objects(None, call, tmp_path / "scratch", left)  # type: ignore[arg-type]
+        return objects.store({"a": bytearray(b"done")}, {"a": Output(9)}, "owner", "a lease")
+
+    with pytest.raises(FileNotFoundError):
+        store(0.0)
+    making = threading.Timer(0.4, (tmp_path / "scratch").mkdir)
+    making.start()
+    _, descriptors = store(20.0)
+    making.join()
+    assert descriptors.keys() == {"a"}
+    assert (tmp_path / "scratch" / "output-a").stat().st_size > 0
