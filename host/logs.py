@@ -5,6 +5,7 @@ A record's message is already `event key=value ...`; its exception is never form
 exception's text may quote what it was about.
 """
 
+import errno
 import logging
 import logging.handlers
 import time
@@ -34,6 +35,13 @@ def place_of(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def kind_of(error: BaseException) -> str:
+    """`kind=...` of a fault, and its number where the system gave one: neither is a secret."""
+    number = getattr(error, "errno", None)
+    name = errno.errorcode.get(number, "") if isinstance(number, int) else ""
+    return f"kind={type(error).__name__}" + (f" errno={name}" if name else "")
 
 
 def open_log(path: Path) -> logging.Handler:

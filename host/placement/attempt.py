@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt of one job on one worker, and what its end means for the job.
 
-1. LEASE to the authority. Refused: about the worker, another one tries; about the job, the job
-   ends.
+1. LEASE to the authority. Nobody there: another worker tries, however often. Refused: about the
+   worker, another one tries; about the job, the job ends.
 2. ASSIGN to the worker, then its exit is awaited; what it says on the way changes the job
    elsewhere.
 3. A release in the log ends the job whatever happens to the worker. Otherwise, by the end: it said
@@ -44,17 +44,18 @@ from placet.refusals import RunNotFound, WorkerUnavailable
 EXIT_DEADLINE = 86
 EXIT_LEASE_OVER = 87
 EXIT_STREAM_LOST = 75
-_MAX_TRIES = 5  # leases that may fail for reasons that are not the job's
+_MAX_TRIES = 5  # leases that may be refused for what a worker, or an attempt, is
 RETRY_SECONDS = 0.2
 _log = logging.getLogger("placet.host.jobs")
 
 # The request may have had its effect, or may work with another authority.
 LINE_REASONS = (pb.REASON_AUTHORITY_UNAVAILABLE, pb.REASON_DEADLINE_PASSED, pb.REASON_QUEUE_FULL)
+# The authority was away, or was another one when the worker joined: the job waits for as long as
+# that takes.
+_AWAY = (*LINE_REASONS, pb.REASON_JOIN_UNKNOWN, pb.REASON_JOIN_LAPSED)
 # Another worker may do; ATTEMPT_OPEN goes away by closing the lease.
 _OTHER_WORKER = (
-    *LINE_REASONS,
-    pb.REASON_JOIN_UNKNOWN,
-    pb.REASON_JOIN_LAPSED,
+    pb.REASON_INTERNAL,
     pb.REASON_LAUNCHED_FOR_MISMATCH,
     pb.REASON_LEASE_PRESENTED_TWICE,
     pb.REASON_ATTEMPT_OPEN,
@@ -105,7 +106,7 @@ class Attempts:
 
     async def finish(self, queued: Queued, worker: Worker, end: End | None) -> Queued | None:
         """Steps 2 to 4 for what `lease` returned; the job as it waits again, if it does."""
-        again = replace(queued, tries=queued.tries + 1)
+        again = queued
         if end is None:
             await worker.exited.wait()
             end = _end_of(worker)
@@ -113,7 +114,11 @@ class Attempts:
             text = "attempt-ended job=%s code=%s why=%s reason=%s"
             _log.info(text, queued.job, worker.code, end.why, reason)
             end = _for_action(queued, end)
-            again = replace(again, last=end.refusal)
+            again = replace(queued, last=end.refusal)
+        elif end.again:
+            counts = end.refusal is not None and end.refusal.reason in _OTHER_WORKER
+            again = replace(queued, tries=queued.tries + counts)
+            await asyncio.sleep(RETRY_SECONDS)
         record = self._board.job(queued.job) or await self._written(queued.job)
         # Who is told that the job has ended finds its attempt closed.
         await self.close(queued.job, end.why)
@@ -192,8 +197,10 @@ class Attempts:
 
 def _lease_refused(queued: Queued, worker: Worker, error: Exception) -> End:
     refusal = refusal_of(error)
-    if refusal.reason in _OTHER_WORKER:
+    if refusal.reason in (*_AWAY, *_OTHER_WORKER):
         worker.dismiss()
+        if refusal.reason in _AWAY:
+            return End(refusal, "lost", again=True)
         return End(refusal, "lost", again=queued.tries + 1 < _MAX_TRIES)
     worker.release()
     if refusal.reason == pb.REASON_ATTEMPTS_USED_UP and queued.last is not None:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs whose workers do not get as far as joining: tried again ever more slowly."""
+"""Programs whose workers do not get as far as joining: tried again ever more slowly.
+
+Failures are counted over time. Workers that were started together and fail together are one
+failure: whatever befell them befell them once.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +15,9 @@ _LAST_DELAY = 60.0
 
 @dataclass(slots=True)
 class _Failure:
-    count: int
-    timer: asyncio.TimerHandle | None
+    count: int = 0
+    own: int = 0  # of them, those that are the program's own fault
+    timer: asyncio.TimerHandle | None = None
 
 
 class Backoff:
@@ -27,15 +32,15 @@ class Backoff:
         """The programs that must not be tried yet."""
         return {program for program, failure in self._failures.items() if failure.timer}
 
-    def failed(self, program: str) -> int:
-        """Count a failure and return how many there were in a row."""
-        failure = self._failures.setdefault(program, _Failure(0, None))
-        failure.count += 1
-        if failure.timer is not None:
-            failure.timer.cancel()
-        delay = min(_FIRST_DELAY * 2 ** (failure.count - 1), _LAST_DELAY)
-        failure.timer = asyncio.get_running_loop().call_later(delay, self._retry, failure)
-        return failure.count
+    def failed(self, program: str, *, own: bool = False) -> int:
+        """Count a failure, and return how many were the program's own fault."""
+        failure = self._failures.setdefault(program, _Failure())
+        if failure.timer is None:
+            failure.count += 1
+            failure.own += own
+            delay = min(_FIRST_DELAY * 2 ** (failure.count - 1), _LAST_DELAY)
+            failure.timer = asyncio.get_running_loop().call_later(delay, self._retry, failure)
+        return failure.own
 
     def joined(self, program: str) -> None:
         """A worker of the program got there."""

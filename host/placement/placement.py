@@ -5,8 +5,10 @@
 something has changed: a job or a ticket has come, a worker has joined, begun or gone, a program may
 be tried again. Nothing polls. Each attempt is a task of its own (`attempt.py`).
 
-A program whose workers do not get as far as joining is tried again ever more slowly, and after a
-few failures its jobs are told. After a restart the attempts of the former host are closed first,
+A program whose workers do not get as far as joining is tried again ever more slowly. Its jobs wait
+all the while: that a worker could not be started, for want of memory, descriptors or a place, or
+was killed, is not their fault. They end only if the worker itself says, time and again, that this
+program cannot start here. After a restart the attempts of the former host are closed first,
 then their jobs wait again.
 """
 
@@ -41,6 +43,21 @@ from placet.proto.v1 import common_pb2, enclaves_pb2
 
 _MAX_KEPT_TICKET = 256 * KIB  # larger tickets are read from the store when their turn comes
 _MAX_FAILURES = 3
+# A worker that says so cannot start wherever it is tried: for its bytes, or because nobody is to
+# run it. For every other reason it may start later.
+_OWN_FAULTS = frozenset(
+    {
+        common_pb2.REASON_APPRAISAL_REFUSED,
+        common_pb2.REASON_BLOB_DIGEST,
+        common_pb2.REASON_BLOB_INCOMPLETE,
+        common_pb2.REASON_BLOB_NOT_FOUND,
+        common_pb2.REASON_BLOB_TOO_LARGE,
+        common_pb2.REASON_DOCUMENT_MALFORMED,
+        common_pb2.REASON_DOCUMENT_TOO_LARGE,
+        common_pb2.REASON_PROGRAM_MALFORMED,
+        common_pb2.REASON_STOPPED,
+    }
+)
 _log = logging.getLogger("placet.host.placement")
 
 
@@ -277,12 +294,15 @@ class Placement:
         self.settle()
 
     def _failed(self, program: str, refusal: common_pb2.Refusal) -> None:
-        """A worker never joined. No worker can be started if that is so time and again: its jobs
-        end."""
-        count = self._backoff.failed(program)
-        _log.warning("start-failed program=%s count=%d", program, count)
-        if count < _MAX_FAILURES and refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE:
+        """A worker never joined. Its jobs end if that is its program's own fault time and again."""
+        own = refusal.reason in _OWN_FAULTS
+        count = self._backoff.failed(program, own=own)
+        reason = common_pb2.Reason.Name(refusal.reason)
+        _log.warning("start-failed program=%s reason=%s own=%d", program, reason, count)
+        if not own or count < _MAX_FAILURES:
             return
+        text = f"No worker can be started for the program. {refusal.message}"
+        refusal = common_pb2.Refusal(reason=refusal.reason, message=text, details=refusal.details)
         for queued in [q for q in self._queue.values() if q.program == program]:
             del self._queue[queued.job]
             self._running.spawn(self._attempts.refuse(queued.job, refusal))

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import bundle_of
 from placet.host.enclaves.attach import WORKER, Session, Tokens
+from placet.host.enclaves.last_words import last_words
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
+from placet.host.logs import kind_of
 from placet.host.placement.worker import Phase, Worker
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
@@ -64,24 +67,33 @@ class Workers:
         return worker
 
     async def live(self, worker: Worker) -> common_pb2.Refusal | None:
-        """Run it to its end; why it never joined, if that was its own fault."""
-        refusal = refusal_of(WorkerUnavailable("The program's worker ended before it had joined."))
+        """Run it to its end; why it never joined, if nobody ended it before."""
         try:
-            await asyncio.to_thread(self._prepare, worker)
-            worker.launched(process := await self._launcher.launch(self._order(worker)))
-            worker.code = await process.wait()
+            why = await self._run(worker)
         except (BlobDigest, BlobIncomplete, BlobNotFound, BlobTooLarge) as error:
-            refusal = refusal_of(error)
+            why = refusal_of(error)
         except Exception as error:  # noqa: BLE001
-            _log.error("launch-failed kind=%s", type(error).__name__)
+            why = None
+            _log.error("launch-failed %s", kind_of(error))
         failed = not worker.identity and not worker.dismissed
         worker.cancel_timers()
         self._tokens.revoke(worker.token)
         del self._workers[worker.token]
-        await asyncio.to_thread(shutil.rmtree, worker.folder, True)
-        _log.info("exited token=%s code=%s", worker.token[:16], worker.code)
+        with suppress(RuntimeError):  # no thread to be had: the next host empties the folder
+            await asyncio.to_thread(shutil.rmtree, worker.folder, True)
+        reason = common_pb2.Reason.Name(why.reason) if why else ""
+        _log.info("exited token=%s code=%s reason=%s", worker.token[:16], worker.code, reason)
         worker.exited.set()
-        return refusal if failed else None
+        unknown = WorkerUnavailable("The program's worker ended before it had joined.")
+        return (why or refusal_of(unknown)) if failed else None
+
+    async def _run(self, worker: Worker) -> common_pb2.Refusal | None:
+        """Start it and wait for its end; the reason that its log gives."""
+        await asyncio.to_thread(self._prepare, worker)
+        order = self._order(worker)
+        worker.launched(process := await self._launcher.launch(order))
+        worker.code = await process.wait()
+        return await asyncio.to_thread(last_words, order.log)
 
     def dismiss_all(self) -> None:
         for worker in list(self.all):

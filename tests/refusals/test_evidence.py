@@ -182,7 +182,8 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     before = world.client.log.checkpoint()
     job = world.client.runs.wait(world.client.runs.start(ticket).id)
     assert job.state == "failed"
-    world.check_refusal(job.refusal, "WORKER_UNAVAILABLE")
+    world.check_refusal(job.refusal, "APPRAISAL_REFUSED")
+    assert str(job.refusal).startswith("No worker can be started for the program.")
     assert world.client.log.checkpoint() == before
     world.vote(world.client.runs.proposal(job.id).digest, "cleo")
     world.stop()

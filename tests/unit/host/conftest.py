@@ -329,8 +329,10 @@ class World:
         """A header for the log of the tests."""
         return new_header(self.name, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
 
-    def ticket(self, act: str, *, attempts: int = 2, uses: int = 5) -> common_pb2.Ticket:
-        """A ticket for a job that does `act`."""
+    def ticket(
+        self, act: str, *, attempts: int = 2, uses: int = 5, reason: str = "A test."
+    ) -> common_pb2.Ticket:
+        """A ticket for a job that does `act`; the authority may do as the reason says."""
         job = documents.job(
             Recipient("alice", self.recipient),
             program=self.program,
@@ -338,7 +340,7 @@ class World:
             outputs={"out": Output(1024)},
             attempts=attempts,
         )
-        return self._ticket(job, uses, "A test.")
+        return self._ticket(job, uses, reason)
 
     def federation(
         self, acts: str, *, rounds: int = 1, round_seconds: int = 600

@@ -69,6 +69,7 @@ class Authority:
         self.peers: dict[str, str] = {}  # by lease
         self.terms: dict[str, dict[str, Any]] = {}  # by federation
         self.acts: dict[str, str] = {}  # of the newest round, by federation
+        self.short: dict[str, int] = {}  # by proposal
         self.boots = 0
         self.signer: NoteSigner
         self.lock = asyncio.Lock()
@@ -236,6 +237,11 @@ class Authority:
         if value["reason"] == "linger":  # until somebody sends a document
             await self.recorded.wait()
             raise Refuse("JOIN_UNKNOWN")
+        if value["reason"].startswith("short "):  # so often
+            self.short.setdefault(proposal, int(value["reason"].split()[1]))
+            if self.short[proposal]:
+                self.short[proposal] -= 1
+                raise Refuse("QUEUE_FULL")
         if request.worker not in self.joined:
             raise Refuse("JOIN_UNKNOWN")
         federation = self.state.federations.get(proposal)

@@ -2,6 +2,7 @@
 """Who may attach, what they may send, and how enclaves are started."""
 
 import asyncio
+import errno
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,9 @@ import pytest
 
 from placet.host import EnclaveProcess, LaunchOrder, NativeLauncher
 from placet.host.documents import TicketFacts
+from placet.host.enclaves.last_words import last_words, length_of
 from placet.host.log.log import Log
+from placet.host.placement.backoff import Backoff
 from placet.host.placement.tickets import Tickets
 from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import WIRE_VERSION
@@ -117,24 +120,132 @@ def test_strangers_are_few(world: Any, run: Any) -> None:
     run(body())
 
 
-def test_a_program_that_never_starts_fails_its_jobs(world: Any, run: Any) -> None:
-    """A launcher whose workers end at once; its authority is the scripted one."""
+def instead(world: Any, launch_worker: Any) -> None:
+    """Workers are launched in this way; the authority is the scripted one."""
+    launch = world.launcher.launch
+
+    async def either(order: LaunchOrder) -> Any:
+        return await (launch(order) if order.role != "worker" else launch_worker(order))
+
+    world.launcher.launch = either
+
+
+@pytest.mark.parametrize("reason", ["PROGRAM_MALFORMED", "APPRAISAL_REFUSED"])
+def test_a_program_that_cannot_start_fails_its_jobs_and_says_so(
+    world: Any, run: Any, reason: str
+) -> None:
+    words = f"refused reason={reason} So it is."
+    started = list[float]()
+
+    async def refuse(order: LaunchOrder) -> Any:
+        started.append(asyncio.get_running_loop().time())
+        code = f"echo some line >&2; echo '{words}' >&2; exit 78"
+        return await EnclaveProcess.start(["/bin/sh", "-c", code], order)
 
     async def body() -> None:
-        launch = world.launcher.launch
-
-        async def refuse(order: LaunchOrder) -> Any:
-            if order.role == "worker":
-                return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
-            return await launch(order)
-
-        world.launcher.launch = refuse
-        async with world.host() as (_, client):
-            job = await client.run(world.ticket("release"))
-            assert job.state == runs_pb2.RUN_STATE_FAILED
-            assert job.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+        instead(world, refuse)
+        async with world.host(max_workers=4) as (_, client):
+            jobs = [await client.submit(world.ticket("release")) for _ in range(4)]
+            for job in [(await client.watch(job.id))[-1] for job in jobs]:
+                assert job.state == runs_pb2.RUN_STATE_FAILED
+                assert common_pb2.Reason.Name(job.refusal.reason) == f"REASON_{reason}"
+                assert job.refusal.message.endswith("So it is.")
+        assert started[-1] - started[0] > 1  # not for what was started together
+        assert f"start-failed program={world.program} reason=REASON_{reason} own=3" in log(world)
 
     run(body())
+
+
+def log(world: Any) -> str:
+    text: str = (world.folder / "state" / "logs" / "host.log").read_text()
+    return text
+
+
+async def killed(order: LaunchOrder) -> EnclaveProcess:
+    process = await EnclaveProcess.start(["/bin/sleep", "60"], order)
+    asyncio.get_running_loop().call_later(0.05, process.kill)
+    return process
+
+
+async def out_of_descriptors(order: LaunchOrder) -> EnclaveProcess:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def turned_away(order: LaunchOrder) -> EnclaveProcess:
+    code = "echo 'refused reason=QUEUE_FULL Too many.' >&2; exit 78"
+    return await EnclaveProcess.start(["/bin/sh", "-c", code], order)
+
+
+@pytest.mark.parametrize("accident", [killed, out_of_descriptors, turned_away])
+def test_no_job_ends_because_workers_could_not_be_started(
+    world: Any, run: Any, accident: Any
+) -> None:
+    """Three times over, four workers at once."""
+    launch = world.launcher.launch
+    befallen = list[str]()
+
+    async def later(order: LaunchOrder) -> Any:
+        if len(befallen) < 12:
+            befallen.append(order.token)
+            return await accident(order)
+        return await launch(order)
+
+    async def body() -> None:
+        instead(world, later)
+        async with world.host(max_workers=4) as (_, client):
+            jobs = [await client.submit(world.ticket("release", uses=9)) for _ in range(6)]
+            for job in [(await client.watch(job.id))[-1] for job in jobs]:
+                assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
+        assert len(befallen) == 12
+        if accident is out_of_descriptors:
+            assert "launch-failed kind=OSError errno=EMFILE" in log(world)
+
+    run(body())
+
+
+def test_failures_of_the_same_moment_are_one(run: Any) -> None:
+    async def body() -> None:
+        free = asyncio.Event()
+        backoff = Backoff(free.set)
+        assert [backoff.failed("p", own=True) for _ in range(4)] == [1] * 4
+        assert backoff.blocked == {"p"}
+        await free.wait()
+        assert (backoff.blocked, backoff.failed("p")) == (set(), 1)  # this one is not its own
+        backoff.joined("p")
+        assert (backoff.blocked, backoff.failed("p", own=True)) == (set(), 1)
+        backoff.keep(set())
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "message"),
+    [
+        ("", None, ""),
+        ("ts=1 from=placet.worker joined\n", None, ""),
+        ("x\nrefused reason=KEY_UNWRAP_REFUSED No.\n", "KEY_UNWRAP_REFUSED", "No."),
+        ("refused reason=MADE_UP No.\n", "INTERNAL", "No."),
+        ("fault kind=OSError at=a.py:1\nlater\n", "INTERNAL", "fault kind=OSError at=a.py:1"),
+        ("refused reason=VETOED\n" + "x" * 9000, None, ""),
+        ("refused reason=VETOED " + "x" * 900, "VETOED", "x" * 500),
+    ],
+)
+def test_the_last_words_of_an_enclave(
+    tmp_path: Path, text: str, reason: str | None, message: str
+) -> None:
+    file = tmp_path / "log"
+    assert last_words(file) is None
+    file.write_text("refused reason=STOPPED A former life.\n")
+    before = length_of(file)
+    with file.open("a") as log:
+        log.write(text)
+    said = last_words(file, before)
+    if reason is None:
+        assert said is None
+    else:
+        assert said is not None
+        assert common_pb2.Reason.Name(said.reason) == f"REASON_{reason}"
+        assert said.message == message
 
 
 class Echo:

@@ -333,14 +333,15 @@ def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
 
 
 def test_what_failed_goes_on_when_it_is_started_again(world: Any, run: Any) -> None:
-    """Workers end at once until the operator has found out why."""
+    """Workers say that they cannot start, until the council lets them join."""
+    code = "echo 'refused reason=APPRAISAL_REFUSED No.' >&2; exit 78"
 
     async def body() -> None:
         launch, broken = world.launcher.launch, True
 
         async def launch_or_fail(order: LaunchOrder) -> Any:
             if order.role == "worker" and broken:
-                return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
+                return await EnclaveProcess.start(["/bin/sh", "-c", code], order)
             return await launch(order)
 
         world.launcher.launch = launch_or_fail
@@ -350,7 +351,7 @@ def test_what_failed_goes_on_when_it_is_started_again(world: Any, run: Any) -> N
             await send_all(client, world, ticket, 1)
             failed = await client.ended(started.id)
             assert failed.state == runs_pb2.RUN_STATE_FAILED
-            assert failed.refusal.reason == common_pb2.REASON_WORKER_UNAVAILABLE
+            assert failed.refusal.reason == common_pb2.REASON_APPRAISAL_REFUSED
             broken = False
             assert (await client.start(ticket)).HasField("refusal") is False
             ended = await client.ended(started.id)

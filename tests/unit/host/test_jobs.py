@@ -130,6 +130,17 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
     run(body())
 
 
+def test_a_lease_that_nobody_has_time_for_is_asked_for_as_often_as_it_takes(
+    world: Any, run: Any
+) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            job = await client.run(world.ticket("release", reason="short 6"))
+            assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
+
+    run(body())
+
+
 def test_a_killed_authority_is_started_again_and_the_job_with_it(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
