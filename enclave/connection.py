@@ -6,13 +6,15 @@ decides is signed. The host's certificate is taken as the root that the launcher
 """
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
-from placet.proto.frames import Handler, Link
+from placet.proto.frames import Handler, Link, LinkClosed
 from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2, enclaves_pb2_grpc
 from placet.refusals import RequestMalformed
 
@@ -57,6 +59,12 @@ class Connection:
                 actual=str(welcome.wire_version),
             )
         self.enclave_id = welcome.enclave_id
+
+    def say_why(self, error: Exception) -> None:
+        """Tell the host why we end without a lease, if it still hears us; `close` sends it."""
+        with suppress(LinkClosed):
+            message = enclaves_pb2.Ended(refusal=refusal_of(error))
+            self.link.send(enclaves_pb2.KIND_ENDED, message)
 
     async def ended(self) -> None:
         """Return once the stream has ended, from either side."""

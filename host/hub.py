@@ -83,11 +83,16 @@ class Hub:
             self._tasks.spawn(self._store_progress(worker, lease, percent))
 
     def ended(self, session: Session, ended: enclaves_pb2.Ended) -> None:
+        # Its reason may be no number of this version, and its texts of any length.
+        refusal = refusal_of(error_of(ended.refusal))
+        if session.role == AUTHORITY:
+            self._supervisor.ended(refusal)
+            return
         worker = self._workers.of(session)
-        if worker is not None and worker.job and worker.refusal is None:
-            # Its reason may be no number of this version, and its texts of any length.
-            worker.refusal = refusal_of(error_of(ended.refusal))
-            self._routes.end(session.link, worker.refusal)
+        # A worker without a job speaks for none: it ends before it has a lease.
+        if worker is not None and worker.refusal is None and bool(worker.job) == bool(ended.lease):
+            worker.refusal = refusal
+            self._routes.end(session.link, refusal)
             worker.leave()
 
     def offered(self, session: Session, offered: enclaves_pb2.Offered) -> None:

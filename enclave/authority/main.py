@@ -29,8 +29,9 @@ async def run_authority(
 ) -> None:
     """Run until the host ends the stream.
 
-    Raises what keeps the authority from coming to life, or from storing. `failed` hears of it
-    before the stream ends: with its stream the host ends an enclave, which then says nothing more.
+    Raises what keeps the authority from coming to life, or from storing. `failed` hears of it, and
+    so does the host, before the stream ends: with its stream the host ends an enclave, which then
+    says nothing more.
     """
     ready: asyncio.Future[Authority] = asyncio.get_running_loop().create_future()
 
@@ -55,6 +56,7 @@ async def run_authority(
             storing.result()  # raises: that the host did not store is why we end
     except Exception as error:
         failed(error)
+        connection.say_why(error)
         raise
     finally:
         await connection.close()

@@ -77,7 +77,13 @@ class Worker:
         await self._connection.attach("worker", token)
         self._watch = asyncio.create_task(self._until_gone())
         now = int(time.time())
-        member = await join(self._connection, self._attester, self._task.launched_for, now)
+        try:
+            member = await join(self._connection, self._attester, self._task.launched_for, now)
+        except Exception as error:
+            self._connection.leaving = True
+            self._connection.say_why(error)
+            await self._connection.close()
+            raise
         self._joined.set_result(member)
         return member
 

@@ -78,7 +78,7 @@ class Events(Protocol):
         """A worker's attempt is under way."""
 
     def ended(self, session: Session, ended: pb.Ended) -> None:
-        """A worker's attempt ended without release."""
+        """A worker's attempt ended without release, or an enclave says why it ends without one."""
 
     def offered(self, session: Session, offered: pb.Offered) -> None:
         """A worker of a service takes questions."""
@@ -183,7 +183,7 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
                 events.offered(session, _parse(pb.Offered.FromString, frame))
             case "worker", pb.KIND_PROGRESS:
                 events.progress(session, _parse(pb.Progress.FromString, frame))
-            case "worker", pb.KIND_ENDED:
+            case _, pb.KIND_ENDED:
                 events.ended(session, _parse(pb.Ended.FromString, frame))
             case _:
                 raise FrameUnexpected(f"Frame kind {frame.kind} is not for the host.")

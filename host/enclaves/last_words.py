@@ -8,6 +8,7 @@ the host ends an enclave, and the exit code is then that of an enclave whose hos
 
 from pathlib import Path
 
+from placet.proto.refusals import reason_name
 from placet.proto.v1 import common_pb2
 
 _MAX_TAIL = 8 * 1024
@@ -38,6 +39,14 @@ def last_words(log: Path, since: int = 0) -> common_pb2.Refusal | None:
             name, _, text = line.removeprefix(_REFUSED).partition(" ")
             return common_pb2.Refusal(reason=_reason(name), message=text[:_MAX_TEXT])
     return None
+
+
+def in_words(why: common_pb2.Refusal | None) -> str:
+    """`reason=...`, and in quotes what an enclave says of it: its text names no data."""
+    if why is None:
+        return "reason=unsaid"
+    text = " ".join(why.message.replace('"', "'").split())[:_MAX_TEXT]
+    return f"reason={reason_name(why.reason)}" + (f' said="{text}"' if text else "")
 
 
 def _reason(name: str) -> common_pb2.Reason.ValueType:

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps one authority running: starts it, and starts it again, ever more slowly, when it ends."""
+"""Keeps one authority running: starts it, and starts it again, ever more slowly, when it ends.
+
+Why it ended is known by its exit code, by its last words in its log, and by what it said on the
+stream. Any may be missing: the exit code is no more than that of an enclave without a host where
+the host was quicker. The log of the host has all that arrived.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
 from placet.host.enclaves.attach import AUTHORITY, Session, Tokens
+from placet.host.enclaves.last_words import in_words, last_words, length_of
 from placet.host.enclaves.launcher import Launcher, LaunchOrder, Running
+from placet.host.logs import kind_of
+from placet.proto.v1 import common_pb2
 
 _FIRST_DELAY = 0.1
 _LAST_DELAY = 10.0
@@ -25,6 +33,11 @@ class Supervisor:
         self._order = order
         self._process: Running | None = None
         self._hello: asyncio.TimerHandle | None = None
+        self._said: common_pb2.Refusal | None = None
+
+    def ended(self, refusal: common_pb2.Refusal) -> None:
+        """The authority says why it is about to end."""
+        self._said = refusal
 
     def attached(self, session: Session) -> None:
         """The authority has said hello."""
@@ -50,24 +63,31 @@ class Supervisor:
     async def _once(self) -> None:
         token = self._tokens.admit(AUTHORITY)
         process: Running | None = None
+        self._said = None
         try:
             order = self._order(token)
+            before = await asyncio.to_thread(length_of, order.log)
             process = self._process = await self._launcher.launch(order)
             loop = asyncio.get_running_loop()
             self._hello = loop.call_later(_HELLO_SECONDS, process.kill)
             code = await process.wait()
-            _log.warning("exited code=%d log=%s", code, order.log)
+            why = in_words(await self._why(order, before))
+            _log.warning("exited code=%d %s log=%s", code, why, order.log)
         except asyncio.CancelledError:
             if process is not None:
                 await end_now(process)
             raise
         except Exception as error:  # noqa: BLE001
-            _log.error("launch-failed kind=%s", type(error).__name__)
+            _log.error("launch-failed %s", kind_of(error))
         finally:
             if self._hello is not None:
                 self._hello.cancel()
             self._process = None
             self._tokens.revoke(token)
+
+    async def _why(self, order: LaunchOrder, before: int) -> common_pb2.Refusal | None:
+        """The reason of its end, as it said it, or else as its log has it behind so many bytes."""
+        return self._said or await asyncio.to_thread(last_words, order.log, before)
 
 
 def end_soon(process: Running) -> None:

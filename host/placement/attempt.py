@@ -107,19 +107,18 @@ class Attempts:
     async def finish(self, queued: Queued, worker: Worker, end: End | None) -> Queued | None:
         """Steps 2 to 4 for what `lease` returned; the job as it waits again, if it does."""
         again = queued
+        reached: End | None = None
         if end is None:
             await worker.exited.wait()
-            end = _end_of(worker)
-            reason = pb.Reason.Name(end.refusal.reason) if end.refusal else ""
-            text = "attempt-ended job=%s code=%s why=%s reason=%s"
-            _log.info(text, queued.job, worker.code, end.why, reason)
-            end = _for_action(queued, end)
+            end = _for_action(queued, reached := _end_of(worker))
             again = replace(queued, last=end.refusal)
         elif end.again:
             counts = end.refusal is not None and end.refusal.reason in _OTHER_WORKER
             again = replace(queued, tries=queued.tries + counts)
             await asyncio.sleep(RETRY_SECONDS)
         record = self._board.job(queued.job) or await self._written(queued.job)
+        if reached is not None:
+            _log_end(queued, worker, reached, record)
         # Who is told that the job has ended finds its attempt closed.
         await self.close(queued.job, end.why)
         if record is None or record.ended:  # it was released, or stopped on the way
@@ -238,6 +237,15 @@ def _end_of(worker: Worker) -> End:
     if code < 0:
         text = "The program crashed in native code before anything was released."
     return End(pb.Refusal(reason=pb.REASON_PROGRAM_EXITED, message=text), "exited")
+
+
+def _log_end(queued: Queued, worker: Worker, end: End, record: JobRecord | None) -> None:
+    """A line on an attempt; whatever became of the worker, a release is a release."""
+    why, reason = end.why, pb.Reason.Name(end.refusal.reason) if end.refusal else ""
+    if record is not None and record.state == job_table.FINISHED:
+        why, reason = "released", ""
+    text = "attempt-ended job=%s code=%s why=%s reason=%s"
+    _log.info(text, queued.job, worker.code, why, reason)
 
 
 def _befell(refusal: pb.Refusal) -> bool:

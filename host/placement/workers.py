@@ -12,7 +12,7 @@ from pathlib import Path
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import bundle_of
 from placet.host.enclaves.attach import WORKER, Session, Tokens
-from placet.host.enclaves.last_words import last_words
+from placet.host.enclaves.last_words import in_words, last_words
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.logs import kind_of
 from placet.host.placement.worker import Phase, Worker
@@ -81,8 +81,10 @@ class Workers:
         del self._workers[worker.token]
         with suppress(RuntimeError):  # no thread to be had: the next host empties the folder
             await asyncio.to_thread(shutil.rmtree, worker.folder, True)
-        reason = common_pb2.Reason.Name(why.reason) if why else ""
-        _log.info("exited token=%s code=%s reason=%s", worker.token[:16], worker.code, reason)
+        # It said so on its stream, or its log has it: one of them arrives.
+        worker.refusal = why = worker.refusal or why
+        words = "" if worker.code == 0 else " " + in_words(why)
+        _log.info("exited token=%s code=%s%s", worker.token[:16], worker.code, words)
         worker.exited.set()
         unknown = WorkerUnavailable("The program's worker ended before it had joined.")
         return (why or refusal_of(unknown)) if failed else None

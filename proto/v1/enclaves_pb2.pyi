@@ -818,7 +818,9 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class Ended(_message.Message):
-    """How an attempt ended on the worker's side when nothing was released."""
+    """How an attempt ended on the worker's side when nothing was released. Without a lease: why an
+    enclave, the authority too, is about to end.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -184,6 +184,7 @@ def test_a_council_that_wants_other_workers_gets_none(new_world: Any) -> None:
     assert job.state == "failed"
     world.check_refusal(job.refusal, "APPRAISAL_REFUSED")
     assert str(job.refusal).startswith("No worker can be started for the program.")
+    assert ' code=78 reason=APPRAISAL_REFUSED said="' in world.host_log()
     assert world.client.log.checkpoint() == before
     world.vote(world.client.runs.proposal(job.id).digest, "cleo")
     world.stop()

@@ -13,7 +13,7 @@ import pytest
 
 from placet.attestation import SealingKey
 from placet.enclave.authority.sealed_root import open_root, seal_root
-from placet.proto.v1 import enclaves_pb2
+from placet.proto.v1 import common_pb2, enclaves_pb2
 from placet.refusals import KeyUnwrapRefused, Refused
 
 ROOT = bytes(range(32))
@@ -144,6 +144,7 @@ def test_the_start_after_an_update_says_in_words_what_happened(scene: Any, tmp_p
                 end.close()
         said = (tmp_path / "log").read_text()
         assert "refused reason=KEY_UNWRAP_REFUSED" in said
+        assert stage.host.ended[""].reason == common_pb2.REASON_KEY_UNWRAP_REFUSED
         assert "microcode or firmware was updated" in said
         assert "found a new one" in said
 

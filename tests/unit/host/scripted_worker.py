@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,13 @@ class Worker:
 
     async def do_crash(self, lease: str, attempt: int, argument: str) -> None:
         os.kill(os.getpid(), signal.Signals["SIG" + argument])
+
+    async def do_fault(self, lease: str, attempt: int, argument: str) -> None:
+        """One of the enclave's own, of which only its log tells."""
+        if attempt <= int(argument):
+            print("fault kind=OSError at=stream.py:7", file=sys.stderr, flush=True)
+            os._exit(1)
+        await self.do_release(lease, attempt, "")
 
     async def do_hang(self, lease: str, attempt: int, argument: str) -> None:
         """In its first attempt until it is stopped or killed."""

@@ -152,6 +152,7 @@ def test_a_program_that_cannot_start_fails_its_jobs_and_says_so(
                 assert job.refusal.message.endswith("So it is.")
         assert started[-1] - started[0] > 1  # not for what was started together
         assert f"start-failed program={world.program} reason=REASON_{reason} own=3" in log(world)
+        assert f' code=78 reason={reason} said="So it is."' in log(world)
 
     run(body())
 

@@ -37,6 +37,8 @@ def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
         ("exit 0", "FAILED", "PROGRAM_EXITED", 1),
         ("exit 86", "FAILED", "PROGRAM_DEADLINE", 1),
         ("exit 87", "FAILED", "LEASE_EXPIRED", 2),
+        ("fault 1", "FINISHED", "UNSPECIFIED", 2),
+        ("fault 9", "FAILED", "INTERNAL", 2),
         ("end AUTHORITY_UNAVAILABLE", "FAILED", "AUTHORITY_UNAVAILABLE", 2),
         ("crash SEGV", "FAILED", "PROGRAM_EXITED", 1),
         ("crash ABRT", "FAILED", "PROGRAM_EXITED", 1),
