@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.log.log import Log
-from placet.host.placement.plan import Queued
+from placet.host.placement.queue import Queued
 from placet.host.placement.worker import Worker
 from placet.host.runs.board import Board
 from placet.host.store import job_table

@@ -28,7 +28,8 @@ from placet.host.log.journal import Journal
 from placet.host.log.log import Log
 from placet.host.placement.attempt import Attempts, End
 from placet.host.placement.backoff import Backoff
-from placet.host.placement.plan import Give, Queued, Start, View, gives, plan
+from placet.host.placement.plan import Give, Start, View, plan
+from placet.host.placement.queue import Queue, Queued
 from placet.host.placement.tickets import Tickets
 from placet.host.placement.worker import Phase, Worker
 from placet.host.placement.workers import Workers
@@ -82,7 +83,7 @@ class Placement:
         self._tickets = tickets
         self._max_workers = max_workers
         self._attempts = Attempts(store, log, board, line)
-        self._queue: dict[str, Queued] = {}
+        self._queue = Queue()
         # Jobs that have an attempt, and for what reason they are not to wait again after it.
         self._under_way: dict[str, common_pb2.Refusal | None] = {}
         self._backoff = Backoff(self.settle)
@@ -140,20 +141,20 @@ class Placement:
                 if not facts.serves:  # a service has as many workers as were asked for
                     self._tickets.note(facts, queued.ticket)
             if not made or record.ended:
-                self._queue.pop(new.id, None)
+                self._queue.take(new.id)
 
         written = self._store.begin(lambda c: job_table.insert_job(c, new), then=then)
-        self._queue[new.id] = queued
+        self._queue.add(queued)
         self.settle()
         try:
             return (await asyncio.shield(written))[0]
         except Exception:
-            self._queue.pop(new.id, None)
+            self._queue.take(new.id)
             raise
 
     def end(self, job: str, refusal: common_pb2.Refusal) -> None:
         """End a job for this reason: where it waits, with its worker, or before it waits again."""
-        if self._queue.pop(job, None) is not None:
+        if self._queue.take(job) is not None:
             self._running.spawn(self._attempts.refuse(job, refusal))
         elif job in self._under_way:
             self._under_way[job] = refusal
@@ -190,10 +191,13 @@ class Placement:
             under_way = dict[str, Queued | None].fromkeys(open_leases)
             for record in records:
                 self._board.publish(record)
-                to = self._queue if record.state == job_table.QUEUED else under_way
-                to[record.id] = _stored(record, rounds)
-            for job, queued in under_way.items():
-                self._running.spawn(self._resume(job, queued))
+                queued = _stored(record, rounds)
+                if record.state == job_table.QUEUED:
+                    self._queue.add(queued)
+                else:
+                    under_way[record.id] = queued
+            for job, left in under_way.items():
+                self._running.spawn(self._resume(job, left))
 
         return resume
 
@@ -203,7 +207,7 @@ class Placement:
             self._tickets.leased(lease.proposal, lease.attempt)
         for record in changed:
             if record.ended:
-                self._queue.pop(record.id, None)
+                self._queue.take(record.id)
                 worker = self._workers.busy_with(record.id)
                 if worker is not None:
                     worker.leave()
@@ -230,16 +234,18 @@ class Placement:
         if self._closed or not self._line.attached:
             return
         view = self._view()
-        if wanted := {*(queued.program for queued in view.queue), *view.spares}:
+        if wanted := {*view.queue.programs(), *view.spares}:
             self._backoff.keep(wanted)
         for step in plan(view):
             if isinstance(step, Give):
-                del self._queue[step.queued.job]
+                self._queue.take(step.queued.job)
                 self._under_way[step.queued.job] = None
                 step.worker.take(step.queued.job)
                 self._running.spawn(self._attempt(step.queued, step.worker))
             elif isinstance(step, Start):
-                serves = any(q.program == step.program and q.action == "serve" for q in view.queue)
+                # A program is a bundle's digest or that of terms: of a job, or of a service.
+                first = next(self._queue.of(step.program), None)
+                serves = first is not None and first.action == "serve"
                 worker = self._workers.add(step.program, serves=serves)
                 self._living.spawn(self._live(worker))
             else:
@@ -254,9 +260,9 @@ class Placement:
         self._backoff.keep(set())
         await self._living.wait()
 
-    def _view(self, *more: Queued) -> View:
+    def _view(self) -> View:
         return View(
-            [*self._queue.values(), *more],
+            self._queue,
             self._workers.all,
             self._tickets.spares(time.time()),
             self._backoff.blocked,
@@ -265,8 +271,10 @@ class Placement:
 
     def _free_for(self, queued: Queued) -> Worker | None:
         """The worker that a further job would be given at once."""
-        given = gives(self._view(queued)) if self._line.attached else ()
-        return next((give.worker for give in given if give.queued is queued), None)
+        if not self._line.attached or self._queue.waiting(queued.program):
+            return None
+        ready = (w for w in self._workers.all if w.phase is Phase.READY)
+        return next((worker for worker in ready if worker.program == queued.program), None)
 
     async def _attempt(self, queued: Queued, worker: Worker) -> None:
         await self._finish(queued, worker, await self._attempts.lease(queued, worker))
@@ -277,14 +285,14 @@ class Placement:
         if again and refusal is not None:
             await self._attempts.refuse(queued.job, refusal)
         elif again:  # before the others, for it has waited its turn
-            self._queue = {queued.job: again, **self._queue}
+            self._queue.add(again, first=True)
         self.settle()
 
     async def _resume(self, job: str, queued: Queued | None) -> None:
         """End the attempt of a former host; the job waits again if it has not ended."""
         await self._attempts.close(job, "lost")
         if queued is not None and await self._attempts.requeue(job):
-            self._queue[job] = queued
+            self._queue.add(queued)
         self.settle()
 
     async def _live(self, worker: Worker) -> None:
@@ -303,8 +311,8 @@ class Placement:
             return
         text = f"No worker can be started for the program. {refusal.message}"
         refusal = common_pb2.Refusal(reason=refusal.reason, message=text, details=refusal.details)
-        for queued in [q for q in self._queue.values() if q.program == program]:
-            del self._queue[queued.job]
+        for queued in list(self._queue.of(program)):
+            self._queue.take(queued.job)
             self._running.spawn(self._attempts.refuse(queued.job, refusal))
 
 

@@ -15,34 +15,19 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from placet.governance.documents import Action
+from placet.host.placement.queue import Queue, Queued
 from placet.host.placement.worker import Phase, Worker
-from placet.proto.v1 import common_pb2
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A job that waits. `ticket` is None where it must be read from the store. `last` is what its
-    last attempt ended with, if that had a reason and was not the job's end."""
-
-    job: str
-    proposal: str
-    program: str
-    ticket: common_pb2.Ticket | None = None
-    action: Action = "job"
-    tries: int = 0
-    last: common_pb2.Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What a plan is made from.
 
-    `queue` has the job first that waits longest. `spares` says how many spares a program is worth,
-    the most important program first. No worker of the programs in `blocked` may be started yet.
+    `spares` says how many spares a program is worth, the most important program first. No worker
+    of the programs in `blocked` may be started yet.
     """
 
-    queue: Collection[Queued]
+    queue: Queue
     workers: Collection[Worker]
     spares: Mapping[str, int]
     blocked: Collection[str]
@@ -76,24 +61,25 @@ Step = Start | End | Give
 
 def plan(view: View) -> list[Step]:
     """What to do now, in this order."""
-    given = list(gives(view))
+    given = list(_gives(view))
     return [*given, *_balance(view, [give.worker for give in given])]
 
 
-def gives(view: View) -> Iterator[Give]:
+def _gives(view: View) -> Iterator[Give]:
     """Step 1 alone."""
     free: dict[str, list[Worker]] = {}
     for worker in view.workers:
         if worker.phase is Phase.READY:
             free.setdefault(worker.program, []).append(worker)
-    for queued in view.queue:
-        if free.get(queued.program):
-            yield Give(free[queued.program].pop(0), queued)
+    for program, workers in free.items():
+        for worker, queued in zip(workers, view.queue.of(program), strict=False):
+            yield Give(worker, queued)
 
 
 def _balance(view: View, given: list[Worker]) -> Iterator[Start | End]:
     """Steps 2 to 4, once jobs have these workers."""
-    waiting = Counter(queued.program for queued in view.queue)
+    programs = view.queue.programs()
+    waiting = Counter({program: view.queue.waiting(program) for program in programs})
     waiting -= Counter(worker.program for worker in given)
     wanted = [*waiting, *(program for program in view.spares if program not in waiting)]
     others = [worker for worker in view.workers if worker not in given]

@@ -59,6 +59,7 @@ class Board:
         self._max_watchers = max_watchers
         self._watching = 0
         self._jobs: dict[str, JobRecord] = {}
+        self._waiting = set[str]()  # of them, those without a worker
         self._wakes: dict[str, set[Wake]] = {}
         # Of what is followed.
         self._reads: dict[str, asyncio.Future[Shown]] = {}
@@ -71,7 +72,7 @@ class Board:
     @property
     def waiting(self) -> int:
         """How many jobs wait for a worker."""
-        return sum(record.state == QUEUED for record in self._jobs.values())
+        return len(self._waiting)
 
     def publish(self, record: JobRecord) -> None:
         """Show a job's record that is durable."""
@@ -79,6 +80,7 @@ class Board:
             self._jobs.pop(record.id, None)
         else:
             self._jobs[record.id] = record
+        (self._waiting.add if record.state == QUEUED else self._waiting.discard)(record.id)
         for name in (record.id, record.proposal):
             for wake in self._wakes.get(name, ()):
                 wake.jobs.pop(record.id, None)  # the order is that of the newest records

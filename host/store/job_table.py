@@ -195,8 +195,8 @@ def requeue_job(connection: sa.Connection, job: str) -> JobRecord:
 
 def refuse_job(connection: sa.Connection, job: str, refusal: common_pb2.Refusal) -> JobRecord:
     """End a job with a refusal, unless it has ended already."""
-    state = STOPPED if refusal.reason in STOPPING else FAILED
-    change_job(connection, job, {"state": state, "refusal": refusal.SerializeToString()})
+    change = {"state": _refused(refusal), "refusal": refusal.SerializeToString()}
+    change_job(connection, job, change)
     return get_job(connection, job)
 
 
@@ -204,11 +204,16 @@ def refuse_waiting(
     connection: sa.Connection, proposal: str, refusal: common_pb2.Refusal
 ) -> list[JobRecord]:
     """End the jobs of a proposal that still wait for a worker."""
-    waiting = sa.select(jobs.c.id).where(jobs.c.state == QUEUED, jobs.c.proposal == proposal)
-    found = connection.execute(waiting).scalars().all()
-    return [refuse_job(connection, job, refusal) for job in found]
+    waiting = jobs.update().where(jobs.c.state == QUEUED, jobs.c.proposal == proposal)
+    change = {"state": _refused(refusal), "refusal": refusal.SerializeToString()}
+    ended = connection.execute(waiting.values(**change, changed_ms=now_ms()).returning(*COLUMNS))
+    return [JobRecord(*row) for row in ended]
 
 
 def drop_ended(connection: sa.Connection, job: str) -> None:
     """Forget a job that has ended."""
     connection.execute(jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(ENDED)))
+
+
+def _refused(refusal: common_pb2.Refusal) -> int:
+    return STOPPED if refusal.reason in STOPPING else FAILED

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placet.host.placement.plan import End, Give, Queued, Start, Step, View, plan
+from placet.host.placement.plan import End, Give, Start, Step, View, plan
+from placet.host.placement.queue import Queue, Queued
 from placet.host.placement.worker import Phase, Worker
 
 PHASES = {
@@ -28,6 +29,13 @@ def worker(text: str) -> Worker:
 def queued(job: str) -> Queued:
     """ "a1": the first job of program "a"."""
     return Queued(job, "proposal " + job, job[0])
+
+
+def queue_of(*jobs: str) -> Queue:
+    queue = Queue()
+    for job in jobs:
+        queue.add(queued(job))
+    return queue
 
 
 def told(steps: list[Step]) -> list[str]:
@@ -206,7 +214,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_is_planned(case: Case) -> None:
     view = View(
-        [queued(job) for job in case.queue.split()],
+        queue_of(*case.queue.split()),
         [worker(text) for text in case.workers],
         case.spares,
         set(case.blocked.split()),
@@ -223,7 +231,7 @@ class World:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.queue = list[Queued]()
+        self.queue = Queue()
         self.workers = dict[str, Worker]()
         self.jobs = dict[str, str]()  # by worker
         self.blocked = set[str]()
@@ -244,8 +252,8 @@ class World:
                 case Give(held, waits):
                     assert held.phase is Phase.READY  # never one that was ended or given before
                     assert held.program == waits.program
-                    assert waits == next(q for q in self.queue if q.program == held.program)
-                    self.queue.remove(waits)
+                    assert waits == next(self.queue.of(held.program))
+                    assert self.queue.take(waits.job) == waits
                     held.phase, held.job, held.runs = Phase.BUSY, waits.job, False
                 case End(held):
                     assert held.phase is Phase.READY  # never one that has a job
@@ -263,7 +271,7 @@ class World:
         chosen = held[pick % len(held)] if held else None
         match event, chosen:
             case "submit", _:
-                self.queue.append(queued(self.name(program)))
+                self.queue.add(queued(self.name(program)))
             case "ticket", _:
                 self.spares = {
                     program: pick % 3,
@@ -276,7 +284,8 @@ class World:
             case "unblock", _:
                 self.blocked.discard(program)
             case "withdraw", _:
-                self.queue = [waits for waits in self.queue if waits.program != program]
+                for waits in list(self.queue.of(program)):
+                    self.queue.take(waits.job)
             case "join", Worker(phase=Phase.STARTING):
                 chosen.phase = Phase.READY
             case "begin", Worker(phase=Phase.BUSY):
@@ -284,7 +293,7 @@ class World:
             case "exit", Worker():  # whatever it was at
                 del self.workers[chosen.token]
                 if chosen.phase is Phase.BUSY and pick % 2:  # lost: its job waits again, in front
-                    self.queue.insert(0, queued(chosen.job))
+                    self.queue.add(queued(chosen.job), first=True)
             case "lapse" | "refuse", Worker(phase=Phase.READY):
                 chosen.phase = Phase.LEAVING
             case "release", Worker(phase=Phase.BUSY):  # no lease was given to it
@@ -336,4 +345,16 @@ def test_whatever_happens_each_job_gets_a_worker_in_the_end(
             elif held.phase is not Phase.READY:
                 del world.workers[held.token]
         world.settle()
-    assert not world.queue
+    assert not len(world.queue)
+
+
+def test_the_queue_is_in_the_order_of_turns() -> None:
+    queue = queue_of("a1", "b1", "a2", "c1")
+    assert queue.programs() == ["a", "b", "c"]
+    assert queue.take("a1") == queued("a1") and queue.take("a1") is None
+    assert queue.programs() == ["b", "a", "c"]
+    queue.add(queued("c2"), first=True)  # it has waited its turn
+    assert queue.programs() == ["c", "b", "a"]
+    assert [waits.job for waits in queue.of("c")] == ["c2", "c1"]
+    queue.take("b1")
+    assert (queue.programs(), queue.waiting("b"), len(queue)) == (["c", "a"], 0, 3)
