@@ -2,11 +2,26 @@
 """What an operator decides about a host; every bound is here or in `placet.proto.limits`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 GIB = 1024**3
 LAUNCHERS = ("native", "machine", "gramine-direct", "gramine-sgx")
+# Bounds that an operator may set, each a flag of the same name, and what it bounds.
+LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "max_queue": "jobs that wait for a worker",
+        "max_watchers": "calls that watch",
+        "max_federations": "federations that run at once",
+        "max_services": "services that are served at once",
+        "max_calls": "calls open at once",
+        "max_puts": "puts at once; each holds two parts in memory",
+        "max_blob": "bytes of a blob",
+    }
+)
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
 
@@ -36,14 +51,12 @@ class HostConfig:
     max_workers: int = 4
     spares: int = 1  # warm workers a program
     max_programs: int = 4  # programs that spares are kept for
-    max_queue: int = 256  # jobs that wait for a worker
-    max_watchers: int = (
-        256  # calls that watch jobs, and as many that watch federations, and services
-    )
-    max_federations: int = 64  # that run at once
-    max_services: int = 64  # that are served at once
-    max_calls: int = 1024  # calls open at once
-    max_puts: int = 16  # puts at once; each holds two parts in memory
+    max_queue: int = 256  # this one and those that follow: see LIMITS
+    max_watchers: int = 768
+    max_federations: int = 64
+    max_services: int = 64
+    max_calls: int = 1024
+    max_puts: int = 16
     max_blob: int = 64 * GIB
     drain_seconds: float = 5.0
 
@@ -67,16 +80,7 @@ class HostConfig:
             raise ValueError(
                 "origin must be a name like example.org/log of at most 254 characters."
             )
-        for name in (
-            "max_workers",
-            "max_queue",
-            "max_watchers",
-            "max_federations",
-            "max_services",
-            "max_calls",
-            "max_puts",
-            "max_blob",
-        ):
+        for name in ("max_workers", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
         if self.spares < 0 or self.max_programs < 0 or self.drain_seconds < 0:
