@@ -308,7 +308,7 @@ def test_a_worker_let_go_while_its_lease_is_asked_for_has_no_successor(
             last = (await client.watch(job.id))[-1]
             assert last.state == runs_pb2.RUN_STATE_STOPPED
             assert last.refusal.reason == common_pb2.REASON_SERVICE_ENDED
-            assert (await get(client, world, service.id)).state == DRAINED
+            assert (await client.watch(service.id))[-1].state == DRAINED
             assert len(world.launcher.running("worker")) == 1
 
     run(body())

@@ -5,7 +5,7 @@ that ends all of them.
 Host, authority and worker are processes of their own, and so is the caller. One job runs and the
 others wait behind it, each admitted by the authority and durable.
 
-    python bench/queue.py
+    python bench/waiting.py
 """
 
 import asyncio
@@ -55,7 +55,7 @@ def run(few: int, many: int, timed: int) -> Iterator[Figure]:
                 certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
                 first, then = asyncio.run(rates(address, certificate, wire, few, many, timed))
                 started = time.perf_counter()
-                client.council.stop(council.seats["privacy"], "veto", proposal)
+                client.council.stop(council.seats["privacy"], "pause", proposal)
                 stopped = time.perf_counter() - started
     yield figure("queue_10k_over_100", then, "submissions/s", first, then / first, waiting=many)
     yield figure("stop_of_a_queue", stopped * 1000, "ms", None, None, waiting=many)
