@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -91,7 +91,7 @@ async def submit(
 @asynccontextmanager
 async def connected(
     address: str, certificate: bytes
-) -> "AsyncIterator[runs_pb2_grpc.RunsAsyncStub]":
+) -> "AsyncGenerator[runs_pb2_grpc.RunsAsyncStub]":
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
