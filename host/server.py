@@ -60,8 +60,8 @@ class Host:
     state.
 
     `launcher` starts the enclaves; by default the one that the configuration names. Entering raises
-    `StateLocked`, `StateVersion`, `LauncherMissing`, OSError, or RuntimeError if the address is
-    taken.
+    `StateLocked`, `StateVersion`, `StoreUnavailable`, `LauncherMissing`, OSError, or RuntimeError
+    if the address is taken.
     """
 
     def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:
@@ -114,7 +114,8 @@ class Host:
         self._exits.push_async_callback(asyncio.to_thread, self._store.close)
         self._assemble(launcher)
         await self._store.read(self._log.load)
-        await self._store.write(end_lost)
+        async with self._store.steady():
+            await self._store.write(end_lost)
         resume = await self._store.read(self._placement.recover)
         resume_runs = await self._store.read(self._runs.recover)
         await self._listen()
@@ -176,7 +177,7 @@ class Host:
             log=LogService(store, self._log),
             enclaves=self._enclaves,
         )
-        server = make_server(services, self._health, config.max_calls)
+        server = make_server(services, self._health, config.max_calls, self._store.steady)
         credentials = grpc.ssl_server_credentials(
             [(self._certificate.key_pem, self._certificate.certificate_pem)]
         )

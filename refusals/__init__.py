@@ -50,6 +50,11 @@ class QueueFull(Refusal):
     """A bound on what may wait or be open at once is reached. Try again later."""
 
 
+class StoreUnavailable(Refusal):
+    """The host's store or disk is busy, full, read-only or damaged. Try again later; the host's
+    operator sees in the log what is wrong."""
+
+
 class DocumentMalformed(Refusal):
     """A document, or a value for one, has unknown, missing, doubled or wrong fields. Correct the
     field that the claim names, and sign the document again."""

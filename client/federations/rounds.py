@@ -54,6 +54,7 @@ _PASSING = frozenset(
         "BLOB_OFFSET",
         "DEADLINE_PASSED",
         "INTERNAL",
+        "STORE_UNAVAILABLE",
         "UPDATE_NOT_FETCHED",
     }
 )

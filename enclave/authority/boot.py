@@ -27,6 +27,9 @@ from placet.governance.log import MAX_ENTRY_BYTES, verify_checkpoint
 from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 from placet.refusals import LogProofInvalid, NotFounded, Refused
 
+# A host whose disk is full answers once somebody has made room; nothing leaves before.
+_COMMIT_SECONDS = 86_400.0
+
 
 async def open_vault(connection: Connection, attester: Attester) -> Vault:
     """Step 1. Raises `KeyUnwrapRefused` where the machine gives no key that opens the root
@@ -44,7 +47,7 @@ async def open_vault(connection: Connection, attester: Attester) -> Vault:
         vault, sealed = Vault.open(stored, attester)
     if sealed is not None:
         commit = enclaves_pb2.Commit(secrets=[sealed])
-        await connection.link.request(enclaves_pb2.KIND_COMMIT, commit)
+        await _commit(connection, commit)
     return vault
 
 
@@ -94,7 +97,11 @@ class Life:
         self.journal.resume(note)
 
     async def _store(self, step: enclaves_pb2.Commit) -> None:
-        await self.connection.link.request(enclaves_pb2.KIND_COMMIT, step)
+        await _commit(self.connection, step)
+
+
+async def _commit(connection: Connection, step: enclaves_pb2.Commit) -> None:
+    await connection.link.request(enclaves_pb2.KIND_COMMIT, step, timeout=_COMMIT_SECONDS)
 
 
 async def _genesis(channel: grpc.aio.Channel) -> str:

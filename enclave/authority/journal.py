@@ -30,6 +30,7 @@ Store = Callable[[enclaves_pb2.Commit], Awaitable[object]]
 # One entry with all that belongs to it is far smaller than half a frame, so a step is always
 # smaller than a frame.
 _STEP_BYTES = MAX_FRAME // 2
+_MAX_WAITING = 4096  # entries that a host has not stored yet, before less is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,14 @@ class Journal:
         )
         self._wake.set()
         return index
+
+    def check_room(self) -> None:
+        """Raises `AuthorityUnavailable` where too much waits for the host already."""
+        if len(self._pieces) >= _MAX_WAITING:
+            raise AuthorityUnavailable(
+                "The host has not stored the last entries of the log. Try again later.",
+                claim="commit",
+            )
 
     async def covered(self, index: int) -> Covering:
         """Wait until a stored checkpoint covers the entry; returns it. Raises

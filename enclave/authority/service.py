@@ -76,6 +76,8 @@ class Authority:
             raise FrameUnexpected(
                 "The authority does not answer such frames from there.", claim="kind"
             )
+        if frame.kind != pb.KIND_RECORD:  # a stop is judged, and told to workers, all the same
+            self.core.life.journal.check_room()
         try:
             effect = await answer(frame)
         except DecodeError:

@@ -5,12 +5,15 @@
 2. Every message that comes in must be within the bound of its kind.
 3. A refusal leaves by the table; any other exception leaves as INTERNAL with a fixed text, and the
    log gets its type and place only.
+4. A call with one question and one answer ends with STORE_UNAVAILABLE where nothing becomes durable
+   for a while.
 
 Services that are not Placet's (health, reflection) pass untouched.
 """
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
@@ -26,10 +29,12 @@ from placet.proto.v1 import common_pb2
 from placet.refusals import MessageTooLarge, WireVersion
 
 _PREFIX = "/placet.v1."
+_NOT_STORED = frozenset({"/placet.v1.Inference/Predict"})  # nothing of it waits for the store
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 M = TypeVar("M", bound=Message)
+Steady = Callable[[], AbstractAsyncContextManager[None]]
 
 # By (request streams, response streams).
 _MAKERS: dict[tuple[bool, bool], Any] = {
@@ -41,6 +46,11 @@ _MAKERS: dict[tuple[bool, bool], Any] = {
 
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
+    """`steady` is the store's."""
+
+    def __init__(self, steady: Steady) -> None:
+        self._steady = steady
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
@@ -55,10 +65,12 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
             for key, value in cast("Any", handler_call_details.invocation_metadata or ())
             if key == VERSION_KEY
         ]
-        return _wrap(handler, method, spoken == [str(WIRE_VERSION)])
+        waits = not handler.request_streaming and method not in _NOT_STORED
+        steady = self._steady if waits else nullcontext
+        return _wrap(handler, method, spoken == [str(WIRE_VERSION)], steady)
 
 
-def _wrap(handler: Any, method: str, version_fits: bool) -> Handler:
+def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Handler:
     """The same handler behind the checks; streams in and out keep their kind."""
     inner = next(
         behaviour
@@ -78,7 +90,8 @@ def _wrap(handler: Any, method: str, version_fits: bool) -> Handler:
 
     async def unary(request: Any, context: Context) -> Any:
         try:
-            return await inner(taken(request), context)
+            async with steady():
+                return await inner(taken(request), context)
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, method)
 

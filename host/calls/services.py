@@ -12,7 +12,7 @@ from grpc_health.v1 import (
 )
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
-from placet.host.calls.interceptor import WireInterceptor
+from placet.host.calls.interceptor import Steady, WireInterceptor
 from placet.host.calls.servicers import (
     BlobsService,
     FederationsService,
@@ -89,10 +89,12 @@ class Health:
             await self._servicer.set(_PACKAGE + name, state)
 
 
-def make_server(services: Services, health: Health, max_calls: int) -> grpc.aio.Server:
+def make_server(
+    services: Services, health: Health, max_calls: int, steady: Steady
+) -> grpc.aio.Server:
     """A server that is not started and listens nowhere yet."""
     server = grpc.aio.server(
-        interceptors=(WireInterceptor(),),
+        interceptors=(WireInterceptor(steady),),
         options=[*GRPC_OPTIONS, ("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=max_calls,
     )

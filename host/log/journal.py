@@ -25,6 +25,7 @@ class Journal:
         self._store = store
         self._log = log
         self._alone = asyncio.Lock()
+        self._ahead = False  # whether the log has folded what the store does not have
         self._starting: dict[str, NewJob] = {}
 
     @contextmanager
@@ -40,13 +41,16 @@ class Journal:
     async def commit(self, commit: enclaves_pb2.Commit, shown: Shown) -> None:
         """Take a step; `shown` is told of it once it is durable, before the authority is.
 
-        Raises `LogRange`, `LogEntryInvalid`, or what the store raised: then nothing has changed.
-        Whatever was begun is finished, though the authority may have gone.
+        A store that is busy or full for a while is waited for, however long. Raises `LogRange`,
+        `LogEntryInvalid`, or what the store raised: then nothing has changed. Whatever was begun is
+        finished, though the authority may have gone.
         """
         await asyncio.shield(self._commit(commit, shown))
 
     async def _commit(self, commit: enclaves_pb2.Commit, shown: Shown) -> None:
         async with self._alone:
+            if self._ahead:
+                await self._load()
             try:
                 effects = self._log.extend(commit.first_index, commit.entries)
                 await self._store.write(
@@ -56,8 +60,13 @@ class Journal:
             except LogRange:
                 raise  # nothing was folded
             except Exception:
-                await self._store.read(self._log.load)
+                self._ahead = True
+                await self._load()
                 raise
+
+    async def _load(self) -> None:
+        await self._store.read(self._log.load)
+        self._ahead = False
 
     def _write(
         self, commit: enclaves_pb2.Commit, effects: Effects, connection: sa.Connection

@@ -49,7 +49,12 @@ RETRY_SECONDS = 0.2
 _log = logging.getLogger("placet.host.jobs")
 
 # The request may have had its effect, or may work with another authority.
-LINE_REASONS = (pb.REASON_AUTHORITY_UNAVAILABLE, pb.REASON_DEADLINE_PASSED, pb.REASON_QUEUE_FULL)
+LINE_REASONS = (
+    pb.REASON_AUTHORITY_UNAVAILABLE,
+    pb.REASON_DEADLINE_PASSED,
+    pb.REASON_QUEUE_FULL,
+    pb.REASON_STORE_UNAVAILABLE,
+)
 # The authority was away, or was another one when the worker joined: the job waits for as long as
 # that takes.
 _AWAY = (*LINE_REASONS, pb.REASON_JOIN_UNKNOWN, pb.REASON_JOIN_LAPSED)

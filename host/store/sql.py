@@ -42,7 +42,7 @@ class Prepared:
     def run(self, connection: sa.Connection, values: Mapping[str, object]) -> list[Any]:
         """Run it in the connection's transaction, which it does not begin; returns its rows.
 
-        Errors are the driver's.
+        Errors are the driver's, with the statement as a note.
         """
         names = (connection.dialect.name, *values)
         compiled = self._compiled.get(names)
@@ -61,6 +61,9 @@ class Prepared:
                 named if positions is None else tuple(named[name] for name in positions),
             )
             return list(cursor.fetchall()) if cursor.description else []
+        except Exception as error:
+            error.add_note(compiled.string)  # its table is said in the log; it holds no values
+            raise
         finally:
             cursor.close()
 

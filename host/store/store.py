@@ -13,6 +13,11 @@ gathered into the next transaction; if there are several, each is in a savepoint
 that fails takes no other with it. `write` returns when the change is durable (SQLite: WAL,
 synchronous=FULL). `then` runs in the event loop once the change is durable, before anybody is told,
 even if the caller has gone: so what memory mirrors can never miss a change.
+
+A change that meets a trouble that passes (trouble.py: another process writes, the disk is full) is
+not lost: it is tried again, ever more slowly, until it is durable or the store is closed. So a
+change may run more than once, and touches nothing but its connection. Callers who should not wait
+that long are in `steady`.
 """
 
 import asyncio
@@ -20,6 +25,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -30,11 +36,17 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from placet.host.errors import StateVersion
+from placet.host.store.patience import Patience, say
 from placet.host.store.schema import SCHEMA_VERSION, meta, metadata
+from placet.host.store.trouble import Trouble, trouble_of
 
+S = TypeVar("S")
 T = TypeVar("T")
 _MAX_GROUP = 256
 _READERS = 2
+_BUSY_MS = 10_000  # how long SQLite itself waits for another process that writes
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0  # between two tries in trouble
+_WRITES = {"placet_writes": True}  # of the connection whose transactions write
 _log = logging.getLogger("placet.host.store")
 
 
@@ -55,18 +67,21 @@ class Store:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="placet-read")
         self._peeking = engine.connect()
         self._closed = False
+        self._closing = threading.Event()
+        self._patience = Patience()
         self._writer = threading.Thread(target=self._write_all, name="placet-write")
         self._writer.start()
 
     @classmethod
     def open(cls, url: str) -> "Store":
-        """Open or make the store at a SQLAlchemy URL. Raises `StateVersion` for another schema."""
+        """Open or make the store at a SQLAlchemy URL. Raises `StateVersion` for another schema,
+        or `StoreUnavailable`."""
         engine = sa.create_engine(url)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _set_pragmas)
             event.listen(engine, "begin", _begin)
         try:
-            _prepare(engine)
+            _named(_prepare, engine)
         except BaseException:
             engine.dispose()
             raise
@@ -75,7 +90,8 @@ class Store:
     async def write(
         self, change: Callable[[sa.Connection], T], *, then: Callable[[T], None] | None = None
     ) -> T:
-        """Make a change and return its result once it is durable; raises what the change raised."""
+        """Make a change and return its result once it is durable; raises what the change raised,
+        or `StoreUnavailable` where the database is damaged or closes in trouble."""
         return await self.begin(change, then=then)
 
     def begin(
@@ -90,7 +106,10 @@ class Store:
         return future
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """The result of a query, over everything that was durable when it began."""
+        """The result of a query, over everything that was durable when it began.
+
+        Raises `StoreUnavailable`.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
 
     def peek(self, query: Callable[[sa.Connection], T]) -> T:
@@ -100,12 +119,18 @@ class Store:
         Readers never wait for the writer (SQLite's WAL). The query sees all that is durable:
         nothing is begun.
         """
-        return query(self._peeking)
+        return _named(query, self._peeking)
+
+    def steady(self) -> AbstractAsyncContextManager[None]:
+        """See `Patience.steady`: for callers, who should not wait until a trouble has passed."""
+        return self._patience.steady()
 
     def close(self) -> None:
-        """Make every change that waits durable, then close. Blocks; call it from a thread."""
+        """Make every change that waits durable, or try once more, then close. Blocks; call it from
+        a thread."""
         if not self._closed:
             self._closed = True
+            self._closing.set()
             self._queue.put(None)
             self._writer.join()
             self._readers.shutdown()
@@ -113,23 +138,35 @@ class Store:
             self._engine.dispose()
 
     def _query(self, query: Callable[[sa.Connection], T]) -> T:
-        with self._engine.connect() as connection:
-            return query(connection)
+        def ask(engine: sa.Engine) -> T:
+            with engine.connect() as connection:
+                return query(connection)
+
+        return _named(ask, self._engine)
 
     def _write_all(self) -> None:
-        with self._engine.connect() as connection:
-            while (first := self._queue.get()) is not None:
-                group, last = self._gather(first)
-                _commit(connection, group)
-                _tell(group)
-                if last:
-                    return
+        with self._engine.connect().execution_options(**_WRITES) as connection:
+            waiting, last, pause = list[_Change](), False, _FIRST_PAUSE
+            while not last:
+                group, last = self._gather(waiting)
+                if not group:
+                    continue
+                trouble = _commit(connection, group)
+                self._patience.note(trouble, group[0].loop)
+                if trouble is not None and trouble.passing and not last:
+                    waiting = group
+                    self._closing.wait(pause)
+                    pause = min(pause * 2, _LAST_PAUSE)
+                else:
+                    waiting, pause = [], _FIRST_PAUSE
+                    _tell(group)
 
-    def _gather(self, first: _Change) -> tuple[list[_Change], bool]:
-        group = [first]
-        while len(group) < _MAX_GROUP:
+    def _gather(self, waiting: list[_Change]) -> tuple[list[_Change], bool]:
+        """What waits, then what has come since; and whether nothing comes any more."""
+        group = [*waiting]
+        while len(group) - len(waiting) < _MAX_GROUP:
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(block=not group)
             except Empty:
                 break
             if item is None:
@@ -138,8 +175,32 @@ class Store:
         return group, False
 
 
-def _commit(connection: sa.Connection, group: list[_Change]) -> None:
-    """Run a group in one transaction; a failure of the commit itself is every change's failure."""
+def _named(query: Callable[[S], T], source: S) -> T:
+    """What a query gives; a trouble of the database leaves as its refusal."""
+    try:
+        return query(source)
+    except Exception as error:
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        say(trouble)
+        raise trouble.refusal() from None
+
+
+def _commit(connection: sa.Connection, group: list[_Change]) -> Trouble | None:
+    """Run a group in one transaction, and return the trouble that it met. If that passes, nothing
+    of the group was done; if not, each change was tried alone, for another may not meet it."""
+    trouble = _transact(connection, group)
+    if trouble is not None and not trouble.passing and len(group) > 1:
+        for item in group:
+            _transact(connection, [item])
+    return trouble
+
+
+def _transact(connection: sa.Connection, group: list[_Change]) -> Trouble | None:
+    """One transaction; a failure of the commit itself is every change's failure."""
+    for item in group:
+        item.result = item.error = None
     try:
         with connection.begin():
             if len(group) == 1:
@@ -147,19 +208,28 @@ def _commit(connection: sa.Connection, group: list[_Change]) -> None:
             else:
                 _run_each(connection, group)
     except Exception as error:  # noqa: BLE001
-        if len(group) > 1:
+        trouble = trouble_of(error)
+        if len(group) > 1 and trouble is None:
             _log.error("commit-failed kind=%s changes=%d", type(error).__name__, len(group))
         for item in group:
-            item.error = error
+            item.error = error if trouble is None else trouble.refusal()
+        return trouble
+    return None
 
 
 def _run_each(connection: sa.Connection, group: list[_Change]) -> None:
+    """Raises a trouble: SQLite has then taken back the whole transaction, savepoints and all."""
     for item in group:
+        nested = connection.begin_nested()
         try:
-            with connection.begin_nested():
-                item.result = item.run(connection)
-        except Exception as error:  # noqa: BLE001
+            item.result = item.run(connection)
+        except Exception as error:
+            if trouble_of(error) is not None:
+                raise
             item.error = error
+            nested.rollback()
+        else:
+            nested.commit()
 
 
 def _tell(group: list[_Change]) -> None:
@@ -189,17 +259,20 @@ def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> No
     # Transactions are ours to begin: sqlite3's own rules would break savepoints.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+    for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # A transaction that reads first and then writes fails at once, however long SQLite may wait,
+    # if another process has written in between: so one that may write locks at its beginning.
+    writes = connection.get_execution_options().get("placet_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _prepare(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
+    with engine.execution_options(**_WRITES).begin() as connection:
         metadata.create_all(connection)
         found = connection.execute(
             sa.select(meta.c.value).where(meta.c.key == "schema")
@@ -208,3 +281,5 @@ def _prepare(engine: sa.Engine) -> None:
             connection.execute(meta.insert().values(key="schema", value=SCHEMA_VERSION))
         elif found != SCHEMA_VERSION:
             raise StateVersion(f"The store has schema {found}; this host needs {SCHEMA_VERSION}.")
+        # Written in any case: a file that may only be read is said now, and not by a later change.
+        connection.execute(meta.update().where(meta.c.key == "schema").values(key="schema"))

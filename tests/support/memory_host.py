@@ -37,6 +37,7 @@ class MemoryHost(
         self.secrets: dict[str, bytes] = {}
         self.checkpoint = b""
         self.commits: list[enclaves_pb2.Commit] = []
+        self.commit_deadline_ms = 0  # until when the authority waits for the last one
         self.links: dict[str, Link] = {}
         self.stopped: list[tuple[str, enclaves_pb2.Stopped]] = []
         self.progress: dict[str, list[int]] = {}  # by lease
@@ -63,6 +64,7 @@ class MemoryHost(
                     self.links[name] = link
                     return enclaves_pb2.Welcome(enclave_id=name, wire_version=WIRE_VERSION)
                 case enclaves_pb2.KIND_COMMIT:
+                    self.commit_deadline_ms = frame.deadline_ms
                     return await self._commit(enclaves_pb2.Commit.FromString(frame.payload))
                 case enclaves_pb2.KIND_FETCH_SECRET:
                     secret = enclaves_pb2.FetchSecret.FromString(frame.payload).name

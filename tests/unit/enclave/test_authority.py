@@ -185,6 +185,14 @@ def test_a_host_that_does_not_store_ends_the_authority_and_gets_nothing(scene: A
     scene(story)
 
 
+def test_a_host_whose_disk_is_full_has_time_to_make_room(scene: Any) -> None:
+    async def story(stage: Any) -> None:
+        await ready(stage)
+        assert stage.host.commit_deadline_ms / 1000 > time.time() + 12 * 3600
+
+    scene(story)
+
+
 def test_no_answer_leaves_before_what_it_was_judged_over_is_durable(scene: Any) -> None:
     async def story(stage: Any) -> None:
         _, member, ticket = await ready(stage)

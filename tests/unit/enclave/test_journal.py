@@ -153,3 +153,20 @@ def test_an_entry_that_cannot_be_appended_queues_nothing() -> None:
         assert not step.documents
 
     play(story)
+
+
+def test_nothing_more_is_judged_while_too_much_waits_for_the_host() -> None:
+    async def story(journal: Journal, ledger: Ledger, disk: Disk, signer: NoteSigner) -> None:
+        disk.gate.clear()
+        for number in range(4095):
+            journal.append(boot(number))
+        journal.check_room()
+        journal.append(boot(4095))
+        with pytest.raises(AuthorityUnavailable, match="has not stored"):
+            journal.check_room()
+        last = journal.append(boot(4096))  # a stop still gets in
+        disk.gate.set()
+        await journal.covered(last)
+        journal.check_room()
+
+    play(story)
