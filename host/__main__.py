@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m placet.host`: run one host in the foreground until SIGTERM or SIGINT."""
+"""`python -m placet.host`: run one host in the foreground until SIGTERM or SIGINT; with `check`
+first, check the blobs of one."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
+from placet.host.check import check
 from placet.host.config import LAUNCHERS, LIMITS, HostConfig
 from placet.host.server import serve
 from placet.refusals import Refusal
@@ -14,6 +16,8 @@ from placet.refusals import Refusal
 def main() -> int:
     """Serve; returns 0 after an orderly end, 2 for settings that do not hold, 1 for a state that
     cannot be used."""
+    if sys.argv[1:2] == ["check"]:
+        return check(sys.argv[2:])
     arguments = _parser().parse_args()
     try:
         config = HostConfig(
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="placet host",
         description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "
         "pin.",
+        epilog="`placet host check` reads every blob again and lists what is damaged.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

@@ -35,15 +35,16 @@ class Put:
         neither 0 nor what was received.
         """
         held = self._files.manifest(self._blob)
-        if held is not None:
-            if replace(held, complete=False) != self._wanted:
-                raise BlobConflict(
-                    "The id belongs to a blob of another length, digest or owner.",
-                    remedy="Use a new random id.",
-                )
-            if held.complete:
-                return True
+        if held is not None and replace(held, complete=False) != self._wanted:
+            raise BlobConflict(
+                "The id belongs to a blob of another length, digest or owner.",
+                remedy="Use a new random id.",
+            )
         received = 0 if held is None else self._files.received(self._blob, held)
+        if held is not None and held.complete:
+            if received == held.parts:
+                return True
+            self._files.write_manifest(self._blob, self._wanted)  # parts of it were lost
         durable = min(received * self._wanted.part_size, self._wanted.length)
         if offset not in (0, durable):
             raise BlobOffset(

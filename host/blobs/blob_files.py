@@ -10,10 +10,14 @@ new manifest is written. obstore replaces each object whole but does not flush i
 here. All functions block; call them in a thread.
 """
 
+import errno
+import hashlib
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import obstore
@@ -23,6 +27,7 @@ from placet.host.store.durable import sync_file, sync_folder
 from placet.proto.limits import MIB
 
 PART = 8 * MIB
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +68,28 @@ class BlobFiles:
         self._store = LocalStore(prefix=root)
 
     def manifest(self, blob: str) -> Manifest | None:
-        """The manifest, or None if there is no such blob."""
+        """The manifest; None if there is no such blob, or the disk has damaged its manifest."""
         try:
-            return Manifest.from_bytes(bytes(obstore.get(self._store, _manifest(blob)).bytes()))
-        except FileNotFoundError:
+            return Manifest.from_bytes((self._root / _manifest(blob)).read_bytes())
+        except (FileNotFoundError, ValueError, TypeError):
             return None
+
+    def has_manifest(self, blob: str) -> bool:
+        """Whether there is one, of whatever form."""
+        return (self._root / _manifest(blob)).exists()
 
     def write_manifest(self, blob: str, manifest: Manifest) -> None:
         """Make or replace the manifest."""
         self._put(blob, _manifest(blob), manifest.to_bytes())
 
+    def blobs(self) -> Iterator[str]:
+        """The ids of all that lies here, in no order; what is left over too."""
+        with os.scandir(self._root) as found:
+            yield from (item.name for item in found if _ID.fullmatch(item.name))
+
     def received(self, blob: str, manifest: Manifest) -> int:
-        """How many parts are there without a gap, each of its full size."""
+        """How many parts are there without a gap, each of its full size, whatever the manifest
+        says."""
         sizes = dict(self._list(blob))
         count = 0
         while count < manifest.parts and sizes.get(_part(blob, count)) == manifest.size_of(count):
@@ -85,8 +100,31 @@ class BlobFiles:
         self._put(blob, _part(blob, part), data)
 
     def read_part(self, blob: str, part: int, start: int, end: int) -> bytes:
-        """Bytes start..end-1 of a part. Raises FileNotFoundError."""
-        return bytes(obstore.get_range(self._store, _part(blob, part), start=start, end=end))
+        """Bytes start..end-1 of a part. Raises FileNotFoundError where it is lost, or shorter."""
+        name = _part(blob, part)
+        with (self._root / name).open("rb") as file:
+            data = os.pread(file.fileno(), end - start, start)
+        if len(data) != end - start:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return data
+
+    def digest(self, blob: str, manifest: Manifest, pace: Callable[[int], None]) -> str:
+        """The SHA-256 of all parts as they are on the disk. Raises FileNotFoundError.
+
+        `pace` is told the bytes of each part before it is read.
+        """
+        hasher = hashlib.sha256()
+        for part in range(manifest.parts):
+            pace(manifest.size_of(part))
+            hasher.update(self.read_part(blob, part, 0, manifest.size_of(part)))
+        return hasher.hexdigest()
+
+    def forget(self, blob: str, manifest: Manifest) -> None:
+        """Keep of a blob no more than what it has to be: it may be put again."""
+        self.write_manifest(blob, replace(manifest, complete=False))
+        for part in range(manifest.parts):
+            (self._root / _part(blob, part)).unlink(missing_ok=True)
+        sync_folder(self._root / blob)
 
     def sync_part(self, blob: str, part: int) -> None:
         """Flush a part that an interrupted put left."""

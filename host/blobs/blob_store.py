@@ -5,15 +5,20 @@ A put ends in one of three ways: complete (all bytes are there, their SHA-256 is
 all of it flushed), broken off (whole parts stay; the next put continues at the offset that `stat`
 says), or refused. A newer put of the same blob takes over from an older one, whose client may have
 gone long ago. Memory is bounded: two parts a put.
+
+Nothing is remembered of a blob but what lies in its folder. A blob is complete while its manifest
+says so and every part is there in its length; one that lost a part is mended by a put. A get of the
+whole blob checks its SHA-256, and forgets what the disk has damaged: that has to be put again.
 """
 
 import asyncio
+import errno
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from placet.host.blobs._put import Put
 from placet.host.blobs.blob_files import BlobFiles, Manifest
@@ -34,7 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 MAX_BUNDLE = 256 * MIB
 _RESERVE = 256 * MIB  # room that the store and the logs must always find
-_MAX_REMEMBERED = 1024
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -55,7 +59,6 @@ class BlobStore:
         self._puts = 0
         self._slots: dict[str, _Slot] = {}
         self._keeping = asyncio.Lock()
-        self._complete: dict[str, blobs_pb2.BlobInfo] = {}  # asked for lately; such do not change
 
     async def put(
         self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
@@ -91,18 +94,14 @@ class BlobStore:
 
     async def stat(self, blob: str) -> blobs_pb2.BlobInfo:
         """What is there of a blob. Raises `BlobNotFound`."""
-        known = self._complete.get(blob)
-        if known is not None:
-            return known
-        info = await asyncio.to_thread(self._stat, _checked(blob))
-        if info.complete and blob not in self._slots:
-            if len(self._complete) >= _MAX_REMEMBERED:
-                self._complete.clear()
-            self._complete[blob] = info
-        return info
+        return await asyncio.to_thread(self._stat, _checked(blob))
 
     async def get(self, blob: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-        """Pieces of at most 1 MiB of `length` bytes from `offset`; length 0 stands for the rest."""
+        """Pieces of at most 1 MiB of `length` bytes from `offset`; length 0 stands for the rest.
+
+        Raises `BlobNotFound`, `BlobOffset`, `BlobIncomplete` where a part is lost, or, after the
+        last piece of the whole blob, `BlobDigest`.
+        """
         manifest = await asyncio.to_thread(self._whole, _checked(blob))
         end = offset + length if length else manifest.length
         if not offset <= end <= manifest.length:
@@ -111,12 +110,27 @@ class BlobStore:
                 expected=str(manifest.length),
                 actual=str(end),
             )
+        hasher = hashlib.sha256() if (offset, end) == (0, manifest.length) else None
+
+        def read(part: int, start: int, stop: int) -> bytes:
+            piece = self._read(blob, part, start, stop)
+            if hasher is not None:
+                hasher.update(piece)
+            return piece
+
         while offset < end:
             part, start = divmod(offset, manifest.part_size)
             stop = min(start + MAX_CHUNK, manifest.size_of(part), start + end - offset)
-            piece = await asyncio.to_thread(self._read, blob, part, start, stop)
+            try:
+                piece = await asyncio.to_thread(read, part, start, stop)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                await self._damaged(blob)
             yield piece
             offset += len(piece)
+        if hasher is not None and hasher.hexdigest() != manifest.sha256:
+            await self._damaged(blob)
 
     async def owner(self, blob: str) -> str:
         """The public key that may delete the blob. Raises `BlobNotFound`."""
@@ -125,7 +139,6 @@ class BlobStore:
     async def delete(self, blob: str) -> None:
         """Remove a blob; nothing happens if there is none."""
         async with self._slot(_checked(blob)) as (slot, _), slot.lock:
-            self._complete.pop(blob, None)
             await _to_end(self._files.remove, blob)
 
     def copy(self, blob: str, path: Path, digest: str) -> None:
@@ -143,6 +156,8 @@ class BlobStore:
                 hasher.update(data)
                 file.write(data)
         found = "sha256:" + hasher.hexdigest()
+        if found != "sha256:" + manifest.sha256:
+            forget_damaged(self._files, blob)
         if found != digest:
             raise BlobDigest("The bundle is not the program.", expected=digest, actual=found)
 
@@ -210,6 +225,14 @@ class BlobStore:
             raise BlobNotFound("No blob has this id. Put it first.", claim="id", actual=blob)
         return manifest
 
+    async def _damaged(self, blob: str) -> NoReturn:
+        """What was read was not what was put."""
+        async with self._slot(blob) as (slot, _), slot.lock:
+            await _to_end(forget_damaged, self._files, blob)
+        raise BlobDigest(
+            "The host's disk has damaged the blob. Put it again.", claim="id", actual=blob
+        )
+
     def _whole(self, blob: str) -> Manifest:
         manifest = self._found(blob)
         if not manifest.complete:
@@ -218,18 +241,41 @@ class BlobStore:
 
     def _stat(self, blob: str) -> blobs_pb2.BlobInfo:
         manifest = self._found(blob)
-        received = manifest.length
-        if not manifest.complete:
-            received = min(self._files.received(blob, manifest) * manifest.part_size, received)
+        parts = self._files.received(blob, manifest)
         return blobs_pb2.BlobInfo(
-            id=blob, length=manifest.length, received=received, complete=manifest.complete
+            id=blob,
+            length=manifest.length,
+            received=min(parts * manifest.part_size, manifest.length),
+            complete=manifest.complete and parts == manifest.parts,
         )
 
     def _read(self, blob: str, part: int, start: int, end: int) -> bytes:
         try:
             return self._files.read_part(blob, part, start, end)
-        except FileNotFoundError:  # deleted meanwhile
-            raise BlobNotFound("The blob was deleted.", claim="id", actual=blob) from None
+        except FileNotFoundError:
+            if self._files.manifest(blob) is None:
+                raise BlobNotFound("The blob was deleted.", claim="id", actual=blob) from None
+            raise BlobIncomplete(
+                "The host's disk has lost a part of the blob. Put it again.", actual=blob
+            ) from None
+
+
+def forget_damaged(files: BlobFiles, blob: str) -> bool:
+    """Let a complete blob be put again whose bytes are not what was put; whether that is so.
+
+    It is read once more before, for the memory may have been at fault. Blocks.
+    """
+    manifest = files.manifest(blob)
+    if manifest is None or not manifest.complete:
+        return False
+    try:
+        if files.digest(blob, manifest, lambda _: None) == manifest.sha256:
+            return False
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EIO):  # a want of descriptors, say
+            raise
+    files.forget(blob, manifest)
+    return True
 
 
 def _checked(blob: str) -> str:

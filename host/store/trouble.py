@@ -7,6 +7,7 @@ secret; the values of a statement are, and are said nowhere.
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from placet.refusals import StoreUnavailable
 
@@ -52,7 +53,7 @@ class Trouble:
 
 def trouble_of(error: BaseException) -> Trouble | None:
     """The trouble that an exception of SQLAlchemy or of the driver stands for; None for another."""
-    fault = getattr(error, "orig", None) or error
+    fault: Any = getattr(error, "orig", None) or error
     code = getattr(fault, "sqlite_errorcode", None)
     known = None if code is None else _KINDS.get(code & 0xFF)
     if known is None:

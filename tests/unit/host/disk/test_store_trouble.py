@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from placet.host.store.schema import deletions, secrets
 from placet.host.store.store import Store
-from placet.proto.v1 import jobs_pb2, log_pb2
+from placet.proto.v1 import log_pb2, runs_pb2
 from placet.refusals import StoreUnavailable
 
 MIB = 2**20
@@ -122,7 +122,7 @@ def test_a_process_that_writes_for_seconds_ends_neither_authority_nor_job(
             await client.run(world.ticket("release"))
             with held(world.folder / "state" / "placet.db", 12):  # longer than SQLite waits
                 job = await client.run(world.ticket("release"))
-            assert (job.state, job.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 1)
+            assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
             assert len(world.launcher.running("authority")) == 1
         log = (world.folder / "state" / "logs" / "host.log").read_text()
         assert "event=trouble kind=busy errno=SQLITE_BUSY" in log
@@ -148,7 +148,7 @@ def test_a_full_disk_is_said_and_work_goes_on_once_there_is_room(
             disk.free()
             job = await client.submit(ticket, request_id)
             last = (await client.watch(job.id))[-1]
-            assert (last.state, last.attempt) == (jobs_pb2.JOB_STATE_RELEASED, 1)
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
             assert len(world.launcher.running("authority")) == 1
         log = (disk.folder / "logs" / "host.log").read_text()
         assert "event=trouble kind=full errno=SQLITE_FULL" in log
