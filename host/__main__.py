@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from placet.host.check import check
-from placet.host.config import LAUNCHERS, LIMITS, HostConfig
+from placet.host.config import LAUNCHERS, LIMITS, SPACE, HostConfig
 from placet.host.server import serve
 from placet.refusals import Refusal
 
@@ -32,7 +32,7 @@ def main() -> int:
             collateral=arguments.collateral,
             max_workers=arguments.max_workers,
             spares=arguments.spares,
-            **{name: getattr(arguments, name) for name in LIMITS},
+            **{name: getattr(arguments, name) for name in (*LIMITS, *SPACE)},
         )
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
@@ -75,9 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--collateral", type=Path, help="file that hardware evidence is completed with")
     add("--max-workers", type=int, default=4, help="workers at once")
     add("--spares", type=int, default=1, help="warm workers a program")
-    for name, what in LIMITS.items():
-        flag = f"--{name.replace('_', '-')}"
-        add(flag, type=int, default=HostConfig.__dataclass_fields__[name].default, help=what)
+    for name, what in {**LIMITS, **SPACE}.items():
+        flag, kind = f"--{name.replace('_', '-')}", float if name.endswith("_seconds") else int
+        add(flag, type=kind, default=HostConfig.__dataclass_fields__[name].default, help=what)
     return parser
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+MIB = 1024**2
 GIB = 1024**3
 LAUNCHERS = ("native", "machine", "gramine-direct", "gramine-sgx")
 # Bounds that an operator may set, each a flag of the same name, and what it bounds.
@@ -20,6 +21,16 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_calls": "calls open at once",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_blob": "bytes of a blob",
+    }
+)
+# What blobs take of the disk, and for how long; none is negative.
+SPACE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "min_free": "bytes of the disk that blobs leave to the store and the logs",
+        "put_idle_seconds": "seconds without bytes after which a put is ended",
+        "keep_broken_seconds": "seconds that what a broken-off put left is kept",
+        "keep_updates_seconds": "seconds that the stream of an update is kept, its round over",
+        "collect_seconds": "seconds between two looks for what has been kept so long",
     }
 )
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -58,6 +69,11 @@ class HostConfig:
     max_calls: int = 1024
     max_puts: int = 16
     max_blob: int = 64 * GIB
+    min_free: int = 256 * MIB  # this one and those that follow: see SPACE
+    put_idle_seconds: float = 30.0
+    keep_broken_seconds: float = 86_400.0
+    keep_updates_seconds: float = 86_400.0
+    collect_seconds: float = 600.0
     drain_seconds: float = 5.0
 
     def __post_init__(self) -> None:
@@ -83,5 +99,8 @@ class HostConfig:
         for name in ("max_workers", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
-        if self.spares < 0 or self.max_programs < 0 or self.drain_seconds < 0:
-            raise ValueError("spares, max_programs and drain_seconds must not be negative.")
+        for name in ("spares", "max_programs", "drain_seconds", *SPACE):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative.")
+        if self.put_idle_seconds <= 0 or self.collect_seconds <= 0:
+            raise ValueError("put_idle_seconds and collect_seconds must be above 0.")

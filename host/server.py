@@ -31,6 +31,7 @@ from placet.host.calls.servicers import (
 )
 from placet.host.calls.services import Health, Services, make_server
 from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.collector import Collector
 from placet.host.config import HostConfig
 from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
 from placet.host.enclaves.authority import AuthorityLine
@@ -121,15 +122,20 @@ class Host:
         await self._listen()
         resume()
         resume_runs()
-        supervisor = asyncio.ensure_future(self._supervisor.run())
-        self._exits.push_async_callback(_cancelled, supervisor)
+        collector = Collector(config, self._store, self._log, self._blobs)
+        for work in (collector.run(), self._supervisor.run()):
+            self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
 
     def _assemble(self, launcher: Launcher) -> None:
         config, store, folder = self._config, self._store, self._config.state.resolve()
         self._blobs = BlobStore(
-            BlobFiles(folder / "blobs"), max_blob=config.max_blob, max_puts=config.max_puts
+            BlobFiles(folder / "blobs"),
+            max_blob=config.max_blob,
+            max_puts=config.max_puts,
+            min_free=config.min_free,
+            put_idle_seconds=config.put_idle_seconds,
         )
         self._log = Log()
         self._board = Board(store, shows(self._log), config.max_watchers)

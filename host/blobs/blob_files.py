@@ -27,6 +27,7 @@ from placet.host.store.durable import sync_file, sync_folder
 from placet.proto.limits import MIB
 
 PART = 8 * MIB
+_MANIFEST = "manifest.json"
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -132,13 +133,22 @@ class BlobFiles:
 
     def remove(self, blob: str) -> None:
         """Remove a blob, its manifest first: after a crash in between it is gone all the same."""
-        names = sorted(name for name, _ in self._list(blob))
-        for name in names:  # "manifest.json" sorts before "part-..."
-            obstore.delete(self._store, name)
-            if name == _manifest(blob):
-                sync_folder(self._root / blob)
-        if names:
-            sync_folder(self._root / blob)
+        folder = self._root / blob
+        try:
+            names = sorted(os.listdir(folder))  # "manifest.json" sorts before "part-..."
+        except FileNotFoundError:
+            return
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+            if name == _MANIFEST:
+                sync_folder(folder)
+        folder.rmdir()
+        sync_folder(self._root)
+
+    def changed(self, blob: str) -> float:
+        """When a part or the manifest was written last, in Unix seconds. Raises
+        FileNotFoundError."""
+        return (self._root / blob).stat().st_mtime
 
     def free(self) -> int:
         """Bytes that the disk still has room for."""
@@ -162,7 +172,7 @@ class BlobFiles:
 
 
 def _manifest(blob: str) -> str:
-    return f"{blob}/manifest.json"
+    return f"{blob}/{_MANIFEST}"
 
 
 def _part(blob: str, part: int) -> str:

@@ -15,13 +15,15 @@ import asyncio
 import errno
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 from placet.host.blobs._put import Put
+from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
 from placet.host.blobs.blob_files import BlobFiles, Manifest
+from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2
 from placet.refusals import (
@@ -35,42 +37,49 @@ from placet.refusals import (
     RequestMalformed,
 )
 
-P = ParamSpec("P")
-R = TypeVar("R")
 MAX_BUNDLE = 256 * MIB
-_RESERVE = 256 * MIB  # room that the store and the logs must always find
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-class _Slot:
-    """Who may write a blob: the newest put of it, one step at a time."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.newest = 0
-        self.users = 0
-
-
 class BlobStore:
-    def __init__(self, files: BlobFiles, *, max_blob: int, max_puts: int) -> None:
+    def __init__(
+        self,
+        files: BlobFiles,
+        *,
+        max_blob: int,
+        max_puts: int,
+        min_free: int,
+        put_idle_seconds: float,
+    ) -> None:
         self._files = files
+        self._room = Room(files.free, min_free)
+        self.put_idle_seconds = put_idle_seconds
         self._max_blob = max_blob
         self._max_puts = max_puts
         self._puts = 0
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._keeping = asyncio.Lock()
 
     async def put(
         self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
     ) -> blobs_pb2.BlobInfo:
-        """Receive a blob, or the rest of it."""
+        """Receive a blob, or the rest of it.
+
+        What is announced has its room until the end. A put for which no bytes come for a while is
+        broken off (`DeadlinePassed`).
+        """
         wanted = self._manifest_of(header)
         if self._puts >= self._max_puts:
             raise QueueFull("Too many puts are open. Try again later.")
         self._puts += 1
         try:
-            async with self._slot(header.id) as (slot, turn):
-                return await self._receive(header, wanted, chunks, slot, turn)
+            with self._room.announce(header.length - header.offset) as written:
+                async with self._slot(header.id) as (slot, turn):
+                    turns = Turns(slot, turn)
+                    put = Put(self._files, header.id, wanted)
+                    coming = not_idle(chunks, self.put_idle_seconds)
+                    await receive(put, header.offset, coming, turns, written)
+                    return await self.stat(header.id)
         finally:
             self._puts -= 1
 
@@ -139,7 +148,26 @@ class BlobStore:
     async def delete(self, blob: str) -> None:
         """Remove a blob; nothing happens if there is none."""
         async with self._slot(_checked(blob)) as (slot, _), slot.lock:
-            await _to_end(self._files.remove, blob)
+            await to_end(self._files.remove, blob)
+
+    async def all(self) -> list[str]:
+        """The ids of all that lies here, whole or not."""
+        return await asyncio.to_thread(lambda: sorted(self._files.blobs()))
+
+    async def remove_broken(self, blob: str, before: float) -> bool:
+        """Remove what a put left that broke off, and that nobody has gone on with since `before`
+        (Unix seconds); whether that was so."""
+        if blob in self._slots:
+            return False
+        async with self._slot(blob) as (slot, _), slot.lock:
+            return await to_end(self._remove, blob, before, broken=True)
+
+    async def remove_older(self, blob: str, before: float) -> bool:
+        """Remove a blob that was there before; whether that was so, or there is none."""
+        if blob in self._slots:
+            return False
+        async with self._slot(blob) as (slot, _), slot.lock:
+            return await to_end(self._remove, blob, before, broken=False)
 
     def copy(self, blob: str, path: Path, digest: str) -> None:
         """Write a blob's bytes to a file, and check their "sha256:<hex>". Blocks.
@@ -161,45 +189,9 @@ class BlobStore:
         if found != digest:
             raise BlobDigest("The bundle is not the program.", expected=digest, actual=found)
 
-    async def _receive(
-        self,
-        header: blobs_pb2.PutHeader,
-        wanted: Manifest,
-        chunks: AsyncIterator[bytes],
-        slot: _Slot,
-        turn: int,
-    ) -> blobs_pb2.BlobInfo:
-        async def step(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-            async with slot.lock:
-                if slot.newest != turn:
-                    raise BlobConflict("A newer put of this blob took over.")
-                return await _to_end(function, *args, **kwargs)
-
-        put = Put(self._files, header.id, wanted)
-        if await step(put.begin, header.offset):
-            return await self.stat(header.id)
-        pending: asyncio.Task[None] | None = None
-        try:
-            async for chunk in chunks:
-                # One part is written while the next one is received.
-                for part, data in put.take(chunk):
-                    if pending is not None:
-                        await pending
-                    pending = asyncio.create_task(step(put.write, part, data))
-            if pending is not None:
-                await pending
-        except BaseException:
-            if pending is not None:
-                await asyncio.wait([pending])
-                pending.exception()
-            raise
-        if put.whole:
-            await step(put.complete)
-        return await self.stat(header.id)
-
     @asynccontextmanager
-    async def _slot(self, blob: str) -> AsyncGenerator[tuple[_Slot, int], None]:
-        slot = self._slots.setdefault(blob, _Slot())
+    async def _slot(self, blob: str) -> AsyncGenerator[tuple[Slot, int], None]:
+        slot = self._slots.setdefault(blob, Slot())
         slot.users += 1
         slot.newest += 1
         try:
@@ -213,11 +205,23 @@ class BlobStore:
         _checked(header.id)
         if len(header.sha256) != 32:
             raise RequestMalformed("sha256 must have 32 bytes.", claim="sha256")
-        if header.length > min(self._max_blob, max(self._files.free() - _RESERVE, 0)):
-            raise BlobTooLarge("The blob is larger than this host has room for.", claim="length")
+        if header.length > self._max_blob:
+            raise BlobTooLarge(f"A blob has at most {self._max_blob} bytes here.", claim="length")
         if header.offset > header.length:
             raise BlobOffset("The put begins beyond the blob's end.", claim="offset")
         return Manifest(header.length, header.sha256.hex(), header.owner, complete=False)
+
+    def _remove(self, blob: str, before: float, *, broken: bool) -> bool:
+        try:
+            if self._files.changed(blob) > before:
+                return False
+        except FileNotFoundError:
+            return not broken
+        manifest = self._files.manifest(blob)
+        if broken and (manifest is not None) and manifest.complete:
+            return False
+        self._files.remove(blob)
+        return True
 
     def _found(self, blob: str) -> Manifest:
         manifest = self._files.manifest(blob)
@@ -228,7 +232,7 @@ class BlobStore:
     async def _damaged(self, blob: str) -> NoReturn:
         """What was read was not what was put."""
         async with self._slot(blob) as (slot, _), slot.lock:
-            await _to_end(forget_damaged, self._files, blob)
+            await to_end(forget_damaged, self._files, blob)
         raise BlobDigest(
             "The host's disk has damaged the blob. Put it again.", claim="id", actual=blob
         )
@@ -282,14 +286,3 @@ def _checked(blob: str) -> str:
     if not _ID.fullmatch(blob):
         raise RequestMalformed("A blob's id has 32 lower-case hexadecimal digits.", claim="id")
     return blob
-
-
-async def _to_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run in a thread; a cancelled caller waits for its end, so that it never leaves a lock
-    early."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -24,7 +24,7 @@ def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
     with contextlib.closing(
         sqlite3.connect(world.folder / "host" / "placet.db", isolation_level=None)
     ) as database:
-        database.execute("BEGIN IMMEDIATE")  # nobody else writes now; the host waits five seconds
+        database.execute("BEGIN IMMEDIATE")  # nobody else writes now, and the host waits
         call.start()
         call.join(timeout=0.5)  # long enough for the refusal, and nothing is answered before
         assert call.is_alive()
@@ -32,3 +32,25 @@ def test_a_lease_refused_before_its_job_is_durable(world: Any) -> None:
     call.join(timeout=30)
     ended = world.client.runs.wait(submitted[0].id, patience=10)
     assert (ended.state, ended.refusal.reason) == ("failed", "APPRAISAL_REFUSED")
+
+
+def test_another_process_writes_for_longer_than_sqlite_waits(world: Any) -> None:
+    """Neither the authority ends, nor the job that waits for its lease."""
+    job = world.job(world.bundle(world.copy).digest, {"data": world.data()})
+    ticket = world.ticket(job, uses=9)
+    world.client.runs.wait(world.client.runs.start(ticket).id)
+    before = world.enclaves("authority")
+    started: list[Any] = []
+    call = threading.Thread(target=lambda: started.append(world.client.runs.start(ticket)))
+    with contextlib.closing(
+        sqlite3.connect(world.folder / "host" / "placet.db", isolation_level=None)
+    ) as database:
+        database.execute("BEGIN IMMEDIATE")
+        call.start()
+        call.join(timeout=12)
+        assert call.is_alive()
+        database.execute("ROLLBACK")
+    call.join(timeout=30)
+    ended = world.client.runs.wait(started[0].id, patience=30)
+    assert (ended.state, ended.job.attempt) == ("finished", 1)
+    assert world.enclaves("authority") == before

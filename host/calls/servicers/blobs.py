@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc.aio
 
+from placet.host.blobs._receive import not_idle
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.documents import check_owner, verify_deletion
 from placet.host.log.log import Log
@@ -32,8 +33,9 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
         self, request_iterator: AsyncIterator[blobs_pb2.PutRequest], context: Context
     ) -> blobs_pb2.BlobInfo:
         """A header, then chunks."""
+        messages = not_idle(request_iterator, self._blobs.put_idle_seconds)
         try:
-            first = await anext(request_iterator, None)
+            first = await anext(messages, None)
             if first is None or not first.HasField("header"):
                 raise RequestMalformed("The first message of a put is its header.", claim="header")
             check_owner(first.header.owner)

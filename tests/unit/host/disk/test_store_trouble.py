@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,43 +56,13 @@ def names(connection: sa.Connection) -> set[str]:
 
 
 @contextmanager
-def held(database: Path, seconds: float) -> Iterator[None]:
+def held(database: Path, seconds: float) -> Generator[None, None, None]:
     """Another process has the write lock from now on, for so long."""
     argv = [sys.executable, "-c", HOLD, str(database), str(seconds)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         yield
-
-
-class Disk:
-    """A small file system of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def fill(self, left: int = 0) -> None:
-        """Leave no more than so many bytes."""
-        with (self.folder / "ballast").open("wb", buffering=0) as ballast:
-            try:
-                while True:
-                    ballast.write(bytes(4096))
-            except OSError:
-                ballast.truncate(ballast.tell() // 4096 * 4096 - left)
-
-    def free(self) -> None:
-        (self.folder / "ballast").unlink()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no file system may be mounted here")
-    yield Disk(folder)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_what_reads_before_it_writes_locks_at_its_beginning(tmp_path: Path, run: Any) -> None:
@@ -132,7 +102,7 @@ def test_a_process_that_writes_for_seconds_ends_neither_authority_nor_job(
 
 
 def test_a_full_disk_is_said_and_work_goes_on_once_there_is_room(
-    world: Any, run: Any, refused: Any, disk: Disk
+    world: Any, run: Any, refused: Any, disk: Any
 ) -> None:
     async def body() -> None:
         (world.folder / "state").symlink_to(disk.folder)
@@ -157,7 +127,7 @@ def test_a_full_disk_is_said_and_work_goes_on_once_there_is_room(
 
 
 def test_what_was_done_before_a_full_disk_took_the_transaction_back_is_done_again(
-    run: Any, disk: Disk
+    run: Any, disk: Any
 ) -> None:
     """SQLite takes back the whole transaction, savepoints and all, when it meets a full disk."""
 
@@ -205,7 +175,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, run: Any) -> None:
     run(body())
 
 
-def test_closing_in_trouble_ends_what_waits(run: Any, disk: Disk) -> None:
+def test_closing_in_trouble_ends_what_waits(run: Any, disk: Any) -> None:
     async def body() -> None:
         store = Store.open(url(disk.folder))
         disk.fill()
