@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host's line to the authority: requests that wait a little while it is being restarted."""
+"""The host's line to the authority: requests that wait a little while it is being restarted.
+
+The authority answers one request after the other. So only a few of each lane are given to it at a
+time, and the rest wait here: a stop never stands behind more than a few of what anybody may ask.
+"""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,7 +19,42 @@ from placet.refusals import AuthorityUnavailable, QueueFull
 
 M = TypeVar("M", bound=Message)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
-_MAX_OPEN = 512  # requests under way or waiting
+_MAX_OPEN = 512  # requests of a lane
+
+
+class Lane:
+    """Requests of a sort: so many are with the authority, and others wait for their turn."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turn = asyncio.Semaphore(at_once)
+        self._open = 0
+
+    @contextmanager
+    def place(self) -> Generator[None, None, None]:
+        """Raises `QueueFull`."""
+        if self._open >= _MAX_OPEN:
+            raise QueueFull("Too many requests wait for the authority. Try again later.")
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
+# Evidence takes the authority longest, and whoever reaches the host may ask for it. What the host
+# asks for of itself has places that no caller can take.
+_AT_ONCE: Final[Mapping[str, int]] = MappingProxyType(
+    {"stops": 64, "host": 64, "callers": 16, "evidence": 2}
+)
+_LANES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        enclaves_pb2.KIND_EVIDENCE: "evidence",
+        enclaves_pb2.KIND_LEASE: "host",
+        enclaves_pb2.KIND_CLOSE: "host",
+        enclaves_pb2.KIND_OPEN_ROUND: "host",
+        enclaves_pb2.KIND_CLOSE_ROUND: "host",
+    }
+)
 
 
 class AuthorityLine:
@@ -24,7 +65,7 @@ class AuthorityLine:
         self._link: Link | None = None
         self._attached = asyncio.Event()
         self._grace = grace
-        self._open = 0
+        self._lanes = {name: Lane(at_once) for name, at_once in _AT_ONCE.items()}
 
     @property
     def attached(self) -> bool:
@@ -55,21 +96,20 @@ class AuthorityLine:
         reply: type[M],
         *,
         timeout: float = DEFAULT_TIMEOUT,
+        stop: bool = False,
     ) -> M:
-        """Ask the authority.
+        """Ask the authority. A stop has the right of way.
 
         Raises `Refused` with its refusal, `AuthorityUnavailable` if none attaches in time,
         `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or
         `QueueFull`.
         """
-        if self._open >= _MAX_OPEN:
-            raise QueueFull("Too many requests wait for the authority. Try again later.")
-        self._open += 1
-        try:
-            link = await self._wait()
-            return reply.FromString(await link.request(kind, message, timeout=timeout))
-        finally:
-            self._open -= 1
+        lane = self._lanes["stops" if stop else _LANES.get(kind, "callers")]
+        with lane.place():
+            await self._wait()  # nobody keeps a turn while there is no authority
+            async with lane.turn:
+                link = await self._wait()
+                return reply.FromString(await link.request(kind, message, timeout=timeout))
 
     async def _wait(self) -> Link:
         try:

@@ -9,5 +9,5 @@ class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
     Found = forwarded(enclaves_pb2.KIND_FOUND, common_pb2.Committed)
     Propose = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
     Vote = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
-    Stop = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
+    Stop = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed, stop=True)
     Amend = forwarded(enclaves_pb2.KIND_AMEND, common_pb2.Committed)
