@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from placet.proto.frames import Handler, Link, LinkClosed
-from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.limits import GRPC_OPTIONS, TOKEN_KEY, VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2, enclaves_pb2_grpc
 from placet.refusals import RequestMalformed
@@ -40,15 +40,15 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def attach(self, role: str, token: str) -> None:
-        """Open the stream and say hello. Raises `RequestMalformed` if the host speaks another
-        version."""
+        """Open the stream by the launch token, and say hello. Raises `RequestMalformed` if the host
+        speaks another version."""
         stub = enclaves_pb2_grpc.EnclavesStub(self.channel)
-        call = stub.Attach(metadata=METADATA)
+        call = stub.Attach(metadata=(*METADATA, (TOKEN_KEY, token)))
         self._tasks = [
             asyncio.create_task(self._write(call)),
             asyncio.create_task(self._read(call)),
         ]
-        hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, token=token, role=role)
+        hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, role=role)
         reply = await self.link.request(enclaves_pb2.KIND_HELLO, hello)
         welcome = enclaves_pb2.Welcome.FromString(reply)
         if welcome.wire_version != WIRE_VERSION:

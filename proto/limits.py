@@ -10,6 +10,8 @@ from typing import Final
 WIRE_VERSION: Final = 1
 # Every call to a Placet service carries this metadata key with the wire version as text.
 VERSION_KEY: Final = "placet-wire"
+# Of an enclave's Attach call: the launch token that the host passed to the process it started.
+TOKEN_KEY: Final = "placet-launch-token"
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Attach service: enclaves dial in, say hello with their launch token, and are relayed by id.
+"""The Attach service: enclaves dial in with their launch token, say hello, and are relayed by id.
 
-1. The first frame of a stream is HELLO with a token that the host gave to a process it launched. A
-   token is good once. Which role the stream has is what was launched, not what it says.
+1. A stream begins with a token that the host gave to a process it launched: nobody else has one,
+   and a call without it is refused before anything is kept for it. A token is good once. The first
+   frame is HELLO. Which role the stream has is what was launched, not what it says.
 2. A frame with a peer is passed on, as it is, if its sender's role may send its kind to that peer;
    the answer, or the refusal, comes back the same way.
 3. Every other frame is for the host, and goes to `Events`.
@@ -19,13 +20,12 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
-from placet.proto.limits import WIRE_VERSION
+from placet.proto.limits import TOKEN_KEY, WIRE_VERSION
 from placet.proto.v1 import enclaves_pb2 as pb
 from placet.proto.v1 import enclaves_pb2_grpc, inference_pb2
 from placet.refusals import (
     AuthorityUnavailable,
     FrameUnexpected,
-    QueueFull,
     RequestMalformed,
     WireVersion,
     WorkerUnavailable,
@@ -35,7 +35,6 @@ M = TypeVar("M", bound=Message)
 AUTHORITY = "authority"
 WORKER = "worker"
 _HELLO_SECONDS = 10.0
-_MAX_STRANGERS = 16  # streams that have not said hello
 _MAX_RELAY_SECONDS = 120.0
 _RELAYED = {
     WORKER: frozenset(
@@ -95,7 +94,7 @@ class Events(Protocol):
 
 
 class Tokens:
-    """The launch tokens that no stream has said hello with."""
+    """The launch tokens that no stream has begun with."""
 
     def __init__(self) -> None:
         self._roles: dict[str, str] = {}
@@ -117,17 +116,19 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
         self._events = events
         self._sessions: dict[str, Session] = {}
         self._authority: Session | None = None
-        self._strangers = 0
 
     async def Attach(
         self,
         request_iterator: AsyncIterator[pb.Frames],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.Frames]:
-        """Serve one enclave until either end closes."""
-        if self._strangers >= _MAX_STRANGERS:
-            raise QueueFull("Too many streams have not said hello.")
-        stream = _Stream(self)
+        """Serve one enclave until either end closes. Raises `FrameUnexpected` for a stranger."""
+        given: Any = context.invocation_metadata() or ()
+        token = str(dict(given).get(TOKEN_KEY, ""))
+        role = self._tokens.revoke(token)
+        if role is None:
+            raise FrameUnexpected("The token is of no process that this host launched.")
+        stream = _Stream(self, token, role)
         reader = asyncio.ensure_future(stream.read(request_iterator))
         try:
             async for message in stream.link.outgoing():
@@ -136,11 +137,7 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
             reader.cancel()
             stream.end()
 
-    def strangers(self, change: int) -> None:
-        """Count streams that have not said hello."""
-        self._strangers += change
-
-    def greet(self, hello: pb.Hello, link: Link) -> Session:
+    def greet(self, hello: pb.Hello, token: str, role: str, link: Link) -> Session:
         """Rule 1. Raises `FrameUnexpected` or `WireVersion`."""
         if hello.wire_version != WIRE_VERSION:
             raise WireVersion(
@@ -148,10 +145,9 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
                 expected=str(WIRE_VERSION),
                 actual=str(hello.wire_version),
             )
-        role = self._tokens.revoke(hello.token)
-        if role is None or role != hello.role:
-            raise FrameUnexpected("The token is of no process that this host launched.")
-        session = Session(secrets.token_hex(8), role, hello.token, link)
+        if role != hello.role:
+            raise FrameUnexpected("The process was launched in another role.", expected=role)
+        session = Session(secrets.token_hex(8), role, token, link)
         self._sessions[session.enclave] = session
         if role == AUTHORITY:
             self._authority = session
@@ -220,13 +216,13 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
 
 
 class _Stream:
-    """One Attach stream, before and after hello."""
+    """One Attach stream of a process that was launched, before and after hello."""
 
-    def __init__(self, enclaves: Enclaves) -> None:
+    def __init__(self, enclaves: Enclaves, token: str, role: str) -> None:
         self._enclaves = enclaves
+        self._token, self._role = token, role
         self._session: Session | None = None
         self.link = Link(self._handle)
-        enclaves.strangers(1)
         self._timer = asyncio.get_running_loop().call_later(_HELLO_SECONDS, self.link.close)
 
     async def read(self, messages: AsyncIterator[pb.Frames]) -> None:
@@ -239,9 +235,7 @@ class _Stream:
     def end(self) -> None:
         self._timer.cancel()
         self.link.close()
-        if self._session is None:
-            self._enclaves.strangers(-1)
-        else:
+        if self._session is not None:
             self._enclaves.forget(self._session)
 
     async def _handle(self, frame: pb.Frame) -> Message | bytes | None:
@@ -250,8 +244,7 @@ class _Stream:
         if frame.kind != pb.KIND_HELLO:
             raise FrameUnexpected("The first frame of an enclave is HELLO.")
         hello = _parse(pb.Hello.FromString, frame)
-        self._session = self._enclaves.greet(hello, self.link)
-        self._enclaves.strangers(-1)
+        self._session = self._enclaves.greet(hello, self._token, self._role, self.link)
         self._timer.cancel()
         return pb.Welcome(enclave_id=self._session.enclave, wire_version=WIRE_VERSION)
 

@@ -241,23 +241,19 @@ class Hello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WIRE_VERSION_FIELD_NUMBER: _builtins.int
-    TOKEN_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     wire_version: _builtins.int
-    token: _builtins.str
-    """The launch token that the host passed to the process it started."""
     role: _builtins.str
     """"authority" or "worker": which queue it serves, not a claim that anybody believes."""
     def __init__(
         self,
         *,
         wire_version: _builtins.int = ...,
-        token: _builtins.str = ...,
         role: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "token", b"token", "wire_version", b"wire_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "wire_version", b"wire_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

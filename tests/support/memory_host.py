@@ -12,7 +12,7 @@ import grpc.aio
 
 from placet.host.calls.tls import load_certificate, utc_now
 from placet.proto.frames import Link
-from placet.proto.limits import GRPC_OPTIONS, WIRE_VERSION
+from placet.proto.limits import GRPC_OPTIONS, TOKEN_KEY, WIRE_VERSION
 from placet.proto.v1 import (
     blobs_pb2,
     blobs_pb2_grpc,
@@ -53,14 +53,14 @@ class MemoryHost(
         """What happens before a step is stored."""
 
     async def Attach(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
-        name = ""
+        name, token = "", dict(context.invocation_metadata())[TOKEN_KEY]
 
         async def handle(frame: enclaves_pb2.Frame) -> Any:
             nonlocal name
             match frame.kind:
                 case enclaves_pb2.KIND_HELLO:
                     hello = enclaves_pb2.Hello.FromString(frame.payload)
-                    name = "authority" if hello.role == "authority" else hello.token
+                    name = "authority" if hello.role == "authority" else token
                     self.links[name] = link
                     return enclaves_pb2.Welcome(enclave_id=name, wire_version=WIRE_VERSION)
                 case enclaves_pb2.KIND_COMMIT:

@@ -27,7 +27,7 @@ from placet.governance.jobs import round_job
 from placet.governance.log import Checkpoint, NoteSigner, Tree, leaf_hash, sign_checkpoint
 from placet.governance.state import LeaseState, State
 from placet.proto.frames import Link
-from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.limits import GRPC_OPTIONS, TOKEN_KEY, VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (
     common_pb2,
     enclaves_pb2,
@@ -437,16 +437,17 @@ async def main() -> None:
             else Worker(Path(args.bundle), Path(args.scratch))
         )
         stub: Any = enclaves_pb2_grpc.EnclavesStub(channel)
-        call = stub.Attach(enclave.link.outgoing(), metadata=METADATA)
-        greeted = asyncio.ensure_future(greet(enclave, args.token, args.role))
+        metadata = (*METADATA, (TOKEN_KEY, args.token))
+        call = stub.Attach(enclave.link.outgoing(), metadata=metadata)
+        greeted = asyncio.ensure_future(greet(enclave, args.role))
         async for message in call:
             enclave.link.receive(message)
         greeted.cancel()
     os._exit(enclave.code)
 
 
-async def greet(enclave: Authority | Worker, token: str, role: str) -> None:
-    hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, token=token, role=role)
+async def greet(enclave: Authority | Worker, role: str) -> None:
+    hello = enclaves_pb2.Hello(wire_version=WIRE_VERSION, role=role)
     await enclave.link.request(K.KIND_HELLO, hello)
     try:
         await enclave.boot()

@@ -18,7 +18,7 @@ from placet.host.log.log import Log
 from placet.host.placement.backoff import Backoff
 from placet.host.placement.tickets import Tickets
 from placet.proto.frames import Link, LinkClosed
-from placet.proto.limits import WIRE_VERSION
+from placet.proto.limits import TOKEN_KEY, WIRE_VERSION
 from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, runs_pb2
 from placet.refusals import Refused
 
@@ -26,7 +26,7 @@ K = enclaves_pb2
 
 
 @asynccontextmanager
-async def attached(world: Any, client: Any) -> AsyncGenerator[Link, None]:
+async def attached(world: Any, client: Any, token: str) -> AsyncGenerator[Link, None]:
     """A link on a stream that has not said hello."""
 
     async def handle(frame: enclaves_pb2.Frame) -> None:
@@ -34,7 +34,7 @@ async def attached(world: Any, client: Any) -> AsyncGenerator[Link, None]:
 
     link = Link(handle)
     stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
-    call = stub.Attach(link.outgoing(), metadata=world.metadata)
+    call = stub.Attach(link.outgoing(), metadata=(*world.metadata, (TOKEN_KEY, token)))
 
     async def read() -> None:
         async for message in call:
@@ -49,8 +49,18 @@ async def attached(world: Any, client: Any) -> AsyncGenerator[Link, None]:
         await reader
 
 
-def hello(token: str, role: str, version: int = WIRE_VERSION) -> enclaves_pb2.Hello:
-    return enclaves_pb2.Hello(wire_version=version, token=token, role=role)
+def hello(role: str, version: int = WIRE_VERSION) -> enclaves_pb2.Hello:
+    return enclaves_pb2.Hello(wire_version=version, role=role)
+
+
+async def no_stream(world: Any, client: Any, *tokens: str) -> None:
+    """A stream with such tokens ends before anything was said."""
+    link = Link(lambda frame: asyncio.sleep(0))
+    stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
+    given = [(TOKEN_KEY, token) for token in tokens]
+    call = stub.Attach(link.outgoing(), metadata=(*world.metadata, *given))
+    assert (await call.code()).name == "FAILED_PRECONDITION"
+    link.close()
 
 
 async def denied(link: Link, kind: Any, message: Any, reason: str, peer: str = "") -> None:
@@ -63,19 +73,19 @@ def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> No
     async def body() -> None:
         async with world.host() as (host, client):
             token = host._tokens.admit("worker")
-            async with attached(world, client) as link:
+            async with attached(world, client, token) as link:
                 await denied(link, K.KIND_COMMIT, b"", "FRAME_UNEXPECTED")
                 await denied(link, K.KIND_HELLO, b"\xff", "REQUEST_MALFORMED")
-                await denied(link, K.KIND_HELLO, hello("x", "worker"), "FRAME_UNEXPECTED")
-                await denied(link, K.KIND_HELLO, hello(token, "worker", 9), "WIRE_VERSION")
-                reply = await link.request(K.KIND_HELLO, hello(token, "worker"))
+                await denied(link, K.KIND_HELLO, hello("worker", 9), "WIRE_VERSION")
+                reply = await link.request(K.KIND_HELLO, hello("worker"))
                 welcome = enclaves_pb2.Welcome.FromString(reply)
                 assert welcome.enclave_id
-            async with attached(world, client) as link:  # a token is good once
-                await denied(link, K.KIND_HELLO, hello(token, "worker"), "FRAME_UNEXPECTED")
+            await no_stream(world, client, token)  # a token is good once
+            for stranger in ((), ("",), ("x",), ("x", "y")):
+                await no_stream(world, client, *stranger)
             token = host._tokens.admit("worker")
-            async with attached(world, client) as link:  # a role is what was launched
-                await denied(link, K.KIND_HELLO, hello(token, "authority"), "FRAME_UNEXPECTED")
+            async with attached(world, client, token) as link:  # a role is what was launched
+                await denied(link, K.KIND_HELLO, hello("authority"), "FRAME_UNEXPECTED")
 
     run(body())
 
@@ -84,9 +94,8 @@ def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (host, client):
             await client.until_health("placet.v1.Keys", serving=True)
-            async with attached(world, client) as link:
-                token = host._tokens.admit("worker")
-                await link.request(K.KIND_HELLO, hello(token, "worker"))
+            async with attached(world, client, host._tokens.admit("worker")) as link:
+                await link.request(K.KIND_HELLO, hello("worker"))
                 for kind in (K.KIND_COMMIT, K.KIND_FETCH_SECRET, K.KIND_HELLO, K.KIND_ASSIGN):
                     await denied(link, kind, b"", "FRAME_UNEXPECTED")
                 for kind in (K.KIND_COMMIT, K.KIND_STOPPED, K.KIND_RESULT):
@@ -104,18 +113,14 @@ def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
     run(body())
 
 
-def test_strangers_are_few(world: Any, run: Any) -> None:
+def test_strangers_take_no_worker_s_place(world: Any, run: Any) -> None:
+    """However many streams they open, and keep silent on."""
+
     async def body() -> None:
         async with world.host() as (_, client):
-            links = [Link(lambda frame: asyncio.sleep(0)) for _ in range(17)]
-            stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
-            calls = [stub.Attach(link.outgoing(), metadata=world.metadata) for link in links]
-            ended = {asyncio.ensure_future(call.code()) for call in calls}
-            done, waiting = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-            assert {task.result().name for task in done} == {"RESOURCE_EXHAUSTED"}
-            for link in links:
-                link.close()
-            await asyncio.wait(waiting)
+            silent = [no_stream(world, client) for _ in range(100)]
+            job, *_ = await asyncio.gather(client.run(world.ticket("release")), *silent)
+            assert job.state == runs_pb2.RUN_STATE_FINISHED
 
     run(body())
 
