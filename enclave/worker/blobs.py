@@ -44,7 +44,8 @@ async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: P
 
 async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
     """Bring sealed bytes into a file, and stop when there are more than expected; returns how many
-    it holds.
+    it holds. A host that fails behind the last of them has given all: what they are, their root
+    says.
 
     Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off.
     """
@@ -53,11 +54,15 @@ async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path
         blobs_pb2.GetBlobRequest(id=object_id), metadata=METADATA
     )
     with path.open("wb") as sink:
-        async for chunk in call:
-            received += sink.write(chunk.data)
-            if received > expected:
-                call.cancel()
-                break
+        try:
+            async for chunk in call:
+                received += sink.write(chunk.data)
+                if received > expected:
+                    call.cancel()
+                    break
+        except grpc.aio.AioRpcError:
+            if received != expected:
+                raise
     return received
 
 

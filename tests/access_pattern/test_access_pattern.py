@@ -18,7 +18,7 @@ import pytest
 from placet.enclave._kernel import IMPLEMENTATIONS
 
 ROOT = Path(__file__).parents[2]
-KERNEL = ROOT / "enclave" / "kernel"
+KERNEL = ROOT / "enclave" / "kernel" / "fold"
 FOLDS = ["portable.c", "avx2.c", "avx512.c", "choose.c", "network.c"]
 FLAGS = ["-std=c11", "-O2", "-ffp-contract=off"]
 REPORTED = 99

@@ -3,6 +3,7 @@
 nothing leaves."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_a_program_that_may_not(world: Any, attempt: Try, tmp_path: Path, case: 
     outside = tmp_path / "outside"
     body = body.replace("{path}", str(outside)).replace("{pid}", str(world.process.pid))
     job = attempt(body, reason)
-    assert job.attempt == 1
+    assert job.job.attempt == 1
     assert not outside.exists()
     assert "4711" not in str(job.refusal)
 
@@ -102,12 +103,22 @@ def test_a_program_that_hangs(world: Any, attempt: Try, body: str) -> None:
     assert time.monotonic() - begun < 6
 
 
+def test_a_crash_in_native_code_is_the_program_s_own_fault(world: Any, attempt: Try) -> None:
+    job = attempt("import ctypes; ctypes.string_at(0)", "PROGRAM_EXITED", attempts=2)
+    assert world.entries_of(job.id) == ["lease", "close"]
+
+
 def test_a_worker_that_is_killed_is_no_fault_of_the_program_s(world: Any, data: Any) -> None:
-    """A signal costs an attempt; the proposal has three of them."""
-    source = "import os\ndef main(job):\n    import ctypes\n    ctypes.string_at(0)\n"
-    bundle = world.bundle(source)  # a crash in native code looks the same
+    """A signal from outside costs an attempt; the proposal has two of them."""
+    bundle = world.bundle("import time\ndef main(job):\n    time.sleep(60)\n")
     job = world.job(bundle.digest, {"data": data}, attempts=2)
-    ended = world.client.runs.wait(world.client.runs.start(world.ticket(job)).id)
+    started = world.client.runs.start(world.ticket(job)).id
+    for number in (1, 2):
+        seen = world.client.runs.watch(started)
+        next(run for run in seen if (run.state, run.job.attempt) == ("running", number))
+        for worker in world.enclaves("worker"):
+            os.kill(worker, signal.SIGKILL)
+    ended = world.client.runs.wait(started)
     assert ended.state == "failed"
     world.check_refusal(ended.refusal, "ATTEMPTS_USED_UP", "claim", "expected", "actual")
     assert world.entries_of(ended.id) == ["lease", "close"] * 2

@@ -3,13 +3,14 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from placet.enclave.connection import METADATA
-from placet.host.blobs.blob_files import BlobFiles
 from placet.host.enclaves.attach import Enclaves
 from placet.proto.v1 import blobs_pb2, enclaves_pb2
 from placet.refusals import AuthorityUnavailable, QueueFull
@@ -29,9 +30,9 @@ def data(narrow: Any) -> Any:
     return narrow(narrow.live.provision(b"plain"))[0]
 
 
-def no_room(_: object) -> int:
-    """Bytes that a full disk has room for."""
-    return 0
+def full(_: object) -> Any:
+    """How a full disk is used."""
+    return SimpleNamespace(total=1, used=1, free=0)
 
 
 def check(outcome: Any) -> None:
@@ -58,12 +59,14 @@ def test_it_outlasts_a_full_queue_and_several_leases(narrow: Any, data: Any) -> 
 
 
 def test_it_outlasts_a_full_disk(narrow: Any, data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def when(state: str) -> None:
-        if state == "LEASED":
-            monkeypatch.setattr(BlobFiles, "free", no_room)
-            asyncio.get_running_loop().call_later(1.5, monkeypatch.undo)
+    async def story() -> Any:
+        live = narrow.live
+        ticket = live.council.ticket(await live.program(PROGRAM + "disk"), {"data": data})
+        monkeypatch.setattr(shutil, "disk_usage", full)
+        asyncio.get_running_loop().call_later(2.5, monkeypatch.undo)
+        return await live.result(await live.watch(await live.submit(ticket)))
 
-    check(narrow(narrow.live.run(PROGRAM + "disk", {"data": data}, when)))
+    check(narrow(story()))
 
 
 def test_it_outlasts_a_release_that_nobody_takes(
@@ -84,9 +87,12 @@ def test_it_outlasts_a_release_that_nobody_takes(
 def test_it_ends_with_the_job_s_time(
     narrow: Any, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def when(state: str) -> None:
-        if state == "LEASED":
-            monkeypatch.setattr(BlobFiles, "free", no_room)
+    async def story() -> Any:
+        live = narrow.live
+        program = await live.program(PROGRAM + "end")
+        ticket = live.council.ticket(program, {"data": data}, seconds=2)
+        monkeypatch.setattr(shutil, "disk_usage", full)
+        return await live.watch(await live.submit(ticket))
 
-    outcome = narrow(narrow.live.run(PROGRAM + "end", {"data": data}, when, seconds=2))
+    outcome = narrow(story())
     assert (outcome.state, outcome.reason) == ("FAILED", "BLOB_INCOMPLETE")
