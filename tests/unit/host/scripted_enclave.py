@@ -73,6 +73,7 @@ class Authority:
         self.boots = 0
         self.signer: NoteSigner
         self.lock = asyncio.Lock()
+        self.judging = asyncio.Lock()
         self.ready = asyncio.Event()
         self.recorded = asyncio.Event()
 
@@ -237,6 +238,12 @@ class Authority:
         if value["reason"] == "linger":  # until somebody sends a document
             await self.recorded.wait()
             raise Refuse("JOIN_UNKNOWN")
+        async with self.judging:  # no lease is judged while another one is not in the log yet
+            return await self.judge_lease(request, proposal, value)
+
+    async def judge_lease(
+        self, request: enclaves_pb2.LeaseRequest, proposal: str, value: dict[str, Any]
+    ) -> Message:
         if value["reason"].startswith("short "):  # so often
             self.short.setdefault(proposal, int(value["reason"].split()[1]))
             if self.short[proposal]:
