@@ -103,6 +103,7 @@ class Asking:
         self._stream: QuestionStream | None = None
         self._loop = asyncio.get_running_loop()
         self._answered = self._loop.time()
+        self._turned_away = 0  # questions that a busy worker did not take
         self._renew_at = self._answered + worker.offer.document.seconds / _PART_OF_OFFER
 
     async def ask(self, content: bytearray, deadline: float | None, *, alone: bool) -> memoryview:
@@ -113,7 +114,7 @@ class Asking:
         `Unreachable`, `AnswerMalformed` or `AnswerForged`.
         """
         since = self._loop.time()
-        lost = forgotten = False
+        lost, forgotten = False, -1
         while True:
             await self._renew()
             try:
@@ -125,9 +126,10 @@ class Asking:
                 await self._replace(loss.worker)
             except Refused as refused:
                 if refused.reason in _LATER:
+                    self._turned_away += 1
                     await self._later(refused, max(since, self._answered))
-                elif refused.reason == "SESSION_UNKNOWN" and not forgotten:
-                    forgotten = True
+                elif refused.reason == "SESSION_UNKNOWN" and forgotten != self._turned_away:
+                    forgotten = self._turned_away  # what was turned away may have been an opening
                 else:
                     raise
             else:
