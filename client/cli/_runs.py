@@ -2,7 +2,7 @@
 """How runs are shown: a line each, one in full, or each change of one."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import typer
 from rich.console import Console
@@ -18,6 +18,11 @@ from placet.governance.codec import Json
 RUN_COLUMNS = ("run", "action", "state", "how far", "started", "why")
 _ROUNDS = ("round", "model", "updates", "left out")
 _MEMBERS = ("client", "update", "quarantined until round", "why")
+
+
+def is_job(name: str) -> bool:
+    """Whether a run's name is that of a job; all others are digests."""
+    return "-" in name
 
 
 def run_json(run: RunStatus) -> Json:
@@ -56,8 +61,9 @@ def tell(run: RunStatus, as_json: bool) -> None:
 def follow(connected: Client, id: str, as_json: bool, *, settled: bool = False) -> RunStatus:
     """Tell each change until the run has ended, or until it has settled: a line each, with --json
     a JSON line each, and a bar for a job on a terminal."""
-    last: RunStatus | None = None
-    with _teller(as_json) as told:
+    console, last = Console(stderr=True), None
+    drawn = console.is_terminal and not as_json and is_job(id)
+    with _bar(console) if drawn else nullcontext(_say_json if as_json else _say) as told:
         for last in connected.runs.watch(id):
             told(last)
             if settled and last.settled:
@@ -67,21 +73,19 @@ def follow(connected: Client, id: str, as_json: bool, *, settled: bool = False) 
 
 
 @contextmanager
-def _teller(as_json: bool) -> Generator[Callable[[RunStatus], None]]:
-    console = Console(stderr=True)
+def _bar(console: Console) -> Generator[Callable[[RunStatus], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=100, visible=False)
+        task = bar.add_task("", total=100)
+        yield lambda run: bar.update(task, completed=run.progress, description=run.state)
 
-        def told(run: RunStatus) -> None:
-            if as_json:
-                say_json(run_json(run))
-            elif console.is_terminal and isinstance(run.work, JobStatus):
-                bar.update(task, completed=run.progress, description=run.state, visible=True)
-            else:
-                say(_line(run))
 
-        yield told
+def _say_json(run: RunStatus) -> None:
+    say_json(run_json(run))
+
+
+def _say(run: RunStatus) -> None:
+    say(_line(run))
 
 
 def _particular(run: RunStatus) -> tuple[str, Json]:

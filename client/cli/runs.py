@@ -21,7 +21,7 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._runs import RUN_COLUMNS, follow, run_json, run_row, tell
+from placet.client.cli._runs import RUN_COLUMNS, follow, is_job, run_json, run_row, tell
 from placet.client.cli._words import about_proposal, choose_proposal, find_ticket, transfer
 from placet.client.errors import UsageRefused
 from placet.client.runs.runs import Action
@@ -100,13 +100,13 @@ def cancel(
     """Cancel a run's proposal: takes its proposer or a seat."""
     keys = load_keys(key, acting_as)
     with client() as connected:
-        if "-" in name:
+        if is_job(name):
             proposal = connected.runs.proposal(name)
             if not as_json:
                 say("\n".join(about_proposal(proposal)))
         else:
             proposal = choose_proposal(connected, name, "Cancel", quiet=as_json)
-        recorded = connected.runs.stop(keys, proposal.digest, reason=reason)
+        recorded = connected.council.stop(keys, "cancel", proposal.digest, reason=reason)
     value = {"stop": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
 
@@ -154,4 +154,4 @@ def _action(text: str) -> Action:
 
 def _named(connected: Client, name: str) -> str:
     """The id of a run: a job's name as it is, any other by its proposal in the log."""
-    return name if "-" in name else connected.runs.proposal(name).digest
+    return name if is_job(name) else connected.runs.proposal(name).digest

@@ -28,7 +28,7 @@ from placet.proto.limits import MIB
 
 PART = 8 * MIB
 _MANIFEST = "manifest.json"
-_ID = re.compile(r"[0-9a-f]{32}")
+ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class BlobFiles:
     def blobs(self) -> Iterator[str]:
         """The ids of all that lies here, in no order; what is left over too."""
         with os.scandir(self._root) as found:
-            yield from (item.name for item in found if _ID.fullmatch(item.name))
+            yield from (item.name for item in found if ID.fullmatch(item.name))
 
     def received(self, blob: str, manifest: Manifest) -> int:
         """How many parts are there without a gap, each of its full size, whatever the manifest

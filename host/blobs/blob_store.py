@@ -14,7 +14,6 @@ whole blob checks its SHA-256, and forgets what the disk has damaged: that has t
 import asyncio
 import errno
 import hashlib
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import NoReturn
 
 from placet.host.blobs._put import Put
 from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
-from placet.host.blobs.blob_files import BlobFiles, Manifest
+from placet.host.blobs.blob_files import ID, BlobFiles, Manifest
 from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2
@@ -38,7 +37,6 @@ from placet.refusals import (
 )
 
 MAX_BUNDLE = 256 * MIB
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class BlobStore:
@@ -283,6 +281,6 @@ def forget_damaged(files: BlobFiles, blob: str) -> bool:
 
 
 def _checked(blob: str) -> str:
-    if not _ID.fullmatch(blob):
+    if not ID.fullmatch(blob):
         raise RequestMalformed("A blob's id has 32 lower-case hexadecimal digits.", claim="id")
     return blob
