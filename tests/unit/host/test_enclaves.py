@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from placet.governance.envelope import digest_of
 from placet.host import EnclaveProcess, LaunchOrder, NativeLauncher
 from placet.host.documents import TicketFacts
 from placet.host.enclaves.last_words import last_words, length_of
@@ -104,7 +105,9 @@ def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
                 # Relayed, there and back.
                 nonce = enclaves_pb2.JoinHello(nonce=b"n" * 32)
                 reply = await link.request(K.KIND_JOIN_HELLO, nonce, peer="authority")
-                assert enclaves_pb2.JoinOffer.FromString(reply).identity == b"authority"
+                offer = enclaves_pb2.JoinOffer.FromString(reply)
+                (boot,) = await world.entries("boot")
+                assert boot["identity"] == digest_of(offer.identity)
                 # A worker without a job speaks for none.
                 link.send(K.KIND_PROGRESS, enclaves_pb2.Progress(lease="x", percent=9))
                 refusal = common_pb2.Refusal(reason=common_pb2.REASON_INTERNAL)
@@ -126,7 +129,7 @@ def test_strangers_take_no_worker_s_place(world: Any, run: Any) -> None:
 
 
 def instead(world: Any, launch_worker: Any) -> None:
-    """Workers are launched in this way; the authority is the scripted one."""
+    """Workers are launched in this way."""
     launch = world.launcher.launch
 
     async def either(order: LaunchOrder) -> Any:

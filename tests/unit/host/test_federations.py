@@ -2,33 +2,27 @@
 """Federations from their start to their end, on real processes and a real store."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from placet.governance import contexts
+from placet.governance.codec import parse_object
+from placet.governance.documents import ModelRequest, Receipt
+from placet.governance.envelope import inspect, sign
 from placet.host import EnclaveProcess, LaunchOrder
-from placet.proto.v1 import (
-    common_pb2,
-    federations_pb2,
-    governance_pb2,
-    log_pb2,
-    runs_pb2,
-)
+from placet.proto.v1 import common_pb2, enclaves_pb2, federations_pb2, governance_pb2, runs_pb2
+from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
 
 CLIENTS = ("ada", "ben", "cleo")
-
-
-async def entries(client: Any, world: Any, kind: str) -> list[bytes]:
-    """What the log has of a kind."""
-    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
-    found = [entry async for batch in call for entry in batch.entries]
-    return [entry for entry in found if b'"kind": "%s"' % kind.encode() in entry]
 
 
 async def send_all(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
     """The round is open; these clients send."""
     await client.until_round(world.digest(ticket.proposal), number)
-    await asyncio.gather(*(client.send(world.update(ticket, number, name)) for name in who))
+    updates = [await world.update(ticket, number, name) for name in who]
+    await asyncio.gather(*map(client.send, updates))
 
 
 def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) -> None:
@@ -83,11 +77,22 @@ def test_two_rounds_close_when_everybody_has_sent(world: Any, run: Any, refused:
             request = runs_pb2.GetRunRequest(id=started.id)
             assert await client.runs.Get(request, metadata=world.metadata) == ended
             assert await client.start(ticket) == ended
-            wanted = federations_pb2.ModelRequest(request=b"wanted")
-            model = await client.federations.Model(wanted, metadata=world.metadata)
-            assert model.receipt == wanted.SerializeToString()
+            await check_model(client, world, started.id)
 
     run(body())
+
+
+async def check_model(client: Any, world: Any, federation: str) -> None:
+    """A client of the roster is given the newest model, and reads it."""
+    private = HPKEPrivateKey.generate()
+    wanted = ModelRequest(world.header(), federation, 2, "ada", private.public.to_text())
+    envelope = sign(wanted, world.council.clients["ada"])
+    request = federations_pb2.ModelRequest(request=envelope)
+    model = await client.federations.Model(request, metadata=world.metadata)
+    info = contexts.model_info(world.digest(envelope))
+    key = StreamKey(open_envelope(model.key_envelope, private, info))
+    key.verify_commitment(inspect(model.receipt, Receipt).predicate.outputs["model"].commitment)
+    assert (await world.entries("release"))[-1]["receipt"] == world.digest(model.receipt)
 
 
 def test_two_proposals_of_the_same_terms_both_run(world: Any, run: Any) -> None:
@@ -119,7 +124,7 @@ def test_the_time_closes_a_round_and_too_few_make_it_void(world: Any, run: Any) 
             assert outcomes(ended) == [(1, True, 2), (2, False, 1)]
             assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert ended.federation.model_round == 1
-            assert len(await entries(client, world, "lease")) == 1
+            assert len(await world.entries("lease")) == 1
 
     run(body())
 
@@ -139,7 +144,7 @@ def test_a_round_has_its_attempts_and_the_next_one_follows(
             await send_all(client, world, ticket, 2)
             ended = await client.ended(started.id)
             assert outcomes(ended) == [(1, released, 3), (2, True, 3)]
-            assert len(await entries(client, world, "lease")) == leases + 1
+            assert len(await world.entries("lease")) == leases + 1
 
     run(body())
 
@@ -158,7 +163,7 @@ def test_who_left_is_quarantined_until_it_is_lifted(world: Any, run: Any, refuse
                 "NORM_EXCEEDED",
             )
             assert dict(second.federation.outcomes[0].left) == {"cleo": "NORM_EXCEEDED"}
-            await refused(client.send(world.update(ticket, 2, "cleo")), "CLIENT_QUARANTINED")
+            await refused(client.send(await world.update(ticket, 2, "cleo")), "CLIENT_QUARANTINED")
             await send_all(client, world, ticket, 2, CLIENTS[:2])  # nobody waits for the third
             third = await client.until_round(started.id, 3)
             assert third.federation.members[2].quarantined_until == 0
@@ -201,7 +206,7 @@ def test_a_veto_stops_it_in_mid_round(world: Any, run: Any, aggregating: bool, r
             assert ended.state == runs_pb2.RUN_STATE_STOPPED
             assert ended.refusal.reason == common_pb2.REASON_VETOED
             assert await client.start(ticket) == ended
-            assert len(await entries(client, world, "open-round")) == 1
+            assert len(await world.entries("open-round")) == 1
 
     run(body())
 
@@ -213,7 +218,7 @@ def test_a_start_is_made_once(world: Any, run: Any) -> None:
             started = await asyncio.gather(*(client.start(ticket) for _ in range(4)))
             assert all(one == started[0] for one in started)
             assert await client.start(ticket) == started[0]
-            assert len(await entries(client, world, "open-round")) == 1
+            assert len(await world.entries("open-round")) == 1
 
     run(body())
 
@@ -222,7 +227,7 @@ def test_what_start_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
     async def body() -> None:
         async with world.host(max_federations=1) as (_, client):
             await refused(client.start(world.ticket("release")), "REQUEST_MALFORMED")
-            late = world.federation("refuse TICKET_EXPIRED")
+            late = world.federation("release", not_after=int(time.time()) - 1)
             await refused(client.submit(late), "REQUEST_MALFORMED")
             await refused(client.start(late), "TICKET_EXPIRED")
             unknown = runs_pb2.GetRunRequest(id=world.digest(late.proposal))
@@ -235,10 +240,17 @@ def test_what_start_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
     run(body())
 
 
-def test_a_refusal_of_a_later_round_fails_it(world: Any, run: Any) -> None:
+def test_a_refusal_of_a_later_round_fails_it(world: Any, run: Any, tap: Any) -> None:
+    """When the first model is in the log, the window of the proposal closes."""
+
+    async def late(step: enclaves_pb2.Commit) -> None:
+        if any(parse_object(entry)["kind"] == "release" for entry in step.entries):
+            tap.ahead = 7200.0
+
     async def body() -> None:
+        tap.stored = late
         async with world.host() as (_, client):
-            ticket = world.federation("release; refuse TICKET_EXPIRED", rounds=2)
+            ticket = world.federation("release", rounds=2)
             started = await client.start(ticket)
             await send_all(client, world, ticket, 1)
             ended = await client.ended(started.id)
@@ -253,10 +265,10 @@ def test_an_update_needs_its_stream(world: Any, run: Any, refused: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release")
-            sent = world.update(ticket, 1, "ada")
+            sent = await world.update(ticket, 1, "ada")
             await refused(client.send(sent), "RUN_NOT_FOUND")
             await client.start(ticket)
-            sent = world.update(ticket, 1, "ada")
+            sent = await world.update(ticket, 1, "ada")
             update = client.federations.Update
             details = await refused(update(sent.request, metadata=world.metadata), "BLOB_NOT_FOUND")
             assert sent.blob in details["remedy"]
@@ -267,9 +279,9 @@ def test_an_update_needs_its_stream(world: Any, run: Any, refused: Any) -> None:
             assert sent.blob in details["remedy"]
             receipt = await client.send(sent)
             assert await client.send(sent) == receipt
-            assert len(await entries(client, world, "update")) == 1
-            await refused(client.send(world.update(ticket, 1, "ada")), "UPDATE_DUPLICATE")
-            other = world.update(ticket, 1, "ben")
+            assert len(await world.entries("update")) == 1
+            await refused(client.send(await world.update(ticket, 1, "ada")), "UPDATE_DUPLICATE")
+            other = await world.update(ticket, 1, "ben")
             await client.put(other.stream + b"x", other.blob)
             call = update(other.request, metadata=world.metadata)
             assert "remedy" in await refused(call, "UPDATE_NOT_FETCHED")
@@ -297,14 +309,14 @@ def test_a_watch_shows_each_step_and_is_bounded(world: Any, run: Any, refused: A
             call = aiter(client.follow(started.id))
             assert await anext(call) == started
             await refused(client.follow(started.id), "QUEUE_FULL")
-            await client.send(world.update(ticket, 1, "ben"))
+            await client.send(await world.update(ticket, 1, "ben"))
             assert [m.updated for m in (await anext(call)).federation.members] == [
                 False,
                 True,
                 False,
             ]
             for name in ("ada", "cleo"):
-                await client.send(world.update(ticket, 1, name))
+                await client.send(await world.update(ticket, 1, name))
             seen = [shown async for shown in call]
             states = [(shown.state, shown.federation.aggregating) for shown in seen]
             assert states[:-1] == sorted(states[:-1])
@@ -319,7 +331,7 @@ def test_a_worker_is_warm_before_the_round_closes(world: Any, run: Any) -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release", rounds=2)
             started = await client.start(ticket)
-            while not await entries(client, world, "join"):
+            while not await world.entries("join"):
                 await asyncio.sleep(0.05)
             order = next(o for o, _ in world.launcher.started if o.role == "worker")
             assert order.launched_for == world.launched_for(ticket)

@@ -3,27 +3,23 @@
 nothing is lost."""
 
 import asyncio
-import json
+import time
 from typing import Any
 
 import grpc.aio
 import pytest
 
+from placet.governance.codec import parse_object
 from placet.host import EnclaveProcess, LaunchOrder
-from placet.proto.v1 import log_pb2, runs_pb2
+from placet.proto.v1 import enclaves_pb2, runs_pb2
 
 CLIENTS = ("ada", "ben", "cleo")
-
-
-async def read_log(client: Any, world: Any) -> list[dict[str, Any]]:
-    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
-    return [json.loads(entry) async for batch in call for entry in batch.entries]
 
 
 async def send(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
     await client.until_round(world.digest(ticket.proposal), number)
     for name in who:
-        await client.send(world.update(ticket, number, name))
+        await client.send(await world.update(ticket, number, name))
 
 
 async def open_only(client: Any, world: Any, ticket: Any) -> None:
@@ -56,8 +52,8 @@ async def released(client: Any, world: Any, ticket: Any) -> None:
 def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any) -> None:
     async def body() -> None:
         acts = "hang; release" if step is aggregating else "release"
-        ticket = world.federation(acts, rounds=2)
         async with world.process() as (process, client):
+            ticket = world.federation(acts, rounds=2)
             started = await client.start(ticket)
             await step(client, world, ticket)
             process.kill()
@@ -73,7 +69,7 @@ def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any)
             ended = await client.ended(started.id)
             assert ended.state == runs_pb2.RUN_STATE_FINISHED
             assert [(o.released, o.updates) for o in ended.federation.outcomes] == [(True, 3)] * 2
-            log = await read_log(client, world)
+            log = await world.entries()
             for kind in ("open-round", "close-round", "release"):
                 assert [e["round"] for e in log if e["kind"] == kind] == [1, 2]
             assert len([e for e in log if e["kind"] == "update"]) == 6
@@ -86,8 +82,8 @@ def test_a_killed_host_goes_on_where_the_log_is(world: Any, run: Any, step: Any)
 
 def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> None:
     async def body() -> None:
-        ticket = world.federation("release", round_seconds=1)
         async with world.host() as (_, client):
+            ticket = world.federation("release", round_seconds=2)
             started = await client.start(ticket)
             await send(client, world, ticket, 1, CLIENTS[:2])
         async with world.host() as (_, client):
@@ -97,12 +93,14 @@ def test_a_round_whose_time_passed_meanwhile_is_closed(world: Any, run: Any) -> 
     run(body())
 
 
-@pytest.mark.parametrize("acts", ["release", "refuse TICKET_EXPIRED"])
+@pytest.mark.parametrize("expired", [False, True])
 def test_a_start_that_nobody_answered_is_made_or_refused_by_the_next_host(
-    world: Any, run: Any, acts: str
+    world: Any, run: Any, expired: bool
 ) -> None:
     async def body() -> None:
-        ticket, launch = world.federation(acts), world.launcher.launch
+        async with world.host():
+            window = {"not_after": int(time.time()) - 1} if expired else {}
+            ticket, launch = world.federation("release", **window), world.launcher.launch
 
         async def nothing(order: LaunchOrder) -> Any:
             return await EnclaveProcess.start(["/bin/sh", "-c", "exit 78"], order)
@@ -117,7 +115,7 @@ def test_a_start_that_nobody_answered_is_made_or_refused_by_the_next_host(
         assert start.cancelled()  # its channel has gone with the host
         world.launcher.launch = launch
         async with world.host() as (_, client):
-            if acts == "release":
+            if not expired:
                 assert (await client.until_round(get.id, 1)).federation.members
             else:
                 while await known(client.runs.Get(get, metadata=world.metadata)):
@@ -137,8 +135,8 @@ async def known(call: Any) -> bool:
 
 def test_an_ended_federation_stays_as_it_ended(world: Any, run: Any) -> None:
     async def body() -> None:
-        ticket = world.federation("release")
         async with world.host() as (_, client):
+            ticket = world.federation("release")
             await client.start(ticket)
             await send(client, world, ticket, 1)
             ended = await client.ended(world.digest(ticket.proposal))
@@ -148,17 +146,25 @@ def test_an_ended_federation_stays_as_it_ended(world: Any, run: Any) -> None:
     run(body())
 
 
-def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any) -> None:
+def test_answers_that_are_lost_are_found_in_the_log(world: Any, run: Any, tap: Any) -> None:
     """The authority dies behind the entries of `open` and of `cohort`, before it answers."""
+    deadly = {"open-round", "close-round"}
+
+    async def die(step: enclaves_pb2.Commit) -> None:
+        if kinds := deadly & {parse_object(entry)["kind"] for entry in step.entries}:
+            deadly.difference_update(kinds)
+            world.launcher.running("authority")[-1].kill()
+            await asyncio.Event().wait()
 
     async def body() -> None:
+        tap.stored = die
         async with world.host() as (_, client):
-            ticket = world.federation("lose")
+            ticket = world.federation("release")
             await asyncio.gather(client.start(ticket), client.start(ticket))
             await send(client, world, ticket, 1)
             ended = await client.ended(world.digest(ticket.proposal))
             assert ended.state == runs_pb2.RUN_STATE_FINISHED
-            log = await read_log(client, world)
+            log = await world.entries()
             counts = [
                 len([e for e in log if e["kind"] == kind])
                 for kind in ("boot", "open-round", "close-round", "release")
@@ -178,7 +184,7 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
                 worker.kill()
             ended = await client.ended(world.digest(ticket.proposal))
             assert [(o.released, o.updates) for o in ended.federation.outcomes] == [(True, 3)]
-            log = await read_log(client, world)
+            log = await world.entries()
             assert [e["attempt"] for e in log if e["kind"] == "lease"] == [1, 2]
 
     run(body())

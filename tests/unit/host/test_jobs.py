@@ -3,12 +3,18 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from placet.proto.v1 import common_pb2, governance_pb2, jobs_pb2, log_pb2, runs_pb2
+from placet.governance import contexts
+from placet.governance.documents import Receipt
+from placet.governance.envelope import inspect
+from placet.host.enclaves import authority as line
+from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2, log_pb2, runs_pb2
+from placet.sealing import StreamKey, open_envelope, open_stream, unpad_into
 
 
 def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
@@ -21,11 +27,26 @@ def test_a_job_runs_to_its_release(world: Any, run: Any) -> None:
             last = seen[-1]
             assert last.state == runs_pb2.RUN_STATE_FINISHED
             assert (last.progress, last.job.attempt) == (100, 1)
-            request = jobs_pb2.ResultRequest(id=job.id, recipient="alice")
+            request = jobs_pb2.ResultRequest(id=job.id, recipient="engineer")
             result = await client.jobs.Result(request, metadata=world.metadata)
-            assert result.receipt.startswith(b"sha256:")
+            assert len(await opened(client, world, result)) == 1024
+            (released,) = await world.entries("release")
+            assert world.digest(result.receipt) == released["receipt"]
 
     run(body())
+
+
+async def opened(client: Any, world: Any, result: jobs_pb2.ResultResponse) -> bytes:
+    """The content of the output of a job, as its recipient reads it."""
+    info = contexts.result_info(world.digest(result.receipt), "engineer")
+    key = StreamKey(open_envelope(result.key_envelope, world.council.recipient, info))
+    descriptor = inspect(result.receipt, Receipt).predicate.outputs["out"]
+    request = blobs_pb2.GetBlobRequest(id=descriptor.id)
+    chunks = [c.data async for c in client.blobs.Get(request, metadata=world.metadata)]
+    source, sink = io.BytesIO(b"".join(chunks)), io.BytesIO()
+    with open_stream(source, key, descriptor, leaf_hashes=None) as reader:
+        unpad_into(reader, sink, descriptor.length)
+    return sink.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +114,7 @@ def test_what_submit_refuses(world: Any, run: Any, refused: Any) -> None:
             await client.until(first.id, runs_pb2.RUN_STATE_RUNNING)
             await client.submit(ticket)  # the only worker is busy
             await refused(client.submit(ticket), "QUEUE_FULL")
-            request = jobs_pb2.ResultRequest(id=first.id, recipient="alice")
+            request = jobs_pb2.ResultRequest(id=first.id, recipient="engineer")
             call = client.jobs.Result(request, metadata=world.metadata)
             await refused(call, "JOB_NOT_FINISHED")
             missing = runs_pb2.GetRunRequest(id="0" * 32)
@@ -133,12 +154,17 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(world: Any, run: Any)
 
 
 def test_a_lease_that_nobody_has_time_for_is_asked_for_as_often_as_it_takes(
-    world: Any, run: Any
+    world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
-            job = await client.run(world.ticket("release", reason="short 6"))
-            assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
+            job = await client.submit(world.ticket("release"))
+            with monkeypatch.context() as patch:
+                patch.setattr(line, "_MAX_OPEN", 0)  # all places are taken, by whomever
+                while len(world.launcher.running("worker")) <= 6:
+                    await asyncio.sleep(0.05)
+            last = (await client.watch(job.id))[-1]
+            assert (last.state, last.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
 
     run(body())
 
@@ -188,7 +214,12 @@ async def until_joined(client: Any, world: Any, count: int) -> list[bytes]:
 
 async def until_free(caplog: pytest.LogCaptureFixture, count: int) -> None:
     """Until the host has taken note of so many workers that joined, which is after the log has."""
-    while sum(record.getMessage().startswith("ready ") for record in caplog.records) < count:
+
+    def ready(record: Any) -> bool:
+        words: str = record.getMessage()
+        return record.name == "placet.host.placement" and words.startswith("ready ")
+
+    while sum(map(ready, caplog.records)) < count:
         await asyncio.sleep(0.01)
 
 

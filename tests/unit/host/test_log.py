@@ -3,8 +3,6 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from placet.auditing.consistency import verify_consistency
 from placet.governance.log import (
     VerifierKey,
@@ -12,23 +10,14 @@ from placet.governance.log import (
     verify_checkpoint,
     verify_inclusion,
 )
-from placet.governance.log.note import NoteSigner
-from placet.host.log.log_table import (
-    read_secret,
-)
 from placet.host.log.tiles import TilePath
 from placet.proto.v1 import governance_pb2, log_pb2
 from tests.support.tiles import decode_entries, decode_tile
 
 
 def key_of(world: Any) -> VerifierKey:
-    """The key of the scripted log, whose seed the host stores in plain."""
-    engine = sa.create_engine(f"sqlite:///{world.folder / 'state' / 'placet.db'}")
-    with engine.connect() as connection:
-        seed = read_secret(connection, "log-key")
-    engine.dispose()
-    assert seed is not None
-    return NoteSigner(world.origin, seed).verifier_key
+    """The key of the log, as the council has it."""
+    return VerifierKey.from_text(world.council.log)
 
 
 async def entries_of(client: Any, world: Any, start: int = 0, end: int = 0) -> list[bytes]:
@@ -42,8 +31,8 @@ def test_anyone_can_check_the_log(world: Any, run: Any, refused: Any) -> None:
         async with world.host() as (_, client):
             await client.run(world.ticket("release", uses=1))
             for _ in range(20):
-                stop = governance_pb2.DocumentRequest(envelope=world.veto(world.ticket("hang")))
-                await client.governance.Stop(stop, metadata=world.metadata)
+                proposal = governance_pb2.DocumentRequest(envelope=world.ticket("hang").proposal)
+                await client.governance.Propose(proposal, metadata=world.metadata)
             note = await client.log.GetCheckpoint(
                 log_pb2.GetCheckpointRequest(), metadata=world.metadata
             )
@@ -69,8 +58,8 @@ def test_anyone_can_check_the_log(world: Any, run: Any, refused: Any) -> None:
         async with world.host() as (_, client):  # the next host has the same log
             assert (await entries_of(client, world))[:size] == entries
             await client.until_health("placet.v1.Keys", serving=True)
-            stop = governance_pb2.DocumentRequest(envelope=world.veto(world.ticket("hang")))
-            committed = await client.governance.Stop(stop, metadata=world.metadata)
+            proposal = governance_pb2.DocumentRequest(envelope=world.ticket("hang").proposal)
+            committed = await client.governance.Propose(proposal, metadata=world.metadata)
             later = verify_checkpoint(committed.checkpoint, key_of(world))
             request = log_pb2.ConsistencyProofRequest(old_size=size, new_size=later.size)
             proof = await client.log.GetConsistencyProof(request, metadata=world.metadata)
@@ -98,11 +87,9 @@ def test_the_councils_documents_are_read_from_the_store(world: Any, run: Any, re
     async def body() -> None:
         async with world.host() as (_, client):
             governance, meta = client.governance, world.metadata
-            constitution, charter = world.founding()
-            found = governance_pb2.FoundRequest(constitution=constitution, charter=charter)
-            await governance.Found(found, metadata=meta)
+            founding = world.council.founding()  # of which the log has entry 0
             ticket = world.ticket("release")
-            given = [constitution, charter, ticket.proposal, world.ballot(ticket)]
+            given = [founding.constitution, founding.charter, ticket.proposal, world.ballot(ticket)]
             for method, envelope in ((governance.Propose, given[2]), (governance.Vote, given[3])):
                 await method(governance_pb2.DocumentRequest(envelope=envelope), metadata=meta)
             for envelope in given:

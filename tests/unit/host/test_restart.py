@@ -4,19 +4,18 @@
 import signal
 from typing import Any
 
-from placet.proto.v1 import log_pb2, runs_pb2
+from placet.proto.v1 import runs_pb2
 
 
 def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: Any) -> None:
     async def body() -> None:
-        ticket, request_id = world.ticket("hang", attempts=2), b"r" * 16
         async with world.process() as (process, client):
-            await client.put(world.bundle, world.blob)
+            ticket, request_id = world.ticket("hang", attempts=2), b"r" * 16
             done = await client.run(world.ticket("release"))
             runs = await client.submit(ticket, request_id)
             await client.until(runs.id, runs_pb2.RUN_STATE_RUNNING)
             waits = [await client.submit(world.ticket("release")) for _ in range(3)]
-            entries = await read_log(client, world)
+            entries = await world.entries()
             process.kill()
         async with world.process() as (process, client):
             assert (await client.submit(ticket, request_id)).id == runs.id
@@ -26,22 +25,16 @@ def test_killing_the_host_loses_nothing_and_runs_nothing_twice(world: Any, run: 
             for job in waits:
                 last = (await client.watch(job.id))[-1]
                 assert last.state == runs_pb2.RUN_STATE_FINISHED
-            log = await read_log(client, world)
+            log = await world.entries()
             assert log[: len(entries)] == entries
-            assert sum(b'"release"' in entry for entry in log) == 5
+            assert [entry["kind"] for entry in log].count("release") == 5
 
     run(body())
-
-
-async def read_log(client: Any, world: Any) -> list[bytes]:
-    call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
-    return [entry async for batch in call for entry in batch.entries]
 
 
 def test_a_host_that_is_asked_to_ends_in_order(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.process() as (process, client):
-            await client.put(world.bundle, world.blob)
             job = await client.submit(world.ticket("hang"))
             await client.until(job.id, runs_pb2.RUN_STATE_RUNNING)
             process.send_signal(signal.SIGTERM)

@@ -4,14 +4,18 @@ store."""
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
 
+from placet.attestation import Expected, Policy, believe
+from placet.governance.envelope import digest_of
 from placet.governance.log import Checkpoint, LogProof, SignedNote, leaf_hash, verify_inclusion
 from placet.host import EnclaveProcess, LaunchOrder
 from placet.proto.v1 import (
     common_pb2,
+    enclaves_pb2,
     governance_pb2,
     inference_pb2,
     log_pb2,
@@ -93,7 +97,7 @@ def test_two_proposals_of_the_same_terms_are_served_apart(world: Any, run: Any) 
 def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -> None:
     async def body() -> None:
         async with world.host(max_services=1, max_workers=2) as (_, client):
-            late = world.service("refuse TICKET_EXPIRED")
+            late = world.service(not_after=int(time.time()) - 1)
             await refused(client.serve(late), "TICKET_EXPIRED")
             await refused(client.serve(world.service(), 0), "RUN_NOT_FOUND")
             await refused(client.serve(world.ticket("release")), "REQUEST_MALFORMED")
@@ -132,13 +136,16 @@ async def check_description(client: Any, world: Any, refused: Any, ticket: Any) 
         size, root = checkpoint_of(proof)
         verify_inclusion(leaf_hash(logged.entry), proof.index, size, proof.hashes, root)
     assert json.loads(described.lease_entry.entry)["lease"] == lease
-    assert described.authority_identity.startswith(b"authority")
-    assert described.authority_evidence == b"of the authority"
-    assert described.worker_evidence == world.launched_for(ticket).encode()
-    join = json.loads(described.join.entry)
-    assert join["worker"] == world.lease_in(
-        inference_pb2.Description(lease=described.worker_identity)
-    )
+    boot, join = json.loads(described.boot.entry), json.loads(described.join.entry)
+    assert boot["identity"] == digest_of(described.authority_identity)
+    assert join["worker"] == digest_of(described.worker_identity)
+    for role, entry, launched_for in (
+        ("authority", boot, ""),
+        ("worker", join, world.launched_for(ticket)),
+    ):
+        identity = getattr(described, role + "_identity")
+        evidence = getattr(described, role + "_evidence")
+        check_evidence(world, role, entry, identity, evidence, launched_for)
     assert (await client.predict(lease, b"offer")).data == b"offer"
     again = await client.describe(service)
     assert again.offer == b"offer 2"
@@ -146,6 +153,18 @@ async def check_description(client: Any, world: Any, refused: Any, ticket: Any) 
     assert again == described
     other = "sha256:" + "0" * 64
     await refused(client.describe(service, other), "WORKER_UNAVAILABLE")
+
+
+def check_evidence(
+    world: Any, role: str, entry: Any, identity: bytes, evidence: bytes, launched_for: str
+) -> None:
+    """It is what the entry names, and the hardware's word for this enclave of this council."""
+    assert entry["evidence"] == digest_of(evidence)
+    council, now = world.council, int(time.time())
+    expected = Expected(role, council.log, council.name, bytes.fromhex(entry["nonce"]))
+    policy = Policy.from_dict(getattr(council.evidence, role))
+    found = believe(identity, evidence, expected, policy, now=now)
+    assert found.claims.launched_for == launched_for
 
 
 def checkpoint_of(proof: LogProof) -> tuple[int, bytes]:
@@ -199,7 +218,8 @@ def test_anybody_may_send_a_ticket_and_only_an_admitted_one_is_kept(
             await client.until_service(service, ready=1)
             described = await client.describe(service)
             assert world.lease_in(described) != lease
-            whole = common_pb2.Ticket(proposal=ticket.proposal, ballots=[vote.envelope])
+            ballots = [*ticket.ballots, vote.envelope]
+            whole = common_pb2.Ticket(proposal=ticket.proposal, ballots=ballots)
             assert described.ticket == whole
 
     run(body())
@@ -290,20 +310,27 @@ def test_a_drained_service_answers_what_it_has_taken(world: Any, run: Any, refus
 
 
 def test_a_worker_let_go_while_its_lease_is_asked_for_has_no_successor(
-    world: Any, run: Any
+    world: Any, run: Any, tap: Any
 ) -> None:
-    """The lease is refused for a reason by which the job would wait for another worker."""
+    """The lease comes to nothing for a reason by which the job would wait for another worker: the
+    authority dies over it."""
+    asked = asyncio.Event()
+
+    async def hold(frame: enclaves_pb2.Frame) -> None:
+        if frame.kind == enclaves_pb2.KIND_LEASE:
+            asked.set()
+            await asyncio.Event().wait()
 
     async def body() -> None:
+        tap.asked = hold
         async with world.host() as (_, client):
-            ticket = world.service("linger")
+            ticket = world.service()
             service = await client.serve(ticket)
-            await until_joined(client, world)
+            await asked.wait()
             drained = await client.serve(ticket, 0)
             assert drained.id == service.id
             await world.launcher.running("worker")[0].wait()
-            request = governance_pb2.DocumentRequest(envelope=ticket.proposal)
-            await client.governance.Propose(request, metadata=world.metadata)
+            world.launcher.running("authority")[0].kill()
             (job,) = await jobs(client, world, service.id)
             last = (await client.watch(job.id))[-1]
             assert last.state == runs_pb2.RUN_STATE_STOPPED
@@ -312,14 +339,6 @@ def test_a_worker_let_go_while_its_lease_is_asked_for_has_no_successor(
             assert len(world.launcher.running("worker")) == 1
 
     run(body())
-
-
-async def until_joined(client: Any, world: Any) -> None:
-    while True:
-        call = client.log.GetEntries(log_pb2.GetEntriesRequest(), metadata=world.metadata)
-        if any([b'"join"' in entry async for batch in call for entry in batch.entries]):
-            return
-        await asyncio.sleep(0.01)
 
 
 def ask(number: int, data: bytes) -> inference_pb2.Ask:
@@ -340,9 +359,9 @@ async def check_not_ready(client: Any, world: Any) -> None:
 @pytest.mark.parametrize("drained", [False, True])
 def test_a_killed_host_serves_on(world: Any, run: Any, drained: bool) -> None:
     async def body() -> None:
-        ticket = world.service()
-        service = world.digest(ticket.proposal)
         async with world.process() as (process, client):
+            ticket = world.service()
+            service = world.digest(ticket.proposal)
             await client.ready(ticket)
             if drained:
                 await client.serve(ticket, 0)

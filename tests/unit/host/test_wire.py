@@ -2,6 +2,7 @@
 """What every call passes first, and how refusals leave."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.attestation import Expected, Policy, believe
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.calls.refusals import code_of, status_of
 from placet.host.logs import Logfmt
@@ -109,11 +111,13 @@ def test_what_the_authority_says_passes_unchanged(world: Any, run: Any, refused:
             request = jobs_pb2.ResultRequest(id=job.id, recipient="bob")
             call = client.jobs.Result(request, metadata=world.metadata)
             details = await refused(call, "RECIPIENT_UNKNOWN")
-            assert details == {"rule": "scripted"}
-            evidence = await client.keys.GetEvidence(
-                keys_pb2.EvidenceRequest(nonce=b"n" * 32), metadata=world.metadata
-            )
-            assert evidence.evidence == b"n" * 32
+            assert details == {"claim": "recipient", "expected": "engineer"}
+            council, nonce = world.council, b"n" * 32
+            asked = keys_pb2.EvidenceRequest(nonce=nonce, constitution=council.digest)
+            said = await client.keys.GetEvidence(asked, metadata=world.metadata)
+            expected = Expected("authority", council.log, council.name, nonce, said.checkpoint)
+            policy = Policy.from_dict(council.evidence.authority)
+            believe(said.identity, said.evidence, expected, policy, now=int(time.time()))
 
     run(body())
 

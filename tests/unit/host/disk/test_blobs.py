@@ -153,13 +153,13 @@ def test_only_its_owner_deletes_a_blob_and_a_document_only_once(
 ) -> None:
     async def body() -> None:
         owner, data = SigningKey.generate(), os.urandom(PART + 5)
-        document = Delete(header=world.header(), blob=BLOB)
 
         async def delete(envelope: bytes, blob: str = BLOB) -> None:
             request = blobs_pb2.DeleteBlobRequest(id=blob, envelope=envelope)
             await client.blobs.Delete(request, metadata=world.metadata)
 
         async with world.host() as (_, client):
+            document = Delete(header=world.header(), blob=BLOB)
             await refused(delete(sign(document, owner)), "BLOB_NOT_FOUND")
             await client.put(data, BLOB, owner=owner.public.text)
             await refused(client.put(data, BLOB), "BLOB_CONFLICT")

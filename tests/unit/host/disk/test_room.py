@@ -183,15 +183,18 @@ def test_streams_of_a_round_that_is_over_go_after_a_time_if_they_are_the_signer_
     """An update may name whatever blob has its length; nobody else's goes for it."""
 
     async def body() -> None:
-        owners = [world.key.public.text, SigningKey.generate().public.text, ""]
-        ticket = world.federation("release", rounds=2)
+        signer = world.council.clients["ada"].public.text
+        owners = [signer, SigningKey.generate().public.text, ""]
         settings = {"keep_updates_seconds": 0.0, "collect_seconds": 0.1}
         async with world.host(**settings) as (_, client):
+            ticket = world.federation("release", rounds=2)
             await client.start(ticket)
             sent = dict[int, list[Any]]()
             for number in (1, 2):
                 await client.until_round(world.digest(ticket.proposal), number)
-                sent[number] = [world.update(ticket, number, c) for c in ("ada", "ben", "cleo")]
+                sent[number] = [
+                    await world.update(ticket, number, c) for c in ("ada", "ben", "cleo")
+                ]
                 some = list(zip(sent[number], owners, strict=True))[: 4 - number]
                 for update, owner in some:
                     await client.put(update.stream, update.blob, owner=owner)
