@@ -146,7 +146,9 @@ class Authority:
     async def enter(self, proposal: str, *documents: bytes) -> None:
         """A proposal becomes part of the log."""
         if proposal not in self.state.proposals:
-            await self.commit({"kind": "proposal", "proposal": proposal}, documents)
+            await self.commit(
+                {"kind": "proposal", "proposal": proposal, "proposer": "lab"}, documents
+            )
 
     def stopped(self, proposal: str) -> bool:
         known = self.state.proposals.get(proposal)
