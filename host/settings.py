@@ -5,6 +5,8 @@ and whence it is."""
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 
 def tell(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
@@ -12,28 +14,33 @@ def tell(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     Returns 0; flags that nobody knows end the process as they end a start."""
     as_json = "--json" in arguments
     flags = [argument for argument in arguments if argument != "--json"]
-    effective = vars(parser.parse_args(flags))
+    effective: dict[str, Any] = vars(parser.parse_args(flags))
     # Where a name is there already, no default takes its place.
     nothing = argparse.Namespace(**dict.fromkeys(effective))
-    given = vars(parser.parse_args(flags, nothing))
-    settings = [
-        {
-            "setting": name,
-            "value": value if isinstance(value, int | float | list | None) else str(value),
-            "whence": "default" if given[name] is None else "flag",
-        }
+    given: dict[str, Any] = vars(parser.parse_args(flags, nothing))
+    settings: list[dict[str, Any]] = [
+        {"setting": name, "value": _plain(value), "whence": _whence(given[name])}
         for name, value in effective.items()
     ]
     if as_json:
         print(json.dumps(settings))
         return 0
     for setting in settings:
-        flag = "--" + str(setting["setting"]).replace("_", "-")
+        flag = "--" + setting["setting"].replace("_", "-")
         print(f"{flag} {_shown(setting['value'])} ({setting['whence']})")
     return 0
 
 
-def _shown(value: object) -> str:
+def _whence(given: object) -> str:
+    return "default" if given is None else "flag"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def _shown(value: Any) -> str:
     if value is None or value == []:
         return "none"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(cast("list[str]", value)) if isinstance(value, list) else str(value)

@@ -28,14 +28,16 @@ def test_the_bound_holds_at_each_way_in_and_lets_every_no_through(scene: Any) ->
         await stage.provision(sealed)
         await stage.provision(seal(b"more"))
         assert await refused(stage.provision(seal(b"too much"))) == "TOO_MANY_DOCUMENTS"
-        make = lambda: stage.council.proposal(PROGRAM, {"data": sealed.descriptor})
+        make: Any = lambda: stage.council.proposal(PROGRAM, {"data": sealed.descriptor})
         proposal = make()
         await stage.record(proposal)
         await stage.record(make())
         assert await refused(stage.record(make())) == "TOO_MANY_DOCUMENTS"
-        vote = lambda word, sequence: stage.record(
-            stage.council.ballots(proposal, ("s4",), word, sequence)[0]
-        )
+
+        def vote(word: str, sequence: int) -> Any:
+            [ballot] = stage.council.ballots(proposal, ("s4",), word, sequence)
+            return stage.record(ballot)
+
         await vote("placet", 1)
         await vote("placet", 2)
         size = len(stage.host.entries)
@@ -54,7 +56,7 @@ def test_a_ticket_whose_proposal_is_one_too_many_changes_nothing(scene: Any) -> 
     async def story(stage: Any) -> None:
         sealed: Sealed = seal(b"plain")
         await stage.provision(sealed)
-        make = lambda: stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
+        make: Any = lambda: stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
         await stage.record(make().proposal)
         size = len(stage.host.entries)
         ticket: common_pb2.Ticket = make()
@@ -73,7 +75,10 @@ def test_a_lease_carries_the_ballots_that_stand(scene: Any) -> None:
         await stage.provision(sealed)
         ticket: common_pb2.Ticket = stage.council.ticket(PROGRAM, {"data": sealed.descriptor})
         await stage.record(ticket.proposal)
-        vote = lambda sequence: stage.council.ballots(ticket.proposal, ("s3",), "placet", sequence)
+
+        def vote(sequence: int) -> Any:
+            return stage.council.ballots(ticket.proposal, ("s3",), "placet", sequence)
+
         for sequence in range(1, 6):
             await stage.record(vote(sequence)[0])
         ticket.ballots.extend(vote(7) + vote(6) + vote(8))
