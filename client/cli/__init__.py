@@ -11,7 +11,6 @@ from placet.client.cli import (
     audit,
     charter,
     collateral,
-    config,
     council,
     explain,
     federate,
@@ -35,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for group in (setup, config, objects, council, program, runs, service, predict, audit, privacy):
+for group in (setup, objects, council, program, runs, service, predict, audit, privacy):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
