@@ -95,6 +95,10 @@ def explain_constitution(constitution: Constitution) -> list[str]:
         f"A lease holds for {duration(limits.lease_seconds)}, unless it is renewed.",
         f"A worker that has joined must get its lease within {duration(limits.join_seconds)}.",
         (
+            f"A seat or party may have {limits.documents} proposals, ballots and grants entered "
+            f"within {duration(limits.documents_seconds)}; whatever says no is always taken."
+        ),
+        (
             f"Witnesses: {constitution.witnesses}. Nobody but the host would see it if the host "
             "showed an older log."
         ),

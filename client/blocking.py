@@ -212,13 +212,14 @@ class Council(Blocking[AsyncCouncil]):
         return self._portal.run(self._core.find(proposal))
 
     def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
-        """Every ballot that the log has now for a proposal, each with its signature verified.
+        """The ballots that stand now for a proposal, of each seat its newest in the log (or two of
+        one number, which are a non placet), each with its signature verified.
 
         Raises `DocumentNotFound` where the host withholds one, or what a call raises."""
         return self._portal.run(self._core.ballots(proposal))
 
     def ticket(self, proposal: str | ProposalRecord) -> Ticket:
-        """A proposal with every ballot for it: what its work is started under. Raises as
+        """A proposal with the ballots that stand for it: what its work is started under. Raises as
         `ballots`."""
         return self._portal.run(self._core.ticket(proposal))
 

@@ -54,7 +54,9 @@ from placet.refusals import (
     Vetoed,
 )
 
-MAX_BALLOTS = 1000
+# Two of each seat that a constitution can have: a ticket carries those that stand, and two contents
+# of one number are a non placet.
+MAX_BALLOTS = 2 * Seat.MOST
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ An entry that ends something settles what was reserved for it in the same step, 
 the keys that nobody needs any more.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from placet.governance.account import Logged, Times
+from placet.governance.ballot_state import BallotState, StandingBallots
+from placet.governance.documents.constitution import MOST_DOCUMENTS
 from placet.governance.documents.privacy import Cost
 from placet.governance.federation_state import FederationState
 from placet.refusals import FederationNotFound
@@ -20,8 +23,12 @@ def _no_digests() -> set[str]:
     return set()
 
 
-def _no_ballots() -> "list[BallotState]":
-    return []
+def _no_ballots() -> dict[str, BallotState]:
+    return {}
+
+
+def _nothing_entered() -> dict[str, deque[int]]:
+    return {}
 
 
 def _no_costs() -> dict[str, Cost]:
@@ -30,17 +37,6 @@ def _no_costs() -> dict[str, Cost]:
 
 def _no_jobs() -> dict[str, list[str]]:
     return {}
-
-
-@dataclass(slots=True)
-class BallotState:
-    """A ballot that the log has. `index`, here and elsewhere, is that of its entry."""
-
-    digest: str
-    seat: str
-    sequence: int
-    vote: str
-    index: int = -1
 
 
 @dataclass(slots=True)
@@ -92,15 +88,24 @@ class LeaseState:
 
 @dataclass(slots=True)
 class ProposalState:
-    """A proposal that the log has: since when, its ballots, its leases by job, what stops it."""
+    """A proposal that the log has: since when, its ballots, its leases by job, what stops it.
+
+    `ballots` are all that were cast, by digest; `standing` are those that decide, by seat.
+    """
 
     digest: str
     index: int
     constitution: str
     logged: Logged
-    ballots: list[BallotState] = field(default_factory=_no_ballots)
+    ballots: dict[str, BallotState] = field(default_factory=_no_ballots)
+    standing: StandingBallots = field(default_factory=StandingBallots)
     jobs: dict[str, list[str]] = field(default_factory=_no_jobs)
     stopped: str = ""
+
+    def cast(self, ballot: BallotState) -> None:
+        """A ballot has entered the log."""
+        self.ballots[ballot.digest] = ballot
+        self.standing.cast(ballot)
 
 
 @dataclass(slots=True)
@@ -145,6 +150,8 @@ class State:
     grants: dict[str, GrantState] = field(default_factory=lambda: dict[str, GrantState]())
     joins: dict[str, JoinState] = field(default_factory=lambda: dict[str, JoinState]())
     leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
+    # When each principal had its newest documents entered that are bounded (limits.documents).
+    entered: dict[str, deque[int]] = field(default_factory=_nothing_entered)
     # Those of `leases` that are open.
     open_leases: dict[str, LeaseState] = field(default_factory=lambda: dict[str, LeaseState]())
     # A heap of the grants whose time is not over, each by when it is.
@@ -188,6 +195,12 @@ class State:
         """The number of the round that would be opened next."""
         federation = self.federations.get(proposal)
         return len(federation.rounds) + 1 if federation else 1
+
+    def enter(self, principal: str) -> None:
+        """A document of a principal that counts against the bound has entered the log."""
+        if principal not in self.entered:
+            self.entered[principal] = deque(maxlen=MOST_DOCUMENTS)
+        self.entered[principal].append(self.at[1])
 
     def settle(self, lease: LeaseState, *, spent: bool) -> None:
         """A lease is over: what it has reserved is spent, or given back."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m placet.host`: run one host in the foreground until SIGTERM or SIGINT; with `check`
-first, check the blobs of one."""
+first, check the blobs of one; with `config`, say what the flags come to."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from pathlib import Path
 from placet.host.check import check
 from placet.host.config import LAUNCHERS, LIMITS, SPACE, HostConfig
 from placet.host.server import serve
+from placet.host.settings import tell
 from placet.refusals import Refusal
 
 
@@ -18,6 +19,8 @@ def main() -> int:
     cannot be used."""
     if sys.argv[1:2] == ["check"]:
         return check(sys.argv[2:])
+    if sys.argv[1:2] == ["config"]:
+        return tell(_parser(), sys.argv[2:])
     arguments = _parser().parse_args()
     try:
         config = HostConfig(
@@ -50,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="placet host",
         description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "
         "pin.",
-        epilog="`placet host check` reads every blob again and lists what is damaged.",
+        epilog="`placet host check` reads every blob again and lists what is damaged; `placet host "
+        "config` shows every setting and whence it is.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

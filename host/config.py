@@ -20,6 +20,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_services": "services that are served at once",
         "max_calls": "calls open at once",
         "max_puts": "puts at once; each holds two parts in memory",
+        "max_puts_waiting": "puts that wait until a place is free",
         "max_blob": "bytes of a blob",
     }
 )
@@ -27,6 +28,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
 SPACE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "min_free": "bytes of the disk that blobs leave to the store and the logs",
+        "put_wait_seconds": "seconds that a put waits until a place is free",
         "put_idle_seconds": "seconds without bytes after which a put is ended",
         "keep_broken_seconds": "seconds that what a broken-off put left is kept",
         "keep_updates_seconds": "seconds that the stream of an update is kept, its round over",
@@ -68,8 +70,10 @@ class HostConfig:
     max_services: int = 64
     max_calls: int = 1024
     max_puts: int = 16
+    max_puts_waiting: int = 256
     max_blob: int = 64 * GIB
     min_free: int = 256 * MIB  # this one and those that follow: see SPACE
+    put_wait_seconds: float = 600.0
     put_idle_seconds: float = 30.0
     keep_broken_seconds: float = 86_400.0
     keep_updates_seconds: float = 86_400.0

@@ -19,6 +19,7 @@ import grpc
 
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.blobs.places import Places
 from placet.host.calls.servicers import (
     BlobsService,
     FederationsService,
@@ -133,7 +134,7 @@ class Host:
         self._blobs = BlobStore(
             BlobFiles(folder / "blobs"),
             max_blob=config.max_blob,
-            max_puts=config.max_puts,
+            places=Places(config.max_puts, config.max_puts_waiting, config.put_wait_seconds),
             min_free=config.min_free,
             put_idle_seconds=config.put_idle_seconds,
         )

@@ -172,6 +172,11 @@ class BallotStale(Refusal):
     sequence number."""
 
 
+class TooManyDocuments(Refusal):
+    """The signer has had as many documents entered as the constitution allows in a time. Send
+    the document again from the time on that is named; a no is always taken."""
+
+
 class GrantMissing(Refusal):
     """The authority holds no grant of the owner for this object. Ask the owner to grant and
     provision the key."""

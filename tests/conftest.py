@@ -141,8 +141,9 @@ class World:
     refusal_of = staticmethod(_refusal_of)
     check_refusal = staticmethod(_check_refusal)
 
-    def __init__(self, folder: Path, *, max_workers: int = 2) -> None:
+    def __init__(self, folder: Path, *, max_workers: int = 2, flags: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.flags = flags  # of the host, besides those of every test
         self.max_workers = max_workers
         self.seats = {name: Keys.generate(name) for name in SEATS}
         self.owner = Keys.generate("owner")
@@ -164,6 +165,7 @@ class World:
         command = [sys.executable, "-m", "placet.host", "--listen", self.address or "127.0.0.1:0"]
         command += ["--state", str(self.folder / "host"), "--cpu", str(self.folder / "cpu")]
         command += ["--origin", "refusals.test/log", "--max-workers", str(self.max_workers)]
+        command += self.flags
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         said = dict(line.split() for line in (self.process.stdout.readline() for _ in range(2)))

@@ -189,14 +189,15 @@ class AsyncCouncil:
         return await self._log.judged(loaded)
 
     async def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
-        """Every ballot that the log has now for a proposal, each with its signature verified.
+        """The ballots that stand now for a proposal, of each seat its newest in the log (or two of
+        one number, which are a non placet), each with its signature verified.
 
         Raises `DocumentNotFound` where the host withholds one, or what a call raises.
         """
         return await self._ballots(await self._current(proposal))
 
     async def ticket(self, proposal: str | ProposalRecord) -> Ticket:
-        """A proposal with every ballot for it: what its work is started under. Raises as
+        """A proposal with the ballots that stand for it: what its work is started under. Raises as
         `ballots`."""
         found = await self._current(proposal)
         return ticket_of(found.proposal, await self._ballots(found))

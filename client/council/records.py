@@ -3,17 +3,18 @@
 
 from dataclasses import dataclass
 
+from placet.governance.ballot_state import BallotState
 from placet.governance.documents import Ballot, Constitution, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
-from placet.governance.state import BallotState, ProposalState
+from placet.governance.state import ProposalState
 from placet.proto.v1 import common_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalItem:
-    """How a proposal stands in the log: its entry, its ballots, and the stop that ended it ("" for
-    none)."""
+    """How a proposal stands in the log: its entry, of each seat its newest ballot, and the stop
+    that ended it ("" for none)."""
 
     digest: str
     index: int
@@ -22,7 +23,7 @@ class ProposalItem:
 
     @classmethod
     def of(cls, known: ProposalState) -> "ProposalItem":
-        return cls(known.digest, known.index, tuple(known.ballots), known.stopped)
+        return cls(known.digest, known.index, tuple(known.standing.ballots()), known.stopped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,10 +91,10 @@ class AsyncBlobs:
                 if tries == _TRIES:
                     raise
             except Refused as refused:
-                # The host had more, or less, than it said a moment ago: its parts are written
-                # behind the answer.
+                # The host had more, or less, than it said a moment ago (its parts are written
+                # behind the answer), or no place was free for very long.
                 tries += 1
-                if refused.reason != "BLOB_OFFSET" or tries == _TRIES:
+                if refused.reason not in ("BLOB_OFFSET", "QUEUE_FULL") or tries == _TRIES:
                     raise
             await asyncio.sleep(_PAUSE * 2**tries)
 

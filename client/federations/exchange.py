@@ -57,6 +57,10 @@ class Exchange:
         self._council = council
         self._blobs = blobs
 
+    def now(self) -> int:
+        """The present time in whole Unix seconds."""
+        return self._connection.now()
+
     def newest(self, id: str) -> int:
         """The newest round whose model the log has, as far as it was read; 0 for the initial
         one."""

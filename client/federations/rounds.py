@@ -54,10 +54,13 @@ _PASSING = frozenset(
         "BLOB_OFFSET",
         "DEADLINE_PASSED",
         "INTERNAL",
+        "QUEUE_FULL",
         "STORE_UNAVAILABLE",
         "UPDATE_NOT_FETCHED",
     }
 )
+# The host's operator may make room while the round is open.
+_NO_ROOM = frozenset({"BLOB_TOO_LARGE"})
 
 
 class Participant:
@@ -93,11 +96,12 @@ class Participant:
         """The model of a round."""
         return await self.patiently(lambda: self.exchange.model(self.proposal, self.keys, round))
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while the host or its authority is away, as when it restarts, for as long as
-        the patience lasts."""
+    async def patiently(self, ask: Callable[[], Awaitable[T]], until: int = 0) -> T:
+        """Ask again while the host or its authority is away, or has no place, as when it restarts,
+        for as long as the patience lasts, and until a time (Unix seconds) at least."""
         loop = asyncio.get_running_loop()
-        pause, deadline = _PAUSE, loop.time() + self.patience
+        patience = self.patience + max(until - self.exchange.now(), 0)
+        pause, deadline = _PAUSE, loop.time() + patience
         while True:
             try:
                 return await ask()
@@ -234,9 +238,10 @@ class AsyncRound:
 
         `weight` is how much it counts, at most the terms' largest. `noise` is the standard
         deviation of Gaussian noise that the client adds to each number itself: its own affair,
-        which no ledger accounts for. A call that broke off is repeated by calling it again, also
-        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
-        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
+        which no ledger accounts for. The update is sealed once, and kept until the log has it or
+        the round is over: while the host is away or has no place, it is sent again, and a call that
+        broke off is repeated by calling it again, also after a crash. Raises `StateRefused` or
+        `UsageRefused` before anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others.
         """
         pending = self._participant.outbox.load(self.number)
         if pending is None:
@@ -285,13 +290,17 @@ class AsyncRound:
         )
 
     async def _deliver(self, pending: Pending, progress: Progress | None) -> VerifiedUpdate:
-        """Send until the log is shown to have it, or it is refused for good."""
+        """Send until the log is shown to have it, the round is over, or it is refused for good.
+
+        What the host could not take in stays in the outbox, and is sent by the next call.
+        """
         own = self._participant
         outbox, owner = own.outbox, own.keys.signing.public
+        send = lambda: own.exchange.send(pending, owner, progress)
         try:
-            verified = await own.patiently(lambda: own.exchange.send(pending, owner, progress))
+            verified = await own.patiently(send, self.closes)
         except Refused as refused:
-            if refused.reason not in _PASSING:
+            if refused.reason not in _PASSING | _NO_ROOM:
                 outbox.clear()
             raise
         outbox.clear()

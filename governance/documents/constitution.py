@@ -78,17 +78,28 @@ class Party:
         check_identifier("party.organisation", self.organisation)
 
 
+MOST_DOCUMENTS = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds in seconds: how long a lease holds before it must be renewed, and a join before it
-    must be used."""
+    must be used.
+
+    One principal has at most `documents` proposals, ballots and grants entered within any
+    `documents_seconds`. Stops, and ballots that say no, are always taken, and do not count.
+    """
 
     lease_seconds: int
     join_seconds: int
+    documents: int = 1000
+    documents_seconds: int = 3600
 
     def __post_init__(self) -> None:
         check_range("limits.lease_seconds", self.lease_seconds, 1, 3600)
         check_range("limits.join_seconds", self.join_seconds, 10, 24 * 3600)
+        check_range("limits.documents", self.documents, 1, MOST_DOCUMENTS)
+        check_range("limits.documents_seconds", self.documents_seconds, 1, 366 * 24 * 3600)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ import heapq
 from typing import TypedDict
 
 from placet.governance.account import Logged
+from placet.governance.ballot_state import BallotState
 from placet.governance.contexts import grant_secret
 from placet.governance.entries.kind import Kind, Named, Nonce
-from placet.governance.state import BallotState, GrantState, ProposalState, State
+from placet.governance.state import GrantState, ProposalState, State
 
 
 class Charter(TypedDict):
@@ -32,6 +33,7 @@ class Boot(TypedDict):
 class Proposal(TypedDict):
     proposal: Named
     nonce: Nonce
+    proposer: str
 
 
 class Ballot(TypedDict):
@@ -84,13 +86,16 @@ def _proposal(state: State, entry: Proposal) -> None:
     logged = Logged(state.times)
     proposal = ProposalState(entry["proposal"], state.size, state.constitution, logged)
     state.proposals[proposal.digest] = proposal
+    state.enter(entry["proposer"])
 
 
 def _ballot(state: State, entry: Ballot) -> None:
     state.nonces.add(entry["nonce"])
     seat, sequence, vote = entry["seat"], entry["sequence"], entry["vote"]
-    ballot = BallotState(entry["ballot"], seat, sequence, vote, state.size)
-    state.proposals[entry["proposal"]].ballots.append(ballot)
+    proposal = state.proposals[entry["proposal"]]
+    if not proposal.standing.says_no(seat, sequence, vote):
+        state.enter(seat)
+    proposal.cast(BallotState(entry["ballot"], seat, sequence, vote, state.size))
 
 
 def _stop(state: State, entry: Stop) -> None:
@@ -114,6 +119,7 @@ def _grant(state: State, entry: Grant) -> None:
     grant = GrantState(entry["grant"], entry["object"], entry["owner"], state.constitution)
     state.grants[grant.digest] = grant
     heapq.heappush(state.expiring, (entry["expires"], grant.digest))
+    state.enter(entry["owner"])
 
 
 CHARTER = Kind("charter", Charter, _charter)

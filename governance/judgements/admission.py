@@ -7,10 +7,10 @@ the entry that the log shall get; an audit calls it again and compares. `admit` 
 the ballots of the log together with those of its bundle.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placet.governance.account import Times
+from placet.governance.ballot_state import BallotState, StandingBallots
 from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
@@ -35,12 +35,13 @@ from placet.governance.evaluate import (
     verify_proposal,
 )
 from placet.governance.judgements.founding import verify_founding, verify_successor
+from placet.governance.judgements.rates import check_rate
 from placet.governance.judgements.standing import check_stands, standing_ballots
 from placet.governance.ledger import (
     Ledger,
     missing_document,
 )
-from placet.governance.state import BallotState, ProposalState
+from placet.governance.state import ProposalState
 from placet.governance.text import brief
 from placet.refusals import (
     AlreadyFounded,
@@ -53,6 +54,7 @@ from placet.refusals import (
     PayloadType,
     SeatExpired,
     SeatUnknown,
+    TooManyDocuments,
 )
 
 
@@ -111,11 +113,19 @@ def judge_proposal(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 
 def enter_proposal(ledger: Ledger, signed: Signed[Proposal], times: Times) -> Entry:
     """The entry of a proposal whose signature has been verified."""
-    ledger.check_header(signed.document.header)
-    signed.document.body.check_named(ledger)
+    proposal = signed.document
+    ledger.check_header(proposal.header)
+    check_rate(ledger, proposal.proposer, times)
+    proposal.body.check_named(ledger)
     ledger.remember(signed)
-    nonce = signed.document.header.nonce
-    return PROPOSAL.new(times, {"proposal": signed.digest, "nonce": nonce})
+    return PROPOSAL.new(
+        times,
+        {
+            "proposal": signed.digest,
+            "nonce": proposal.header.nonce,
+            "proposer": proposal.proposer,
+        },
+    )
 
 
 def judge_ballot(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
@@ -136,7 +146,9 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
             expected=in_force.digest,
             actual=known.constitution,
         )
-    _check_ballot(ballot, known.ballots, in_force, times)
+    _check_ballot(ballot, known.standing, in_force, times)
+    if not known.standing.says_no(ballot.seat, ballot.sequence, ballot.vote):
+        check_rate(ledger, ballot.seat, times)
     ledger.remember(signed)
     return BALLOT.new(
         times,
@@ -151,16 +163,15 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
     )
 
 
-def _check_ballot(
-    ballot: Ballot, logged: Sequence[BallotState], in_force: InForce, times: Times
-) -> None:
-    """Whether a ballot may enter a log that has these for its proposal.
+def _check_ballot(ballot: Ballot, logged: StandingBallots, in_force: InForce, times: Times) -> None:
+    """Whether a ballot may enter a log where these stand for its proposal.
 
     To say no takes less than to say yes.
     """
     seat = in_force.constitution.seat(ballot.seat)
-    last = max((b.sequence for b in logged if b.seat == ballot.seat), default=0)
-    standing = [b.vote for b in logged if (b.seat, b.sequence) == (ballot.seat, last)]
+    own = logged.of(ballot.seat)
+    last = own[0].sequence if own else 0
+    standing = [one.vote for one in own]
     # Two contents of one number are a non placet; a third would add nothing to it.
     full = ballot.sequence == last and len(standing) > 1
     says_no = len(standing) > 1 or standing == ["non placet"]
@@ -270,6 +281,7 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
             expected=f"after {times.at_most}",
             actual=str(signed.document.expires),
         )
+    check_rate(ledger, signed.document.owner, times)
     ledger.remember(signed)
     return GRANT.new(
         times,
@@ -303,15 +315,16 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     It is judged by what the log would have: a ballot that could not enter it (its seat has voted
     since, say) decides nothing. Raises what `check_stands` raises, and for what the bundle holds.
     """
-    in_force = ledger.in_force()
     proposal = ledger.open_proposal(ticket.proposal)
     known = ledger.state.proposals.get(proposal.digest)
-    logged = {ballot.digest for ballot in known.ballots} if known else set[str]()
+    logged = known.ballots if known else {}
     bundle = check_ballots(tuple(map(ledger.open_ballot, ticket.ballots)), proposal)
     new = tuple({b.digest: b for b in bundle if b.digest not in logged}.values())
     _check_headers(ledger, [] if known else [proposal.document.header], new)
-    entering = _entering(new, known, in_force, times)
-    ballots = (*standing_ballots(ledger, proposal.digest), *entering)
+    if known is None:
+        check_rate(ledger, proposal.document.proposer, times)
+    entering = _entering(ledger, new, proposal, times)
+    ballots = _replaced(standing_ballots(ledger, proposal.digest), entering)
     found = check_stands(ledger, proposal, job, times, ballots=ballots)
     # A bundle that brings nothing new was judged over what the log alone has.
     over_log = None if entering or known is None else (ledger.tree.size, job, times)
@@ -329,7 +342,16 @@ def in_log(ledger: Ledger, admission: Admission) -> bool:
     """Whether the log has everything of the bundle that could enter it."""
     known = ledger.state.proposals.get(admission.ticket.proposal.digest)
     new = {ballot.digest for ballot in admission.new_ballots}
-    return known is not None and new <= {ballot.digest for ballot in known.ballots}
+    return known is not None and new <= known.ballots.keys()
+
+
+def _replaced(
+    standing: tuple[Signed[Ballot], ...], entering: tuple[Signed[Ballot], ...]
+) -> tuple[Signed[Ballot], ...]:
+    """The ballots that stand once these have entered."""
+    newest = {ballot.document.seat: ballot.document.sequence for ballot in entering}
+    kept = [b for b in standing if newest.get(b.document.seat, 0) <= b.document.sequence]
+    return (*kept, *entering)
 
 
 def _check_headers(
@@ -343,20 +365,31 @@ def _check_headers(
 
 
 def _entering(
-    new: tuple[Signed[Ballot], ...], known: ProposalState | None, in_force: InForce, times: Times
+    ledger: Ledger, new: tuple[Signed[Ballot], ...], proposal: Signed[Proposal], times: Times
 ) -> tuple[Signed[Ballot], ...]:
-    """The new ballots that the log can take in, each seat's in the order of its numbers."""
-    logged = list(known.ballots) if known else []
-    entering: list[Signed[Ballot]] = []
-    for ballot in sorted(new, key=lambda b: (b.document.seat, b.document.sequence, b.digest)):
-        said = ballot.document
+    """Those of the new ballots that the log can take in and that would stand then, in an order it
+    can take them in; what a newer ballot of its seat replaces does not enter.
+
+    Each seat's are tried in the order of its numbers, so that a no stays where what follows it may
+    not lift it, or comes too often.
+    """
+    in_force, known = ledger.in_force(), ledger.state.proposals.get(proposal.digest)
+    logged = known.standing if known else StandingBallots()
+    standing = logged.copy()
+    ordered = sorted(new, key=lambda b: (b.document.seat, b.document.sequence, b.digest))
+    for said, digest in ((ballot.document, ballot.digest) for ballot in ordered):
+        # A proposal that comes with its bundle is entered first.
+        beside = int(known is None and said.seat == proposal.document.proposer)
+        second = any(own.sequence == said.sequence for own in standing.of(said.seat))
         try:
-            _check_ballot(said, logged, in_force, times)
-        except (BallotStale, SeatExpired, SeatUnknown):
+            _check_ballot(said, standing, in_force, times)
+            if not second and not logged.says_no(said.seat, said.sequence, said.vote):
+                check_rate(ledger, said.seat, times, beside)
+        except (BallotStale, SeatExpired, SeatUnknown, TooManyDocuments):
             continue
-        logged.append(BallotState(ballot.digest, said.seat, said.sequence, said.vote))
-        entering.append(ballot)
-    return tuple(entering)
+        standing.cast(BallotState(digest, said.seat, said.sequence, said.vote))
+    stand = {ballot.digest for ballot in standing.ballots()}
+    return tuple(ballot for ballot in ordered if ballot.digest in stand)
 
 
 def judge_amendment(

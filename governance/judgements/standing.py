@@ -99,11 +99,8 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
     Any other decides nothing.
     """
     known = ledger.state.proposals.get(proposal)
-    ballots = known.ballots if known else []
-    highest: dict[str, int] = {}
-    for ballot in ballots:
-        highest[ballot.seat] = max(ballot.sequence, highest.get(ballot.seat, 0))
-    return tuple(ledger.ballot(b.digest) for b in ballots if b.sequence == highest[b.seat])
+    ballots = known.standing.ballots() if known else []
+    return tuple(ledger.ballot(ballot.digest) for ballot in ballots)
 
 
 def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:

@@ -4,7 +4,8 @@
 A put ends in one of three ways: complete (all bytes are there, their SHA-256 is the one announced,
 all of it flushed), broken off (whole parts stay; the next put continues at the offset that `stat`
 says), or refused. A newer put of the same blob takes over from an older one, whose client may have
-gone long ago. Memory is bounded: two parts a put.
+gone long ago. Memory is bounded: two parts a put, and so many at once as there are places; others
+wait for one, and nothing of theirs is read meanwhile.
 
 Nothing is remembered of a blob but what lies in its folder. A blob is complete while its manifest
 says so and every part is there in its length; one that lost a part is mended by a put. A get of the
@@ -22,6 +23,7 @@ from typing import NoReturn
 from placet.host.blobs._put import Put
 from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
 from placet.host.blobs.blob_files import ID, BlobFiles, Manifest
+from placet.host.blobs.places import Places
 from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2
@@ -32,7 +34,6 @@ from placet.refusals import (
     BlobNotFound,
     BlobOffset,
     BlobTooLarge,
-    QueueFull,
     RequestMalformed,
 )
 
@@ -45,7 +46,7 @@ class BlobStore:
         files: BlobFiles,
         *,
         max_blob: int,
-        max_puts: int,
+        places: Places,
         min_free: int,
         put_idle_seconds: float,
     ) -> None:
@@ -53,36 +54,37 @@ class BlobStore:
         self._room = Room(files.free, min_free)
         self.put_idle_seconds = put_idle_seconds
         self._max_blob = max_blob
-        self._max_puts = max_puts
-        self._puts = 0
+        self._places = places
         self._slots: dict[str, Slot] = {}
         self._keeping = asyncio.Lock()
 
     async def put(
         self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
     ) -> blobs_pb2.BlobInfo:
-        """Receive a blob, or the rest of it.
+        """Receive a blob, or the rest of it, once there is a place for its owner.
 
         What is announced has its room until the end. A put for which no bytes come for a while is
-        broken off (`DeadlinePassed`).
+        broken off (`DeadlinePassed`). Raises `QueueFull` where the wait for a place was in vain.
         """
+        self._manifest_of(header)  # refused before it waits
+        async with self._places.place(header.owner):
+            return await self._receive(header, chunks)
+
+    async def _receive(
+        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
+    ) -> blobs_pb2.BlobInfo:
         wanted = self._manifest_of(header)
-        if self._puts >= self._max_puts:
-            raise QueueFull("Too many puts are open. Try again later.")
-        self._puts += 1
-        try:
-            with self._room.announce(header.length - header.offset) as written:
-                async with self._slot(header.id) as (slot, turn):
-                    turns = Turns(slot, turn)
-                    put = Put(self._files, header.id, wanted)
-                    coming = not_idle(chunks, self.put_idle_seconds)
-                    await receive(put, header.offset, coming, turns, written)
-                    return await self.stat(header.id)
-        finally:
-            self._puts -= 1
+        with self._room.announce(header.length - header.offset) as written:
+            async with self._slot(header.id) as (slot, turn):
+                turns = Turns(slot, turn)
+                put = Put(self._files, header.id, wanted)
+                coming = not_idle(chunks, self.put_idle_seconds)
+                await receive(put, header.offset, coming, turns, written)
+                return await self.stat(header.id)
 
     async def keep(self, blob: str, data: bytes) -> None:
-        """Store bytes that are the host's to keep; nothing happens if they are there."""
+        """Store bytes that are the host's to keep, which wait for no place; nothing happens if
+        they are there."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data
@@ -91,7 +93,7 @@ class BlobStore:
         header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
         try:
             async with self._keeping:  # of the same bytes too: a newer put would take over
-                await self.put(header, chunks())
+                await self._receive(header, chunks())
         except BlobConflict:
             raise BlobConflict(
                 "Another blob lies where the host has to keep the terms of a proposal.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from placet.governance.ballot_state import stood_before
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_documents, read_entries
 from placet.host.runs.routes import Route
@@ -47,14 +48,14 @@ class Descriptions:
             return inference_pb2.LoggedEntry(entry=entry, proof=proof), json.loads(entry)
 
         # As the log had it at the lease: whoever had it served may have left ballots out that the
-        # log had already.
-        cast = state.proposals[lease.proposal].ballots
-        ballots = [ballot.digest for ballot in cast if ballot.index < lease.index]
+        # log had already, and none but those that stood decided.
+        ballots = stood_before(state.proposals[lease.proposal].ballots.values(), lease.index)
         boot, authority = logged(state.boot_at)
         join, worker = logged(state.joins[lease.worker].index)
         return inference_pb2.Description(
             ticket=common_pb2.Ticket(
-                proposal=document(lease.proposal), ballots=read_documents(connection, ballots)
+                proposal=document(lease.proposal),
+                ballots=read_documents(connection, ballots),
             ),
             boot=boot,
             authority_identity=document(authority["identity"]),

@@ -110,6 +110,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_STOPPED: _Reason.ValueType  # 48
     REASON_NOT_PERMITTED: _Reason.ValueType  # 49
     REASON_BALLOT_STALE: _Reason.ValueType  # 50
+    REASON_TOO_MANY_DOCUMENTS: _Reason.ValueType  # 51
     REASON_GRANT_MISSING: _Reason.ValueType  # 60
     """Grants and keys."""
     REASON_GRANT_WITHDRAWN: _Reason.ValueType  # 61
@@ -265,6 +266,7 @@ REASON_TICKET_USED_UP: Reason.ValueType  # 47
 REASON_STOPPED: Reason.ValueType  # 48
 REASON_NOT_PERMITTED: Reason.ValueType  # 49
 REASON_BALLOT_STALE: Reason.ValueType  # 50
+REASON_TOO_MANY_DOCUMENTS: Reason.ValueType  # 51
 REASON_GRANT_MISSING: Reason.ValueType  # 60
 """Grants and keys."""
 REASON_GRANT_WITHDRAWN: Reason.ValueType  # 61

@@ -204,7 +204,7 @@ def test_the_host_is_killed_while_documents_come_in(promises: Promises) -> None:
             acknowledged += 1
         promises.restart()
         known = world.client.council.find(proposal)
-        assert len(known.item.ballots) >= acknowledged
+        assert max((ballot.sequence for ballot in known.item.ballots), default=0) >= acknowledged
     promises.check()
 
 

@@ -75,9 +75,9 @@ class Made:
 class Council:
     """A `World` whose constitution knows five clients, with a rule for federations."""
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: Any, names: tuple[str, ...] = CLIENTS) -> None:
         self.world = world
-        self.clients = {name: Keys.generate(name) for name in CLIENTS}
+        self.clients = {name: Keys.generate(name) for name in names}
         world.start(founding=False)
         world.found(self.constitution())
         self.connect()
@@ -88,7 +88,7 @@ class Council:
         parties = (Party(n, n, (k.public.signing,)) for n, k in self.clients.items())
         return replace(
             base,
-            organisations=(*base.organisations, *(Organisation(n, n) for n in CLIENTS)),
+            organisations=(*base.organisations, *(Organisation(n, n) for n in self.clients)),
             parties=(*base.parties, *parties),
             rules=(
                 Rule("federate", "Together", When(("federate",), "any", "any"), demands),
@@ -109,16 +109,16 @@ class Council:
 
     def federation(self, *, start: bool = True, **changes: Any) -> "Federation":
         """A federation that was voted for, and started."""
-        made = Federation(self, terms(**changes))
+        made = Federation(self, terms(tuple(self.clients), **changes))
         if start:
             made.start()
         return made
 
 
-def terms(**changes: Any) -> Federate:
+def terms(roster: tuple[str, ...], **changes: Any) -> Federate:
     """Terms of two rounds, open for a minute, that take two organisations."""
     plain: dict[str, Any] = {"layout": LAYOUT, "rounds": 2, "round_seconds": 60, "attempts": 3}
-    return documents.federate(CLIENTS, **{**plain, **changes})
+    return documents.federate(roster, **{**plain, **changes})
 
 
 def ended(run: runs_pb2.Run) -> bool:

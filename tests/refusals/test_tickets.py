@@ -342,10 +342,10 @@ def test_a_request_id_of_another_size(scene: Scene, size: int) -> None:
 
 
 def test_more_ballots_than_a_ticket_has(scene: Scene) -> None:
-    ticket = common_pb2.Ticket(proposal=scene.approved.proposal, ballots=[b"x"] * 1001)
+    ticket = common_pb2.Ticket(proposal=scene.approved.proposal, ballots=[b"x"] * 1025)
     request = runs_pb2.StartRequest(ticket=ticket, request_id=bytes(16))
     call = lambda: scene.world.stubs.runs.Start(request, metadata=scene.world.metadata)
-    scene.world.refused(call, "DOCUMENT_MALFORMED", claim="ballots", actual="1001")
+    scene.world.refused(call, "DOCUMENT_MALFORMED", claim="ballots", actual="1025")
 
 
 def test_another_wire_version(scene: Scene) -> None:

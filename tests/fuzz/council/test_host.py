@@ -95,7 +95,7 @@ class Told:
         touched = [digest for digest in counts if digest in self.effects.touched]
         for digest in touched:
             ballots = [e["ballot"] for e in self.history.of("ballot", proposal=digest)]
-            assert [ballot.digest for ballot in known[digest].ballots] == ballots
+            assert list(known[digest].ballots) == ballots
             await self._check_stored([digest, *ballots])
             [entry] = self.history.of("proposal", proposal=digest)
             assert known[digest].index == self.history.entries.index(entry)

@@ -113,6 +113,8 @@ The evidence of the worker has to be as the constitution demands:
 - role: worker.
 A lease holds for 5 minutes, unless it is renewed.
 A worker that has joined must get its lease within 1 hour.
+A seat or party may have 1000 proposals, ballots and grants entered within 1 hour; whatever says \
+no is always taken.
 Witnesses: none. Nobody but the host would see it if the host showed an older log.
 Recovery: none. If the authority's root secret is lost, so is what it guards."""
 

@@ -135,7 +135,8 @@ def test_another_history_is_refused_where_the_entries_were_lost(
     (home.folder / "entries.jsonl").unlink()
     host.rewind(2)
     for _ in range(2):  # as long as what was seen, then longer
-        host.append_unjudged({"kind": "proposal", "at": [1, 1], "proposal": "x", "nonce": "y"})
+        entry = {"kind": "proposal", "at": [1, 1], "proposal": "x", "nonce": "y", "proposer": "z"}
+        host.append_unjudged(entry)
         with Client.at_home(home) as client, pytest.raises(LogForked):
             client.log.checkpoint()
 

@@ -22,7 +22,7 @@ PROGRAM = "def main(job): job.output('out').write(b'done')  # "
 @pytest.fixture(scope="module")
 def narrow(start: Callable[..., Any]) -> Any:
     """A host that takes in one blob at a time, with leases of two seconds."""
-    return start(Council(lease_seconds=2), max_puts=1)
+    return start(Council(lease_seconds=2), max_puts=1, put_wait_seconds=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ P = "sha256:" + "ab" * 32
 JOB = "ab" * 20 + "-1"
 FACTS = FederationFacts(rounds=3, roster=("a", "b", "c"), sealed_bytes=72)
 ROUND_JOB = NewJob(id=JOB, proposal=P, program=P, ticket=b"")
-PROPOSAL = {"kind": "proposal", "proposal": P}
+PROPOSAL = {"kind": "proposal", "proposal": P, "proposer": "lab"}
 FREE: dict[str, Any] = {"grants": [], "charges": {}}
 LEASE = {
     "kind": "lease",
@@ -327,7 +327,7 @@ def test_a_stop_ends_what_waits_and_another_proposals_does_not(
     kept: Kept, action: str, reason: str
 ) -> None:
     insert_job(kept.connection, ROUND_JOB)
-    other = {"kind": "proposal", "proposal": "sha256:other"}
+    other = {"kind": "proposal", "proposal": "sha256:other", "proposer": "lab"}
     stop = {"kind": "stop", "action": action, "target": "sha256:other"}
     effects, changed = kept.step(other, stop)
     assert effects.touched == {"sha256:other"}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`placet config`: every setting, and whence it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from placet.client import Home
+from placet.client.cli import app
+from placet.host.config import LIMITS, SPACE
+
+PIN = "sha256:" + "ab" * 32
+
+
+def said(*arguments: str, env: dict[str, str] | None = None) -> Any:
+    return CliRunner().invoke(app, arguments, env={"PLACET_HOME": "", **(env or {})})
+
+
+def settings(*arguments: str, env: dict[str, str] | None = None) -> dict[str, tuple[Any, str]]:
+    told = json.loads(said(*arguments, "--json", env=env).stdout)
+    return {each["setting"]: (each["value"], each["whence"]) for each in told}
+
+
+def test_every_limit_of_a_host_is_there_with_its_value_and_whence(tmp_path: Path) -> None:
+    found = settings("--home", str(tmp_path), "config", "--max-puts", "7", "--min-free", "0")
+    for name in (*LIMITS, *SPACE):
+        assert f"placet host --{name.replace('_', '-')}" in found
+    assert found["placet host --max-puts"] == (7, "flag")
+    assert found["placet host --min-free"] == (0, "flag")
+    assert found["placet host --max-puts-waiting"] == (256, "default")
+    assert found["placet host --put-wait-seconds"] == (600.0, "default")
+    assert found["placet host --name"] == ([], "default")
+
+
+def test_a_home_says_whence_it_is(tmp_path: Path) -> None:
+    Home(tmp_path).configure("127.0.0.1:7433", PIN)
+    file = str(tmp_path / "config.toml")
+    found = settings("--home", str(tmp_path), "config")
+    assert found["home"] == (str(tmp_path), "flag")
+    assert found["host"] == ("127.0.0.1:7433", file)
+    assert found["pin"] == (PIN, file)
+    found = settings("config", env={"PLACET_HOME": str(tmp_path / "other")})
+    assert found["home"] == (str(tmp_path / "other"), "PLACET_HOME")
+    assert "host" not in found
+
+
+def test_flags_that_a_host_does_not_take_are_refused() -> None:
+    wrong = said("config", "--max-putts", "7")
+    assert wrong.exit_code == 2
+    assert "unrecognized arguments: --max-putts 7" in wrong.stderr
+
+
+@pytest.mark.parametrize("column", ["max-puts", "whence"])
+def test_it_is_a_table_for_people(tmp_path: Path, column: str) -> None:
+    assert column in said("--home", str(tmp_path), "config").stdout
