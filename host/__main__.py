@@ -26,6 +26,9 @@ def main() -> int:
             origin=arguments.origin,
             listen=arguments.listen,
             names=tuple(arguments.name),
+            certificate=arguments.certificate,
+            key=arguments.key,
+            renew_days=arguments.renew_days,
             enclave=arguments.enclave,
             launcher=arguments.launcher,
             manifests=arguments.manifests,
@@ -64,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
     add("--name", action="append", default=[], help="further DNS name of the certificate")
+    add("--certificate", type=Path, help="certificate of your own (PEM, chain included)")
+    add("--key", type=Path, help="key of that certificate (PEM)")
+    add("--renew-days", type=int, default=90, help="days before its end, renew a certificate")
     add(
         "--enclave",
         type=Path,

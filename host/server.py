@@ -12,15 +12,16 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-import grpc
-
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.calls.certificates import Certificates
 from placet.host.calls.servicers import (
     BlobsService,
+    CertificatesService,
     FederationsService,
     GovernanceService,
     InferenceService,
@@ -30,7 +31,6 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.calls.services import Health, Services, make_server
-from placet.host.calls.tls import load_certificate, utc_now
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
 from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
@@ -69,7 +69,7 @@ class Host:
         self._config = config
         self._launcher = launcher
         self._exits = AsyncExitStack()
-        self._port = 0
+        self._port = self._enclave_port = 0
 
     @property
     def address(self) -> str:
@@ -79,11 +79,11 @@ class Host:
     @property
     def pin(self) -> str:
         """ "sha256:<hex>" of the certificate's DER."""
-        return self._certificate.pin
+        return self._certificates.shown.pin
 
     @property
     def certificate_pem(self) -> bytes:
-        return self._certificate.certificate_pem
+        return self._certificates.shown.certificate_pem
 
     async def __aenter__(self) -> Self:
         try:
@@ -106,7 +106,7 @@ class Host:
         self._exits.enter_context(open_state(config.state))
         self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
         prune_logs(config.state / "logs")
-        self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
+        self._certificates = await asyncio.to_thread(_certificates, config)
         launcher = self._launcher
         if launcher is None:
             launcher = await asyncio.to_thread(open_launcher, config)
@@ -123,7 +123,7 @@ class Host:
         resume()
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
-        for work in (collector.run(), self._supervisor.run()):
+        for work in (collector.run(), self._certificates.run(), self._supervisor.run()):
             self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -181,13 +181,14 @@ class Host:
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),
             log=LogService(store, self._log),
+            certificates=CertificatesService(self._certificates),
             enclaves=self._enclaves,
         )
         server = make_server(services, self._health, config.max_calls, self._store.steady)
-        credentials = grpc.ssl_server_credentials(
-            [(self._certificate.key_pem, self._certificate.certificate_pem)]
-        )
-        self._port = server.add_secure_port(config.listen, credentials)
+        self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
+        # Enclaves of this machine know the host's own certificate, whatever callers are shown.
+        own = self._certificates.for_enclaves()
+        self._enclave_port = server.add_secure_port("127.0.0.1:0", own)
         await self._health.start()
         await server.start()
         self._exits.push_async_callback(server.stop, config.drain_seconds)
@@ -205,7 +206,7 @@ class Host:
             role=AUTHORITY,
             token=token,
             address=self._local,
-            certificate=self._certificate.path.resolve(),
+            certificate=self._certificates.own.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / "authority.log",
         )
@@ -215,7 +216,7 @@ class Host:
             role=WORKER,
             token=worker.token,
             address=self._local,
-            certificate=self._certificate.path.resolve(),
+            certificate=self._certificates.own.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
             variant="onnx" if worker.serves else "",
@@ -227,7 +228,7 @@ class Host:
     @property
     def _local(self) -> str:
         """Where enclaves of this machine find the host."""
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self._enclave_port}"
 
 
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
@@ -242,6 +243,20 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _certificates(config: HostConfig) -> Certificates:
+    """Raises OSError, or RuntimeError for an operator's certificate that cannot be used."""
+    operator = (config.certificate, config.key) if config.certificate and config.key else None
+    try:
+        return Certificates(
+            config.state / "tls",
+            config.names,
+            operator,
+            renew=timedelta(days=config.renew_days),
+        )
+    except ValueError as error:
+        raise RuntimeError(f"The certificate cannot be used: {error}") from None
 
 
 async def _cancelled(task: asyncio.Future[None]) -> None:
