@@ -29,6 +29,8 @@ def main() -> int:
             certificate=arguments.certificate,
             key=arguments.key,
             renew_days=arguments.renew_days,
+            max_clock_jump=arguments.max_clock_jump,
+            accept_clock=arguments.accept_clock,
             enclave=arguments.enclave,
             launcher=arguments.launcher,
             manifests=arguments.manifests,
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--certificate", type=Path, help="certificate of your own (PEM, chain included)")
     add("--key", type=Path, help="key of that certificate (PEM)")
     add("--renew-days", type=int, default=90, help="days before its end, renew a certificate")
+    add("--max-clock-jump", type=float, default=600, help="seconds the clock may be ahead, to 600")
+    add("--accept-clock", action="store_true", help="take the clock as it is now, a jump or not")
     add(
         "--enclave",
         type=Path,

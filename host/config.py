@@ -34,6 +34,7 @@ SPACE: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _MAX_RENEW_DAYS = 365  # far less than a certificate lasts
+_MAX_JUMP = 600  # which the authority refuses by itself
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
 
@@ -49,7 +50,9 @@ class HostConfig:
     development build. `manifests` is the folder of Gramine's, `collateral` the file that hardware
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the
     certificate. `certificate` and `key` are files of the operator's own, shown to callers instead.
-    `renew_days` are left of a certificate when another one is made. Raises ValueError.
+    `renew_days` are left of a certificate when another one is made. `max_clock_jump` are seconds by
+    which the clock may be ahead of the time that passes; `accept_clock` takes it as it is. Raises
+    ValueError.
     """
 
     state: Path
@@ -60,6 +63,8 @@ class HostConfig:
     certificate: Path | None = None
     key: Path | None = None
     renew_days: int = 90
+    max_clock_jump: float = 600.0
+    accept_clock: bool = False
     enclave: Path | None = None
     launcher: str = "native"
     manifests: Path | None = None
@@ -103,6 +108,8 @@ class HostConfig:
             )
         if self.renew_days > _MAX_RENEW_DAYS:
             raise ValueError(f"renew_days must be at most {_MAX_RENEW_DAYS}.")
+        if not 1 <= self.max_clock_jump <= _MAX_JUMP:
+            raise ValueError(f"max_clock_jump must be 1 to {_MAX_JUMP} seconds.")
         if (self.certificate is None) != (self.key is None):
             raise ValueError("A certificate and its key go together: name both files.")
         for name in ("max_workers", "renew_days", *LIMITS):

@@ -31,6 +31,7 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.calls.services import Health, Services, make_server
+from placet.host.clock import HostClock
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
 from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
@@ -106,6 +107,9 @@ class Host:
         self._exits.enter_context(open_state(config.state))
         self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
         prune_logs(config.state / "logs")
+        self.clock = HostClock(
+            config.state / "clock.json", config.max_clock_jump, accept=config.accept_clock
+        )
         self._certificates = await asyncio.to_thread(_certificates, config)
         launcher = self._launcher
         if launcher is None:
@@ -123,7 +127,8 @@ class Host:
         resume()
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
-        for work in (collector.run(), self._certificates.run(), self._supervisor.run()):
+        look_after = self._certificates.run(lambda: not self.clock.ahead)
+        for work in (self.clock.run(), collector.run(), look_after, self._supervisor.run()):
             self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -141,7 +146,7 @@ class Host:
         self._board = Board(store, shows(self._log), config.max_watchers)
         journal = Journal(store, self._log)
         self._health = Health()
-        self._line = line = AuthorityLine(self._health.authority)
+        self._line = line = AuthorityLine(self._health.authority, check_clock=self.clock.check)
         self._tokens = tokens = Tokens()
         self._supervisor = Supervisor(launcher, tokens, self._authority_order)
         workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
@@ -168,7 +173,9 @@ class Host:
             placement,
             self._supervisor,
         )
-        self._enclaves = Enclaves(tokens, hub)
+        # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
+        one_clock = config.launcher.startswith("gramine-")
+        self._enclaves = Enclaves(tokens, hub, *([self.clock.check] if one_clock else []))
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
@@ -202,6 +209,7 @@ class Host:
         await self._placement.close()
 
     def _authority_order(self, token: str) -> LaunchOrder:
+        self.clock.check()  # a new life of the authority takes the clock as it is
         return LaunchOrder(
             role=AUTHORITY,
             token=token,
@@ -212,6 +220,7 @@ class Host:
         )
 
     def _worker_order(self, worker: Worker) -> LaunchOrder:
+        self.clock.check()  # it would find evidence expired
         return LaunchOrder(
             role=WORKER,
             token=worker.token,

@@ -111,11 +111,13 @@ class Certificates:
         """Credentials of the port for enclaves of this machine, who know the host's own."""
         return self._enclaves.credentials()
 
-    async def run(self) -> None:
-        """Look after them once a minute, until cancelled."""
+    async def run(self, believed: Callable[[], bool] = lambda: True) -> None:
+        """Look after them once a minute, until cancelled, while the clock is believed: a
+        certificate that begins in the future is of use to nobody."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+            if believed():
+                await self.look()
 
     async def look(self) -> None:
         """Renew what ends soon, and read what has changed. A fault is logged, and nothing

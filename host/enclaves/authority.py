@@ -58,10 +58,19 @@ _LANES: Final[Mapping[int, str]] = MappingProxyType(
 
 
 class AuthorityLine:
-    """Requests to whichever authority is attached now. `changed` is told whether there is one."""
+    """Requests to whichever authority is attached now. `changed` is told whether there is one.
 
-    def __init__(self, changed: Callable[[bool], None], grace: float = _GRACE) -> None:
+    `check_clock` refuses what is judged by a clock that nobody believes; a stop goes by it.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[bool], None],
+        grace: float = _GRACE,
+        check_clock: Callable[[], None] = lambda: None,
+    ) -> None:
         self._changed = changed
+        self._check_clock = check_clock
         self._link: Link | None = None
         self._attached = asyncio.Event()
         self._grace = grace
@@ -101,14 +110,16 @@ class AuthorityLine:
         """Ask the authority. A stop has the right of way.
 
         Raises `Refused` with its refusal, `AuthorityUnavailable` if none attaches in time,
-        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or
-        `QueueFull`.
+        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, `ClockJumped`
+        or `QueueFull`.
         """
         lane = self._lanes["stops" if stop else _LANES.get(kind, "callers")]
         with lane.place():
             await self._wait()  # nobody keeps a turn while there is no authority
             async with lane.turn:
                 link = await self._wait()
+                if not stop and kind != enclaves_pb2.KIND_EVIDENCE:
+                    self._check_clock()
                 return reply.FromString(await link.request(kind, message, timeout=timeout))
 
     async def _wait(self) -> Link:
