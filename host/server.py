@@ -146,7 +146,11 @@ class Host:
         self._board = Board(store, shows(self._log), config.max_watchers)
         journal = Journal(store, self._log)
         self._health = Health()
-        self._line = line = AuthorityLine(self._health.authority, check_clock=self.clock.check)
+        # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
+        one_clock = config.launcher.startswith("gramine-")
+        self._line = line = AuthorityLine(
+            self._health.authority, check_clock=self.clock.check, one_clock=one_clock
+        )
         self._tokens = tokens = Tokens()
         self._supervisor = Supervisor(launcher, tokens, self._authority_order)
         workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
@@ -173,8 +177,6 @@ class Host:
             placement,
             self._supervisor,
         )
-        # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
-        one_clock = config.launcher.startswith("gramine-")
         self._enclaves = Enclaves(tokens, hub, *([self.clock.check] if one_clock else []))
 
     async def _listen(self) -> None:

@@ -13,8 +13,8 @@ from placet.enclave.authority.leases import Leases
 from placet.enclave.peer import Keys
 from placet.governance import contexts
 from placet.governance.checks import check_digest
-from placet.governance.documents import Ballot, Constitution, Grant, Stop
-from placet.governance.envelope import digest_of, inspect, parse_envelope, payload_type
+from placet.governance.documents import Constitution, Grant
+from placet.governance.envelope import digest_of, inspect, parse_envelope
 from placet.governance.judgements import admission
 from placet.governance.judgements.leasing import judge_boot
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, keys_pb2
@@ -66,7 +66,7 @@ class Council:
         """A proposal, a ballot or a stop."""
         core = self._core
         envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
-        time = core.believed if _says_no(envelope) else core.now
+        time = core.believed if admission.says_no(envelope) else core.now
         entry = await core.judged(lambda: admission.judge_document(core.ledger, envelope, time()))
         digest = parse_envelope(envelope).digest
         index = core.append(entry, {digest: envelope})
@@ -129,15 +129,6 @@ class Council:
         check_digest("constitution", constitution)
         core = self._core
         return core.boot_keys.of(core.life.log_keys_for(constitution).log, "")
-
-
-def _says_no(envelope: bytes) -> bool:
-    """Whether it is a stop, or a ballot other than a placet; signatures are checked by whoever
-    judges it."""
-    type_ = parse_envelope(envelope).payload_type
-    if type_ == payload_type(Ballot):
-        return inspect(envelope, Ballot).vote != "placet"
-    return type_ == payload_type(Stop)
 
 
 def _check_policies(constitution: bytes) -> None:

@@ -13,11 +13,14 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
+from placet.governance.judgements.admission import says_no
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
-from placet.proto.v1 import enclaves_pb2
-from placet.refusals import AuthorityUnavailable, QueueFull
+from placet.proto.v1 import enclaves_pb2, governance_pb2
+from placet.refusals import AuthorityUnavailable, ClockJumped, QueueFull
 
 M = TypeVar("M", bound=Message)
+# What an authority that can tell a jump by itself does all the same.
+_TIMELESS = (enclaves_pb2.KIND_EVIDENCE, enclaves_pb2.KIND_CLOSE)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
 _MAX_OPEN = 512  # requests of a lane
 
@@ -57,10 +60,15 @@ _LANES: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
+def _says_no(message: Message) -> bool:
+    return isinstance(message, governance_pb2.DocumentRequest) and says_no(message.envelope)
+
+
 class AuthorityLine:
     """Requests to whichever authority is attached now. `changed` is told whether there is one.
 
     `check_clock` refuses what is judged by a clock that nobody believes; a stop goes by it.
+    one_clock: the authority has no other clock to tell a jump by.
     """
 
     def __init__(
@@ -68,7 +76,10 @@ class AuthorityLine:
         changed: Callable[[bool], None],
         grace: float = _GRACE,
         check_clock: Callable[[], None] = lambda: None,
+        *,
+        one_clock: bool = False,
     ) -> None:
+        self._timeless = _TIMELESS[:1] if one_clock else _TIMELESS
         self._changed = changed
         self._check_clock = check_clock
         self._link: Link | None = None
@@ -118,9 +129,16 @@ class AuthorityLine:
             await self._wait()  # nobody keeps a turn while there is no authority
             async with lane.turn:
                 link = await self._wait()
-                if not stop and kind != enclaves_pb2.KIND_EVIDENCE:
-                    self._check_clock()
+                self._check(kind, message)
                 return reply.FromString(await link.request(kind, message, timeout=timeout))
+
+    def _check(self, kind: enclaves_pb2.Kind.ValueType, message: Message) -> None:
+        """Raises `ClockJumped`, but never for what says no."""
+        try:
+            self._check_clock()
+        except ClockJumped:
+            if kind not in self._timeless and not _says_no(message):
+                raise
 
     async def _wait(self) -> Link:
         try:
