@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"placet/proto/v1/certificates.proto\x12\tplacet.v1\"\x13\n\x11GetNoticesRequest\"5\n\x0fNoticesResponse\x12\"\n\x07notices\x18\x01 \x03(\x0b\x32\x11.placet.v1.Notice\"/\n\x06Notice\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x32V\n\x0c\x43\x65rtificates\x12\x46\n\nGetNotices\x12\x1c.placet.v1.GetNoticesRequest\x1a\x1a.placet.v1.NoticesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"placet/proto/v1/certificates.proto\x12\tplacet.v1\"\x13\n\x11GetNoticesRequest\";\n\x0fNoticesResponse\x12(\n\x07notices\x18\x01 \x03(\x0b\x32\x17.placet.v1.AnnouncedPin\"5\n\x0c\x41nnouncedPin\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x32V\n\x0c\x43\x65rtificates\x12\x46\n\nGetNotices\x12\x1c.placet.v1.GetNoticesRequest\x1a\x1a.placet.v1.NoticesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETNOTICESREQUEST']._serialized_start=49
   _globals['_GETNOTICESREQUEST']._serialized_end=68
   _globals['_NOTICESRESPONSE']._serialized_start=70
-  _globals['_NOTICESRESPONSE']._serialized_end=123
-  _globals['_NOTICE']._serialized_start=125
-  _globals['_NOTICE']._serialized_end=172
-  _globals['_CERTIFICATES']._serialized_start=174
-  _globals['_CERTIFICATES']._serialized_end=260
+  _globals['_NOTICESRESPONSE']._serialized_end=129
+  _globals['_ANNOUNCEDPIN']._serialized_start=131
+  _globals['_ANNOUNCEDPIN']._serialized_end=184
+  _globals['_CERTIFICATES']._serialized_start=186
+  _globals['_CERTIFICATES']._serialized_end=272
 # @@protoc_insertion_point(module_scope)

@@ -42,11 +42,11 @@ class NoticesResponse(_message.Message):
 
     NOTICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]: ...
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnnouncedPin]: ...
     def __init__(
         self,
         *,
-        notices: _abc.Iterable[Global___Notice] | None = ...,
+        notices: _abc.Iterable[Global___AnnouncedPin] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -57,7 +57,7 @@ class NoticesResponse(_message.Message):
 Global___NoticesResponse: _TypeAlias = NoticesResponse  # noqa: Y015
 
 @_typing.final
-class Notice(_message.Message):
+class AnnouncedPin(_message.Message):
     """That one certificate follows another, signed by the key of the earlier one."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -80,4 +80,4 @@ class Notice(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Notice: _TypeAlias = Notice  # noqa: Y015
+Global___AnnouncedPin: _TypeAlias = AnnouncedPin  # noqa: Y015

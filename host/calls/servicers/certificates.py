@@ -20,7 +20,9 @@ class CertificatesService(certificates_pb2_grpc.CertificatesServicer):
     ) -> certificates_pb2.NoticesResponse:
         return certificates_pb2.NoticesResponse(
             notices=[
-                certificates_pb2.Notice(envelope=signed.envelope, certificate=signed.certificate)
+                certificates_pb2.AnnouncedPin(
+                    envelope=signed.envelope, certificate=signed.certificate
+                )
                 for signed in self._certificates.notices
             ]
         )

@@ -51,7 +51,7 @@ class Moving(certificates_pb2_grpc.CertificatesServicer):
     async def GetNotices(self, request: Any, context: Any) -> certificates_pb2.NoticesResponse:
         return certificates_pb2.NoticesResponse(
             notices=[
-                certificates_pb2.Notice(envelope=n.envelope, certificate=n.certificate)
+                certificates_pb2.AnnouncedPin(envelope=n.envelope, certificate=n.certificate)
                 for n in self.notices
             ]
         )
