@@ -140,7 +140,7 @@ class Home:
         try:
             values = tomllib.loads(read_file(self.config, _MAX_CONFIG).decode())
             names = [name for name in ("host", "pin", "ca") if name in values]
-            found = {name: str(values[name]) for name in names}
+            found: dict[str, str] = {name: str(values[name]) for name in names}
             host, pin = found["host"], found["pin"] if "ca" not in found else found.get("pin", "")
         except (ValueError, KeyError, RecursionError):
             raise FileRefused(

@@ -95,7 +95,7 @@ class HostClock:
 
     async def run(self) -> None:
         """Look every second, so that a jump is said when it comes; until cancelled."""
-        written = self._elapsed()
+        written = float("-inf")
         while True:
             if not self.ahead and self._elapsed() - written > _WRITE_SECONDS:
                 written = self._elapsed()

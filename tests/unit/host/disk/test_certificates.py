@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from placet.auditing.pins import follow
-from placet.host.calls import certificates as module
 from placet.host.calls.certificates import Certificates
 from placet.host.calls.tls import Certificate, make_certificate, utc_now
+from placet.host.store.durable import write_durable
 
 DAY = timedelta(days=1)
 
@@ -105,7 +105,7 @@ def test_a_renewal_that_breaks_off_leaves_a_pair_that_fits(
     tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     first = Certificates(tmp_path, now=time).own
-    whole, left = module.write_durable, [writes]
+    whole, left = write_durable, [writes]
 
     def breaking(path: Path, data: bytes, *, mode: int) -> None:
         if not left[0]:
@@ -115,7 +115,7 @@ def test_a_renewal_that_breaks_off_leaves_a_pair_that_fits(
 
     time.now = first.ends - DAY
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_durable", breaking)
+        patched.setattr("placet.host.calls.certificates.write_durable", breaking)
         try:
             Certificates(tmp_path, now=time)
         except OSError:
@@ -193,7 +193,7 @@ def test_a_fault_is_logged_and_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_durable", full)
+        patched.setattr("placet.host.calls.certificates.write_durable", full)
         asyncio.run(held.look())
     assert held.own == held.shown == first
     assert "certificate-failed kind=OSError errno=ENOSPC" in logged.text
