@@ -127,8 +127,11 @@ class Host:
         resume()
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
-        look_after = self._certificates.run(lambda: not self.clock.ahead)
-        for work in (self.clock.run(), collector.run(), look_after, self._supervisor.run()):
+        works = [self.clock.run(), self._supervisor.run()]
+        works += [
+            part.run(lambda: not self.clock.ahead) for part in (collector, self._certificates)
+        ]
+        for work in works:
             self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)

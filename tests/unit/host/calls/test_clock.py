@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host compares its clock with the time that has passed, and says what it finds."""
 
+import asyncio
 import json
 import logging
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from placet.host.clock import HostClock, life_of_machine, passed
+from placet.host.collector import Collector
 from placet.proto.v1 import governance_pb2, runs_pb2
 from placet.refusals import ClockJumped
 
@@ -119,6 +121,28 @@ def test_a_host_whose_clock_jumps_takes_stops_and_nothing_else(
             assert job.state == runs_pb2.RUN_STATE_FINISHED
 
     run(body())
+
+
+def test_nothing_is_collected_by_a_clock_that_nobody_believes(world: Any) -> None:
+    class Counting(Collector):
+        times = 0
+
+        async def collect(self) -> None:
+            self.times += 1
+
+    async def body() -> None:
+        nothing: Any = None
+        collector = Counting(world.config(collect_seconds=0.001), nothing, nothing, nothing)
+        believed = [False]
+        running = asyncio.create_task(collector.run(lambda: believed[0]))
+        await asyncio.sleep(0.05)
+        assert not collector.times
+        believed[0] = True
+        while not collector.times:
+            await asyncio.sleep(0.001)
+        running.cancel()
+
+    asyncio.run(asyncio.wait_for(body(), 10))
 
 
 def test_no_enclave_is_started_by_a_clock_that_nobody_believes(world: Any, run: Any) -> None:
