@@ -31,6 +31,7 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.calls.services import Health, Services, make_server
+from placet.host.calls.tls import utc_now
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
@@ -110,7 +111,7 @@ class Host:
         self.clock = HostClock(
             config.state / "clock.json", config.max_clock_jump, accept=config.accept_clock
         )
-        self._certificates = await asyncio.to_thread(_certificates, config)
+        self._certificates = await asyncio.to_thread(_certificates, config, self.clock)
         launcher = self._launcher
         if launcher is None:
             launcher = await asyncio.to_thread(open_launcher, config)
@@ -127,11 +128,9 @@ class Host:
         resume()
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
-        works = [self.clock.run(), self._supervisor.run()]
-        works += [
-            part.run(lambda: not self.clock.ahead) for part in (collector, self._certificates)
-        ]
-        for work in works:
+        collecting = collector.run(lambda: not self.clock.ahead)
+        certifying, timing = self._certificates.run(), self.clock.run()
+        for work in (collecting, certifying, timing, self._supervisor.run()):
             self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -259,7 +258,7 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
             loop.remove_signal_handler(number)
 
 
-def _certificates(config: HostConfig) -> Certificates:
+def _certificates(config: HostConfig, clock: HostClock) -> Certificates:
     """Raises OSError, or RuntimeError for an operator's certificate that cannot be used."""
     operator = (config.certificate, config.key) if config.certificate and config.key else None
     try:
@@ -268,6 +267,7 @@ def _certificates(config: HostConfig) -> Certificates:
             config.names,
             operator,
             renew=timedelta(days=config.renew_days),
+            now=lambda: utc_now() - timedelta(seconds=clock.ahead),
         )
     except ValueError as error:
         raise RuntimeError(f"The certificate cannot be used: {error}") from None

@@ -71,8 +71,9 @@ class Shown:
 class Certificates:
     """The certificates in a folder. `operator` are the files of the operator's, and its key's.
 
-    `own` is the host's, `shown` what callers see. Raises OSError or ValueError for an operator's
-    certificate that cannot be used.
+    `own` is the host's, `shown` what callers see. now: gives the time, which has to be believed: a
+    certificate that begins in the future is of use to nobody. Raises OSError or ValueError for an
+    operator's certificate that cannot be used.
     """
 
     def __init__(
@@ -111,13 +112,11 @@ class Certificates:
         """Credentials of the port for enclaves of this machine, who know the host's own."""
         return self._enclaves.credentials()
 
-    async def run(self, believed: Callable[[], bool] = lambda: True) -> None:
-        """Look after them once a minute, until cancelled, while the clock is believed: a
-        certificate that begins in the future is of use to nobody."""
+    async def run(self) -> None:
+        """Look after them once a minute, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if believed():
-                await self.look()
+            await self.look()
 
     async def look(self) -> None:
         """Renew what ends soon, and read what has changed. A fault is logged, and nothing
@@ -146,14 +145,13 @@ class Certificates:
             return self.shown
 
     def _show(self, certificate: Certificate) -> None:
-        if certificate.pin == self.shown.pin:
-            return
         former = self.shown
-        if not self._leads(former.pin, certificate.pin):
-            self._announce(former, certificate)
-        self.shown = certificate
+        if certificate.pin != former.pin:
+            if not self._leads(former.pin, certificate.pin):
+                self._announce(former, certificate)
+            self.shown = certificate
+            self._callers.show(certificate)
         self._compare(former)
-        self._callers.show(certificate)
 
     def _compare(self, former: Certificate) -> None:
         """Say it where callers were shown another one last; whoever has its key announces."""

@@ -197,5 +197,18 @@ def test_a_fault_is_logged_and_changes_nothing(
         asyncio.run(held.look())
     assert held.own == held.shown == first
     assert "certificate-failed kind=OSError errno=ENOSPC" in logged.text
+
+    def full_at_last(path: Path, data: bytes, *, mode: int) -> None:
+        if path.name == "shown.pem":
+            raise OSError(28, "No space left on device")
+        write_durable(path, data, mode=mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("placet.host.calls.certificates.write_durable", full_at_last)
+        asyncio.run(held.look())
+    renewed = held.own
+    assert held.shown == renewed != first  # shown all the same
+    logged.clear()
     asyncio.run(held.look())
-    assert held.own == held.shown != first
+    assert held.own == held.shown == renewed
+    assert f"new-pin pin={renewed.pin}" in logged.text
