@@ -99,7 +99,11 @@ async def reason_of(work: Any) -> str:
 def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets the authority's clock so many seconds ahead."""
     ahead, real = [0], time.time
-    monkeypatch.setattr(main, "Clock", lambda _: Clock(lambda: real() + ahead[0]))
+
+    def clock(now: Callable[[], float]) -> Clock:
+        return Clock(lambda: real() + ahead[0])
+
+    monkeypatch.setattr(main, "Clock", clock)
 
     def set_ahead(seconds: int) -> None:
         ahead[0] = seconds

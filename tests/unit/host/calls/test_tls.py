@@ -4,7 +4,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def test_an_operators_certificate_and_its_ca(
 
 
 @contextmanager
-def over_tls_1_2(address: str) -> Iterator[ssl.SSLSocket]:
+def over_tls_1_2(address: str) -> Generator[ssl.SSLSocket]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
