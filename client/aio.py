@@ -18,8 +18,9 @@ from typing import Self
 import grpc.aio
 
 from placet.attestation.belief import NOT_BELIEVED
-from placet.client.connection.channel import open_channel
+from placet.client.connection.channel import open_channel, open_channel_by_ca
 from placet.client.connection.connection import Connection
+from placet.client.connection.pins import Pins
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.council import AsyncCouncil
 from placet.client.council.founding import AsyncFounding
@@ -99,34 +100,41 @@ class AsyncClient:
     async def connect(
         cls,
         address: str,
-        pin: str,
+        pin: str | Pins = "",
         *,
+        ca: bytes = b"",
         charter: str = "",
         memory: CouncilMemory | None = None,
         outbox: Path | None = None,
         simulated: bool = False,
     ) -> Self:
-        """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
+        """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
+        follows the one that has it.
 
-        charter: the digest of the council's charter, from another member; needed unless the memory
-        knows it, or a council is founded. memory: where the log is kept; without it nothing is
-        remembered after this client. outbox: the folder for sealed updates that have no receipt
-        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
-        `HostUnreachable`, `HostPinMismatch` or `OtherLog`.
+        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
+        council's charter, from another member; needed unless the memory knows it, or a council is
+        founded. memory: where the log is kept; without it nothing is remembered after this client.
+        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
+        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
+        `HostCertificateRefused` or `OtherLog`.
         """
         kept = memory or CouncilMemory()
         if charter:
             kept.pin(charter)
-        channel = await open_channel(address, pin)
+        if ca:
+            channel = await open_channel_by_ca(address, ca)
+        else:
+            channel = await open_channel(address, Pins(pin) if isinstance(pin, str) else pin)
         return cls(channel, kept, address, outbox=outbox, simulated=simulated)
 
     @classmethod
     async def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
         """Connect to the host of a home folder, with its memory and outbox."""
-        address, pin = home.host()
-        memory = home.memory()
+        address, _ = home.host()
+        memory, ca = home.memory(), home.ca()
+        pin = "" if ca else home.pins()
         return await cls.connect(
-            address, pin, memory=memory, outbox=home.outbox, simulated=simulated
+            address, pin, ca=ca, memory=memory, outbox=home.outbox, simulated=simulated
         )
 
     async def close(self) -> None:

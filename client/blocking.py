@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
 from placet.client.aio import AsyncClient, HostStatus
+from placet.client.connection.pins import Pins
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.charters import CharterDraft
 from placet.client.council.council import AsyncCouncil
@@ -646,23 +647,32 @@ class Client(BlockingClient[AsyncClient]):
     def connect(
         cls,
         address: str,
-        pin: str,
+        pin: str | Pins = "",
         *,
+        ca: bytes = b"",
         charter: str = "",
         memory: CouncilMemory | None = None,
         outbox: Path | None = None,
         simulated: bool = False,
     ) -> Self:
-        """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
+        """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
+        follows the one that has it.
 
-        charter: the digest of the council's charter, from another member; needed unless the memory
-        knows it, or a council is founded. memory: where the log is kept; without it nothing is
-        remembered after this client. outbox: the folder for sealed updates that have no receipt
-        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
-        `HostUnreachable`, `HostPinMismatch` or `OtherLog`."""
+        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
+        council's charter, from another member; needed unless the memory knows it, or a council is
+        founded. memory: where the log is kept; without it nothing is remembered after this client.
+        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
+        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
+        `HostCertificateRefused` or `OtherLog`."""
         return cls._opened(
             AsyncClient.connect(
-                address, pin, charter=charter, memory=memory, outbox=outbox, simulated=simulated
+                address,
+                pin,
+                ca=ca,
+                charter=charter,
+                memory=memory,
+                outbox=outbox,
+                simulated=simulated,
             )
         )
 

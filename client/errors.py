@@ -27,6 +27,11 @@ class HostPinMismatch(Unreachable):
     certificate, and pin it with `placet init`."""
 
 
+class HostCertificateRefused(Unreachable):
+    """The CA that the home trusts does not vouch for the host's certificate, or it names no host.
+    Ask the host's operator for the CA and the name."""
+
+
 class AnswerMalformed(Refusal):
     """No host of this version gives this answer: it breaks the contract, or contradicts the
     request. Do not rely on it, and report the host."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The home folder of a client: which host, its certificate's pin, and what was seen of the log.
 
-    config.toml   host = "127.0.0.1:7433", pin = "sha256:..."
+    config.toml   host = "127.0.0.1:7433", pin = "sha256:...", or ca = "FILE" instead of a pin
+    pins.json     by which notices the host came to this pin from earlier ones
     council.json  the council by its charter's digest, and the newest checkpoint seen of its log
     entries.jsonl the log as far as it was read; documents/ has what its entries name
     cards/        an empty file for each service whose model card was shown, by its digest
@@ -10,25 +11,41 @@
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
 """
 
+import json
 import os
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from placet.auditing.pins import (
+    MAX_NOTICES,
+    SignedNotice,
+    notices_from_bytes,
+    notices_to_bytes,
+)
+from placet.client.connection.pins import Pins
 from placet.client.errors import FileRefused, SettingMissing
 from placet.client.files import read_file, write_file
 from placet.client.log.memory import CouncilMemory
+from placet.refusals import Refusal
 
 _MAX_CONFIG = 64 * 1024
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
+_MAX_CA = _MAX_NOTICES = 1024 * 1024
 _CONFIG = """\
 # Where the council's host listens.
 host = "{host}"
 # SHA-256 of the host's TLS certificate (DER). `placet status` fails if another certificate answers.
 pin = "{pin}"
+"""
+_CONFIG_CA = """\
+# Where the council's host listens.
+host = "{host}"
+# The CAs (PEM) one of which has to vouch for the host's certificate, in this name.
+ca = {ca}
 """
 
 
@@ -47,26 +64,73 @@ class Home:
     def config(self) -> Path:
         return self.folder / "config.toml"
 
-    def configure(self, host: str, pin: str, charter: str = "") -> None:
+    def configure(self, host: str, pin: str, charter: str = "", *, ca: Path | None = None) -> None:
         """Write the configuration, and pin the council by its charter's digest, where it exists
-        already.
+        already. The pin is the host's, or empty where a file of CAs is trusted instead.
 
         Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of
         another council.
         """
-        _check(host, pin, self.config)
+        _check(host, pin, self.config, by_ca=ca is not None)
         if charter:
-            if not _PIN.fullmatch(charter):
-                raise FileRefused(
-                    'A charter is named by "sha256:" and 64 hexadecimal digits. Ask another member '
-                    "of the council for it."
-                )
-            self.memory().pin(charter)
+            self.know(charter)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(self.config, _CONFIG.format(host=host, pin=pin).encode())
+        if ca is not None:
+            read_file(ca, _MAX_CA)
+            text = _CONFIG_CA.format(host=host, ca=json.dumps(str(ca.resolve())))
+        else:
+            text = _CONFIG.format(host=host, pin=pin)
+        self._notices.unlink(missing_ok=True)  # whoever gives a pin anew gives up earlier ones
+        write_file(self.config, text.encode())
+
+    def know(self, charter: str) -> None:
+        """Pin the council by its charter's digest. Raises `FileRefused` or `OtherLog`."""
+        if not _PIN.fullmatch(charter):
+            raise FileRefused(
+                'A charter is named by "sha256:" and 64 hexadecimal digits. Ask another member '
+                "of the council for it."
+            )
+        self.memory().pin(charter)
 
     def host(self) -> tuple[str, str]:
-        """Address and pin of the host. Raises `SettingMissing` or `FileRefused`."""
+        """Address and pin of the host; the pin is empty where CAs are trusted instead. Raises
+        `SettingMissing` or `FileRefused`."""
+        values = self._values()
+        return values["host"], values.get("pin", "")
+
+    def ca(self) -> bytes:
+        """The CAs that are trusted (PEM); empty where the host is known by a pin. Raises
+        `SettingMissing` or `FileRefused`."""
+        path = self._values().get("ca", "")
+        return read_file(Path(path), _MAX_CA) if path else b""
+
+    def pins(self) -> Pins:
+        """The pin of the host, and the earlier ones that it followed; one that it follows later is
+        written down here.
+
+        Raises `SettingMissing` or `FileRefused`.
+        """
+        notices: tuple[SignedNotice, ...] = ()
+        if self._notices.exists():
+            try:
+                notices = notices_from_bytes(read_file(self._notices, _MAX_NOTICES))
+            except Refusal:
+                raise FileRefused(
+                    f"{self._notices} is no file of notices. Delete it: it is only needed while a "
+                    "host goes over to another certificate."
+                ) from None
+        return Pins(self.host()[1], notices, learned=self._learned)
+
+    @property
+    def _notices(self) -> Path:
+        return self.folder / "pins.json"
+
+    def _learned(self, pins: Pins) -> None:
+        """The notices first: with them alone nothing is lost, the host is asked for them again."""
+        write_file(self._notices, notices_to_bytes(pins.notices[-MAX_NOTICES:]))
+        write_file(self.config, _CONFIG.format(host=self.host()[0], pin=pins.pin).encode())
+
+    def _values(self) -> dict[str, str]:
         if not self.config.exists():
             raise SettingMissing(
                 f"No host is configured in {self.folder}. Run: placet init --host ADDRESS:PORT "
@@ -75,14 +139,16 @@ class Home:
             )
         try:
             values = tomllib.loads(read_file(self.config, _MAX_CONFIG).decode())
-            host, pin = str(values["host"]), str(values["pin"])
+            names = [name for name in ("host", "pin", "ca") if name in values]
+            found: dict[str, str] = {name: str(values[name]) for name in names}
+            host, pin = found["host"], found["pin"] if "ca" not in found else found.get("pin", "")
         except (ValueError, KeyError, RecursionError):
             raise FileRefused(
-                f"{self.config} must have host and pin. Run: placet init --host ADDRESS:PORT --pin "
-                "PIN"
+                f"{self.config} must have host, and pin or ca. Run: placet init --host "
+                "ADDRESS:PORT --pin PIN"
             ) from None
-        _check(host, pin, self.config)
-        return host, pin
+        _check(host, pin, self.config, by_ca="ca" in found)
+        return found
 
     @property
     def outbox(self) -> Path:
@@ -106,10 +172,12 @@ class Home:
         return CouncilMemory(self.folder)
 
 
-def _check(host: str, pin: str, where: Path) -> None:
+def _check(host: str, pin: str, where: Path, *, by_ca: bool) -> None:
     if not _ADDRESS.fullmatch(host):
         raise FileRefused(f'In {where} the host must be "address:port", not {host!r}.')
-    if not _PIN.fullmatch(pin):
+    if by_ca and pin:
+        raise FileRefused(f"{where} has a pin and a CA. Name one of them, by placet init.")
+    if not by_ca and not _PIN.fullmatch(pin):
         raise FileRefused(
             f'In {where} the pin must be "sha256:" and 64 hexadecimal digits; the host prints its '
             "pin when it starts."

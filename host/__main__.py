@@ -29,6 +29,11 @@ def main() -> int:
             origin=arguments.origin,
             listen=arguments.listen,
             names=tuple(arguments.name),
+            certificate=arguments.certificate,
+            key=arguments.key,
+            renew_days=arguments.renew_days,
+            max_clock_jump=arguments.max_clock_jump,
+            accept_clock=arguments.accept_clock,
             enclave=arguments.enclave,
             launcher=arguments.launcher,
             manifests=arguments.manifests,
@@ -68,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
     add("--name", action="append", default=[], help="further DNS name of the certificate")
+    add("--certificate", type=Path, help="certificate of your own (PEM, chain included)")
+    add("--key", type=Path, help="key of that certificate (PEM)")
+    add("--renew-days", type=int, default=90, help="days before its end, renew a certificate")
+    add("--max-clock-jump", type=float, default=600, help="seconds the clock may be ahead, to 600")
+    add("--accept-clock", action="store_true", help="take the clock as it is now, a jump or not")
     add(
         "--enclave",
         type=Path,

@@ -9,6 +9,7 @@ blob of its length, so by its word alone a client could have somebody else's rem
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from placet.governance.documents import Update
 from placet.governance.envelope import verify_signed
@@ -33,11 +34,12 @@ class Collector:
         self._blobs = blobs
         self._done: set[str] = set()  # updates that have no stream here any more
 
-    async def run(self) -> None:
-        """Collect again and again, until cancelled."""
+    async def run(self, believed: Callable[[], bool] = lambda: True) -> None:
+        """Collect again and again, until cancelled, while the clock is believed."""
         while True:
             try:
-                await self.collect()
+                if believed():
+                    await self.collect()
             except Exception as error:  # noqa: BLE001
                 _log.error("fault kind=%s at=%s", type(error).__name__, place_of(error))
             await asyncio.sleep(self._config.collect_seconds)

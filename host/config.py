@@ -35,6 +35,8 @@ SPACE: Final[Mapping[str, str]] = MappingProxyType(
         "collect_seconds": "seconds between two looks for what has been kept so long",
     }
 )
+_MAX_RENEW_DAYS = 365  # far less than a certificate lasts
+_MAX_JUMP = 600  # which the authority refuses by itself
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
 
@@ -49,7 +51,10 @@ class HostConfig:
     the build that is run (`make enclave`); None, in simulation: what is installed here, a
     development build. `manifests` is the folder of Gramine's, `collateral` the file that hardware
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the
-    certificate. Raises ValueError.
+    certificate. `certificate` and `key` are files of the operator's own, shown to callers instead.
+    `renew_days` are left of a certificate when another one is made. `max_clock_jump` are seconds by
+    which the clock may be ahead of the time that passes; `accept_clock` takes it as it is. Raises
+    ValueError.
     """
 
     state: Path
@@ -57,6 +62,11 @@ class HostConfig:
     origin: str
     listen: str = "127.0.0.1:0"
     names: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    renew_days: int = 90
+    max_clock_jump: float = 600.0
+    accept_clock: bool = False
     enclave: Path | None = None
     launcher: str = "native"
     manifests: Path | None = None
@@ -100,7 +110,13 @@ class HostConfig:
             raise ValueError(
                 "origin must be a name like example.org/log of at most 254 characters."
             )
-        for name in ("max_workers", *LIMITS):
+        if self.renew_days > _MAX_RENEW_DAYS:
+            raise ValueError(f"renew_days must be at most {_MAX_RENEW_DAYS}.")
+        if not 1 <= self.max_clock_jump <= _MAX_JUMP:
+            raise ValueError(f"max_clock_jump must be 1 to {_MAX_JUMP} seconds.")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("A certificate and its key go together: name both files.")
+        for name in ("max_workers", "renew_days", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
         for name in ("spares", "max_programs", "drain_seconds", *SPACE):

@@ -12,16 +12,17 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
-
-import grpc
 
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.blobs.places import Places
+from placet.host.calls.certificates import Certificates
 from placet.host.calls.servicers import (
     BlobsService,
+    CertificatesService,
     FederationsService,
     GovernanceService,
     InferenceService,
@@ -31,7 +32,8 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.calls.services import Health, Services, make_server
-from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.calls.tls import utc_now
+from placet.host.clock import HostClock
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
 from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
@@ -70,7 +72,7 @@ class Host:
         self._config = config
         self._launcher = launcher
         self._exits = AsyncExitStack()
-        self._port = 0
+        self._port = self._enclave_port = 0
 
     @property
     def address(self) -> str:
@@ -80,11 +82,11 @@ class Host:
     @property
     def pin(self) -> str:
         """ "sha256:<hex>" of the certificate's DER."""
-        return self._certificate.pin
+        return self._certificates.shown.pin
 
     @property
     def certificate_pem(self) -> bytes:
-        return self._certificate.certificate_pem
+        return self._certificates.shown.certificate_pem
 
     async def __aenter__(self) -> Self:
         try:
@@ -107,7 +109,10 @@ class Host:
         self._exits.enter_context(open_state(config.state))
         self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
         prune_logs(config.state / "logs")
-        self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
+        self.clock = HostClock(
+            config.state / "clock.json", config.max_clock_jump, accept=config.accept_clock
+        )
+        self._certificates = await asyncio.to_thread(_certificates, config, self.clock)
         launcher = self._launcher
         if launcher is None:
             launcher = await asyncio.to_thread(open_launcher, config)
@@ -124,7 +129,9 @@ class Host:
         resume()
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
-        for work in (collector.run(), self._supervisor.run()):
+        collecting = collector.run(lambda: not self.clock.ahead)
+        certifying, timing = self._certificates.run(), self.clock.run()
+        for work in (collecting, certifying, timing, self._supervisor.run()):
             self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -142,7 +149,11 @@ class Host:
         self._board = Board(store, shows(self._log), config.max_watchers)
         journal = Journal(store, self._log)
         self._health = Health()
-        self._line = line = AuthorityLine(self._health.authority)
+        # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
+        one_clock = config.launcher.startswith("gramine-")
+        self._line = line = AuthorityLine(
+            self._health.authority, check_clock=self.clock.check, one_clock=one_clock
+        )
         self._tokens = tokens = Tokens()
         self._supervisor = Supervisor(launcher, tokens, self._authority_order)
         workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
@@ -169,7 +180,7 @@ class Host:
             placement,
             self._supervisor,
         )
-        self._enclaves = Enclaves(tokens, hub)
+        self._enclaves = Enclaves(tokens, hub, *([self.clock.check] if one_clock else []))
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
@@ -182,13 +193,14 @@ class Host:
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),
             log=LogService(store, self._log),
+            certificates=CertificatesService(self._certificates),
             enclaves=self._enclaves,
         )
         server = make_server(services, self._health, config.max_calls, self._store.steady)
-        credentials = grpc.ssl_server_credentials(
-            [(self._certificate.key_pem, self._certificate.certificate_pem)]
-        )
-        self._port = server.add_secure_port(config.listen, credentials)
+        self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
+        # Enclaves of this machine know the host's own certificate, whatever callers are shown.
+        own = self._certificates.for_enclaves()
+        self._enclave_port = server.add_secure_port("127.0.0.1:0", own)
         await self._health.start()
         await server.start()
         self._exits.push_async_callback(server.stop, config.drain_seconds)
@@ -202,21 +214,23 @@ class Host:
         await self._placement.close()
 
     def _authority_order(self, token: str) -> LaunchOrder:
+        self.clock.check()  # a new life of the authority takes the clock as it is
         return LaunchOrder(
             role=AUTHORITY,
             token=token,
             address=self._local,
-            certificate=self._certificate.path.resolve(),
+            certificate=self._certificates.own.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / "authority.log",
         )
 
     def _worker_order(self, worker: Worker) -> LaunchOrder:
+        self.clock.check()  # it would find evidence expired
         return LaunchOrder(
             role=WORKER,
             token=worker.token,
             address=self._local,
-            certificate=self._certificate.path.resolve(),
+            certificate=self._certificates.own.path.resolve(),
             origin=self._config.origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
             variant="onnx" if worker.serves else "",
@@ -228,7 +242,7 @@ class Host:
     @property
     def _local(self) -> str:
         """Where enclaves of this machine find the host."""
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self._enclave_port}"
 
 
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
@@ -243,6 +257,21 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _certificates(config: HostConfig, clock: HostClock) -> Certificates:
+    """Raises OSError, or RuntimeError for an operator's certificate that cannot be used."""
+    operator = (config.certificate, config.key) if config.certificate and config.key else None
+    try:
+        return Certificates(
+            config.state / "tls",
+            config.names,
+            operator,
+            renew=timedelta(days=config.renew_days),
+            now=lambda: utc_now() - timedelta(seconds=clock.ahead),
+        )
+    except ValueError as error:
+        raise RuntimeError(f"The certificate cannot be used: {error}") from None
 
 
 async def _cancelled(task: asyncio.Future[None]) -> None:

@@ -55,6 +55,11 @@ class StoreUnavailable(Refusal):
     operator sees in the log what is wrong."""
 
 
+class ClockJumped(Refusal):
+    """The host's clock has jumped ahead, further than anybody believes without its operator. Try
+    again once the host's operator has set the clock right, or accepted it."""
+
+
 class DocumentMalformed(Refusal):
     """A document, or a value for one, has unknown, missing, doubled or wrong fields. Correct the
     field that the claim names, and sign the document again."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from placet.enclave.worker.inference.model import Model, load_model
 from placet.governance.documents.serving import Raw
-from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.calls.certificates import Certificates
 from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.tensors import Tensor, pack, unpack
 from placet.proto.v1.inference_pb2 import Answer, Ask, PredictRequest, PredictResponse
@@ -124,7 +124,7 @@ async def serve(file: Path, output: str, folder: Path) -> None:
     }
     server = grpc.aio.server(options=GRPC_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Plain", handlers),))
-    certificate = load_certificate(folder, (), utc_now())
+    certificate = Certificates(folder).own
     credentials = grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()

@@ -19,6 +19,7 @@ from placet.client import Keys
 from placet.client.aio import AsyncClient
 from placet.client.connection.channel import open_channel
 from placet.client.connection.connection import Connection
+from placet.client.connection.pins import Pins
 from placet.client.services import Token
 from placet.client.services.model import AsyncServedModel
 from placet.client.services.questions import Bearer, Principal, QuestionSession, User
@@ -100,7 +101,7 @@ async def sealed_peer(
         async with (
             await AsyncClient.connect(address, pin, memory=owner.memory, simulated=True) as asking,
             await asking.services.open(service, user=owner.user) as model,
-            await open_channel(address, pin) as channel,
+            await open_channel(address, Pins(pin)) as channel,
         ):
             yield SealedPeer(asking, Connection(channel), model, owner, served)
 

@@ -104,15 +104,19 @@ def _names() -> dict[str, str]:
             "This home folder knows no council. Run: placet init --charter sha256:...",
             claim="charter",
         )
-    link = CouncilLink(host, pin, digest)
-    return {"charter": digest, "spoken": spoken(digest), "link": str(link)}
+    named = {"charter": digest, "spoken": spoken(digest)}
+    # A link says a pin, and this home trusts a CA instead.
+    return {**named, "link": str(CouncilLink(host, pin, digest))} if pin else named
 
 
 def _named() -> list[str]:
     names = _names()
+    told = [f"Charter: {names['charter']}", f"To compare aloud: {names['spoken']}"]
+    if "link" not in names:
+        join = f"placet init --host {home().host()[0]} --ca FILE --charter {names['charter']}"
+        return [*told, "Whoever joins trusts the same CA, whose file you hand on:", f"  {join}"]
     return [
-        f"Charter: {names['charter']}",
-        f"To compare aloud: {names['spoken']}",
+        *told,
         (
             "Hand it to whoever joins, with the host's address, from member to member, as a "
             "message or a QR code:"

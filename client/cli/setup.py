@@ -55,6 +55,10 @@ def init(
     charter: Annotated[
         str, typer.Option(help="The digest of the council's charter, from another member of it.")
     ] = "",
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="CAs (PEM) to trust for the host's certificate, instead of a pin."),
+    ] = None,
     templates: Annotated[
         Path | None,
         typer.Option(
@@ -73,14 +77,20 @@ def init(
             raise UsageRefused("The link says host, pin and charter. Give either it or these.")
         given = CouncilLink.from_text(link)
         host, pin, charter = given.host, given.pin, given.charter
-    if host:
+    if ca is not None:
+        if not host or pin:
+            raise UsageRefused("--ca goes with --host, and takes the place of the pin.")
+        home().configure(host, "", charter, ca=ca)
+        say(f"Wrote {home().config}.")
+    elif host:
         found = pin or pin_of(fetch_certificate(host))
         if not pin:
             confirm(f"The host at {host} shows the certificate {found}. Is it the operator's?", yes)
         home().configure(host, found, charter)
         say(f"Wrote {home().config}.")
     elif charter:
-        home().configure(*home().host(), charter)
+        home().host()
+        home().know(charter)
     if host or charter:
         say(_pinned(charter or home().memory().charter))
     if templates is not None:

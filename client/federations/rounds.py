@@ -52,6 +52,7 @@ _PASSING = frozenset(
         "BLOB_INCOMPLETE",
         "BLOB_NOT_FOUND",
         "BLOB_OFFSET",
+        "CLOCK_JUMPED",
         "DEADLINE_PASSED",
         "INTERNAL",
         "QUEUE_FULL",

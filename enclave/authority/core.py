@@ -62,8 +62,13 @@ class Core:
         return self.life.ledger
 
     def now(self) -> Times:
-        """The time by which the next entry is judged: never before the last one's."""
+        """The time by which the next entry is judged: never before the last one's. Raises
+        `ClockJumped`."""
         return self._clock.times(self.ledger.state.times)
+
+    def believed(self) -> Times:
+        """The same for what says no, or lets go on what goes on: no jump of the clock keeps it."""
+        return self._clock.believed(self.ledger.state.times)
 
     async def judged(self, judge: Callable[[], T]) -> T:
         """The judgement, made again for every document and every wrapped key that it turned out to

@@ -66,9 +66,8 @@ class Council:
         """A proposal, a ballot or a stop."""
         core = self._core
         envelope = governance_pb2.DocumentRequest.FromString(frame.payload).envelope
-        entry = await core.judged(
-            lambda: admission.judge_document(core.ledger, envelope, core.now())
-        )
+        time = core.believed if admission.says_no(envelope) else core.now
+        entry = await core.judged(lambda: admission.judge_document(core.ledger, envelope, time()))
         digest = parse_envelope(envelope).digest
         index = core.append(entry, {digest: envelope})
         if entry["kind"] != "proposal":

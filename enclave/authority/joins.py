@@ -102,7 +102,7 @@ class Joins:
         The constitution has settled at its join what its measurement is made for.
         """
         genuine = self.worker(worker).peer.attested.genuine
-        genuine.appraise(Policy.from_dict(policy), now=self._core.now().at_most)
+        genuine.appraise(Policy.from_dict(policy), now=self._core.believed().at_most)
 
     def _new_nonce(self, peer: str) -> bytes:
         self._nonces[peer] = os.urandom(NONCE_BYTES)

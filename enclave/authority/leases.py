@@ -77,7 +77,7 @@ class Leases:
         return effect
 
     async def renew(self, frame: enclaves_pb2.Frame) -> Effect:
-        """A lease goes on, unless something has stopped it."""
+        """A lease goes on, unless something has stopped it; it does not wait for a clock."""
         core = self._core
         request = enclaves_pb2.RenewRequest.FromString(frame.payload)
         lease = leasing.find_lease(core.ledger, request.lease)
@@ -87,7 +87,7 @@ class Leases:
         # fetched.
         entry = await core.judged(
             lambda: leasing.judge_renewal(
-                core.ledger, lease.digest, self._joins.appraise, core.now()
+                core.ledger, lease.digest, self._joins.appraise, core.believed()
             )
         )
         core.append(entry)
@@ -105,7 +105,7 @@ class Leases:
             raise RequestMalformed(
                 "An attempt is over in one of a few ways.", claim="why", expected=", ".join(_WHYS)
             )
-        entry = leasing.judge_close(core.ledger, request.lease, request.why, core.now())
+        entry = leasing.judge_close(core.ledger, request.lease, request.why, core.believed())
         return committed(core.append(entry), request.lease)
 
     def tell_stopped(self) -> None:
@@ -114,7 +114,7 @@ class Leases:
         This alone leaves before it is durable: it says no, and a host that loses the stop could as
         well have dropped the notice.
         """
-        core, times = self._core, self._core.now()
+        core, times = self._core, self._core.believed()
         for worker, joined in self._joins.all():
             lease = core.ledger.state.leases.get(core.ledger.state.joins[worker].lease)
             if lease is None or lease.status != "open":

@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-_UNANSWERED = frozenset({"AUTHORITY_UNAVAILABLE", "DEADLINE_PASSED", "QUEUE_FULL", "INTERNAL"})
+_UNANSWERED = frozenset(
+    {"AUTHORITY_UNAVAILABLE", "CLOCK_JUMPED", "DEADLINE_PASSED", "QUEUE_FULL", "INTERNAL"}
+)
 
 
 def unanswered(error: Exception) -> bool:

@@ -106,6 +106,15 @@ def judge_document(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     return judges[found](ledger, envelope, times)
 
 
+def says_no(envelope: bytes) -> bool:
+    """Whether it is a stop, or a ballot other than a placet, as whoever sent it says: its signature
+    is not looked at."""
+    found = parse_envelope(envelope).payload_type
+    if found == payload_type(Ballot):
+        return inspect(envelope, Ballot).vote != "placet"
+    return found == payload_type(Stop)
+
+
 def judge_proposal(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     """A proposal enters the log; that says nothing yet about its merits."""
     return enter_proposal(ledger, verify_proposal(envelope, ledger.in_force()), times)

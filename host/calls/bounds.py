@@ -47,6 +47,8 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.ProofResponse": 16 * KIB,
     "placet.v1.GetTileRequest": _SMALL,
     "placet.v1.TileResponse": MAX_WIRE,
+    "placet.v1.GetNoticesRequest": _SMALL,
+    "placet.v1.NoticesResponse": 1 * MIB,
     "placet.v1.UpdateRequest": MAX_DOCUMENT + _SMALL,
     "placet.v1.UpdateReceipt": 256 * KIB,
     "placet.v1.ModelRequest": MAX_DOCUMENT + _SMALL,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every call to a Placet service passes first: version, size, and one way for errors to leave.
 
-1. The metadata must name this version of the wire, once.
+1. The metadata must name this version of the wire, once, and the connection be TLS 1.3: gRPC's
+   Python server shakes hands over 1.2 as well, and no setting keeps it from that.
 2. Every message that comes in must be within the bound of its kind.
 3. A refusal leaves by the table; any other exception leaves as INTERNAL with a fixed text, and the
    log gets its type and place only.
@@ -29,6 +30,7 @@ from placet.proto.v1 import common_pb2
 from placet.refusals import MessageTooLarge, WireVersion
 
 _PREFIX = "/placet.v1."
+_TLS = "TLSv1.3"
 _NOT_STORED = frozenset({"/placet.v1.Inference/Predict"})  # nothing of it waits for the store
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -83,7 +85,8 @@ def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Hand
         if behaviour is not None
     )
 
-    def taken(request: Any) -> Any:
+    def taken(request: Any, context: Context) -> Any:
+        _check_tls(context)
         if not version_fits:
             raise _wrong_version()
         return _each_within(request) if handler.request_streaming else _within(request)
@@ -91,13 +94,13 @@ def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Hand
     async def unary(request: Any, context: Context) -> Any:
         try:
             async with steady():
-                return await inner(taken(request), context)
+                return await inner(taken(request, context), context)
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, method)
 
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for message in inner(taken(request), context):
+            async for message in inner(taken(request, context), context):
                 yield message
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, method)
@@ -127,6 +130,15 @@ def _within(message: M) -> M:
 async def _each_within(messages: AsyncIterator[M]) -> AsyncIterator[M]:
     async for message in messages:
         yield _within(message)
+
+
+def _check_tls(context: Context) -> None:
+    """Raises `WireVersion` over an older TLS."""
+    spoken = b"".join(context.auth_context().get("ssl_tls_version", ())).decode()
+    if spoken != _TLS:
+        raise WireVersion(
+            f"This host speaks {_TLS} only.", claim="tls", expected=_TLS, actual=spoken or "none"
+        )
 
 
 def _wrong_version() -> WireVersion:

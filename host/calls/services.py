@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from placet.host.calls.interceptor import Steady, WireInterceptor
 from placet.host.calls.servicers import (
     BlobsService,
+    CertificatesService,
     FederationsService,
     GovernanceService,
     InferenceService,
@@ -28,6 +29,7 @@ from placet.host.tasks import Tasks
 from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import (
     blobs_pb2_grpc,
+    certificates_pb2_grpc,
     enclaves_pb2_grpc,
     federations_pb2_grpc,
     governance_pb2_grpc,
@@ -40,7 +42,7 @@ from placet.proto.v1 import (
 
 _PACKAGE = "placet.v1."
 _WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys", "Runs")
-_ALONE = ("Blobs", "Enclaves", "Log")
+_ALONE = ("Blobs", "Certificates", "Enclaves", "Log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Services:
     keys: KeysService
     blobs: BlobsService
     log: LogService
+    certificates: CertificatesService
     enclaves: Enclaves
 
 
@@ -107,6 +110,7 @@ def make_server(
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)
     log_pb2_grpc.add_LogServicer_to_server(services.log, server)
     enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
+    certificates_pb2_grpc.add_CertificatesServicer_to_server(services.certificates, server)
     health.add_to(server)
     names = [_PACKAGE + name for name in (*_WITH_AUTHORITY, *_ALONE)]
     reflected: Any = reflection

@@ -111,7 +111,12 @@ class Tokens:
 
 
 class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
-    def __init__(self, tokens: Tokens, events: Events) -> None:
+    """`check_clock` refuses what workers ask the authority while the clock is not believed."""
+
+    def __init__(
+        self, tokens: Tokens, events: Events, check_clock: Callable[[], None] = lambda: None
+    ) -> None:
+        self._check_clock = check_clock
         self._tokens = tokens
         self._events = events
         self._sessions: dict[str, Session] = {}
@@ -206,6 +211,7 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
         if session.role == WORKER:
             if peer != AUTHORITY:
                 raise FrameUnexpected("A worker speaks to the authority only.")
+            self._check_clock()
             if self._authority is None:
                 raise AuthorityUnavailable("No authority is attached. Try again.")
             return self._authority

@@ -13,11 +13,14 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
+from placet.governance.judgements.admission import says_no
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
-from placet.proto.v1 import enclaves_pb2
-from placet.refusals import AuthorityUnavailable, QueueFull
+from placet.proto.v1 import enclaves_pb2, governance_pb2
+from placet.refusals import AuthorityUnavailable, ClockJumped, QueueFull
 
 M = TypeVar("M", bound=Message)
+# What an authority that can tell a jump by itself does all the same.
+_TIMELESS = (enclaves_pb2.KIND_EVIDENCE, enclaves_pb2.KIND_CLOSE)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
 _MAX_OPEN = 512  # requests of a lane
 
@@ -57,11 +60,28 @@ _LANES: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-class AuthorityLine:
-    """Requests to whichever authority is attached now. `changed` is told whether there is one."""
+def _says_no(message: Message) -> bool:
+    return isinstance(message, governance_pb2.DocumentRequest) and says_no(message.envelope)
 
-    def __init__(self, changed: Callable[[bool], None], grace: float = _GRACE) -> None:
+
+class AuthorityLine:
+    """Requests to whichever authority is attached now. `changed` is told whether there is one.
+
+    `check_clock` refuses what is judged by a clock that nobody believes; a stop goes by it.
+    one_clock: the authority has no other clock to tell a jump by.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[bool], None],
+        grace: float = _GRACE,
+        check_clock: Callable[[], None] = lambda: None,
+        *,
+        one_clock: bool = False,
+    ) -> None:
+        self._timeless = _TIMELESS[:1] if one_clock else _TIMELESS
         self._changed = changed
+        self._check_clock = check_clock
         self._link: Link | None = None
         self._attached = asyncio.Event()
         self._grace = grace
@@ -101,15 +121,24 @@ class AuthorityLine:
         """Ask the authority. A stop has the right of way.
 
         Raises `Refused` with its refusal, `AuthorityUnavailable` if none attaches in time,
-        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, or
-        `QueueFull`.
+        `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, `ClockJumped`
+        or `QueueFull`.
         """
         lane = self._lanes["stops" if stop else _LANES.get(kind, "callers")]
         with lane.place():
             await self._wait()  # nobody keeps a turn while there is no authority
             async with lane.turn:
                 link = await self._wait()
+                self._check(kind, message)
                 return reply.FromString(await link.request(kind, message, timeout=timeout))
+
+    def _check(self, kind: enclaves_pb2.Kind.ValueType, message: Message) -> None:
+        """Raises `ClockJumped`, but never for what says no."""
+        try:
+            self._check_clock()
+        except ClockJumped:
+            if kind not in self._timeless and not _says_no(message):
+                raise
 
     async def _wait(self) -> Link:
         try:

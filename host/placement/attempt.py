@@ -51,6 +51,7 @@ _log = logging.getLogger("placet.host.jobs")
 # The request may have had its effect, or may work with another authority.
 LINE_REASONS = (
     pb.REASON_AUTHORITY_UNAVAILABLE,
+    pb.REASON_CLOCK_JUMPED,
     pb.REASON_DEADLINE_PASSED,
     pb.REASON_QUEUE_FULL,
     pb.REASON_STORE_UNAVAILABLE,

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.calls.certificates import Certificates
 from placet.proto.frames import Link
 from placet.proto.limits import GRPC_OPTIONS, TOKEN_KEY, WIRE_VERSION
 from placet.proto.v1 import (
@@ -162,7 +162,7 @@ class MemoryHost(
 @asynccontextmanager
 async def memory_host(folder: Path) -> AsyncGenerator[MemoryHost, None]:
     host = MemoryHost()
-    certificate = load_certificate(folder / "tls", ("localhost",), utc_now())
+    certificate = Certificates(folder / "tls").own
     server = grpc.aio.server(options=GRPC_OPTIONS)
     enclaves_pb2_grpc.add_EnclavesServicer_to_server(host, server)
     log_pb2_grpc.add_LogServicer_to_server(host, server)

@@ -2,6 +2,7 @@
 """The services of the contract, one file each; thin: they check, ask and answer."""
 
 from placet.host.calls.servicers.blobs import BlobsService
+from placet.host.calls.servicers.certificates import CertificatesService
 from placet.host.calls.servicers.federations import FederationsService
 from placet.host.calls.servicers.governance import GovernanceService
 from placet.host.calls.servicers.inference import InferenceService
@@ -12,6 +13,7 @@ from placet.host.calls.servicers.runs import RunsService
 
 __all__ = [
     "BlobsService",
+    "CertificatesService",
     "FederationsService",
     "GovernanceService",
     "InferenceService",

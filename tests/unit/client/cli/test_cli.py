@@ -15,6 +15,7 @@ from placet.attestation import SIMULATION_SIGNER
 from placet.builds.measurement import measure
 from placet.client import Client, EvidenceFile, Home, Keys, build_bundle
 from placet.client.cli import app
+from placet.client.connection.channel import fetch_certificate
 from placet.client.data.objects import SealedObject
 from placet.client.drafts.templates import constitution_template
 from placet.governance.codec import encode
@@ -423,6 +424,18 @@ def test_init(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> 
     assert (tmp_path / "t" / "job.toml").read_text() == "mine"
     run("init", code=2, text=True)
     run("init", "--host", served[0], code=2, text=True)  # nobody to ask
+
+
+def test_init_with_a_ca(run: Run, served: tuple[str, str], home: Home, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text(fetch_certificate(served[0]))  # signed by itself
+    run("init", "--ca", "ca.pem", code=2, text=True)
+    run("init", "--ca", "ca.pem", "--host", served[0], "--pin", served[1], code=2, text=True)
+    charter = "sha256:" + "ab" * 32
+    run("init", "--ca", "ca.pem", "--host", served[0], "--charter", charter, text=True)
+    assert home.host() == (served[0], "") and home.ca() == ca.read_bytes()
+    assert "link" not in run("charter", "show")
+    assert "--ca FILE --charter sha256:abab" in run("charter", "show", text=True)
 
 
 def test_measure_and_pin_and_status(run: Run, served: tuple[str, str], council: str) -> None:

@@ -3,7 +3,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from placet.host import HostConfig, StateLocked, StateVersion
-from placet.host.calls.tls import load_certificate, utc_now
 from placet.host.enclaves.launcher import load_cpu_secret
 from placet.host.state import open_state
 from placet.host.store.schema import SCHEMA_VERSION, meta, secrets
@@ -104,17 +102,6 @@ def test_one_host_a_folder(tmp_path: Path) -> None:
         pass
     with open_state(tmp_path):
         pass
-
-
-def test_the_certificate_is_kept_until_it_no_longer_fits(tmp_path: Path) -> None:
-    now = utc_now()
-    first = load_certificate(tmp_path, (), now)
-    assert load_certificate(tmp_path, (), now) == first
-    assert b"PRIVATE" not in repr(first).encode()
-    named = load_certificate(tmp_path, ("host.example.org",), now)
-    assert named.pin != first.pin
-    assert load_certificate(tmp_path, (), now).pin == named.pin
-    assert load_certificate(tmp_path, (), now + timedelta(days=3650)).pin != named.pin
 
 
 def test_the_cpu_keeps_its_secret_outside_the_state(tmp_path: Path) -> None:
