@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
 from placet.client.aio import AsyncClient, HostStatus
+from placet.client.connection.access import Kept, KeysLater
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.charters import CharterDraft
 from placet.client.council.council import AsyncCouncil
@@ -651,9 +652,14 @@ class Client(BlockingClient[AsyncClient]):
         memory: CouncilMemory | None = None,
         outbox: Path | None = None,
         simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        kept: Kept | None = None,
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>").
 
+        keys: of a seat or party, by which the client logs in where a call takes a login. Without
+        them the client is a stranger: it reads the log and sends
+        signed stops. kept: where the login is kept for later clients.
         charter: the digest of the council's charter, from another member; needed unless the memory
         knows it, or a council is founded. memory: where the log is kept; without it nothing is
         remembered after this client. outbox: the folder for sealed updates that have no receipt
@@ -661,14 +667,23 @@ class Client(BlockingClient[AsyncClient]):
         `HostUnreachable`, `HostPinMismatch` or `OtherLog`."""
         return cls._opened(
             AsyncClient.connect(
-                address, pin, charter=charter, memory=memory, outbox=outbox, simulated=simulated
+                address,
+                pin,
+                charter=charter,
+                memory=memory,
+                outbox=outbox,
+                simulated=simulated,
+                keys=keys,
+                kept=kept,
             )
         )
 
     @classmethod
-    def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
-        """Connect to the host of a home folder, with its memory and outbox."""
-        return cls._opened(AsyncClient.at_home(home, simulated=simulated))
+    def at_home(
+        cls, home: Home, *, simulated: bool = False, keys: Keys | KeysLater | None = None
+    ) -> Self:
+        """Connect to the host of a home folder, with its memory, its outbox and its login."""
+        return cls._opened(AsyncClient.at_home(home, simulated=simulated, keys=keys))
 
     def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest runs in one view.

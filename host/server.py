@@ -19,7 +19,12 @@ import grpc
 
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.callers.gate import EnclaveGate, Gate
+from placet.host.callers.logins import Logins
+from placet.host.callers.places import Places
+from placet.host.callers.principals import Principals
 from placet.host.calls.servicers import (
+    AccessService,
     BlobsService,
     FederationsService,
     GovernanceService,
@@ -29,7 +34,7 @@ from placet.host.calls.servicers import (
     LogService,
     RunsService,
 )
-from placet.host.calls.services import Health, Services, make_server
+from placet.host.calls.services import Health, Services, make_enclave_server, make_server
 from placet.host.calls.tls import load_certificate, utc_now
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
@@ -69,7 +74,7 @@ class Host:
         self._config = config
         self._launcher = launcher
         self._exits = AsyncExitStack()
-        self._port = 0
+        self._port = self._local_port = 0
 
     @property
     def address(self) -> str:
@@ -172,7 +177,9 @@ class Host:
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
+        logins = Logins(Principals(store, self._log), lambda: (self._certificate.pin,))
         services = Services(
+            access=AccessService(logins),
             runs=RunsService(board, self._runs),
             jobs=JobsService(board, line),
             federations=FederationsService(self._log, board, line, self._blobs),
@@ -183,14 +190,18 @@ class Host:
             log=LogService(store, self._log),
             enclaves=self._enclaves,
         )
-        server = make_server(services, self._health, config.max_calls, self._store.steady)
+        gate = Gate(logins, Places(config.max_calls, config.stranger_rate))
+        server = make_server(services, self._health, gate, store.steady, config.max_connections)
+        enclave_server = make_enclave_server(services, EnclaveGate(self._enclaves), store.steady)
         credentials = grpc.ssl_server_credentials(
             [(self._certificate.key_pem, self._certificate.certificate_pem)]
         )
         self._port = server.add_secure_port(config.listen, credentials)
+        self._local_port = enclave_server.add_secure_port("127.0.0.1:0", credentials)
         await self._health.start()
-        await server.start()
-        self._exits.push_async_callback(server.stop, config.drain_seconds)
+        for listening in (enclave_server, server):
+            await listening.start()
+            self._exits.push_async_callback(listening.stop, config.drain_seconds)
 
     async def _drain(self) -> None:
         _log.info("stopping")
@@ -227,7 +238,7 @@ class Host:
     @property
     def _local(self) -> str:
         """Where enclaves of this machine find the host."""
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self._local_port}"
 
 
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:

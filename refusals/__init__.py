@@ -55,6 +55,11 @@ class StoreUnavailable(Refusal):
     operator sees in the log what is wrong."""
 
 
+class LoginRequired(Refusal):
+    """The call is for seats and parties of the council, and its caller has not logged in. Give
+    the key of a seat or party: --key FILE, or keys= in Python."""
+
+
 class DocumentMalformed(Refusal):
     """A document, or a value for one, has unknown, missing, doubled or wrong fields. Correct the
     field that the claim names, and sign the document again."""
