@@ -48,7 +48,8 @@ class Kept(Protocol):
 class Access:
     """The login of one connection. Without keys its calls are a stranger's.
 
-    keys: the keys of a seat or party, or how they are loaded. charter: gives the digest of the council's charter, or "". pin: of the host's certificate.
+    keys: the keys of a seat or party, or how they are loaded. charter: gives the digest of the
+    council's charter, or "". pin: of the host's certificate.
     """
 
     def __init__(
