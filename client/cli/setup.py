@@ -83,9 +83,10 @@ def init(
         if not pin:
             confirm(f"The host at {host} shows the certificate {found}. Is it the operator's?", yes)
         home().configure(host, found, charter, key=key, acting_as=acting_as)
-        say(f"Wrote {home().config}.")
     elif charter or key:
         home().configure(*home().host(), charter, key=key, acting_as=acting_as)
+    if host or charter or key:
+        say(f"Wrote {home().config}.")
     if host or charter:
         say(_pinned(charter or home().memory().charter))
     if templates is not None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
+from placet.client.errors import AnswerMalformed
 from placet.client.keys import Keys
 from placet.governance.documents.login import Login
 from placet.governance.envelope import sign
@@ -85,7 +86,7 @@ class Access:
 
         A host that takes no login is left to refuse the call itself.
         """
-        with suppress(Refused):
+        with suppress(Refused, AnswerMalformed):
             await self.log_in("")
         return self.metadata()
 

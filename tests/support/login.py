@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -73,6 +74,11 @@ class Regular:
 
     def token(self) -> str:
         """The token as it is now; empty for a stranger's."""
+        with suppress(grpc.RpcError):  # the call itself fails then, and says why
+            self._renew()
+        return self._token
+
+    def _renew(self) -> None:
         if not self._token or time.monotonic() > self._since + _RENEWED:
             asked = self._stub.Challenge(access_pb2.ChallengeRequest(), metadata=_METADATA)
             login = self._login(asked.challenge)
@@ -80,7 +86,6 @@ class Regular:
                 request = access_pb2.LoginRequest(envelope=sign(login, self._key))
                 self._token = str(self._stub.Login(request, metadata=_METADATA).token)
                 self._since = time.monotonic()
-        return self._token
 
 
 def _bringing(certificate_pem: bytes, token: Callable[[], str]) -> grpc.ChannelCredentials:
