@@ -18,6 +18,7 @@ from typing import Self
 import grpc.aio
 
 from placet.attestation.belief import NOT_BELIEVED
+from placet.client.connection.access import Access, Kept, KeysLater
 from placet.client.connection.channel import open_channel, open_channel_by_ca
 from placet.client.connection.connection import Connection
 from placet.client.connection.pins import Pins
@@ -30,12 +31,14 @@ from placet.client.errors import SettingMissing
 from placet.client.federations.federations import AsyncFederations
 from placet.client.home import Home
 from placet.client.jobs.jobs import AsyncJobs
+from placet.client.keys import Keys
 from placet.client.log.log import AsyncLog
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import LogReader
 from placet.client.runs.runs import AsyncRuns
 from placet.client.runs.status import RunStatus
 from placet.client.services.services import AsyncServices
+from placet.proto.v1 import access_pb2_grpc
 from placet.refusals import NotFounded, Refused
 
 
@@ -50,7 +53,7 @@ class HostStatus:
     constitution: str
     evidence: str  # the kind of the authority's evidence, verified; why not, where it could not be
     marks: tuple[str, ...]
-    runs: tuple[RunStatus, ...]
+    runs: tuple[RunStatus, ...] | None  # None: without a login
 
 
 class AsyncClient:
@@ -77,8 +80,13 @@ class AsyncClient:
         *,
         outbox: Path | None = None,
         simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        pin: str = "",
+        kept: Kept | None = None,
     ) -> None:
-        connection = Connection(channel, simulated=simulated)
+        stub = access_pb2_grpc.AccessStub(channel)
+        access = Access(stub, keys, lambda: memory.charter, pin, kept)
+        connection = Connection(channel, simulated=simulated, access=access)
         log = LogReader(connection, memory)
         self._channel = channel
         self._reader = log
@@ -107,34 +115,57 @@ class AsyncClient:
         memory: CouncilMemory | None = None,
         outbox: Path | None = None,
         simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        kept: Kept | None = None,
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
         follows the one that has it.
 
-        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
-        council's charter, from another member; needed unless the memory knows it, or a council is
-        founded. memory: where the log is kept; without it nothing is remembered after this client.
-        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
-        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
-        `HostCertificateRefused` or `OtherLog`.
+        keys: of a seat or party, by which the client logs in where a call takes a login. Without
+        them the client is a stranger: it reads the log and sends signed stops. kept: where the
+        login is kept for later clients. ca: certificates of CAs (PEM), to be trusted instead of a
+        pin. charter: the digest of the council's charter, from another member; needed unless the
+        memory knows it, or a council is founded. memory: where the log is kept; without it nothing
+        is remembered after this client. outbox: the folder for sealed updates that have no receipt
+        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
+        `HostUnreachable`, `HostPinMismatch`, `HostCertificateRefused` or `OtherLog`.
         """
-        kept = memory or CouncilMemory()
+        remembered = memory or CouncilMemory()
         if charter:
-            kept.pin(charter)
+            remembered.pin(charter)
         if ca:
-            channel = await open_channel_by_ca(address, ca)
+            channel, shown = await open_channel_by_ca(address, ca)
         else:
-            channel = await open_channel(address, Pins(pin) if isinstance(pin, str) else pin)
-        return cls(channel, kept, address, outbox=outbox, simulated=simulated)
+            pins = Pins(pin) if isinstance(pin, str) else pin
+            channel = await open_channel(address, pins)
+            shown = pins.pin
+        return cls(
+            channel,
+            remembered,
+            address,
+            outbox=outbox,
+            simulated=simulated,
+            keys=keys,
+            pin=shown,
+            kept=kept,
+        )
 
     @classmethod
-    async def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
-        """Connect to the host of a home folder, with its memory and outbox."""
+    async def at_home(
+        cls, home: Home, *, simulated: bool = False, keys: Keys | KeysLater | None = None
+    ) -> Self:
+        """Connect to the host of a home folder, with its memory, its outbox and its login."""
         address, _ = home.host()
         memory, ca = home.memory(), home.ca()
-        pin = "" if ca else home.pins()
         return await cls.connect(
-            address, pin, ca=ca, memory=memory, outbox=home.outbox, simulated=simulated
+            address,
+            "" if ca else home.pins(),
+            ca=ca,
+            memory=memory,
+            outbox=home.outbox,
+            simulated=simulated,
+            keys=keys,
+            kept=home.login(),
         )
 
     async def close(self) -> None:
@@ -177,7 +208,12 @@ class AsyncClient:
             if refused.reason not in ("NOT_FOUNDED", "AUTHORITY_UNAVAILABLE"):
                 raise
             evidence = str(refused)
-        runs = await self.runs.list(limit)
+        try:
+            runs = await self.runs.list(limit)
+        except Refused as refused:
+            if refused.reason != "LOGIN_REQUIRED":
+                raise
+            runs = None
         return HostStatus(
             self.address, self.log.key, size, constitution, evidence, tuple(marks), runs
         )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
 from placet.client.aio import AsyncClient, HostStatus
+from placet.client.connection.access import Kept, KeysLater
 from placet.client.connection.pins import Pins
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.charters import CharterDraft
@@ -451,9 +452,10 @@ class Round(Blocking[AsyncRound]):
 
         `weight` is how much it counts, at most the terms' largest. `noise` is the standard
         deviation of Gaussian noise that the client adds to each number itself: its own affair,
-        which no ledger accounts for. A call that broke off is repeated by calling it again, also
-        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
-        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others."""
+        which no ledger accounts for. The update is sealed once, and kept until the log has it or
+        the round is over: while the host is away or has no place, it is sent again, and a call that
+        broke off is repeated by calling it again, also after a crash. Raises `StateRefused` or
+        `UsageRefused` before anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others."""
         return self._portal.run(
             self._core.send(state, weight, noise=noise, generator=generator, progress=progress)
         )
@@ -654,16 +656,20 @@ class Client(BlockingClient[AsyncClient]):
         memory: CouncilMemory | None = None,
         outbox: Path | None = None,
         simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        kept: Kept | None = None,
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
         follows the one that has it.
 
-        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
-        council's charter, from another member; needed unless the memory knows it, or a council is
-        founded. memory: where the log is kept; without it nothing is remembered after this client.
-        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
-        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
-        `HostCertificateRefused` or `OtherLog`."""
+        keys: of a seat or party, by which the client logs in where a call takes a login. Without
+        them the client is a stranger: it reads the log and sends signed stops. kept: where the
+        login is kept for later clients. ca: certificates of CAs (PEM), to be trusted instead of a
+        pin. charter: the digest of the council's charter, from another member; needed unless the
+        memory knows it, or a council is founded. memory: where the log is kept; without it nothing
+        is remembered after this client. outbox: the folder for sealed updates that have no receipt
+        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
+        `HostUnreachable`, `HostPinMismatch`, `HostCertificateRefused` or `OtherLog`."""
         return cls._opened(
             AsyncClient.connect(
                 address,
@@ -673,13 +679,17 @@ class Client(BlockingClient[AsyncClient]):
                 memory=memory,
                 outbox=outbox,
                 simulated=simulated,
+                keys=keys,
+                kept=kept,
             )
         )
 
     @classmethod
-    def at_home(cls, home: Home, *, simulated: bool = False) -> Self:
-        """Connect to the host of a home folder, with its memory and outbox."""
-        return cls._opened(AsyncClient.at_home(home, simulated=simulated))
+    def at_home(
+        cls, home: Home, *, simulated: bool = False, keys: Keys | KeysLater | None = None
+    ) -> Self:
+        """Connect to the host of a home folder, with its memory, its outbox and its login."""
+        return cls._opened(AsyncClient.at_home(home, simulated=simulated, keys=keys))
 
     def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest runs in one view.

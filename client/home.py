@@ -5,6 +5,7 @@
     pins.json     by which notices the host came to this pin from earlier ones
     council.json  the council by its charter's digest, and the newest checkpoint seen of its log
     entries.jsonl the log as far as it was read; documents/ has what its entries name
+    login.json    the token of the newest login at the host; it lives for minutes
     cards/        an empty file for each service whose model card was shown, by its digest
     outbox/       sealed updates of federations whose receipts are not there yet
 
@@ -32,21 +33,28 @@ from placet.refusals import Refusal
 
 _MAX_CONFIG = 64 * 1024
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+_TOKEN = re.compile(r"[0-9a-f]{64}")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
 _MAX_CA = _MAX_NOTICES = 1024 * 1024
-_CONFIG = """\
+_HOST = """\
 # Where the council's host listens.
-host = "{host}"
-# SHA-256 of the host's TLS certificate (DER). `placet status` fails if another certificate answers.
-pin = "{pin}"
+host = {host}
 """
-_CONFIG_CA = """\
-# Where the council's host listens.
-host = "{host}"
+_OF_PIN = """\
+# SHA-256 of the host's TLS certificate (DER). `placet status` fails if another certificate answers.
+pin = {pin}
+"""
+_OF_CA = """\
 # The CAs (PEM) one of which has to vouch for the host's certificate, in this name.
 ca = {ca}
 """
+_OF_KEY = """\
+# Your key file, and whom you act for: commands without --key log in at the host by them.
+key = {key}
+as = {as}
+"""
+_NAMES = ("host", "pin", "ca", "key", "as")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ class Home:
 
     def configure(self, host: str, pin: str, charter: str = "", *, ca: Path | None = None) -> None:
         """Write the configuration, and pin the council by its charter's digest, where it exists
-        already. The pin is the host's, or empty where a file of CAs is trusted instead.
+        already. The pin is the host's, or empty where a file of CAs is trusted instead. The key
+        file that the home had stays.
 
         Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of
         another council.
@@ -75,13 +84,14 @@ class Home:
         if charter:
             self.know(charter)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        values = {"host": host, "pin": pin}
         if ca is not None:
             read_file(ca, _MAX_CA)
-            text = _CONFIG_CA.format(host=host, ca=json.dumps(str(ca.resolve())))
-        else:
-            text = _CONFIG.format(host=host, pin=pin)
+            values = {"host": host, "ca": str(ca.resolve())}
+        if self.config.exists():
+            values |= {n: v for n, v in self._read().items() if n in ("key", "as")}
         self._notices.unlink(missing_ok=True)  # whoever gives a pin anew gives up earlier ones
-        write_file(self.config, text.encode())
+        self._write(values)
 
     def know(self, charter: str) -> None:
         """Pin the council by its charter's digest. Raises `FileRefused` or `OtherLog`."""
@@ -91,6 +101,16 @@ class Home:
                 "of the council for it."
             )
         self.memory().pin(charter)
+
+    def use_key(self, key: Path, acting_as: str = "") -> None:
+        """The key file of whoever the home is of, and whom they act for; empty: as the file says.
+        Raises `SettingMissing` or `FileRefused`."""
+        self._write({**self._values(), "key": str(key.absolute()), "as": acting_as})
+
+    def key(self) -> tuple[Path | None, str]:
+        """The same, as it was written down; None where there is none."""
+        values = self._read() if self.config.exists() else {}
+        return (Path(values["key"]) if "key" in values else None), values.get("as", "")
 
     def host(self) -> tuple[str, str]:
         """Address and pin of the host; the pin is empty where CAs are trusted instead. Raises
@@ -128,7 +148,7 @@ class Home:
     def _learned(self, pins: Pins) -> None:
         """The notices first: with them alone nothing is lost, the host is asked for them again."""
         write_file(self._notices, notices_to_bytes(pins.notices[-MAX_NOTICES:]))
-        write_file(self.config, _CONFIG.format(host=self.host()[0], pin=pins.pin).encode())
+        self._write({**self._values(), "pin": pins.pin})
 
     def _values(self) -> dict[str, str]:
         if not self.config.exists():
@@ -137,23 +157,39 @@ class Home:
                 "--pin PIN",
                 claim=str(self.config),
             )
+        found = self._read()
+        if "host" not in found or not found.keys() & {"pin", "ca"}:
+            raise self._unread()
+        _check(found["host"], found.get("pin", ""), self.config, by_ca="ca" in found)
+        return found
+
+    def _read(self) -> dict[str, str]:
         try:
             values = tomllib.loads(read_file(self.config, _MAX_CONFIG).decode())
-            names = [name for name in ("host", "pin", "ca") if name in values]
-            found: dict[str, str] = {name: str(values[name]) for name in names}
-            host, pin = found["host"], found["pin"] if "ca" not in found else found.get("pin", "")
-        except (ValueError, KeyError, RecursionError):
-            raise FileRefused(
-                f"{self.config} must have host, and pin or ca. Run: placet init --host "
-                "ADDRESS:PORT --pin PIN"
-            ) from None
-        _check(host, pin, self.config, by_ca="ca" in found)
-        return found
+        except (ValueError, RecursionError):
+            raise self._unread() from None
+        return {name: str(values[name]) for name in _NAMES if name in values}
+
+    def _unread(self) -> FileRefused:
+        return FileRefused(
+            f"{self.config} must have host, and pin or ca. Run: placet init --host ADDRESS:PORT "
+            "--pin PIN"
+        )
+
+    def _write(self, values: dict[str, str]) -> None:
+        parts = [_HOST, _OF_CA if "ca" in values else _OF_PIN]
+        parts += [_OF_KEY] if "key" in values else []
+        told = {name: json.dumps(value) for name, value in values.items()}  # as TOML has it
+        write_file(self.config, "".join(parts).format_map(told).encode())
 
     @property
     def outbox(self) -> Path:
         """Where sealed updates wait for their receipts."""
         return self.folder / "outbox"
+
+    def login(self) -> "LoginFile":
+        """The newest login at the host."""
+        return LoginFile(self.folder / "login.json")
 
     def knows_card(self, service: str) -> bool:
         """Whether the model card of a service was shown before."""
@@ -170,6 +206,30 @@ class Home:
     def memory(self) -> CouncilMemory:
         """Which council it is, and what was seen of its log."""
         return CouncilMemory(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFile:
+    """A login of this home, from one command to the next."""
+
+    path: Path
+
+    def load(self, by: str, pin: str) -> tuple[str, float]:
+        """The token of a principal at a host, and the Unix time of its end; empty where there is
+        none. A token is shown to the host that gave it and to no other."""
+        try:
+            value = json.loads(read_file(self.path, _MAX_CONFIG))
+            token, ends = str(value["token"]), float(value["ends"])
+            meant = (value["by"], value["pin"]) == (by, pin)
+        except (FileRefused, ValueError, KeyError, TypeError, RecursionError):
+            return "", 0.0
+        return (token, ends) if meant and _TOKEN.fullmatch(token) else ("", 0.0)
+
+    def save(self, by: str, pin: str, token: str, ends: float) -> None:
+        """Keep a login; nothing is kept where there is no home folder yet."""
+        if self.path.parent.is_dir():
+            value = {"by": by, "pin": pin, "token": token, "ends": ends}
+            write_file(self.path, json.dumps(value).encode(), mode=0o600)
 
 
 def _check(host: str, pin: str, where: Path, *, by_ca: bool) -> None:

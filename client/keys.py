@@ -154,6 +154,16 @@ def needs_passphrase(path: Path) -> bool:
     return "sealed" in _parse(path)
 
 
+def named_in(path: Path) -> str:
+    """The principal that a key file names, for whoever has not opened it. Raises `KeyFileRefused`
+    or `FileRefused`."""
+    public = _parse(path).get("public")
+    found: object = public.get("id") if isinstance(public, dict) else None
+    if not isinstance(found, str):
+        raise _not_a_key_file(path)
+    return found
+
+
 def _parse(path: Path) -> dict[str, Any]:
     if path.name.endswith(".pub.json"):
         raise _not_a_key_file(path)

@@ -18,8 +18,6 @@ from placet.proto.refusals import refusal_of
 from placet.proto.v1 import enclaves_pb2, enclaves_pb2_grpc
 from placet.refusals import RequestMalformed
 
-METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
-
 _CERTIFICATE_NAME = "localhost"
 
 if TYPE_CHECKING:
@@ -30,7 +28,9 @@ class Connection:
     """A channel to the host with the Attach stream on it. `channel` serves unary calls and bulk
     bytes as well."""
 
-    def __init__(self, address: str, certificate: bytes, handle: Handler) -> None:
+    def __init__(self, address: str, certificate: bytes, token: str, handle: Handler) -> None:
+        # What every call brings along: the version, and the launch token.
+        self.metadata = ((VERSION_KEY, str(WIRE_VERSION)), (TOKEN_KEY, token))
         credentials = grpc.ssl_channel_credentials(root_certificates=certificate)
         options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", _CERTIFICATE_NAME))
         self.channel = grpc.aio.secure_channel(address, credentials, options=options)
@@ -39,11 +39,11 @@ class Connection:
         self.leaving = False  # set by whoever is about to close it
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def attach(self, role: str, token: str) -> None:
+    async def attach(self, role: str) -> None:
         """Open the stream by the launch token, and say hello. Raises `RequestMalformed` if the host
         speaks another version."""
         stub = enclaves_pb2_grpc.EnclavesStub(self.channel)
-        call = stub.Attach(metadata=(*METADATA, (TOKEN_KEY, token)))
+        call = stub.Attach(metadata=self.metadata)
         self._tasks = [
             asyncio.create_task(self._write(call)),
             asyncio.create_task(self._read(call)),

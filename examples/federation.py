@@ -90,7 +90,7 @@ class Scene:
     def take_part(self, name: str, id: str, story: Story) -> None:
         """What a client does, at home: all that it takes."""
         keys, share = self.clinics.clients[name], self.shares[name]
-        with Client.at_home(self.homes[name], simulated=True) as client:
+        with Client.at_home(self.homes[name], simulated=True, keys=keys) as client:
             for round in client.federations.join(id, keys).rounds():
                 state = round.model()
                 trained, weight = train(state, share, round.number), len(share.labels)
@@ -101,7 +101,7 @@ class Scene:
     def judge(self, id: str, story: Story) -> None:
         """Fetch each model as a client does, and judge it on digits that no training has seen."""
         keys = self.clinics.clients[CLIENTS[0]]
-        with Client.at_home(self.homes[CLIENTS[0]], simulated=True) as client:
+        with Client.at_home(self.homes[CLIENTS[0]], simulated=True, keys=keys) as client:
             federation = client.federations.join(id, keys)
             for status in client.runs.watch(id):
                 for number in range(len(story.accuracies) + 1, status.federation.model_round + 1):

@@ -154,7 +154,7 @@ class Members(ABC):
 
     def connect(self, address: str, pin: str) -> Client:
         """A client with the analyst's memory of the log; waits until the authority answers."""
-        client = Client.connect(address, pin, memory=self.memory, simulated=True)
+        client = Client.connect(address, pin, memory=self.memory, simulated=True, keys=self.analyst)
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -66,7 +66,9 @@ class Scene:
     def model(self, doctor: str, service: str) -> Generator[ServedModel]:
         """What a doctor does: verify a worker down from the log's key, as themselves."""
         with (
-            Client.at_home(self.homes[doctor], simulated=True) as client,
+            Client.at_home(
+                self.homes[doctor], simulated=True, keys=self.ward.doctors[doctor]
+            ) as client,
             client.services.open(service, user=self.ward.doctors[doctor]) as model,
         ):
             yield model

@@ -48,7 +48,7 @@ def cheat_with_a_made_up_council(
 
 def _grant(council: Council, home: Home) -> None:
     """What an owner does at a host: grant, and provision the key."""
-    with Client.at_home(home, simulated=True) as client:
+    with Client.at_home(home, simulated=True, keys=council.owners[_OWNER]) as client:
         council.grant(client, _OWNER)
 
 

@@ -18,7 +18,9 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_watchers": "calls that watch",
         "max_federations": "federations that run at once",
         "max_services": "services that are served at once",
-        "max_calls": "calls open at once",
+        "max_calls": "calls open at once; a caller has at most a quarter of them",
+        "max_connections": "connections at once",
+        "stranger_rate": "calls a second that an address may make without a login",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_puts_waiting": "puts that wait until a place is free",
         "max_blob": "bytes of a blob",
@@ -79,6 +81,8 @@ class HostConfig:
     max_federations: int = 64
     max_services: int = 64
     max_calls: int = 1024
+    max_connections: int = 4096
+    stranger_rate: int = 50
     max_puts: int = 16
     max_puts_waiting: int = 256
     max_blob: int = 64 * GIB

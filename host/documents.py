@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 
 from placet.governance.documents import (
     Action,
+    Bearers,
     Delete,
     Federate,
     Layout,
     Proposal,
+    Serve,
     Update,
 )
 from placet.governance.envelope import inspect, parse_envelope, verify_signed
 from placet.governance.keys import PublicKey
 from placet.proto.v1 import common_pb2
-from placet.refusals import NotPermitted
+from placet.refusals import NotPermitted, Refusal
 from placet.sealing import sealed_length, segment_count
 
 
@@ -37,15 +39,18 @@ class FederationFacts:
 class TicketFacts:
     """What the host plans by. `proposal` and `program` are digests; `not_after` is in Unix seconds.
 
-    `terms` are those of a federation or a service in canonical JSON, b"" of a job. Its workers are
-    launched for them, so their digest is its program; two proposals of the same terms have one
-    program, as two jobs may.
+    `named` are the principals that may start it: its proposer, and whom its body names. `bearers`
+    says whether a service is for whoever holds a token. `terms` are those of a federation or a
+    service in canonical JSON, b"" of a job. Its workers are launched for them, so their digest is
+    its program; two proposals of the same terms have one program, as two jobs may.
     """
 
     proposal: str
     program: str
     uses: int
     not_after: int
+    named: frozenset[str] = frozenset()
+    bearers: bool = False
     action: Action = "job"
     terms: bytes = field(default=b"", repr=False)
     federation: FederationFacts | None = None
@@ -79,6 +84,15 @@ def read_stored(ticket: bytes) -> TicketFacts | None:
         return None
 
 
+def is_for_bearers(envelope: bytes) -> bool:
+    """Whether a document is the proposal of a service for bearers of tokens, who log in
+    nowhere."""
+    try:
+        return _read_proposal(envelope).bearers
+    except Refusal:
+        return False
+
+
 @functools.lru_cache(maxsize=64)  # a ticket of many uses is submitted as often
 def _read_proposal(envelope: bytes) -> TicketFacts:
     proposal = inspect(envelope, Proposal)
@@ -90,10 +104,18 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
         program=work.launch_digest,
         uses=proposal.uses,
         not_after=proposal.not_after,
+        named=_named(proposal),
+        bearers=isinstance(work, Serve) and isinstance(work.users, Bearers),
         action=proposal.action,
         terms=work.terms,
         federation=federation,
     )
+
+
+def _named(proposal: Proposal) -> frozenset[str]:
+    work = proposal.work
+    recipients = (recipient.id for recipient in work.recipients)
+    return frozenset((proposal.proposer, *work.touched_owners, *recipients))
 
 
 def _sealed_bytes(layout: Layout) -> int:

@@ -18,9 +18,14 @@ from typing import Self
 
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
-from placet.host.blobs.places import Places
+from placet.host.blobs.places import Places as PutPlaces
+from placet.host.callers.gate import EnclaveGate, Gate
+from placet.host.callers.logins import Logins
+from placet.host.callers.places import Places
+from placet.host.callers.principals import Principals
 from placet.host.calls.certificates import Certificates
 from placet.host.calls.servicers import (
+    AccessService,
     BlobsService,
     CertificatesService,
     FederationsService,
@@ -31,7 +36,7 @@ from placet.host.calls.servicers import (
     LogService,
     RunsService,
 )
-from placet.host.calls.services import Health, Services, make_server
+from placet.host.calls.services import Health, Services, make_enclave_server, make_server
 from placet.host.calls.tls import utc_now
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
@@ -72,7 +77,7 @@ class Host:
         self._config = config
         self._launcher = launcher
         self._exits = AsyncExitStack()
-        self._port = self._enclave_port = 0
+        self._port = self._local_port = 0
 
     @property
     def address(self) -> str:
@@ -141,7 +146,7 @@ class Host:
         self._blobs = BlobStore(
             BlobFiles(folder / "blobs"),
             max_blob=config.max_blob,
-            places=Places(config.max_puts, config.max_puts_waiting, config.put_wait_seconds),
+            places=PutPlaces(config.max_puts, config.max_puts_waiting, config.put_wait_seconds),
             min_free=config.min_free,
             put_idle_seconds=config.put_idle_seconds,
         )
@@ -184,7 +189,9 @@ class Host:
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
+        logins = Logins(Principals(store, self._log), lambda: self._certificates.pins)
         services = Services(
+            access=AccessService(logins),
             runs=RunsService(board, self._runs),
             jobs=JobsService(board, line),
             federations=FederationsService(self._log, board, line, self._blobs),
@@ -196,14 +203,17 @@ class Host:
             certificates=CertificatesService(self._certificates),
             enclaves=self._enclaves,
         )
-        server = make_server(services, self._health, config.max_calls, self._store.steady)
+        gate = Gate(logins, Places(config.max_calls, config.stranger_rate))
+        server = make_server(services, self._health, gate, store.steady, config.max_connections)
+        enclave_server = make_enclave_server(services, EnclaveGate(self._enclaves), store.steady)
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
         # Enclaves of this machine know the host's own certificate, whatever callers are shown.
         own = self._certificates.for_enclaves()
-        self._enclave_port = server.add_secure_port("127.0.0.1:0", own)
+        self._local_port = enclave_server.add_secure_port("127.0.0.1:0", own)
         await self._health.start()
-        await server.start()
-        self._exits.push_async_callback(server.stop, config.drain_seconds)
+        for listening in (enclave_server, server):
+            await listening.start()
+            self._exits.push_async_callback(listening.stop, config.drain_seconds)
 
     async def _drain(self) -> None:
         _log.info("stopping")
@@ -242,7 +252,7 @@ class Host:
     @property
     def _local(self) -> str:
         """Where enclaves of this machine find the host."""
-        return f"127.0.0.1:{self._enclave_port}"
+        return f"127.0.0.1:{self._local_port}"
 
 
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:

@@ -12,6 +12,9 @@ WIRE_VERSION: Final = 1
 VERSION_KEY: Final = "placet-wire"
 # Of an enclave's Attach call: the launch token that the host passed to the process it started.
 TOKEN_KEY: Final = "placet-launch-token"
+# Of a principal's calls: "Bearer " and the token that Access.Login gave (RFC 6750).
+ACCESS_KEY: Final = "authorization"
+BEARER: Final = "Bearer "
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

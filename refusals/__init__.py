@@ -60,6 +60,11 @@ class ClockJumped(Refusal):
     again once the host's operator has set the clock right, or accepted it."""
 
 
+class LoginRequired(Refusal):
+    """The call is for seats and parties of the council, and its caller has not logged in. Give
+    the key of a seat or party: --key FILE, or keys= in Python."""
+
+
 class DocumentMalformed(Refusal):
     """A document, or a value for one, has unknown, missing, doubled or wrong fields. Correct the
     field that the claim names, and sign the document again."""

@@ -51,10 +51,11 @@ from placet.governance.documents import (
     When,
     new_header,
 )
+from placet.governance.documents.login import Login
 from placet.governance.envelope import parse_envelope
 from placet.governance.evaluate import Ticket
 from placet.governance.rules import Approvals, Lifetime, Organisations, Uses, Veto
-from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.v1 import (
     blobs_pb2_grpc,
     governance_pb2_grpc,
@@ -65,6 +66,7 @@ from placet.proto.v1 import (
 )
 from placet.refusals import Refusal, Refused
 from tests.support import documents
+from tests.support.login import Regular
 
 YEAR = 366 * 86400
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -170,15 +172,21 @@ class World:
         assert self.process.stdout is not None
         said = dict(line.split() for line in (self.process.stdout.readline() for _ in range(2)))
         self.address, self.pin = said["address"], said["pin"]
-        self.client = Client.connect(self.address, self.pin, memory=self.memory, simulated=True)
+        self.client = Client.connect(
+            self.address, self.pin, memory=self.memory, simulated=True, keys=self.analyst
+        )
         certificate = (self.folder / "host" / "tls" / "cert.pem").read_bytes()
-        credentials = grpc.ssl_channel_credentials(certificate)
-        self.channel = grpc.secure_channel(self.address, credentials, options=GRPC_OPTIONS)
+        regular = Regular(self.address, certificate, self._login, self.analyst.signing)
+        self.channel = regular.channel
         self.stubs = Stubs(self.channel)
         self.until_answered(lambda: self.client.authority.evidence("sha256:" + "00" * 32))
         if founding and not self.memory.log:
             self.found(self.constitution())
         return self
+
+    def _login(self, challenge: str) -> Login | None:
+        charter = self.memory.charter
+        return Login(charter, "analyst", self.pin, challenge) if charter else None
 
     def kill(self) -> None:
         """SIGKILL to the host; its enclaves end because it has."""

@@ -99,7 +99,9 @@ async def sealed_peer(
         with client:
             service = await asyncio.to_thread(owner.serve, client, served)
         async with (
-            await AsyncClient.connect(address, pin, memory=owner.memory, simulated=True) as asking,
+            await AsyncClient.connect(
+                address, pin, memory=owner.memory, simulated=True, keys=owner.analyst
+            ) as asking,
             await asking.services.open(service, user=owner.user) as model,
             await open_channel(address, Pins(pin)) as channel,
         ):

@@ -19,6 +19,7 @@ import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec, cast
@@ -30,9 +31,10 @@ from rich.text import Text
 
 from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
+from placet.client.connection.access import KeysLater
 from placet.client.errors import InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
-from placet.client.keys import Keys, needs_passphrase
+from placet.client.keys import Keys, named_in, needs_passphrase
 from placet.governance.codec import to_plain
 from placet.governance.text import hidden, shown
 from placet.refusals import Refusal
@@ -59,11 +61,14 @@ Simulated = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
+_SOON = 120.0  # seconds that a login must last for a command not to ask for a passphrase
 _home: list[Home] = []
+_keys: list[Keys] = []  # those of this invocation
 
 
 def choose_home(folder: Path | None) -> None:
     """Fix the home folder of this invocation."""
+    _keys.clear()
     _home[:] = [Home(folder) if folder is not None else Home.default()]
 
 
@@ -73,8 +78,23 @@ def home() -> Home:
 
 
 def client(*, simulated: bool = False) -> Client:
-    """A client of the configured host; use it as a context. simulated: what `--simulated` said."""
-    return Client.at_home(home(), simulated=simulated)
+    """A client of the configured host; use it as a context. It logs in with the keys that the
+    command was given, or with the home's. simulated: what `--simulated` said."""
+    return Client.at_home(home(), simulated=simulated, keys=_keys[-1] if _keys else _own_keys())
+
+
+def _own_keys() -> Keys | KeysLater | None:
+    """The keys in PLACET_KEY, or those that `placet init --key` named."""
+    named = os.environ.get("PLACET_KEY")
+    path, acting_as = (Path(named), "") if named else home().key()
+    if path is None:
+        return None
+    by = acting_as or named_in(path)
+    _, pin = home().host()
+    logged_in = home().login().load(by, pin)[1] > time.time() + _SOON
+    if needs_passphrase(path) and not os.environ.get("PLACET_PASSPHRASE") and not logged_in:
+        return load_keys(path, acting_as)  # asks now: an interrupt reaches this thread alone
+    return KeysLater(by, lambda: load_keys(path, acting_as))
 
 
 def load_keys(path: Path, acting_as: str = "") -> Keys:
@@ -85,7 +105,8 @@ def load_keys(path: Path, acting_as: str = "") -> Keys:
             f"Passphrase of {path.name}", hide_input=True, err=True
         )
     keys = Keys.load(path, passphrase)
-    return keys.acting_as(acting_as) if acting_as else keys
+    _keys[:] = [keys.acting_as(acting_as) if acting_as else keys]
+    return _keys[-1]
 
 
 def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[..., Any]:

@@ -139,8 +139,9 @@ def grant(
     terms = draft.terms
     if evidence is not None:
         terms = replace(terms, evidence=load_evidence(evidence))
+    keys = load_keys(key, acting_as)
     with client() as connected:
-        envelope = connected.grants.sign(load_keys(key, acting_as), draft.object.descriptor, terms)
+        envelope = connected.grants.sign(keys, draft.object.descriptor, terms)
         council = connected.council.verify()
     write_artifact(out, envelope)
     document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
@@ -184,10 +185,9 @@ def withdraw(
     """Withdraw a grant, for ever and at once, also for jobs that run."""
     path = Path(grant_digest)
     digest = parse_envelope(read_artifact(path)).digest if path.is_file() else grant_digest
+    keys = load_keys(key, acting_as)
     with client() as connected:
-        recorded = connected.council.stop(
-            load_keys(key, acting_as), "withdraw", digest, reason=reason
-        )
+        recorded = connected.council.stop(keys, "withdraw", digest, reason=reason)
     told = f"Withdrawn: the log has it as entry {recorded.index}."
     show({"stop": recorded.digest, "index": recorded.index}, as_json, lines([told]))
 
@@ -201,6 +201,7 @@ def delete(
     """Have the host forget the sealed bytes of an object that was put with your key as owner."""
     path = Path(object_id)
     id = SealedObject.load(path).descriptor.id if path.is_file() else object_id
+    keys = load_keys(key)
     with client() as connected:
-        connected.blobs.delete(id, load_keys(key))
+        connected.blobs.delete(id, keys)
     show({"deleted": id}, as_json, lines([f"The host says that {id} is deleted."]))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from placet.attestation import SIMULATION_SIGNER
 from placet.client.cli._frame import (
+    ActingAs,
     AsJSON,
     Yes,
     client,
@@ -31,7 +32,7 @@ from placet.client.connection.channel import fetch_certificate, pin_of
 from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.files import write_file
-from placet.client.keys import Keys, needs_passphrase, public_path
+from placet.client.keys import Keys, named_in, needs_passphrase, public_path
 from placet.client.links import CouncilLink, spoken
 from placet.client.trust.builds import DEVELOPMENT, named_measurements
 from placet.refusals import DocumentMalformed
@@ -59,6 +60,11 @@ def init(
         Path | None,
         typer.Option(help="CAs (PEM) to trust for the host's certificate, instead of a pin."),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", "-k", help="Your .key file, by which commands log in at the host."),
+    ] = None,
+    acting_as: ActingAs = "",
     templates: Annotated[
         Path | None,
         typer.Option(
@@ -71,7 +77,10 @@ def init(
     ] = "",
     yes: Yes = False,
 ) -> None:
-    """Make a home folder for one council: its host, and commented templates."""
+    """Make a home folder for one council: its host, your key, and commented templates."""
+    if key is not None:
+        key = key.absolute()
+        named_in(key)
     if link:
         if host or pin or charter:
             raise UsageRefused("The link says host, pin and charter. Give either it or these.")
@@ -81,24 +90,26 @@ def init(
         if not host or pin:
             raise UsageRefused("--ca goes with --host, and takes the place of the pin.")
         home().configure(host, "", charter, ca=ca)
-        say(f"Wrote {home().config}.")
     elif host:
         found = pin or pin_of(fetch_certificate(host))
         if not pin:
             confirm(f"The host at {host} shows the certificate {found}. Is it the operator's?", yes)
         home().configure(host, found, charter)
-        say(f"Wrote {home().config}.")
     elif charter:
         home().host()
         home().know(charter)
+    if key is not None:
+        home().use_key(key, acting_as)
+    if host or charter or key:
+        say(f"Wrote {home().config}.")
     if host or charter:
         say(_pinned(charter or home().memory().charter))
     if templates is not None:
         _write_templates(templates, enclave)
-    if not host and not charter and templates is None:
+    if not host and not charter and not key and templates is None:
         raise SettingMissing(
-            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --templates "
-            "FOLDER."
+            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --key, "
+            "--templates FOLDER."
         )
 
 
@@ -271,7 +282,7 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
-        "runs": [run_json(run) for run in found.runs],
+        "runs": None if found.runs is None else [run_json(run) for run in found.runs],
     }
     rows = [
         ("host", found.address),
@@ -284,7 +295,10 @@ def status(
 
     def text(console: Console) -> None:
         table(("", ""), rows, "")(console)
-        table(RUN_COLUMNS, [run_row(run) for run in found.runs], "No runs.")(console)
+        if found.runs is None:
+            console.print("Runs are shown to seats and parties: placet init --key FILE.")
+        else:
+            table(RUN_COLUMNS, [run_row(run) for run in found.runs], "No runs.")(console)
 
     show(value, as_json, text)
 

@@ -3,7 +3,7 @@
 all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,9 +37,9 @@ def translated() -> Generator[None]:
         raise HostUnreachable("The client has been closed. Open a new one.") from None
 
 
-async def followed(watch: Callable[[], Any], patience: float) -> AsyncIterator[Any]:
+async def followed(watch: Callable[[], Awaitable[Any]], patience: float) -> AsyncIterator[Any]:
     """What a streaming call tells, again from the start where the connection breaks off or the host
-    ends it.
+    ends it. `watch` begins the call.
 
     Whoever reads it stops when nothing more is to come. For up to `patience` seconds on end the
     host may be away; then raises `HostUnreachable`.
@@ -50,7 +50,7 @@ async def followed(watch: Callable[[], Any], patience: float) -> AsyncIterator[A
         call: Any = None
         try:
             with translated():
-                call = watch()
+                call = await watch()
                 async for told in call:
                     yield told
                     pause, deadline = _PAUSE, loop.time() + patience

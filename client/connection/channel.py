@@ -50,11 +50,11 @@ async def open_channel(address: str, pins: Pins) -> grpc.aio.Channel:
     return _channel(address, certificate.encode(), _name_in(certificate))
 
 
-async def open_channel_by_ca(address: str, ca: bytes) -> grpc.aio.Channel:
+async def open_channel_by_ca(address: str, ca: bytes) -> tuple[grpc.aio.Channel, str]:
     """A channel to the host at "address:port" whose certificate is good for that name, by these
-    CAs (PEM). Raises `HostUnreachable` or `HostCertificateRefused`."""
-    await asyncio.to_thread(fetch_certificate, address, ca)
-    return _channel(address, ca, "")
+    CAs (PEM), and the certificate's pin. Raises `HostUnreachable` or `HostCertificateRefused`."""
+    certificate = await asyncio.to_thread(fetch_certificate, address, ca)
+    return _channel(address, ca, ""), pin_of(certificate)
 
 
 def _channel(address: str, roots: bytes, name: str) -> grpc.aio.Channel:

@@ -7,10 +7,11 @@ from typing import Protocol, TypeVar
 
 import grpc.aio
 
+from placet.client.connection.access import Access
 from placet.client.connection.calls import translated
-from placet.client.connection.channel import METADATA
 from placet.client.errors import EvidenceSimulated
 from placet.proto.v1 import (
+    access_pb2_grpc,
     blobs_pb2_grpc,
     federations_pb2_grpc,
     governance_pb2_grpc,
@@ -20,6 +21,7 @@ from placet.proto.v1 import (
     log_pb2_grpc,
     runs_pb2_grpc,
 )
+from placet.refusals import Refused
 
 Q_contra = TypeVar("Q_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
@@ -43,7 +45,7 @@ class Method(Protocol[Q_contra, R_co]):
 
 
 class Connection:
-    """The stubs of a channel.
+    """The stubs of a channel, and the login with which they are called.
 
     simulated: whether its caller gives secrets to whom no hardware vouches for. now: gives Unix
     seconds.
@@ -55,6 +57,7 @@ class Connection:
         *,
         simulated: bool = False,
         now: Callable[[], float] = time.time,
+        access: Access | None = None,
     ) -> None:
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.federations = federations_pb2_grpc.FederationsStub(channel)
@@ -64,6 +67,7 @@ class Connection:
         self.keys = keys_pb2_grpc.KeysStub(channel)
         self.log = log_pb2_grpc.LogStub(channel)
         self.runs = runs_pb2_grpc.RunsStub(channel)
+        self.access = access or Access(access_pb2_grpc.AccessStub(channel), None, str, "", None)
         self._simulated = simulated
         self._now = now
 
@@ -72,9 +76,17 @@ class Connection:
         return int(self._now())
 
     async def ask(self, method: Method[Q, R], request: Q, *, timeout: float = CALL_TIMEOUT) -> R:
-        """One unary call. Raises `Refused`, `Unreachable` or `AnswerMalformed`."""
+        """One unary call, after a login where the host asks for one. Raises `Refused`,
+        `Unreachable` or `AnswerMalformed`."""
+        token = self.access.token
+        try:
+            with translated():
+                return await method(request, timeout=timeout, metadata=self.access.metadata())
+        except Refused as refused:
+            if refused.reason != "LOGIN_REQUIRED" or not await self.access.log_in(token):
+                raise
         with translated():
-            return await method(request, timeout=timeout, metadata=METADATA)
+            return await method(request, timeout=timeout, metadata=self.access.metadata())
 
     def check_simulated(self, simulated: bool) -> None:
         """Refuse to give a secret to simulated evidence, unless the caller has said so.

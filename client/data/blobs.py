@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from placet.client.connection.calls import translated
-from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection
 from placet.client.connection.told import object_id
 from placet.client.data.objects import Progress
@@ -148,15 +147,17 @@ class AsyncBlobs:
     ) -> Blob:
         with translated():
             requests = _requests(header, source, progress)
-            info = await self._connection.blobs.Put(requests, metadata=METADATA)
+            metadata = self._connection.access.metadata()
+            info = await self._connection.blobs.Put(requests, metadata=metadata)
         return Blob.from_wire(info)
 
     async def _get(
         self, id: str, file: io.BufferedWriter, length: int, progress: Progress | None
     ) -> None:
         request = blobs_pb2.GetBlobRequest(id=id, offset=file.tell(), length=length - file.tell())
+        metadata = await self._connection.access.ready()
         with translated():
-            call = self._connection.blobs.Get(request, metadata=METADATA)
+            call = self._connection.blobs.Get(request, metadata=metadata)
             async for chunk in call:
                 if file.tell() + len(chunk.data) > length:
                     call.cancel()

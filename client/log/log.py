@@ -86,7 +86,10 @@ class AsyncLog:
                         raise
                     return digest, None
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(fetch(digest)) for digest in digests]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(fetch(digest)) for digest in digests]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         found = (task.result() for task in tasks)
         return {digest: data for digest, data in found if data is not None}

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from placet.auditing.consistency import verify_extends
 from placet.client.connection.calls import translated
-from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection, Method
 from placet.client.errors import AnswerMalformed, SettingMissing
 from placet.client.log.memory import CouncilMemory
@@ -208,7 +207,7 @@ class LogReader:
         request = log_pb2.GetEntriesRequest(start=start)
         with translated():
             call = self._connection.log.GetEntries(
-                request, timeout=_STREAM_TIMEOUT, metadata=METADATA
+                request, timeout=_STREAM_TIMEOUT, metadata=self._connection.access.metadata()
             )
             try:
                 async for answer in call:

@@ -2,13 +2,11 @@
 """Runs: start a job, a federation or a service under a ticket, follow it, stop it."""
 
 import asyncio
-import functools
 import os
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 from placet.client.connection.calls import followed
-from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
 from placet.client.council.records import ProposalRecord, ticket_to_wire
@@ -88,10 +86,13 @@ class AsyncRuns:
         A connection that breaks off, as when the host restarts, is opened again for up to
         `patience` seconds; the state may then come a second time.
         """
-        call = functools.partial(
-            self._connection.runs.Watch, runs_pb2.WatchRequest(id=id), metadata=METADATA
-        )
-        async for told in followed(call, patience):
+
+        async def begin() -> Any:
+            await self._connection.ask(self._connection.runs.Get, runs_pb2.GetRunRequest(id=id))
+            metadata = self._connection.access.metadata()
+            return self._connection.runs.Watch(runs_pb2.WatchRequest(id=id), metadata=metadata)
+
+        async for told in followed(begin, patience):
             status = _checked(told, id)
             yield status
             if status.ended:

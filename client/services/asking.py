@@ -182,6 +182,7 @@ class Asking:
         old, lease = self._stream, worker.lease.digest
         if old is not None and not old.broken and old.lease == lease:
             return old
+        await self._connection.access.ready()
         new = self._stream = QuestionStream(self._connection, lease)
         if old is not None:
             await old.close()

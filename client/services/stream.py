@@ -12,7 +12,6 @@ from typing import Any
 import grpc.aio
 
 from placet.client.connection.calls import translated
-from placet.client.connection.channel import METADATA
 from placet.client.connection.connection import Connection
 from placet.client.connection.told import refused_of
 from placet.client.errors import AnswerMalformed, HostUnreachable
@@ -31,7 +30,7 @@ class QuestionStream:
 
     def __init__(self, connection: Connection, lease: str) -> None:
         self.lease = lease
-        self._call: Any = connection.inference.PredictStream(metadata=METADATA)
+        self._call: Any = connection.inference.PredictStream(metadata=connection.access.metadata())
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._queued: deque[inference_pb2.Ask] = deque()
         self._cancelled: list[int] = []

@@ -13,14 +13,12 @@
 5. Make boot keys. Nothing of an older boot is accepted after the boot entry.
 """
 
-import grpc.aio
-
 from placet.attestation import Attester
 from placet.enclave.authority.documents import DocumentCache, read_entries
 from placet.enclave.authority.journal import Journal
 from placet.enclave.authority.sealed_root import ROOT
 from placet.enclave.authority.vault import LogKeys, Vault
-from placet.enclave.connection import METADATA, Connection
+from placet.enclave.connection import Connection
 from placet.governance.codec import parse_object
 from placet.governance.ledger import Ledger
 from placet.governance.log import MAX_ENTRY_BYTES, verify_checkpoint
@@ -57,7 +55,7 @@ class Life:
     def __init__(self, connection: Connection, vault: Vault, origin: str) -> None:
         self.vault = vault
         self.connection = connection
-        self.documents = DocumentCache(connection.channel)
+        self.documents = DocumentCache(connection)
         self.ledger = Ledger(self.documents)
         self.journal = Journal(self.ledger, lambda: self.log_keys.checkpoints, self._store)
         self._origin = origin
@@ -83,15 +81,15 @@ class Life:
     async def replay(self) -> None:
         """Steps 2 to 4. Raises `LogEntryInvalid`, `LogProofInvalid` or `LogCheckpointInvalid`
         where the host's copy is not the log of this authority."""
-        channel = self.connection.channel
+        host = self.connection
         request = log_pb2.GetCheckpointRequest()
-        stub = log_pb2_grpc.LogStub(channel)
-        note = (await stub.GetCheckpoint(request, metadata=METADATA)).note
+        stub = log_pb2_grpc.LogStub(host.channel)
+        note = (await stub.GetCheckpoint(request, metadata=host.metadata)).note
         if not note:
             return
-        keys = self.log_keys_for(await _genesis(channel))
+        keys = self.log_keys_for(await _genesis(host))
         checkpoint = verify_checkpoint(note, keys.checkpoints.verifier_key)
-        entries = [data async for data in read_entries(channel, 0, checkpoint.size)]
+        entries = [data async for data in read_entries(host, 0, checkpoint.size)]
         self.ledger.replay_all(entries, checkpoint)
         self.keep(keys)
         self.journal.resume(note)
@@ -104,10 +102,10 @@ async def _commit(connection: Connection, step: enclaves_pb2.Commit) -> None:
     await connection.link.request(enclaves_pb2.KIND_COMMIT, step, timeout=_COMMIT_SECONDS)
 
 
-async def _genesis(channel: grpc.aio.Channel) -> str:
+async def _genesis(host: Connection) -> str:
     """The constitution that entry 0 names, by the host's word: only the right one gives the key
     that signed the log."""
-    async for data in read_entries(channel, 0, 1):
+    async for data in read_entries(host, 0, 1):
         constitution = parse_object(data, MAX_ENTRY_BYTES).get("constitution")
         if isinstance(constitution, str):
             return constitution

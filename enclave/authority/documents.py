@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import grpc.aio
 
-from placet.enclave.connection import METADATA
+from placet.enclave.connection import Connection
 from placet.governance.envelope import digest_of, parse_envelope
 from placet.governance.ledger import missing_document
 from placet.governance.log import Tree, leaf_hash
@@ -21,8 +21,9 @@ class DocumentCache:
     """`envelope` answers from memory and raises `DocumentNotFound`; `fetch` asks the host for what
     was missing."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._log = log_pb2_grpc.LogStub(channel)
+    def __init__(self, host: Connection) -> None:
+        self._log = log_pb2_grpc.LogStub(host.channel)
+        self._metadata = host.metadata
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     def envelope(self, digest: str) -> bytes:
@@ -41,7 +42,7 @@ class DocumentCache:
         """Ask the host for a document. Raises `DocumentNotFound` if it gives none, or another."""
         request = log_pb2.GetDocumentRequest(digest=digest)
         try:
-            response = await self._log.GetDocument(request, metadata=METADATA)
+            response = await self._log.GetDocument(request, metadata=self._metadata)
         except grpc.aio.AioRpcError:
             raise missing_document(digest) from None
         if not _is(response.document, digest):
@@ -49,13 +50,14 @@ class DocumentCache:
         self.keep(digest, response.document)
 
 
-async def read_entries(channel: grpc.aio.Channel, start: int, end: int) -> AsyncIterator[bytes]:
+async def read_entries(host: Connection, start: int, end: int) -> AsyncIterator[bytes]:
     """At most `end - start` entries as the host has them. Raises `LogProofInvalid` where it has an
     error instead."""
     request = log_pb2.GetEntriesRequest(start=start, end=end)
     left = end - start
     try:
-        async for batch in log_pb2_grpc.LogStub(channel).GetEntries(request, metadata=METADATA):
+        stub = log_pb2_grpc.LogStub(host.channel)
+        async for batch in stub.GetEntries(request, metadata=host.metadata):
             for data in batch.entries[:left]:
                 yield data
             left -= len(batch.entries)

@@ -38,9 +38,9 @@ async def run_authority(
     async def handle(frame: enclaves_pb2.Frame) -> Message:
         return await (await asyncio.shield(ready)).handle(frame)
 
-    connection = Connection(address, certificate, handle)
+    connection = Connection(address, certificate, token, handle)
     try:
-        await connection.attach("authority", token)
+        await connection.attach("authority")
         vault = await open_vault(connection, attester)
         life = Life(connection, vault, origin)
         await life.replay()

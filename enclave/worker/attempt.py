@@ -60,7 +60,7 @@ class Attempt:
             self._progress(0)
             self._loop.call_soon_threadsafe(renewing.start, remaining)
             objects = Objects(
-                self._connection.channel,
+                self._connection,
                 self.call,
                 self._scratch,
                 lambda: renewing.work_seconds_left,

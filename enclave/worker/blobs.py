@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc.aio
 
-from placet.enclave.connection import METADATA
+from placet.enclave.connection import Connection
 from placet.enclave.worker.patience import patiently
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2, blobs_pb2_grpc
@@ -30,19 +30,19 @@ _MOMENTARY = frozenset(
 )
 
 
-async def fetch(channel: grpc.aio.Channel, descriptor: ObjectDescriptor, path: Path) -> None:
+async def fetch(host: Connection, descriptor: ObjectDescriptor, path: Path) -> None:
     """Bring the sealed bytes of an object into a file. Raises `StreamLength` unless their
     number is right."""
     expected = descriptor.sealed_length
     try:
-        received = await receive(channel, descriptor.id, expected, path)
+        received = await receive(host, descriptor.id, expected, path)
     except grpc.aio.AioRpcError:
         raise _length(descriptor, "some, then an error") from None
     if received != expected:
         raise _length(descriptor, f"{received} bytes" if received < expected else "more")
 
 
-async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
+async def receive(host: Connection, object_id: str, expected: int, path: Path) -> int:
     """Bring sealed bytes into a file, and stop when there are more than expected; returns how many
     it holds. A host that fails behind the last of them has given all: what they are, their root
     says.
@@ -50,8 +50,8 @@ async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path
     Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off.
     """
     received = 0
-    call = blobs_pb2_grpc.BlobsStub(channel).Get(
-        blobs_pb2.GetBlobRequest(id=object_id), metadata=METADATA
+    call = blobs_pb2_grpc.BlobsStub(host.channel).Get(
+        blobs_pb2.GetBlobRequest(id=object_id), metadata=host.metadata
     )
     with path.open("wb") as sink:
         try:
@@ -67,7 +67,7 @@ async def receive(channel: grpc.aio.Channel, object_id: str, expected: int, path
 
 
 async def store(
-    channel: grpc.aio.Channel, object_id: str, owner: str, path: Path, left: Callable[[], float]
+    host: Connection, object_id: str, owner: str, path: Path, left: Callable[[], float]
 ) -> None:
     """Put the sealed bytes of an output; a host that is short of something is asked again, as long
     as seconds are left. Raises `BlobIncomplete`."""
@@ -84,7 +84,7 @@ async def store(
                 yield blobs_pb2.PutRequest(chunk=chunk)
 
     async def put() -> None:
-        await blobs_pb2_grpc.BlobsStub(channel).Put(requests(), metadata=METADATA)
+        await blobs_pb2_grpc.BlobsStub(host.channel).Put(requests(), metadata=host.metadata)
 
     try:
         await patiently(put, _momentary, left)

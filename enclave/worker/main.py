@@ -73,8 +73,8 @@ class Worker:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _join(self, address: str, certificate: bytes, token: str) -> Membership:
-        self._connection = Connection(address, certificate, self._handle)
-        await self._connection.attach("worker", token)
+        self._connection = Connection(address, certificate, token, self._handle)
+        await self._connection.attach("worker")
         self._watch = asyncio.create_task(self._until_gone())
         now = int(time.time())
         try:

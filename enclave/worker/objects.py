@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 from typing_extensions import Buffer
 
+from placet.enclave.connection import Connection
 from placet.enclave.worker import blobs
 from placet.enclave.worker.job import Input
 from placet.enclave.worker.patience import pauses
@@ -40,9 +41,9 @@ class Objects:
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, call: Call, scratch: Path, left: Callable[[], float]
+        self, host: Connection, call: Call, scratch: Path, left: Callable[[], float]
     ) -> None:
-        self._channel = channel
+        self._host = host
         self._call = call
         self._scratch = scratch
         self._left = left
@@ -53,7 +54,7 @@ class Objects:
         They lie on the host's disk, so each segment is checked again when it is opened.
         """
         path = self._scratch / f"input-{name}"
-        self._call(blobs.fetch(self._channel, descriptor, path))
+        self._call(blobs.fetch(self._host, descriptor, path))
         with path.open("rb", buffering=0) as source:
             leaves = verify_root(source, descriptor)
         return Input(
@@ -81,7 +82,7 @@ class Objects:
                 nonlocal done
                 for object_id, path in wanted:
                     try:
-                        await blobs.receive(self._channel, object_id, length, path)
+                        await blobs.receive(self._host, object_id, length, path)
                     except grpc.aio.AioRpcError:
                         missing.add(object_id)
                     done += 1
@@ -104,7 +105,7 @@ class Objects:
         key, descriptors = self._seal_patiently(contents, declared, lease)
         for name, descriptor in descriptors.items():
             path = self._output(name)
-            self._call(blobs.store(self._channel, descriptor.id, owner, path, self._left))
+            self._call(blobs.store(self._host, descriptor.id, owner, path, self._left))
         return key, descriptors
 
     def _seal_patiently(

@@ -6,12 +6,24 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from placet.proto.limits import KIB, MAX_CHUNK, MAX_DOCUMENT, MAX_SEALED, MAX_WIRE, MIB
+from placet.proto.limits import (
+    KIB,
+    MAX_CHUNK,
+    MAX_COALESCED,
+    MAX_DOCUMENT,
+    MAX_SEALED,
+    MAX_WIRE,
+    MIB,
+)
 
 _TICKET = 2 * MIB  # a proposal and its ballots
 _SMALL = 4 * KIB
 
 MAX_BYTES: Final[dict[str, int]] = {
+    "placet.v1.ChallengeRequest": _SMALL,
+    "placet.v1.ChallengeResponse": _SMALL,
+    "placet.v1.LoginRequest": 4 * _SMALL,
+    "placet.v1.LoginResponse": _SMALL,
     "placet.v1.Refusal": 64 * KIB,
     "placet.v1.Ticket": _TICKET,
     "placet.v1.Committed": 128 * KIB,
@@ -57,10 +69,13 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.Description": MAX_WIRE,
     "placet.v1.PredictRequest": MAX_SEALED + _SMALL,
     "placet.v1.PredictResponse": MAX_SEALED + _SMALL,
-    "placet.v1.Asks": MAX_WIRE,
+    "placet.v1.Asks": MAX_COALESCED + MAX_SEALED + _SMALL,
     "placet.v1.Answers": MAX_WIRE,
     "placet.v1.Frames": MAX_WIRE,
 }
+
+# The largest message that a caller may send: an amendment, with the constitution beside its ticket.
+MAX_REQUEST: Final = MAX_BYTES["placet.v1.AmendRequest"]
 
 
 def within_bound(message: Message) -> bool:

@@ -112,6 +112,14 @@ class Certificates:
         """Credentials of the port for enclaves of this machine, who know the host's own."""
         return self._enclaves.credentials()
 
+    @property
+    def pins(self) -> frozenset[str]:
+        """Those by which the host is known now: of the certificate that callers are shown, and the
+        earlier ones that clients may still hold."""
+        now = int(self._now().timestamp())
+        held = (verify_notice(each, now).former for each in self.notices if self._holds(each))
+        return frozenset((self.shown.pin, *held))
+
     async def run(self) -> None:
         """Look after them once a minute, until cancelled."""
         while True:

@@ -1,56 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every call to a Placet service passes first: version, size, and one way for errors to leave.
+"""What every call passes first: the gate, version, size, and one way for errors to leave.
 
-1. The metadata must name this version of the wire, once, and the connection be TLS 1.3: gRPC's
+1. The gate lets the caller in, or not, before a byte of its message is read (callers/gate.py). So a
+   call with one question is served like one with many, and its question is asked for.
+2. The metadata must name this version of the wire, once, and the connection be TLS 1.3: gRPC's
    Python server shakes hands over 1.2 as well, and no setting keeps it from that.
-2. Every message that comes in must be within the bound of its kind.
-3. A refusal leaves by the table; any other exception leaves as INTERNAL with a fixed text, and the
+3. Every message that comes in must be within the bound of its kind.
+4. A refusal leaves by the table; any other exception leaves as INTERNAL with a fixed text, and the
    log gets its type and place only.
-4. A call with one question and one answer ends with STORE_UNAVAILABLE where nothing becomes durable
+5. A call with one question and one answer ends with STORE_UNAVAILABLE where nothing becomes durable
    for a while.
+6. A stranger's call ends after `_STRANGER_SECONDS`, read or not.
 
-Services that are not Placet's (health, reflection) pass untouched.
+Health and reflection are not Placet's: they pass the gate, and nothing else is asked of them.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias, TypeVar, cast
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from placet.host.callers.caller import Caller, Role
 from placet.host.calls.bounds import MAX_BYTES, within_bound
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
-from placet.refusals import MessageTooLarge, WireVersion
+from placet.refusals import DeadlinePassed, MessageTooLarge, RequestMalformed, WireVersion
 
 _PREFIX = "/placet.v1."
 _TLS = "TLSv1.3"
 _NOT_STORED = frozenset({"/placet.v1.Inference/Predict"})  # nothing of it waits for the store
+_READ_SECONDS = 30.0  # within which a call's one question has come
+_STRANGER_SECONDS = 300.0
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 M = TypeVar("M", bound=Message)
 Steady = Callable[[], AbstractAsyncContextManager[None]]
 
-# By (request streams, response streams).
-_MAKERS: dict[tuple[bool, bool], Any] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
+
+class Gate(Protocol):
+    def admit(
+        self, method: str, metadata: "dict[str, str]", peer: str
+    ) -> AbstractAsyncContextManager[Caller]:
+        """Let a call of "Service.Method" in until it has ended, or raise."""
+        ...
 
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
     """`steady` is the store's."""
 
-    def __init__(self, steady: Steady) -> None:
+    def __init__(self, gate: Gate, steady: Steady) -> None:
+        self._gate = gate
         self._steady = steady
 
     async def intercept_service(
@@ -59,59 +67,94 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
         method = handler_call_details.method
-        if handler is None or not method.startswith(_PREFIX):
-            return handler
-        spoken = [
-            value
-            for key, value in cast("Any", handler_call_details.invocation_metadata or ())
-            if key == VERSION_KEY
-        ]
         waits = not handler.request_streaming and method not in _NOT_STORED
-        steady = self._steady if waits else nullcontext
-        return _wrap(handler, method, spoken == [str(WIRE_VERSION)], steady)
+        ours = method.startswith(_PREFIX)
+        steady = self._steady if ours and waits else nullcontext
+        return _Call(self._gate, handler, method, steady).handler()
 
 
-def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Handler:
-    """The same handler behind the checks; streams in and out keep their kind."""
-    inner = next(
-        behaviour
-        for behaviour in (
-            handler.unary_unary,
-            handler.unary_stream,
-            handler.stream_unary,
-            handler.stream_stream,
+class _Call:
+    """One method behind the checks; its answers keep their kind."""
+
+    def __init__(self, gate: Gate, handler: Any, method: str, steady: Steady) -> None:
+        self._gate = gate
+        self._handler = handler
+        self._method = method
+        self._steady = steady
+        self._ours = method.startswith(_PREFIX)
+        service, _, name = method.rpartition("/")
+        self._name = f"{service.rpartition('.')[2]}.{name}"
+        self._inner: Any = next(
+            behaviour
+            for behaviour in (
+                handler.unary_unary,
+                handler.unary_stream,
+                handler.stream_unary,
+                handler.stream_stream,
+            )
+            if behaviour is not None
         )
-        if behaviour is not None
-    )
 
-    def taken(request: Any, context: Context) -> Any:
-        _check_tls(context)
-        if not version_fits:
-            raise _wrong_version()
-        return _each_within(request) if handler.request_streaming else _within(request)
+    def handler(self) -> Handler:
+        streams = self._handler.response_streaming
+        make: Any = (
+            grpc.stream_stream_rpc_method_handler
+            if streams
+            else grpc.stream_unary_rpc_method_handler
+        )
+        wrapped = make(
+            self._stream if streams else self._unary,
+            request_deserializer=self._handler.request_deserializer,
+            response_serializer=self._handler.response_serializer,
+        )
+        return cast("Handler", wrapped)
 
-    async def unary(request: Any, context: Context) -> Any:
+    async def _unary(self, messages: AsyncIterator[Any], context: Context) -> Any:
         try:
-            async with steady():
-                return await inner(taken(request, context), context)
+            async with self._admitted(context), self._steady():
+                return await self._inner(await self._taken(messages), context)
         except Exception as error:  # noqa: BLE001
-            await _leave(context, error, method)
+            await _leave(context, error, self._method)
 
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+    async def _stream(self, messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         try:
-            async for message in inner(taken(request, context), context):
-                yield message
+            async with (
+                self._admitted(context),
+                aclosing(self._inner(await self._taken(messages), context)) as answers,
+            ):
+                async for answer in answers:
+                    yield answer
         except Exception as error:  # noqa: BLE001
-            await _leave(context, error, method)
+            await _leave(context, error, self._method)
 
-    make = _MAKERS[(handler.request_streaming, handler.response_streaming)]
-    wrapped = make(
-        stream if handler.response_streaming else unary,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return cast("Handler", wrapped)
+    @asynccontextmanager
+    async def _admitted(self, context: Context) -> AsyncIterator[None]:
+        """Rules 1, 2 and 6."""
+        given = list(cast("Any", context.invocation_metadata() or ()))
+        async with self._gate.admit(self._name, dict(given), context.peer()) as caller:
+            if self._ours:
+                _check_tls(context)
+            spoken = [value for key, value in given if key == VERSION_KEY]
+            if self._ours and spoken != [str(WIRE_VERSION)]:
+                raise _wrong_version()
+            async with asyncio.timeout(_STRANGER_SECONDS if caller.role is Role.STRANGER else None):
+                yield
+
+    async def _taken(self, messages: AsyncIterator[Any]) -> Any:
+        """What the method is given: its one question, or the stream of them."""
+        if self._handler.request_streaming:
+            return _each_within(messages) if self._ours else messages
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                question = await anext(aiter(messages), None)
+        except TimeoutError:
+            raise DeadlinePassed("The call's message did not come in time. Try again.") from None
+        if question is None:
+            raise RequestMalformed("The call has no message.")
+        return _within(question) if self._ours else question
 
 
 def _within(message: M) -> M:

@@ -12,8 +12,10 @@ from grpc_health.v1 import (
 )
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
-from placet.host.calls.interceptor import Steady, WireInterceptor
+from placet.host.calls.interceptor import Gate, Steady, WireInterceptor
+from placet.host.calls.options import LOCAL_OPTIONS, public_options
 from placet.host.calls.servicers import (
+    AccessService,
     BlobsService,
     CertificatesService,
     FederationsService,
@@ -26,8 +28,8 @@ from placet.host.calls.servicers import (
 )
 from placet.host.enclaves.attach import Enclaves
 from placet.host.tasks import Tasks
-from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import (
+    access_pb2_grpc,
     blobs_pb2_grpc,
     certificates_pb2_grpc,
     enclaves_pb2_grpc,
@@ -40,13 +42,15 @@ from placet.proto.v1 import (
     runs_pb2_grpc,
 )
 
+Server = grpc.aio.Server
 _PACKAGE = "placet.v1."
 _WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys", "Runs")
-_ALONE = ("Blobs", "Certificates", "Enclaves", "Log")
+_ALONE = ("Access", "Blobs", "Certificates", "Log")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    access: AccessService
     runs: RunsService
     jobs: JobsService
     federations: FederationsService
@@ -93,14 +97,13 @@ class Health:
 
 
 def make_server(
-    services: Services, health: Health, max_calls: int, steady: Steady
-) -> grpc.aio.Server:
-    """A server that is not started and listens nowhere yet."""
+    services: Services, health: Health, gate: Gate, steady: Steady, max_connections: int
+) -> Server:
+    """The server that everybody reaches; it is not started and listens nowhere yet."""
     server = grpc.aio.server(
-        interceptors=(WireInterceptor(steady),),
-        options=[*GRPC_OPTIONS, ("grpc.so_reuseport", 0)],
-        maximum_concurrent_rpcs=max_calls,
+        interceptors=(WireInterceptor(gate, steady),), options=public_options(max_connections)
     )
+    access_pb2_grpc.add_AccessServicer_to_server(services.access, server)
     runs_pb2_grpc.add_RunsServicer_to_server(services.runs, server)
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
     federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
@@ -109,11 +112,19 @@ def make_server(
     keys_pb2_grpc.add_KeysServicer_to_server(services.keys, server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)
     log_pb2_grpc.add_LogServicer_to_server(services.log, server)
-    enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
     certificates_pb2_grpc.add_CertificatesServicer_to_server(services.certificates, server)
     health.add_to(server)
     names = [_PACKAGE + name for name in (*_WITH_AUTHORITY, *_ALONE)]
     reflected: Any = reflection
     names += ["grpc.health.v1.Health", reflected.SERVICE_NAME]
     reflected.enable_server_reflection(names, server)
+    return server
+
+
+def make_enclave_server(services: Services, gate: Gate, steady: Steady) -> Server:
+    """The server for enclaves of this machine: nobody else's calls take a place of theirs."""
+    server = grpc.aio.server(interceptors=(WireInterceptor(gate, steady),), options=LOCAL_OPTIONS)
+    enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
+    blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)
+    log_pb2_grpc.add_LogServicer_to_server(services.log, server)
     return server

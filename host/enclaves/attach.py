@@ -122,6 +122,10 @@ class Enclaves(enclaves_pb2_grpc.EnclavesServicer):
         self._sessions: dict[str, Session] = {}
         self._authority: Session | None = None
 
+    def is_attached(self, token: str) -> bool:
+        """Whether an enclave that was launched with this token is attached."""
+        return any(secrets.compare_digest(s.token, token) for s in self._sessions.values())
+
     async def Attach(
         self,
         request_iterator: AsyncIterator[pb.Frames],

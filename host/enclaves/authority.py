@@ -2,7 +2,8 @@
 """The host's line to the authority: requests that wait a little while it is being restarted.
 
 The authority answers one request after the other. So only a few of each lane are given to it at a
-time, and the rest wait here: a stop never stands behind more than a few of what anybody may ask.
+time, and the rest wait here: a stop never stands behind more than a few of what anybody may ask,
+and a principal's never behind strangers'.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 from placet.governance.judgements.admission import says_no
+from placet.host.callers.caller import Role, current
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
 from placet.proto.v1 import enclaves_pb2, governance_pb2
 from placet.refusals import AuthorityUnavailable, ClockJumped, QueueFull
@@ -47,7 +49,14 @@ class Lane:
 # Evidence takes the authority longest, and whoever reaches the host may ask for it. What the host
 # asks for of itself has places that no caller can take.
 _AT_ONCE: Final[Mapping[str, int]] = MappingProxyType(
-    {"stops": 64, "host": 64, "callers": 16, "evidence": 2}
+    {
+        "stops": 64,
+        "host": 64,
+        "principals": 16,
+        "evidence": 2,
+        "strangers' stops": 8,
+        "strangers": 2,
+    }
 )
 _LANES: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -62,6 +71,13 @@ _LANES: Final[Mapping[int, str]] = MappingProxyType(
 
 def _says_no(message: Message) -> bool:
     return isinstance(message, governance_pb2.DocumentRequest) and says_no(message.envelope)
+
+
+def _lane_of(kind: enclaves_pb2.Kind.ValueType, stop: bool) -> str:
+    lane = "stops" if stop else _LANES.get(kind, "principals")
+    if lane == "host" or current().role is not Role.STRANGER:
+        return lane
+    return "strangers' stops" if stop else "strangers"
 
 
 class AuthorityLine:
@@ -124,8 +140,7 @@ class AuthorityLine:
         `LinkClosed` or `DeadlinePassed` if it is unknown what became of the request, `ClockJumped`
         or `QueueFull`.
         """
-        lane = self._lanes["stops" if stop else _LANES.get(kind, "callers")]
-        with lane.place():
+        with (lane := self._lanes[_lane_of(kind, stop)]).place():
             await self._wait()  # nobody keeps a turn while there is no authority
             async with lane.turn:
                 link = await self._wait()

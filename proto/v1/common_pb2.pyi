@@ -84,6 +84,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_QUEUE_FULL: _Reason.ValueType  # 9
     REASON_STORE_UNAVAILABLE: _Reason.ValueType  # 10
     REASON_CLOCK_JUMPED: _Reason.ValueType  # 11
+    REASON_LOGIN_REQUIRED: _Reason.ValueType  # 12
     REASON_DOCUMENT_MALFORMED: _Reason.ValueType  # 20
     """Documents: their form, their signatures, their place."""
     REASON_DOCUMENT_TOO_LARGE: _Reason.ValueType  # 21
@@ -241,6 +242,7 @@ REASON_DEADLINE_PASSED: Reason.ValueType  # 8
 REASON_QUEUE_FULL: Reason.ValueType  # 9
 REASON_STORE_UNAVAILABLE: Reason.ValueType  # 10
 REASON_CLOCK_JUMPED: Reason.ValueType  # 11
+REASON_LOGIN_REQUIRED: Reason.ValueType  # 12
 REASON_DOCUMENT_MALFORMED: Reason.ValueType  # 20
 """Documents: their form, their signatures, their place."""
 REASON_DOCUMENT_TOO_LARGE: Reason.ValueType  # 21

@@ -340,7 +340,11 @@ class Services:
         who = self.users[user] if isinstance(user, str) else user
         with (
             Client.connect(
-                self.world.address, self.world.pin, memory=self.world.memory, simulated=True
+                self.world.address,
+                self.world.pin,
+                memory=self.world.memory,
+                simulated=True,
+                keys=who if isinstance(who, Keys) else None,
             ) as client,
             client.services.open(service, user=who, **settings) as model,
         ):

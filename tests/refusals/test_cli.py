@@ -3,6 +3,7 @@
 sentences."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ class Desk:
                 ),
             ],
             cwd=self.folder,
+            env={**os.environ, "PLACET_KEY": "analyst.key"},
             capture_output=True,
             text=True,
             timeout=60,

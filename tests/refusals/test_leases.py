@@ -21,7 +21,6 @@ import sys
 import time
 
 from placet.enclave import _kernel
-from placet.enclave.connection import METADATA
 from placet.enclave.peer import BootKeys
 from placet.proto.v1 import common_pb2, enclaves_pb2 as pb
 from placet.proto.v1 import governance_pb2

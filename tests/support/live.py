@@ -25,7 +25,6 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import inspect, parse_envelope
 from placet.host import Host, HostConfig
-from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import (
     blobs_pb2,
     blobs_pb2_grpc,
@@ -49,6 +48,7 @@ from placet.sealing import (
     unpad_into,
 )
 from tests.support.council import ORIGIN, Council, bundle_of, seal, sha256
+from tests.support.login import Visitor
 
 T = TypeVar("T")
 
@@ -91,9 +91,8 @@ class Live:
 
     def __init__(self, host: Host, council: Council, folder: Path) -> None:
         self.host, self.council, self.folder = host, council, folder
-        credentials = grpc.ssl_channel_credentials(host.certificate_pem)
-        options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", "localhost"))
-        self.channel = grpc.aio.secure_channel(host.address, credentials, options=options)
+        self.visitor = Visitor(host.address, host.certificate_pem)
+        self.channel = self.visitor.channel
         self.jobs: Any = jobs_pb2_grpc.JobsStub(self.channel)
         self.runs: Any = runs_pb2_grpc.RunsStub(self.channel)
         self.governance: Any = governance_pb2_grpc.GovernanceStub(self.channel)
@@ -114,6 +113,9 @@ class Live:
         identity = Identity.from_bytes(evidence.identity)
         self.council.log, self.authority = identity.log, identity.hpke
         await self.governance.Found(self.council.founding(), metadata=METADATA)
+        await self.visitor.log_in(
+            self.council.name, "engineer", self.host.pin, self.council.submitter
+        )
 
     async def put(self, blob: str, data: bytes) -> None:
         async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:

@@ -78,7 +78,7 @@ class Scene:
         async def ignore(frame: enclaves_pb2.Frame) -> None:
             return None
 
-        connection = Connection(self.host.address, self.host.certificate, handle or ignore)
-        await connection.attach("worker", name)
+        connection = Connection(self.host.address, self.host.certificate, name, handle or ignore)
+        await connection.attach("worker")
         self.connections.append(connection)
         return connection

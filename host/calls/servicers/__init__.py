@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services of the contract, one file each; thin: they check, ask and answer."""
 
+from placet.host.calls.servicers.access import AccessService
 from placet.host.calls.servicers.blobs import BlobsService
 from placet.host.calls.servicers.certificates import CertificatesService
 from placet.host.calls.servicers.federations import FederationsService
@@ -12,6 +13,7 @@ from placet.host.calls.servicers.log import LogService
 from placet.host.calls.servicers.runs import RunsService
 
 __all__ = [
+    "AccessService",
     "BlobsService",
     "CertificatesService",
     "FederationsService",

@@ -7,6 +7,9 @@ from typing import Any, cast
 
 import grpc.aio
 
+from placet.host.callers.caller import Role, current
+from placet.host.callers.gate import require_principal
+from placet.host.documents import read_stored
 from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.questions import Call, Stream
@@ -29,6 +32,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.Description:
         """The least busy worker of those that are ready, or the one that is named."""
         record = await self._board.run(request.service, "serve")
+        await self._check_asker(request.service)
         if not record.wanted:
             raise ServiceEnded("The service is drained. Start it again with workers.")
         if record.ended:
@@ -40,6 +44,7 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         left = cast("float | None", context.time_remaining())
         wait_ms = 0 if left is None else min(max(int(left * 1000), 1), _MAX_WAIT_MS)
         route = self._routes.find(request.lease)
+        await self._check_asker(route.lease.proposal)
         return pb.PredictResponse(data=await Call().ask(route, request.data, wait_ms))
 
     async def PredictStream(
@@ -49,7 +54,9 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         first = await anext(aiter(request_iterator), None)
         if first is None:
             return
-        stream = Stream(self._routes.find(first.lease), first.lease)
+        route = self._routes.find(first.lease)
+        await self._check_asker(route.lease.proposal)
+        stream = Stream(route, first.lease)
         reader = asyncio.ensure_future(stream.read(first, request_iterator))
         try:
             async for answers in stream.answers():
@@ -57,6 +64,14 @@ class InferenceService(inference_pb2_grpc.InferenceServicer):
         finally:
             reader.cancel()
             stream.close()
+
+    async def _check_asker(self, service: str) -> None:
+        """Refuse a stranger, unless the service is for bearers of tokens: its worker knows those.
+        Raises `LoginRequired`."""
+        if current().role is Role.STRANGER:
+            facts = read_stored((await self._board.run(service, "serve")).ticket)
+            if facts is None or not facts.bearers:
+                require_principal(current())
 
     def _choose(self, request: pb.DescribeRequest) -> Route:
         ready = self._routes.ready(request.service)

@@ -7,6 +7,9 @@ from typing import Any
 
 import grpc.aio
 
+from placet.host.callers.caller import current
+from placet.host.callers.gate import require_principal
+from placet.host.documents import is_for_bearers
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
 from placet.host.log.tiles import CHECKPOINT_PATH, TilePath, encode_entries, encode_tile
@@ -58,9 +61,15 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetDocument(
         self, request: log_pb2.GetDocumentRequest, context: Context
     ) -> log_pb2.DocumentResponse:
+        """Strangers get charter, constitutions and proposals of services for bearers of tokens."""
         if not _DIGEST.fullmatch(request.digest):
             raise RequestMalformed('A digest reads "sha256:" and 64 digits.', claim="digest")
         document = await self._store.read(lambda c: read_document(c, request.digest))
+        state = self._log.state
+        if request.digest not in (state.charter, *state.constitutions) and not (
+            document and is_for_bearers(document)
+        ):
+            require_principal(current())
         if document is None:
             raise DocumentNotFound("No document has this digest.", claim="digest")
         return log_pb2.DocumentResponse(document=document)

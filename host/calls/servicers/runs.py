@@ -7,13 +7,14 @@ from typing import Any
 
 import grpc.aio
 
+from placet.host.callers.caller import Caller, current
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
 from placet.host.runs.board import Board
 from placet.host.runs.run import Order
 from placet.host.runs.runs import Runs
 from placet.proto.v1 import runs_pb2, runs_pb2_grpc
-from placet.refusals import RequestMalformed
+from placet.refusals import NotPermitted, RequestMalformed
 
 _REQUEST_ID_BYTES = 16
 _DEFAULT_LIMIT = 100
@@ -29,6 +30,7 @@ class RunsService(runs_pb2_grpc.RunsServicer):
     async def Start(self, request: runs_pb2.StartRequest, context: Context) -> runs_pb2.Run:
         """Returns once the run has begun: a job is queued, a federation has a round."""
         order = _order(request)
+        _check_named(order, current())
         await self._runs.start(order)
         return (await self._board.get(order.run)).message
 
@@ -71,6 +73,18 @@ class RunsService(runs_pb2_grpc.RunsServicer):
         async with aclosing(self._board.watch(request.id)) as messages:
             async for message in messages:
                 yield message
+
+
+def _check_named(order: Order, caller: Caller) -> None:
+    """Refuse a ticket that is neither the caller's nor names it. Raises `NotPermitted`."""
+    named = order.facts.named
+    if caller.id not in named:
+        raise NotPermitted(
+            "A run is started by its proposer, or by whom its proposal names.",
+            claim="caller",
+            expected=" or ".join(sorted(named)),
+            actual=caller.id,
+        )
 
 
 def _order(request: runs_pb2.StartRequest) -> Order:

@@ -199,7 +199,7 @@ def test_a_file_that_changes_after_it_was_checked_is_refused(scene: Any, tmp_pat
             asyncio.run_coroutine_threadsafe(work, loop).result(10)
 
         def bring() -> None:
-            objects = Objects(connection.channel, call, tmp_path, lambda: 0.0)
+            objects = Objects(connection, call, tmp_path, lambda: 0.0)
             brought = objects.bring("data", sealed.descriptor, sealed.key)
             assert brought.read() == b"p" * 250_000
             path = tmp_path / "input-data"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate that every call passes before a byte of its message is read.
+
+1. Who calls: the token that the call brings says so; without one it is a stranger's.
+2. What the method takes (methods.py); a method that the table does not have is nobody's.
+3. A place (places.py), which the call holds until it has ended.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from placet.host.callers.caller import ENCLAVE, Caller, Role, calling, stranger
+from placet.host.callers.logins import Logins
+from placet.host.callers.methods import METHODS, Who
+from placet.host.callers.places import Places
+from placet.proto.limits import ACCESS_KEY, BEARER, TOKEN_KEY
+from placet.refusals import FrameUnexpected, LoginRequired
+
+
+class Launched(Protocol):
+    """The enclaves that this host launched."""
+
+    def is_attached(self, token: str) -> bool:
+        """Whether the launch token is of an enclave that is attached."""
+        ...
+
+
+class Gate:
+    """The gate of the listener that everybody reaches."""
+
+    def __init__(self, logins: Logins, places: Places) -> None:
+        self._logins = logins
+        self._places = places
+
+    @asynccontextmanager
+    async def admit(
+        self, method: str, metadata: Mapping[str, str], peer: str
+    ) -> AsyncGenerator[Caller]:
+        """Let a call of "Service.Method" in until it has ended. Raises `LoginRequired` or
+        `QueueFull`."""
+        caller = stranger(peer)
+        takes_login = METHODS.get(method, Who.PRINCIPAL) is Who.PRINCIPAL
+        if token := metadata.get(ACCESS_KEY, "").removeprefix(BEARER):
+            try:
+                caller = await self._logins.caller(token)
+            except LoginRequired:
+                if takes_login:
+                    raise
+        if takes_login:
+            require_principal(caller)
+        with self._places.place(caller, method), calling(caller):
+            yield caller
+
+
+class EnclaveGate:
+    """The gate of the listener for enclaves of this machine. Attach looks at its token itself."""
+
+    def __init__(self, launched: Launched) -> None:
+        self._launched = launched
+
+    @asynccontextmanager
+    async def admit(
+        self, method: str, metadata: Mapping[str, str], peer: str
+    ) -> AsyncGenerator[Caller]:
+        """Raises `FrameUnexpected` for whoever is no enclave."""
+        if method != "Enclaves.Attach" and not self._launched.is_attached(
+            metadata.get(TOKEN_KEY, "")
+        ):
+            raise FrameUnexpected("The token is of no process that this host launched.")
+        with calling(ENCLAVE):
+            yield ENCLAVE
+
+
+def require_principal(caller: Caller) -> None:
+    """Refuse a stranger. Raises `LoginRequired`."""
+    if caller.role is Role.STRANGER:
+        raise LoginRequired("The call is for seats and parties of the council. Log in first.")
