@@ -450,9 +450,10 @@ class Round(Blocking[AsyncRound]):
 
         `weight` is how much it counts, at most the terms' largest. `noise` is the standard
         deviation of Gaussian noise that the client adds to each number itself: its own affair,
-        which no ledger accounts for. A call that broke off is repeated by calling it again, also
-        after a crash: the update is sealed once. Raises `StateRefused` or `UsageRefused` before
-        anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others."""
+        which no ledger accounts for. The update is sealed once, and kept until the log has it or
+        the round is over: while the host is away or has no place, it is sent again, and a call that
+        broke off is repeated by calling it again, also after a crash. Raises `StateRefused` or
+        `UsageRefused` before anything is sent, `Refused` (ROUND_NOT_OPEN: too late), and others."""
         return self._portal.run(
             self._core.send(state, weight, noise=noise, generator=generator, progress=progress)
         )
