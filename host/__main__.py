@@ -1,39 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m placet.host`: run one host in the foreground until SIGTERM or SIGINT; with `check`
-first, check the blobs of one."""
+first, check the blobs of one; with `space`, say what it takes of the disk."""
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from placet.host.check import check
-from placet.host.config import LAUNCHERS, LIMITS, SPACE, HostConfig
+from placet.host.config import LAUNCHERS, NUMBERS, HostConfig
+from placet.host.logs import FORMATS
 from placet.host.server import serve
+from placet.host.space import space
 from placet.refusals import Refusal
 
 
 def main() -> int:
     """Serve; returns 0 after an orderly end, 2 for settings that do not hold, 1 for a state that
     cannot be used."""
-    if sys.argv[1:2] == ["check"]:
-        return check(sys.argv[2:])
-    arguments = _parser().parse_args()
+    others = {"check": check, "space": space}
+    if (other := others.get("".join(sys.argv[1:2]))) is not None:
+        return other(sys.argv[2:])
     try:
-        config = HostConfig(
-            state=arguments.state,
-            cpu=arguments.cpu,
-            origin=arguments.origin,
-            listen=arguments.listen,
-            names=tuple(arguments.name),
-            enclave=arguments.enclave,
-            launcher=arguments.launcher,
-            manifests=arguments.manifests,
-            collateral=arguments.collateral,
-            max_workers=arguments.max_workers,
-            spares=arguments.spares,
-            **{name: getattr(arguments, name) for name in (*LIMITS, *SPACE)},
-        )
+        config = _config(sys.argv[1:])
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
         return 2
@@ -45,12 +35,23 @@ def main() -> int:
     return 0
 
 
+def _config(words: Sequence[str]) -> HostConfig:
+    """The settings that a command line gives. Raises ValueError."""
+    parser = _parser()
+    chosen = vars(parser.parse_args(words))
+    parser.set_defaults(**dict.fromkeys(chosen, argparse.SUPPRESS))
+    given = frozenset(vars(parser.parse_args(words)))
+    return HostConfig(**{**chosen, "names": tuple(chosen["names"]), "given": given})
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="placet host",
         description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "
         "pin.",
-        epilog="`placet host check` reads every blob again and lists what is damaged.",
+        epilog="`placet host check` reads every blob again and lists what is damaged; `placet host "
+        "space` says what the state takes of the disk. `placet config --state FOLDER` lists what a "
+        "host was started with.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -63,7 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
-    add("--name", action="append", default=[], help="further DNS name of the certificate")
+    add(
+        "--name",
+        action="append",
+        default=[],
+        dest="names",
+        help="further DNS name of the certificate",
+    )
     add(
         "--enclave",
         type=Path,
@@ -73,9 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
     add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")
     add("--collateral", type=Path, help="file that hardware evidence is completed with")
-    add("--max-workers", type=int, default=4, help="workers at once")
-    add("--spares", type=int, default=1, help="warm workers a program")
-    for name, what in {**LIMITS, **SPACE}.items():
+    add("--metrics", default="", help="address and port where metrics are scraped; none without")
+    add("--metrics-anywhere", action="store_true", help="let --metrics be no loopback address")
+    add("--log-format", choices=FORMATS, default="text", help="how lines of logs/host.log are")
+    for name, what in NUMBERS.items():
         flag, kind = f"--{name.replace('_', '-')}", float if name.endswith("_seconds") else int
         add(flag, type=kind, default=HostConfig.__dataclass_fields__[name].default, help=what)
     return parser

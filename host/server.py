@@ -29,7 +29,7 @@ from placet.host.calls.servicers import (
     LogService,
     RunsService,
 )
-from placet.host.calls.services import Health, Services, make_server
+from placet.host.calls.services import Services, make_server
 from placet.host.calls.tls import load_certificate, utc_now
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
@@ -50,8 +50,14 @@ from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.run import Needs
 from placet.host.runs.runs import Runs, end_lost, shows
+from placet.host.seen.calls import SeenCalls
+from placet.host.seen.health import Health
+from placet.host.seen.metrics import Metrics
+from placet.host.seen.seen import Parts, Seen
+from placet.host.settings import keep_settings
 from placet.host.state import open_state, prune_logs
 from placet.host.store.store import Store
+from placet.host.tasks import cancelled
 
 _log = logging.getLogger("placet.host")
 
@@ -75,6 +81,11 @@ class Host:
     def address(self) -> str:
         """ "address:port" that it listens on."""
         return f"{self._config.listen.rpartition(':')[0]}:{self._port}"
+
+    @property
+    def metrics(self) -> str:
+        """ "address:port" where metrics are scraped; empty if nowhere."""
+        return self._seen.address
 
     @property
     def pin(self) -> str:
@@ -104,7 +115,9 @@ class Host:
     async def _start(self) -> None:
         config = self._config
         self._exits.enter_context(open_state(config.state))
-        self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
+        log = open_log(config.state / "logs" / "host.log", config.log_format)
+        self._exits.callback(close_log, log)
+        keep_settings(config)
         prune_logs(config.state / "logs")
         self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
         launcher = self._launcher
@@ -124,7 +137,7 @@ class Host:
         resume_runs()
         collector = Collector(config, self._store, self._log, self._blobs)
         for work in (collector.run(), self._supervisor.run()):
-            self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
+            self._exits.push_async_callback(cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
 
@@ -138,13 +151,17 @@ class Host:
             put_idle_seconds=config.put_idle_seconds,
         )
         self._log = Log()
-        self._board = Board(store, shows(self._log), config.max_watchers)
-        journal = Journal(store, self._log)
+        self._metrics = metrics = Metrics()
         self._health = Health()
-        self._line = line = AuthorityLine(self._health.authority)
+        self._board = Board(store, shows(self._log), config.max_watchers, metrics.job_ended)
+        journal = Journal(store, self._log)
+        self._line = line = AuthorityLine(lambda _: self._seen.readiness.look())
         self._tokens = tokens = Tokens()
-        self._supervisor = Supervisor(launcher, tokens, self._authority_order)
-        workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
+        ended = metrics.enclave_ended
+        self._supervisor = Supervisor(launcher, tokens, self._authority_order, ended)
+        scratch = folder / "tmp"
+        workers = Workers(launcher, tokens, self._blobs, self._worker_order, scratch, ended)
+        tickets = Tickets(self._log, config.spares, config.max_programs)
         self._placement = placement = Placement(
             store,
             self._log,
@@ -152,7 +169,7 @@ class Host:
             self._board,
             line,
             workers,
-            Tickets(self._log, config.spares, config.max_programs),
+            tickets,
             config.max_workers,
         )
         self._runs = Runs(
@@ -169,6 +186,25 @@ class Host:
             self._supervisor,
         )
         self._enclaves = Enclaves(tokens, hub)
+        self._seen = self._observed(workers, tickets)
+
+    def _observed(self, workers: Workers, tickets: Tickets) -> Seen:
+        return Seen(
+            self._metrics,
+            self._health,
+            Parts(
+                self._config,
+                self._store,
+                self._log,
+                self._board,
+                self._runs,
+                self._line,
+                workers,
+                tickets,
+                self._blobs.room,
+                lambda: self._certificate.certificate_pem,
+            ),
+        )
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
@@ -183,19 +219,21 @@ class Host:
             log=LogService(store, self._log),
             enclaves=self._enclaves,
         )
-        server = make_server(services, self._health, config.max_calls, self._store.steady)
+        server = make_server(
+            services, self._health, SeenCalls(self._metrics), config.max_calls, self._store.steady
+        )
         credentials = grpc.ssl_server_credentials(
             [(self._certificate.key_pem, self._certificate.certificate_pem)]
         )
         self._port = server.add_secure_port(config.listen, credentials)
-        await self._health.start()
+        await self._seen.start(self._exits)
         await server.start()
         self._exits.push_async_callback(server.stop, config.drain_seconds)
 
     async def _drain(self) -> None:
         _log.info("stopping")
         self._runs.drain()
-        await self._health.drain()
+        await self._seen.readiness.drain()
         self._board.close()
         await self._runs.close()
         await self._placement.close()
@@ -242,8 +280,3 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-async def _cancelled(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

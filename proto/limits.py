@@ -12,6 +12,10 @@ WIRE_VERSION: Final = 1
 VERSION_KEY: Final = "placet-wire"
 # Of an enclave's Attach call: the launch token that the host passed to the process it started.
 TOKEN_KEY: Final = "placet-launch-token"
+# A call with the first key is answered with the others: Unix milliseconds, and the host's release.
+ASK_KEY: Final = "placet-who-answers"
+TIME_KEY: Final = "placet-time"
+RELEASE_KEY: Final = "placet-release"
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

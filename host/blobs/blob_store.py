@@ -50,7 +50,7 @@ class BlobStore:
         put_idle_seconds: float,
     ) -> None:
         self._files = files
-        self._room = Room(files.free, min_free)
+        self.room = Room(files.free, min_free)
         self.put_idle_seconds = put_idle_seconds
         self._max_blob = max_blob
         self._max_puts = max_puts
@@ -71,7 +71,7 @@ class BlobStore:
             raise QueueFull("Too many puts are open. Try again later.")
         self._puts += 1
         try:
-            with self._room.announce(header.length - header.offset) as written:
+            with self.room.announce(header.length - header.offset) as written:
                 async with self._slot(header.id) as (slot, turn):
                     turns = Turns(slot, turn)
                     put = Put(self._files, header.id, wanted)

@@ -14,13 +14,14 @@ Services that are not Placet's (health, reflection) pass untouched.
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
 from placet.host.calls.bounds import MAX_BYTES, within_bound
+from placet.host.calls.handlers import Found, Handler, behaviour_of, remade
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
@@ -32,17 +33,8 @@ _PREFIX = "/placet.v1."
 _NOT_STORED = frozenset({"/placet.v1.Inference/Predict"})  # nothing of it waits for the store
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 M = TypeVar("M", bound=Message)
 Steady = Callable[[], AbstractAsyncContextManager[None]]
-
-# By (request streams, response streams).
-_MAKERS: dict[tuple[bool, bool], Any] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
 
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
@@ -53,9 +45,9 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    ) -> Found:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(_PREFIX):
@@ -72,16 +64,7 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 
 def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Handler:
     """The same handler behind the checks; streams in and out keep their kind."""
-    inner = next(
-        behaviour
-        for behaviour in (
-            handler.unary_unary,
-            handler.unary_stream,
-            handler.stream_unary,
-            handler.stream_stream,
-        )
-        if behaviour is not None
-    )
+    inner = behaviour_of(handler)
 
     def taken(request: Any) -> Any:
         if not version_fits:
@@ -102,13 +85,7 @@ def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Hand
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, method)
 
-    make = _MAKERS[(handler.request_streaming, handler.response_streaming)]
-    wrapped = make(
-        stream if handler.response_streaming else unary,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return cast("Handler", wrapped)
+    return remade(handler, unary, stream)
 
 
 def _within(message: M) -> M:

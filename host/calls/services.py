@@ -2,14 +2,9 @@
 """The gRPC server with every service on it, standard health and reflection included."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import grpc.aio
-from grpc_health.v1 import (
-    health,
-    health_pb2,
-    health_pb2_grpc,
-)
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from placet.host.calls.interceptor import Steady, WireInterceptor
@@ -24,7 +19,8 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.enclaves.attach import Enclaves
-from placet.host.tasks import Tasks
+from placet.host.seen.calls import SeenCalls
+from placet.host.seen.health import PACKAGE, SERVICES, Health
 from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import (
     blobs_pb2_grpc,
@@ -37,10 +33,6 @@ from placet.proto.v1 import (
     log_pb2_grpc,
     runs_pb2_grpc,
 )
-
-_PACKAGE = "placet.v1."
-_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys", "Runs")
-_ALONE = ("Blobs", "Enclaves", "Log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +48,12 @@ class Services:
     enclaves: Enclaves
 
 
-class Health:
-    """Standard health: the host as a whole serves while it runs, what needs the authority with
-    it."""
-
-    def __init__(self) -> None:
-        # grpc_health has no types.
-        self._servicer: Any = cast("Any", health).aio.HealthServicer()
-        self._tasks = Tasks()
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._servicer, server)
-
-    async def start(self) -> None:
-        """The host listens; no authority is attached yet."""
-        for name in ("", *(_PACKAGE + name for name in _ALONE)):
-            await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-        await self._with_authority(False)
-
-    def authority(self, attached: bool) -> None:
-        """An authority has come or gone."""
-        self._tasks.spawn(self._with_authority(attached))
-
-    async def drain(self) -> None:
-        """Nothing serves any more, whatever happens next."""
-        await self._servicer.enter_graceful_shutdown()
-
-    async def _with_authority(self, attached: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        state = status.SERVING if attached else status.NOT_SERVING
-        for name in _WITH_AUTHORITY:
-            await self._servicer.set(_PACKAGE + name, state)
-
-
 def make_server(
-    services: Services, health: Health, max_calls: int, steady: Steady
+    services: Services, health: Health, seen: SeenCalls, max_calls: int, steady: Steady
 ) -> grpc.aio.Server:
-    """A server that is not started and listens nowhere yet."""
+    """A server that is not started and listens nowhere yet. `seen` comes before all else."""
     server = grpc.aio.server(
-        interceptors=(WireInterceptor(steady),),
+        interceptors=(seen, WireInterceptor(steady)),
         options=[*GRPC_OPTIONS, ("grpc.so_reuseport", 0)],
         maximum_concurrent_rpcs=max_calls,
     )
@@ -108,7 +67,7 @@ def make_server(
     log_pb2_grpc.add_LogServicer_to_server(services.log, server)
     enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
     health.add_to(server)
-    names = [_PACKAGE + name for name in (*_WITH_AUTHORITY, *_ALONE)]
+    names = [PACKAGE + name for name in SERVICES]
     reflected: Any = reflection
     names += ["grpc.health.v1.Health", reflected.SERVICE_NAME]
     reflected.enable_server_reflection(names, server)

@@ -6,6 +6,7 @@ time, and the rest wait here: a stop never stands behind more than a few of what
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
 from placet.proto.v1 import enclaves_pb2
-from placet.refusals import AuthorityUnavailable, QueueFull
+from placet.refusals import AuthorityUnavailable, DeadlinePassed, QueueFull, Refusal
 
 M = TypeVar("M", bound=Message)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
@@ -27,18 +28,18 @@ class Lane:
 
     def __init__(self, at_once: int) -> None:
         self.turn = asyncio.Semaphore(at_once)
-        self._open = 0
+        self.open = 0
 
     @contextmanager
     def place(self) -> Generator[None, None, None]:
         """Raises `QueueFull`."""
-        if self._open >= _MAX_OPEN:
+        if self.open >= _MAX_OPEN:
             raise QueueFull("Too many requests wait for the authority. Try again later.")
-        self._open += 1
+        self.open += 1
         try:
             yield
         finally:
-            self._open -= 1
+            self.open -= 1
 
 
 # Evidence takes the authority longest, and whoever reaches the host may ask for it. What the host
@@ -63,9 +64,34 @@ class AuthorityLine:
     def __init__(self, changed: Callable[[bool], None], grace: float = _GRACE) -> None:
         self._changed = changed
         self._link: Link | None = None
+        self._since = 0.0
         self._attached = asyncio.Event()
         self._grace = grace
         self._lanes = {name: Lane(at_once) for name, at_once in _AT_ONCE.items()}
+
+    @property
+    def open(self) -> Mapping[str, int]:
+        """How many requests of each lane are with the authority, or wait for it."""
+        return {name: lane.open for name, lane in self._lanes.items()}
+
+    @property
+    def age(self) -> float:
+        """Seconds since the authority attached."""
+        return time.monotonic() - self._since
+
+    async def answers(self) -> bool:
+        """Whether the authority answers at all, once there is one: it refuses a frame of no kind at
+        once, and judges nothing. It passes every lane, so it tells nothing of them."""
+        await self.ready()
+        link = self._link
+        try:
+            if link is not None:
+                await link.request(enclaves_pb2.KIND_UNSPECIFIED, b"")
+        except DeadlinePassed:
+            return False
+        except Refusal:  # it is an answer, or nobody is there any more
+            pass
+        return True
 
     @property
     def attached(self) -> bool:
@@ -79,6 +105,7 @@ class AuthorityLine:
     def attach(self, link: Link) -> None:
         """Use this link from now on."""
         self._link = link
+        self._since = time.monotonic()
         self._attached.set()
         self._changed(True)
 
