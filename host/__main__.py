@@ -39,8 +39,9 @@ def _config(words: Sequence[str]) -> HostConfig:
     """The settings that a command line gives. Raises ValueError."""
     parser = _parser()
     chosen = vars(parser.parse_args(words))
-    parser.set_defaults(**dict.fromkeys(chosen, argparse.SUPPRESS))
-    given = frozenset(vars(parser.parse_args(words)))
+    # What is there already takes no default, so what is None afterwards was not given.
+    found = vars(parser.parse_args(words, argparse.Namespace(**dict.fromkeys(chosen))))
+    given = frozenset(name for name, value in found.items() if value is not None)
     return HostConfig(**{**chosen, "names": tuple(chosen["names"]), "given": given})
 
 

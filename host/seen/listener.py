@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from placet.host.logs import kind_of
+from placet.host.tasks import Tasks
 
 _MAX_OPEN = 8
 _MAX_REQUEST = 16 * 1024
@@ -24,6 +25,7 @@ class Listener:
     def __init__(self, expose: Callable[[], bytes]) -> None:
         self._expose = expose
         self._open = 0
+        self._tasks = Tasks()
         self._server: asyncio.Server | None = None
         self.address = ""
 
@@ -31,7 +33,10 @@ class Listener:
         """Listen at "address:port". Raises OSError."""
         host, _, port = address.rpartition(":")
         self._server = await asyncio.start_server(
-            self._serve, host.strip("[]"), int(port), limit=_MAX_REQUEST
+            lambda reader, writer: self._tasks.spawn(self._serve(reader, writer)),
+            host.strip("[]"),
+            int(port),
+            limit=_MAX_REQUEST,
         )
         self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
         _log.info("metrics address=%s", self.address)
@@ -39,6 +44,7 @@ class Listener:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        await self._tasks.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
