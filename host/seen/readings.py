@@ -76,7 +76,9 @@ def _work(of: Sources) -> Iterator[GaugeMetricFamily]:
     waiting = [record.changed_ms for record in of.board.active if record.state == QUEUED]
     oldest = time.time() - min(waiting) / 1000 if waiting else 0.0
     yield _one("placet_queue_age_seconds", "How long the oldest of them has waited", oldest)
-    runs = {action: of.runs.count(kind) for action, kind in RUNS.items() if action != "job"}
+    runs: dict[str, float] = {
+        action: of.runs.count(kind) for action, kind in RUNS.items() if action != "job"
+    }
     yield _by("placet_runs", "Federations and services under way", "action", runs)
     leases = of.log.state.open_leases.values()
     yield _one("placet_leases_open", "Leases that are open", len(leases))
