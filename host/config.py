@@ -23,6 +23,9 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_calls": "calls open at once",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_blob": "bytes of a blob",
+        "max_line": "requests of a sort that are with the authority or wait for it",
+        "max_log": "bytes of a file of the host's log, of which four are kept",
+        "max_logs": "logs of workers that are kept over a start",
     }
 )
 # What blobs take of the disk, and for how long; none is negative.
@@ -90,6 +93,9 @@ class HostConfig:
     max_calls: int = 1024
     max_puts: int = 16
     max_blob: int = 64 * GIB
+    max_line: int = 512
+    max_log: int = 16 * MIB
+    max_logs: int = 64
     min_free: int = 256 * MIB  # this one and those that follow: see SPACE
     put_idle_seconds: float = 30.0
     keep_broken_seconds: float = 86_400.0

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-_MAX_BYTES = 16 * 1024 * 1024
 _BACKUPS = 3
 ROOT = "placet"
 _PAIR = re.compile(r'([a-z0-9_]+)=("[^"]*"|\S*)')
@@ -73,12 +72,12 @@ def kind_of(error: BaseException) -> str:
     return f"kind={type(error).__name__}" + (f" errno={name}" if name else "")
 
 
-def open_log(path: Path, written: str = "text") -> logging.Handler:
+def open_log(path: Path, written: str, max_bytes: int) -> logging.Handler:
     """Begin to log to a file of bounded size, in one of FORMATS; give the handler to
     `close_log`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
+        path, maxBytes=max_bytes, backupCount=_BACKUPS, encoding="utf-8", delay=True
     )
     handler.setFormatter(FORMATS[written]())
     logger = logging.getLogger(ROOT)

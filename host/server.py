@@ -115,10 +115,10 @@ class Host:
     async def _start(self) -> None:
         config = self._config
         self._exits.enter_context(open_state(config.state))
-        log = open_log(config.state / "logs" / "host.log", config.log_format)
+        log = open_log(config.state / "logs" / "host.log", config.log_format, config.max_log)
         self._exits.callback(close_log, log)
         keep_settings(config)
-        prune_logs(config.state / "logs")
+        prune_logs(config.state / "logs", config.max_logs)
         self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
         launcher = self._launcher
         if launcher is None:
@@ -155,7 +155,7 @@ class Host:
         self._health = Health()
         self._board = Board(store, shows(self._log), config.max_watchers, metrics.job_ended)
         journal = Journal(store, self._log)
-        self._line = line = AuthorityLine(lambda _: self._seen.readiness.look())
+        self._line = line = AuthorityLine(lambda _: self._seen.readiness.look(), config.max_line)
         self._tokens = tokens = Tokens()
         ended = metrics.enclave_ended
         self._supervisor = Supervisor(launcher, tokens, self._authority_order, ended)

@@ -20,20 +20,21 @@ from placet.refusals import AuthorityUnavailable, DeadlinePassed, QueueFull, Ref
 
 M = TypeVar("M", bound=Message)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
-_MAX_OPEN = 512  # requests of a lane
 
 
 class Lane:
-    """Requests of a sort: so many are with the authority, and others wait for their turn."""
+    """Requests of a sort: so many are with the authority, others wait for their turn, and beyond
+    `most` in all they are refused."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, most: int) -> None:
+        self._most = most
         self.turn = asyncio.Semaphore(at_once)
         self.open = 0
 
     @contextmanager
     def place(self) -> Generator[None, None, None]:
         """Raises `QueueFull`."""
-        if self.open >= _MAX_OPEN:
+        if self.open >= self._most:
             raise QueueFull("Too many requests wait for the authority. Try again later.")
         self.open += 1
         try:
@@ -61,13 +62,15 @@ _LANES: Final[Mapping[int, str]] = MappingProxyType(
 class AuthorityLine:
     """Requests to whichever authority is attached now. `changed` is told whether there is one."""
 
-    def __init__(self, changed: Callable[[bool], None], grace: float = _GRACE) -> None:
+    def __init__(
+        self, changed: Callable[[bool], None], most: int = 512, grace: float = _GRACE
+    ) -> None:
         self._changed = changed
         self._link: Link | None = None
         self._since = 0.0
         self._attached = asyncio.Event()
         self._grace = grace
-        self._lanes = {name: Lane(at_once) for name, at_once in _AT_ONCE.items()}
+        self._lanes = {name: Lane(at_once, most) for name, at_once in _AT_ONCE.items()}
 
     @property
     def open(self) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ out.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -51,7 +51,7 @@ class Finding:
     refusal: Refusal | None = None
 
 
-async def examine(home: Home) -> AsyncIterator[Finding]:
+async def examine(home: Home) -> AsyncGenerator[Finding, None]:
     """The findings, in the order of the checks."""
     try:
         address, pin = home.host()
@@ -77,7 +77,7 @@ async def examine(home: Home) -> AsyncIterator[Finding]:
             yield finding
 
 
-async def _of_host(home: Home, channel: grpc.aio.Channel) -> AsyncIterator[Finding]:
+async def _of_host(home: Home, channel: grpc.aio.Channel) -> AsyncGenerator[Finding, None]:
     stub: Any = log_pb2_grpc.LogStub(channel)
     metadata = (*METADATA, (ASK_KEY, "1"))
     call = stub.GetCheckpoint(log_pb2.GetCheckpointRequest(), metadata=metadata, timeout=_TIMEOUT)

@@ -90,6 +90,26 @@ def test_work_enclaves_and_space_are_shown(world: Any, run: Any) -> None:
     run(body())
 
 
+def test_a_job_that_waits_and_one_that_runs_are_shown(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host(**ANY, max_workers=1) as (host, client):
+            first = await client.submit(world.ticket("hang"))
+            await client.until(first.id, runs_pb2.RUN_STATE_RUNNING)
+            await client.submit(world.ticket("hang"))
+            await asyncio.sleep(0.3)
+            found = await figures(host.metrics)
+            assert (
+                found['placet_jobs{state="running"}'] == found['placet_jobs{state="queued"}'] == 1
+            )
+            assert 0.2 < found["placet_queue_age_seconds{}"] < 30
+            assert found["placet_leases_open{}"] == 1
+            assert 0 <= found["placet_lease_age_seconds{}"] < 30
+            assert found['placet_workers{phase="busy"}'] == 1
+            assert found["placet_spares_wanted{}"] >= 1
+
+    run(body())
+
+
 def test_an_authority_that_ends_is_counted_by_its_reason(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host(**ANY) as (host, client):
