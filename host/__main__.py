@@ -23,7 +23,7 @@ def main() -> int:
     if (other := others.get("".join(sys.argv[1:2]))) is not None:
         return other(sys.argv[2:])
     try:
-        config = _config(sys.argv[1:])
+        config = config_of(sys.argv[1:])
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
         return 2
@@ -35,17 +35,19 @@ def main() -> int:
     return 0
 
 
-def _config(words: Sequence[str]) -> HostConfig:
+def config_of(words: Sequence[str]) -> HostConfig:
     """The settings that a command line gives. Raises ValueError."""
-    parser = _parser()
+    parser = make_parser()
     chosen = vars(parser.parse_args(words))
     # What is there already takes no default, so what is None afterwards was not given.
     found = vars(parser.parse_args(words, argparse.Namespace(**dict.fromkeys(chosen))))
     given = frozenset(name for name, value in found.items() if value is not None)
-    return HostConfig(**{**chosen, "names": tuple(chosen["names"]), "given": given})
+    chosen["names"] = tuple(chosen["names"])
+    return HostConfig(**chosen, given=given)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What reads a command line: a flag for every setting."""
     parser = argparse.ArgumentParser(
         prog="placet host",
         description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "

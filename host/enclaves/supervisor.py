@@ -32,7 +32,7 @@ class Supervisor:
         launcher: Launcher,
         tokens: Tokens,
         order: Callable[[str], LaunchOrder],
-        ended: Ended = lambda *_: None,
+        ended: Ended,
     ) -> None:
         self._ended = ended
         self._launcher = launcher

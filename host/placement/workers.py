@@ -38,7 +38,7 @@ class Workers:
         blobs: BlobStore,
         order: Callable[[Worker], LaunchOrder],
         folder: Path,
-        ended: Ended = lambda *_: None,
+        ended: Ended,
     ) -> None:
         self._launcher = launcher
         self._tokens = tokens

@@ -90,14 +90,15 @@ async def _of_host(home: Home, channel: grpc.aio.Channel) -> AsyncGenerator[Find
         return
     now = (asked + time.time()) / 2
     told = {key: str(value) for key, value in await call.trailing_metadata()}
-    yield _release(told.get(RELEASE_KEY, ""))
-    yield _clock(told.get(TIME_KEY, ""), now)
+    yield release(told.get(RELEASE_KEY, ""))
+    yield clock(told.get(TIME_KEY, ""), now)
     for name, matter in _CONDITIONS.items():
         yield await _health(channel, name, matter)
-    yield _log(home, note)
+    yield compared(home, note)
 
 
-def _release(theirs: str) -> Finding:
+def release(theirs: str) -> Finding:
+    """The host's release beside this one."""
     ours = version("placet")
     if theirs == ours:
         return Finding("version", OK, f"Host and client are of release {ours}.")
@@ -105,7 +106,8 @@ def _release(theirs: str) -> Finding:
     return Finding("version", WARN, f"The host is of release {told}, this client of {ours}.")
 
 
-def _clock(theirs: str, ours: float) -> Finding:
+def clock(theirs: str, ours: float) -> Finding:
+    """The host's time, in Unix milliseconds, beside ours."""
     if not theirs.isdecimal():
         return Finding("time", WARN, "The host does not say what time it has.")
     apart = int(theirs) / 1000 - ours
@@ -134,7 +136,7 @@ async def _health(channel: grpc.aio.Channel, name: str, matter: str) -> Finding:
     return Finding(name, FAIL, matter)
 
 
-def _log(home: Home, note: bytes) -> Finding:
+def compared(home: Home, note: bytes) -> Finding:
     """The host's checkpoint beside what this home has read."""
     try:
         return _compared(home.memory(), note)

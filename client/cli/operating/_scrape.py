@@ -3,7 +3,6 @@
 it."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -28,10 +27,11 @@ class Scrape:
 
     def by(self, name: str, *labels: str) -> dict[str, float]:
         """The sums of a metric by the values of some labels, the largest first."""
-        sums = Counter[str]()
+        sums: dict[str, float] = {}
         for found, value in self.samples.get(name, ()):
-            sums[" ".join(filter(None, (found.get(label, "") for label in labels)))] += value
-        return dict(sums.most_common())
+            key = " ".join(filter(None, (found.get(label, "") for label in labels)))
+            sums[key] = sums.get(key, 0.0) + value
+        return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
 def scrape(address: str) -> Scrape:

@@ -106,15 +106,15 @@ def test_a_doctor_without_a_host(world: Any, run: Any, home: Home, command: Comm
 )
 def test_clocks_are_compared(ahead: int, verdict: str) -> None:
     now = time.time()
-    found = _checks._clock(str(int((now + ahead) * 1000)), now)
+    found = _checks.clock(str(int((now + ahead) * 1000)), now)
     assert found.verdict == verdict
     assert ("behind" in found.said) == (ahead < -1)
 
 
 def test_a_host_that_tells_no_time_or_release_is_an_older_one() -> None:
-    assert _checks._clock("", 0.0).verdict == "warn"
-    assert _checks._release("").verdict == "warn"
-    assert "\x1b" not in _checks._release("\x1b[31m0.1").said
+    assert _checks.clock("", 0.0).verdict == "warn"
+    assert _checks.release("").verdict == "warn"
+    assert "\x1b" not in _checks.release("\x1b[31m0.1").said
 
 
 ENTRIES = [b'{"at":[1700000000,1700000001],"kind":"%d"}' % number for number in range(3)]
@@ -144,11 +144,11 @@ def test_the_host_s_log_is_compared_with_what_was_seen(
     memory.pin("sha256:" + "0" * 64)
     memory.learn(signer.verifier_key.to_text())
     memory.advance(note(ENTRIES[:2]), ENTRIES[:2])
-    found = _checks._log(home, note(shown))
+    found = _checks.compared(home, note(shown))
     assert (found.verdict, said in found.said) == (verdict, True), found
     other = NoteSigner.generate("example.org/log")
     signer = other
-    assert _checks._log(home, note(shown)).verdict == "fail"
+    assert _checks.compared(home, note(shown)).verdict == "fail"
 
 
 def test_top_shows_a_host(world: Any, run: Any, command: Command) -> None:

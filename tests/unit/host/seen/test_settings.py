@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from placet.host.__main__ import _config, _parser
+from placet.host.__main__ import config_of, make_parser
 from placet.host.config import NUMBERS, HostConfig
 from placet.host.logs import JSONLines, Logfmt
 from placet.host.settings import keep_settings
@@ -23,7 +23,7 @@ def record(message: str, *arguments: object) -> logging.LogRecord:
 
 
 def test_every_setting_has_a_flag() -> None:
-    flags = {action.dest for action in _parser()._actions} - {"help"}
+    flags = {action.dest for action in make_parser()._actions} - {"help"}
     assert flags == {field.name for field in fields(HostConfig)} - {"given"}
 
 
@@ -34,7 +34,7 @@ def test_every_number_is_a_bound_with_a_word_for_it() -> None:
 
 def test_settings_are_kept_with_whence_they_are(tmp_path: Path) -> None:
     words = ["--state", str(tmp_path), "--cpu", str(tmp_path.parent / "cpu"), "--max-queue", "256"]
-    keep_settings(_config([*words, "--name", "a.example", "--name", "b.example"]))
+    keep_settings(config_of([*words, "--name", "a.example", "--name", "b.example"]))
     kept = json.loads((tmp_path / "settings.json").read_text())
     assert kept.keys() == {field.name for field in fields(HostConfig)} - {"given"}
     assert kept["max_queue"]["from"] == "--max-queue"  # though it is the default's value
