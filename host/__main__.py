@@ -5,7 +5,7 @@ first, check the blobs of one; with `space`, say what it takes of the disk."""
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from placet.host.check import check
@@ -83,13 +83,21 @@ def make_parser() -> argparse.ArgumentParser:
     add("--launcher", choices=LAUNCHERS, default="native", help="how enclaves are started")
     add("--manifests", type=Path, help="folder of Gramine manifests, as deploy/gramine makes them")
     add("--collateral", type=Path, help="file that hardware evidence is completed with")
+    _add_watching(add)
+    _add_numbers(add)
+    return parser
+
+
+def _add_watching(add: Callable[..., object]) -> None:
     add("--metrics", default="", help="address and port where metrics are scraped; none without")
     add("--metrics-anywhere", action="store_true", help="let --metrics be no loopback address")
     add("--log-format", choices=FORMATS, default="text", help="how lines of logs/host.log are")
+
+
+def _add_numbers(add: Callable[..., object]) -> None:
     for name, what in NUMBERS.items():
         flag, kind = f"--{name.replace('_', '-')}", float if name.endswith("_seconds") else int
         add(flag, type=kind, default=HostConfig.__dataclass_fields__[name].default, help=what)
-    return parser
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -74,6 +75,7 @@ class Host:
     def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:
         self._config = config
         self._launcher = launcher
+        self._metrics, self._health = Metrics(), Health()
         self._exits = AsyncExitStack()
         self._port = 0
 
@@ -151,16 +153,14 @@ class Host:
             put_idle_seconds=config.put_idle_seconds,
         )
         self._log = Log()
-        self._metrics = metrics = Metrics()
-        self._health = Health()
-        self._board = Board(store, shows(self._log), config.max_watchers, metrics.job_ended)
+        self._board = Board(store, shows(self._log), config.max_watchers, self._metrics.job_ended)
         journal = Journal(store, self._log)
         self._line = line = AuthorityLine(lambda _: self._seen.readiness.look(), config.max_line)
         self._tokens = tokens = Tokens()
-        ended = metrics.enclave_ended
-        self._supervisor = Supervisor(launcher, tokens, self._authority_order, ended)
-        scratch = folder / "tmp"
-        workers = Workers(launcher, tokens, self._blobs, self._worker_order, scratch, ended)
+        self._supervisor = Supervisor(
+            launcher, tokens, self._authority_order, self._metrics.enclave_ended
+        )
+        workers = self._workers(launcher, folder / "tmp")
         tickets = Tickets(self._log, config.spares, config.max_programs)
         self._placement = placement = Placement(
             store,
@@ -175,18 +175,14 @@ class Host:
         self._runs = Runs(
             Needs(config, store, self._log, self._board, self._blobs, line, placement)
         )
-        hub = Hub(
-            store,
-            self._log,
-            journal,
-            self._board,
-            line,
-            workers,
-            placement,
-            self._supervisor,
-        )
+        board, log = self._board, self._log
+        hub = Hub(store, log, journal, board, line, workers, placement, self._supervisor)
         self._enclaves = Enclaves(tokens, hub)
         self._seen = self._observed(workers, tickets)
+
+    def _workers(self, launcher: Launcher, folder: Path) -> Workers:
+        ended = self._metrics.enclave_ended
+        return Workers(launcher, self._tokens, self._blobs, self._worker_order, folder, ended)
 
     def _observed(self, workers: Workers, tickets: Tickets) -> Seen:
         return Seen(

@@ -83,13 +83,11 @@ class AuthorityLine:
         return time.monotonic() - self._since
 
     async def answers(self) -> bool:
-        """Whether the authority answers at all, once there is one: it refuses a frame of no kind at
-        once, and judges nothing. It passes every lane, so it tells nothing of them."""
-        await self.ready()
-        link = self._link
+        """Whether the authority answers at all, or there is none: it refuses a frame of no kind at
+        once, and judges nothing. The frame passes every lane, so it tells nothing of them."""
         try:
-            if link is not None:
-                await link.request(enclaves_pb2.KIND_UNSPECIFIED, b"")
+            if self._link is not None:
+                await self._link.request(enclaves_pb2.KIND_UNSPECIFIED, b"")
         except DeadlinePassed:
             return False
         except Refusal:  # it is an answer, or nobody is there any more
