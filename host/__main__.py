@@ -5,7 +5,7 @@ first, check the blobs of one; with `space`, say what it takes of the disk."""
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from placet.host.check import check
@@ -23,7 +23,8 @@ def main() -> int:
     if (other := others.get("".join(sys.argv[1:2]))) is not None:
         return other(sys.argv[2:])
     try:
-        config = config_of(sys.argv[1:])
+        chosen = vars(_parser().parse_args())
+        config = HostConfig(**{**chosen, "names": tuple(chosen["names"])})
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
         return 2
@@ -35,26 +36,13 @@ def main() -> int:
     return 0
 
 
-def config_of(words: Sequence[str]) -> HostConfig:
-    """The settings that a command line gives. Raises ValueError."""
-    parser = make_parser()
-    chosen = vars(parser.parse_args(words))
-    # What is there already takes no default, so what is None afterwards was not given.
-    found = vars(parser.parse_args(words, argparse.Namespace(**dict.fromkeys(chosen))))
-    given = frozenset(name for name, value in found.items() if value is not None)
-    chosen["names"] = tuple(chosen["names"])
-    return HostConfig(**chosen, given=given)
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """What reads a command line: a flag for every setting."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="placet host",
         description="Run a host: gRPC server, store, queue, and enclaves. Prints its address and "
         "pin.",
         epilog="`placet host check` reads every blob again and lists what is damaged; `placet host "
-        "space` says what the state takes of the disk. `placet config --state FOLDER` lists what a "
-        "host was started with.",
+        "space` says what the state takes of the disk.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

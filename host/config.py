@@ -70,8 +70,7 @@ class HostConfig:
     development build. `manifests` is the folder of Gramine's, `collateral` the file that hardware
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the
     certificate. `metrics` is where they are scraped, "address:port" or empty for nowhere: loopback,
-    unless `metrics_anywhere`. `given` names the settings that somebody chose: all others have their
-    defaults. Raises ValueError.
+    unless `metrics_anywhere`. Raises ValueError.
     """
 
     state: Path
@@ -106,7 +105,6 @@ class HostConfig:
     metrics: str = ""
     metrics_anywhere: bool = False
     log_format: str = "text"
-    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         state, cpu = self.state.resolve(), self.cpu.resolve()

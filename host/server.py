@@ -55,7 +55,6 @@ from placet.host.seen.calls import SeenCalls
 from placet.host.seen.health import Health
 from placet.host.seen.metrics import Metrics
 from placet.host.seen.seen import Parts, Seen
-from placet.host.settings import keep_settings
 from placet.host.state import open_state, prune_logs
 from placet.host.store.store import Store
 from placet.host.tasks import cancelled
@@ -119,7 +118,6 @@ class Host:
         self._exits.enter_context(open_state(config.state))
         log = open_log(config.state / "logs" / "host.log", config.log_format, config.max_log)
         self._exits.callback(close_log, log)
-        keep_settings(config)
         prune_logs(config.state / "logs", config.max_logs)
         self._certificate = load_certificate(config.state / "tls", config.names, utc_now())
         launcher = self._launcher

@@ -14,14 +14,13 @@ Services that are not Placet's (health, reflection) pass untouched.
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
 from placet.host.calls.bounds import MAX_BYTES, within_bound
-from placet.host.calls.handlers import Found, Handler, behaviour_of, remade
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
@@ -33,8 +32,17 @@ _PREFIX = "/placet.v1."
 _NOT_STORED = frozenset({"/placet.v1.Inference/Predict"})  # nothing of it waits for the store
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 M = TypeVar("M", bound=Message)
 Steady = Callable[[], AbstractAsyncContextManager[None]]
+
+# By (request streams, response streams).
+_MAKERS: dict[tuple[bool, bool], Any] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
@@ -45,9 +53,9 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Found:
+    ) -> Handler:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(_PREFIX):
@@ -64,7 +72,16 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 
 def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Handler:
     """The same handler behind the checks; streams in and out keep their kind."""
-    inner = behaviour_of(handler)
+    inner = next(
+        behaviour
+        for behaviour in (
+            handler.unary_unary,
+            handler.unary_stream,
+            handler.stream_unary,
+            handler.stream_stream,
+        )
+        if behaviour is not None
+    )
 
     def taken(request: Any) -> Any:
         if not version_fits:
@@ -85,7 +102,13 @@ def _wrap(handler: Any, method: str, version_fits: bool, steady: Steady) -> Hand
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, method)
 
-    return remade(handler, unary, stream)
+    make = _MAKERS[(handler.request_streaming, handler.response_streaming)]
+    wrapped = make(
+        stream if handler.response_streaming else unary,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+    return cast("Handler", wrapped)
 
 
 def _within(message: M) -> M:

@@ -166,10 +166,7 @@ class Authority:
     async def handle(self, frame: enclaves_pb2.Frame) -> Message | bytes | None:
         await self.ready.wait()
         name = K.Kind.Name(frame.kind).removeprefix("KIND_").lower()
-        answer = getattr(self, "on_" + name, None)
-        if answer is None:
-            raise Refuse("FRAME_UNEXPECTED")
-        reply: Message = await answer(frame)
+        reply: Message = await getattr(self, "on_" + name)(frame)
         return reply
 
     async def on_evidence(self, frame: enclaves_pb2.Frame) -> Message:

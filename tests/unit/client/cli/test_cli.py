@@ -34,7 +34,6 @@ COMMANDS = [
     "pin",
     "doctor",
     "top",
-    "config",
     "seal",
     "open",
     "put",

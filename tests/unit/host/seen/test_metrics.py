@@ -5,17 +5,26 @@ is named."""
 import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from placet.host import HostConfig
+from placet.host.seen.metrics import Metrics
+from placet.host.seen.role import tell_role
 from placet.host.space import space
 from placet.proto.limits import ASK_KEY, RELEASE_KEY, TIME_KEY
 from placet.proto.v1 import log_pb2, runs_pb2
 
 ANY = {"metrics": "127.0.0.1:0"}
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+class Untold:
+    """The context of a call that nothing is said of."""
+
+    def trailing_metadata(self) -> None:
+        return None
 
 
 async def scrape(address: str, request: str = "GET /metrics HTTP/1.1") -> str:
@@ -110,16 +119,34 @@ def test_a_job_that_waits_and_one_that_runs_are_shown(world: Any, run: Any) -> N
     run(body())
 
 
-def test_an_authority_that_ends_is_counted_by_its_reason(world: Any, run: Any) -> None:
+def test_an_authority_that_ends_is_counted(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host(**ANY) as (host, client):
             await client.until_health("placet.authority", serving=True)
             world.launcher.running("authority")[-1].kill()
-            ended = 'placet_enclave_ends_total{enclave="authority",reason="UNSAID"}'
-            while not (await figures(host.metrics)).get(ended):
+            ended = 'placet_enclave_ends_total{enclave="authority",reason="'
+            while not any(name.startswith(ended) for name in await figures(host.metrics)):
                 await asyncio.sleep(0.1)
 
     run(body())
+
+
+def test_a_call_is_counted_under_the_role_that_was_told() -> None:
+    metrics, context = Metrics(), cast("Any", Untold())
+
+    async def call(role: str) -> None:
+        with metrics.call("Runs/Get", context):
+            if role:
+                tell_role(role)
+
+    async def body() -> None:
+        await asyncio.gather(*(asyncio.create_task(call(role)) for role in ("principal", "", "")))
+
+    asyncio.run(body())
+    counted = metrics.registry.get_sample_value
+    for role, count in (("principal", 1), ("anyone", 2)):
+        labels = {"method": "Runs/Get", "role": role, "code": "OK"}
+        assert counted("placet_calls_total", labels) == count
 
 
 def test_no_label_names_anybody(world: Any, run: Any) -> None:
