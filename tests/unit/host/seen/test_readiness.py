@@ -75,7 +75,9 @@ def test_an_authority_that_hangs_makes_it_not_ready(world: Any, run: Any) -> Non
 def test_every_service_of_the_contract_says_whether_it_serves() -> None:
     folder = Path(__file__).resolve().parents[4] / "proto" / "v1"
     texts = [path.read_text() for path in folder.glob("*.proto")]
-    declared = {name for text in texts for name in re.findall(r"^service (\w+)", text, re.M)}
+    declared = {
+        name for text in texts for name in re.findall(r"^service (\w+)", text, re.MULTILINE)
+    }
     assert declared == SERVICES.keys()
 
 
