@@ -24,7 +24,8 @@ def main() -> int:
         return other(sys.argv[2:])
     try:
         chosen = vars(_parser().parse_args())
-        config = HostConfig(**{**chosen, "names": tuple(chosen["names"])})
+        chosen["names"] = tuple(chosen["names"])
+        config = HostConfig(**chosen)
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
         return 2
