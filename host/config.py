@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from placet.host.logs import FORMATS
+
 MIB = 1024**2
 GIB = 1024**3
 LAUNCHERS = ("native", "machine", "gramine-direct", "gramine-sgx")
@@ -24,6 +26,9 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_puts": "puts at once; each holds two parts in memory",
         "max_puts_waiting": "puts that wait until a place is free",
         "max_blob": "bytes of a blob",
+        "max_line": "requests of a sort that are with the authority or wait for it",
+        "max_log": "bytes of a file of the host's log, of which four are kept",
+        "max_logs": "logs of workers that are kept over a start",
     }
 )
 # What blobs take of the disk, and for how long; none is negative.
@@ -37,6 +42,31 @@ SPACE: Final[Mapping[str, str]] = MappingProxyType(
         "collect_seconds": "seconds between two looks for what has been kept so long",
     }
 )
+# How patient a host is.
+PATIENCE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "hang_seconds": "seconds without an answer after which authority or store count as hanging",
+        "drain_seconds": "seconds that calls may take to finish once the host ends",
+    }
+)
+WORKERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "max_workers": "workers at once",
+        "spares": "warm workers a program",
+        "max_programs": "programs that spares are kept for",
+    }
+)
+CLOCKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "renew_days": "days before its end at which a certificate is renewed",
+        "max_clock_jump": "seconds that the clock may be ahead of the time that passes, to 600",
+    }
+)
+# Every bound that is a number. The settings that are none have their flags in __main__.py.
+NUMBERS: Final[Mapping[str, str]] = MappingProxyType(
+    {**WORKERS, **LIMITS, **SPACE, **PATIENCE, **CLOCKS}
+)
+_LOOPBACK = re.compile(r"(\[::1\]|localhost|127(\.[0-9]{1,3}){3}):[0-9]{1,5}")
 _MAX_RENEW_DAYS = 365  # far less than a certificate lasts
 _MAX_JUMP = 600  # which the authority refuses by itself
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -55,8 +85,9 @@ class HostConfig:
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the
     certificate. `certificate` and `key` are files of the operator's own, shown to callers instead.
     `renew_days` are left of a certificate when another one is made. `max_clock_jump` are seconds by
-    which the clock may be ahead of the time that passes; `accept_clock` takes it as it is. Raises
-    ValueError.
+    which the clock may be ahead of the time that passes; `accept_clock` takes it as it is.
+    `metrics` is where they are scraped, "address:port" or empty for nowhere: loopback, unless
+    `metrics_anywhere`. Raises ValueError.
     """
 
     state: Path
@@ -86,6 +117,9 @@ class HostConfig:
     max_puts: int = 16
     max_puts_waiting: int = 256
     max_blob: int = 64 * GIB
+    max_line: int = 512
+    max_log: int = 16 * MIB
+    max_logs: int = 64
     min_free: int = 256 * MIB  # this one and those that follow: see SPACE
     put_wait_seconds: float = 600.0
     put_idle_seconds: float = 30.0
@@ -93,6 +127,10 @@ class HostConfig:
     keep_updates_seconds: float = 86_400.0
     collect_seconds: float = 600.0
     drain_seconds: float = 5.0
+    hang_seconds: float = 10.0
+    metrics: str = ""
+    metrics_anywhere: bool = False
+    log_format: str = "text"
 
     def __post_init__(self) -> None:
         state, cpu = self.state.resolve(), self.cpu.resolve()
@@ -108,8 +146,17 @@ class HostConfig:
             raise ValueError(
                 "A machine runs a build of the enclaves: make it (make enclave), name it."
             )
-        if not _LISTEN.fullmatch(self.listen) or int(self.listen.rpartition(":")[2]) > 65535:
+        if not _is_address(self.listen):
             raise ValueError(f'listen must be "address:port", not {self.listen!r}.')
+        if self.metrics and not _is_address(self.metrics):
+            raise ValueError(f'metrics must be "address:port", not {self.metrics!r}.')
+        if self.metrics and not (self.metrics_anywhere or _LOOPBACK.fullmatch(self.metrics)):
+            raise ValueError(
+                "Metrics are plain HTTP for whoever reaches them: listen on 127.0.0.1, or add "
+                "--metrics-anywhere."
+            )
+        if self.log_format not in FORMATS:
+            raise ValueError(f"log_format must be one of {', '.join(FORMATS)}.")
         if not _ORIGIN.fullmatch(self.origin):
             raise ValueError(
                 "origin must be a name like example.org/log of at most 254 characters."
@@ -123,8 +170,13 @@ class HostConfig:
         for name in ("max_workers", "renew_days", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
-        for name in ("spares", "max_programs", "drain_seconds", *SPACE):
+        for name in NUMBERS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative.")
-        if self.put_idle_seconds <= 0 or self.collect_seconds <= 0:
-            raise ValueError("put_idle_seconds and collect_seconds must be above 0.")
+        for name in ("put_idle_seconds", "collect_seconds", "hang_seconds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0.")
+
+
+def _is_address(text: str) -> bool:
+    return bool(_LISTEN.fullmatch(text)) and int(text.rpartition(":")[2]) <= 65535

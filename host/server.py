@@ -13,6 +13,7 @@ import logging
 import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ from placet.host.callers.logins import Logins
 from placet.host.callers.places import Places
 from placet.host.callers.principals import Principals
 from placet.host.calls.certificates import Certificates
+from placet.host.calls.interceptor import WireInterceptor
 from placet.host.calls.servicers import (
     AccessService,
     BlobsService,
@@ -36,7 +38,7 @@ from placet.host.calls.servicers import (
     LogService,
     RunsService,
 )
-from placet.host.calls.services import Health, Services, make_enclave_server, make_server
+from placet.host.calls.services import Services, make_enclave_server, make_server
 from placet.host.calls.tls import utc_now
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
@@ -58,8 +60,13 @@ from placet.host.runs.board import Board
 from placet.host.runs.descriptions import Descriptions
 from placet.host.runs.run import Needs
 from placet.host.runs.runs import Runs, end_lost, shows
+from placet.host.seen.calls import SeenCalls
+from placet.host.seen.health import Health
+from placet.host.seen.metrics import Metrics
+from placet.host.seen.seen import Parts, Seen
 from placet.host.state import open_state, prune_logs
 from placet.host.store.store import Store
+from placet.host.tasks import cancelled
 
 _log = logging.getLogger("placet.host")
 
@@ -76,6 +83,7 @@ class Host:
     def __init__(self, config: HostConfig, launcher: Launcher | None = None) -> None:
         self._config = config
         self._launcher = launcher
+        self._metrics, self._health = Metrics(), Health()
         self._exits = AsyncExitStack()
         self._port = self._local_port = 0
 
@@ -83,6 +91,11 @@ class Host:
     def address(self) -> str:
         """ "address:port" that it listens on."""
         return f"{self._config.listen.rpartition(':')[0]}:{self._port}"
+
+    @property
+    def metrics(self) -> str:
+        """ "address:port" where metrics are scraped; empty if nowhere."""
+        return self._seen.address
 
     @property
     def pin(self) -> str:
@@ -112,8 +125,9 @@ class Host:
     async def _start(self) -> None:
         config = self._config
         self._exits.enter_context(open_state(config.state))
-        self._exits.callback(close_log, open_log(config.state / "logs" / "host.log"))
-        prune_logs(config.state / "logs")
+        log = open_log(config.state / "logs" / "host.log", config.log_format, config.max_log)
+        self._exits.callback(close_log, log)
+        prune_logs(config.state / "logs", config.max_logs)
         self.clock = HostClock(
             config.state / "clock.json", config.max_clock_jump, accept=config.accept_clock
         )
@@ -137,7 +151,7 @@ class Host:
         collecting = collector.run(lambda: not self.clock.ahead)
         certifying, timing = self._certificates.run(), self.clock.run()
         for work in (collecting, certifying, timing, self._supervisor.run()):
-            self._exits.push_async_callback(_cancelled, asyncio.ensure_future(work))
+            self._exits.push_async_callback(cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
 
@@ -151,17 +165,22 @@ class Host:
             put_idle_seconds=config.put_idle_seconds,
         )
         self._log = Log()
-        self._board = Board(store, shows(self._log), config.max_watchers)
+        self._board = Board(store, shows(self._log), config.max_watchers, self._metrics.job_ended)
         journal = Journal(store, self._log)
-        self._health = Health()
         # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
         one_clock = config.launcher.startswith("gramine-")
         self._line = line = AuthorityLine(
-            self._health.authority, check_clock=self.clock.check, one_clock=one_clock
+            lambda _: self._seen.readiness.look(),
+            config.max_line,
+            check_clock=self.clock.check,
+            one_clock=one_clock,
         )
         self._tokens = tokens = Tokens()
-        self._supervisor = Supervisor(launcher, tokens, self._authority_order)
-        workers = Workers(launcher, tokens, self._blobs, self._worker_order, folder / "tmp")
+        self._supervisor = Supervisor(
+            launcher, tokens, self._authority_order, self._metrics.enclave_ended
+        )
+        workers = self._workers(launcher, folder / "tmp")
+        tickets = Tickets(self._log, config.spares, config.max_programs)
         self._placement = placement = Placement(
             store,
             self._log,
@@ -169,23 +188,39 @@ class Host:
             self._board,
             line,
             workers,
-            Tickets(self._log, config.spares, config.max_programs),
+            tickets,
             config.max_workers,
         )
         self._runs = Runs(
             Needs(config, store, self._log, self._board, self._blobs, line, placement)
         )
-        hub = Hub(
-            store,
-            self._log,
-            journal,
-            self._board,
-            line,
-            workers,
-            placement,
-            self._supervisor,
-        )
+        board, log = self._board, self._log
+        hub = Hub(store, log, journal, board, line, workers, placement, self._supervisor)
         self._enclaves = Enclaves(tokens, hub, *([self.clock.check] if one_clock else []))
+        self._seen = self._observed(workers, tickets)
+
+    def _workers(self, launcher: Launcher, folder: Path) -> Workers:
+        ended = self._metrics.enclave_ended
+        return Workers(launcher, self._tokens, self._blobs, self._worker_order, folder, ended)
+
+    def _observed(self, workers: Workers, tickets: Tickets) -> Seen:
+        return Seen(
+            self._metrics,
+            self._health,
+            Parts(
+                self._config,
+                self._store,
+                self._log,
+                self._board,
+                self._runs,
+                self._line,
+                workers,
+                tickets,
+                self._blobs.room,
+                lambda: self._certificates.shown.certificate_pem,
+                lambda: "jumped" if self.clock.ahead else "",
+            ),
+        )
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
@@ -204,13 +239,16 @@ class Host:
             enclaves=self._enclaves,
         )
         gate = Gate(logins, Places(config.max_calls, config.stranger_rate))
-        server = make_server(services, self._health, gate, store.steady, config.max_connections)
-        enclave_server = make_enclave_server(services, EnclaveGate(self._enclaves), store.steady)
+        seen = SeenCalls(self._metrics)
+        passed = (seen, WireInterceptor(gate, store.steady))
+        server = make_server(services, self._health, passed, config.max_connections)
+        passed = (seen, WireInterceptor(EnclaveGate(self._enclaves), store.steady))
+        enclave_server = make_enclave_server(services, passed)
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
         # Enclaves of this machine know the host's own certificate, whatever callers are shown.
         own = self._certificates.for_enclaves()
         self._local_port = enclave_server.add_secure_port("127.0.0.1:0", own)
-        await self._health.start()
+        await self._seen.start(self._exits)
         for listening in (enclave_server, server):
             await listening.start()
             self._exits.push_async_callback(listening.stop, config.drain_seconds)
@@ -218,7 +256,7 @@ class Host:
     async def _drain(self) -> None:
         _log.info("stopping")
         self._runs.drain()
-        await self._health.drain()
+        await self._seen.readiness.drain()
         self._board.close()
         await self._runs.close()
         await self._placement.close()
@@ -282,8 +320,3 @@ def _certificates(config: HostConfig, clock: HostClock) -> Certificates:
         )
     except ValueError as error:
         raise RuntimeError(f"The certificate cannot be used: {error}") from None
-
-
-async def _cancelled(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

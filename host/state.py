@@ -14,8 +14,6 @@ from pathlib import Path
 
 from placet.host.errors import StateLocked
 
-_KEPT_LOGS = 64
-
 
 @contextmanager
 def open_state(state: Path) -> Generator[None, None, None]:
@@ -34,8 +32,8 @@ def open_state(state: Path) -> Generator[None, None, None]:
         os.close(lock)
 
 
-def prune_logs(folder: Path) -> None:
-    """Keep the newest logs of workers, one file each, and forget the others."""
+def prune_logs(folder: Path, kept: int) -> None:
+    """Keep so many of the newest logs of workers, one file each, and forget the others."""
     logs = sorted(folder.glob("worker-*.log"), key=lambda path: path.stat().st_mtime)
-    for path in logs[:-_KEPT_LOGS]:
+    for path in logs[:-kept]:
         path.unlink(missing_ok=True)

@@ -11,6 +11,12 @@ from placet.host.logs import place_of
 _log = logging.getLogger("placet.host.tasks")
 
 
+async def cancelled(task: asyncio.Future[None]) -> None:
+    """Return when a task has ended that is cancelled."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
 class Tasks:
     """A set of running tasks."""
 

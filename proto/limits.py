@@ -15,6 +15,10 @@ TOKEN_KEY: Final = "placet-launch-token"
 # Of a principal's calls: "Bearer " and the token that Access.Login gave (RFC 6750).
 ACCESS_KEY: Final = "authorization"
 BEARER: Final = "Bearer "
+# A call with the first key is answered with the others: Unix milliseconds, and the host's release.
+ASK_KEY: Final = "placet-who-answers"
+TIME_KEY: Final = "placet-time"
+RELEASE_KEY: Final = "placet-release"
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

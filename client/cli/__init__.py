@@ -25,6 +25,7 @@ from placet.client.cli import (
     verify,
 )
 from placet.client.cli._frame import choose_home
+from placet.client.cli.operating import doctor, top
 
 app = typer.Typer(
     name="placet",
@@ -34,7 +35,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for group in (setup, objects, council, program, runs, service, predict, audit, privacy):
+_GROUPS = (setup, objects, council, program, runs, service, predict, audit, privacy)
+for group in (*_GROUPS, doctor, top):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")

@@ -51,7 +51,7 @@ class BlobStore:
         put_idle_seconds: float,
     ) -> None:
         self._files = files
-        self._room = Room(files.free, min_free)
+        self.room = Room(files.free, min_free)
         self.put_idle_seconds = put_idle_seconds
         self._max_blob = max_blob
         self._places = places
@@ -74,7 +74,7 @@ class BlobStore:
         self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
     ) -> blobs_pb2.BlobInfo:
         wanted = self._manifest_of(header)
-        with self._room.announce(header.length - header.offset) as written:
+        with self.room.announce(header.length - header.offset) as written:
             async with self._slot(header.id) as (slot, turn):
                 turns = Turns(slot, turn)
                 put = Put(self._files, header.id, wanted)

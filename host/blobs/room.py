@@ -30,6 +30,21 @@ class Room:
         self._kept = kept
         self._announced = 0
 
+    @property
+    def free(self) -> int:
+        """Bytes that the disk has left."""
+        return self._free()
+
+    @property
+    def announced(self) -> int:
+        """Bytes that running puts have announced and not written yet."""
+        return self._announced
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether nothing is left for blobs: what is kept for others is touched."""
+        return self._free() < self._kept
+
     @contextmanager
     def announce(self, size: int) -> Generator[Callable[[int], None], None, None]:
         """Reserve so many bytes until the end, or until they are said to be written.

@@ -27,8 +27,10 @@ from google.protobuf.message import Message
 
 from placet.host.callers.caller import Caller, Role
 from placet.host.calls.bounds import MAX_BYTES, within_bound
+from placet.host.calls.handlers import behaviour_of
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
+from placet.host.seen.role import tell_role
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
@@ -87,16 +89,7 @@ class _Call:
         self._ours = method.startswith(_PREFIX)
         service, _, name = method.rpartition("/")
         self._name = f"{service.rpartition('.')[2]}.{name}"
-        self._inner: Any = next(
-            behaviour
-            for behaviour in (
-                handler.unary_unary,
-                handler.unary_stream,
-                handler.stream_unary,
-                handler.stream_stream,
-            )
-            if behaviour is not None
-        )
+        self._inner: Any = behaviour_of(handler)
 
     def handler(self) -> Handler:
         streams = self._handler.response_streaming
@@ -135,6 +128,7 @@ class _Call:
         """Rules 1, 2 and 6."""
         given = list(cast("Any", context.invocation_metadata() or ()))
         async with self._gate.admit(self._name, dict(given), context.peer()) as caller:
+            tell_role(caller.role.value)
             if self._ours:
                 _check_tls(context)
             spoken = [value for key, value in given if key == VERSION_KEY]

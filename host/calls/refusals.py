@@ -6,6 +6,7 @@ The status travels in the trailer `grpc-status-details-bin`, as gRPC's own statu
 Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, longest texts first.
 """
 
+import asyncio
 import re
 import urllib.parse
 from typing import Any, Final, NoReturn
@@ -66,6 +67,29 @@ async def abort(
     status = status_of(refusal)
     trailer = ((STATUS_TRAILER, status.SerializeToString()),)
     await context.abort(code_of(refusal.reason), status.message, trailer)
+
+
+def reason_in(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """The reason by which a call was ended; empty where it was not refused."""
+    given: Any = context.trailing_metadata() or ()
+    info = error_details_pb2.ErrorInfo()
+    for key, value in given:
+        if key == STATUS_TRAILER:
+            for packed in status_pb2.Status.FromString(value).details:
+                if packed.Unpack(info):
+                    return info.reason
+    return ""
+
+
+def code_name(context: grpc.aio.ServicerContext[Any, Any], error: BaseException | None) -> str:
+    """The name of the status with which a call leaves, after this error or none."""
+    if error is None:
+        return grpc.StatusCode.OK.name
+    if isinstance(error, grpc.aio.AbortError):
+        code: Any = context.code()  # the stubs take it for a number
+        return str(code.name)
+    gone = isinstance(error, asyncio.CancelledError | GeneratorExit)
+    return (grpc.StatusCode.CANCELLED if gone else grpc.StatusCode.UNKNOWN).name
 
 
 def _fit_message(message: str) -> str:

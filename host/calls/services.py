@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gRPC server with every service on it, standard health and reflection included."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import grpc.aio
-from grpc_health.v1 import (
-    health,
-    health_pb2,
-    health_pb2_grpc,
-)
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
-from placet.host.calls.interceptor import Gate, Steady, WireInterceptor
 from placet.host.calls.options import LOCAL_OPTIONS, public_options
 from placet.host.calls.servicers import (
     AccessService,
@@ -27,7 +22,7 @@ from placet.host.calls.servicers import (
     RunsService,
 )
 from placet.host.enclaves.attach import Enclaves
-from placet.host.tasks import Tasks
+from placet.host.seen.health import PACKAGE, SERVICES, Health
 from placet.proto.v1 import (
     access_pb2_grpc,
     blobs_pb2_grpc,
@@ -43,9 +38,7 @@ from placet.proto.v1 import (
 )
 
 Server = grpc.aio.Server
-_PACKAGE = "placet.v1."
-_WITH_AUTHORITY = ("Federations", "Governance", "Inference", "Jobs", "Keys", "Runs")
-_ALONE = ("Access", "Blobs", "Certificates", "Log")
+Interceptors = Sequence[grpc.aio.ServerInterceptor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +56,11 @@ class Services:
     enclaves: Enclaves
 
 
-class Health:
-    """Standard health: the host as a whole serves while it runs, what needs the authority with
-    it."""
-
-    def __init__(self) -> None:
-        # grpc_health has no types.
-        self._servicer: Any = cast("Any", health).aio.HealthServicer()
-        self._tasks = Tasks()
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._servicer, server)
-
-    async def start(self) -> None:
-        """The host listens; no authority is attached yet."""
-        for name in ("", *(_PACKAGE + name for name in _ALONE)):
-            await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-        await self._with_authority(False)
-
-    def authority(self, attached: bool) -> None:
-        """An authority has come or gone."""
-        self._tasks.spawn(self._with_authority(attached))
-
-    async def drain(self) -> None:
-        """Nothing serves any more, whatever happens next."""
-        await self._servicer.enter_graceful_shutdown()
-
-    async def _with_authority(self, attached: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        state = status.SERVING if attached else status.NOT_SERVING
-        for name in _WITH_AUTHORITY:
-            await self._servicer.set(_PACKAGE + name, state)
-
-
 def make_server(
-    services: Services, health: Health, gate: Gate, steady: Steady, max_connections: int
+    services: Services, health: Health, interceptors: Interceptors, max_connections: int
 ) -> Server:
     """The server that everybody reaches; it is not started and listens nowhere yet."""
-    server = grpc.aio.server(
-        interceptors=(WireInterceptor(gate, steady),), options=public_options(max_connections)
-    )
+    server = grpc.aio.server(interceptors=interceptors, options=public_options(max_connections))
     access_pb2_grpc.add_AccessServicer_to_server(services.access, server)
     runs_pb2_grpc.add_RunsServicer_to_server(services.runs, server)
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
@@ -114,16 +72,16 @@ def make_server(
     log_pb2_grpc.add_LogServicer_to_server(services.log, server)
     certificates_pb2_grpc.add_CertificatesServicer_to_server(services.certificates, server)
     health.add_to(server)
-    names = [_PACKAGE + name for name in (*_WITH_AUTHORITY, *_ALONE)]
+    names = [PACKAGE + name for name in SERVICES]
     reflected: Any = reflection
     names += ["grpc.health.v1.Health", reflected.SERVICE_NAME]
     reflected.enable_server_reflection(names, server)
     return server
 
 
-def make_enclave_server(services: Services, gate: Gate, steady: Steady) -> Server:
+def make_enclave_server(services: Services, interceptors: Interceptors) -> Server:
     """The server for enclaves of this machine: nobody else's calls take a place of theirs."""
-    server = grpc.aio.server(interceptors=(WireInterceptor(gate, steady),), options=LOCAL_OPTIONS)
+    server = grpc.aio.server(interceptors=interceptors, options=LOCAL_OPTIONS)
     enclaves_pb2_grpc.add_EnclavesServicer_to_server(services.enclaves, server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)
     log_pb2_grpc.add_LogServicer_to_server(services.log, server)

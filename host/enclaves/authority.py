@@ -7,6 +7,7 @@ and a principal's never behind strangers'.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -18,32 +19,39 @@ from placet.governance.judgements.admission import says_no
 from placet.host.callers.caller import Role, current
 from placet.proto.frames import DEFAULT_TIMEOUT, Link
 from placet.proto.v1 import enclaves_pb2, governance_pb2
-from placet.refusals import AuthorityUnavailable, ClockJumped, QueueFull
+from placet.refusals import (
+    AuthorityUnavailable,
+    ClockJumped,
+    DeadlinePassed,
+    QueueFull,
+    Refusal,
+)
 
 M = TypeVar("M", bound=Message)
 # What an authority that can tell a jump by itself does all the same.
 _TIMELESS = (enclaves_pb2.KIND_EVIDENCE, enclaves_pb2.KIND_CLOSE)
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
-_MAX_OPEN = 512  # requests of a lane
 
 
 class Lane:
-    """Requests of a sort: so many are with the authority, and others wait for their turn."""
+    """Requests of a sort: so many are with the authority, others wait for their turn, and beyond
+    `most` in all they are refused."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, most: int) -> None:
+        self._most = most
         self.turn = asyncio.Semaphore(at_once)
-        self._open = 0
+        self.open = 0
 
     @contextmanager
     def place(self) -> Generator[None, None, None]:
         """Raises `QueueFull`."""
-        if self._open >= _MAX_OPEN:
+        if self.open >= self._most:
             raise QueueFull("Too many requests wait for the authority. Try again later.")
-        self._open += 1
+        self.open += 1
         try:
             yield
         finally:
-            self._open -= 1
+            self.open -= 1
 
 
 # Evidence takes the authority longest, and whoever reaches the host may ask for it. What the host
@@ -90,6 +98,7 @@ class AuthorityLine:
     def __init__(
         self,
         changed: Callable[[bool], None],
+        most: int = 512,
         grace: float = _GRACE,
         check_clock: Callable[[], None] = lambda: None,
         *,
@@ -99,9 +108,32 @@ class AuthorityLine:
         self._changed = changed
         self._check_clock = check_clock
         self._link: Link | None = None
+        self._since = 0.0
         self._attached = asyncio.Event()
         self._grace = grace
-        self._lanes = {name: Lane(at_once) for name, at_once in _AT_ONCE.items()}
+        self._lanes = {name: Lane(at_once, most) for name, at_once in _AT_ONCE.items()}
+
+    @property
+    def open(self) -> Mapping[str, int]:
+        """How many requests of each lane are with the authority, or wait for it."""
+        return {name: lane.open for name, lane in self._lanes.items()}
+
+    @property
+    def age(self) -> float:
+        """Seconds since the authority attached."""
+        return time.monotonic() - self._since
+
+    async def answers(self) -> bool:
+        """Whether the authority answers at all, or there is none: it refuses a frame of no kind at
+        once, and judges nothing. The frame passes every lane, so it tells nothing of them."""
+        try:
+            if self._link is not None:
+                await self._link.request(enclaves_pb2.KIND_UNSPECIFIED, b"")
+        except DeadlinePassed:
+            return False
+        except Refusal:  # it is an answer, or nobody is there any more
+            pass
+        return True
 
     @property
     def attached(self) -> bool:
@@ -115,6 +147,7 @@ class AuthorityLine:
     def attach(self, link: Link) -> None:
         """Use this link from now on."""
         self._link = link
+        self._since = time.monotonic()
         self._attached.set()
         self._changed(True)
 

@@ -22,12 +22,19 @@ _SETTLED_SECONDS = 30.0  # an authority that lived this long is started again at
 _HELLO_SECONDS = 60.0
 END_SECONDS = 5.0  # how long an enclave may take to end by itself
 _log = logging.getLogger("placet.host.authority")
+# Told of an enclave's role, of why it ended as it said, and of its exit code, if it ever ran.
+Ended = Callable[[str, common_pb2.Refusal | None, int | None], None]
 
 
 class Supervisor:
     def __init__(
-        self, launcher: Launcher, tokens: Tokens, order: Callable[[str], LaunchOrder]
+        self,
+        launcher: Launcher,
+        tokens: Tokens,
+        order: Callable[[str], LaunchOrder],
+        ended: Ended,
     ) -> None:
+        self._ended = ended
         self._launcher = launcher
         self._tokens = tokens
         self._order = order
@@ -71,14 +78,16 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             self._hello = loop.call_later(_HELLO_SECONDS, process.kill)
             code = await process.wait()
-            why = in_words(await self._why(order, before))
-            _log.warning("exited code=%d %s log=%s", code, why, order.log)
+            why = await self._why(order, before)
+            _log.warning("exited code=%d %s log=%s", code, in_words(why), order.log)
+            self._ended(AUTHORITY, why, code)
         except asyncio.CancelledError:
             if process is not None:
                 await end_now(process)
             raise
         except Exception as error:  # noqa: BLE001
             _log.error("launch-failed %s", kind_of(error))
+            self._ended(AUTHORITY, None, None)
         finally:
             if self._hello is not None:
                 self._hello.cancel()

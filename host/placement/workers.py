@@ -14,6 +14,7 @@ from placet.host.documents import bundle_of
 from placet.host.enclaves.attach import WORKER, Session, Tokens
 from placet.host.enclaves.last_words import in_words, last_words
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
+from placet.host.enclaves.supervisor import Ended
 from placet.host.logs import kind_of
 from placet.host.placement.worker import Phase, Worker
 from placet.proto.refusals import refusal_of
@@ -37,12 +38,14 @@ class Workers:
         blobs: BlobStore,
         order: Callable[[Worker], LaunchOrder],
         folder: Path,
+        ended: Ended,
     ) -> None:
         self._launcher = launcher
         self._tokens = tokens
         self._blobs = blobs
         self._order = order
         self._folder = folder
+        self._ended = ended
         self._workers: dict[str, Worker] = {}  # by token
 
     @property
@@ -85,6 +88,7 @@ class Workers:
         worker.refusal = why = worker.refusal or why
         words = "" if worker.code == 0 else " " + in_words(why)
         _log.info("exited token=%s code=%s%s", worker.token[:16], worker.code, words)
+        self._ended(WORKER, why, worker.code)
         worker.exited.set()
         unknown = WorkerUnavailable("The program's worker ended before it had joined.")
         return (why or refusal_of(unknown)) if failed else None

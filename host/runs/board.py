@@ -7,7 +7,7 @@ looks is coalesced, and one read serves all who ask before the next change.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,10 +50,18 @@ class Wake(asyncio.Event):
 
 class Board:
     """See the module. `shows` makes the messages of runs by action; `max_watchers` bounds the calls
-    that watch; `routes` has the workers of services that are ready."""
+    that watch; `ended` is told of each job that has; `routes` has the workers of services that are
+    ready."""
 
-    def __init__(self, store: Store, shows: Mapping[Action, Show], max_watchers: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        shows: Mapping[Action, Show],
+        max_watchers: int,
+        ended: Callable[[JobRecord], None] = lambda _: None,
+    ) -> None:
         self._store = store
+        self._ended = ended
         self._shows = shows
         self.routes = Routes(self.changed)
         self._max_watchers = max_watchers
@@ -70,6 +78,11 @@ class Board:
         return self._jobs.get(job)
 
     @property
+    def active(self) -> Collection[JobRecord]:
+        """The jobs that have not ended."""
+        return self._jobs.values()
+
+    @property
     def waiting(self) -> int:
         """How many jobs wait for a worker."""
         return len(self._waiting)
@@ -77,7 +90,8 @@ class Board:
     def publish(self, record: JobRecord) -> None:
         """Show a job's record that is durable."""
         if record.ended:
-            self._jobs.pop(record.id, None)
+            if self._jobs.pop(record.id, None) is not None:
+                self._ended(record)
         else:
             self._jobs[record.id] = record
         (self._waiting.add if record.state == QUEUED else self._waiting.discard)(record.id)

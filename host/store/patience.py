@@ -18,15 +18,29 @@ class Patience:
     def __init__(self) -> None:
         self._trouble: Trouble | None = None
         self._last: Trouble | None = None
+        self._damage: Trouble | None = None
         self._since = 0.0
         self._bounds: set[asyncio.Timeout] = set()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What the store is in: a trouble that may pass, or damage that was met since it was
+        opened."""
+        return self._trouble or self._damage
+
+    def met(self, trouble: Trouble) -> None:
+        """A trouble of no transaction, or of none that waits: it is said; damage is kept in
+        mind."""
+        say(trouble)
+        if not trouble.passing:
+            self._damage = trouble
 
     def note(self, trouble: Trouble | None, loop: asyncio.AbstractEventLoop) -> None:
         """How the last transaction went, from the writer's thread. A trouble is logged once while
         it lasts."""
         before = self._trouble
         if trouble is not None and not trouble.passing:
-            say(trouble)  # and it is no state: the next change may be about another page
+            self.met(trouble)  # and nobody waits: the next change may be about another page
             return
         if trouble is not None and (before is None or lasting(trouble) != lasting(before)):
             say(trouble)

@@ -119,7 +119,12 @@ class Store:
         Readers never wait for the writer (SQLite's WAL). The query sees all that is durable:
         nothing is begun.
         """
-        return _named(query, self._peeking)
+        return _named(query, self._peeking, self._patience.met)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """See `Patience.trouble`."""
+        return self._patience.trouble
 
     def steady(self) -> AbstractAsyncContextManager[None]:
         """See `Patience.steady`: for callers, who should not wait until a trouble has passed."""
@@ -142,7 +147,7 @@ class Store:
             with engine.connect() as connection:
                 return query(connection)
 
-        return _named(ask, self._engine)
+        return _named(ask, self._engine, self._patience.met)
 
     def _write_all(self) -> None:
         with self._engine.connect().execution_options(**_WRITES) as connection:
@@ -175,7 +180,7 @@ class Store:
         return group, False
 
 
-def _named(query: Callable[[S], T], source: S) -> T:
+def _named(query: Callable[[S], T], source: S, met: Callable[[Trouble], None] = say) -> T:
     """What a query gives; a trouble of the database leaves as its refusal."""
     try:
         return query(source)
@@ -183,7 +188,7 @@ def _named(query: Callable[[S], T], source: S) -> T:
         trouble = trouble_of(error)
         if trouble is None:
             raise
-        say(trouble)
+        met(trouble)
         raise trouble.refusal() from None
 
 

@@ -56,3 +56,13 @@ def test_a_lease_that_ran_out_costs_an_attempt(stalled: Any) -> None:
     assert stalled.entries_of(ended.id) == ["lease", "close", "lease", "release"]
     said = f"attempt-ended job={ended.id} code=87 why=lost reason=REASON_LEASE_EXPIRED"
     assert said in stalled.host_log()
+
+
+def test_a_host_whose_authority_stands_still_says_so(stalled: Any) -> None:
+    [authority] = stalled.enclaves("authority")
+    os.kill(authority, signal.SIGSTOP)
+    try:
+        stalled.until(lambda: "not-ready what=authority why=hangs" in stalled.host_log(), 30)
+    finally:
+        os.kill(authority, signal.SIGCONT)
+    stalled.until(lambda: "ready-again what=authority" in stalled.host_log(), 30)

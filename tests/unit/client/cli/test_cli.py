@@ -33,6 +33,8 @@ COMMANDS = [
     "host",
     "status",
     "pin",
+    "doctor",
+    "top",
     "seal",
     "open",
     "put",
