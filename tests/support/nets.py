@@ -47,6 +47,51 @@ def build(
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, **more)
 
 
+def linear() -> bytes:
+    """x of shape (rows, 4) times whole numbers, which are exact in whatever order they are
+    added."""
+    whole = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(4, 3), "whole")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "whole"], ["probabilities"])],
+        "linear",
+        [helper.make_tensor_value_info("x", FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("probabilities", FLOAT, ["n", 3])],
+        [whole],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return model.SerializeToString()
+
+
+def two_ports() -> bytes:
+    """ids of shape (rows, words) and scale of shape (rows): their product's sum, and the top
+    one."""
+    node, double, half = helper.make_node, TensorProto.DOUBLE, TensorProto.FLOAT16
+    axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
+    graph = helper.make_graph(
+        [
+            node("ReduceSum", ["ids", "axes"], ["total"], keepdims=0),
+            node("Cast", ["total"], ["wide"], to=double),
+            node("Cast", ["scale"], ["factor"], to=double),
+            node("Mul", ["wide", "factor"], ["sum"]),
+            node("ArgMax", ["ids"], ["top"], axis=1, keepdims=0),
+        ],
+        "two ports",
+        [
+            helper.make_tensor_value_info("ids", INT64, ["n", "words"]),
+            helper.make_tensor_value_info("scale", half, ["n"]),
+        ],
+        [
+            helper.make_tensor_value_info("sum", double, ["n"]),
+            helper.make_tensor_value_info("top", INT64, ["n"]),
+        ],
+        [axes],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return model.SerializeToString()
+
+
 def mlp() -> onnx.ModelProto:
     """A perceptron: x of shape (rows, FEATURES) to probabilities and the label of each row."""
     node = helper.make_node

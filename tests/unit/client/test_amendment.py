@@ -10,7 +10,9 @@ import pytest
 from placet.client import CharterDraft, Client, Keys, verify_council
 from placet.governance.documents import Amendment, Constitution
 from placet.governance.envelope import digest_of, sign
+from placet.proto.v1 import log_pb2
 from placet.refusals import ConstitutionNotSuccessor, OtherConstitution, SignatureInvalid
+from tests.support.inside.relay import Call
 
 DAY = 86400
 
@@ -52,8 +54,13 @@ def test_a_constitution_that_was_not_adopted_is_not_believed(
     adopted = founded.council.verify()
     envelope = sign(successor, people["alice"].signing)
     digest = digest_of(CharterDraft.payload_of(successor))
-    host.documents[digest] = envelope
-    host.ledger.state.constitutions.append(digest)
+
+    async def lie(call: Call) -> Any:
+        if call.request.digest == digest:
+            return log_pb2.DocumentResponse(document=envelope)
+        return await call.answer()
+
+    host.relay.lie("Log.GetDocument", lie)
     assert founded.council.verify() == adopted
     with pytest.raises(OtherConstitution):
         founded.council.verify().under(digest)

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from placet.client import AnswerMalformed, Client, FileRefused
+from placet.client import AnswerMalformed, Client, FileRefused, Home, HostUnreachable
+from placet.host.blobs.blob_files import PART
 from placet.refusals import Refused
+from tests.support.inside.lies import break_get, break_put
+from tests.support.inside.relay import Call
 
 MIB = 1 << 20
 ID = "ab" * 16
@@ -16,8 +19,8 @@ ID = "ab" * 16
 
 @pytest.fixture
 def data() -> bytes:
-    """More than a few chunks."""
-    return os.urandom(5 * MIB + 123)
+    """More than a few chunks, and more than a part."""
+    return os.urandom(PART + MIB + 123)
 
 
 def test_a_put_resumes_after_the_connection_broke_off(
@@ -25,34 +28,41 @@ def test_a_put_resumes_after_the_connection_broke_off(
 ) -> None:
     source = tmp_path / "data"
     source.write_bytes(data)
-    host.break_puts_after = 3 * MIB + MIB // 2
+    offsets = break_put(host.relay, PART + MIB // 2)
     told: list[tuple[int, int]] = []
     blob = client.blobs.put(ID, source, progress=lambda done, total: told.append((done, total)))
     assert blob.complete
-    assert bytes(host.blobs[ID][1]) == data
-    assert host.calls == ["Put 0", f"Put {4 * MIB}"]
+    assert client.blobs.get(ID, tmp_path / "back").read_bytes() == data
+    assert offsets == [0, PART]
     assert told[-1] == (len(data), len(data))
 
 
-def test_a_put_resumes_in_another_client(client: Client, host: Any, data: bytes) -> None:
-    host.blobs[ID] = (len(data), bytearray(data[: 2 * MIB]))
+def test_a_put_resumes_in_another_client(
+    client: Client, host: Any, home: Home, data: bytes, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("placet.client.data.blobs._TRIES", 1)
+    offsets = break_put(host.relay, PART + MIB // 2)
+    with Client.at_home(home) as other, pytest.raises(HostUnreachable):
+        other.blobs.put(ID, data)
     assert client.blobs.put(ID, data).complete
-    assert host.calls == [f"Put {2 * MIB}"]
-    assert bytes(host.blobs[ID][1]) == data
+    assert offsets == [0, PART]
+    assert client.blobs.get(ID, tmp_path / "back").read_bytes() == data
 
 
 def test_what_is_there_is_not_sent_again(client: Client, host: Any, data: bytes) -> None:
+    offsets = break_put(host.relay, 0, times=0)
     client.blobs.put(ID, data)
     assert client.blobs.put(ID, data).complete
-    assert host.calls == ["Put 0", f"Put {len(data)}"]
+    assert offsets == [0, len(data)]
 
 
 def test_a_get_resumes(client: Client, host: Any, data: bytes, tmp_path: Path) -> None:
     client.blobs.put(ID, data)
-    host.break_gets_after = 2 * MIB
+    offsets = break_get(host.relay, 2 * MIB)
     sink = client.blobs.get(ID, tmp_path / "got")
     assert sink.read_bytes() == data
-    assert [c for c in host.calls if c.startswith("Get")] == ["Get 0", f"Get {2 * MIB}"]
+    assert offsets == [0, 2 * MIB]
     assert not (tmp_path / "got.part").exists()
 
 
@@ -61,22 +71,21 @@ def test_a_get_goes_on_with_what_an_earlier_one_left(
 ) -> None:
     client.blobs.put(ID, data)
     (tmp_path / "got.part").write_bytes(data[:1000])
+    offsets = break_get(host.relay, len(data))
     assert client.blobs.get(ID, tmp_path / "got").read_bytes() == data
-    assert "Get 1000" in host.calls
+    assert offsets == [1000]
 
 
 def test_more_bytes_than_there_may_be_are_not_taken(
     client: Client, host: Any, tmp_path: Path
 ) -> None:
-    true = host.Get
-
-    async def more(request: Any, context: Any) -> Any:
-        async for chunk in true(request, context):
+    async def more(call: Call) -> Any:
+        async for chunk in call.forward():
             chunk.data += b"x"
             yield chunk
 
-    host.Get = more
-    host.blobs[ID] = (10, bytearray(10))
+    client.blobs.put(ID, bytes(10))
+    host.relay.lie("Blobs.Get", more)
     with pytest.raises(AnswerMalformed):
         client.blobs.get(ID, tmp_path / "got", length=5)
 

@@ -17,6 +17,7 @@ from placet.client import (
 )
 from placet.client.connection.calls import error_of
 from placet.refusals import Refusal, Refused
+from tests.support.inside.relay import Call
 
 
 def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:
@@ -24,8 +25,8 @@ def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:
         client.log.document("sha256:" + "00" * 32)
     error = refused.value
     assert error.reason == "DOCUMENT_NOT_FOUND"
-    assert str(error).startswith("The document")
-    assert error.details["claim"] == "document"
+    assert str(error) == "No document has this digest."
+    assert error.details["claim"] == "digest"
     assert isinstance(error, Refusal)
 
 
@@ -76,10 +77,10 @@ def test_nobody_there() -> None:
 
 
 def test_an_answer_that_is_an_accident(client: Client, host: Any) -> None:
-    async def broken(request: Any, context: Any) -> Any:
+    async def broken(call: Call) -> Any:
         raise RuntimeError("a stack trace with secret words")
 
-    host.GetDocument = broken
+    host.relay.lie("Log.GetDocument", broken)
     with pytest.raises((AnswerMalformed, Refused)) as failed:
         client.log.document("sha256:" + "00" * 32)
     assert "secret words" not in str(failed.value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Founding, proposing, voting and stopping against a host that judges with governance."""
+"""Founding, proposing, voting and stopping."""
 
 import asyncio
 import threading
@@ -21,6 +21,7 @@ from placet.refusals import (
     Refused,
     SignatureInvalid,
 )
+from tests.support.inside.relay import Call
 
 
 def test_a_council_is_founded_by_every_seat(
@@ -34,7 +35,7 @@ def test_a_council_is_founded_by_every_seat(
     recorded = client.founding.found(draft)
     assert recorded.index == 0
     council = client.council.verify()
-    assert council.log == client.log.key == host.log
+    assert council.log == client.log.key == host.signer.verifier_key.to_text()
     assert council.charter.digest == recorded.digest
     assert council.newest.document == constitution
 
@@ -138,14 +139,13 @@ def test_what_the_host_says_was_recorded_has_to_be_in_the_log(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
 ) -> None:
     digest = propose()
-    true = host._record
 
-    async def pretend(envelope: bytes, context: Any) -> Any:
-        committed = await true(envelope, context)
+    async def pretend(call: Call) -> Any:
+        committed = await call.answer()
         committed.index -= 1
         return committed
 
-    host._record = pretend
+    host.relay.lie("Governance.Vote", pretend)
     with pytest.raises(LogEntryInvalid, match="another entry there"):
         founded.council.vote(people["alice"], digest, "placet")
 
@@ -154,12 +154,12 @@ def test_an_entry_about_a_document_is_not_its_own(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
 ) -> None:
     """A ballot's entry names the proposal too, which it does not record."""
-    council, true = founded.council.verify(), host._record
+    council = founded.council.verify()
 
-    async def pretend(envelope: bytes, context: Any) -> Any:
-        committed = await true(envelope, context)
+    async def pretend(call: Call) -> Any:
+        committed = await call.answer()
         ballot = Ballot(
-            header=new_header(council.charter.digest, Seen(*host.ledger.head())),
+            header=new_header(council.charter.digest, Seen(*host.core.ledger.head())),
             seat="alice",
             proposal=committed.digest,
             constitution=council.newest.digest,
@@ -169,9 +169,10 @@ def test_an_entry_about_a_document_is_not_its_own(
             rationale="",
             expires=None,
         )
-        return await true(sign(ballot, people["alice"].signing), context)
+        call.request.envelope = sign(ballot, people["alice"].signing)
+        return await call.answer()
 
-    host._record = pretend
+    host.relay.lie("Governance.Propose", pretend)
     with pytest.raises(LogEntryInvalid, match="another entry there"):
         propose()
 
@@ -205,7 +206,7 @@ def test_audit_judges_everything_again(
     founded.council.vote(people["alice"], digest, "placet")
     report = founded.log.audit()
     assert (report.complete, report.checked) == (True, 4)
-    host.withheld.add(founded.council.ballots(digest)[0].digest)
+    host.withhold(founded.council.ballots(digest)[0].digest)
     report = founded.log.audit()
     assert [one.index for one in report.not_checked] == [3]
 
@@ -214,19 +215,19 @@ def test_an_audit_is_of_the_log_as_it_was_when_it_began(
     founded: Client, propose: Callable[[], str], people: dict[str, Keys], host: Any
 ) -> None:
     """Another task of the client reads on while the documents come."""
-    digest, true = propose(), host.GetDocument
+    digest = propose()
     began, read = threading.Event(), threading.Event()
 
-    async def slow(request: Any, context: Any) -> Any:
+    async def slow(call: Call) -> Any:
         began.set()
         await asyncio.to_thread(read.wait, 30)
-        return await true(request, context)
+        return await call.answer()
 
-    host.GetDocument = slow
+    host.relay.lie("Log.GetDocument", slow)
     with ThreadPoolExecutor(1) as pool:
         audit = pool.submit(founded.log.audit)
         assert began.wait(30)
-        host.GetDocument = true
+        host.honest()
         founded.council.vote(people["alice"], digest, "placet")
         read.set()
         report = audit.result(30)
@@ -238,13 +239,13 @@ def test_an_audit_asks_for_what_it_judges_by(
     founded: Client, released: str, job: Job, host: Any
 ) -> None:
     """The entry of a worker names its program, which no judgement takes."""
-    asked, true = list[str](), host.GetDocument
+    asked = list[str]()
 
-    async def counted(request: Any, context: Any) -> Any:
-        asked.append(request.digest)
-        return await true(request, context)
+    async def counted(call: Call) -> Any:
+        asked.append(call.request.digest)
+        return await call.answer()
 
-    host.GetDocument = counted
+    host.relay.lie("Log.GetDocument", counted)
     founded.log.audit()
     assert founded.runs.get(released).proposal.text in asked
     assert job.program not in asked

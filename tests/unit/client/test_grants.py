@@ -30,6 +30,7 @@ from placet.refusals import (
     SignatureInvalid,
 )
 from placet.sealing import StreamKey
+from tests.support.inside.relay import Call
 
 
 def terms(**changes: Any) -> GrantTerms:
@@ -109,7 +110,8 @@ def test_the_authority_gets_the_key_under_the_grant(
     envelope = founded.grants.sign(keys, sealed.descriptor, terms())
     key = sealed.open_key(keys.hpke)
     recorded = founded.grants.provision(keys, envelope, key)
-    assert host.provisioned[recorded.digest] == key.to_bytes()
+    held = host.do(lambda: host.core.store.open_grant(recorded.digest))
+    assert held.to_bytes() == key.to_bytes()
     assert founded.council.stop(keys, "withdraw", recorded.digest).index == recorded.index + 1
 
 
@@ -126,24 +128,22 @@ def test_the_grants_own_policy_decides(
     assert inspect(envelope, Grant).evidence == strict
     with pytest.raises(AppraisalRefused):
         founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
-    assert not host.provisioned
+    assert "Keys.Provision" not in host.called
 
 
 def test_old_evidence_is_not_taken(
     founded: Client, sealed: SealedObject, people: dict[str, Keys], host: Any
 ) -> None:
-    true = host.GetEvidence
+    async def replay(call: Call) -> Any:
+        call.request.nonce = bytes(32)
+        return await call.answer()
 
-    async def replay(request: Any, context: Any) -> Any:
-        request.nonce = bytes(32)
-        return await true(request, context)
-
-    host.GetEvidence = replay
+    host.relay.lie("Keys.GetEvidence", replay)
     keys = people["owner"]
     envelope = founded.grants.sign(keys, sealed.descriptor, terms())
     with pytest.raises(EvidenceBinding):
         founded.grants.provision(keys, envelope, sealed.open_key(keys.hpke))
-    assert not host.provisioned
+    assert "Keys.Provision" not in host.called
 
 
 def test_only_the_objects_own_key_under_ones_own_grant(
@@ -155,4 +155,4 @@ def test_only_the_objects_own_key_under_ones_own_grant(
         founded.grants.provision(keys, envelope, StreamKey.generate())
     with pytest.raises(SignatureInvalid):
         founded.grants.provision(people["alice"], envelope, sealed.open_key(keys.hpke))
-    assert not host.provisioned
+    assert "Keys.Provision" not in host.called

@@ -27,6 +27,7 @@ from placet.proto.v1 import (
     runs_pb2,
 )
 from placet.refusals import NotPermitted, Refusal, Refused
+from tests.support.inside.relay import Call
 
 DIGEST = "sha256:" + "5f" * 32
 SENTENCE = "Recorded as entry 41: from here on nothing of 5f5f5f5f5f5f happens."
@@ -46,12 +47,12 @@ def test_a_refusal_does_not_rewrite_a_terminal(
 ) -> None:  # fmt: skip
     """The command, as a member runs it: a veto that was refused does not look recorded."""
 
-    async def stop(request: Any, context: Any) -> Any:
+    async def stop(call: Call) -> Any:
         error = NotPermitted(text)
         error.details = {name: text for name in ("expected", "actual", "remedy", "message")}
         raise error
 
-    host.Stop = stop
+    host.relay.lie("Governance.Stop", stop)
     people["alice"].save(tmp_path / "alice.key")
     screen = _screen("veto", propose(), "--key", str(tmp_path / "alice.key"), home=home)
     assert "Refused: NOT_PERMITTED." in screen

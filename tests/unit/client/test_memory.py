@@ -10,6 +10,8 @@ from placet.client import AnswerMalformed, Client, CouncilMemory, FileRefused, H
 from placet.governance.log import EMPTY_ROOT, Checkpoint, NoteSigner, sign_checkpoint
 from placet.proto.v1 import log_pb2
 from placet.refusals import LogCheckpointInvalid, LogForked, LogTruncated, OtherLog
+from tests.support.inside.hosted import OwnLog
+from tests.support.inside.relay import Call
 
 SIGNER = NoteSigner("a.example/log", bytes(32))
 LOG = SIGNER.verifier_key.to_text()
@@ -100,7 +102,7 @@ def test_a_damaged_file_is_not_taken_for_a_new_home(tmp_path: Path, content: str
 
 def test_a_shorter_log_is_refused(founded: Client, host: Any, propose: Any) -> None:
     propose()
-    host.shown_note = host.note(2)
+    host.show(2)
     with pytest.raises(LogTruncated):
         founded.log.checkpoint()
     with pytest.raises(LogTruncated):
@@ -111,18 +113,18 @@ def test_a_shorter_log_is_refused_by_the_next_client_of_the_home(
     founded: Client, host: Any, propose: Any, home: Home
 ) -> None:
     propose()
-    host.shown_note = host.note(1)
+    host.show(1)
     with Client.at_home(home) as client, pytest.raises(LogTruncated):
         client.log.checkpoint()
 
 
 def test_another_history_is_refused(founded: Client, host: Any) -> None:
-    size = founded.log.checkpoint().size
+    size, forged = founded.log.checkpoint().size, OwnLog(host.entries)
     for other in (size, size + 1):
         checkpoint = Checkpoint(host.signer.verifier_key.name, other, b"\x07" * 32)
-        host.shown_note = sign_checkpoint(checkpoint, host.signer)
         if other > size:
-            host.append_unjudged({"kind": "close", "at": [1, 1], "lease": "x", "why": "lost"})
+            forged.append({"kind": "close", "at": [1, 1], "lease": "x", "why": "lost"})
+        host.show_log(forged.entries, sign_checkpoint(checkpoint, host.signer))
         with pytest.raises(LogForked):
             founded.log.checkpoint()
 
@@ -133,17 +135,18 @@ def test_another_history_is_refused_where_the_entries_were_lost(
     """The checkpoint that was seen stays, and what is read anew has to begin with it."""
     propose()
     (home.folder / "entries.jsonl").unlink()
-    host.rewind(2)
+    forged = OwnLog(host.entries[:2])
     for _ in range(2):  # as long as what was seen, then longer
         entry = {"kind": "proposal", "at": [1, 1], "proposal": "x", "nonce": "y", "proposer": "z"}
-        host.append_unjudged(entry)
+        forged.append(entry)
+        host.show_log(forged.entries, forged.note(host.signer))
         with Client.at_home(home) as client, pytest.raises(LogForked):
             client.log.checkpoint()
 
 
 def test_another_key_is_refused(founded: Client, host: Any) -> None:
     other = NoteSigner.generate(host.signer.verifier_key.name)
-    host.shown_note = note(9, other)
+    host.show_log(host.entries, note(9, other))
     with pytest.raises(LogCheckpointInvalid):
         founded.log.checkpoint()
 
@@ -162,23 +165,25 @@ def test_a_host_that_gives_more_than_its_checkpoint_covers_is_cut_off(
     """Nor is more kept of its answer than that."""
     given: list[int] = []
 
-    async def endless(request: Any, context: Any) -> Any:
-        yield log_pb2.EntriesResponse(checkpoint=host.note())
+    newest, entries = host.note(), host.entries
+
+    async def endless(call: Call) -> Any:
+        yield log_pb2.EntriesResponse(checkpoint=newest)
         while True:
             given.append(1)
-            yield log_pb2.EntriesResponse(entries=[host.entries[0]] * 100)
+            yield log_pb2.EntriesResponse(entries=[entries[0]] * 100)
 
-    host.GetEntries = endless
+    host.relay.lie("Log.GetEntries", endless)
     (home.folder / "entries.jsonl").unlink()
     with Client.at_home(home) as client, pytest.raises(AnswerMalformed, match="checkpoint covers"):
         client.log.checkpoint()
 
 
 def test_a_host_that_gives_nothing_is_no_new_log(founded: Client, host: Any) -> None:
-    async def nothing(request: Any, context: Any) -> Any:
+    async def nothing(call: Call) -> Any:
         return
         yield
 
-    host.GetEntries = nothing
+    host.relay.lie("Log.GetEntries", nothing)
     with pytest.raises(LogCheckpointInvalid):
         founded.log.checkpoint()

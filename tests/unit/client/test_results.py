@@ -9,13 +9,21 @@ from typing import Any
 
 import pytest
 
-from placet.client import Client, Keys, ReceiptFile, verify_by_log_key, verify_receipt
+from placet.client import (
+    Bundle,
+    Client,
+    Keys,
+    ReceiptFile,
+    build_bundle,
+    verify_by_log_key,
+    verify_receipt,
+)
 from placet.client.trust.verify import verify_answers
-from placet.governance.documents import UNBOUNDED, Charged, Cost, Recipient
+from placet.governance.documents import UNBOUNDED, Charged, Cost
 from placet.governance.envelope import sign_payload
 from placet.governance.jobs import requested_job
 from placet.governance.log import NoteSigner
-from placet.proto.v1 import jobs_pb2
+from placet.proto.v1 import blobs_pb2
 from placet.refusals import (
     LogProofInvalid,
     ObjectRootMismatch,
@@ -24,6 +32,20 @@ from placet.refusals import (
     Refused,
     SignatureInvalid,
 )
+from tests.support.inside.relay import BrokenOff, Call
+
+Answered = Callable[[str], ReceiptFile]
+
+
+@pytest.fixture
+def receipt(founded: Client, people: dict[str, Keys], tmp_path: Path) -> Answered:
+    """The receipt of a job with its entry and proof, as they came."""
+
+    def get(job: str) -> ReceiptFile:
+        result = founded.jobs.result(job, people["analyst"], tmp_path / job)
+        return ReceiptFile.from_bytes(result.receipt_file.read_bytes())
+
+    return get
 
 
 def test_a_result_is_verified_and_opened(
@@ -60,35 +82,52 @@ def test_only_the_recipient_opens_it(
 def test_other_bytes_than_the_receipt_names_are_not_opened(
     founded: Client, released: str, people: dict[str, Keys], host: Any, tmp_path: Path
 ) -> None:
-    _, data = max(host.blobs.values(), key=lambda blob: blob[0])
-    data[len(data) // 2] ^= 1
+
+    async def lie(call: Call) -> Any:
+        async for chunk in call.forward():
+            data = bytearray(chunk.data)
+            data[len(data) // 2] ^= 1
+            yield blobs_pb2.BlobChunk(data=bytes(data))
+
+    host.relay.lie("Blobs.Get", lie)
     with pytest.raises(ObjectRootMismatch):
         founded.jobs.result(released, people["analyst"], tmp_path / "out")
     assert not (tmp_path / "out" / "model").exists()
 
 
 def test_nothing_released_is_a_refusal(
-    founded: Client, people: dict[str, Keys], tmp_path: Path, propose: Callable[[], str]
+    founded: Client, people: dict[str, Keys], tmp_path: Path, submit: Callable[..., str]
 ) -> None:
-    job = requested_job(propose(), bytes(16))
+    (tmp_path / "fails.py").write_text("def main(job):\n    raise ValueError\n")
+    job = submit(build_bundle(tmp_path / "fails.py"))
+    assert founded.runs.wait(job).state == "failed"
     with pytest.raises(Refused) as refused:
         founded.jobs.result(job, people["analyst"], tmp_path)
     assert refused.value.reason == "NOT_RELEASED"
+    another = requested_job(founded.runs.proposal(job).digest, bytes(16))
+    with pytest.raises(Refused) as refused:
+        founded.jobs.result(another, people["analyst"], tmp_path)
+    assert refused.value.reason == "RUN_NOT_FOUND"
 
 
 def test_the_receipt_of_another_job_is_refused(
     founded: Client, released: str, people: dict[str, Keys], host: Any, tmp_path: Path
 ) -> None:
     another = released[:-1] + ("0" if released[-1] != "0" else "1")
-    host.results[another] = host.results[released]
+
+    async def lie(call: Call) -> Any:
+        call.request.id = released
+        return await call.answer()
+
+    host.relay.lie("Jobs.Result", lie)
     with pytest.raises(ReceiptInvalid, match="another job"):
         founded.jobs.result(another, people["analyst"], tmp_path)
 
 
 def test_a_receipt_verifies_offline_in_every_part(
-    founded: Client, released: str, host: Any
+    founded: Client, released: str, receipt: Answered, host: Any
 ) -> None:
-    answer: jobs_pb2.ResultResponse = host.results[released]
+    answer = receipt(released)
     good = (answer.receipt, answer.proof, answer.entry, founded.council.verify())
     verified = verify_receipt(*good)
     assert verified.receipt.predicate.job == released
@@ -114,55 +153,88 @@ def test_a_receipt_verifies_offline_in_every_part(
         verify_receipt(good[0], good[1], host.entries[0], *good[3:])
 
 
-@pytest.mark.parametrize(
-    ("claim", "other"),
-    [
-        ("program", "sha256:" + "00" * 32),
-        ("purpose", "billing"),
-        ("recipients", ("analyst", "friend")),
-        ("privacy", Charged({"owner": Cost()}, declared=False)),
-        ("privacy", Charged({"owner": UNBOUNDED}, declared=True)),
-    ],
-)
+OTHERS: list[tuple[str, Any]] = [
+    ("program", "sha256:" + "00" * 32),
+    ("purpose", "billing"),
+    ("recipients", ("analyst", "friend")),
+    ("privacy", Charged({"owner": Cost()}, declared=False)),
+    ("privacy", Charged({"owner": UNBOUNDED}, declared=True)),
+]
+
+
 def test_a_receipt_that_does_not_answer_its_proposal(
-    founded: Client, released: str, host: Any, claim: str, other: object
+    founded: Client, released: str, receipt: Answered
 ) -> None:
-    answer: jobs_pb2.ResultResponse = host.results[released]
+    answer = receipt(released)
     verified = verify_receipt(answer.receipt, answer.proof, answer.entry, founded.council.verify())
     said = verified.receipt.predicate
     proposal = founded.council.find(said.proposal).proposal
     assert verify_answers(verified, proposal) is verified
-    fields: dict[str, Any] = {claim: other}
-    lying = replace(verified.receipt, predicate=replace(said, **fields))
-    with pytest.raises(ReceiptInvalid) as refused:
-        verify_answers(replace(verified, receipt=lying), proposal)
-    assert refused.value.details["claim"] == claim
+    for claim, other in OTHERS:
+        fields: dict[str, Any] = {claim: other}
+        lying = replace(verified.receipt, predicate=replace(said, **fields))
+        with pytest.raises(ReceiptInvalid) as refused:
+            verify_answers(replace(verified, receipt=lying), proposal)
+        assert refused.value.details["claim"] == claim
 
 
 def test_an_entry_that_is_not_this_release_is_refused(
-    founded: Client, released: str, people: dict[str, Keys], host: Any
+    founded: Client, released: str, receipt: Answered
 ) -> None:
-    first = host.results[released]
-    recipient = Recipient("analyst", people["analyst"].hpke.public.to_text())
-    host.release(released, recipient, {"model": b"x", "report": b"y"})
-    second = host.results[released]
+    first = receipt(released)
+    ticket = founded.council.ticket(founded.runs.proposal(released))
+    again = founded.runs.wait(founded.runs.start(ticket).id)
+    second = receipt(again.id)
     with pytest.raises(ReceiptInvalid):
         verify_receipt(first.receipt, second.proof, second.entry, founded.council.verify())
 
 
+WAITS = """
+import pathlib, time
+def main(job):
+    job.progress(0.5)
+    while not pathlib.Path({gate!r}).exists():
+        time.sleep(0.01)
+    for name in ("model", "report"):
+        with job.output(name) as sink:
+            sink.write(b"x")
+"""
+
+
 def test_a_job_is_followed_through_a_broken_connection(
-    founded: Client, released: str, host: Any
+    founded: Client,
+    submit: Callable[..., str],
+    host: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    host.break_watches = 1
-    states = [(job.state, job.progress) for job in founded.runs.watch(released)]
+    monkeypatch.setattr("placet.enclave.worker.program._PROGRESS_SECONDS", 0.0)
+    gate, watched = tmp_path / "gate", list[int]()
+
+    async def breaking(call: Call) -> Any:
+        watched.append(1)
+        async for told in call.forward():
+            yield told
+            if len(watched) == 1:
+                raise BrokenOff
+
+    host.relay.lie("Runs.Watch", breaking)
+    (tmp_path / "waits.py").write_text(WAITS.format(gate=str(gate)))
+    job, states = submit(build_bundle(tmp_path / "waits.py")), list[tuple[str, int]]()
+    for told in founded.runs.watch(job):
+        states.append((told.state, told.progress))
+        if states[-1] == ("running", 50):
+            gate.touch()
+    assert len(watched) == 2
     assert states[0] == ("queued", 0)
     assert states[-2:] == [("running", 50), ("finished", 100)]
-    assert founded.runs.wait(released).ended
+    assert founded.runs.wait(job).ended
 
 
 def test_the_same_request_is_the_same_job(
-    founded: Client, propose: Callable[[], str], people: dict[str, Keys]
+    founded: Client, propose: Callable[[], str], people: dict[str, Keys], program: Bundle
 ) -> None:
+    founded.blobs.put(program.blob, program.data)
     digest = propose()
     with pytest.raises(Refused) as refused:
         founded.runs.start(founded.council.ticket(digest))

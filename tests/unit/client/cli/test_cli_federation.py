@@ -3,6 +3,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from placet.attestation import SIMULATION_SIGNER
-from placet.client import Home, Keys
+from placet.client import Client, Home, Keys
 from placet.client.cli import app
 from placet.client.drafts.templates import constitution_template, template
 from placet.client.federations import UpdateReceipt, load_state, save_state
 from placet.governance.terms import decode_terms
+from tests.support.inside.federating import faulty
+from tests.support.policies import build
 
-MEASURED = {"a build": {"authority": "aa" * 32, "worker": "bb" * 32, "worker[onnx]": "cc" * 32}}
 Run = Callable[..., Any]
 TRAIN = """
 import numpy
@@ -61,7 +63,7 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
     """A council, and a federation that it voted for, by commands; its id."""
     for id, keys in people.items():
         keys.save(tmp_path / f"{id}.key")
-    text = constitution_template(MEASURED, SIMULATION_SIGNER)
+    text = constitution_template(build(), SIMULATION_SIGNER)
     party = '\n[[parties]]\nid = "owner"\norganisation = "hospital-b"\nkeys = ["owner.pub.json"]\n'
     text = text.replace("# Every rule that applies", party + "\n# Every rule that applies")
     text = text.replace('actions = ["job"]', 'actions = ["job", "federate"]')
@@ -91,10 +93,11 @@ def federation(run: Run, tmp_path: Path, people: dict[str, Keys]) -> str:
 
 def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: Path) -> None:
     assert run("runs") == []
-    terms = host.ledger.proposal(federation).document.federate
+    terms = host.core.ledger.proposal(federation).document.federate
     written = run("terms", "federation.toml")
     assert written == {"terms": terms.launch_digest, "file": "terms.json"}
     assert decode_terms((tmp_path / "terms.json").read_bytes()) == terms
+    host.hold_workers()
     started = run("start", federation)
     own = started["federate"]
     assert (started["state"], own["round"], own["rounds"]) == ("running", 1, 2)
@@ -102,21 +105,23 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     assert run("runs", "--action", "federate") == [started]
     assert federation[7:19] in run("runs", text=True)
     for name in ("alice", "bob", "owner"):
+        if name == "owner":
+            assert "2 of 3 update(s)" in run("runs", federation, text=True)
         told = run(
             "federate", "join", "--simulated", federation[7:19], "--key", f"{name}.key", "--train",
             "train.py:train", "--once", "--receipts", f"{name}-receipts",
         )  # fmt: skip
         assert told["rounds"] == [1]
     kept = UpdateReceipt.from_bytes((tmp_path / "alice-receipts/round-1.update.json").read_bytes())
-    assert kept.verify(host.charter).update.client == "alice"
+    assert kept.verify(host.state.charter).update.client == "alice"
     verified = run("verify", "update", "alice-receipts/round-1.update.json")
     assert verified["update"]["round"] == 1
     run("verify", "update", "charter.json", code=2)
     shown = run("runs", federation)
     assert [m["updated"] for m in shown["federate"]["members"]] == [True] * 3
-    assert "3 of 3 update(s)" in run("runs", federation, text=True)
-    host.federations.close()
-    host.federations.aggregate()
+    assert shown["federate"]["aggregating"] and shown["federate"]["round"] == 1
+    host.free_workers()
+    until_model(run, federation, 1)
     found = run(
         "federation",
         "model",
@@ -132,26 +137,32 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     state = load_state(tmp_path / "new.npz")
     assert np.allclose(state["w"], 0.01) and state["w"].shape == (4, 2)
     assert run("verify", "receipt", "r.json")["digest"] == found["receipt"]
-    host.federations.end()
+    for name in ("alice", "bob", "owner"):
+        run(
+            "federate", "join", "--simulated", federation, "--key", f"{name}.key", "--train",
+            "train.py:train", "--once",
+        )  # fmt: skip
     assert run("watch", federation)["state"] == "finished"
 
 
-def test_join_goes_on_until_the_federation_ends(run: Run, federation: str, host: Any) -> None:
+def until_model(run: Run, federation: str, number: int) -> None:
+    """Wait until the host tells of the model of a round."""
+    while run("runs", federation)["federate"]["model_round"] < number:
+        time.sleep(0.02)
+
+
+def test_join_goes_on_until_the_federation_ends(
+    run: Run, federation: str, home: Home, people: dict[str, Keys]
+) -> None:
     run("start", federation)
-    fake = host.federations
 
     def others() -> None:
-        """The host's side: each round closes once alice has sent; the other two are one
-        organisation's."""
-        for number in (1, 2):
-            while "alice" not in fake.state.current.updates:
-                assert fake.arrived.wait(30)
-                fake.arrived.clear()
-            fake.state.current.closes = 1
-            fake.close()
-            if number == 1:
-                fake.open()
-        fake.end()
+        """They take part as well, until it ends."""
+        with Client.at_home(home, simulated=True) as client:
+            joined = [client.federations.join(federation, people[n]) for n in ("bob", "owner")]
+            for both in zip(*(each.rounds() for each in joined), strict=True):
+                for round in both:
+                    round.send(round.model())
 
     beside = threading.Thread(target=others)
     beside.start()
@@ -181,7 +192,7 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
         assert "--epsilon and --delta" in told
     assert run(*join, "train.py:train", "--weight", "many", code=2)["error"]["reason"] == "USAGE"
     assert run(*join, "train.py:train", "--weight", "10001", code=2)["error"]["reason"] == "USAGE"
-    assert not host.federations.given
+    assert "Federations.Update" not in host.called
     refused = run(
         "federate",
         "join",
@@ -196,14 +207,15 @@ def test_what_cannot_be_sent_ends_the_command(run: Run, federation: str, host: A
     assert refused["error"]["reason"] == "NOT_ON_ROSTER"
 
 
-def test_once_stops_for_who_is_quarantined(run: Run, federation: str, host: Any) -> None:
+def test_once_stops_for_who_is_quarantined(run: Run, federation: str) -> None:
     run("start", federation)
     once = ("--train", "train.py:train", "--once")
-    for name in ("alice", "bob", "owner"):
+    with faulty("NORM_EXCEEDED"):
+        run("federate", "join", "--simulated", federation, "--key", "alice.key", *once)
+    for name in ("bob", "owner"):
         run("federate", "join", "--simulated", federation, "--key", f"{name}.key", *once)
-    host.federations.close()
-    host.federations.aggregate({"alice": "NORM_EXCEEDED"})
-    host.federations.open()
+    while run("runs", federation)["federate"]["round"] < 2:
+        time.sleep(0.02)
     refused = run(
         "federate", "join", "--simulated", federation, "--key", "alice.key", *once, code=1
     )

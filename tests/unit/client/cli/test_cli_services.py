@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from placet.client import Client, Home, Keys, Token, ticket_to_bytes
 from placet.client.cli import app
-from placet.client.data.objects import seal_file
+from placet.client.data.objects import SealedObject, seal_file
 from placet.client.drafts.serve import load_serve
 from placet.client.drafts.templates import template
 from placet.governance.codec import encode
-from placet.governance.documents import Receipt, Serve
+from placet.governance.documents import Serve
 from placet.governance.documents.work.parts import Input
-from placet.governance.envelope import digest_of, inspect, parse_envelope
+from placet.governance.envelope import digest_of
+from tests.support.inside.questions import Questions
+from tests.support.nets import linear
 
 Run = Callable[..., Any]
 Start = Callable[..., str]
@@ -56,7 +58,7 @@ def run(
 @pytest.fixture
 def draft(tmp_path: Path, people: dict[str, Keys]) -> Path:
     """serve.toml as `placet init` writes it, for a model that was sealed."""
-    (tmp_path / "model.onnx").write_bytes(b"a model")
+    (tmp_path / "model.onnx").write_bytes(linear())
     owner = people["owner"].hpke.public
     sealed = seal_file(
         tmp_path / "model.onnx", tmp_path / "model.sealed", owner, kind="model", labels=()
@@ -68,9 +70,18 @@ def draft(tmp_path: Path, people: dict[str, Keys]) -> Path:
     return path
 
 
+Give = Callable[[SealedObject, Path], None]
+
+
+def give_model(give: Give, folder: Path) -> None:
+    """Put and grant the model of the draft."""
+    give(SealedObject.load(folder / "model.object.json"), folder / "model.sealed")
+
+
 def test_from_a_file_to_answers(
-    run: Run, founded: Client, host: Any, draft: Path, tmp_path: Path
+    run: Run, founded: Client, questions: Questions, draft: Path, give: Give, tmp_path: Path
 ) -> None:
+    give_model(give, tmp_path)
     draft.write_text(draft.read_text().replace('"top-class"', '"raw"'))
     service = run("propose", "serve.toml", "--key", "owner.key")["proposal"]
     for seat in ("alice", "bob"):
@@ -100,14 +111,15 @@ def test_from_a_file_to_answers(
         "analyst.key",
     )
     told = run(*asked, code=2)  # nobody is there to be shown the card
-    assert "--yes" in told["error"]["message"] and not host.services.asked
+    assert "--yes" in told["error"]["message"] and not questions.sent
     shown = run(*asked, "--yes", text=True)
     assert "WHAT THE MODEL IS FOR" in shown and "SIMULATED" in shown
     assert np.array_equal(np.load(tmp_path / "out.npy"), ROWS @ WEIGHTS)
     assert run(*asked) == {  # once is enough
         "service": service, "file": "out.npy", "rows": 10, "marks": ["SIMULATED"],
     }  # fmt: skip
-    assert run("start", service, "--workers", "0")["state"] == "finished"
+    run("start", service, "--workers", "0")
+    assert run("watch", service)["state"] == "finished"
 
 
 def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
@@ -128,50 +140,41 @@ def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     assert (tmp_path / "answers").read_text() == "42.0,48.0,54.0\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("a.csv", "0,1,2\n"),
-        ("a.csv", "0,1,2,3\n0,1,x,3\n"),
-        ("a.csv", "0,1,,3\n0,1,2,3\n"),
-        ("a.csv", "0,1,2,3\n0,1,2\n"),
-        ("a.csv", "a,b,c,d\n"),
-        ("a.csv", "0;1;2;3\n0;1;2;3\n"),
-        ("a.csv", "0,1,2,3\n" * 10_001),
-        ("a.csv", ""),
-        ("a.json", "[[1, 2, 3, 4]"),
-        ("a.json", '{"y": [[1, 2, 3, 4]]}'),
-        ("a.npy", "no array"),
-        ("a.npz", "no arrays"),
-        ("a.txt", "0,1,2,3\n"),
-        ("missing.csv", None),
-    ],
-)
+NO_ROWS = [
+    ("a.csv", "0,1,2\n"),
+    ("a.csv", "0,1,2,3\n0,1,x,3\n"),
+    ("a.csv", "0,1,,3\n0,1,2,3\n"),
+    ("a.csv", "0,1,2,3\n0,1,2\n"),
+    ("a.csv", "a,b,c,d\n"),
+    ("a.csv", "0;1;2;3\n0;1;2;3\n"),
+    ("a.csv", "0,1,2,3\n" * 10_001),
+    ("a.csv", ""),
+    ("a.json", "[[1, 2, 3, 4]"),
+    ("a.json", '{"y": [[1, 2, 3, 4]]}'),
+    ("a.npy", "no array"),
+    ("a.npz", "no arrays"),
+    ("a.txt", "0,1,2,3\n"),
+    ("missing.csv", None),
+]
+
+
 def test_files_that_hold_no_rows_are_refused(
-    run: Run, serve: Start, host: Any, tmp_path: Path, name: str, text: str | None
+    run: Run, serve: Start, questions: Questions, tmp_path: Path
 ) -> None:
     service = serve()
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    run(
-        "predict",
-        service,
-        "--key",
-        "owner.key",
-        "--yes",
-        "--simulated",
-        "-i",
-        name,
-        "-o",
-        "b.csv",
-        code=2,
-    )
-    assert not host.services.asked and not (tmp_path / "b.csv").exists()
+    asked = ("predict", service, "--key", "owner.key", "--yes", "--simulated")
+    for number, (name, text) in enumerate(NO_ROWS):
+        file = f"{number}-{name}"
+        if text is not None:
+            (tmp_path / file).write_text(text)
+        run(*asked, "-i", file, "-o", "b.csv", code=2)
+    assert not questions.sent and not (tmp_path / "b.csv").exists()
 
 
 def test_a_token_is_made_and_asks(
-    run: Run, founded: Client, host: Any, draft: Path, tmp_path: Path
+    run: Run, founded: Client, questions: Questions, draft: Path, give: Give, tmp_path: Path
 ) -> None:
+    give_model(give, tmp_path)
     made = run("token", "new", "ward-3")
     path = tmp_path / "ward-3.token"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -188,11 +191,11 @@ def test_a_token_is_made_and_asks(
     for seat in ("alice", "bob"):
         run("vote", service, "placet", "--key", f"{seat}.key", "--yes")
     (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.council.ticket(service)))
-    run("start", "ticket.json")
+    run("start", "ticket.json", "--watch")
     (tmp_path / "a.csv").write_text("0,1,2,3\n")
     asked = ("predict", service, "--yes", "--simulated", "-i", "a.csv", "-o", "b.csv")
     run(*asked, "--token", "ward-3.token")
-    assert [user for _, user, _, _ in host.services.asked] == ["ward-3"]
+    assert [user for user, _, _ in questions.asked] == ["ward-3"]
     assert run(*asked, "--token", "ward-4.token", code=1)["error"]["reason"] == "USER_NOT_ALLOWED"
     run(*asked, code=2)
     path.chmod(0o644)
@@ -200,33 +203,38 @@ def test_a_token_is_made_and_asks(
 
 
 def test_model_says_where_it_came_from(
-    run: Run, serve: Start, terms: Serve, released: str, host: Any, home: Home
-) -> None:
-    receipt = host.results[released].receipt
-    digest = parse_envelope(receipt).digest
-    host.documents[digest] = receipt
-    output = inspect(receipt, Receipt).predicate.outputs["model"]
-    card = replace(terms.card, receipt=digest)
+    run: Run, founded: Client, people: dict[str, Keys], terms: Serve, released: str, host: Any,
+    home: Home, tmp_path: Path,
+) -> None:  # fmt: skip
+    receipt = founded.jobs.result(released, people["analyst"], tmp_path / "out").receipt
+    digest, output = receipt.digest, receipt.receipt.predicate.outputs["model"]
+    card, now = replace(terms.card, receipt=digest), int(time.time())
     for model, said in (
         (terms.model, "The owner says that it was made"),
         (Input(output, "owner"), f"is the output model of the job {released}"),
     ):
-        host.services.worker = None
-        service = serve(card=card, model=model)
+        service = founded.council.propose(
+            people["owner"],
+            replace(terms, card=card, model=model),
+            purpose="care",
+            reason="To answer.",
+            not_before=now - 10,
+            not_after=now + 1000,
+        ).digest
         assert said in run("model", service)["origin"][0]
-    del host.documents[digest]
+    host.withhold(digest)
     (home.folder / "documents" / digest.removeprefix("sha256:")).unlink()  # what the home has kept
     assert "DOCUMENT_NOT_FOUND" in run("model", service)["origin"][0]
 
 
 def test_model_without_a_worker_and_after_its_time(
-    run: Run, serve: Start, host: Any, monkeypatch: pytest.MonkeyPatch
+    run: Run, serve: Start, questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = serve()
     told = run("model", service)
     assert [f["name"] for f in told["inputs"]] == ["x"] and not told["warnings"]
     assert "(rows, 4)" in run("model", service, text=True)
-    host.services.worker = None
+    questions.away = True
     late = time.time() + 40 * 86400
     monkeypatch.setattr("placet.client.cli.service.time.time", lambda: late)
     told = run("model", service)
@@ -234,9 +242,13 @@ def test_model_without_a_worker_and_after_its_time(
     assert "No worker is ready" in run("model", service, text=True)
 
 
-def test_what_does_not_hold_is_told_with_what_did(run: Run, serve: Start, host: Any) -> None:
+def test_what_does_not_hold_is_told_with_what_did(
+    run: Run, founded: Client, serve: Start, questions: Questions
+) -> None:
     service = serve()
-    host.services.forged = {"offer": host.services.worker.lease_envelope}
+    founded.services.verify(service)
+    assert questions.told is not None
+    questions.forged = {"offer": questions.told.lease}
     assert run("verify", "service", service, code=1)["error"]["details"]["claim"] == "offer"
     shown = run("verify", "service", service, code=1, text=True)
     assert "OFFER_INVALID" in shown and "worker measurement" in shown

@@ -4,6 +4,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,14 @@ from placet.client import (
     ServedModel,
     Token,
     UsageRefused,
+    seal_file,
 )
-from placet.governance.documents.serving import Bearers, Field, Members, Raw
+from placet.enclave.worker.inference.offers import Offers
+from placet.governance.documents.serving import Bearers, Members, Raw
 from placet.refusals import AnswerForged, QuestionInvalid, Refused, UserNotAllowed
+from tests.support.inside.questions import Questions, brief, refused
+from tests.support.inside.relay import Call
+from tests.support.nets import two_ports
 
 WEIGHTS = np.arange(12, dtype="f4").reshape(
     4, 3
@@ -33,12 +39,16 @@ Open = Callable[..., ServedModel]
 
 
 @pytest.fixture
-def model(founded: Client, serve: Start, people: dict[str, Keys]) -> ServedModel:
+def model(
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions
+) -> ServedModel:
     """A model that is served, for the analyst."""
     return founded.services.open(serve(), user=people["analyst"], patience=5)
 
 
-def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], host: Any) -> None:
+def test_array_in_array_out(
+    home: Home, serve: Start, people: dict[str, Keys], questions: Questions
+) -> None:
     service = serve()
     with (
         Client.at_home(home, simulated=True) as client,
@@ -52,38 +62,36 @@ def test_array_in_array_out(home: Home, serve: Start, people: dict[str, Keys], h
             assert type(answer) is np.ndarray and answer.dtype == np.float32
             assert answer.tolist() == (one @ WEIGHTS).tolist()
     # One description, one session, its counters in their order, each question by itself.
-    assert host.services.described == 1
-    assert host.services.asked == [("alone", "analyst", n, 1) for n in range(3)]
+    assert (questions.described, questions.alone) == (1, 3)
+    assert questions.asked == [("analyst", n, 1) for n in range(3)]
 
 
-def test_many_rows_go_as_questions_of_what_is_allowed(model: ServedModel, host: Any) -> None:
+def test_many_rows_go_as_questions_of_what_is_allowed(
+    model: ServedModel, questions: Questions
+) -> None:
     told: list[tuple[int, int]] = []
     rows = np.arange(4000, dtype="f4").reshape(1000, 4)
     answer = model.predict(rows, progress=lambda done, all: told.append((done, all)))
     assert np.array_equal(answer, rows @ WEIGHTS)
-    asked = host.services.asked
-    assert [n for _, _, _, n in asked] == [4] * 250
-    assert [counter for _, _, counter, _ in asked] == list(range(250))
+    asked = questions.asked
+    assert [n for _, _, n in asked] == [4] * 250
+    assert [counter for _, counter, _ in asked] == list(range(250))
     assert told[-1] == (1000, 1000) and len(told) == 250
     # Many in flight, and not more than 32; what is queued leaves in one message.
-    sizes = [asks for asks, _ in host.services.messages]
+    sizes = [asks for asks, _ in questions.messages]
     assert 1 < max(sizes) <= 32 and len(sizes) < 250
     assert np.array_equal(model.predict(rows[:1]), rows[:1] @ WEIGHTS)
-    assert asked[-1][:3] == ("alone", "analyst", 0)  # a session of its own
+    assert questions.alone == 1
+    assert questions.asked[-1][:2] == ("analyst", 0)  # a session of its own
 
 
 def test_several_inputs_and_outputs_are_dicts(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+    founded: Client, serve: Start, people: dict[str, Keys], tmp_path: Path
 ) -> None:
-    host.services.inputs = Field("ids", "int64", (0, 0)), Field("scale", "float16", (0,))
-    host.services.answers = Field("sum", "float64", (0,)), Field("top", "int64", (0,))
-
-    def run(given: dict[str, Any]) -> dict[str, Any]:
-        ids = given["ids"]
-        return {"sum": ids.sum(1) * given["scale"].astype("f8"), "top": ids.argmax(1)}
-
-    host.services.run = run
-    service = serve(answers={"sum": Raw("raw"), "top": Raw("raw")})
+    (tmp_path / "two.onnx").write_bytes(two_ports())
+    owner, sealed = people["owner"].hpke.public, tmp_path / "two.sealed"
+    made = seal_file(tmp_path / "two.onnx", sealed, owner, kind="model", labels=())
+    service = serve((made, sealed), answers={"sum": Raw("raw"), "top": Raw("raw")})
     with founded.services.open(service, user=people["owner"]) as model:
         ids = np.arange(30).reshape(6, 5) % 7
         answer = model.predict({"ids": ids, "scale": np.full(6, 0.5, "f2")})
@@ -106,11 +114,11 @@ WRONG: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("rows", WRONG)
-def test_what_the_model_does_not_take_is_not_sent(model: ServedModel, host: Any, rows: Any) -> None:
-    with pytest.raises(QuestionInvalid):
-        model.predict(rows)
-    assert not host.services.asked
+def test_what_the_model_does_not_take_is_not_sent(model: ServedModel, questions: Questions) -> None:
+    for rows in WRONG:
+        with pytest.raises(QuestionInvalid):
+            model.predict(rows)
+    assert not questions.sent
 
 
 def test_not_finite_may_be_allowed(founded: Client, serve: Start, people: dict[str, Keys]) -> None:
@@ -120,13 +128,13 @@ def test_not_finite_may_be_allowed(founded: Client, serve: Start, people: dict[s
 
 
 def test_who_may_not_ask_is_refused_before_anything_is_sent(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     roster = serve()
     for user in (people["alice"], Keys.generate("analyst"), Token.generate()):
         with pytest.raises(UserNotAllowed):
             founded.services.open(roster, user=user)
-    assert not host.services.asked
+    assert not questions.sent
 
 
 def test_members_of_an_organisation_may_ask(
@@ -140,51 +148,53 @@ def test_members_of_an_organisation_may_ask(
 
 
 def test_a_token_asks_under_its_name(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     token, other = Token.generate(), Token.generate()
     users = Bearers("tokens", {"ward-3": token.digest, "ward-4": other.digest})
     service = serve(users=users)
     with founded.services.open(service, user=token) as model:
         model.predict(ROWS[:2])
-    assert host.services.asked == [("alone", "ward-3", 0, 2)]
+    assert questions.asked == [("ward-3", 0, 2)] and questions.alone == 1
     with pytest.raises(UserNotAllowed):
         founded.services.open(service, user=people["analyst"])
 
 
 @pytest.mark.parametrize("rows", [1, 10])
 def test_a_forgotten_session_is_opened_under_the_newest_offer(
-    model: ServedModel, host: Any, rows: int
+    model: ServedModel, host: Any, questions: Questions, rows: int
 ) -> None:
     model.predict(ROWS[:rows])
     for _ in range(2):
         # Sessions are forgotten, and the key of the offer that the client has is gone.
-        host.services.renew()
+        host.workers[-1].renew()
     assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
-    assert model.worker.offer.document.number == 2 and host.services.described == 2
+    assert model.worker.offer.document.number == 2 and questions.described == 2
 
 
 def test_sessions_that_the_worker_does_not_know_are_opened_once_more(
-    model: ServedModel, host: Any
+    model: ServedModel, host: Any, questions: Questions
 ) -> None:
     for rows in (ROWS[:1], ROWS):
         model.predict(rows)
-        host.services.worker.sessions.clear()
+        host.workers[-1].call(host.workers[-1].serving._sessions._users.clear)
         assert np.array_equal(model.predict(rows), rows @ WEIGHTS)
-    host.services.refusals = ["SESSION_UNKNOWN"] * 2
-    with pytest.raises(Refused) as refused:
+    questions.refusals = ["SESSION_UNKNOWN"] * 2
+    with pytest.raises(Refused) as error:
         model.predict(ROWS[:1])
-    assert refused.value.reason == "SESSION_UNKNOWN" and not host.services.refusals
+    assert error.value.reason == "SESSION_UNKNOWN" and not questions.refusals
 
 
 def test_an_old_offer_is_renewed_and_the_verdict_kept(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
-) -> None:
-    host.services.seconds = 0
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any, questions: Questions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Offers, "renew", brief(Offers.renew))
     with founded.services.open(serve(), user=people["analyst"]) as model:
         first = model.worker
-        host.services.renew()
-        host.services.forged = {"join": host.services.logged(0)}  # not looked at any more
+        host.workers[-1].renew()
+        assert questions.told is not None
+        questions.forged = {"join": questions.told.boot}  # not looked at any more
         model.predict(ROWS[:1])
         assert model.worker.offer.document.number == 1
         assert model.worker.worker is first.worker
@@ -192,63 +202,64 @@ def test_an_old_offer_is_renewed_and_the_verdict_kept(
 
 @pytest.mark.parametrize("rows", [1, 10])
 def test_a_lost_worker_is_replaced_by_one_that_is_verified(
-    model: ServedModel, host: Any, rows: int
+    founded: Client, model: ServedModel, host: Any, questions: Questions, rows: int
 ) -> None:
     model.predict(ROWS[:rows])
     old = model.worker.lease.digest
-    host.services.launch()
+    host.workers[-1].kill()
+    again = (told for told in founded.runs.watch(model.worker.service) if len(host.workers) > 1)
+    assert next(told for told in again if told.settled).state == "running"
     assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
-    assert model.worker.lease.digest != old and host.services.described == 2
+    assert model.worker.lease.digest != old and questions.described == 2
 
 
-def test_a_question_is_lost_at_most_twice(model: ServedModel, host: Any) -> None:
-    host.services.refusals = ["WORKER_UNAVAILABLE"] * 3
-    with pytest.raises(Refused) as refused:
+def test_a_question_is_lost_at_most_twice(model: ServedModel, questions: Questions) -> None:
+    questions.refusals = ["WORKER_UNAVAILABLE"] * 3
+    with pytest.raises(Refused) as error:
         model.predict(ROWS[:1])
-    assert refused.value.reason == "WORKER_UNAVAILABLE" and len(host.services.refusals) == 1
+    assert error.value.reason == "WORKER_UNAVAILABLE" and len(questions.refusals) == 1
 
 
-def test_a_stream_that_breaks_off_goes_on(model: ServedModel, host: Any) -> None:
-    host.services.break_after = 5
+def test_a_stream_that_breaks_off_goes_on(model: ServedModel, questions: Questions) -> None:
+    questions.break_after = 5
     rows = np.arange(400, dtype="f4").reshape(100, 4)
     assert np.array_equal(model.predict(rows), rows @ WEIGHTS)
 
 
-def test_a_stop_is_not_asked_again(model: ServedModel, host: Any) -> None:
-    host.services.refusals = ["VETOED"]
-    with pytest.raises(Refused) as refused:
+def test_a_stop_is_not_asked_again(model: ServedModel, questions: Questions) -> None:
+    questions.refusals = ["VETOED"]
+    with pytest.raises(Refused) as error:
         model.predict(ROWS[:1])
-    assert refused.value.reason == "VETOED" and not host.services.asked
+    assert error.value.reason == "VETOED" and not questions.asked
 
 
 def test_a_busy_worker_is_asked_when_it_says(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+    founded: Client, serve: Start, people: dict[str, Keys], host: Any, questions: Questions
 ) -> None:
     # More patience than any machine keeps the answers waiting.
     with founded.services.open(serve(), user=people["analyst"], patience=600) as model:
-        host.services.details = {"retry_ms": "20"}
-        host.services.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
+        questions.details = {"retry_ms": "20"}
+        questions.refusals = ["QUEUE_FULL", None, "QUEUE_FULL"] * 3
         assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
-        host.services.sealed = ["RATE_EXCEEDED"]
+        host.workers[-1].refusals = [refused("RATE_EXCEEDED", questions.details)]
         assert np.array_equal(model.predict(ROWS[:1]), ROWS[:1] @ WEIGHTS)
-        host.services.details, host.services.refusals = {"retry_ms": "9" * 5000}, ["QUEUE_FULL"]
+        questions.details, questions.refusals = {"retry_ms": "9" * 5000}, ["QUEUE_FULL"]
         # Nobody waits for what is no number.
         assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
-        host.services.details = {"retry_ms": "3600000"}
-        host.services.sealed = ["RATE_EXCEEDED"]
-        with pytest.raises(Refused) as refused:
+        questions.details = {"retry_ms": "3600000"}
+        host.workers[-1].refusals = [refused("RATE_EXCEEDED", questions.details)]
+        with pytest.raises(Refused) as error:
             model.predict(ROWS[:1])
-        assert refused.value.reason == "RATE_EXCEEDED"
+        assert error.value.reason == "RATE_EXCEEDED"
 
 
 def test_a_sealed_refusal_reaches_the_user(model: ServedModel, host: Any) -> None:
-    host.services.details = {"claim": "user"}
     for rows in (ROWS[:1], ROWS):
-        host.services.sealed = ["ANSWERS_USED_UP"]
-        with pytest.raises(Refused) as refused:
+        host.workers[-1].refusals = [refused("ANSWERS_USED_UP", {"claim": "user"})]
+        with pytest.raises(Refused) as error:
             model.predict(rows)
-        assert refused.value.reason == "ANSWERS_USED_UP"
-        assert refused.value.details["claim"] == "user"
+        assert error.value.reason == "ANSWERS_USED_UP"
+        assert error.value.details["claim"] == "user"
     assert np.array_equal(model.predict(ROWS), ROWS @ WEIGHTS)
 
 
@@ -263,39 +274,36 @@ def test_a_sealed_refusal_reaches_the_user(model: ServedModel, host: Any) -> Non
 def test_answers_that_the_offer_does_not_name_are_refused(
     model: ServedModel, host: Any, lie: dict[str, Any]
 ) -> None:
-    host.services.lied = lie
+    host.workers[-1].lied = lie
     with pytest.raises(AnswerMalformed):
         model.predict(ROWS)
 
 
-def test_an_answer_to_another_question_is_refused(
-    model: ServedModel, host: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_to_another_question_is_refused(model: ServedModel, host: Any) -> None:
     """The host swaps the answers of two questions: the counters do not match."""
-    kept: list[bytes] = []
-    answer = host.services._answer
+    kept: list[Any] = []
 
-    async def swapped(road: str, request: Any) -> bytes:
-        kept.append(await answer(road, request))
+    async def swapped(call: Call) -> Any:
+        kept.append(await call.answer())
         return kept[0]
 
-    monkeypatch.setattr(host.services, "_answer", swapped)
+    host.relay.lie("Inference.Predict", swapped)
     model.predict(ROWS[:1])
     with pytest.raises(AnswerForged):
         model.predict(ROWS[:1])
 
 
 @pytest.mark.parametrize("rows", [1, 10])
-def test_a_deadline_ends_the_waiting(model: ServedModel, host: Any, rows: int) -> None:
-    host.services.held = threading.Event()
+def test_a_deadline_ends_the_waiting(model: ServedModel, questions: Questions, rows: int) -> None:
+    questions.held = threading.Event()
     with pytest.raises(CallTimedOut):
         model.predict(ROWS[:rows], deadline=0.2)
-    host.services.held.set()
+    questions.held.set()
     assert np.array_equal(model.predict(ROWS[:rows]), ROWS[:rows] @ WEIGHTS)
 
 
 def test_cancelled_questions_are_told_to_the_worker(
-    home: Home, serve: Start, people: dict[str, Keys], host: Any
+    home: Home, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     service = serve()
 
@@ -305,22 +313,22 @@ def test_cancelled_questions_are_told_to_the_worker(
             await client.services.open(service, user=people["analyst"]) as model,
         ):
             await model.predict(ROWS)
-            host.services.held = threading.Event()
+            questions.held = threading.Event()
             task = asyncio.create_task(model.predict(ROWS))
-            while len(host.services.messages) < 2:
+            while len(questions.messages) < 2:
                 await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            host.services.held.set()
+            questions.held.set()
             return await model.predict(ROWS)
 
     assert np.array_equal(asyncio.run(cancel_one()), ROWS @ WEIGHTS)
-    assert sum(cancelled for _, cancelled in host.services.messages) == 3
+    assert sum(cancelled for _, cancelled in questions.messages) == 3
 
 
 def test_questions_of_many_tasks_share_a_stream(
-    home: Home, serve: Start, people: dict[str, Keys], host: Any
+    home: Home, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     service = serve()
 
@@ -333,18 +341,18 @@ def test_questions_of_many_tasks_share_a_stream(
 
     answers = asyncio.run(ask())
     assert np.array_equal(np.concatenate(answers), ROWS @ WEIGHTS)
-    assert [road for road, _, _, _ in host.services.asked].count("alone") == 1
+    assert questions.alone == 1
 
 
 def test_a_service_without_workers_is_waited_for_and_then_refused(
-    founded: Client, serve: Start, people: dict[str, Keys], host: Any
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     service = serve()
-    worker, host.services.worker = host.services.worker, None
-    with pytest.raises(Refused) as refused:
+    questions.away = True
+    with pytest.raises(Refused) as error:
         founded.services.open(service, user=people["analyst"], patience=0.3)
-    assert refused.value.reason == "WORKER_UNAVAILABLE" and host.services.described > 1
-    timer = threading.Timer(0.2, setattr, (host.services, "worker", worker))
+    assert error.value.reason == "WORKER_UNAVAILABLE" and questions.described > 1
+    timer = threading.Timer(0.2, setattr, (questions, "away", False))
     timer.start()
     with founded.services.open(service, user=people["analyst"]) as model:
         model.predict(ROWS)

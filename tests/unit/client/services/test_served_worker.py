@@ -3,6 +3,7 @@
 case."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,125 +11,144 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placet.client import Client, Keys
+from placet.attestation import Identity
+from placet.client import CharterDraft, Client, Keys
 from placet.client.services.chain import OfferRefused
+from placet.enclave.worker.inference.offers import Offers
 from placet.governance.codec import encode, parse_object
-from placet.governance.documents import Lease, Offer, Seen
+from placet.governance.documents import Amendment, Constitution, Evidence, Lease, Offer, Seen
 from placet.governance.documents.serving import Field
-from placet.governance.envelope import inspect, payload_type, sign, sign_payload
+from placet.governance.envelope import digest_of, inspect, payload_type, sign, sign_payload
 from placet.governance.keys import SigningKey
 from placet.proto.v1 import common_pb2, inference_pb2
+from tests.support.inside.hosted import Hosted, OwnLog
+from tests.support.inside.questions import Questions, brief
+from tests.support.inside.relay import Call
 
 Start = Callable[..., str]
 ROW = np.zeros((1, 4), "f4")
-# What is told instead of the truth, by field of the description.
-Lie = Callable[[Any, Any], dict[str, Any]]
+Told = inference_pb2.Description
+# What is told instead of the truth, by field of the description; the truth is given.
+Lie = Callable[[Hosted, Told], dict[str, Any]]
 
 
-def other_leaf(host: Any, worker: Any) -> dict[str, Any]:
-    logged = host.services.logged(worker.leased)
-    entry = parse_object(logged.entry)
+def other_leaf(host: Hosted, told: Told) -> dict[str, Any]:
+    entry = parse_object(told.lease_entry.entry)
     forged = encode({**entry, "deadline": entry["deadline"] + 1})
-    return {"lease_entry": inference_pb2.LoggedEntry(entry=forged, proof=logged.proof)}
+    proof = told.lease_entry.proof
+    return {"lease_entry": inference_pb2.LoggedEntry(entry=forged, proof=proof)}
 
 
-def other_boot(host: Any, worker: Any) -> dict[str, Any]:
-    identity = replace(host.identity, signing=SigningKey.generate().public.text)
-    return {"authority_identity": identity.to_bytes()}
+def other_boot(host: Hosted, told: Told) -> dict[str, Any]:
+    identity = Identity.from_bytes(told.authority_identity)
+    other = replace(identity, signing=SigningKey.generate().public.text)
+    return {"authority_identity": other.to_bytes()}
 
 
-def other_evidence(host: Any, worker: Any) -> dict[str, Any]:
-    return {"worker_evidence": host.boot_evidence}
+def other_evidence(host: Hosted, told: Told) -> dict[str, Any]:
+    return {"worker_evidence": told.authority_evidence}
 
 
-def lease_of_another_key(host: Any, worker: Any) -> dict[str, Any]:
-    lease = inspect(worker.lease_envelope, Lease)
-    return {"lease": sign(lease, SigningKey.generate())}
+def lease_of_another_key(host: Hosted, told: Told) -> dict[str, Any]:
+    return {"lease": sign(inspect(told.lease, Lease), SigningKey.generate())}
 
 
-def lease_that_is_not_logged(host: Any, worker: Any) -> dict[str, Any]:
-    lease = inspect(worker.lease_envelope, Lease)
-    return {"lease": sign(replace(lease, attempt=2), host.boot_key)}
+def lease_that_is_not_logged(host: Hosted, told: Told) -> dict[str, Any]:
+    lease = inspect(told.lease, Lease)
+    return {"lease": sign(replace(lease, attempt=2), host.core.keys.signing)}
 
 
-def offer_of_another_key(host: Any, worker: Any) -> dict[str, Any]:
-    offer = inspect(host.services._offer, Offer)
-    return {"offer": sign(offer, SigningKey.generate())}
+def offer_of_another_key(host: Hosted, told: Told) -> dict[str, Any]:
+    return {"offer": sign(inspect(told.offer, Offer), SigningKey.generate())}
 
 
-def offer_for_another_lease(host: Any, worker: Any) -> dict[str, Any]:
-    offer = replace(inspect(host.services._offer, Offer), lease="sha256:" + "77" * 32)
-    return {"offer": sign(offer, worker.signing)}
+def offer_for_another_lease(host: Hosted, told: Told) -> dict[str, Any]:
+    return changed_offer(host, told, lease="sha256:" + "77" * 32)
 
 
-def offer_of_other_outputs(host: Any, worker: Any) -> dict[str, Any]:
-    offer = inspect(host.services._offer, Offer)
-    more = (*offer.answers, Field("hidden", "float32", (0, 3)))
-    return {"offer": sign(replace(offer, answers=more), worker.signing)}
+def offer_of_other_outputs(host: Hosted, told: Told) -> dict[str, Any]:
+    answers = inspect(told.offer, Offer).answers
+    return changed_offer(host, told, answers=(*answers, Field("hidden", "float32", (0, 3))))
 
 
-def no_ballots(host: Any, worker: Any) -> dict[str, Any]:
-    return {"ticket": common_pb2.Ticket(proposal=host.services._ticket.proposal)}
+def changed_offer(host: Hosted, told: Told, **changes: Any) -> dict[str, Any]:
+    """Another offer that the worker has signed."""
+    offer = replace(inspect(told.offer, Offer), **changes)
+    return {"offer": sign(offer, host.workers[-1].member.keys.signing)}
 
 
-def joined_for_something_else(host: Any, worker: Any) -> dict[str, Any]:
+def no_ballots(host: Hosted, told: Told) -> dict[str, Any]:
+    return {"ticket": common_pb2.Ticket(proposal=told.ticket.proposal)}
+
+
+def one_ballot(host: Hosted, told: Told) -> dict[str, Any]:
+    """As if the service had been started before everybody had voted."""
+    ticket = common_pb2.Ticket(proposal=told.ticket.proposal, ballots=told.ticket.ballots[:1])
+    return {"ticket": ticket}
+
+
+def joined_for_something_else(host: Hosted, told: Told) -> dict[str, Any]:
     """A worker that was launched for other terms, and a lease for this one."""
-    return rejoined(host, worker, launched_for="sha256:" + "55" * 32)
+    return rejoined(host, told, launched_for="sha256:" + "55" * 32)
 
 
-def stale_nonce(host: Any, worker: Any) -> dict[str, Any]:
-    return rejoined(host, worker, nonce=os.urandom(32).hex())
+def stale_nonce(host: Hosted, told: Told) -> dict[str, Any]:
+    return rejoined(host, told, nonce=os.urandom(32).hex())
 
 
-def rejoined(host: Any, worker: Any, **changes: Any) -> dict[str, Any]:
+def rejoined(host: Hosted, told: Told, **changes: Any) -> dict[str, Any]:
     """The log itself has another join of the worker, before another lease: only evidence tells."""
-    join = {**parse_object(host.entries[worker.joined]), **changes}
-    lease = parse_object(host.entries[worker.leased])
-    host.append_unjudged(join)
-    host.append_unjudged(lease)
-    size = len(host.entries)
-    logged = host.services.logged
-    return {"join": logged(size - 2), "lease_entry": logged(size - 1)}
+    log = OwnLog(host.entries)
+    join = log.append({**parse_object(told.join.entry), **changes})
+    lease = log.append(parse_object(told.lease_entry.entry))
+    return {"join": logged(host, log, join), "lease_entry": logged(host, log, lease)}
 
 
-def join_after_the_lease(host: Any, worker: Any) -> dict[str, Any]:
-    host.append_unjudged(parse_object(host.entries[worker.joined]))
-    return {"join": host.services.logged(len(host.entries) - 1)}
+def join_after_the_lease(host: Hosted, told: Told) -> dict[str, Any]:
+    log = OwnLog(host.entries)
+    return {"join": logged(host, log, log.append(parse_object(told.join.entry)))}
 
 
-def entry_of_another_kind(host: Any, worker: Any) -> dict[str, Any]:
-    return {"boot": host.services.logged(0)}
+def logged(host: Hosted, log: OwnLog, index: int) -> inference_pb2.LoggedEntry:
+    """An entry with its proof, of a log that is shown to everybody."""
+    host.show_log(log.entries, log.note(host.signer))
+    return inference_pb2.LoggedEntry(entry=log.entries[index], proof=log.proof(index, host.signer))
 
 
-def no_form(host: Any, worker: Any) -> dict[str, Any]:
+def entry_of_another_kind(host: Hosted, told: Told) -> dict[str, Any]:
+    return {"boot": logged(host, OwnLog(host.entries), 0)}
+
+
+def no_form(host: Hosted, told: Told) -> dict[str, Any]:
     return {"worker_identity": b"{}"}
 
 
-def offer_with_an_id_of_its_own(host: Any, worker: Any) -> dict[str, Any]:
-    offer = inspect(host.services._offer, Offer)
-    header = replace(offer.header, nonce=os.urandom(16).hex())
-    return {"offer": sign(replace(offer, header=header), worker.signing)}
+def offer_with_an_id_of_its_own(host: Hosted, told: Told) -> dict[str, Any]:
+    header = inspect(told.offer, Offer).header
+    return changed_offer(host, told, header=replace(header, nonce=os.urandom(16).hex()))
 
 
-def offer_that_has_seen_more(host: Any, worker: Any) -> dict[str, Any]:
-    offer = inspect(host.services._offer, Offer)
-    header = replace(offer.header, seen=Seen(*host.ledger.head()))
-    return {"offer": sign(replace(offer, header=header), worker.signing)}
+def offer_that_has_seen_more(host: Hosted, told: Told) -> dict[str, Any]:
+    header = inspect(told.offer, Offer).header
+    seen = Seen(*host.core.ledger.head())
+    return changed_offer(host, told, header=replace(header, seen=seen))
 
 
-def offer_laid_out_otherwise(host: Any, worker: Any) -> dict[str, Any]:
-    payload = b" " + encode(inspect(host.services._offer, Offer))
-    return {"offer": sign_payload(payload, payload_type(Offer), worker.signing)}
+def offer_laid_out_otherwise(host: Hosted, told: Told) -> dict[str, Any]:
+    payload = b" " + encode(inspect(told.offer, Offer))
+    key = host.workers[-1].member.keys.signing
+    return {"offer": sign_payload(payload, payload_type(Offer), key)}
 
 
 LIES: list[tuple[str, Lie]] = [
-    ("proposal", lambda host, worker: {"ticket": common_pb2.Ticket()}),
+    ("proposal", lambda host, told: {"ticket": common_pb2.Ticket()}),
     ("authority", other_boot),
     ("authority", entry_of_another_kind),
     ("lease", lease_of_another_key),
     ("lease", lease_that_is_not_logged),
     ("lease", other_leaf),
     ("ticket", no_ballots),
+    ("ticket", one_ballot),
     ("worker", other_evidence),
     ("worker", joined_for_something_else),
     ("worker", stale_nonce),
@@ -143,19 +163,27 @@ LIES: list[tuple[str, Lie]] = [
 ]
 
 
+def describe(founded: Client, questions: Questions, service: str) -> Told:
+    """The true description."""
+    founded.services.verify(service)
+    assert questions.told is not None
+    return questions.told
+
+
 @pytest.mark.parametrize(("step", "lie"), LIES)
 def test_what_does_not_hold_is_refused_at_its_step(
-    founded: Client, serve: Start, host: Any, people: dict[str, Keys], step: str, lie: Lie
-) -> None:
+    founded: Client, serve: Start, host: Hosted, questions: Questions, people: dict[str, Keys],
+    step: str, lie: Lie,
+) -> None:  # fmt: skip
     service = serve()
-    host.services.forged = lie(host, host.services.worker)
+    questions.forged = lie(host, describe(founded, questions, service))
     with pytest.raises(OfferRefused) as refused:
         founded.services.verify(service)
     assert refused.value.details["claim"] == step
     assert all(check.passed for check in refused.value.checks)
     with pytest.raises(OfferRefused):
         founded.services.open(service, user=people["analyst"])
-    assert not host.services.asked
+    assert not questions.sent
 
 
 def test_every_check_is_shown(founded: Client, serve: Start) -> None:
@@ -174,29 +202,41 @@ def test_every_check_is_shown(founded: Client, serve: Start) -> None:
     assert bound.found == found.terms.launch_digest != found.service
 
 
-def test_a_measurement_that_the_council_does_not_want_is_refused(
-    founded: Client, serve: Start, host: Any
-) -> None:
+def test_a_measurement_that_the_council_does_not_want_any_more_is_refused(
+    founded: Client, serve: Start, questions: Questions, constitution: Constitution,
+    people: dict[str, Keys],
+) -> None:  # fmt: skip
+    """The host goes on describing a worker of before an amendment."""
     service = serve()
-    host.services.measurement = "cc" * 32
-    host.services.launch()
+    questions.kept = describe(founded, questions, service)
+    evidence, before = constitution.evidence, founded.council.verify().newest.digest
+    other = Evidence(evidence.authority, {**evidence.worker, "measurements": ["cc" * 32]})
+    changes: dict[str, Any] = {"nonce": "02" * 16, "version": 2, "predecessor": before}
+    successor, now = replace(constitution, evidence=other, **changes), int(time.time())
+    proposal = founded.council.propose(
+        people["alice"],
+        Amendment(digest_of(CharterDraft.payload_of(successor))),
+        purpose="order",
+        reason="Another build.",
+        not_before=now - 10,
+        not_after=now + 1000,
+    ).digest
+    for seat in ("alice", "bob"):
+        founded.council.vote(people[seat], proposal, "placet")
+    founded.council.amend(people["alice"], proposal, successor)
     with pytest.raises(OfferRefused, match="worker") as refused:
         founded.services.verify(service)
     assert refused.value.details["claim"] == "worker"
 
 
-def test_a_service_that_was_not_voted_for_is_refused(
-    founded: Client, serve: Start, host: Any
-) -> None:
-    with pytest.raises(OfferRefused) as refused:
-        founded.services.verify(serve(votes=("alice",)))
-    assert refused.value.details["claim"] == "ticket"
+def test_another_service_s_worker_is_refused(founded: Client, serve: Start, host: Hosted) -> None:
+    first, second = serve(), serve()
 
+    async def lie(call: Call) -> Any:
+        call.request.service = second
+        return await call.answer()
 
-def test_another_service_s_worker_is_refused(founded: Client, serve: Start, host: Any) -> None:
-    first = serve()
-    host.services.worker = None
-    serve()
+    host.relay.lie("Inference.Describe", lie)
     with pytest.raises(OfferRefused) as refused:
         founded.services.verify(first)
     assert refused.value.details["claim"] == "proposal"
@@ -206,26 +246,27 @@ def test_another_service_s_worker_is_refused(founded: Client, serve: Start, host
     "lie", [offer_of_another_key, offer_for_another_lease, lease_that_is_not_logged]
 )
 def test_a_renewed_offer_is_verified_too(
-    founded: Client, serve: Start, host: Any, people: dict[str, Keys], lie: Lie
-) -> None:
-    host.services.seconds = 0
-    service = serve()
-    with founded.services.open(service, user=people["analyst"]) as model:
-        host.services.renew()
-        host.services.forged = lie(host, host.services.worker)
+    founded: Client, serve: Start, host: Hosted, questions: Questions, people: dict[str, Keys],
+    lie: Lie, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Offers, "renew", brief(Offers.renew))
+    with founded.services.open(serve(), user=people["analyst"]) as model:
+        host.workers[-1].renew()
+        questions.forged = lie(host, describe(founded, questions, model.worker.service))
         with pytest.raises(OfferRefused) as refused:
             model.predict(ROW)
     assert refused.value.details["claim"] == "offer"
 
 
 def test_an_older_offer_is_refused(
-    founded: Client, serve: Start, host: Any, people: dict[str, Keys]
-) -> None:
-    host.services.seconds = 0
+    founded: Client, serve: Start, host: Hosted, questions: Questions, people: dict[str, Keys],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Offers, "renew", brief(Offers.renew))
     service = serve()
-    old = host.services._offer
-    host.services.renew()
+    old = describe(founded, questions, service).offer
+    host.workers[-1].renew()
     with founded.services.open(service, user=people["analyst"]) as model:
-        host.services.forged = {"offer": old}
+        questions.forged = {"offer": old}
         with pytest.raises(OfferRefused, match="number"):
             model.predict(ROW)

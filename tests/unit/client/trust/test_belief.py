@@ -23,14 +23,22 @@ from placet.client import (
     seal_file,
 )
 from placet.client.links import CouncilLink, spoken
-from placet.governance.codec import encode
+from placet.governance.codec import encode, parse_object
 from placet.governance.documents import Constitution
 from placet.governance.envelope import digest_of, parse_envelope, sign
 from placet.governance.jobs import requested_job
-from placet.governance.judgements.admission import judge_document
-from placet.governance.log import LogProof
 from placet.proto.v1 import runs_pb2
-from placet.refusals import NotFounded, OtherLog, ReceiptInvalid, RuleNotMet, Stopped, Vetoed
+from placet.refusals import (
+    LogEntryInvalid,
+    NotFounded,
+    OtherLog,
+    ReceiptInvalid,
+    RuleNotMet,
+    Stopped,
+    Vetoed,
+)
+from tests.support.inside.questions import Questions
+from tests.support.inside.relay import Call
 
 DAY = 86400
 OTHER = "sha256:" + "c4" * 32
@@ -73,7 +81,7 @@ def test_without_a_charter_nothing_of_the_hosts_is_believed(
             with pytest.raises(SettingMissing, match="charter"):
                 call()
         assert "charter" in client.status().evidence
-    assert not host.provisioned
+    assert "Keys.Provision" not in host.called
 
 
 def test_the_charter_that_another_member_has_told_is_believed(
@@ -95,7 +103,13 @@ def test_the_host_of_another_council_is_found_out(
     with Client.at_home(newcomer) as client, pytest.raises(NotFounded, match="another council"):
         client.council.verify()
     # It gives its own charter under the digest that was asked for.
-    host.documents[OTHER] = host.documents[founded.log.charter]
+
+    async def lie(call: Call) -> Any:
+        if call.request.digest == OTHER:
+            call.request.digest = founded.log.charter
+        return await call.answer()
+
+    host.relay.lie("Log.GetDocument", lie)
     with Client.at_home(newcomer) as client, pytest.raises(NotFounded, match="another council"):
         client.council.verify()
 
@@ -110,18 +124,20 @@ def test_a_link_says_host_pin_and_charter() -> None:
 
 
 def test_simulated_evidence_gets_no_secret_unless_that_is_said(
-    home: Home, founded: Client, people: dict[str, Keys], serve: Any, tmp_path: Path, host: Any
-) -> None:
+    home: Home, founded: Client, people: dict[str, Keys], serve: Any, tmp_path: Path, host: Any,
+    questions: Questions,
+) -> None:  # fmt: skip
     owner = people["owner"]
     made = sealed(tmp_path, owner)
     service = serve()
+    host.called.clear()
     with Client.at_home(home) as client:
         grant = client.grants.sign(owner, made.descriptor, _terms())
         with pytest.raises(EvidenceSimulated):
             client.grants.provision(owner, grant, made.open_key(owner.hpke))
         with pytest.raises(EvidenceSimulated):
             client.services.open(service, user=people["analyst"])
-    assert not host.provisioned and not host.services.asked
+    assert "Keys.Provision" not in host.called and not questions.sent
     founded.grants.provision(owner, grant, made.open_key(owner.hpke))
 
 
@@ -141,14 +157,21 @@ def test_a_decoy_that_the_host_lists_alone_is_not_what_a_short_name_means(
     """A proposer grinds a second proposal whose digest begins alike. Both are in the log, so the
     start names neither."""
     real = propose()
-    decoy, envelope = _alike(founded, people["analyst"], real, 2)
-    host.append(judge_document(host.ledger, envelope, host.times()), {decoy: envelope})
+    decoy = _alike(founded, people["analyst"], real, 2)
+
+    async def swapped(call: Call) -> Any:
+        call.request.envelope = decoy
+        return await call.answer()
+
+    host.relay.lie("Governance.Propose", swapped)
+    with pytest.raises(LogEntryInvalid):  # the proposer's own client is not lied to
+        propose()
     with pytest.raises(UsageRefused, match="2 proposals of the log"):
         founded.council.find(real[7:9])
     assert founded.council.find(real).digest == real
 
 
-def _alike(client: Client, keys: Keys, digest: str, digits: int) -> tuple[str, bytes]:
+def _alike(client: Client, keys: Keys, digest: str, digits: int) -> bytes:
     """Another proposal whose digest begins with the same digits."""
     document = client.council.find(digest).document
     for number in range(100_000):
@@ -156,7 +179,7 @@ def _alike(client: Client, keys: Keys, digest: str, digits: int) -> tuple[str, b
         other = replace(document, header=replace(document.header, nonce=nonce))
         found = digest_of(encode(other))
         if found[7 : 7 + digits] == digest[7 : 7 + digits]:
-            return found, sign(other, keys.signing)
+            return sign(other, keys.signing)
     raise AssertionError("two digits are found in a few hundred tries")
 
 
@@ -166,9 +189,15 @@ def test_a_job_is_of_the_proposal_that_its_name_says(
     """`cancel JOB` signs no stop of what the host says the job is of."""
     running = founded.runs.proposal(released).digest
     other = propose()
-    host.jobs[released].proposal = other
+
+    async def lie(call: Call) -> Any:
+        told = await call.answer()
+        told.proposal = other
+        return told
+
+    host.relay.lie("Runs.Get", lie)
     founded.runs.stop(people["bob"], released, reason="patients object")
-    state = host.ledger.state
+    state = host.state
     assert state.proposals[running].stopped == "cancel"
     assert not state.proposals[other].stopped
     assert (
@@ -187,13 +216,12 @@ def test_the_job_of_another_proposal_is_not_taken_for_the_one_submitted(
     for seat in ("alice", "bob"):
         founded.council.vote(people[seat], new, "placet")
 
-    async def old(request: Any, context: Any) -> runs_pb2.Run:
-        found = runs_pb2.Run()
-        found.CopyFrom(host.jobs[released])
+    async def old(call: Call) -> Any:
+        found = await call.other("Runs.Get", runs_pb2.GetRunRequest(id=released))
         found.proposal = new
         return found
 
-    host.runs.Start = old
+    host.relay.lie("Runs.Start", old)
     with pytest.raises(AnswerMalformed, match="another run"):
         founded.runs.start(founded.council.ticket(new))
 
@@ -203,10 +231,12 @@ def test_the_result_of_another_proposal_is_not_a_jobs(
     propose: Callable[[], str], tmp_path: Path,
 ) -> None:  # fmt: skip
     job = requested_job(propose(), bytes(16))
-    shown = host.results[job] = host.results[released]
-    index, size = LogProof.from_bytes(shown.proof).index, len(host.entries)
-    proof = LogProof(index, host.ledger.tree.inclusion_proof(index, size), host.note())
-    shown.proof = proof.to_bytes()
+
+    async def lie(call: Call) -> Any:
+        call.request.id = released
+        return await call.answer()
+
+    host.relay.lie("Jobs.Result", lie)
     with pytest.raises(ReceiptInvalid, match="another job"):
         founded.jobs.result(job, people["analyst"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -219,37 +249,21 @@ def test_a_vote_takes_four_calls_and_reads_only_what_is_new(
     digest = propose()
     with Client.at_home(home) as client:
         client.council.verify()
-    asked = _counted(host)
-    with Client.at_home(home) as client:
-        client.council.vote(people["alice"], digest, "placet")
-    assert len(asked) <= 4, asked
-    assert asked[0] == ("GetEntries", len(host.entries) - 1)  # from what this home has seen
+    starts = list[int]()
 
-
-def _counted(host: Any) -> list[tuple[str, int]]:
-    """Every call from here on, with where it reads on from."""
-    asked: list[tuple[str, int]] = []
-    read, document, vote = host.GetEntries, host.GetDocument, host.Vote
-
-    async def entries(request: Any, context: Any) -> Any:
-        asked.append(("GetEntries", request.start))
-        async for answer in read(request, context):
+    async def read(call: Call) -> Any:
+        starts.append(call.request.start)
+        async for answer in call.forward():
             yield answer
 
-    async def documents(request: Any, context: Any) -> Any:
-        asked.append(("GetDocument", 0))
-        return await document(request, context)
-
-    async def votes(request: Any, context: Any) -> Any:
-        asked.append(("Vote", 0))
-        return await vote(request, context)
-
-    async def other(request: Any, context: Any) -> Any:
-        raise AssertionError("a vote asks for nothing else")
-
-    host.GetEntries, host.GetDocument, host.Vote = entries, documents, votes
-    host.GetCheckpoint = other
-    return asked
+    host.relay.lie("Log.GetEntries", read)
+    host.called.clear()
+    with Client.at_home(home) as client:
+        client.council.vote(people["alice"], digest, "placet")
+    assert len(host.called) <= 4, host.called
+    # From what this home has seen.
+    assert (host.called[0], starts[0]) == ("Log.GetEntries", len(host.entries) - 1)
+    assert set(host.called) <= {"Log.GetEntries", "Log.GetDocument", "Governance.Vote"}
 
 
 def test_ballots_and_stops_of_the_log_are_seen_whatever_the_host_leaves_out(
@@ -268,13 +282,16 @@ def test_ballots_and_stops_of_the_log_are_seen_whatever_the_host_leaves_out(
 
 @pytest.mark.parametrize("action", ["revoke-measurement", "pause", "veto", "revoke-seat"])
 def test_a_worker_that_the_log_has_stopped_is_asked_nothing(
-    founded: Client, serve: Any, host: Any, people: dict[str, Keys], action: Any
-) -> None:
+    founded: Client, serve: Any, host: Any, questions: Questions, people: dict[str, Keys],
+    action: Any,
+) -> None:  # fmt: skip
     """The host goes on describing the worker as if nothing had happened."""
     service = serve()
     with founded.services.open(service, user=people["analyst"]) as model:
+        questions.kept, host.workers[-1].deaf = questions.told, True
+        joined = [e for e in map(parse_object, host.entries) if e["kind"] == "join"]
         target = {
-            "revoke-measurement": host.services.measurement,
+            "revoke-measurement": joined[-1]["measurement"],
             "revoke-seat": "bob",
         }.get(action, service)
         seat = "alice" if action == "revoke-seat" else "bob"
@@ -283,5 +300,4 @@ def test_a_worker_that_the_log_has_stopped_is_asked_nothing(
             founded.services.verify(service)
         with pytest.raises((Stopped, Vetoed, RuleNotMet)):
             founded.services.open(service, user=people["analyst"])
-        asked = len(host.services.asked)
-    assert len(host.services.asked) == asked == 0, model
+    assert questions.sent == 0, model
