@@ -14,6 +14,7 @@ import os
 import random
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -153,7 +154,7 @@ def _alone() -> None:
         return
     os.environ["PLACET_FAULT_ALONE"] = "1"
     asked = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "-m"]
-    if os.spawnvp(os.P_WAIT, "unshare", [*asked, "true"]) == 0:
+    if subprocess.run([*asked, "true"], check=False, capture_output=True).returncode == 0:
         os.execvp("unshare", [*asked, sys.executable, "-m", "tests.fault", *sys.argv[1:]])
 
 

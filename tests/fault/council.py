@@ -34,8 +34,8 @@ def found(machine: Machine) -> dict[str, Keys]:
 def constitution(machine: Machine, clients: dict[str, Keys]) -> Constitution:
     """Leases are short, so that a pause outlasts them; uses are enough for any run."""
     base = machine.constitution()
-    demands = tuple(d for d in base.rules[0].demands if not isinstance(d, Uses))
-    demands = (*demands, Uses(PLENTY))
+    kept = (demand for demand in base.rules[0].demands if not isinstance(demand, Uses))
+    demands = (*kept, Uses(PLENTY))
     together = [
         Rule(action, action.title(), When((action,), "any", "any"), demands)
         for action in ("federate", "serve")

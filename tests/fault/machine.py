@@ -26,7 +26,7 @@ class Line:
     """A TCP relay between clients and the host, which can be cut. Enclaves do not go through it."""
 
     def __init__(self) -> None:
-        self.target = ("", 0)
+        self.target: tuple[str, int] = ("", 0)
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -125,7 +125,7 @@ class Machine(World):
         self.options = options
         self.line, self.disk = Line(), Disk(folder / "host")
         self.memories: dict[str, CouncilMemory] = {}
-        self._listen = "127.0.0.1:0"
+        self._listen: str = "127.0.0.1:0"
 
     def start(self, *, founding: bool = True) -> "Machine":
         """Start a host on the folder, and wait until its authority answers."""

@@ -2,6 +2,7 @@
 """Sealed questions to a served model as load."""
 
 import time
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -53,7 +54,7 @@ class Questions(Asker):
         rows = np.float32(self.dice.random()) * np.ones((self.dice.randint(1, ROWS), WIDTH), "f4")
         model = self._model
 
-        def once() -> object:
+        def once() -> Any:
             self.tried += len(rows)
             return model.predict(rows)
 
@@ -64,7 +65,7 @@ class Questions(Asker):
 
     def _serve(self) -> str:
         machine, later = self.machine, int(time.time()) + 90 * 86400
-        terms = documents.serve(
+        terms: Any = documents.serve(
             Input(machine.data(twice()).object.descriptor, "owner"),
             Roster("roster", CLIENTS),
             card=Card("Twice as much", ("health",), "", None, later),

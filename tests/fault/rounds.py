@@ -92,7 +92,7 @@ class Rounds(Asker):
 
     def _begin(self) -> str:
         machine, ask = self.machine, self.asking.patiently
-        terms = documents.federate(
+        terms: Any = documents.federate(
             CLIENTS, layout=LAYOUT, rounds=ROUNDS, round_seconds=600, attempts=3,
             smallest_cohort=len(CLIENTS),
         )  # fmt: skip
