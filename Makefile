@@ -38,7 +38,7 @@ export PLACET_AEAD := $(AEAD)
 # Tests and demos start hundreds of interpreters: none compiles again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault soak fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -72,6 +72,16 @@ SECONDS ?= 600
 SEED ?=
 fuzz: setup ## strange documents by everybody, for SECONDS, from SEED: tests/fuzz/council
 	$(BIN)/python tests/fuzz/council/campaign.py --seconds $(SECONDS) $(if $(SEED),--seed '$(SEED)') $(ARGS)
+
+# SECONDS bounds it where it is said; EVENTS does in any case.
+EVENTS ?=
+GIVEN_SECONDS := $(if $(filter file,$(origin SECONDS)),,--seconds $(SECONDS))
+FAULT = $(BIN)/python -m tests.fault $(if $(SEED),--seed '$(SEED)')
+fault: setup ## a host under load is killed, stopped, locked out and filled up (SEED, EVENTS=300, SECONDS): tests/fault
+	$(FAULT) $(if $(EVENTS),--events $(EVENTS)) $(GIVEN_SECONDS) $(ARGS)
+
+soak: setup ## the same for SECONDS, ten minutes if none are said
+	$(FAULT) --events $(if $(EVENTS),$(EVENTS),1000000) --seconds $(SECONDS) $(ARGS)
 
 check: setup build/typing/placet generate generate-blocking ## format, lint, layers, types, and what is generated
 	$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.fault import events
@@ -90,8 +90,7 @@ class Campaign:
             "seed": self.seed,
             "events": self.happened.total(),
             "kinds": dict(self.happened),
-            "left_out": list(events.LEFT_OUT),
-            "disk": self.machine.disk.kind,
+            "left_out": events.left_out(self.machine),
             "jobs": len(jobs),
             "tried_again": sum(self.watch.log.leases[job.id] > 1 for job in jobs),
             "rounds": load.rounds.released,
@@ -104,11 +103,11 @@ class Campaign:
         }
 
 
-def chosen(seed: str, count: int, until: float) -> Iterator[str]:
+def chosen(kinds: Sequence[str], seed: str, count: int, until: float) -> Iterator[str]:
     """Kinds of events, every kind once in each turn, until they are enough or the time is over."""
     dice, number = random.Random(f"{seed}/kinds"), 0
     while number < count:
-        turn = list(events.KINDS)
+        turn = list(kinds)
         dice.shuffle(turn)
         for kind in turn[: count - number]:
             if time.monotonic() > until:
@@ -131,12 +130,14 @@ def main() -> int:
     arguments = parser.parse_args()
     _alone()
     print(f"seed {arguments.seed}", flush=True)
-    count = len(events.KINDS) if arguments.short else arguments.events
     with tempfile.TemporaryDirectory(prefix="placet-fault-") as temporary:
         campaign = Campaign(Path(temporary), arguments.seed)
         try:
             until = time.monotonic() + arguments.seconds
-            campaign.run(chosen(arguments.seed, count, until), 0.5 if arguments.short else 2)
+            kinds = events.possible(campaign.machine)
+            count = len(kinds) if arguments.short else arguments.events
+            happening = chosen(kinds, arguments.seed, count, until)
+            campaign.run(happening, 0.5 if arguments.short else 2)
         finally:
             campaign.machine.stop()
             if arguments.keep is not None:

@@ -62,7 +62,7 @@ def pause_host(machine: Machine, dice: random.Random) -> str:
 
 def fill_disk(machine: Machine, dice: random.Random) -> str:
     """Nothing can be written for a while."""
-    with machine.disk.filled(machine.process.pid):
+    with machine.disk.filled():
         return _wait(_seconds(dice, LONGEST_FULL))
 
 
@@ -81,10 +81,12 @@ def two_at_once(machine: Machine, dice: random.Random) -> str:
     """A process dies, or the line is cut, while the disk is full, the store locked or the authority
     stands still."""
     holds: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-        "full disk": lambda: machine.disk.filled(machine.process.pid),
+        "full disk": machine.disk.filled,
         "locked store": lambda: _locked(machine),
         "authority paused": lambda: paused(*machine.processes("authority")),
     }
+    if not machine.disk.small:
+        del holds["full disk"]
     name = dice.choice(list(holds))
     event = dice.choice((kill_worker, kill_authority, cut_line))
     with holds[name]():
@@ -112,7 +114,17 @@ KINDS: Final[Mapping[str, Event]] = MappingProxyType(
     }
 )
 # A clock that jumps takes a library that is preloaded into every process, enclaves too.
-LEFT_OUT = ("clock",)
+_CLOCK = "clock"
+
+
+def possible(machine: Machine) -> list[str]:
+    """The kinds that this machine lets happen."""
+    return [kind for kind in KINDS if machine.disk.small or kind != "fill-disk"]
+
+
+def left_out(machine: Machine) -> list[str]:
+    """The kinds that it does not."""
+    return [_CLOCK, *(kind for kind in KINDS if kind not in possible(machine))]
 
 
 def _pause(machine: Machine, dice: random.Random, role: str) -> str:

@@ -75,21 +75,14 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 class Disk:
-    """A small file system of its own for the host's state; where none can be mounted, the state
-    lies on the machine's, and `filled` bounds how long a file of the host may become."""
+    """A small file system of its own for the host's state, which can be filled; where none can be
+    mounted, the state lies on the machine's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        options = f"size={DISK}"
-        command = ["mount", "-t", "tmpfs", "-o", options, "placet-fault", str(folder)]
-        mounted = subprocess.run(command, check=False, capture_output=True)
-        self.small = mounted.returncode == 0
-
-    @property
-    def kind(self) -> str:
-        """How a full disk is made here."""
-        return f"tmpfs of {DISK // MIB} MiB" if self.small else "RLIMIT_FSIZE of the host"
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "placet-fault", str(folder)]
+        self.small = subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def close(self) -> None:
         """Give the file system back, with all that lies on it."""
@@ -97,16 +90,9 @@ class Disk:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
     @contextlib.contextmanager
-    def filled(self, host: int) -> Generator[None]:
+    def filled(self) -> Generator[None]:
         """Nothing more can be written in the block."""
-        if not self.small:
-            limit = ["prlimit", f"--pid={host}"]
-            subprocess.run([*limit, "--fsize=4096:unlimited"], check=True)
-            try:
-                yield
-            finally:
-                subprocess.run([*limit, "--fsize=unlimited:unlimited"], check=True)
-            return
+        assert self.small
         ballast = self.folder / "ballast"
         try:
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
