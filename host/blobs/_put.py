@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One put: what is received so far, and the steps that touch the disk.
 
-`begin`, `write` and `complete` block and are run one after the other in threads; `take` is pure.
+`begin`, `write` and `complete` block and are run one after the other in threads, `hash` beside the
+`write` of the same part; `take` is pure.
 """
 
 import hashlib
@@ -74,8 +75,10 @@ class Put:
                 self._part += 1
                 yield self._part - 1, full
 
-    def write(self, part: int, data: bytearray) -> None:
+    def hash(self, data: bytearray) -> None:
         self._hasher.update(data)
+
+    def write(self, part: int, data: bytearray) -> None:
         self._files.write_part(self._blob, part, data)
 
     def complete(self) -> None:
@@ -88,6 +91,7 @@ class Put:
                 expected=self._wanted.sha256,
                 actual=found,
             )
+        self._files.sync_names(self._blob)
         self._files.write_manifest(self._blob, replace(self._wanted, complete=True))
 
     @property

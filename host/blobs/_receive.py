@@ -58,7 +58,12 @@ async def receive(
         return
 
     async def write(part: int, data: bytearray) -> None:
-        await turns.step(put.write, part, data)
+        # The digest is made on another core, while the disk takes its time.
+        hashing = asyncio.create_task(asyncio.to_thread(put.hash, data))
+        try:
+            await turns.step(put.write, part, data)
+        finally:
+            await asyncio.wait([hashing])
         written(len(data))
 
     pending: asyncio.Task[None] | None = None

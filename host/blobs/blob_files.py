@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A blob as it lies in the folder: a manifest and parts of 8 MiB, each on the disk before it
-counts.
+"""A blob as it lies in the folder: a manifest and parts of 8 MiB, all of them on the disk before
+the manifest says that they are complete.
 
     <id>/manifest.json     length, SHA-256 of all bytes, part size, owner, complete or not
     <id>/part-00000000     8 MiB each, the last one shorter
@@ -98,7 +98,14 @@ class BlobFiles:
         return count
 
     def write_part(self, blob: str, part: int, data: bytearray) -> None:
-        self._put(blob, _part(blob, part), data)
+        """Its bytes are on the disk then; its name is with `sync_names`, once for all parts."""
+        name = _part(blob, part)
+        obstore.put(self._store, name, data, use_multipart=False)
+        sync_file(self._root / name)
+
+    def sync_names(self, blob: str) -> None:
+        """Flush the names of the parts that were written."""
+        sync_folder(self._root / blob)
 
     def read_part(self, blob: str, part: int, start: int, end: int) -> bytes:
         """Bytes start..end-1 of a part. Raises FileNotFoundError where it is lost, or shorter."""
