@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file put with the client library, over a bare gRPC stream of the same bytes with the same TLS to
-the same disk.
+"""A file put with the client library, over a bare gRPC stream of the same bytes with the same TLS
+to the same disk.
 
 Both write parts of 8 MiB, each flushed before it counts, and send chunks of 1 MiB from a file that
 the page cache holds. Ours makes the digest of all bytes on either side besides.
@@ -53,9 +53,7 @@ def timed(made: Scene, path: Path, address: str, length: int, passes: int) -> Se
     return interleaved({"ours": ours, "bare": bare}, passes)
 
 
-async def put_bare(
-    address: str, certificate: bytes, path: Path, length: int
-) -> blobs_pb2.BlobInfo:
+async def put_bare(address: str, certificate: bytes, path: Path, length: int) -> blobs_pb2.BlobInfo:
     """The same stream as ours, with nothing made of it."""
 
     async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
