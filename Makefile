@@ -26,8 +26,10 @@ ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir 
 
 COMPONENTS := attestation auditing builds client enclave governance host proto ratls refusals sealing
 KERNEL := $(wildcard enclave/kernel/*.[ch] enclave/kernel/*/*.[ch])
-# Two have targets of their own, because they install more: peers, and a model.
-BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
+# Two have targets of their own, because they install more: peers, and a model; one takes half an
+# hour.
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py bench/faults.py,$(wildcard bench/*.py))
+HOST_BENCHES := $(addprefix bench/,faults.py put.py unary.py submit.py throughput.py watches.py)
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -97,6 +99,9 @@ check: setup build/typing/placet generate generate-blocking ## format, lint, lay
 
 bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
+
+bench-host: setup ## how a host holds, and beside bare peers; the faults take half an hour
+	for file in $(HOST_BENCHES); do $(BIN)/python "$$file" $(ARGS); done
 
 # One thread is claimed, so numpy gets one; ours takes as many as it is told.
 bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (ARGS='--passes 3')

@@ -59,7 +59,7 @@ class Campaign:
         self._tell("at the end", self.watch.settle())
 
     def _event(self, number: int, kind: str, dice: random.Random) -> None:
-        self.watch.until_no_last_attempt(60)
+        self.watch.until_no_last_attempt(120)
         self.load.jobs.events = number
         said = events.KINDS[kind](self.machine, dice)
         seconds = self.machine.until_well(WELL_AGAIN)

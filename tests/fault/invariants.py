@@ -29,6 +29,7 @@ class Log:
         self.leases: Counter[str] = Counter()  # by job
         self.open: dict[str, str] = {}  # leases that are open, by job
         self.released: Counter[str] = Counter()  # by job
+        self.lost: Counter[str] = Counter()  # attempts that were closed, by job
         self.updates: dict[tuple[str, int], list[tuple[str, str]]] = {}  # client and digest
         self.counted: dict[tuple[str, int], list[str]] = {}
         self.drawn: Counter[str] = Counter()  # by service
@@ -50,6 +51,7 @@ class Log:
             if self.open.pop(entry["job"], "") != entry["lease"]:
                 self.broken.append(f"{kind} of a lease of {entry['job']} that is not open")
             self.released[entry["job"]] += kind == "release"
+            self.lost[entry["job"]] += kind == "close"
         elif kind == "update":
             round = self.updates.setdefault((entry["proposal"], entry["round"]), [])
             round.append((entry["client"], entry["update"]))
@@ -84,12 +86,15 @@ class Watch:
         return self._new(found)
 
     def until_no_last_attempt(self, patience: float) -> None:
-        """Wait while a job or a round has its last attempt: one more fault would end it, as its
-        proposal says."""
+        """Wait while a job or a round has its last attempt, or waits for it: one more fault would
+        end it, as its proposal says."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
+            self.ends.look()
             self._read()
-            if all(self.log.leases[job] < ATTEMPTS for job in self.log.open):
+            ended = {job.id for job in self.load.jobs.acknowledged if job.ended is not None}
+            last = {job for job, lost in self.log.lost.items() if lost >= ATTEMPTS - 1}
+            if not last - ended - set(self.log.released.elements()):
                 return
             time.sleep(0.1)
 
