@@ -21,8 +21,10 @@ class Put:
         self._blob = blob
         self._wanted = wanted
         self._hasher = hashlib.sha256()
-        self._buffer = bytearray()
-        self._part = 0  # the one that the buffer will be
+        # Two, used again and again, because memory that was not touched before is slow.
+        self._filling, self._other = bytearray(), bytearray()
+        self._held = 0  # bytes in the first one
+        self._part = 0  # that it will be
 
     @property
     def whole(self) -> bool:
@@ -61,24 +63,29 @@ class Put:
             self._adopt(received)
         return False
 
-    def take(self, chunk: bytes) -> Iterator[tuple[int, bytearray]]:
-        """Take in bytes and give out each part that is now full. Raises `BlobTooLarge`."""
+    def take(self, chunk: bytes) -> Iterator[tuple[int, memoryview]]:
+        """Take in bytes and give out each part that is now full: good until the one after the next
+        is given out. Raises `BlobTooLarge`."""
         if self._taken + len(chunk) > self._wanted.length:
             raise BlobTooLarge("More bytes came than the header announced.", claim="length")
         view = memoryview(chunk)
         while view:
-            room = self._wanted.size_of(self._part) - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
-            if len(self._buffer) == self._wanted.size_of(self._part):
-                full, self._buffer = self._buffer, bytearray()
-                self._part += 1
+            size = self._wanted.size_of(self._part)
+            if len(self._filling) < size:
+                self._filling = bytearray(size)
+            piece, view = view[: size - self._held], view[size - self._held :]
+            memoryview(self._filling)[self._held : self._held + len(piece)] = piece
+            self._held += len(piece)
+            if self._held == size:
+                full = memoryview(self._filling)[:size]
+                self._filling, self._other = self._other, self._filling
+                self._part, self._held = self._part + 1, 0
                 yield self._part - 1, full
 
-    def hash(self, data: bytearray) -> None:
+    def hash(self, data: memoryview) -> None:
         self._hasher.update(data)
 
-    def write(self, part: int, data: bytearray) -> None:
+    def write(self, part: int, data: memoryview) -> None:
         self._files.write_part(self._blob, part, data)
 
     def complete(self) -> None:
@@ -97,7 +104,7 @@ class Put:
     @property
     def _taken(self) -> int:
         whole = min(self._part * self._wanted.part_size, self._wanted.length)
-        return whole + len(self._buffer)
+        return whole + self._held
 
     def _adopt(self, parts: int) -> None:
         """Continue after the parts of an earlier put, which may not have been flushed."""

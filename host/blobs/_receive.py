@@ -57,7 +57,7 @@ async def receive(
     if await turns.step(put.begin, offset):
         return
 
-    async def write(part: int, data: bytearray) -> None:
+    async def write(part: int, data: memoryview) -> None:
         # The digest is made on another core, while the disk takes its time.
         hashing = asyncio.create_task(asyncio.to_thread(put.hash, data))
         try:
