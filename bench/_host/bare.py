@@ -18,7 +18,8 @@ def bare_peer(scene: Scene) -> Generator[str]:
     folder = scene.folder / "bare"
     folder.mkdir()
     tls = scene.folder / "host" / "tls"
-    command = [sys.executable, SERVER, tls / "cert.pem", tls / "key.pem", folder]
+    files = (SERVER, tls / "cert.pem", tls / "key.pem", folder)
+    command = [sys.executable, *map(str, files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -41,6 +41,7 @@ class Campaign:
         self.happened: Counter[str] = Counter()
         self.broken: list[str] = []
         self.slowest = 0.0
+        self.lost = False  # whether the host does not come back
         self.machine.start(founding=False)
         self.load = Load(self.machine, found(self.machine), seed)
         self.watch = Watch(self.load, seed)
@@ -52,8 +53,8 @@ class Campaign:
         time.sleep(2)
         for number, kind in enumerate(kinds, 1):
             self._event(number, kind, dice)
-            if len(self.broken) >= ENOUGH:
-                break
+            if self.lost or len(self.broken) >= ENOUGH:
+                return
             time.sleep(dice.uniform(0, gap))
         self.load.stop()
         self._tell("at the end", self.watch.settle())
@@ -63,6 +64,11 @@ class Campaign:
         self.load.jobs.events = number
         said = events.KINDS[kind](self.machine, dice)
         seconds = self.machine.until_well(WELL_AGAIN)
+        if seconds is None:
+            text = f"{said}: no authority answers after {WELL_AGAIN:g} s"
+            self._tell(f"after event {number}, {kind}", [text])
+            self.lost = True
+            return
         self.slowest = max(self.slowest, seconds)
         self.happened[kind] += 1
         acknowledged, ended = len(self.load.jobs.acknowledged), self.watch.ends.right
