@@ -26,8 +26,10 @@ ENCLAVE ?= build/enclave/$(AEAD)$(if $(filter file,$(origin PYTHON)),,-$(notdir 
 
 COMPONENTS := attestation auditing builds client enclave governance host proto ratls refusals sealing
 KERNEL := $(wildcard enclave/kernel/*.[ch] enclave/kernel/*/*.[ch])
-# Two have targets of their own, because they install more: peers, and a model.
-BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py,$(wildcard bench/*.py))
+# Two have targets of their own, because they install more: peers, and a model; one takes half an
+# hour.
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py bench/faults.py,$(wildcard bench/*.py))
+HOST_BENCHES := $(addprefix bench/,faults.py put.py unary.py submit.py throughput.py watches.py)
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -38,7 +40,7 @@ export PLACET_AEAD := $(AEAD)
 # Tests and demos start hundreds of interpreters: none compiles again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault soak fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -73,6 +75,16 @@ SEED ?=
 fuzz: setup ## strange documents by everybody, for SECONDS, from SEED: tests/fuzz/council
 	$(BIN)/python tests/fuzz/council/campaign.py --seconds $(SECONDS) $(if $(SEED),--seed '$(SEED)') $(ARGS)
 
+# SECONDS bounds it where it is said; EVENTS does in any case.
+EVENTS ?=
+GIVEN_SECONDS := $(if $(filter file,$(origin SECONDS)),,--seconds $(SECONDS))
+FAULT = $(BIN)/python -m tests.fault $(if $(SEED),--seed '$(SEED)')
+fault: setup ## a host under load is killed, stopped, locked out and filled up (SEED, EVENTS=300, SECONDS): tests/fault
+	$(FAULT) $(if $(EVENTS),--events $(EVENTS)) $(GIVEN_SECONDS) $(ARGS)
+
+soak: setup ## the same for SECONDS, ten minutes if none are said
+	$(FAULT) --events $(if $(EVENTS),$(EVENTS),1000000) --seconds $(SECONDS) $(ARGS)
+
 check: setup build/typing/placet generate generate-blocking ## format, lint, layers, types, and what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -87,6 +99,9 @@ check: setup build/typing/placet generate generate-blocking ## format, lint, lay
 
 bench: setup ## the benchmarks (BENCHES=bench/one.py for one of them)
 	for file in $(BENCHES); do $(BIN)/python "$$file" $(ARGS); done
+
+bench-host: setup ## how a host holds, and beside bare peers; the faults take half an hour
+	for file in $(HOST_BENCHES); do $(BIN)/python "$$file" $(ARGS); done
 
 # One thread is claimed, so numpy gets one; ours takes as many as it is told.
 bench-aggregation: setup build/peers/.locked ## aggregation beside the peers' (ARGS='--passes 3')

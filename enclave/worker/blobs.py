@@ -2,6 +2,7 @@
 """Sealed bytes between worker and host: fetched into scratch, sent from there. All of it is
 ciphertext."""
 
+import errno
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -30,25 +31,45 @@ _MOMENTARY = frozenset(
 )
 
 
-async def fetch(host: Connection, descriptor: ObjectDescriptor, path: Path) -> None:
+async def fetch(
+    host: Connection, descriptor: ObjectDescriptor, path: Path, left: Callable[[], float]
+) -> None:
     """Bring the sealed bytes of an object into a file. Raises `StreamLength` unless their
-    number is right."""
+    number is right, or as `receive`."""
     expected = descriptor.sealed_length
     try:
-        received = await receive(host, descriptor.id, expected, path)
+        received = await receive(host, descriptor.id, expected, path, left)
     except grpc.aio.AioRpcError:
         raise _length(descriptor, "some, then an error") from None
     if received != expected:
         raise _length(descriptor, f"{received} bytes" if received < expected else "more")
 
 
-async def receive(host: Connection, object_id: str, expected: int, path: Path) -> int:
+async def receive(
+    host: Connection, object_id: str, expected: int, path: Path, left: Callable[[], float]
+) -> int:
     """Bring sealed bytes into a file, and stop when there are more than expected; returns how many
-    it holds. A host that fails behind the last of them has given all: what they are, their root
-    says.
+    it holds. A disk or a host that is short of something is asked again, as long as seconds are
+    left.
 
-    Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off.
+    Raises `grpc.aio.AioRpcError` where the host has no such blob, or breaks off, and
+    `BlobIncomplete` where the disk has no room.
     """
+    try:
+        return await patiently(
+            lambda: _receive(channel, object_id, expected, path), _momentary, left
+        )
+    except OSError as error:
+        raise BlobIncomplete(
+            "The host's disk took in no sealed object for the worker. Let its operator make room.",
+            claim="input",
+            actual=errno.errorcode.get(error.errno or 0, ""),
+        ) from None
+
+
+async def _receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
+    """Once. A host that fails behind the last of the bytes has given all: what they are, their root
+    says."""
     received = 0
     call = blobs_pb2_grpc.BlobsStub(host.channel).Get(
         blobs_pb2.GetBlobRequest(id=object_id), metadata=host.metadata
@@ -98,6 +119,8 @@ async def store(
 
 
 def _momentary(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True  # scratch lies on the host's disk, and is ciphertext
     return isinstance(error, grpc.aio.AioRpcError) and error.code() in _MOMENTARY
 
 

@@ -37,7 +37,8 @@ _AT_ONCE = 8  # streams that are fetched side by side
 class Objects:
     """Between scratch, the host's blobs and the program. Used from the main thread.
 
-    `left` says for how many seconds outputs may be tried to be stored.
+    `left` says for how many seconds outputs may be tried to be stored; inputs are tried to be
+    brought in the first half of them.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Objects:
         self._call = call
         self._scratch = scratch
         self._left = left
+        half = left() / 2
+        self._bringing = lambda: left() - half
 
     def bring(self, name: str, descriptor: ObjectDescriptor, key: StreamKey) -> Input:
         """Fetch the sealed bytes and check them against the descriptor's root, segment by segment.
@@ -54,7 +57,7 @@ class Objects:
         They lie on the host's disk, so each segment is checked again when it is opened.
         """
         path = self._scratch / f"input-{name}"
-        self._call(blobs.fetch(self._host, descriptor, path))
+        self._call(blobs.fetch(self._host, descriptor, path, self._bringing))
         with path.open("rb", buffering=0) as source:
             leaves = verify_root(source, descriptor)
         return Input(
@@ -82,7 +85,7 @@ class Objects:
                 nonlocal done
                 for object_id, path in wanted:
                     try:
-                        await blobs.receive(self._host, object_id, length, path)
+                        await blobs.receive(self._host, object_id, length, path, self._bringing)
                     except grpc.aio.AioRpcError:
                         missing.add(object_id)
                     done += 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One put: what is received so far, and the steps that touch the disk.
 
-`begin`, `write` and `complete` block and are run one after the other in threads; `take` is pure.
+`begin`, `write` and `complete` block and are run one after the other in threads, `hash` beside the
+`write` of the same part; `take` is pure.
 """
 
 import hashlib
@@ -20,8 +21,10 @@ class Put:
         self._blob = blob
         self._wanted = wanted
         self._hasher = hashlib.sha256()
-        self._buffer = bytearray()
-        self._part = 0  # the one that the buffer will be
+        # Two, used again and again, because memory that was not touched before is slow.
+        self._filling, self._other = bytearray(), bytearray()
+        self._held = 0  # bytes in the first one
+        self._part = 0  # that it will be
 
     @property
     def whole(self) -> bool:
@@ -60,22 +63,29 @@ class Put:
             self._adopt(received)
         return False
 
-    def take(self, chunk: bytes) -> Iterator[tuple[int, bytearray]]:
-        """Take in bytes and give out each part that is now full. Raises `BlobTooLarge`."""
+    def take(self, chunk: bytes) -> Iterator[tuple[int, memoryview]]:
+        """Take in bytes and give out each part that is now full: good until the one after the next
+        is given out. Raises `BlobTooLarge`."""
         if self._taken + len(chunk) > self._wanted.length:
             raise BlobTooLarge("More bytes came than the header announced.", claim="length")
         view = memoryview(chunk)
         while view:
-            room = self._wanted.size_of(self._part) - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
-            if len(self._buffer) == self._wanted.size_of(self._part):
-                full, self._buffer = self._buffer, bytearray()
-                self._part += 1
+            size = self._wanted.size_of(self._part)
+            if len(self._filling) < size:
+                self._filling = bytearray(size)
+            piece, view = view[: size - self._held], view[size - self._held :]
+            memoryview(self._filling)[self._held : self._held + len(piece)] = piece
+            self._held += len(piece)
+            if self._held == size:
+                full = memoryview(self._filling)[:size]
+                self._filling, self._other = self._other, self._filling
+                self._part, self._held = self._part + 1, 0
                 yield self._part - 1, full
 
-    def write(self, part: int, data: bytearray) -> None:
+    def hash(self, data: memoryview) -> None:
         self._hasher.update(data)
+
+    def write(self, part: int, data: memoryview) -> None:
         self._files.write_part(self._blob, part, data)
 
     def complete(self) -> None:
@@ -88,12 +98,13 @@ class Put:
                 expected=self._wanted.sha256,
                 actual=found,
             )
+        self._files.sync_names(self._blob)
         self._files.write_manifest(self._blob, replace(self._wanted, complete=True))
 
     @property
     def _taken(self) -> int:
         whole = min(self._part * self._wanted.part_size, self._wanted.length)
-        return whole + len(self._buffer)
+        return whole + self._held
 
     def _adopt(self, parts: int) -> None:
         """Continue after the parts of an earlier put, which may not have been flushed."""

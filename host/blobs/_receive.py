@@ -57,8 +57,13 @@ async def receive(
     if await turns.step(put.begin, offset):
         return
 
-    async def write(part: int, data: bytearray) -> None:
-        await turns.step(put.write, part, data)
+    async def write(part: int, data: memoryview) -> None:
+        # The digest is made on another core, while the disk takes its time.
+        hashing = asyncio.create_task(asyncio.to_thread(put.hash, data))
+        try:
+            await turns.step(put.write, part, data)
+        finally:
+            await asyncio.wait([hashing])
         written(len(data))
 
     pending: asyncio.Task[None] | None = None

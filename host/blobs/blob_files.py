@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A blob as it lies in the folder: a manifest and parts of 8 MiB, each on the disk before it
-counts.
+"""A blob as it lies in the folder: a manifest and parts of 8 MiB, all of them on the disk before
+the manifest says that they are complete.
 
     <id>/manifest.json     length, SHA-256 of all bytes, part size, owner, complete or not
     <id>/part-00000000     8 MiB each, the last one shorter
 
 A blob without a manifest does not exist: parts beside none are left over and are removed before a
-new manifest is written. obstore replaces each object whole but does not flush it; that is done
-here. All functions block; call them in a thread.
+new manifest is written. obstore replaces a manifest whole but does not flush it; that is done here.
+All functions block; call them in a thread.
 """
 
 import errno
@@ -97,8 +97,17 @@ class BlobFiles:
             count += 1
         return count
 
-    def write_part(self, blob: str, part: int, data: bytearray) -> None:
-        self._put(blob, _part(blob, part), data)
+    def write_part(self, blob: str, part: int, data: memoryview) -> None:
+        """Its bytes are on the disk then; its name is with `sync_names`, once for all parts. One
+        that was cut short has not its size, so it counts as none."""
+        with (self._root / _part(blob, part)).open("wb", buffering=0) as file:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+
+    def sync_names(self, blob: str) -> None:
+        """Flush the names of the parts that were written."""
+        sync_folder(self._root / blob)
 
     def read_part(self, blob: str, part: int, start: int, end: int) -> bytes:
         """Bytes start..end-1 of a part. Raises FileNotFoundError where it is lost, or shorter."""
@@ -162,7 +171,7 @@ class BlobFiles:
             for item in batch:
                 yield item["path"], item["size"]
 
-    def _put(self, blob: str, name: str, data: bytes | bytearray) -> None:
+    def _put(self, blob: str, name: str, data: bytes) -> None:
         fresh = not (self._root / blob).exists()
         obstore.put(self._store, name, data, use_multipart=False)
         sync_file(self._root / name)

@@ -19,6 +19,7 @@ from placet.enclave.worker.job import Input, Job
 from placet.enclave.worker.objects import Objects
 from placet.enclave.worker.program import RisingProgress
 from placet.refusals import (
+    BlobIncomplete,
     ObjectRootMismatch,
     OutputMissing,
     OutputTooLarge,
@@ -178,7 +179,7 @@ def test_a_blob_is_whole_and_in_order_or_refused(
             stage.host.blobs[sealed.descriptor.id] = change(sealed.data)
         connection = await stage.connect("w")
         with pytest.raises(error):
-            await blobs.fetch(connection.channel, sealed.descriptor, tmp_path / "x")
+            await blobs.fetch(connection.channel, sealed.descriptor, tmp_path / "x", lambda: 0.0)
             with (tmp_path / "x").open("rb") as source:
                 verify_root(source, sealed.descriptor)
 
@@ -210,6 +211,37 @@ def test_a_file_that_changes_after_it_was_checked_is_refused(scene: Any, tmp_pat
                 brought.read()
 
         await asyncio.to_thread(bring)
+
+    scene(story, found=False)
+
+
+def test_an_input_waits_for_room_in_scratch_for_half_of_the_time(
+    scene: Any, tmp_path: Path
+) -> None:
+    sealed, folder = seal(b"plain"), tmp_path / "scratch"
+
+    async def story(stage: Any) -> None:
+        import asyncio
+
+        stage.host.blobs[sealed.descriptor.id] = sealed.data
+        connection = await stage.connect("w")
+        loop = asyncio.get_running_loop()
+
+        def call(work: Any) -> None:
+            asyncio.run_coroutine_threadsafe(work, loop).result(30)
+
+        def bring(seconds: float) -> bytes:
+            ends = time.monotonic() + seconds
+            objects = Objects(connection.channel, call, folder, lambda: ends - time.monotonic())
+            return bytes(objects.bring("data", sealed.descriptor, sealed.key).read())
+
+        with pytest.raises(BlobIncomplete) as refusal:
+            await asyncio.to_thread(bring, 1.0)
+        assert refusal.value.details["actual"] == "ENOENT"
+        making = threading.Timer(0.4, folder.mkdir)
+        making.start()
+        assert await asyncio.to_thread(bring, 20.0) == b"plain"
+        making.join()
 
     scene(story, found=False)
 

@@ -4,6 +4,7 @@
 import asyncio
 import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -12,7 +13,8 @@ import pytest
 from placet.governance.documents import Delete
 from placet.governance.envelope import sign
 from placet.governance.keys import SigningKey
-from placet.host.blobs.blob_files import PART
+from placet.host.blobs import blob_files
+from placet.host.blobs.blob_files import PART, BlobFiles
 from placet.proto.v1 import blobs_pb2
 
 BLOB = "ab" * 16
@@ -45,6 +47,26 @@ def test_what_was_put_is_read_back(world: Any, run: Any, size: int) -> None:
                 assert await read(client, world, size - 3) == data[-3:]
 
     run(body())
+
+
+def test_the_names_of_all_parts_are_flushed_before_a_blob_is_complete(
+    world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[int, bool]] = []  # parts there are, and whether the blob is complete
+
+    def sync(folder: Path) -> None:
+        if folder.name == BLOB:
+            manifest = BlobFiles(folder.parent).manifest(BLOB)
+            flushed.append((len(list(folder.glob("part-*"))), bool(manifest and manifest.complete)))
+
+    monkeypatch.setattr(blob_files, "sync_folder", sync)
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            assert (await client.put(os.urandom(3 * PART), BLOB)).complete
+
+    run(body())
+    assert flushed == [(0, False), (3, False), (3, True)]
 
 
 @pytest.mark.parametrize("sent", [1, 7, 8, 9, 16, 17, 19])
