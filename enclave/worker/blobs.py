@@ -57,7 +57,7 @@ async def receive(
     """
     try:
         return await patiently(
-            lambda: _receive(channel, object_id, expected, path), _momentary, left
+            lambda: _receive(host, object_id, expected, path), _momentary, left
         )
     except OSError as error:
         raise BlobIncomplete(
@@ -67,7 +67,7 @@ async def receive(
         ) from None
 
 
-async def _receive(channel: grpc.aio.Channel, object_id: str, expected: int, path: Path) -> int:
+async def _receive(host: Connection, object_id: str, expected: int, path: Path) -> int:
     """Once. A host that fails behind the last of the bytes has given all: what they are, their root
     says."""
     received = 0
