@@ -56,9 +56,7 @@ async def receive(
     `BlobIncomplete` where the disk has no room.
     """
     try:
-        return await patiently(
-            lambda: _receive(host, object_id, expected, path), _momentary, left
-        )
+        return await patiently(lambda: _receive(host, object_id, expected, path), _momentary, left)
     except OSError as error:
         raise BlobIncomplete(
             "The host's disk took in no sealed object for the worker. Let its operator make room.",
