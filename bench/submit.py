@@ -21,6 +21,7 @@ from typing import Any
 
 import grpc
 from _figures import Figure, arguments, figure, tell
+from _login import login
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,14 +31,14 @@ from hospitals import Council, running_host
 from shares import HOSPITALS, load_shares
 
 from placet.client import Client
-from placet.proto.limits import VERSION_KEY, WIRE_VERSION
+from placet.client.connection.access import Metadata
+from placet.client.connection.channel import pin_of
 from placet.proto.v1 import common_pb2, runs_pb2, runs_pb2_grpc
 
 ROUNDS = 50
 WARM_UP = 3
 ECHOES = 20
 BALLOTS = 5
-METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 
 
 def run(rounds: int) -> Iterator[Figure]:
@@ -45,11 +46,12 @@ def run(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="placet-bench-") as temporary:
         folder = Path(temporary)
         with running_host(folder) as (address, pin):
-            ticket, proposal = prepare(folder, address, pin, rounds + WARM_UP)
+            council = Council(folder, uses=rounds + WARM_UP)
+            ticket, proposal = prepare(council, address, pin)
             certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
             log = folder / "host" / "logs" / "host.log"
             submits, echoes = asyncio.run(
-                measure(address, certificate, ticket, proposal, log, rounds)
+                measure(council, address, certificate, ticket, proposal, log, rounds)
             )
     submit, echo = statistics.median(submits), statistics.median(echoes)
     yield figure(
@@ -61,9 +63,8 @@ def run(rounds: int) -> Iterator[Figure]:
     )
 
 
-def prepare(folder: Path, address: str, pin: str, uses: int) -> tuple[common_pb2.Ticket, str]:
-    """A council, data of three hospitals, and an approved proposal with a use for every round."""
-    council = Council(folder, uses=uses)
+def prepare(council: Council, address: str, pin: str) -> tuple[common_pb2.Ticket, str]:
+    """Data of three hospitals, and an approved proposal with a use for every round."""
     with council.connect(address, pin) as client:
         council.found(client)
         for hospital in HOSPITALS:
@@ -82,6 +83,7 @@ def approved(council: Council, client: Client) -> tuple[common_pb2.Ticket, str]:
 
 
 async def measure(
+    council: Council,
     address: str,
     certificate: bytes,
     ticket: common_pb2.Ticket,
@@ -93,10 +95,12 @@ async def measure(
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+        charter, pin = council.memory.charter, pin_of(certificate.decode())
+        metadata = await login(channel, charter, pin, council.analyst)
         runs = runs_pb2_grpc.RunsStub(channel)
         health: Any = health_pb2_grpc.HealthStub(channel)
         request = runs_pb2.WatchRequest(proposal=proposal)
-        states = runs.Watch(request, metadata=METADATA).__aiter__()
+        states = runs.Watch(request, metadata=metadata).__aiter__()
         submits: list[float] = []
         echoes: list[float] = []
         for number in range(rounds + WARM_UP):
@@ -104,21 +108,22 @@ async def measure(
                 await spare_ready(log, number)
             for _ in range(ECHOES):
                 started = time.perf_counter()
-                await health.Check(health_pb2.HealthCheckRequest())
+                await health.Check(health_pb2.HealthCheckRequest(), metadata=metadata)
                 echoes.append(time.perf_counter() - started)
-            submits.append(await until_running(runs, states, ticket))
+            submits.append(await until_running(runs, metadata, states, ticket))
         return submits[WARM_UP:], echoes[WARM_UP * ECHOES :]
 
 
 async def until_running(
     runs: "runs_pb2_grpc.RunsAsyncStub",
+    metadata: Metadata,
     states: AsyncIterator[runs_pb2.Run],
     ticket: common_pb2.Ticket,
 ) -> float:
     """Submit, and wait for RUNNING; then for the job's end, so that rounds do not overlap."""
     request = runs_pb2.StartRequest(ticket=ticket, request_id=os.urandom(16))
     started = time.perf_counter()
-    call = runs.Start(request, metadata=METADATA)
+    call = runs.Start(request, metadata=metadata)
     running = 0.0
     async for job in states:
         if job.state == runs_pb2.RUN_STATE_RUNNING and not running:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import grpc.aio
 from _figures import Figure, arguments, figure, tell
-from _host.council import METADATA, Scene, connected, scene
+from _host.council import Scene, connected, scene
 from _inference.process import find_process
 
+from placet.client.connection.access import Metadata
 from placet.proto.v1 import runs_pb2, runs_pb2_grpc
 
 WORKERS, SPARES = 3, 2
@@ -48,35 +49,40 @@ def run(jobs: int, alone: int) -> Iterator[Figure]:
 async def measure(made: Scene, jobs: int, alone: int) -> tuple[Steps, float, dict[str, float]]:
     """The steps of jobs that run alone, jobs a second together, and processor time of these."""
     async with connected(made.address, made.certificate) as channel:
+        metadata = await made.login(channel)
         runs = runs_pb2_grpc.RunsStub(channel)
         request = runs_pb2.WatchRequest(proposal=made.proposal)
-        states = runs.Watch(request, metadata=METADATA).__aiter__()
+        states = runs.Watch(request, metadata=metadata).__aiter__()
         steps: Steps = {}
         for number in range(1 + alone):
             await spares_ready(made, number)
-            await one_alone(channel, states, made, steps if number else {})
+            await one_alone(channel, metadata, states, made, steps if number else {})
         alone += 1
         await spares_ready(made, alone)
         before, started = processor_time(made.folder), time.perf_counter()
-        calls = [submit(channel, made) for _ in range(jobs)]
+        calls = [submit(channel, metadata, made) for _ in range(jobs)]
         await asyncio.gather(*calls, ended(states, jobs))
         rate = jobs / (time.perf_counter() - started)
         after = processor_time(made.folder)
     return steps, rate, {name: after[name] - before[name] for name in before}
 
 
-async def submit(channel: grpc.aio.Channel, made: Scene) -> str:
+async def submit(channel: grpc.aio.Channel, metadata: Metadata, made: Scene) -> str:
     """Submit a job."""
     request = runs_pb2.StartRequest(ticket=made.ticket, request_id=os.urandom(16))
-    return (await runs_pb2_grpc.RunsStub(channel).Start(request, metadata=METADATA)).id
+    return (await runs_pb2_grpc.RunsStub(channel).Start(request, metadata=metadata)).id
 
 
 async def one_alone(
-    channel: grpc.aio.Channel, states: AsyncIterator[runs_pb2.Run], made: Scene, steps: Steps
+    channel: grpc.aio.Channel,
+    metadata: Metadata,
+    states: AsyncIterator[runs_pb2.Run],
+    made: Scene,
+    steps: Steps,
 ) -> None:
     """A job, with the seconds from each of its states to the next."""
     last = time.perf_counter()
-    submitting = asyncio.create_task(submit(channel, made))
+    submitting = asyncio.create_task(submit(channel, metadata, made))
     async for told in states:
         name = STATES.get(told.state)
         if name is None:

@@ -16,9 +16,11 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from _figures import Figure, arguments, figure, tell
+from _login import login
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -26,11 +28,13 @@ sys.path.insert(0, str(ROOT / "examples"))
 from hospitals import Council, running_host
 from shares import HOSPITALS, load_shares
 
-from placet.proto.limits import VERSION_KEY, WIRE_VERSION
+from placet.client.connection.access import Metadata
+from placet.client.connection.channel import pin_of
 from placet.proto.v1 import common_pb2, runs_pb2, runs_pb2_grpc
 
 AT_ONCE = 8
-METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
+if TYPE_CHECKING:
+    Runs = tuple[runs_pb2_grpc.RunsAsyncStub, Metadata]
 
 
 def run(few: int, many: int, timed: int) -> Iterator[Figure]:
@@ -53,7 +57,9 @@ def run(few: int, many: int, timed: int) -> Iterator[Figure]:
                 ticket = client.council.ticket(proposal)
                 wire = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
                 certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
-                first, then = asyncio.run(rates(address, certificate, wire, few, many, timed))
+                first, then = asyncio.run(
+                    rates(council, address, certificate, wire, few, many, timed)
+                )
                 started = time.perf_counter()
                 client.council.stop(council.seats["privacy"], "pause", proposal)
                 stopped = time.perf_counter() - started
@@ -62,26 +68,31 @@ def run(few: int, many: int, timed: int) -> Iterator[Figure]:
 
 
 async def rates(
-    address: str, certificate: bytes, ticket: common_pb2.Ticket, few: int, many: int, timed: int
+    council: Council,
+    address: str,
+    certificate: bytes,
+    ticket: common_pb2.Ticket,
+    few: int,
+    many: int,
+    timed: int,
 ) -> tuple[float, float]:
     """Submissions a second once so few wait, and once so many do."""
-    async with connected(address, certificate) as runs:
+    async with connected(council, address, certificate) as runs:
         await submit(runs, ticket, few)
         first = await submit(runs, ticket, timed)
         await submit(runs, ticket, many - few - timed)
         return first, await submit(runs, ticket, timed)
 
 
-async def submit(
-    runs: "runs_pb2_grpc.RunsAsyncStub", ticket: common_pb2.Ticket, count: int
-) -> float:
+async def submit(runs: "Runs", ticket: common_pb2.Ticket, count: int) -> float:
     """Submit so many jobs, a few at once; how many that were a second."""
+    stub, metadata = runs
     left = iter(range(count))
 
     async def some() -> None:
         for _ in left:
             request = runs_pb2.StartRequest(ticket=ticket, request_id=os.urandom(16))
-            await runs.Start(request, metadata=METADATA)
+            await stub.Start(request, metadata=metadata)
 
     started = time.perf_counter()
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
@@ -89,13 +100,14 @@ async def submit(
 
 
 @asynccontextmanager
-async def connected(
-    address: str, certificate: bytes
-) -> "AsyncGenerator[runs_pb2_grpc.RunsAsyncStub]":
+async def connected(council: Council, address: str, certificate: bytes) -> "AsyncGenerator[Runs]":
+    """The stub, and what its calls bring along."""
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
-        yield runs_pb2_grpc.RunsStub(channel)
+        charter, pin = council.memory.charter, pin_of(certificate.decode())
+        metadata = await login(channel, charter, pin, council.analyst)
+        yield runs_pb2_grpc.RunsStub(channel), metadata
 
 
 if __name__ == "__main__":

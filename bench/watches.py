@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from _figures import Figure, arguments, figure, tell
-from _host.council import METADATA, Scene, connected, scene
+from _host.council import Scene, connected, scene
 from _inference.process import find_process
 
 from placet.proto.limits import MIB
@@ -37,9 +37,11 @@ async def measure(made: Scene, watches: int) -> int:
         before, calls = 0, list[Any]()
         for number in range(-1, watches // A_CONNECTION):
             own = connected(made.address, made.certificate, own=True)
-            runs = runs_pb2_grpc.RunsStub(await stack.enter_async_context(own))
+            channel = await stack.enter_async_context(own)
+            metadata = await made.login(channel)
+            runs = runs_pb2_grpc.RunsStub(channel)
             request = runs_pb2.WatchRequest(proposal=made.proposal)
-            opened = [runs.Watch(request, metadata=METADATA) for _ in range(A_CONNECTION)]
+            opened = [runs.Watch(request, metadata=metadata) for _ in range(A_CONNECTION)]
             await asyncio.gather(*(call.initial_metadata() for call in opened))
             calls += opened
             if number == -1:  # what the first ones take is the host's own

@@ -14,27 +14,36 @@ import grpc
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
+from _login import login
 from hospitals import Council, running_host
 from shares import HOSPITALS, load_shares
 
 from placet.client import Client
-from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.client.connection.access import Metadata
+from placet.client.connection.channel import pin_of
+from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import common_pb2
 
 BALLOTS = 5
-METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The host, by folder, address and certificate; its council's client; the proposal."""
+    """The host, by folder, address and certificate; its council, with the analyst's client; the
+    proposal."""
 
     folder: Path
     address: str
     certificate: bytes
+    council: Council
     client: Client
     proposal: str
     ticket: common_pb2.Ticket
+
+    async def login(self, channel: grpc.aio.Channel) -> Metadata:
+        """What the analyst's calls over a channel bring along."""
+        pin = pin_of(self.certificate.decode())
+        return await login(channel, self.council.memory.charter, pin, self.council.analyst)
 
     @property
     def log(self) -> str:
@@ -61,7 +70,7 @@ def scene(uses: int, options: Sequence[str] = ()) -> Generator[Scene]:
                 assert len(ticket.ballots) == BALLOTS
                 wire = common_pb2.Ticket(proposal=ticket.proposal, ballots=ticket.ballots)
                 certificate = (folder / "host" / "tls" / "cert.pem").read_bytes()
-                yield Scene(folder, address, certificate, client, proposal, wire)
+                yield Scene(folder, address, certificate, council, client, proposal, wire)
 
 
 @asynccontextmanager

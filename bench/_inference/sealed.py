@@ -17,6 +17,7 @@ from hospitals import running_host
 
 from placet.client import Keys
 from placet.client.aio import AsyncClient
+from placet.client.connection.access import Access
 from placet.client.connection.channel import open_channel
 from placet.client.connection.connection import Connection
 from placet.client.connection.pins import Pins
@@ -24,6 +25,7 @@ from placet.client.services import Token
 from placet.client.services.model import AsyncServedModel
 from placet.client.services.questions import Bearer, Principal, QuestionSession, User
 from placet.client.services.stream import QuestionStream
+from placet.proto.v1 import access_pb2_grpc
 
 
 class SealedPeer:
@@ -105,7 +107,15 @@ async def sealed_peer(
             await asking.services.open(service, user=owner.user) as model,
             await open_channel(address, Pins(pin)) as channel,
         ):
-            yield SealedPeer(asking, Connection(channel), model, owner, served)
+            access = Access(
+                access_pb2_grpc.AccessStub(channel),
+                owner.analyst,
+                lambda: owner.memory.charter,
+                pin,
+                None,
+            )
+            await access.ready()
+            yield SealedPeer(asking, Connection(channel, access=access), model, owner, served)
 
 
 def _known_as(user: Keys | Token) -> User:

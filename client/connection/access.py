@@ -55,7 +55,7 @@ class Access:
 
     def __init__(
         self,
-        stub: access_pb2_grpc.AccessStub,
+        stub: access_pb2_grpc.AccessAsyncStub,
         keys: Keys | KeysLater | None,
         charter: Callable[[], str],
         pin: str,

@@ -130,7 +130,7 @@ class Core:
         """An entry, from the host, once that has it. Raises `AuthorityUnavailable` or
         `LogProofInvalid`."""
         await self.life.journal.covered(index)
-        return await read_entry(self.life.connection.channel, self.ledger.tree, index)
+        return await read_entry(self.life.connection, self.ledger.tree, index)
 
     def proof(self, index: int, covering: Covering) -> bytes:
         """The tlog-proof of an entry under a checkpoint that covers it."""

@@ -72,9 +72,9 @@ async def read_entries(host: Connection, start: int, end: int) -> AsyncIterator[
         ) from None
 
 
-async def read_entry(channel: grpc.aio.Channel, tree: Tree, index: int) -> bytes:
+async def read_entry(host: Connection, tree: Tree, index: int) -> bytes:
     """One entry, checked against the tree. Raises `LogProofInvalid`."""
-    async for data in read_entries(channel, index, index + 1):
+    async for data in read_entries(host, index, index + 1):
         if leaf_hash(data) == tree.leaf(index):
             return data
     raise LogProofInvalid("The host does not give back an entry of the log.", claim="entry")

@@ -119,7 +119,9 @@ class Machine(World):
         self.launch()
         self.address = self.line.address
         if not hasattr(self, "client"):
-            self.client = Client.connect(self.address, self.pin, memory=self.memory, simulated=True)
+            self.client = Client.connect(
+                self.address, self.pin, memory=self.memory, simulated=True, keys=self.analyst
+            )
         self.until_answered(self.evidence)
         if founding and not self.memory.log:
             self.found(self.constitution())
@@ -150,7 +152,12 @@ class Machine(World):
         memory = self.memories[name] = CouncilMemory(self.folder / "homes" / name)
         charter = self.client.log.charter
         return Client.connect(
-            self.address, self.pin, charter=charter, memory=memory, simulated=True
+            self.address,
+            self.pin,
+            charter=charter,
+            memory=memory,
+            simulated=True,
+            keys=self.analyst,
         )
 
     def kill(self) -> None:

@@ -64,7 +64,13 @@ def test_forty_clients_at_once_all_arrive(crowd: Council, tmp_path: Path) -> Non
     def take_part(name: str) -> int:
         memory = CouncilMemory(tmp_path / name)
         memory.pin(world.client.log.charter)
-        with Client.connect(world.address, world.pin, memory=memory, simulated=True) as client:
+        with Client.connect(
+            world.address,
+            world.pin,
+            memory=memory,
+            simulated=True,
+            keys=crowd.clients[name],
+        ) as client:
             joined = client.federations.join(federation.id, crowd.clients[name], patience=120)
             round = next(joined.rounds())
             state = {name: array + np.float32(0.01) for name, array in round.model().items()}

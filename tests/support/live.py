@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 
 from placet.attestation import Identity
-from placet.enclave.connection import METADATA
+from placet.client.connection.channel import METADATA
 from placet.governance import contexts
 from placet.governance.documents import (
     Receipt,

@@ -19,7 +19,14 @@ from google.protobuf import wrappers_pb2
 
 from placet.client.cli._words import when
 from placet.client.connection.calls import error_of, translated
-from placet.client.connection.channel import METADATA, fetch_certificate, open_channel, pin_of
+from placet.client.connection.channel import (
+    METADATA,
+    fetch_certificate,
+    open_channel,
+    open_channel_by_ca,
+    pin_of,
+)
+from placet.client.errors import HostPinMismatch
 from placet.client.home import Home
 from placet.client.log.memory import CouncilMemory
 from placet.governance.codec import parse_object
@@ -54,21 +61,25 @@ class Finding:
 async def examine(home: Home) -> AsyncGenerator[Finding, None]:
     """The findings, in the order of the checks."""
     try:
-        address, pin = home.host()
+        address, _ = home.host()
+        ca = home.ca()
         yield Finding("home", OK, f"{home.folder} is for the host at {address}.")
     except Refusal as refusal:
         yield Finding("home", FAIL, str(refusal), refusal)
         return
     try:
         began = time.monotonic()
-        found = pin_of(fetch_certificate(address))
+        found = pin_of(fetch_certificate(address, ca))
         took = (time.monotonic() - began) * 1000
         yield Finding("host", OK, f"It answers at {address} in {took:.0f} ms.")
-        if found != pin:
-            yield Finding("pin", FAIL, f"The host shows {found}, and {pin} is pinned.")
-            return
+        if ca:
+            channel, found = await open_channel_by_ca(address, ca)
+        else:
+            channel = await open_channel(address, home.pins())
         yield Finding("pin", OK, found)
-        channel = await open_channel(address, pin)
+    except HostPinMismatch as refusal:
+        yield Finding("pin", FAIL, str(refusal), refusal)
+        return
     except Refusal as refusal:
         yield Finding("host", FAIL, str(refusal), refusal)
         return

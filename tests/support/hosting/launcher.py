@@ -85,12 +85,14 @@ class Tap:
     def clock(self, now: Callable[[], float]) -> Clock:
         return Clock(lambda: now() + self.ahead)
 
-    def connection(self, address: str, certificate: bytes, handle: Handler) -> Connection:
+    def connection(
+        self, address: str, certificate: bytes, token: str, handle: Handler
+    ) -> Connection:
         async def tapped(frame: enclaves_pb2.Frame) -> Any:
             await self.asked(frame)
             return await handle(frame)
 
-        connection = Connection(address, certificate, tapped)
+        connection = Connection(address, certificate, token, tapped)
         link: Any = connection.link
         request = link.request
 

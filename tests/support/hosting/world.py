@@ -14,10 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
-
 from placet.attestation import Identity
+from placet.client.connection.channel import pin_of
 from placet.governance import contexts
 from placet.governance.codec import parse_object
 from placet.governance.documents import (
@@ -41,7 +39,6 @@ from placet.governance.envelope import digest_of, inspect, parse_envelope, sign
 from placet.governance.judgements.rounds import SealedUpdate
 from placet.governance.keys import SigningKey
 from placet.host import Host, HostConfig
-from placet.proto.limits import GRPC_OPTIONS
 from placet.proto.v1 import common_pb2, federations_pb2, keys_pb2, log_pb2
 from placet.sealing import (
     HPKEPrivateKey,
@@ -54,6 +51,7 @@ from tests.support import documents
 from tests.support.council import ORIGIN, Council, Sealed
 from tests.support.hosting.client import METADATA, Client, Sent, lease_in, put_requests
 from tests.support.hosting.launcher import ScriptedLauncher
+from tests.support.login import Visitor
 
 MAIN = Path(__file__).parent / "host_main.py"
 ROSTER = ("ada", "ben", "cleo")
@@ -123,16 +121,21 @@ class World:
     @asynccontextmanager
     async def client(self, address: str, certificate: bytes) -> AsyncGenerator[Client, None]:
         """A client of a host, which founds the log if nobody has."""
-        credentials = grpc.ssl_channel_credentials(certificate)
-        async with grpc.aio.secure_channel(address, credentials, options=GRPC_OPTIONS) as channel:
+        visitor, council = Visitor(address, certificate), self.council
+        async with visitor.channel as channel:
             self._client = client = Client(channel)
-            if not self._founded:
-                await self._found(client)
+            pin, new = pin_of(certificate.decode()), not self._founded
+            if new:
+                identity = await self._found(client)
+            await visitor.log_in(council.name, "engineer", pin, council.submitter)
+            if new:
+                provision = council.provision(self.model, identity.hpke)
+                await client.keys.Provision(provision, metadata=METADATA)
                 await client.put(self.bundle, self.blob)
                 self._founded = True
             yield client
 
-    async def _found(self, client: Client) -> None:
+    async def _found(self, client: Client) -> Identity:
         """The council's log, and a model that its owner lets everybody have served."""
         council = self.council
         request = keys_pb2.EvidenceRequest(nonce=os.urandom(32), constitution=council.digest)
@@ -140,8 +143,7 @@ class World:
         identity = Identity.from_bytes(evidence.identity)
         council.log = identity.log
         await client.governance.Found(council.founding(), metadata=METADATA)
-        provision = council.provision(self.model, identity.hpke)
-        await client.keys.Provision(provision, metadata=METADATA)
+        return identity
 
     async def entries(self, kind: str = "") -> list[dict[str, Any]]:
         """The log's entries, or those of a kind."""

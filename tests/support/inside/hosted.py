@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from placet.enclave.connection import METADATA
 from placet.governance.codec import encode
 from placet.governance.entries.kind import Entry
 from placet.governance.log import (
@@ -22,7 +21,7 @@ from placet.governance.log import (
     sign_checkpoint,
 )
 from placet.host import Host, HostConfig
-from placet.host.calls.tls import load_certificate, utc_now
+from placet.host.calls.tls import read_certificate
 from placet.proto.v1 import enclaves_pb2, log_pb2, log_pb2_grpc
 from placet.refusals import DocumentNotFound
 from tests.support.council import ORIGIN
@@ -72,7 +71,9 @@ class Hosted:
         """The log, as the authority would read it."""
 
         async def read() -> list[bytes]:
-            batches = self._log.GetEntries(log_pb2.GetEntriesRequest(), metadata=METADATA)
+            batches = self._log.GetEntries(
+                log_pb2.GetEntriesRequest(), metadata=self.core.life.connection.metadata
+            )
             return [entry async for batch in batches for entry in batch.entries]
 
         return self._loop.run(read())
@@ -82,7 +83,13 @@ class Hosted:
 
         async def read() -> bytes:
             request = log_pb2.GetDocumentRequest(digest=digest)
-            return bytes((await self._log.GetDocument(request, metadata=METADATA)).document)
+            return bytes(
+                (
+                    await self._log.GetDocument(
+                        request, metadata=self.core.life.connection.metadata
+                    )
+                ).document
+            )
 
         return self._loop.run(read())
 
@@ -206,7 +213,8 @@ async def hosted(
     settings = {"spares": 0, "drain_seconds": 0.1, **settings}
     config = HostConfig(state=folder / "host", cpu=folder / "cpu", origin=ORIGIN, **settings)
     async with Host(config, launcher) as host:
-        certificate = load_certificate(config.state / "tls", config.names, utc_now())
+        tls = config.state / "tls"
+        certificate = read_certificate(tls / "cert.pem", tls / "key.pem")
         await relay.start(host.address, certificate.certificate_pem, certificate.key_pem)
         async with asyncio.timeout(20):
             await launcher.lives.wait()

@@ -91,9 +91,9 @@ def home(tmp_path: Path, served: tuple[str, str]) -> Home:
 
 
 @pytest.fixture
-def client(home: Home) -> Iterator[Client]:
-    """A client of that home."""
-    with Client.at_home(home, simulated=True) as connected:
+def client(home: Home, people: dict[str, Keys]) -> Iterator[Client]:
+    """A client of that home, the analyst's."""
+    with Client.at_home(home, simulated=True, keys=people["analyst"]) as connected:
         yield connected
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from placet.enclave.connection import METADATA
+from placet.client.connection.channel import METADATA
 from placet.host.enclaves.attach import Enclaves
 from placet.proto.v1 import blobs_pb2, enclaves_pb2
 from placet.refusals import AuthorityUnavailable, QueueFull

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2  # type: ignore[import-untyped]
 
 import placet.proto.v1
 from placet.host.callers.caller import Caller, Role, stranger
