@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 from _figures import Figure, arguments, figure, tell
@@ -33,8 +32,6 @@ from placet.client.connection.channel import pin_of
 from placet.proto.v1 import common_pb2, runs_pb2, runs_pb2_grpc
 
 AT_ONCE = 8
-if TYPE_CHECKING:
-    Runs = tuple[runs_pb2_grpc.RunsAsyncStub, Metadata]
 
 
 def run(few: int, many: int, timed: int) -> Iterator[Figure]:
@@ -84,7 +81,9 @@ async def rates(
         return first, await submit(runs, ticket, timed)
 
 
-async def submit(runs: "Runs", ticket: common_pb2.Ticket, count: int) -> float:
+async def submit(
+    runs: "tuple[runs_pb2_grpc.RunsAsyncStub, Metadata]", ticket: common_pb2.Ticket, count: int
+) -> float:
     """Submit so many jobs, a few at once; how many that were a second."""
     stub, metadata = runs
     left = iter(range(count))
@@ -100,7 +99,9 @@ async def submit(runs: "Runs", ticket: common_pb2.Ticket, count: int) -> float:
 
 
 @asynccontextmanager
-async def connected(council: Council, address: str, certificate: bytes) -> "AsyncGenerator[Runs]":
+async def connected(
+    council: Council, address: str, certificate: bytes
+) -> "AsyncGenerator[tuple[runs_pb2_grpc.RunsAsyncStub, Metadata]]":
     """The stub, and what its calls bring along."""
     credentials = grpc.ssl_channel_credentials(certificate)
     options = (("grpc.ssl_target_name_override", "localhost"),)

@@ -157,11 +157,10 @@ def needs_passphrase(path: Path) -> bool:
 def named_in(path: Path) -> str:
     """The principal that a key file names, for whoever has not opened it. Raises `KeyFileRefused`
     or `FileRefused`."""
-    public = _parse(path).get("public")
-    found: object = public.get("id") if isinstance(public, dict) else None
-    if not isinstance(found, str):
-        raise _not_a_key_file(path)
-    return found
+    try:
+        return str(_parse(path)["public"]["id"])
+    except (KeyError, TypeError):
+        raise _not_a_key_file(path) from None
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Access:
 
     def __init__(
         self,
-        stub: access_pb2_grpc.AccessAsyncStub,
+        stub: "access_pb2_grpc.AccessAsyncStub",
         keys: Keys | KeysLater | None,
         charter: Callable[[], str],
         pin: str,

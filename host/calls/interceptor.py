@@ -17,7 +17,7 @@ Health and reflection are not Placet's: they pass the gate, and nothing else is 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -124,7 +124,7 @@ class _Call:
             await _leave(context, error, self._method)
 
     @asynccontextmanager
-    async def _admitted(self, context: Context) -> AsyncIterator[None]:
+    async def _admitted(self, context: Context) -> AsyncGenerator[None]:
         """Rules 1, 2 and 6."""
         given = list(cast("Any", context.invocation_metadata() or ()))
         async with self._gate.admit(self._name, dict(given), context.peer()) as caller:

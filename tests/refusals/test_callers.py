@@ -60,7 +60,8 @@ def stranger(world: Any) -> Generator[Stranger]:
 def test_a_stranger_is_refused(world: Any, stranger: Stranger, method: str) -> None:
     service, _, name = method.partition(".")
     # Whatever a method takes and gives: nothing of a stranger's message is read.
-    call: Any = stranger.channel.stream_stream(f"/placet.v1.{service}/{name}")
+    channel: Any = stranger.channel
+    call = channel.stream_stream(f"/placet.v1.{service}/{name}")
     answers = call(iter([b"\x0a\x01x"]), metadata=world.metadata)
     world.refused(lambda: list(answers), "LOGIN_REQUIRED")
 
@@ -178,7 +179,8 @@ def test_after_a_restart_a_client_logs_in_again(new_world: Any) -> None:
 
 
 def test_enclaves_come_in_by_a_listener_of_their_own(world: Any, stranger: Stranger) -> None:
-    attach: Any = stranger.channel.stream_stream("/placet.v1.Enclaves/Attach")
+    channel: Any = stranger.channel
+    attach = channel.stream_stream("/placet.v1.Enclaves/Attach")
     with pytest.raises(grpc.RpcError) as caught:
         list(attach(iter([b""]), metadata=world.metadata))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

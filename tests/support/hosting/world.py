@@ -124,11 +124,10 @@ class World:
         visitor, council = Visitor(address, certificate), self.council
         async with visitor.channel as channel:
             self._client = client = Client(channel)
-            pin, new = pin_of(certificate.decode()), not self._founded
-            if new:
-                identity = await self._found(client)
+            pin = pin_of(certificate.decode())
+            identity = None if self._founded else await self._found(client)
             await visitor.log_in(council.name, "engineer", pin, council.submitter)
-            if new:
+            if identity is not None:
                 provision = council.provision(self.model, identity.hpke)
                 await client.keys.Provision(provision, metadata=METADATA)
                 await client.put(self.bundle, self.blob)
