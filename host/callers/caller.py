@@ -2,8 +2,6 @@
 """Who makes a call: a principal that has logged in, an enclave that this host launched, or anybody
 else, a stranger."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -33,14 +31,9 @@ def current() -> Caller:
     return _current.get()
 
 
-@contextmanager
-def calling(caller: Caller) -> Generator[None]:
-    """What happens inside is done for this caller."""
-    token = _current.set(caller)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def calling(caller: Caller) -> None:
+    """What the present task does is done for this caller: each call is a task of its own."""
+    _current.set(caller)
 
 
 def stranger(peer: str) -> Caller:

@@ -49,7 +49,8 @@ class Gate:
                     raise
         if takes_login:
             require_principal(caller)
-        with self._places.place(caller, method), calling(caller):
+        with self._places.place(caller, method):
+            calling(caller)
             yield caller
 
 
@@ -68,8 +69,8 @@ class EnclaveGate:
             metadata.get(TOKEN_KEY, "")
         ):
             raise FrameUnexpected("The token is of no process that this host launched.")
-        with calling(ENCLAVE):
-            yield ENCLAVE
+        calling(ENCLAVE)
+        yield ENCLAVE
 
 
 def require_principal(caller: Caller) -> None:

@@ -114,12 +114,14 @@ class _Call:
 
     async def _stream(self, messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         try:
-            async with (
-                self._admitted(context),
-                aclosing(self._inner(await self._taken(messages), context)) as answers,
-            ):
-                async for answer in answers:
-                    yield answer
+            async with self._admitted(context):
+                answers = self._inner(await self._taken(messages), context)
+                if not self._ours:  # gRPC's own write their answers by themselves
+                    await answers
+                    return
+                async with aclosing(answers):
+                    async for answer in answers:
+                        yield answer
         except Exception as error:  # noqa: BLE001
             await _leave(context, error, self._method)
 

@@ -22,19 +22,20 @@ from placet.proto.frames import Link, LinkClosed
 from placet.proto.limits import TOKEN_KEY, WIRE_VERSION
 from placet.proto.v1 import common_pb2, enclaves_pb2, enclaves_pb2_grpc, runs_pb2
 from placet.refusals import Refused
+from tests.support.login import Visitor
 
 K = enclaves_pb2
 
 
 @asynccontextmanager
-async def attached(world: Any, client: Any, token: str) -> AsyncGenerator[Link, None]:
+async def attached(world: Any, channel: Any, token: str) -> AsyncGenerator[Link, None]:
     """A link on a stream that has not said hello."""
 
     async def handle(frame: enclaves_pb2.Frame) -> None:
         return None
 
     link = Link(handle)
-    stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
+    stub: Any = enclaves_pb2_grpc.EnclavesStub(channel)
     call = stub.Attach(link.outgoing(), metadata=(*world.metadata, (TOKEN_KEY, token)))
 
     async def read() -> None:
@@ -54,10 +55,18 @@ def hello(role: str, version: int = WIRE_VERSION) -> enclaves_pb2.Hello:
     return enclaves_pb2.Hello(wire_version=version, role=role)
 
 
-async def no_stream(world: Any, client: Any, *tokens: str) -> None:
+@asynccontextmanager
+async def local(host: Any) -> AsyncGenerator[Any, None]:
+    """A channel to the listener for enclaves."""
+    certificate = host._certificates.own.certificate_pem
+    async with Visitor(host._local, certificate).channel as channel:
+        yield channel
+
+
+async def no_stream(world: Any, channel: Any, *tokens: str) -> None:
     """A stream with such tokens ends before anything was said."""
     link = Link(lambda frame: asyncio.sleep(0))
-    stub: Any = enclaves_pb2_grpc.EnclavesStub(client.channel)
+    stub: Any = enclaves_pb2_grpc.EnclavesStub(channel)
     given = [(TOKEN_KEY, token) for token in tokens]
     call = stub.Attach(link.outgoing(), metadata=(*world.metadata, *given))
     assert (await call.code()).name == "FAILED_PRECONDITION"
@@ -72,20 +81,20 @@ async def denied(link: Link, kind: Any, message: Any, reason: str, peer: str = "
 
 def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> None:
     async def body() -> None:
-        async with world.host() as (host, client):
+        async with world.host() as (host, _), local(host) as channel:
             token = host._tokens.admit("worker")
-            async with attached(world, client, token) as link:
+            async with attached(world, channel, token) as link:
                 await denied(link, K.KIND_COMMIT, b"", "FRAME_UNEXPECTED")
                 await denied(link, K.KIND_HELLO, b"\xff", "REQUEST_MALFORMED")
                 await denied(link, K.KIND_HELLO, hello("worker", 9), "WIRE_VERSION")
                 reply = await link.request(K.KIND_HELLO, hello("worker"))
                 welcome = enclaves_pb2.Welcome.FromString(reply)
                 assert welcome.enclave_id
-            await no_stream(world, client, token)  # a token is good once
+            await no_stream(world, channel, token)  # a token is good once
             for stranger in ((), ("",), ("x",), ("x", "y")):
-                await no_stream(world, client, *stranger)
+                await no_stream(world, channel, *stranger)
             token = host._tokens.admit("worker")
-            async with attached(world, client, token) as link:  # a role is what was launched
+            async with attached(world, channel, token) as link:  # a role is what was launched
                 await denied(link, K.KIND_HELLO, hello("authority"), "FRAME_UNEXPECTED")
 
     run(body())
@@ -93,9 +102,9 @@ def test_only_a_process_that_was_launched_may_attach(world: Any, run: Any) -> No
 
 def test_what_a_worker_may_not_send(world: Any, run: Any) -> None:
     async def body() -> None:
-        async with world.host() as (host, client):
+        async with world.host() as (host, client), local(host) as channel:
             await client.until_health("placet.v1.Keys", serving=True)
-            async with attached(world, client, host._tokens.admit("worker")) as link:
+            async with attached(world, channel, host._tokens.admit("worker")) as link:
                 await link.request(K.KIND_HELLO, hello("worker"))
                 for kind in (K.KIND_COMMIT, K.KIND_FETCH_SECRET, K.KIND_HELLO, K.KIND_ASSIGN):
                     await denied(link, kind, b"", "FRAME_UNEXPECTED")
@@ -120,8 +129,8 @@ def test_strangers_take_no_worker_s_place(world: Any, run: Any) -> None:
     """However many streams they open, and keep silent on."""
 
     async def body() -> None:
-        async with world.host() as (_, client):
-            silent = [no_stream(world, client) for _ in range(100)]
+        async with world.host() as (host, client), local(host) as channel:
+            silent = [no_stream(world, channel) for _ in range(100)]
             job, *_ = await asyncio.gather(client.run(world.ticket("release")), *silent)
             assert job.state == runs_pb2.RUN_STATE_FINISHED
 

@@ -12,7 +12,6 @@ import pytest
 from placet.governance import contexts
 from placet.governance.documents import Receipt
 from placet.governance.envelope import inspect
-from placet.host.enclaves import authority as line
 from placet.proto.v1 import blobs_pb2, common_pb2, governance_pb2, jobs_pb2, log_pb2, runs_pb2
 from placet.sealing import StreamKey, open_envelope, open_stream, unpad_into
 
@@ -157,10 +156,10 @@ def test_a_lease_that_nobody_has_time_for_is_asked_for_as_often_as_it_takes(
     world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body() -> None:
-        async with world.host() as (_, client):
+        async with world.host() as (host, client):
             job = await client.submit(world.ticket("release"))
             with monkeypatch.context() as patch:
-                patch.setattr(line, "_MAX_OPEN", 0)  # all places are taken, by whomever
+                patch.setattr(host._line._lanes["host"], "_most", 0)  # all places are taken
                 while len(world.launcher.running("worker")) <= 6:
                     await asyncio.sleep(0.05)
             last = (await client.watch(job.id))[-1]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from placet.host import Host
 from placet.host.clock import HostClock, life_of_machine, passed
 from placet.host.collector import Collector
 from placet.proto.v1 import governance_pb2, runs_pb2
@@ -152,12 +153,15 @@ def test_no_enclave_is_started_by_a_clock_that_nobody_believes(world: Any, run: 
     (state / "clock.json").write_text(json.dumps(value))
 
     async def body(**settings: Any) -> None:
-        async with world.host(**settings) as (host, client):
+        async with Host(world.config(**settings), world.launcher) as host:
             if host.clock.ahead:
+                log = state / "logs" / "host.log"
+                while "event=launch-failed" not in log.read_text():
+                    await asyncio.sleep(0.05)
                 host.clock._now = lambda: time.time() - 2 * DAY  # it is set right
-            assert (await client.run(world.ticket("release"))).state == (
-                runs_pb2.RUN_STATE_FINISHED
-            )
+            async with world.client(host.address, host.certificate_pem) as client:
+                job = await client.run(world.ticket("release"))
+                assert job.state == runs_pb2.RUN_STATE_FINISHED
 
     run(body())
     log = (state / "logs" / "host.log").read_text()

@@ -6,12 +6,13 @@ import socket
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from placet.client import AsyncClient, HostCertificateRefused, HostPinMismatch
+from placet.client import AsyncClient, HostCertificateRefused, HostPinMismatch, Keys
 from placet.client.connection.channel import fetch_certificate, pin_of
 from placet.host.calls.tls import LIFETIME, make_certificate, utc_now
 from placet.proto.v1 import log_pb2, runs_pb2
@@ -26,6 +27,12 @@ async def renewed(host: Any) -> str:
     certificates._renew = kept
     assert host.pin != former
     return former
+
+
+def engineer(world: Any) -> dict[str, Any]:
+    """By which a client is the engineer's."""
+    keys = replace(Keys.generate("engineer"), signing=world.council.submitter)
+    return {"charter": world.council.name, "keys": keys}
 
 
 async def shown_at(address: str) -> str:
@@ -63,7 +70,7 @@ def test_a_client_of_the_earlier_pin_comes_in_by_the_notice(world: Any, run: Any
     async def body() -> None:
         async with world.host() as (host, _):
             former = await renewed(host)
-            async with await AsyncClient.connect(host.address, former) as client:
+            async with await AsyncClient.connect(host.address, former, **engineer(world)) as client:
                 assert await client.runs.list() == ()
             with pytest.raises(HostPinMismatch, match="none that was announced"):
                 await AsyncClient.connect(host.address, "sha256:" + "00" * 32)
@@ -93,9 +100,13 @@ def test_an_operators_certificate_and_its_ca(
                 runs_pb2.RUN_STATE_FINISHED
             )
             ca = certificate.read_bytes()
-            async with await AsyncClient.connect(host.address, ca=ca) as trusting:
+            async with await AsyncClient.connect(
+                host.address, ca=ca, **engineer(world)
+            ) as trusting:
                 assert len(await trusting.runs.list()) == 1
-            async with await AsyncClient.connect(host.address, host.pin) as pinning:
+            async with await AsyncClient.connect(
+                host.address, host.pin, **engineer(world)
+            ) as pinning:
                 assert len(await pinning.runs.list()) == 1
             other = make_certificate(certificate, (), utc_now()).certificate_pem
             with pytest.raises(HostCertificateRefused, match="does not vouch"):

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from placet.host import Host
 from placet.host.store.schema import deletions, secrets
 from placet.host.store.store import Store
-from placet.proto.v1 import log_pb2, runs_pb2
+from placet.proto.v1 import log_pb2, log_pb2_grpc, runs_pb2
 from placet.refusals import StoreUnavailable
+from tests.support.login import Visitor
 
 MIB = 2**20
 # Holds the write lock of a database for so many seconds.
@@ -246,10 +248,14 @@ def test_callers_are_told_of_a_damaged_page(world: Any, run: Any, refused: Any) 
         async with world.host() as (_, client):
             await client.run(world.ticket("release"))
         damage(world.folder / "state" / "placet.db", "sqlite_autoindex_documents_1")
-        async with world.host() as (_, client):
-            ask = log_pb2.GetDocumentRequest(digest="sha256:" + "0" * 64)
-            call = client.log.GetDocument(ask, metadata=world.metadata)
-            details = await refused(call, "STORE_UNAVAILABLE")
-            assert details["actual"] == "SQLITE_CORRUPT"
+        async with Host(world.config(), world.launcher) as host:
+            visitor, council = Visitor(host.address, host.certificate_pem), world.council
+            ask = log_pb2.GetDocumentRequest(digest=council.digest)
+            call = log_pb2_grpc.LogStub(visitor.channel).GetDocument(ask, metadata=world.metadata)
+            login = visitor.log_in(council.name, "engineer", host.pin, council.submitter)
+            for asked in (call, login):
+                details = await refused(asked, "STORE_UNAVAILABLE")
+                assert details["actual"] == "SQLITE_CORRUPT"
+            await visitor.channel.close()
 
     run(body())

@@ -57,14 +57,14 @@ def test_calls_and_refusals_are_counted(world: Any, run: Any, refused: Any) -> N
             watch = runs_pb2.WatchRequest(id="nobody")
             await refused(client.runs.Watch(watch, metadata=world.metadata), "RUN_NOT_FOUND")
             found = await figures(host.metrics)
-            calls = 'placet_calls_total{code="OK",method="Log/GetCheckpoint",role="anyone"}'
+            calls = 'placet_calls_total{code="OK",method="Log/GetCheckpoint",role="principal"}'
             assert found[calls] == 3
             assert found['placet_refusals_total{method="Runs/Get",reason="RUN_NOT_FOUND"}'] == 1
             assert found['placet_refusals_total{method="Runs/Get",reason="WIRE_VERSION"}'] == 1
             assert found['placet_refusals_total{method="Runs/Watch",reason="RUN_NOT_FOUND"}'] == 1
-            missing = 'placet_calls_total{code="NOT_FOUND",method="Runs/Get",role="anyone"}'
+            missing = 'placet_calls_total{code="NOT_FOUND",method="Runs/Get",role="principal"}'
             assert found[missing] == 1
-            count = 'placet_call_seconds_count{method="Log/GetCheckpoint",role="anyone"}'
+            count = 'placet_call_seconds_count{method="Log/GetCheckpoint",role="principal"}'
             assert found[count] == 3
             assert found['placet_calls_open{method="Log/GetCheckpoint"}'] == 0
 
