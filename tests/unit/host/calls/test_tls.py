@@ -42,7 +42,7 @@ async def shown_at(address: str) -> str:
 def test_it_is_renewed_while_calls_and_enclaves_go_on(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host(spares=0) as (host, client):
-            waiting = await client.submit(world.ticket("wait"))
+            waiting = await client.submit(world.ticket("hang"))
             await client.until(waiting.id, runs_pb2.RUN_STATE_RUNNING)
             before = (world.folder / "state" / "tls" / "cert.pem").read_bytes()
             await renewed(host)
