@@ -65,13 +65,12 @@ class LogService(log_pb2_grpc.LogServicer):
         if not _DIGEST.fullmatch(request.digest):
             raise RequestMalformed('A digest reads "sha256:" and 64 digits.', claim="digest")
         document = await self._store.read(lambda c: read_document(c, request.digest))
-        state = self._log.state
-        if request.digest not in (state.charter, *state.constitutions) and not (
-            document and is_for_bearers(document)
-        ):
-            require_principal(current())
         if document is None:
             raise DocumentNotFound("No document has this digest.", claim="digest")
+        state = self._log.state
+        shown = request.digest in (state.charter, *state.constitutions)
+        if not shown and not is_for_bearers(document):
+            require_principal(current())
         return log_pb2.DocumentResponse(document=document)
 
     async def GetInclusionProof(

@@ -255,6 +255,7 @@ def questions(host: Hosted) -> Questions:
 @pytest.fixture
 def serve(
     founded: Client,
+    home: Home,
     people: dict[str, Keys],
     terms: Serve,
     sealed_model: tuple[SealedObject, Path],
@@ -276,7 +277,8 @@ def serve(
         ).digest
         for seat in ("alice", "bob"):
             founded.council.vote(people[seat], digest, "placet")
-        founded.runs.start(founded.council.ticket(digest))
+        with Client.at_home(home, keys=people["owner"]) as owner:
+            owner.runs.start(founded.council.ticket(digest))
         assert next(told for told in founded.runs.watch(digest) if told.settled).state == "running"
         return digest
 

@@ -38,9 +38,14 @@ def alone(state, round):
 
 
 @pytest.fixture
-def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it
-    wrote."""
+def run(
+    home: Home, people: dict[str, Keys], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Run a command line in a folder of its own, at the owner's home; checks the exit code and
+    returns the JSON that it wrote."""
+    own = home.folder / "owner.key"
+    people["owner"].save(own)
+    home.use_key(own)
     monkeypatch.chdir(tmp_path)
     for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)

@@ -41,6 +41,7 @@ def run(
         monkeypatch.delenv(name, raising=False)
     for id, keys in people.items():
         keys.save(tmp_path / f"{id}.key")
+    home.use_key(tmp_path / "owner.key")
 
     def line(*arguments: str, code: int = 0, text: bool = False) -> Any:
         given = ["--home", str(home.folder), *arguments, *([] if text else ["--json"])]

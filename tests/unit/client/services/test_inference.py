@@ -50,6 +50,8 @@ def test_array_in_array_out(
     home: Home, serve: Start, people: dict[str, Keys], questions: Questions
 ) -> None:
     service = serve()
+    with Client.at_home(home, keys=people["analyst"]) as client:
+        client.runs.list(1)  # logs in, which lasts
     with (
         Client.at_home(home, simulated=True) as client,
         client.services.open(service, user=people["analyst"]) as model,

@@ -247,8 +247,9 @@ def test_a_vote_takes_four_calls_and_reads_only_what_is_new(
     constitution: Constitution,
 ) -> None:  # fmt: skip
     digest = propose()
-    with Client.at_home(home) as client:
+    with Client.at_home(home, keys=people["alice"]) as client:
         client.council.verify()
+        client.runs.list(1)  # logs in, which lasts
     starts = list[int]()
 
     async def read(call: Call) -> Any:
