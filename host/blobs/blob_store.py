@@ -106,13 +106,15 @@ class BlobStore:
         `BlobNotFound`."""
         return await asyncio.to_thread(self._stat, _checked(blob), whose)
 
-    async def get(self, blob: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    async def get(
+        self, blob: str, offset: int, length: int, whose: str = ""
+    ) -> AsyncGenerator[bytes, None]:
         """Pieces of at most 1 MiB of `length` bytes from `offset`; length 0 stands for the rest.
 
         Raises `BlobNotFound`, `BlobOffset`, `BlobIncomplete` where a part is lost, or, after the
         last piece of the whole blob, `BlobDigest`.
         """
-        manifest = await asyncio.to_thread(self._whole, _checked(blob))
+        manifest = await asyncio.to_thread(self._whole, _checked(blob), whose)
         end = offset + length if length else manifest.length
         if not offset <= end <= manifest.length:
             raise BlobOffset(
@@ -248,8 +250,8 @@ class BlobStore:
             "The host's disk has damaged the blob. Put it again.", claim="id", actual=blob
         )
 
-    def _whole(self, blob: str) -> Manifest:
-        name, manifest = self._found(blob)
+    def _whole(self, blob: str, whose: str = "") -> Manifest:
+        name, manifest = self._found(blob, whose)
         if name != blob or not manifest.complete:
             raise BlobIncomplete("The blob was not received whole. Resume its put.", actual=blob)
         return manifest

@@ -52,7 +52,7 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
         self, request: blobs_pb2.GetBlobRequest, context: Context
     ) -> AsyncIterator[blobs_pb2.BlobChunk]:
         """A range, in pieces."""
-        pieces = self._blobs.get(request.id, request.offset, request.length)
+        pieces = self._blobs.get(request.id, request.offset, request.length, current().id)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield blobs_pb2.BlobChunk(data=piece)

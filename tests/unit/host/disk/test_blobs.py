@@ -14,7 +14,7 @@ from placet.governance.documents import Delete
 from placet.governance.envelope import sign
 from placet.governance.keys import SigningKey
 from placet.host.blobs import blob_files
-from placet.host.blobs.blob_files import PART, BlobFiles
+from placet.host.blobs.blob_files import PART, BlobFiles, arriving
 from placet.proto.v1 import blobs_pb2
 
 BLOB = "ab" * 16
@@ -55,8 +55,8 @@ def test_the_names_of_all_parts_are_flushed_before_a_blob_is_complete(
     flushed: list[tuple[int, bool]] = []  # parts there are, and whether the blob is complete
 
     def sync(folder: Path) -> None:
-        if folder.name == BLOB:
-            manifest = BlobFiles(folder.parent).manifest(BLOB)
+        if folder.name == arriving(BLOB, "engineer"):
+            manifest = BlobFiles(folder.parent).manifest(folder.name)
             flushed.append((len(list(folder.glob("part-*"))), bool(manifest and manifest.complete)))
 
     monkeypatch.setattr(blob_files, "sync_folder", sync)

@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 
 from placet.governance.keys import SigningKey
+from placet.host.blobs.blob_files import arriving
 from placet.host.blobs.room import Room
 from placet.proto.v1 import blobs_pb2, runs_pb2
 from placet.refusals import BlobTooLarge
@@ -112,7 +113,7 @@ def test_a_disk_that_fills_meanwhile_is_named_and_the_put_resumes(
             requests = [r async for r in world.put_requests(data, IDS[0])]
             for request in requests[:10]:
                 await call.write(request)
-            while not (disk.folder / IDS[0] / "part-00000000").exists():
+            while not (disk.folder / arriving(IDS[0], "engineer") / "part-00000000").exists():
                 await asyncio.sleep(0.01)
             disk.fill()
             for request in requests[10:]:
@@ -169,7 +170,11 @@ def test_what_a_broken_put_left_goes_after_a_time(world: Any, run: Any) -> None:
             call = await announce(client, world, IDS[2], MIB, data[:-1])
             await until_gone(client, world, IDS[1])
             await asyncio.sleep(0.5)
-            assert {path.name for path in blobs.iterdir()} == {IDS[0], IDS[2], world.blob}
+            assert {path.name for path in blobs.iterdir()} == {
+                IDS[0],
+                arriving(IDS[2], "engineer"),
+                world.blob,
+            }
             call.cancel()
             await until_gone(client, world, IDS[2])
             assert await is_there(client, world, IDS[0])
