@@ -136,7 +136,7 @@ class _Call:
             spoken = [value for key, value in given if key == VERSION_KEY]
             if self._ours and spoken != [str(WIRE_VERSION)]:
                 raise _wrong_version()
-            async with asyncio.timeout(_STRANGER_SECONDS if caller.role is Role.STRANGER else None):
+            async with _bounded(caller):
                 yield
 
     async def _taken(self, messages: AsyncIterator[Any]) -> Any:
@@ -151,6 +151,23 @@ class _Call:
         if question is None:
             raise RequestMalformed("The call has no message.")
         return _within(question) if self._ours else question
+
+
+@asynccontextmanager
+async def _bounded(caller: Caller) -> AsyncGenerator[None]:
+    """Rule 6. Raises `DeadlinePassed`."""
+    if caller.role is not Role.STRANGER:
+        yield
+        return
+    try:
+        async with asyncio.timeout(_STRANGER_SECONDS) as bound:
+            yield
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        raise DeadlinePassed(
+            f"A call without a login lasts {_STRANGER_SECONDS:g} seconds. Log in, or call again."
+        ) from None
 
 
 def _within(message: M) -> M:
