@@ -121,14 +121,15 @@ class AsyncClient:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
         follows the one that has it.
 
-        keys: of a seat or party, by which the client logs in where a call takes a login. Without
-        them the client is a stranger: it reads the log and sends signed stops. kept: where the
-        login is kept for later clients. ca: certificates of CAs (PEM), to be trusted instead of a
-        pin. charter: the digest of the council's charter, from another member; needed unless the
-        memory knows it, or a council is founded. memory: where the log is kept; without it nothing
-        is remembered after this client. outbox: the folder for sealed updates that have no receipt
-        yet. simulated: accept SIMULATED evidence of whom a secret is given to. Raises
-        `HostUnreachable`, `HostPinMismatch`, `HostCertificateRefused` or `OtherLog`.
+        keys: of a seat or party, by which the client logs in where a call takes a login; without
+        them by the first keys that a method is given. Without any the client is a stranger: it
+        reads the log and sends signed stops. kept: where the login is kept for later clients.
+        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
+        council's charter, from another member; needed unless the memory knows it, or a council is
+        founded. memory: where the log is kept; without it nothing is remembered after this client.
+        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
+        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
+        `HostCertificateRefused` or `OtherLog`.
         """
         remembered = memory or CouncilMemory()
         if charter:

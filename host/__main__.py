@@ -30,7 +30,7 @@ def main() -> int:
         return other(sys.argv[2:])
     try:
         chosen = vars(_parser().parse_args())
-        chosen["names"] = tuple(chosen["names"])
+        chosen["names"] = tuple(chosen.pop("name"))
         config = HostConfig(**chosen)
     except ValueError as error:
         print(f"placet host: {error}", file=sys.stderr)
@@ -67,7 +67,6 @@ def _parser() -> argparse.ArgumentParser:
         "--name",
         action="append",
         default=[],
-        dest="names",
         help="further DNS name of the certificate",
     )
     add("--certificate", type=Path, help="certificate of your own (PEM, chain included)")

@@ -117,7 +117,7 @@ def _read_proposal(envelope: bytes) -> TicketFacts:
 def _named(proposal: Proposal) -> frozenset[str]:
     work = proposal.work
     recipients = (recipient.id for recipient in work.recipients)
-    return frozenset((proposal.proposer, *work.touched_owners, *recipients))
+    return frozenset((proposal.proposer, *work.touched_owners, *work.audience, *recipients))
 
 
 def _sealed_bytes(layout: Layout) -> int:

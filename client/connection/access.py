@@ -71,6 +71,14 @@ class Access:
         if kept is not None and keys is not None:
             self._token, self._ends = kept.load(keys.id, pin)
 
+    def use(self, keys: Keys) -> None:
+        """Log in by these keys, where none were given before: whoever signs with keys is known by
+        them."""
+        if self._keys is None:
+            self._keys = keys
+            if self._kept is not None:
+                self._token, self._ends = self._kept.load(keys.id, self._pin)
+
     @property
     def token(self) -> str:
         """The token that calls bring along now; empty for a stranger's."""

@@ -81,6 +81,7 @@ class AsyncCouncil:
         The program's bundle has to be put before a job is submitted, not before it is proposed. A
         federation has one use a round.
         """
+        self._connection.access.use(keys)
         council = await self.verify()
         proposal = Proposal(
             header=self._log.known_header(),
@@ -116,6 +117,7 @@ class AsyncCouncil:
         Any other vote stands until the seat votes again. `sequence` defaults to one more than the
         seat's last ballot in the log, as far as that was read.
         """
+        self._connection.access.use(keys)
         found = await self.find(proposal)
         if expires is None and vote == "placet":
             expires = self._expiry(found.document)
@@ -147,6 +149,7 @@ class AsyncCouncil:
         program or measurement. Raises `Unreachable` where it is not known to be recorded: hand it
         in again until it is.
         """
+        self._connection.access.use(keys)
         envelope = sign(
             Stop(await self._log.header(), keys.id, action, target, reason), keys.signing
         )
@@ -158,6 +161,7 @@ class AsyncCouncil:
     ) -> Recorded:
         """Put a constitution in force under an approved amend proposal, signed by one of its own
         seats."""
+        self._connection.access.use(keys)
         ticket = ticket_to_wire(await self.ticket(proposal))
         envelope = sign(constitution, keys.signing)
         request = governance_pb2.AmendRequest(ticket=ticket, constitution=envelope)

@@ -130,6 +130,7 @@ class AsyncBlobs:
 
     async def delete(self, id: str, keys: Keys) -> None:
         """Have the host forget a blob that was put with these keys as its owner."""
+        self._connection.access.use(keys)
         envelope = sign(Delete(await self._log.header(), id), keys.signing)
         request = blobs_pb2.DeleteBlobRequest(id=id, envelope=envelope)
         await self._connection.ask(self._connection.blobs.Delete, request)

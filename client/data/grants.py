@@ -93,6 +93,7 @@ class AsyncGrants:
         3. The key is sealed to the HPKE key in the identity that the evidence vouches for, bound to
            the grant's digest.
         """
+        self._connection.access.use(keys)
         signed = verify_signed(grant, Grant, lambda _: [keys.signing.public])  # 1
         key.verify_commitment(signed.document.object.commitment)
         policy = Policy.from_dict(signed.document.evidence.authority)

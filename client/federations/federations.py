@@ -62,6 +62,7 @@ class AsyncFederations:
         authority may be away. Raises the account's first refusal, `NotOnRoster`, what
         `Authority.verify` raises, `EvidenceSimulated`, or what a call raises.
         """
+        self._connection.access.use(keys)
         record = await self._council.find(id)
         account = await self._council.account(await self._council.ticket(record))
         if account.refusals:  # 1
@@ -91,6 +92,7 @@ class AsyncFederations:
         `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`, `EnvelopeForged`,
         `ObjectRootMismatch`, `StateRefused`, or what reading the log raises.
         """
+        self._connection.access.use(keys)
         proposal = (await self._council.find(id)).proposal
         if round is None:
             round = self._exchange.newest(proposal.digest)

@@ -76,6 +76,7 @@ class AsyncJobs:
         (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`,
         `EnvelopeForged`, `ObjectRootMismatch`, `FileRefused`, or what reading the log raises.
         """
+        self._connection.access.use(keys)
         recipient = keys.id if recipient is None else recipient
         receipt, file, envelope = await self.receipt(id, recipient)
         key = StreamKey.from_bytes(

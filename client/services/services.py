@@ -49,6 +49,8 @@ class AsyncServices:
         no worker, or one that has too much to do. Raises `UserNotAllowed`, `EvidenceSimulated`,
         `OfferInvalid`, or what a call raises.
         """
+        if isinstance(user, Keys):
+            self._connection.access.use(user)
         worker = await self._workers.find(id, patience)
         rules = (await self._log.judged(lambda ledger: ledger.in_force())).constitution
         known_as = judge_user(user, worker.terms, rules)

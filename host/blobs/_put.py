@@ -9,16 +9,21 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from placet.host.blobs.blob_files import BlobFiles, Manifest
+from placet.host.blobs.blob_files import BlobFiles, Manifest, arriving
 from placet.refusals import BlobConflict, BlobDigest, BlobOffset, BlobTooLarge
 
 
 class Put:
-    """A put of the blob that `wanted` describes."""
+    """A put of the blob that `wanted` describes, by `whose` principal.
 
-    def __init__(self, files: BlobFiles, blob: str, wanted: Manifest) -> None:
+    The first one whose bytes are all there has the id. Bytes whose digest begins with the id take
+    the place of any others: a program's bundle is nobody's to keep away.
+    """
+
+    def __init__(self, files: BlobFiles, id: str, whose: str, wanted: Manifest) -> None:
         self._files = files
-        self._blob = blob
+        self._id = id
+        self._blob = arriving(id, whose)
         self._wanted = wanted
         self._hasher = hashlib.sha256()
         # Two, used again and again, because memory that was not touched before is slow.
@@ -37,17 +42,21 @@ class Put:
         Raises `BlobConflict` for a blob that is another one, `BlobOffset` for an offset that is
         neither 0 nor what was received.
         """
-        held = self._files.manifest(self._blob)
-        if held is not None and replace(held, complete=False) != self._wanted:
-            raise BlobConflict(
-                "The id belongs to a blob of another length, digest or owner.",
-                remedy="Use a new random id.",
-            )
-        received = 0 if held is None else self._files.received(self._blob, held)
-        if held is not None and held.complete:
-            if received == held.parts:
+        with self._files.naming:
+            there = self._of_this_id()
+            if there is not None and self._is_whole(there):
                 return True
-            self._files.write_manifest(self._blob, self._wanted)  # parts of it were lost
+            if there is not None:  # it lost parts, and the others are this put's to go on with
+                self._files.write_manifest(self._id, self._wanted)
+                self._files.move(self._id, self._blob)
+            held = self._files.manifest(self._blob)
+            if held is not None and replace(held, complete=False) != self._wanted:
+                self._files.remove(self._blob)  # the principal's own, which it has given up
+                held = None
+            received = 0 if held is None else self._files.received(self._blob, held)
+            if held is not None and held.complete and received == held.parts:
+                self._publish()  # the host ended just before
+                return True
         durable = min(received * self._wanted.part_size, self._wanted.length)
         if offset not in (0, durable):
             raise BlobOffset(
@@ -62,6 +71,34 @@ class Put:
         else:
             self._adopt(received)
         return False
+
+    def _of_this_id(self) -> Manifest | None:
+        """What has the id, where it is this blob. Raises `BlobConflict` where it is another, and
+        stays."""
+        held, wanted = self._files.manifest(self._id), self._wanted
+        if held is None:
+            return None
+        same = (held.length, held.sha256) == (wanted.length, wanted.sha256)
+        certified = wanted.certified(self._id)
+        if not same and certified:
+            return None
+        if not same or (held.owner != wanted.owner and not certified):
+            raise BlobConflict(
+                "The id belongs to a blob of another length, digest or owner.",
+                remedy="Use a new random id.",
+            )
+        return held
+
+    def _is_whole(self, held: Manifest) -> bool:
+        return held.complete and self._files.received(self._id, held) == held.parts
+
+    def _publish(self) -> None:
+        """Give it its id, unless somebody else has put the same bytes meanwhile."""
+        held = self._of_this_id()
+        if held is not None and self._is_whole(held):
+            self._files.remove(self._blob)
+        else:
+            self._files.move(self._blob, self._id)
 
     def take(self, chunk: bytes) -> Iterator[tuple[int, memoryview]]:
         """Take in bytes and give out each part that is now full: good until the one after the next
@@ -100,6 +137,8 @@ class Put:
             )
         self._files.sync_names(self._blob)
         self._files.write_manifest(self._blob, replace(self._wanted, complete=True))
+        with self._files.naming:
+            self._publish()
 
     @property
     def _taken(self) -> int:

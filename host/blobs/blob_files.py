@@ -4,6 +4,8 @@ the manifest says that they are complete.
 
     <id>/manifest.json     length, SHA-256 of all bytes, part size, owner, complete or not
     <id>/part-00000000     8 MiB each, the last one shorter
+    <id>.<whose>/...       the same while it comes, each principal's apart: nobody's put touches
+                           another's
 
 A blob without a manifest does not exist: parts beside none are left over and are removed before a
 new manifest is written. obstore replaces a manifest whole but does not flush it; that is done here.
@@ -16,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +31,9 @@ from placet.proto.limits import MIB
 
 PART = 8 * MIB
 _MANIFEST = "manifest.json"
+_ID_DIGITS = 32
 ID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{16})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Manifest:
     owner: str
     complete: bool
     part_size: int = PART
+
+    def certified(self, blob: str) -> bool:
+        """Whether the id is the beginning of the digest: nobody has other bytes for it."""
+        return self.sha256.startswith(blob[:_ID_DIGITS])
 
     @property
     def parts(self) -> int:
@@ -59,13 +68,20 @@ class Manifest:
         return cls(**json.loads(data))
 
 
+def arriving(blob: str, whose: str) -> str:
+    """The name of a blob while it comes from this principal; "": from an enclave or the host."""
+    return f"{blob}.{hashlib.sha256(whose.encode()).hexdigest()[:16]}"
+
+
 class BlobFiles:
-    """The folder of all blobs. `blob` is always an id of 32 hexadecimal digits, checked by
-    callers."""
+    """The folder of all blobs. `blob` is an id of 32 hexadecimal digits, checked by callers, or the
+    name of one that is arriving."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = root
+        # Held while what has an id is looked at and changed.
+        self.naming = threading.Lock()
         self._store = LocalStore(prefix=root)
 
     def manifest(self, blob: str) -> Manifest | None:
@@ -84,9 +100,15 @@ class BlobFiles:
         self._put(blob, _manifest(blob), manifest.to_bytes())
 
     def blobs(self) -> Iterator[str]:
-        """The ids of all that lies here, in no order; what is left over too."""
+        """The names of all that lies here, in no order; what arrives or is left over too."""
         with os.scandir(self._root) as found:
-            yield from (item.name for item in found if ID.fullmatch(item.name))
+            yield from (item.name for item in found if _NAME.fullmatch(item.name))
+
+    def move(self, name: str, to: str) -> None:
+        """Give it another name, in the place of what has that name."""
+        self.remove(to)
+        (self._root / name).rename(self._root / to)
+        sync_folder(self._root)
 
     def received(self, blob: str, manifest: Manifest) -> int:
         """How many parts are there without a gap, each of its full size, whatever the manifest

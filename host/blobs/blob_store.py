@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from placet.host.blobs._put import Put
 from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
-from placet.host.blobs.blob_files import ID, BlobFiles, Manifest
+from placet.host.blobs.blob_files import ID, BlobFiles, Manifest, arriving
 from placet.host.blobs.places import Places
 from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
@@ -59,28 +59,28 @@ class BlobStore:
         self._keeping = asyncio.Lock()
 
     async def put(
-        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
+        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes], whose: str = ""
     ) -> blobs_pb2.BlobInfo:
-        """Receive a blob, or the rest of it, once there is a place for its owner.
+        """Receive a blob, or the rest of it, once there is a place for the principal that puts it.
 
         What is announced has its room until the end. A put for which no bytes come for a while is
         broken off (`DeadlinePassed`). Raises `QueueFull` where the wait for a place was in vain.
         """
         self._manifest_of(header)  # refused before it waits
-        async with self._places.place(header.owner):
-            return await self._receive(header, chunks)
+        async with self._places.place(whose):
+            return await self._receive(header, chunks, whose)
 
     async def _receive(
-        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes]
+        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes], whose: str
     ) -> blobs_pb2.BlobInfo:
         wanted = self._manifest_of(header)
         with self.room.announce(header.length - header.offset) as written:
-            async with self._slot(header.id) as (slot, turn):
+            async with self._slot(arriving(header.id, whose)) as (slot, turn):
                 turns = Turns(slot, turn)
-                put = Put(self._files, header.id, wanted)
+                put = Put(self._files, header.id, whose, wanted)
                 coming = not_idle(chunks, self.put_idle_seconds)
                 await receive(put, header.offset, coming, turns, written)
-                return await self.stat(header.id)
+                return await self.stat(header.id, whose)
 
     async def keep(self, blob: str, data: bytes) -> None:
         """Store bytes that are the host's to keep, which wait for no place; nothing happens if
@@ -93,7 +93,7 @@ class BlobStore:
         header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
         try:
             async with self._keeping:  # of the same bytes too: a newer put would take over
-                await self._receive(header, chunks())
+                await self._receive(header, chunks(), "")
         except BlobConflict:
             raise BlobConflict(
                 "Another blob lies where the host has to keep the terms of a proposal.",
@@ -101,9 +101,10 @@ class BlobStore:
                 remedy="Have its owner or the operator delete that blob, then try again.",
             ) from None
 
-    async def stat(self, blob: str) -> blobs_pb2.BlobInfo:
-        """What is there of a blob. Raises `BlobNotFound`."""
-        return await asyncio.to_thread(self._stat, _checked(blob))
+    async def stat(self, blob: str, whose: str = "") -> blobs_pb2.BlobInfo:
+        """What is there of a blob, or of what this principal has put of it. Raises
+        `BlobNotFound`."""
+        return await asyncio.to_thread(self._stat, _checked(blob), whose)
 
     async def get(self, blob: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Pieces of at most 1 MiB of `length` bytes from `offset`; length 0 stands for the rest.
@@ -141,17 +142,19 @@ class BlobStore:
         if hasher is not None and hasher.hexdigest() != manifest.sha256:
             await self._damaged(blob)
 
-    async def owner(self, blob: str) -> str:
-        """The public key that may delete the blob. Raises `BlobNotFound`."""
-        return (await asyncio.to_thread(self._found, _checked(blob))).owner
+    async def owner(self, blob: str, whose: str = "") -> str:
+        """The public key that may delete the blob, or what this principal has put of it. Raises
+        `BlobNotFound`."""
+        return (await asyncio.to_thread(self._found, _checked(blob), whose))[1].owner
 
-    async def delete(self, blob: str) -> None:
-        """Remove a blob; nothing happens if there is none."""
-        async with self._slot(_checked(blob)) as (slot, _), slot.lock:
-            await to_end(self._files.remove, blob)
+    async def delete(self, blob: str, whose: str = "") -> None:
+        """Remove a blob, and what this principal has put of it; nothing happens if there is
+        none."""
+        async with self._slot(arriving(_checked(blob), whose)) as (slot, _), slot.lock:
+            await to_end(self._delete, blob, whose)
 
     async def all(self) -> list[str]:
-        """The ids of all that lies here, whole or not."""
+        """The names of all that lies here, whole or not."""
         return await asyncio.to_thread(lambda: sorted(self._files.blobs()))
 
     async def remove_broken(self, blob: str, before: float) -> bool:
@@ -212,22 +215,30 @@ class BlobStore:
         return Manifest(header.length, header.sha256.hex(), header.owner, complete=False)
 
     def _remove(self, blob: str, before: float, *, broken: bool) -> bool:
-        try:
-            if self._files.changed(blob) > before:
+        with self._files.naming:
+            try:
+                if self._files.changed(blob) > before:
+                    return False
+            except FileNotFoundError:
+                return not broken
+            manifest = self._files.manifest(blob)
+            if broken and (manifest is not None) and manifest.complete:
                 return False
-        except FileNotFoundError:
-            return not broken
-        manifest = self._files.manifest(blob)
-        if broken and (manifest is not None) and manifest.complete:
-            return False
-        self._files.remove(blob)
+            self._files.remove(blob)
         return True
 
-    def _found(self, blob: str) -> Manifest:
-        manifest = self._files.manifest(blob)
-        if manifest is None:
-            raise BlobNotFound("No blob has this id. Put it first.", claim="id", actual=blob)
-        return manifest
+    def _delete(self, blob: str, whose: str) -> None:
+        with self._files.naming:
+            self._files.remove(blob)
+            self._files.remove(arriving(blob, whose))
+
+    def _found(self, blob: str, whose: str = "") -> tuple[str, Manifest]:
+        """What has the id, or else what this principal has put of it, by its name."""
+        for name in (blob, arriving(blob, whose)):
+            manifest = self._files.manifest(name)
+            if manifest is not None:
+                return name, manifest
+        raise BlobNotFound("No blob has this id. Put it first.", claim="id", actual=blob)
 
     async def _damaged(self, blob: str) -> NoReturn:
         """What was read was not what was put."""
@@ -238,19 +249,19 @@ class BlobStore:
         )
 
     def _whole(self, blob: str) -> Manifest:
-        manifest = self._found(blob)
-        if not manifest.complete:
+        name, manifest = self._found(blob)
+        if name != blob or not manifest.complete:
             raise BlobIncomplete("The blob was not received whole. Resume its put.", actual=blob)
         return manifest
 
-    def _stat(self, blob: str) -> blobs_pb2.BlobInfo:
-        manifest = self._found(blob)
-        parts = self._files.received(blob, manifest)
+    def _stat(self, blob: str, whose: str) -> blobs_pb2.BlobInfo:
+        name, manifest = self._found(blob, whose)
+        parts = self._files.received(name, manifest)
         return blobs_pb2.BlobInfo(
             id=blob,
             length=manifest.length,
             received=min(parts * manifest.part_size, manifest.length),
-            complete=manifest.complete and parts == manifest.parts,
+            complete=name == blob and manifest.complete and parts == manifest.parts,
         )
 
     def _read(self, blob: str, part: int, start: int, end: int) -> bytes:

@@ -11,7 +11,6 @@ import asyncio
 import json
 import sys
 
-from placet.enclave.connection import METADATA
 from placet.enclave.peer import BootKeys
 from placet.governance.jobs import job_name
 from placet.proto.v1 import common_pb2, log_pb2
@@ -37,7 +36,7 @@ async def steal(connection, attester, member, victim):
     evidence = keys.evidence(attester, nonce, b"").to_bytes()
     request = pb.JoinRequest(identity=keys.identity.to_bytes(), evidence=evidence)
     joined = pb.Joined.FromString(await ask(connection, pb.KIND_JOIN, request))
-    ticket = await ticket_of(LogStub(connection.channel), victim)
+    ticket = await ticket_of(connection, victim)
     lease = pb.LeaseRequest(ticket=ticket, worker=joined.worker, job=job_name(victim, "stolen"))
     try:
         await ask(connection, pb.KIND_LEASE, lease)
@@ -46,13 +45,13 @@ async def steal(connection, attester, member, victim):
     return "LEASED: it worked"
 
 
-async def ticket_of(log, proposal):
-    ballots = []
-    async for answer in log.GetEntries(log_pb2.GetEntriesRequest(), metadata=METADATA):
+async def ticket_of(connection, proposal):
+    log, metadata, ballots = LogStub(connection.channel), connection.metadata, []
+    async for answer in log.GetEntries(log_pb2.GetEntriesRequest(), metadata=metadata):
         entries = map(json.loads, answer.entries)
         ballots += [e["ballot"] for e in entries if e.get("ballot") and e["proposal"] == proposal]
     asked = [log_pb2.GetDocumentRequest(digest=digest) for digest in (proposal, *ballots)]
-    found = [(await log.GetDocument(each, metadata=METADATA)).document for each in asked]
+    found = [(await log.GetDocument(each, metadata=metadata)).document for each in asked]
     return common_pb2.Ticket(proposal=found[0], ballots=found[1:])
 
 

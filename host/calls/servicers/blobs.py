@@ -10,6 +10,7 @@ import grpc.aio
 
 from placet.host.blobs._receive import not_idle
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.callers.caller import current
 from placet.host.documents import check_owner, verify_deletion
 from placet.host.log.log import Log
 from placet.host.store.deletion_table import begin_deletion, end_deletion
@@ -39,7 +40,8 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
             if first is None or not first.HasField("header"):
                 raise RequestMalformed("The first message of a put is its header.", claim="header")
             check_owner(first.header.owner)
-            info = await self._blobs.put(first.header, _chunks(request_iterator))
+            chunks = _chunks(request_iterator)
+            info = await self._blobs.put(first.header, chunks, current().id)
         except Exception:
             await _drain(request_iterator)
             raise
@@ -57,21 +59,21 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
 
     async def Stat(self, request: blobs_pb2.StatRequest, context: Context) -> blobs_pb2.BlobInfo:
         """How much is there."""
-        return await self._blobs.stat(request.id)
+        return await self._blobs.stat(request.id, current().id)
 
     async def Delete(
         self, request: blobs_pb2.DeleteBlobRequest, context: Context
     ) -> blobs_pb2.DeleteBlobResponse:
         """The document is noted before anything is removed, so it can be neither lost nor
         replayed."""
-        owner = await self._blobs.owner(request.id)
+        owner = await self._blobs.owner(request.id, current().id)
         charter = self._log.state.charter
         digest = verify_deletion(request.envelope, blob=request.id, owner=owner, charter=charter)
         done = await self._store.write(lambda c: begin_deletion(c, digest, request.id))
         if done:
             raise DocumentReplayed("The document has deleted a blob of this id before.")
         try:
-            await self._blobs.delete(request.id)
+            await self._blobs.delete(request.id, current().id)
         except BlobNotFound:
             pass
         await self._store.write(lambda c: end_deletion(c, digest))

@@ -6,6 +6,7 @@ from typing import Any
 import grpc.aio
 
 from placet.host.blobs.blob_store import BlobStore
+from placet.host.callers.caller import current
 from placet.host.documents import read_update
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.log.log import Log
@@ -45,7 +46,7 @@ class FederationsService(federations_pb2_grpc.FederationsServicer):
     async def _check_stream(self, blob: str, expected: int) -> None:
         remedy = f"Put the sealed vector as blob {blob}, then send the update again."
         try:
-            info = await self._blobs.stat(blob)
+            info = await self._blobs.stat(blob, current().id)
         except BlobNotFound:
             text = "The update's stream is not here."
             raise BlobNotFound(text, claim="object", actual=blob, remedy=remedy) from None

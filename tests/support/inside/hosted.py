@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from placet.enclave.authority.clock import passed
 from placet.governance.codec import encode
 from placet.governance.entries.kind import Entry
 from placet.governance.log import (
@@ -142,7 +143,8 @@ class Hosted:
         """Let the time of a round be over by the authority's clock, which is the host's; the round
         closes."""
         current = self.state.federation(federation).current
-        self.core._clock._now = lambda: max(time.time(), current.closes + 1)
+        clock, later = self.core._clock, max(current.closes + 1 - time.time(), 0)
+        clock._now, clock._elapsed = lambda: time.time() + later, lambda: passed() + later
         request = enclaves_pb2.CloseRound(federation=federation, round=current.number)
         self.ask(enclaves_pb2.KIND_CLOSE_ROUND, request)
 

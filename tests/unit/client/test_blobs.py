@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from placet.client import AnswerMalformed, Client, FileRefused, Home, HostUnreachable
+from placet.client import AnswerMalformed, Client, FileRefused, Home, HostUnreachable, Keys
 from placet.host.blobs.blob_files import PART
 from placet.refusals import Refused
 from tests.support.inside.lies import break_get, break_put
@@ -21,6 +21,12 @@ ID = "ab" * 16
 def data() -> bytes:
     """More than a few chunks, and more than a part."""
     return os.urandom(PART + MIB + 123)
+
+
+@pytest.fixture(autouse=True)
+def council(founded: Client) -> Client:
+    """There is one, or else nobody could log in."""
+    return founded
 
 
 def test_a_put_resumes_after_the_connection_broke_off(
@@ -38,12 +44,15 @@ def test_a_put_resumes_after_the_connection_broke_off(
 
 
 def test_a_put_resumes_in_another_client(
-    client: Client, host: Any, home: Home, data: bytes, tmp_path: Path,
+    client: Client, host: Any, home: Home, people: dict[str, Keys], data: bytes, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("placet.client.data.blobs._TRIES", 1)
     offsets = break_put(host.relay, PART + MIB // 2)
-    with Client.at_home(home) as other, pytest.raises(HostUnreachable):
+    with (
+        Client.at_home(home, keys=people["analyst"]) as other,
+        pytest.raises(HostUnreachable),
+    ):
         other.blobs.put(ID, data)
     assert client.blobs.put(ID, data).complete
     assert offsets == [0, PART]

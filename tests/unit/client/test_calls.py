@@ -20,9 +20,9 @@ from placet.refusals import Refusal, Refused
 from tests.support.inside.relay import Call
 
 
-def test_a_refusal_keeps_reason_message_and_details(client: Client) -> None:
+def test_a_refusal_keeps_reason_message_and_details(founded: Client) -> None:
     with pytest.raises(Refused) as refused:
-        client.log.document("sha256:" + "00" * 32)
+        founded.log.document("sha256:" + "00" * 32)
     error = refused.value
     assert error.reason == "DOCUMENT_NOT_FOUND"
     assert str(error) == "No document has this digest."

@@ -19,9 +19,14 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in a folder of its own; checks the exit code and returns the JSON that it
-    wrote."""
+def run(
+    home: Home, people: dict[str, Keys], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Run a command line in a folder of its own, at the analyst's home; checks the exit code and
+    returns the JSON that it wrote."""
+    own = home.folder / "analyst.key"
+    people["analyst"].save(own)
+    home.use_key(own)
     monkeypatch.chdir(tmp_path)
     for name in ("PLACET_HOME", "PLACET_KEY", "PLACET_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)

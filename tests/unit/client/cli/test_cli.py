@@ -61,6 +61,7 @@ COMMANDS = [
     "audit",
     "privacy",
     "charter",
+    "config",
     "constitution",
     "federation",
     "federate",

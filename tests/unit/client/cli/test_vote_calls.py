@@ -54,6 +54,8 @@ def vote(
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str, **settings: Any) -> None:
+        with Client.at_home(home, keys=people["bob"]) as client:
+            client.runs.list(1)  # logs in, which lasts
         host.called.clear()
         starts.clear()
         opened.clear()

@@ -59,7 +59,7 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
 ) -> None:
     id = start()
     forge(host, proof=b"lost")
-    with Client.at_home(home, simulated=True) as dying:
+    with Client.at_home(home, simulated=True, keys=people["alice"]) as dying:
         round = next(dying.federations.join(id, people["alice"]).rounds())
         with pytest.raises(Refusal):
             round.send(moved(round.model(), 0.5))
@@ -68,7 +68,7 @@ def test_a_client_that_dies_before_its_receipt_sends_the_same_update(
     assert np.full(4, 0.5, np.float32).tobytes() not in (home.outbox / kept[1]).read_bytes()
     host.honest()
     first = host.state.federation(id).current.updates["alice"]
-    with Client.at_home(home, simulated=True) as again:
+    with Client.at_home(home, simulated=True, keys=people["alice"]) as again:
         # The log has it already; the receipt is still to be had.
         resumed = next(again.federations.join(id, people["alice"]).rounds())
         assert resumed.pending
