@@ -17,8 +17,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`id` is the principal's, or a stranger's address as `stranger` tells them apart; an enclave has
-    none."""
+    """`id` is the principal's, or what tells a stranger from others; an enclave has none."""
 
     role: Role
     id: str = ""
@@ -29,7 +28,8 @@ _current: ContextVar[Caller] = ContextVar("placet-caller", default=ENCLAVE)
 
 
 def current() -> Caller:
-    """The caller of the call that is being answered; the host itself counts as an enclave."""
+    """The caller of the call that is being answered; the host itself counts as an enclave. What a
+    call sets going in the background (host/tasks.py) is the host's own."""
     return _current.get()
 
 

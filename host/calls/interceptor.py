@@ -30,7 +30,6 @@ from placet.host.calls.bounds import MAX_BYTES, within_bound
 from placet.host.calls.handlers import behaviour_of
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
-from placet.host.seen.role import tell_role
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
@@ -130,7 +129,6 @@ class _Call:
         """Rules 1, 2 and 6."""
         given = list(cast("Any", context.invocation_metadata() or ()))
         async with self._gate.admit(self._name, dict(given), context.peer()) as caller:
-            tell_role(caller.role.value)
             if self._ours:
                 _check_tls(context)
             spoken = [value for key, value in given if key == VERSION_KEY]

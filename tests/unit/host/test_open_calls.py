@@ -10,7 +10,9 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
+from placet.host.callers.caller import ENCLAVE, Caller, Role, calling, current
 from placet.host.calls import interceptor
+from placet.host.tasks import Tasks
 from placet.proto.v1 import runs_pb2
 from tests.support.hosting.client import Client
 from tests.support.login import Visitor
@@ -69,5 +71,39 @@ def test_whoever_goes_gives_the_place_back(world: Any, run: Any, *, read: bool) 
             await client.runs.List(request, metadata=world.metadata)
             for call in calls:
                 call.cancel()
+
+    run(body())
+
+
+def test_what_a_call_sets_going_is_the_hosts_own() -> None:
+    found = list[Caller]()
+
+    async def work() -> None:
+        found.append(current())
+
+    async def call(tasks: Tasks) -> None:
+        calling(Caller(Role.STRANGER, "10.0.0.1"))
+        tasks.spawn(work())
+        await work()
+
+    async def body() -> None:
+        tasks = Tasks()
+        await asyncio.create_task(call(tasks))
+        await tasks.wait()
+
+    asyncio.run(body())
+    assert found == [Caller(Role.STRANGER, "10.0.0.1"), ENCLAVE]
+
+
+def test_whoever_is_refused_at_the_gate_is_counted_as_a_stranger(
+    world: Any, run: Any, refused: Any
+) -> None:
+    async def body() -> None:
+        async with world.host() as (host, _), a_stranger(host) as stranger:
+            request = runs_pb2.ListRunsRequest()
+            await refused(stranger.runs.List(request, metadata=world.metadata), "LOGIN_REQUIRED")
+            labels = {"method": "Runs/List", "role": "stranger", "code": "UNAUTHENTICATED"}
+            counted = host._metrics.registry.get_sample_value
+            assert counted("placet_calls_total", labels) == 1
 
     run(body())
