@@ -22,7 +22,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_services": "services that are served at once",
         "max_calls": "calls open at once; a caller has at most a quarter of them",
         "max_connections": "connections at once",
-        "stranger_rate": "calls a second that an address may make without a login",
+        "stranger_rate": "calls of a sort that an address may make a second without a login",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_puts_waiting": "puts that wait until a place is free",
         "max_blob": "bytes of a blob",
