@@ -118,6 +118,11 @@ class Home:
         values = self._values()
         return values["host"], values.get("pin", "")
 
+    def settings(self) -> dict[str, str]:
+        """All that the configuration says, by its names there. Raises `SettingMissing` or
+        `FileRefused`."""
+        return self._values()
+
     def ca(self) -> bytes:
         """The CAs that are trusted (PEM); empty where the host is known by a pin. Raises
         `SettingMissing` or `FileRefused`."""

@@ -37,6 +37,16 @@ def test_every_limit_of_a_host_is_there_with_its_value_and_whence(tmp_path: Path
     assert found["placet host --name"] == ([], "default")
 
 
+def test_a_home_says_by_which_ca_and_key_it_goes(tmp_path: Path) -> None:
+    home, key, ca = Home(tmp_path / "home"), tmp_path / "ada.key", tmp_path / "ca.pem"
+    ca.write_bytes(make_certificate(ca, (), utc_now()).certificate_pem)
+    home.configure("127.0.0.1:1", "", ca=ca)
+    home.use_key(key, "ada")
+    found, where = settings("--home", str(home.folder), "config"), str(home.config)
+    assert found["ca"] == (str(ca), where) and "pin" not in found
+    assert found["key"] == (str(key), where) and found["as"] == ("ada", where)
+
+
 def test_whoever_is_logged_in_is_asked_for_no_passphrase(tmp_path: Path) -> None:
     """Where the home trusts a CA, the pin of the login is only known once the host answers."""
     home, key, ca = Home(tmp_path / "home"), tmp_path / "ada.key", tmp_path / "ca.pem"
