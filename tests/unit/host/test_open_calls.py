@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
@@ -49,7 +48,7 @@ def test_a_strangers_call_ends_in_its_time_and_is_no_fault(
 
 @pytest.mark.parametrize("read", [False, True])
 def test_whoever_goes_gives_the_place_back(world: Any, run: Any, *, read: bool) -> None:
-    async def watch(client: Client) -> grpc.aio.UnaryStreamCall[Any, Any]:
+    async def watch(client: Client) -> Any:
         call = client.runs.Watch(runs_pb2.WatchRequest(proposal=proposal), metadata=world.metadata)
         if read:
             await call.initial_metadata()
