@@ -157,8 +157,9 @@ async def _bounded(caller: Caller) -> AsyncGenerator[None]:
     if caller.role is not Role.STRANGER:
         yield
         return
+    bound = asyncio.timeout(_STRANGER_SECONDS)
     try:
-        async with asyncio.timeout(_STRANGER_SECONDS) as bound:
+        async with bound:
             yield
     except TimeoutError:
         if not bound.expired():
