@@ -138,8 +138,8 @@ class AsyncClient:
             channel, shown = await open_channel_by_ca(address, ca)
         else:
             pins = Pins(pin) if isinstance(pin, str) else pin
-            channel = await open_channel(address, pins)
-            shown = pins.pin
+            # A login is for the certificate that is shown, which may be an earlier one of a host.
+            channel, shown = await open_channel(address, pins)
         return cls(
             channel,
             remembered,

@@ -118,6 +118,11 @@ class Home:
         values = self._values()
         return values["host"], values.get("pin", "")
 
+    def settings(self) -> dict[str, str]:
+        """All that the configuration says, by its names there. Raises `SettingMissing` or
+        `FileRefused`."""
+        return self._values()
+
     def ca(self) -> bytes:
         """The CAs that are trusted (PEM); empty where the host is known by a pin. Raises
         `SettingMissing` or `FileRefused`."""
@@ -217,13 +222,22 @@ class LoginFile:
     def load(self, by: str, pin: str) -> tuple[str, float]:
         """The token of a principal at a host, and the Unix time of its end; empty where there is
         none. A token is shown to the host that gave it and to no other."""
+        token, ends, where = self._held(by)
+        return (token, ends) if where == pin else ("", 0.0)
+
+    def ends(self, by: str) -> float:
+        """The Unix time at which the login of a principal ends, at whichever host; 0 without
+        one."""
+        return self._held(by)[1]
+
+    def _held(self, by: str) -> tuple[str, float, str]:
         try:
             value = json.loads(read_file(self.path, _MAX_CONFIG))
-            token, ends = str(value["token"]), float(value["ends"])
-            meant = (value["by"], value["pin"]) == (by, pin)
+            token, ends, pin = str(value["token"]), float(value["ends"]), str(value["pin"])
+            meant = value["by"] == by
         except (FileRefused, ValueError, KeyError, TypeError, RecursionError):
-            return "", 0.0
-        return (token, ends) if meant and _TOKEN.fullmatch(token) else ("", 0.0)
+            return "", 0.0, ""
+        return (token, ends, pin) if meant and _TOKEN.fullmatch(token) else ("", 0.0, "")
 
     def save(self, by: str, pin: str, token: str, ends: float) -> None:
         """Keep a login; nothing is kept where there is no home folder yet."""

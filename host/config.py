@@ -22,7 +22,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_services": "services that are served at once",
         "max_calls": "calls open at once; a caller has at most a quarter of them",
         "max_connections": "connections at once",
-        "stranger_rate": "calls a second that an address may make without a login",
+        "stranger_rate": "calls of a sort that an address may make a second without a login",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_puts_waiting": "puts that wait until a place is free",
         "max_blob": "bytes of a blob",
@@ -133,6 +133,15 @@ class HostConfig:
     log_format: str = "text"
 
     def __post_init__(self) -> None:
+        self._check_enclaves()
+        self._check_addresses()
+        self._check_numbers()
+        if self.log_format not in FORMATS:
+            raise ValueError(f"log_format must be one of {', '.join(FORMATS)}.")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("A certificate and its key go together: name both files.")
+
+    def _check_enclaves(self) -> None:
         state, cpu = self.state.resolve(), self.cpu.resolve()
         if cpu == state or cpu.is_relative_to(state):
             raise ValueError(f"The cpu folder must lie outside the state folder {state}.")
@@ -146,6 +155,8 @@ class HostConfig:
             raise ValueError(
                 "A machine runs a build of the enclaves: make it (make enclave), name it."
             )
+
+    def _check_addresses(self) -> None:
         if not _is_address(self.listen):
             raise ValueError(f'listen must be "address:port", not {self.listen!r}.')
         if self.metrics and not _is_address(self.metrics):
@@ -155,18 +166,16 @@ class HostConfig:
                 "Metrics are plain HTTP for whoever reaches them: listen on 127.0.0.1, or add "
                 "--metrics-anywhere."
             )
-        if self.log_format not in FORMATS:
-            raise ValueError(f"log_format must be one of {', '.join(FORMATS)}.")
         if not _ORIGIN.fullmatch(self.origin):
             raise ValueError(
                 "origin must be a name like example.org/log of at most 254 characters."
             )
+
+    def _check_numbers(self) -> None:
         if self.renew_days > _MAX_RENEW_DAYS:
             raise ValueError(f"renew_days must be at most {_MAX_RENEW_DAYS}.")
         if not 1 <= self.max_clock_jump <= _MAX_JUMP:
             raise ValueError(f"max_clock_jump must be 1 to {_MAX_JUMP} seconds.")
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("A certificate and its key go together: name both files.")
         for name in ("max_workers", "renew_days", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")

@@ -16,12 +16,14 @@ from placet.governance.documents import (
     Layout,
     Proposal,
     Serve,
+    Stop,
     Update,
 )
-from placet.governance.envelope import inspect, parse_envelope, verify_signed
+from placet.governance.envelope import inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.keys import PublicKey
+from placet.governance.text import brief
 from placet.proto.v1 import common_pb2
-from placet.refusals import NotPermitted, Refusal
+from placet.refusals import NotPermitted, PayloadType, Refusal
 from placet.sealing import sealed_length, segment_count
 
 
@@ -135,6 +137,18 @@ def read_update(envelope: bytes) -> UpdateFacts:
     """What an update names. Raises governance's typed refusals if it is none."""
     update = inspect(envelope, Update)
     return UpdateFacts(update.federation, update.object)
+
+
+def check_stop(envelope: bytes) -> None:
+    """Refuse what does not say that it is a stop. Raises `PayloadType` or `DocumentMalformed`."""
+    found = parse_envelope(envelope).payload_type
+    if found != payload_type(Stop):
+        raise PayloadType(
+            "A stop was expected. Log in, and send other documents by their own calls.",
+            claim="payloadType",
+            expected=payload_type(Stop),
+            actual=brief(found, 80),
+        )
 
 
 def verify_deletion(envelope: bytes, *, blob: str, owner: str, charter: str) -> str:

@@ -157,13 +157,7 @@ class Host:
 
     def _assemble(self, launcher: Launcher) -> None:
         config, store, folder = self._config, self._store, self._config.state.resolve()
-        self._blobs = BlobStore(
-            BlobFiles(folder / "blobs"),
-            max_blob=config.max_blob,
-            places=PutPlaces(config.max_puts, config.max_puts_waiting, config.put_wait_seconds),
-            min_free=config.min_free,
-            put_idle_seconds=config.put_idle_seconds,
-        )
+        self._blobs = _blob_store(config)
         self._log = Log()
         self._board = Board(store, shows(self._log), config.max_watchers, self._metrics.job_ended)
         journal = Journal(store, self._log)
@@ -305,6 +299,16 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _blob_store(config: HostConfig) -> BlobStore:
+    return BlobStore(
+        BlobFiles(config.state.resolve() / "blobs"),
+        max_blob=config.max_blob,
+        places=PutPlaces(config.max_puts, config.max_puts_waiting, config.put_wait_seconds),
+        min_free=config.min_free,
+        put_idle_seconds=config.put_idle_seconds,
+    )
 
 
 def _certificates(config: HostConfig, clock: HostClock) -> Certificates:

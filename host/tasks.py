@@ -4,6 +4,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 from placet.host.logs import place_of
@@ -24,7 +25,8 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        # It may outlast the call that began it, and is then done for nobody who called.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._running.add(task)
         task.add_done_callback(self._done)
 

@@ -100,12 +100,13 @@ async def sealed_peer(
         client = await asyncio.to_thread(owner.connect, address, pin)
         with client:
             service = await asyncio.to_thread(owner.serve, client, served)
+        opened, _ = await open_channel(address, Pins(pin))
         async with (
+            opened as channel,
             await AsyncClient.connect(
                 address, pin, memory=owner.memory, simulated=True, keys=owner.analyst
             ) as asking,
             await asking.services.open(service, user=owner.user) as model,
-            await open_channel(address, Pins(pin)) as channel,
         ):
             access = Access(
                 access_pb2_grpc.AccessStub(channel),

@@ -90,8 +90,8 @@ def _own_keys() -> Keys | KeysLater | None:
     if path is None:
         return None
     by = acting_as or named_in(path)
-    _, pin = home().host()
-    logged_in = home().login().load(by, pin)[1] > time.time() + _SOON
+    home().host()  # whatever is missing is said before anybody is asked for a passphrase
+    logged_in = home().login().ends(by) > time.time() + _SOON
     if needs_passphrase(path) and not os.environ.get("PLACET_PASSPHRASE") and not logged_in:
         return load_keys(path, acting_as)  # asks now: an interrupt reaches this thread alone
     return KeysLater(by, lambda: load_keys(path, acting_as))

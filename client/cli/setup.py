@@ -226,15 +226,12 @@ def _of_home(context: typer.Context) -> list[dict[str, Any]]:
         whence = "flag"
     settings = [{"setting": "home", "value": str(home().folder), "whence": whence}]
     try:
-        address, pin = home().host()
+        said = home().settings()
     except SettingMissing:
         return settings
     where = str(home().config)
-    return [
-        *settings,
-        {"setting": "host", "value": address, "whence": where},
-        {"setting": "pin", "value": pin, "whence": where},
-    ]
+    told = [{"setting": name, "value": value, "whence": where} for name, value in said.items()]
+    return [*settings, *told]
 
 
 def _of_host(flags: list[str]) -> list[dict[str, Any]]:

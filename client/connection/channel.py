@@ -33,9 +33,9 @@ _OWN_NAME = "localhost"  # every certificate that a host has made itself has it
 _FETCH_TIMEOUT = 10.0
 
 
-async def open_channel(address: str, pins: Pins) -> grpc.aio.Channel:
-    """A channel to the host at "address:port" that is known by these pins. Raises
-    `HostUnreachable`, `HostPinMismatch` or `HostCertificateRefused`."""
+async def open_channel(address: str, pins: Pins) -> tuple[grpc.aio.Channel, str]:
+    """A channel to the host at "address:port" that is known by these pins, and the one of them
+    that it shows. Raises `HostUnreachable`, `HostPinMismatch` or `HostCertificateRefused`."""
     certificate = await asyncio.to_thread(fetch_certificate, address)
     found = pin_of(certificate)
     if not pins.accepts(found) and not pins.follow(found, await _notices(address, certificate)):
@@ -47,7 +47,7 @@ async def open_channel(address: str, pins: Pins) -> grpc.aio.Channel:
             expected=pins.pin,
             actual=found,
         )
-    return _channel(address, certificate.encode(), _name_in(certificate))
+    return _channel(address, certificate.encode(), _name_in(certificate)), found
 
 
 async def open_channel_by_ca(address: str, ca: bytes) -> tuple[grpc.aio.Channel, str]:

@@ -5,6 +5,7 @@ else, a stranger."""
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote
 
 
@@ -16,7 +17,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`id` is the principal's, or a stranger's address without its port; an enclave has none."""
+    """`id` is the principal's, or what tells a stranger from others; an enclave has none."""
 
     role: Role
     id: str = ""
@@ -27,7 +28,8 @@ _current: ContextVar[Caller] = ContextVar("placet-caller", default=ENCLAVE)
 
 
 def current() -> Caller:
-    """The caller of the call that is being answered; the host itself counts as an enclave."""
+    """The caller of the call that is being answered; the host itself counts as an enclave. What a
+    call sets going in the background (host/tasks.py) is the host's own."""
     return _current.get()
 
 
@@ -37,6 +39,17 @@ def calling(caller: Caller) -> None:
 
 
 def stranger(peer: str) -> Caller:
-    """The caller at gRPC's "ipv4:ADDRESS:PORT", of whom nothing else is known."""
-    address = unquote(peer).partition(":")[2].rpartition(":")[0]
-    return Caller(Role.STRANGER, address or peer)
+    """The caller at gRPC's "ipv4:ADDRESS:PORT", of whom nothing else is known.
+
+    IPv6 counts by its first 64 bits: whoever has one address there has all the others.
+    """
+    text = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return Caller(Role.STRANGER, peer)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return Caller(Role.STRANGER, str(address.ipv4_mapped))
+        return Caller(Role.STRANGER, str(IPv6Network((int(address), 64), strict=False)))
+    return Caller(Role.STRANGER, str(address))

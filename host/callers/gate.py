@@ -39,18 +39,17 @@ class Gate:
     ) -> AsyncGenerator[Caller]:
         """Let a call of "Service.Method" in until it has ended. Raises `LoginRequired` or
         `QueueFull`."""
-        caller = stranger(peer)
+        calling(caller := stranger(peer))
         takes_login = METHODS.get(method, Who.PRINCIPAL) is Who.PRINCIPAL
         if token := metadata.get(ACCESS_KEY, "").removeprefix(BEARER):
             try:
-                caller = await self._logins.caller(token)
+                calling(caller := await self._logins.caller(token))
             except LoginRequired:
                 if takes_login:
                     raise
         if takes_login:
             require_principal(caller)
         with self._places.place(caller, method):
-            calling(caller)
             yield caller
 
 
@@ -65,6 +64,7 @@ class EnclaveGate:
         self, method: str, metadata: Mapping[str, str], peer: str
     ) -> AsyncGenerator[Caller]:
         """Raises `FrameUnexpected` for whoever is no enclave."""
+        calling(stranger(peer))
         if method != "Enclaves.Attach" and not self._launched.is_attached(
             metadata.get(TOKEN_KEY, "")
         ):

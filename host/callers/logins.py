@@ -86,7 +86,7 @@ class Logins:
     def _check_place(self, login: Login, peer: str) -> None:
         if login.charter != self._principals.charter:
             raise OtherLog(
-                "The login is for another council.",
+                "The login is for another council than this host's. Name its charter.",
                 claim="charter",
                 expected=self._principals.charter,
                 actual=login.charter,
@@ -94,7 +94,7 @@ class Logins:
         pins = self._pins()
         if login.pin not in pins:
             raise LoginRequired(
-                "The login is for another host.",
+                "The login is for another certificate than this host's. Connect anew.",
                 claim="pin",
                 expected=" or ".join(sorted(pins)),
                 actual=login.pin,

@@ -60,20 +60,23 @@ METHODS: Final[Mapping[str, Who]] = MappingProxyType(
 # What costs the authority most.
 EVIDENCE: Final = "Keys.GetEvidence"
 STOP: Final = "Governance.Stop"
-# What a stop takes before: the services by which its sender logs in and reads the log.
-_BEFORE_A_STOP = frozenset({"Access", "Log"})
 
 
 class Sort(Enum):
-    """Calls of a sort have places that calls of no other sort take."""
+    """Calls of a sort have places that calls of no other sort take. What a stop takes before is
+    apart from work: its sender logs in, as a stranger still, and looks at the log."""
 
     STOP = "stop"
+    LOGIN = "login"
     LOOK = "look"
     WORK = "work"
+
+
+_SORTS: Final = {"Access": Sort.LOGIN, "Log": Sort.LOOK}  # by service
 
 
 def sort_of(method: str) -> Sort:
     """The sort of a call of "Service.Method"."""
     if method == STOP:
         return Sort.STOP
-    return Sort.LOOK if method.partition(".")[0] in _BEFORE_A_STOP else Sort.WORK
+    return _SORTS.get(method.partition(".")[0], Sort.WORK)

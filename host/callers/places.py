@@ -3,7 +3,8 @@
 
 A call takes a place of its sort while it is open, and no more places are one caller's than a
 quarter of them. Principals have places of their own, which no stranger takes. Strangers are told
-apart by their address, and make so many calls a second.
+apart by their address, and make so many calls of a sort a second: whoever looks at the log from an
+address keeps nobody there from logging in.
 """
 
 import math
@@ -83,9 +84,9 @@ class _Rate:
 
 
 class Places:
-    """`max_calls` are the places for the work of principals; as many are for that of strangers, and
-    for looking at the log. `stranger_rate` is how many calls a second an address may make without
-    a login, stops apart."""
+    """`max_calls` are the places for the work of principals; as many are for that of strangers, for
+    looking at the log, and for logging in. `stranger_rate` is how many calls of a sort an address
+    may make a second without a login, stops apart."""
 
     def __init__(self, max_calls: int, stranger_rate: float) -> None:
         self._rooms = {
@@ -93,13 +94,13 @@ class Places:
             for role in (Role.PRINCIPAL, Role.STRANGER)
             for sort in Sort
         }
-        self._rate = _Rate(stranger_rate)
+        self._rates = {sort: _Rate(stranger_rate) for sort in Sort if sort is not Sort.STOP}
 
     @contextmanager
     def place(self, caller: Caller, method: str) -> Generator[None]:
         """A place for one call while it is open. Raises `QueueFull`."""
         sort = sort_of(method)
-        if caller.role is Role.STRANGER and sort is not Sort.STOP:
-            self._rate.spend(caller.id, _EVIDENCE_COST if method == EVIDENCE else 1.0)
+        if caller.role is Role.STRANGER and sort in self._rates:
+            self._rates[sort].spend(caller.id, _EVIDENCE_COST if method == EVIDENCE else 1.0)
         with self._rooms[caller.role, sort].place(caller.id):
             yield

@@ -17,7 +17,6 @@ class Principals:
         self._store = store
         self._log = log
         self._digest = ""
-        self._keys: dict[str, tuple[PublicKey, ...]] = {}
         self._constitution: Constitution | None = None
 
     @property

@@ -50,8 +50,7 @@ class Shown:
     """Credentials of a port: a certificate, and another one from some handshake on."""
 
     def __init__(self, certificate: Certificate) -> None:
-        self._first = _configuration(certificate)
-        self._next: grpc.ServerCertificateConfiguration | None = None
+        self._first = self._given = self._newest = _configuration(certificate)
 
     def credentials(self) -> grpc.ServerCredentials:
         # None says that nothing changes, which grpc's types do not know.
@@ -60,12 +59,15 @@ class Shown:
 
     def show(self, certificate: Certificate) -> None:
         """Show this one from the next handshake on."""
-        self._next = _configuration(certificate)
+        self._newest = _configuration(certificate)
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
         """What changes, asked at each handshake, in a thread of gRPC's."""
-        found, self._next = self._next, None
-        return found
+        newest = self._newest  # read once: another one may come meanwhile, for the next handshake
+        if newest is self._given:
+            return None
+        self._given = newest
+        return newest
 
 
 class Certificates:

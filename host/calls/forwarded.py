@@ -20,13 +20,11 @@ class Forwarding:
 
 
 # The stubs declare methods, and type checkers let nothing else take their place.
-def forwarded(
-    kind: enclaves_pb2.Kind.ValueType, reply: type[Message], *, stop: bool = False
-) -> Any:
+def forwarded(kind: enclaves_pb2.Kind.ValueType, reply: type[Message]) -> Any:
     """The method of a service that passes its call on as a frame of this kind; see
     `AuthorityLine.request`."""
 
     async def call(self: Forwarding, request: Message, context: Context) -> Message:
-        return await self.line.request(kind, request, reply, stop=stop)
+        return await self.line.request(kind, request, reply)
 
     return call

@@ -30,7 +30,6 @@ from placet.host.calls.bounds import MAX_BYTES, within_bound
 from placet.host.calls.handlers import behaviour_of
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
-from placet.host.seen.role import tell_role
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
 from placet.proto.refusals import refusal_of
 from placet.proto.v1 import common_pb2
@@ -130,13 +129,12 @@ class _Call:
         """Rules 1, 2 and 6."""
         given = list(cast("Any", context.invocation_metadata() or ()))
         async with self._gate.admit(self._name, dict(given), context.peer()) as caller:
-            tell_role(caller.role.value)
             if self._ours:
                 _check_tls(context)
             spoken = [value for key, value in given if key == VERSION_KEY]
             if self._ours and spoken != [str(WIRE_VERSION)]:
                 raise _wrong_version()
-            async with asyncio.timeout(_STRANGER_SECONDS if caller.role is Role.STRANGER else None):
+            async with _bounded(caller):
                 yield
 
     async def _taken(self, messages: AsyncIterator[Any]) -> Any:
@@ -151,6 +149,24 @@ class _Call:
         if question is None:
             raise RequestMalformed("The call has no message.")
         return _within(question) if self._ours else question
+
+
+@asynccontextmanager
+async def _bounded(caller: Caller) -> AsyncGenerator[None]:
+    """Rule 6. Raises `DeadlinePassed`."""
+    if caller.role is not Role.STRANGER:
+        yield
+        return
+    bound = asyncio.timeout(_STRANGER_SECONDS)
+    try:
+        async with bound:
+            yield
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        raise DeadlinePassed(
+            f"A call without a login lasts {_STRANGER_SECONDS:g} seconds. Log in, or call again."
+        ) from None
 
 
 def _within(message: M) -> M:

@@ -7,6 +7,7 @@ time it is here, and which release this is; the answer comes with the call's end
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
@@ -53,8 +54,9 @@ def _seen(handler: Handler, details: grpc.HandlerCallDetails, metrics: Metrics) 
 
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         with metrics.call(method, context):
-            async for message in inner(request, context):
-                yield message
+            async with aclosing(inner(request, context)) as messages:
+                async for message in messages:
+                    yield message
 
     return remade(handler, unary, stream)
 

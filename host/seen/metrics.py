@@ -13,8 +13,8 @@ from typing import Any
 import grpc.aio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from placet.host.callers.caller import current
 from placet.host.calls.refusals import code_name, reason_in
-from placet.host.seen.role import role_told
 from placet.host.store.job_table import JobRecord
 from placet.proto.refusals import reason_name
 from placet.proto.v1 import common_pb2, runs_pb2
@@ -64,7 +64,7 @@ class Metrics:
             raise
         finally:
             open_calls.dec()
-            role, code = role_told(), code_name(context, error)
+            role, code = current().role.value, code_name(context, error)
             self._calls.labels(method, role, code).inc()
             self._seconds.labels(method, role).observe(time.perf_counter() - began)
             if reason := reason_in(context):

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from placet.client import Client, Home, Keys
-from placet.governance.documents import Stop
+from placet.governance.documents import Ballot, Stop
 from placet.governance.documents.login import Login
 from placet.governance.envelope import sign
 from placet.host.callers.methods import METHODS, Who
@@ -95,6 +95,18 @@ def test_a_signed_stop_takes_no_login(world: Any, stranger: Stranger) -> None:
         else:
             stranger.governance.Stop(request, metadata=world.metadata)
     assert world.client.log.ledger().state.proposals[proposal].stopped == "veto"
+
+
+def test_the_way_of_stops_takes_no_other_document(world: Any, stranger: Stranger) -> None:
+    job = world.job(world.bundle(world.copy).digest, {"data": world.data()})
+    proposal = world.propose(job)
+    ballot = Ballot(
+        world.header(), "ada", proposal, world.newest, 1, "non placet", "none", "No.", None
+    )
+    request = governance_pb2.DocumentRequest(envelope=sign(ballot, world.seats["ada"].signing))
+    call = lambda: stranger.governance.Stop(request, metadata=world.metadata)
+    world.refused(call, "PAYLOAD_TYPE", "claim", "expected", "actual")
+    assert not world.client.log.ledger().state.proposals[proposal].ballots
 
 
 def test_a_login_is_for_one_council_host_connection_and_once(

@@ -75,7 +75,7 @@ async def examine(home: Home) -> AsyncGenerator[Finding, None]:
         if ca:
             channel, found = await open_channel_by_ca(address, ca)
         else:
-            channel = await open_channel(address, home.pins())
+            channel, found = await open_channel(address, home.pins())
         yield Finding("pin", OK, found)
     except HostPinMismatch as refusal:
         yield Finding("pin", FAIL, str(refusal), refusal)

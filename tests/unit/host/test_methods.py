@@ -56,7 +56,11 @@ def test_strangers_look_and_stop_and_do_nothing_else() -> None:
     ("peer", "address"),
     [
         ("ipv4:10.0.0.1:4000", "10.0.0.1"),
-        ("ipv6:%5B2001:db8::1%5D:4000", "[2001:db8::1]"),
+        ("ipv6:%5B2001:db8::1%5D:4000", "2001:db8::/64"),
+        ("ipv6:%5B2001:db8::ffff:2%5D:4001", "2001:db8::/64"),
+        ("ipv6:%5B2001:db8:0:1::1%5D:4000", "2001:db8:0:1::/64"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:4000", "fe80::/64"),
+        ("ipv6:%5B::ffff:10.0.0.1%5D:4000", "10.0.0.1"),
         ("unix:", "unix:"),
     ],
 )
@@ -90,6 +94,18 @@ def test_strangers_take_no_place_of_a_principal() -> None:
         open_calls.enter_context(places.place(FAR, "Governance.Stop"))
 
 
+def test_whoever_reads_the_log_keeps_nobody_from_logging_in() -> None:
+    places = Places(max_calls=8, stranger_rate=1000)
+    with ExitStack() as open_calls:
+        for number in range(8):
+            who = stranger(f"ipv4:10.0.0.{number}:1")
+            open_calls.enter_context(places.place(who, "Log.GetEntries"))
+        with pytest.raises(QueueFull):
+            open_calls.enter_context(places.place(NEAR, "Log.GetEntries"))
+        open_calls.enter_context(places.place(NEAR, "Access.Challenge"))
+        open_calls.enter_context(places.place(NEAR, "Access.Login"))
+
+
 def test_an_address_makes_so_many_calls_a_second_and_its_stops_are_not_counted() -> None:
     places = Places(max_calls=100, stranger_rate=10)
 
@@ -106,6 +122,8 @@ def test_an_address_makes_so_many_calls_a_second_and_its_stops_are_not_counted()
     call(FAR, "Log.GetCheckpoint")
     for _ in range(100):
         call(ADA, "Log.GetCheckpoint")
+    call(NEAR, "Access.Challenge")
+    call(NEAR, "Access.Login")
     call(FAR, "Keys.GetEvidence")
     call(FAR, "Keys.GetEvidence")
     with pytest.raises(QueueFull, match="from this address"):
@@ -114,5 +132,6 @@ def test_an_address_makes_so_many_calls_a_second_and_its_stops_are_not_counted()
 
 def test_what_a_stop_takes_before_has_places_of_its_own() -> None:
     assert sort_of("Governance.Stop") is Sort.STOP
-    assert sort_of("Log.GetEntries") is sort_of("Access.Challenge") is Sort.LOOK
+    assert sort_of("Log.GetEntries") is Sort.LOOK
+    assert sort_of("Access.Challenge") is sort_of("Access.Login") is Sort.LOGIN
     assert sort_of("Governance.Vote") is sort_of("Keys.GetEvidence") is Sort.WORK

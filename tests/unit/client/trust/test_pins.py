@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 
 from placet.auditing.pins import SignedNotice, sign_notice
-from placet.client import Client, FileRefused, Home, HostPinMismatch
+from placet.client import Client, FileRefused, Home, HostPinMismatch, Keys
 from placet.client.connection.pins import Pins
 from placet.client.portal import Portal
 from placet.host.calls.tls import Certificate, make_certificate, utc_now
@@ -121,6 +121,31 @@ def test_a_home_follows_and_remembers(tmp_path: Path, moving: Moving) -> None:
     home.configure(host.address, second.pin)  # the operator says that the earlier one is lost
     with pytest.raises(HostPinMismatch):
         Client.at_home(home)
+
+
+class Asked:
+    """Remembers for which pins it was asked for a login, and has none."""
+
+    def __init__(self) -> None:
+        self.pins: list[str] = []
+
+    def load(self, by: str, pin: str) -> tuple[str, float]:
+        self.pins.append(pin)
+        return "", 0.0
+
+    def save(self, by: str, pin: str, token: str, ends: float) -> None:
+        raise AssertionError("nobody logged in")
+
+
+def test_a_login_is_for_the_certificate_that_is_shown(moving: Moving) -> None:
+    """Whoever has the key of an earlier certificate gets no token that is for a later one."""
+    host, first, second, asked = moving, made(), made(), Asked()
+    pins, keys = Pins(first.pin), Keys.generate("ada")
+    assert pins.follow(second.pin, [announced(first, second)])
+    for certificate in (second, first):
+        host.show(certificate)
+        Client.connect(host.address, pins, keys=keys, kept=asked).close()
+    assert asked.pins == [second.pin, first.pin]
 
 
 def test_a_file_of_notices_that_is_none(tmp_path: Path) -> None:

@@ -158,7 +158,8 @@ def test_no_enclave_is_started_by_a_clock_that_nobody_believes(world: Any, run: 
                 log = state / "logs" / "host.log"
                 while "event=launch-failed" not in log.read_text():
                     await asyncio.sleep(0.05)
-                host.clock._now = lambda: time.time() - 2 * DAY  # it is set right
+                clock: Any = host.clock
+                clock._now = lambda: time.time() - 2 * DAY  # it is set right
             async with world.client(host.address, host.certificate_pem) as client:
                 job = await client.run(world.ticket("release"))
                 assert job.state == runs_pb2.RUN_STATE_FINISHED

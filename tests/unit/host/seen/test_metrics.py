@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from placet.host import HostConfig
+from placet.host.callers.caller import Caller, Role, calling
 from placet.host.seen.metrics import Metrics
-from placet.host.seen.role import tell_role
 from placet.host.space import space
 from placet.proto.limits import ASK_KEY, RELEASE_KEY, TIME_KEY
 from placet.proto.v1 import log_pb2, runs_pb2
@@ -131,20 +131,20 @@ def test_an_authority_that_ends_is_counted(world: Any, run: Any) -> None:
     run(body())
 
 
-def test_a_call_is_counted_under_the_role_that_was_told() -> None:
+def test_a_call_is_counted_under_the_role_of_its_caller() -> None:
     metrics, context = Metrics(), cast("Any", Untold())
 
-    async def call(role: str) -> None:
+    async def call(role: Role) -> None:
         with metrics.call("Runs/Get", context):
-            if role:
-                tell_role(role)
+            calling(Caller(role))
 
     async def body() -> None:
-        await asyncio.gather(*(asyncio.create_task(call(role)) for role in ("principal", "", "")))
+        roles = (Role.PRINCIPAL, Role.STRANGER, Role.STRANGER)
+        await asyncio.gather(*(asyncio.create_task(call(role)) for role in roles))
 
     asyncio.run(body())
     counted = metrics.registry.get_sample_value
-    for role, count in (("principal", 1), ("anyone", 2)):
+    for role, count in (("principal", 1), ("stranger", 2)):
         labels = {"method": "Runs/Get", "role": role, "code": "OK"}
         assert counted("placet_calls_total", labels) == count
 
