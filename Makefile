@@ -28,8 +28,8 @@ COMPONENTS := attestation auditing builds client enclave governance host proto r
 KERNEL := $(wildcard enclave/kernel/*.[ch] enclave/kernel/*/*.[ch])
 # Two have targets of their own, because they install more: peers, and a model; one takes half an
 # hour.
-BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py bench/faults.py,$(wildcard bench/*.py))
-HOST_BENCHES := $(addprefix bench/,faults.py put.py unary.py submit.py throughput.py watches.py)
+BENCHES ?= $(filter-out bench/_% bench/aggregation.py bench/sealed_inference.py bench/faults.py bench/abuse.py,$(wildcard bench/*.py))
+HOST_BENCHES := $(addprefix bench/,faults.py abuse.py put.py unary.py submit.py throughput.py watches.py)
 PROTOS := $(sort $(wildcard proto/v1/*.proto))
 # protoc maps folders itself: this way the stubs import placet.proto, and nothing rewrites them.
 PROTO_PATHS := $(PROTOS:proto/%=placet/proto/%)
@@ -40,7 +40,7 @@ export PLACET_AEAD := $(AEAD)
 # Tests and demos start hundreds of interpreters: none compiles again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault soak fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault abuse soak fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -82,8 +82,12 @@ FAULT = $(BIN)/python -m tests.fault $(if $(SEED),--seed '$(SEED)')
 fault: setup ## a host under load is killed, stopped, locked out and filled up (SEED, EVENTS=300, SECONDS): tests/fault
 	$(FAULT) $(if $(EVENTS),--events $(EVENTS)) $(GIVEN_SECONDS) $(ARGS)
 
-soak: setup ## the same for SECONDS, ten minutes if none are said
-	$(FAULT) --events $(if $(EVENTS),$(EVENTS),1000000) --seconds $(SECONDS) $(ARGS)
+abuse: setup ## every stranger at once against honest work (SECONDS=60): tests/abuse
+	$(BIN)/python -m tests.abuse $(GIVEN_SECONDS) $(ARGS)
+
+soak: setup ## faults, and then strangers, for half of SECONDS each: ten minutes if none are said
+	$(FAULT) --events $(if $(EVENTS),$(EVENTS),1000000) --seconds $$(($(SECONDS) / 2))
+	$(BIN)/python -m tests.abuse --seconds $$(($(SECONDS) / 2))
 
 check: setup build/typing/placet generate generate-blocking ## format, lint, layers, types, and what is generated
 	$(BIN)/ruff format --check .

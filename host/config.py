@@ -22,6 +22,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_services": "services that are served at once",
         "max_calls": "calls open at once; a caller has at most a quarter of them",
         "max_connections": "connections at once",
+        "max_memory": "bytes of memory beyond which calls are refused, strangers' at 4/5 of them",
         "stranger_rate": "calls of a sort that an address may make a second without a login",
         "max_puts": "puts at once; each holds two parts in memory",
         "max_puts_waiting": "puts that wait until a place is free",
@@ -113,6 +114,7 @@ class HostConfig:
     max_services: int = 64
     max_calls: int = 1024
     max_connections: int = 4096
+    max_memory: int = 2 * GIB
     stranger_rate: int = 50
     max_puts: int = 16
     max_puts_waiting: int = 256

@@ -22,9 +22,11 @@ from placet.host.blobs.blob_store import BlobStore
 from placet.host.blobs.places import Places as PutPlaces
 from placet.host.callers.gate import EnclaveGate, Gate
 from placet.host.callers.logins import Logins
+from placet.host.callers.memory import Memory
 from placet.host.callers.places import Places
 from placet.host.callers.principals import Principals
 from placet.host.calls.certificates import Certificates
+from placet.host.calls.descriptors import connections, raise_limit
 from placet.host.calls.interceptor import WireInterceptor
 from placet.host.calls.servicers import (
     AccessService,
@@ -232,10 +234,12 @@ class Host:
             certificates=CertificatesService(self._certificates),
             enclaves=self._enclaves,
         )
-        gate = Gate(logins, Places(config.max_calls, config.stranger_rate))
+        places = Places(config.max_calls, config.stranger_rate)
+        gate = Gate(logins, places, Memory(config.max_memory))
         seen = SeenCalls(self._metrics)
         passed = (seen, WireInterceptor(gate, store.steady))
-        server = make_server(services, self._health, passed, config.max_connections)
+        most = connections(config.max_connections)
+        server = make_server(services, self._health, passed, most)
         passed = (seen, WireInterceptor(EnclaveGate(self._enclaves), store.steady))
         enclave_server = make_enclave_server(services, passed)
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
@@ -289,6 +293,7 @@ class Host:
 
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     """Run a host until SIGTERM or SIGINT, then end it in order. Prints address and pin."""
+    raise_limit()
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

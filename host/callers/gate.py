@@ -3,7 +3,8 @@
 
 1. Who calls: the token that the call brings says so; without one it is a stranger's.
 2. What the method takes (methods.py); a method that the table does not have is nobody's.
-3. A place (places.py), which the call holds until it has ended.
+3. Whether the process has memory left for it (memory.py).
+4. A place (places.py), which the call holds until it has ended.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from placet.host.callers.caller import ENCLAVE, Caller, Role, calling, stranger
 from placet.host.callers.logins import Logins
+from placet.host.callers.memory import Memory
 from placet.host.callers.methods import METHODS, Who
 from placet.host.callers.places import Places
 from placet.proto.limits import ACCESS_KEY, BEARER, TOKEN_KEY
@@ -29,9 +31,10 @@ class Launched(Protocol):
 class Gate:
     """The gate of the listener that everybody reaches."""
 
-    def __init__(self, logins: Logins, places: Places) -> None:
+    def __init__(self, logins: Logins, places: Places, memory: Memory) -> None:
         self._logins = logins
         self._places = places
+        self._memory = memory
 
     @asynccontextmanager
     async def admit(
@@ -49,6 +52,7 @@ class Gate:
                     raise
         if takes_login:
             require_principal(caller)
+        self._memory.check(caller, method)
         with self._places.place(caller, method):
             yield caller
 

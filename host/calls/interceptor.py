@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
@@ -115,7 +116,7 @@ class _Call:
         try:
             async with self._admitted(context):
                 answers = self._inner(await self._taken(messages), context)
-                if not self._ours:  # gRPC's own write their answers by themselves
+                if isawaitable(answers):  # health writes its answers by itself
                     await answers
                     return
                 async with aclosing(answers):

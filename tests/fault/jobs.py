@@ -15,6 +15,7 @@ from tests.fault.machine import Machine
 ATTEMPTS = 3
 USES = 25  # of a proposal; then comes another one
 UNDER_WAY = 6
+RAISE = 0.125  # of the jobs
 DATA = b"rows" * 5000
 PROGRAM = """
 import hashlib
@@ -82,14 +83,19 @@ class Jobs(Asker):
             self.asking.pause(0.05)
             return
         ms = self.dice.choice((0, 0, 100, 400, 400, 1500))
-        budget = self._budget(ms, self.dice.random() < 0.125)
+        self.submit(self.budget(ms, self.dice.random() < RAISE))
+        self.asking.pause(self.dice.uniform(0, 0.2))
+
+    def submit(self, budget: Budget) -> Acknowledged:
+        """One job more under a ticket."""
         request, client, after = os.urandom(16), self.machine.client, self.events
         started = self.asking.patiently(
             lambda: client.runs.start(budget.terms.ticket, request_id=request), what="submit"
         )
         budget.left -= 1
-        self.acknowledged.append(Acknowledged(request, started.id, budget.terms, after))
-        self.asking.pause(self.dice.uniform(0, 0.2))
+        job = Acknowledged(request, started.id, budget.terms, after)
+        self.acknowledged.append(job)
+        return job
 
     def under_way(self) -> list[Acknowledged]:
         """Those that were not seen to have ended."""
@@ -99,7 +105,8 @@ class Jobs(Asker):
         """How many jobs were acknowledged, by proposal."""
         return Counter(job.terms.proposal for job in list(self.acknowledged))
 
-    def _budget(self, ms: int, raises: bool) -> Budget:
+    def budget(self, ms: int, raises: bool) -> Budget:
+        """A ticket for such jobs, with uses left."""
         found = self._budgets.get((ms, raises))
         if found is None or not found.left:
             found = self._budgets[ms, raises] = Budget(self._approved(ms, raises))

@@ -13,10 +13,12 @@ from tests.fault.rounds import Rounds
 class Load:
     """Jobs, rounds, questions, documents and uploads, each in a thread of its own."""
 
-    def __init__(self, machine: Machine, keys: dict[str, Keys], seed: str) -> None:
+    def __init__(
+        self, machine: Machine, keys: dict[str, Keys], seed: str, jobs: type[Jobs] = Jobs
+    ) -> None:
         self.machine = machine
         self.asking = Asking()
-        self.jobs = Jobs(self.asking, seed, machine)
+        self.jobs = jobs(self.asking, seed, machine)
         self.documents = Documents(self.asking, seed, machine)
         self.uploads = Uploads(self.asking, seed, machine)
         self.questions = Questions(self.asking, seed, machine, keys)

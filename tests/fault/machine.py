@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from placet.client import Client, CouncilMemory
+from placet.client import Client, CouncilMemory, Keys
 from placet.refusals import Refusal
 from tests.conftest import World
 
@@ -24,9 +24,13 @@ _PIECE = 64 * 1024
 
 
 class Line:
-    """A TCP relay between clients and the host, which can be cut. Enclaves do not go through it."""
+    """A TCP relay between clients and the host, which can be cut. Enclaves do not go through it.
 
-    def __init__(self) -> None:
+    The host sees those who come over it at the address `source`.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source, 0
         self.target: tuple[str, int] = ("", 0)
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -50,7 +54,7 @@ class Line:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection(*self.target)
+            there, back = await asyncio.open_connection(*self.target, local_addr=self._source)
         except OSError:
             writer.transport.abort()
             return
@@ -107,10 +111,12 @@ class Disk:
 class Machine(World):
     """A council on a host of its own settings, reached over a line that can be cut."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = (), source: str = "127.0.0.1"
+    ) -> None:
         super().__init__(folder, max_workers=5)
         self.options = options
-        self.line, self.disk = Line(), Disk(folder / "host")
+        self.line, self.disk = Line(source), Disk(folder / "host")
         self.memories: dict[str, CouncilMemory] = {}
         self._listen: str = "127.0.0.1:0"
 
@@ -147,8 +153,13 @@ class Machine(World):
         """Ask the authority for something that only it can answer."""
         return self.client.authority.evidence("" if self.memory.log else "sha256:" + "00" * 32)
 
-    def connect(self, name: str) -> Client:
-        """Somebody's own connection, which remembers what it saw."""
+    @property
+    def listening(self) -> str:
+        """Where the host itself is, without the line."""
+        return self._listen
+
+    def connect(self, name: str, keys: Keys | None = None) -> Client:
+        """Somebody's own connection, which remembers what it saw; the analyst's, if nobody's."""
         memory = self.memories[name] = CouncilMemory(self.folder / "homes" / name)
         charter = self.client.log.charter
         return Client.connect(
@@ -157,7 +168,7 @@ class Machine(World):
             charter=charter,
             memory=memory,
             simulated=True,
-            keys=self.analyst,
+            keys=keys or self.analyst,
         )
 
     def kill(self) -> None:

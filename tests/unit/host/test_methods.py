@@ -3,6 +3,7 @@
 
 import importlib
 import pkgutil
+import resource
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,8 +13,10 @@ from grpc_reflection.v1alpha import reflection_pb2  # type: ignore[import-untype
 
 import placet.proto.v1
 from placet.host.callers.caller import Caller, Role, stranger
+from placet.host.callers.memory import Memory, resident
 from placet.host.callers.methods import METHODS, Sort, Who, sort_of
 from placet.host.callers.places import Places
+from placet.host.calls.descriptors import KEPT, connections, raise_limit
 from placet.refusals import QueueFull
 
 ADA, BEN = Caller(Role.PRINCIPAL, "ada"), Caller(Role.PRINCIPAL, "ben")
@@ -135,3 +138,42 @@ def test_what_a_stop_takes_before_has_places_of_its_own() -> None:
     assert sort_of("Log.GetEntries") is Sort.LOOK
     assert sort_of("Access.Challenge") is sort_of("Access.Login") is Sort.LOGIN
     assert sort_of("Governance.Vote") is sort_of("Keys.GetEvidence") is Sort.WORK
+
+
+def test_short_of_memory_strangers_are_refused_first_and_stops_never() -> None:
+    def refused(taken: int) -> set[tuple[Caller, str]]:
+        memory, found = Memory(1000, lambda: taken), set[tuple[Caller, str]]()
+        for caller in (ADA, FAR):
+            for method in ("Runs.Start", "Log.GetEntries", "Access.Login", "Governance.Stop"):
+                try:
+                    memory.check(caller, method)
+                except QueueFull:
+                    found.add((caller, method))
+        return found
+
+    assert refused(800) == set()
+    strangers = {(FAR, "Runs.Start"), (FAR, "Log.GetEntries")}
+    assert refused(1000) == strangers
+    assert refused(1001) == {*strangers, (ADA, "Runs.Start")}
+
+
+def test_memory_is_looked_at_ten_times_a_second_at_most() -> None:
+    looked: list[int] = []
+    memory = Memory(1000, lambda: looked.append(1) or 0)
+    for _ in range(100):
+        memory.check(FAR, "Log.GetEntries")
+    assert len(looked) == 1
+    assert resident() > 1 << 20
+
+
+def test_connections_leave_descriptors_for_the_rest() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
+        raise_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1500, before[1]))
+        assert connections(4096) == 1500 - KEPT
+        assert connections(100) == 100
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

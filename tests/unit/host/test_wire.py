@@ -10,6 +10,10 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import (  # type: ignore[import-untyped]
+    reflection_pb2,
+    reflection_pb2_grpc,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,3 +147,33 @@ def test_the_folder_has_what_it_should_and_keys_are_private(world: Any, run: Any
     assert not list((state / "tmp").iterdir())
     assert (state / "tls" / "key.pem").stat().st_mode & 0o777 == 0o600
     assert (state / "logs" / "host.log").read_text().startswith("ts=")
+
+
+def test_reflection_answers(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host() as (_, client):
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+            call = stub.ServerReflectionInfo()
+            await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+            answer = await call.read()
+            await call.done_writing()
+            names = {service.name for service in answer.list_services_response.service}
+            assert {"placet.v1.Log", "grpc.health.v1.Health"} <= names
+
+    run(body())
+
+
+def test_beyond_its_memory_a_host_takes_stops_alone(world: Any, run: Any, refused: Any) -> None:
+    async def body() -> None:
+        async with world.host():
+            pass  # founds the council, which a host without memory would not
+        async with world.host(max_memory=1) as (_, client):
+            listing = client.runs.List(runs_pb2.ListRunsRequest(), metadata=world.metadata)
+            details = await refused(listing, "QUEUE_FULL")
+            assert details["claim"] == "memory"
+            stop = governance_pb2.DocumentRequest(envelope=b"no envelope")
+            await refused(
+                client.governance.Stop(stop, metadata=world.metadata), "DOCUMENT_MALFORMED"
+            )
+
+    run(body())
