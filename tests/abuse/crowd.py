@@ -21,8 +21,8 @@ from tests.abuse.there import Abuse, There
 from tests.abuse.wires import WIRES
 
 STRANGERS = {**CALLS, **WIRES}
-# Strangers are elsewhere, and take none of the host's processors.
-NICE = 0
+# Strangers are elsewhere: of the host's processors they get what honest people leave.
+NICE = 10
 Told = dict[str, Counter[str]]
 
 

@@ -29,7 +29,8 @@ class Timed(Jobs):
     @property
     def took(self) -> list[tuple[float, float]]:
         """When each began, and the seconds it took."""
-        return self.__dict__.setdefault("_took", [])
+        took: list[tuple[float, float]] = self.__dict__.setdefault("_took", [])
+        return took
 
     def median(self, since: float, until: float) -> tuple[float, int]:
         """Seconds of the jobs that began between two times, and how many these were."""

@@ -140,7 +140,12 @@ def test_short_of_memory_strangers_are_refused_first_and_stops_never() -> None:
 
 def test_memory_is_looked_at_ten_times_a_second_at_most() -> None:
     looked: list[int] = []
-    memory = Memory(1000, lambda: looked.append(1) or 0)
+
+    def taken() -> int:
+        looked.append(1)
+        return 0
+
+    memory = Memory(1000, taken)
     for _ in range(100):
         memory.check(FAR, "Log.GetEntries")
     assert len(looked) == 1
