@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -40,7 +40,9 @@ from tests.abuse.there import METADATA, Abuse, There
 LONG = 3600.0
 _NOBODY = Keys.generate("ada")  # says that it is ada's, and is not
 _BIG = bytes(7_900_000)
-Channel = Any  # grpc.aio's: the stubs of health and reflection know the other kind only
+Channel = grpc.aio.Channel
+# Their stubs are typed for the channels that are not asyncio's.
+_health, _reflection = cast("Any", health_pb2_grpc), cast("Any", reflection_pb2_grpc)
 
 
 async def silent_put(_: There, channel: Channel) -> None:
@@ -60,14 +62,14 @@ async def silent_attach(_: There, channel: Channel) -> None:
 
 async def watch(_: There, channel: Channel) -> None:
     """Health, watched by somebody who never leaves."""
-    stub: Any = health_pb2_grpc.HealthStub(channel)
+    stub: Any = _health.HealthStub(channel)
     async for _ in stub.Watch(health_pb2.HealthCheckRequest()):
         pass
 
 
 async def silent_reflection(_: There, channel: Channel) -> None:
     """A stream of reflection without a question."""
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    stub: Any = _reflection.ServerReflectionStub(channel)
     call = stub.ServerReflectionInfo()
     await asyncio.wait_for(call.read(), LONG)
     await call
@@ -75,7 +77,7 @@ async def silent_reflection(_: There, channel: Channel) -> None:
 
 async def reflection(_: There, channel: Channel) -> None:
     """A stream of reflection with questions without end."""
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    stub: Any = _reflection.ServerReflectionStub(channel)
 
     async def questions() -> AsyncIterator[Any]:
         while True:
