@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A decoy: a proposal whose digest begins as another one's, for members who type no more of it."""
 
+import asyncio
 import itertools
-import ssl
 from dataclasses import replace
 
-import grpc
 from cheating import Attacks, NotRefused, refused
 from hospitals import Council
 from rich.console import Console
 
 from placet.client import Client, Keys
+from placet.client.connection.access import Access
+from placet.client.connection.channel import fetch_certificate, open_channel, pin_of
+from placet.client.connection.pins import Pins
 from placet.governance.codec import encode
 from placet.governance.documents import Proposal
 from placet.governance.envelope import digest_of, payload_type, sign_payload
-from placet.proto.limits import GRPC_OPTIONS, VERSION_KEY, WIRE_VERSION
+from placet.proto.v1.access_pb2_grpc import AccessStub
 from placet.proto.v1.governance_pb2 import DocumentRequest
 from placet.proto.v1.governance_pb2_grpc import GovernanceStub
 
@@ -25,7 +27,7 @@ def cheat_with_a_decoy(console: Console, client: Client, council: Council) -> No
     """Who types the first digits of a proposal is refused; the digest in full is vetoed."""
     proposal = Attacks(client, council).training()
     decoy = _alike(client.council.find(proposal).document, proposal)
-    _hand_in(client.address, council.analyst, decoy)
+    asyncio.run(_hand_in(client.address, council.memory.charter, council.analyst, decoy))
     short = proposal[:_DIGITS]
     what = "A decoy: another proposal whose digest begins alike, for a veto by its first digits."
     refused(console, 10, what, "USAGE", lambda: _veto(client, council, short))
@@ -52,12 +54,12 @@ def _alike(proposal: Proposal, digest: str) -> bytes:
     raise AssertionError("counting does not end")
 
 
-def _hand_in(address: str, proposer: Keys, payload: bytes) -> None:
+async def _hand_in(address: str, charter: str, proposer: Keys, payload: bytes) -> None:
     """Have a proposal recorded as it is: our client gives each one a nonce of its own."""
-    host, _, port = address.rpartition(":")
-    certificate = ssl.get_server_certificate((host, int(port))).encode()
-    credentials = grpc.ssl_channel_credentials(certificate)
+    pinned = Pins(pin_of(await asyncio.to_thread(fetch_certificate, address)))
+    channel, pin = await open_channel(address, pinned)
     envelope = sign_payload(payload, payload_type(Proposal), proposer.signing)
-    with grpc.secure_channel(address, credentials, options=GRPC_OPTIONS) as channel:
-        propose, metadata = GovernanceStub(channel).Propose, ((VERSION_KEY, str(WIRE_VERSION)),)
-        propose(DocumentRequest(envelope=envelope), metadata=metadata)
+    async with channel:
+        access = Access(AccessStub(channel), proposer, lambda: charter, pin, None)
+        request, metadata = DocumentRequest(envelope=envelope), await access.ready()
+        await GovernanceStub(channel).Propose(request, metadata=metadata)
