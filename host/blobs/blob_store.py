@@ -28,7 +28,6 @@ from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2
 from placet.refusals import (
-    BlobConflict,
     BlobDigest,
     BlobIncomplete,
     BlobNotFound,
@@ -91,15 +90,8 @@ class BlobStore:
 
         sha256 = hashlib.sha256(data).digest()
         header = blobs_pb2.PutHeader(id=blob, length=len(data), sha256=sha256)
-        try:
-            async with self._keeping:  # of the same bytes too: a newer put would take over
-                await self._receive(header, chunks(), "")
-        except BlobConflict:
-            raise BlobConflict(
-                "Another blob lies where the host has to keep the terms of a proposal.",
-                actual=blob,
-                remedy="Have its owner or the operator delete that blob, then try again.",
-            ) from None
+        async with self._keeping:  # of the same bytes too: a newer put would take over
+            await self._receive(header, chunks(), "")
 
     async def stat(self, blob: str, whose: str = "") -> blobs_pb2.BlobInfo:
         """What is there of a blob, or of what this principal has put of it. Raises

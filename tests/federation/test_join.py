@@ -39,10 +39,12 @@ class Clients:
         (folder / "train.py").write_text(TRAIN)
         (folder / "marks").mkdir()
         for name, keys in council.clients.items():
-            Home(folder / name).configure(
+            home = Home(folder / name)
+            home.configure(
                 council.world.address, council.world.pin, council.world.client.log.charter
             )
             keys.save(folder / f"{name}.key")
+            home.use_key(folder / f"{name}.key")
 
     def command(self, name: str, *arguments: str) -> list[str]:
         home = str(self.folder / name)

@@ -87,10 +87,13 @@ def test_a_job_that_overdraws(scene: Scene) -> None:
     assert scene.ledger().charged == Cost(epsilon=3 * 10**9, delta=2 * 10**8)
 
 
-def test_anybody_can_see_what_was_charged(scene: Scene) -> None:
+def test_a_principal_sees_what_was_charged(scene: Scene) -> None:
     """After the others: by the command, which replays the log."""
     home = Home(scene.world.folder / "reader")
     home.configure(scene.world.address, scene.world.pin, scene.world.client.log.charter)
+    key = home.folder / "analyst.key"
+    scene.world.analyst.save(key)
+    home.use_key(key)
     command = [sys.executable, "-m", "placet.client", "--home", str(home.folder), "privacy"]
 
     def said(*arguments: str, code: int = 0) -> Any:

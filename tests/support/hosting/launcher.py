@@ -11,7 +11,7 @@ from typing import Any
 
 from placet.attestation import Attester
 from placet.enclave.__main__ import EXIT_FAULT, EXIT_HOST_GONE
-from placet.enclave.authority.clock import Clock
+from placet.enclave.authority.clock import Clock, passed
 from placet.enclave.authority.main import run_authority
 from placet.enclave.connection import Connection
 from placet.host import EnclaveProcess, LaunchOrder, Running, arguments
@@ -83,7 +83,7 @@ class Tap:
         self.ahead = 0.0
 
     def clock(self, now: Callable[[], float]) -> Clock:
-        return Clock(lambda: now() + self.ahead)
+        return Clock(lambda: now() + self.ahead, lambda: passed() + self.ahead)
 
     def connection(
         self, address: str, certificate: bytes, token: str, handle: Handler

@@ -179,7 +179,7 @@ def test_a_blob_is_whole_and_in_order_or_refused(
             stage.host.blobs[sealed.descriptor.id] = change(sealed.data)
         connection = await stage.connect("w")
         with pytest.raises(error):
-            await blobs.fetch(connection.channel, sealed.descriptor, tmp_path / "x", lambda: 0.0)
+            await blobs.fetch(connection, sealed.descriptor, tmp_path / "x", lambda: 0.0)
             with (tmp_path / "x").open("rb") as source:
                 verify_root(source, sealed.descriptor)
 
@@ -232,7 +232,7 @@ def test_an_input_waits_for_room_in_scratch_for_half_of_the_time(
 
         def bring(seconds: float) -> bytes:
             ends = time.monotonic() + seconds
-            objects = Objects(connection.channel, call, folder, lambda: ends - time.monotonic())
+            objects = Objects(connection, call, folder, lambda: ends - time.monotonic())
             return bytes(objects.bring("data", sealed.descriptor, sealed.key).read())
 
         with pytest.raises(BlobIncomplete) as refusal:

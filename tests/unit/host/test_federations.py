@@ -25,17 +25,14 @@ async def send_all(client: Any, world: Any, ticket: Any, number: int, who: Any =
     await asyncio.gather(*map(client.send, updates))
 
 
-def test_another_blob_in_its_place_is_named(world: Any, run: Any, refused: Any) -> None:
+def test_another_blob_in_its_place_gives_way(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host() as (_, client):
             ticket = world.federation("release")
-            blob = world.launched_for(ticket)[7:39]
-            await client.put(b"squats", blob)
-            details = await refused(client.start(ticket), "BLOB_CONFLICT")
-            assert details["actual"] == blob
-            request = runs_pb2.GetRunRequest(id=world.digest(ticket.proposal))
-            call = client.runs.Get(request, metadata=world.metadata)
-            await refused(call, "RUN_NOT_FOUND")
+            await client.put(b"squats", world.launched_for(ticket)[7:39])
+            started = await client.start(ticket)
+            await send_all(client, world, ticket, 1)
+            assert outcomes(await client.ended(started.id)) == [(1, True, 3)]
 
     run(body())
 

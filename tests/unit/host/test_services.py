@@ -107,9 +107,6 @@ def test_what_serve_refuses_leaves_nothing(world: Any, run: Any, refused: Any) -
             assert (details["claim"], details["expected"]) == ("request_id", "0 bytes")
             details = await refused(client.serve(world.service(), 3), "REQUEST_MALFORMED")
             assert details["expected"] == "at most 2"
-            squatted = world.service(title="Another model")
-            await client.put(b"squats", world.launched_for(squatted)[7:39])
-            await refused(client.serve(squatted), "BLOB_CONFLICT")
             unknown = world.digest(late.proposal)
             await refused(get(client, world, unknown), "RUN_NOT_FOUND")
             await refused(client.describe(unknown), "RUN_NOT_FOUND")
