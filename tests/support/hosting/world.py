@@ -191,6 +191,16 @@ class World:
         )
         return self._ticket(serve, uses=uses, reason=acts, **changed)
 
+    async def until_open(self, ticket: common_pb2.Ticket, number: int) -> None:
+        """Watch until a round is open, and its entry can be read: a run may show the round a moment
+        before the entry is durable."""
+        federation = self.digest(ticket.proposal)
+        await self._client.until_round(federation, number)
+        while (federation, number) not in {
+            (entry["proposal"], entry["round"]) for entry in await self.entries("open-round")
+        }:
+            await asyncio.sleep(0.01)
+
     async def update(self, ticket: common_pb2.Ticket, number: int, client: str) -> Sent:
         """A client's update of zeros for a round; sealed to nobody's key while that is not open."""
         federation = self.digest(ticket.proposal)

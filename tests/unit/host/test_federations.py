@@ -20,13 +20,7 @@ CLIENTS = ("ada", "ben", "cleo")
 
 async def send_all(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
     """The round is open; these clients send."""
-    federation = world.digest(ticket.proposal)
-    await client.until_round(federation, number)
-    # A run may show a round a moment before its entry is durable, and can be read.
-    while (federation, number) not in {
-        (entry["proposal"], entry["round"]) for entry in await world.entries("open-round")
-    }:
-        await asyncio.sleep(0.01)
+    await world.until_open(ticket, number)
     updates = [await world.update(ticket, number, name) for name in who]
     await asyncio.gather(*map(client.send, updates))
 

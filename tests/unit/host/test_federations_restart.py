@@ -17,7 +17,7 @@ CLIENTS = ("ada", "ben", "cleo")
 
 
 async def send(client: Any, world: Any, ticket: Any, number: int, who: Any = CLIENTS) -> None:
-    await client.until_round(world.digest(ticket.proposal), number)
+    await world.until_open(ticket, number)
     for name in who:
         await client.send(await world.update(ticket, number, name))
 
