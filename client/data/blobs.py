@@ -73,10 +73,10 @@ class AsyncBlobs:
         else:
             length, digest = await asyncio.to_thread(_digest, source)
             header = _header(id, length, digest, owner)
-        tries, received = 0, 0
+        tries, received, told = 0, 0, -1
         while True:
             try:
-                header.offset = await self._received(id)
+                header.offset = await self._received(id) if told < 0 else told
                 if header.offset > received:
                     tries, received = 0, header.offset
                 blob = await self._put(header, source, progress)
@@ -86,15 +86,17 @@ class AsyncBlobs:
                     "The host took the blob and says that it is not whole. Put it again."
                 )
             except HostUnreachable:
-                tries += 1
+                tries, told = tries + 1, -1
                 if tries == _TRIES:
                     raise
             except Refused as refused:
                 # The host had more, or less, than it said a moment ago (its parts are written
-                # behind the answer), or no place was free for very long.
+                # behind the answer), or spoke of other bytes of this id, which give way; or no
+                # place was free for very long.
                 tries += 1
                 if refused.reason not in ("BLOB_OFFSET", "QUEUE_FULL") or tries == _TRIES:
                     raise
+                told = _offset(refused, header.length) if refused.reason == "BLOB_OFFSET" else -1
             await asyncio.sleep(_PAUSE * 2**tries)
 
     async def stat(self, id: str) -> Blob:
@@ -194,6 +196,13 @@ async def _requests(
         while chunk := file.read(MAX_CHUNK):
             yield blobs_pb2.PutRequest(chunk=chunk)
             _report(progress, file.tell(), header.length)
+
+
+def _offset(refused: Refused, length: int) -> int:
+    """Where a put may begin, as the refusal of another offset says; at 0 it always may."""
+    told = refused.details.get("expected", "")
+    known = told.isdecimal() and len(told) <= len(str(length)) and int(told) <= length
+    return int(told) if known else 0
 
 
 def _report(progress: Progress | None, done: int, total: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from placet.client import Client
 from placet.client.data.objects import seal_file
 from placet.governance.contexts import provision_info
 from placet.governance.documents import Output
@@ -139,3 +140,16 @@ def test_a_result_for_somebody_else(world: Any) -> None:
     )
     world.refused(call, "ENVELOPE_KEY_MISMATCH")
     world.refused(lambda: world.client.runs.get("0" * 32), "RUN_NOT_FOUND", "claim")
+
+
+@pytest.mark.parametrize("length", [6, 10_000, 0])
+def test_a_squatter_keeps_nobody_s_bundle_away(world: Any, length: int) -> None:
+    """Another principal has put other bytes under the bundle's id, fewer, more, or as many."""
+    bundle = world.bundle(f"def main(job): pass  # {length}", put=False)
+    with Client.connect(
+        world.address, world.pin, memory=world.memory, keys=world.owner
+    ) as squatter:
+        squatter.blobs.put(bundle.blob, bytes(length or len(bundle.data)))
+    assert world.client.blobs.put(bundle.blob, bundle.data).complete
+    sink = world.folder / f"bundle-{length}"
+    assert world.client.blobs.get(bundle.blob, sink).read_bytes() == bundle.data
