@@ -19,7 +19,7 @@ from typing import Self
 
 from placet.host.blobs.blob_files import BlobFiles
 from placet.host.blobs.blob_store import BlobStore
-from placet.host.blobs.places import Places as PutPlaces
+from placet.host.blobs.places import PutPlaces
 from placet.host.callers.gate import EnclaveGate, Gate
 from placet.host.callers.logins import Logins
 from placet.host.callers.memory import Memory

@@ -31,7 +31,6 @@ from placet.proto.limits import MIB
 
 PART = 8 * MIB
 _MANIFEST = "manifest.json"
-_ID_DIGITS = 32
 ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{16})?")
 
@@ -49,7 +48,7 @@ class Manifest:
 
     def certified(self, blob: str) -> bool:
         """Whether the id is the beginning of the digest: nobody has other bytes for it."""
-        return self.sha256.startswith(blob[:_ID_DIGITS])
+        return self.sha256.startswith(blob)
 
     @property
     def parts(self) -> int:

@@ -23,7 +23,7 @@ from typing import NoReturn
 from placet.host.blobs._put import Put
 from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
 from placet.host.blobs.blob_files import ID, BlobFiles, Manifest, arriving
-from placet.host.blobs.places import Places
+from placet.host.blobs.places import PutPlaces
 from placet.host.blobs.room import Room
 from placet.proto.limits import MAX_CHUNK, MIB
 from placet.proto.v1 import blobs_pb2
@@ -45,7 +45,7 @@ class BlobStore:
         files: BlobFiles,
         *,
         max_blob: int,
-        places: Places,
+        places: PutPlaces,
         min_free: int,
         put_idle_seconds: float,
     ) -> None:
@@ -216,7 +216,7 @@ class BlobStore:
             except FileNotFoundError:
                 return not broken
             manifest = self._files.manifest(blob)
-            if broken and (manifest is not None) and manifest.complete:
+            if broken and ID.fullmatch(blob) and manifest is not None and manifest.complete:
                 return False
             self._files.remove(blob)
         return True
@@ -283,7 +283,10 @@ def forget_damaged(files: BlobFiles, blob: str) -> bool:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EIO):  # a want of descriptors, say
             raise
-    files.forget(blob, manifest)
+    with files.naming:
+        if files.manifest(blob) != manifest:
+            return False  # another has come in its place
+        files.forget(blob, manifest)
     return True
 
 

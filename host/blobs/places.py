@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places for what may be open at once: whoever comes when all are taken waits for a turn.
+"""PutPlaces for what may be open at once: whoever comes when all are taken waits for a turn.
 
 Owners have their turns one after the other, each for whoever of theirs has waited longest, so one
 who comes with very many holds nobody else up by more than one of them.
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from placet.refusals import QueueFull
 
 
-class Places:
+class PutPlaces:
     """At most `most` at once, and `waiting` besides that wait, for `patience` seconds."""
 
     def __init__(self, most: int, waiting: int, patience: float) -> None:

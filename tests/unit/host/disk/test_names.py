@@ -2,17 +2,19 @@
 """Nobody keeps another from a name: blobs arrive apart for each principal, and bytes whose digest
 begins with the id take the place of any others."""
 
+import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from placet.host.blobs.blob_files import PART, BlobFiles
+from placet.host.blobs.blob_files import PART, BlobFiles, arriving
 from placet.host.blobs.blob_store import BlobStore
-from placet.host.blobs.places import Places
+from placet.host.blobs.places import PutPlaces
 from placet.proto.v1 import blobs_pb2
 from placet.refusals import BlobConflict, BlobDigest, BlobIncomplete, BlobNotFound
 
@@ -24,7 +26,7 @@ def blobs(tmp_path: Path) -> BlobStore:
     return BlobStore(
         BlobFiles(tmp_path),
         max_blob=2**30,
-        places=Places(16, 16, 10.0),
+        places=PutPlaces(16, 16, 10.0),
         min_free=0,
         put_idle_seconds=5.0,
     )
@@ -82,6 +84,32 @@ def test_a_bundle_takes_its_name_back(blobs: BlobStore, run: Any) -> None:
         with pytest.raises(BlobDigest):
             await blobs.put(header(id, squatter, sha256=false), given(squatter), "mallory")
         assert await read(blobs, id) == bundle
+
+    run(body())
+
+
+def test_an_upload_that_came_too_late_goes_after_a_time(blobs: BlobStore, run: Any) -> None:
+    async def body() -> None:
+        one, other = os.urandom(100), os.urandom(101)
+        late = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield one[:50]
+            await late.wait()
+            yield one[50:]
+
+        first = asyncio.ensure_future(blobs.put(header(ID, one), slowly(), "ada"))
+        while arriving(ID, "ada") not in await blobs.all():
+            await asyncio.sleep(0.01)
+        await blobs.put(header(ID, other), given(other), "ben")
+        late.set()
+        with pytest.raises(BlobConflict):
+            await first
+        assert arriving(ID, "ada") in await blobs.all()
+        for name in await blobs.all():
+            await blobs.remove_broken(name, time.time() + 1)
+        assert await blobs.all() == [ID]
+        assert await read(blobs, ID) == other
 
     run(body())
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from placet.host.blobs.places import Places
+from placet.host.blobs.places import PutPlaces
 from placet.refusals import QueueFull
 
 
@@ -22,7 +22,7 @@ async def settle() -> None:
 class Line:
     """Whoever has had a place, in that order; each keeps it until `release`."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: PutPlaces) -> None:
         self.places = places
         self.had: list[str] = []
         self.refused: list[str] = []
@@ -51,7 +51,7 @@ class Line:
 
 def test_who_came_first_is_first_and_owners_take_turns() -> None:
     async def story() -> None:
-        line = Line(Places(1, 100, 10))
+        line = Line(PutPlaces(1, 100, 10))
         await line.come("ada0", *(f"ada{n}" for n in range(1, 5)), "ben1", "ben2", "cleo1")
         assert line.had == ["ada0"]
         for _ in range(7):
@@ -68,7 +68,7 @@ def test_who_came_first_is_first_and_owners_take_turns() -> None:
 
 def test_no_more_wait_than_may_and_none_for_ever() -> None:
     async def story() -> None:
-        line = Line(Places(1, 2, 0.2))
+        line = Line(PutPlaces(1, 2, 0.2))
         await line.come("ada1", "ben1", "cleo1", "dan1")
         assert line.refused == ["dan1"]
         await asyncio.sleep(0.4)
@@ -86,7 +86,7 @@ def test_no_more_wait_than_may_and_none_for_ever() -> None:
 
 def test_whoever_goes_while_waiting_takes_no_place_along() -> None:
     async def story() -> None:
-        line = Line(Places(1, 10, 10))
+        line = Line(PutPlaces(1, 10, 10))
         await line.come("ada1", "ben1", "ben2", "cleo1")
         line.tasks["ben1"].cancel()
         await line.release("ada1")  # in the same moment
@@ -107,7 +107,7 @@ def test_whoever_goes_while_waiting_takes_no_place_along() -> None:
 
 def test_a_place_that_is_given_to_whoever_just_went_is_passed_on() -> None:
     async def story() -> None:
-        line = Line(Places(1, 10, 10))
+        line = Line(PutPlaces(1, 10, 10))
         await line.come("ada1", "ben1", "cleo1")
         line.held["ada1"].set()
         while "ben1" not in line.had and not line.tasks["ada1"].done():
