@@ -78,9 +78,9 @@ class Attempt:
             raise FrameUnexpected("Nothing is asked of this worker.", claim="kind")
         self._listener(payload)
 
-    def call(self, work: Coroutine[Any, Any, T] | Awaitable[T]) -> T:
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the stream's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(_run(work), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _means(self, objects: Objects, renewing: Renewing) -> Means:
         report = RisingProgress(self._progress, progress_clock)
@@ -133,7 +133,3 @@ class Attempt:
         self._loop.call_soon_threadsafe(
             self._connection.link.send, enclaves_pb2.KIND_PROGRESS, message
         )
-
-
-async def _run(work: Coroutine[Any, Any, T] | Awaitable[T]) -> T:
-    return await work
