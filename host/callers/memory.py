@@ -16,7 +16,6 @@ from placet.refusals import QueueFull
 
 _STRANGERS = 0.8
 _EVERY = 0.1  # seconds between two looks
-_LOGIN = "Access."
 _STATM = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -37,7 +36,7 @@ class Memory:
     def check(self, caller: Caller, method: str) -> None:
         """Raises `QueueFull` where a call of "Service.Method" is too many."""
         sort, stranger = sort_of(method), caller.role is Role.STRANGER
-        if sort is Sort.STOP or method.startswith(_LOGIN) or (sort is Sort.LOOK and not stranger):
+        if sort in (Sort.STOP, Sort.LOGIN) or (sort is Sort.LOOK and not stranger):
             return
         if self._now() > self._most * (_STRANGERS if stranger else 1.0):
             raise QueueFull("The host is short of memory. Try again later.", claim="memory")

@@ -35,9 +35,10 @@ def behaviour_of(handler: Handler) -> Any:
     )
 
 
-def remade(handler: Handler, unary: Unary, stream: Stream) -> Handler:
-    """The same handler with another behaviour: `unary` where it gives one answer, else `stream`."""
-    make = _MAKERS[(handler.request_streaming, handler.response_streaming)]
+def remade(handler: Handler, unary: Unary, stream: Stream, *, asks: bool = False) -> Handler:
+    """The same handler with another behaviour: `unary` where it gives one answer, else `stream`.
+    asks: it is given an iterator also for one question, which is read when it asks for it."""
+    make = _MAKERS[(asks or handler.request_streaming, handler.response_streaming)]
     made = make(
         stream if handler.response_streaming else unary,
         request_deserializer=handler.request_deserializer,

@@ -20,7 +20,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -28,7 +28,7 @@ from google.protobuf.message import Message
 
 from placet.host.callers.caller import Caller, Role
 from placet.host.calls.bounds import MAX_BYTES, within_bound
-from placet.host.calls.handlers import behaviour_of
+from placet.host.calls.handlers import Found, Handler, behaviour_of, remade
 from placet.host.calls.refusals import abort
 from placet.host.logs import place_of
 from placet.proto.limits import VERSION_KEY, WIRE_VERSION
@@ -43,7 +43,6 @@ _READ_SECONDS = 30.0  # within which a call's one question has come
 _STRANGER_SECONDS = 300.0
 _log = logging.getLogger("placet.host.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 M = TypeVar("M", bound=Message)
 Steady = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -65,9 +64,9 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    ) -> Found:
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -81,7 +80,7 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
 class _Call:
     """One method behind the checks; its answers keep their kind."""
 
-    def __init__(self, gate: Gate, handler: Any, method: str, steady: Steady) -> None:
+    def __init__(self, gate: Gate, handler: Handler, method: str, steady: Steady) -> None:
         self._gate = gate
         self._handler = handler
         self._method = method
@@ -92,18 +91,7 @@ class _Call:
         self._inner: Any = behaviour_of(handler)
 
     def handler(self) -> Handler:
-        streams = self._handler.response_streaming
-        make: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if streams
-            else grpc.stream_unary_rpc_method_handler
-        )
-        wrapped = make(
-            self._stream if streams else self._unary,
-            request_deserializer=self._handler.request_deserializer,
-            response_serializer=self._handler.response_serializer,
-        )
-        return cast("Handler", wrapped)
+        return remade(self._handler, self._unary, self._stream, asks=True)
 
     async def _unary(self, messages: AsyncIterator[Any], context: Context) -> Any:
         try:
