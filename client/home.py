@@ -105,7 +105,7 @@ class Home:
     def use_key(self, key: Path, acting_as: str = "") -> None:
         """The key file of whoever the home is of, and whom they act for; empty: as the file says.
         Raises `SettingMissing` or `FileRefused`."""
-        self._write({**self._values(), "key": str(key.absolute()), "as": acting_as})
+        self._write({**self.settings(), "key": str(key.absolute()), "as": acting_as})
 
     def key(self) -> tuple[Path | None, str]:
         """The same, as it was written down; None where there is none."""
@@ -115,18 +115,13 @@ class Home:
     def host(self) -> tuple[str, str]:
         """Address and pin of the host; the pin is empty where CAs are trusted instead. Raises
         `SettingMissing` or `FileRefused`."""
-        values = self._values()
+        values = self.settings()
         return values["host"], values.get("pin", "")
-
-    def settings(self) -> dict[str, str]:
-        """All that the configuration says, by its names there. Raises `SettingMissing` or
-        `FileRefused`."""
-        return self._values()
 
     def ca(self) -> bytes:
         """The CAs that are trusted (PEM); empty where the host is known by a pin. Raises
         `SettingMissing` or `FileRefused`."""
-        path = self._values().get("ca", "")
+        path = self.settings().get("ca", "")
         return read_file(Path(path), _MAX_CA) if path else b""
 
     def pins(self) -> Pins:
@@ -153,9 +148,11 @@ class Home:
     def _learned(self, pins: Pins) -> None:
         """The notices first: with them alone nothing is lost, the host is asked for them again."""
         write_file(self._notices, notices_to_bytes(pins.notices[-MAX_NOTICES:]))
-        self._write({**self._values(), "pin": pins.pin})
+        self._write({**self.settings(), "pin": pins.pin})
 
-    def _values(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """All that the configuration says, by its names there. Raises `SettingMissing` or
+        `FileRefused`."""
         if not self.config.exists():
             raise SettingMissing(
                 f"No host is configured in {self.folder}. Run: placet init --host ADDRESS:PORT "
@@ -184,7 +181,8 @@ class Home:
     def _write(self, values: dict[str, str]) -> None:
         parts = [_HOST, _OF_CA if "ca" in values else _OF_PIN]
         parts += [_OF_KEY] if "key" in values else []
-        told = {name: json.dumps(value) for name, value in values.items()}  # as TOML has it
+        # As TOML has it, which knows no surrogates.
+        told = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
         write_file(self.config, "".join(parts).format_map(told).encode())
 
     @property

@@ -86,6 +86,24 @@ def init(
             raise UsageRefused("The link says host, pin and charter. Give either it or these.")
         given = CouncilLink.from_text(link)
         host, pin, charter = given.host, given.pin, given.charter
+    if not host and not charter and not key and not ca and templates is None:
+        raise SettingMissing(
+            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --key, "
+            "--templates FOLDER."
+        )
+    _configure(host, pin, charter, ca, yes)
+    if key is not None:
+        home().use_key(key, acting_as)
+    if host or charter or key:
+        say(f"Wrote {home().config}.")
+    if host or charter:
+        say(_pinned(charter or home().memory().charter))
+    if templates is not None:
+        _write_templates(templates, enclave)
+
+
+def _configure(host: str, pin: str, charter: str, ca: Path | None, yes: bool) -> None:
+    """Write down the host and the council, as far as they are given."""
     if ca is not None:
         if not host or pin:
             raise UsageRefused("--ca goes with --host, and takes the place of the pin.")
@@ -98,19 +116,6 @@ def init(
     elif charter:
         home().host()
         home().know(charter)
-    if key is not None:
-        home().use_key(key, acting_as)
-    if host or charter or key:
-        say(f"Wrote {home().config}.")
-    if host or charter:
-        say(_pinned(charter or home().memory().charter))
-    if templates is not None:
-        _write_templates(templates, enclave)
-    if not host and not charter and not key and templates is None:
-        raise SettingMissing(
-            "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --key, "
-            "--templates FOLDER."
-        )
 
 
 def _pinned(charter: str) -> str:

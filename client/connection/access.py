@@ -62,16 +62,16 @@ class Access:
         kept: Kept | None,
     ) -> None:
         self._stub = stub
-        self._keys = keys
+        self._keys: Keys | KeysLater | None = None
         self._charter = charter
         self._pin = pin
         self._kept = kept
         self._lock = asyncio.Lock()
         self._token, self._ends = "", 0.0
-        if kept is not None and keys is not None:
-            self._token, self._ends = kept.load(keys.id, pin)
+        if keys is not None:
+            self.use(keys)
 
-    def use(self, keys: Keys) -> None:
+    def use(self, keys: Keys | KeysLater) -> None:
         """Log in by these keys, where none were given before: whoever signs with keys is known by
         them."""
         if self._keys is None:

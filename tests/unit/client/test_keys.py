@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from placet.client import FileRefused, KeyFileRefused, Keys, PassphraseWrong, PublicKeys
+from placet.client import FileRefused, Home, KeyFileRefused, Keys, PassphraseWrong, PublicKeys
 from placet.client.keys import needs_passphrase
 from placet.refusals import DocumentMalformed
 
@@ -109,3 +109,15 @@ def test_an_id_is_an_identifier() -> None:
         Keys.generate("../alice")
     with pytest.raises(DocumentMalformed):
         Keys.generate("alice").acting_as("A B")
+
+
+@pytest.mark.parametrize("name", ["own", "ключ", "\N{KEY}", 'a "quoted" \\ name'])
+def test_a_home_keeps_whose_it_is(tmp_path: Path, name: str) -> None:
+    home, key = Home(tmp_path / "home"), tmp_path / f"{name}.key"
+    home.configure("127.0.0.1:7433", "sha256:" + "0" * 64)
+    assert home.key() == (None, "")
+    home.use_key(key, "seat")
+    assert home.key() == (key, "seat")
+    home.configure("127.0.0.1:7434", "sha256:" + "1" * 64)
+    assert home.key() == (key, "seat")
+    assert home.host() == ("127.0.0.1:7434", "sha256:" + "1" * 64)
