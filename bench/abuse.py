@@ -23,6 +23,8 @@ def run(*options: str) -> Iterator[Figure]:
     for line in ran.stdout.splitlines():
         if line.startswith("{"):
             yield json.loads(line)
+    if ran.returncode:
+        raise SystemExit(f"tests.abuse ended with {ran.returncode}: {ran.stdout}")
 
 
 if __name__ == "__main__":

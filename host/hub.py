@@ -69,6 +69,7 @@ class Hub:
         else:
             self._routes.lost(session.link)
             if worker := self._workers.of(session):
+                worker.silent.set()
                 worker.leave()
 
     def joined(self, session: Session, joined: enclaves_pb2.Joined) -> None:

@@ -31,7 +31,10 @@ async def end(connection: Connection, lease: str, refusal: common_pb2.Refusal) -
 
 async def leave(connection: Connection, code: int) -> None:
     """Send what is queued and end the process; a host that does not take it in is not waited for
-    long."""
+    long. Does not return. Whoever comes second waits for the end that the first one brings: to
+    close the stream twice would cut off what the first one says."""
+    if connection.leaving:
+        await asyncio.get_running_loop().create_future()
     connection.leaving = True
     try:
         async with asyncio.timeout(_SENDING_SECONDS):

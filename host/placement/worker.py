@@ -5,6 +5,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -46,6 +47,7 @@ class Worker:
     runs: bool = False  # the job has said that it runs
     refusal: common_pb2.Refusal | None = None  # what it said of its end
     dismissed: bool = False  # the host ended it
+    silent: asyncio.Event = field(default_factory=asyncio.Event)  # its stream has ended
     exited: asyncio.Event = field(default_factory=asyncio.Event)
     code: int | None = None
     _timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
@@ -91,6 +93,13 @@ class Worker:
         self.cancel_timers()
         if self.process is not None:
             self._after(2 * END_SECONDS, self.process.kill)
+
+    async def hear_out(self) -> None:
+        """Take in what it said before its process ended, which may still be on its way."""
+        if self.session is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self.silent.wait()
 
     def dismiss(self) -> None:
         self.dismissed = True

@@ -99,6 +99,7 @@ class Workers:
         order = self._order(worker)
         worker.launched(process := await self._launcher.launch(order))
         worker.code = await process.wait()
+        await worker.hear_out()
         return await asyncio.to_thread(last_words, order.log)
 
     def dismiss_all(self) -> None:

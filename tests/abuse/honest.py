@@ -69,7 +69,8 @@ class Stops:
         seat = machine.seats["cleo"]
         try:
             proposal, job = self._running()
-            told = threading.Thread(target=self._tell, args=(job, ended := list[float]()))
+            ended = list[float]()
+            told = threading.Thread(target=self._tell, args=(job, ended), daemon=True)
             told.start()
             connecting = time.monotonic()
             client = self._sender(seat, number)
@@ -111,5 +112,6 @@ class Stops:
             if status.ended:
                 ended.append(time.monotonic())
                 if status.state != "stopped":
-                    self.wrong.append(f"{job} was not stopped, but {status.state}")
+                    text = f"{job} was not stopped, but {status.state}: {status.refusal}"
+                    self.wrong.append(text)
                 return

@@ -4,6 +4,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _EVERY = 0.2
@@ -22,7 +23,8 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(_EVERY):
-            self._seen.append((time.monotonic(), self.now()))
+            with suppress(FileNotFoundError, ProcessLookupError):  # its end is somebody else's news
+                self._seen.append((time.monotonic(), self.now()))
 
     def now(self) -> float:
         """MiB that are resident."""
