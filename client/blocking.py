@@ -396,16 +396,18 @@ class Jobs(Blocking[AsyncJobs]):
         *,
         recipient: str | None = None,
         progress: Progress | None = None,
+        force: bool = False,
     ) -> Result:
         """Fetch, verify and open what a job released into a folder: one file an output, and
         `receipt.json`.
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
-        goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
+        goes on where it stopped. `progress` counts sealed bytes over all outputs. Files that hold
+        something else are replaced only with `force`. Raises `Refused`
         (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`,
         `EnvelopeForged`, `ObjectRootMismatch`, `FileRefused`, or what reading the log raises."""
         return self._portal.run(
-            self._core.result(id, keys, folder, recipient=recipient, progress=progress)
+            self._core.result(id, keys, folder, recipient=recipient, progress=progress, force=force)
         )
 
 

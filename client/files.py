@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are either the old ones or the new ones, whatever happens while they are written."""
+"""Files that are either the old ones or the new ones, whatever happens while they are written.
 
+What cannot be had again (a key, a sealed object, a receipt, a result) keeps its place: nothing is
+written over it, unless its reader says so.
+"""
+
+import filecmp
 import os
 import secrets
 from collections.abc import Generator
@@ -11,17 +16,26 @@ from pathlib import Path
 from placet.client.errors import FileRefused
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace a file: a new one beside it, flushed, renamed over it, and the folder flushed."""
-    with replacing(path, mode=mode) as file:
+def write_file(path: Path, data: bytes, *, mode: int = 0o644, keep: bool = False) -> None:
+    """Write a file: a new one beside it, flushed, renamed over it, and the folder flushed. keep: as
+    `replacing` has it."""
+    with replacing(path, mode=mode, keep=keep) as file:
         file.write(data)
 
 
+def check_free(*paths: Path) -> None:
+    """Raises `FileRefused` if there is one of these files, before any work for it is done."""
+    for path in paths:
+        if path.exists():
+            raise taken(path)
+
+
 @contextmanager
-def replacing(path: Path, *, mode: int = 0o644) -> Generator[BufferedRandom]:
+def replacing(path: Path, *, mode: int = 0o644, keep: bool = False) -> Generator[BufferedRandom]:
     """A binary file that takes the place of `path` when the block ends, and vanishes if it raises.
 
-    Raises `FileRefused` where the file cannot be written.
+    keep: a file that is there stays, and is refused unless it has the same bytes. Raises
+    `FileRefused` where the file cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -33,6 +47,8 @@ def replacing(path: Path, *, mode: int = 0o644) -> Generator[BufferedRandom]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep and path.exists() and not filecmp.cmp(beside, path, shallow=False):
+            raise taken(path)
         beside.replace(path)
         sync_folder(path.parent)
     finally:
@@ -71,6 +87,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def taken(path: Path) -> FileRefused:
+    """The refusal to write over a file."""
+    return FileRefused(
+        f"{path} exists, and is not replaced: what it holds would be lost. Name another file, or "
+        "say that it may be replaced (--force).",
+        claim=str(path),
+    )
 
 
 def _cannot(what: str, path: Path, error: OSError | ValueError) -> FileRefused:

@@ -60,6 +60,9 @@ Simulated = Annotated[
     typer.Option("--simulated", help="Give it to SIMULATED evidence too: it may be public."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that are there; what they hold is lost.")
+]
 
 _SOON = 120.0  # seconds that a login must last for a command not to ask for a passphrase
 _home: list[Home] = []

@@ -196,4 +196,7 @@ def _number(text: str) -> int:
 def _keep(folder: Path | None, number: int, update: VerifiedUpdate) -> None:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_artifact(folder / f"round-{number}.update.json", update.file.to_bytes())
+        path = folder / f"round-{number}.update.json"
+        if path.exists():  # of another federation, or of this update under another checkpoint
+            path = folder / f"round-{number}.{update.digest[7:15]}.update.json"
+        write_artifact(path, update.file.to_bytes())

@@ -10,6 +10,7 @@ import typer
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    Force,
     KeyFile,
     OutFile,
     client,
@@ -50,6 +51,7 @@ def model(
         typer.Option(min=0, help="The round (0: the initial model); else the newest."),
     ] = None,
     receipt: Annotated[Path | None, typer.Option(help="Write the receipt there.")] = None,
+    force: Force = False,
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
@@ -59,9 +61,11 @@ def model(
     with client() as connected, transfer("fetching", as_json) as progress:
         id = find_proposal(connected, name)
         found = connected.federations.model(id, keys, round, progress=progress)
-    save_state(out, found.state)
     if receipt is not None and found.receipt_file is not None:
+        if not force:
+            found.receipt_file.check_place(receipt)
         write_artifact(receipt, found.receipt_file.to_bytes())
+    save_state(out, found.state, keep=not force)
     marks = found.receipt.receipt.predicate.marks if found.receipt else ()
     value = {
         "federation": id,

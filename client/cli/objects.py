@@ -11,6 +11,7 @@ from placet.auditing.explain import explain_grant
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    Force,
     KeyFile,
     OutFile,
     Simulated,
@@ -18,6 +19,7 @@ from placet.client.cli._frame import (
     command,
     lines,
     load_keys,
+    say,
     show,
 )
 from placet.client.cli._terms import GrantFlags, terms_from_flags
@@ -25,6 +27,7 @@ from placet.client.cli._words import read_artifact, transfer, write_artifact
 from placet.client.data.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.client.drafts.job import GrantDraft, load_evidence, load_grant
 from placet.client.errors import UsageRefused
+from placet.client.files import check_free
 from placet.client.keys import PublicKeys
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect, parse_envelope
@@ -41,16 +44,22 @@ def seal(
     label: Annotated[list[str] | None, typer.Option(help="A data label (repeatable).")] = None,
     kind: Annotated[str, typer.Option(help="What it is: dataset, model, ...")] = "dataset",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="SOURCE.sealed")] = None,
+    force: Force = False,
     as_json: AsJSON = False,
 ) -> None:
     """Seal a file at home: FILE.sealed to put, FILE.object.json with its descriptor and key."""
     sealed_path = out or source.with_name(source.name + ".sealed")
     object_path = sealed_path.with_name(sealed_path.name.removesuffix(".sealed") + ".object.json")
     recipient = PublicKeys.load(owner).hpke
+    if force:
+        _tell_lost(object_path)
+    else:
+        check_free(sealed_path, object_path)
     with transfer("sealing", as_json) as progress:
         made = seal_file(
-            source, sealed_path, recipient, kind=kind, labels=tuple(label or ()), progress=progress
-        )
+            source, sealed_path, recipient, kind=kind, labels=tuple(label or ()),
+            progress=progress, force=force,
+        )  # fmt: skip
     write_artifact(object_path, made.to_bytes())
     value = {
         "sealed": str(sealed_path),
@@ -62,18 +71,26 @@ def seal(
     show(value, as_json, lines(told))
 
 
+def _tell_lost(object_path: Path) -> None:
+    """Name the object whose only key a new one takes the place of."""
+    if object_path.exists():
+        lost = SealedObject.load(object_path).descriptor.digest
+        say(f"{object_path} is replaced, and with it the key of object {lost}.")
+
+
 @command(app, "open")
 def open_command(
     source: Annotated[Path, typer.Argument(help="The sealed file.")],
     object_file: ObjectFile,
     key: KeyFile,
     out: OutFile,
+    force: Force = False,
     as_json: AsJSON = False,
 ) -> None:
     """Verify and open a file that was sealed to you."""
     made, keys = SealedObject.load(object_file), load_keys(key)
     with transfer("opening", as_json) as progress:
-        open_file(source, out, made, keys.hpke, progress)
+        open_file(source, out, made, keys.hpke, progress, force)
     show({"file": str(out), "bytes": made.descriptor.length}, as_json, lines([f"Wrote {out}."]))
 
 

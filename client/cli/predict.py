@@ -11,6 +11,7 @@ from placet.client.blocking import ServedModel
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    Force,
     Simulated,
     Yes,
     client,
@@ -25,8 +26,9 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import counting, find_proposal
 from placet.client.cli.service import ServiceName, warnings_of
 from placet.client.errors import UsageRefused
+from placet.client.files import check_free
 from placet.client.keys import Keys
-from placet.client.services.files import Format, format_of, load_rows, save_answers
+from placet.client.services.files import files_of, format_of, load_rows, save_answers
 from placet.client.services.users import Token
 
 app = typer.Typer()
@@ -57,6 +59,13 @@ def predict(
     format: Annotated[
         str, typer.Option("--format", help="csv, json, npy or npz, whatever the files' suffixes.")
     ] = "",
+    heading: Annotated[
+        bool | None,
+        typer.Option(
+            "--heading/--no-heading", help="Whether the first line of a .csv names columns."
+        ),
+    ] = None,
+    force: Force = False,
     deadline: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds that all of it may take.")
     ] = None,
@@ -72,11 +81,19 @@ def predict(
     with client(simulated=simulated) as connected:
         service = find_proposal(connected, name)
         with connected.services.open(service, user=user) as model:
+            rows = load_rows(source, reading, model.inputs, heading)
+            files = files_of(out, writing, model.answers)
+            if not force:
+                check_free(*files.values())
             _meet(model, service, yes)
-            rows = _ask(model, source, reading, out, writing, deadline, as_json)
+            with counting("asking", as_json) as progress:
+                answers = model.predict(rows, deadline=deadline, progress=progress)
+            save_answers(out, writing, answers)
             marks = ["SIMULATED"] if model.worker.simulated else []
-    told = f"Wrote {out}: the answers to {rows} row(s){', SIMULATED' if marks else ''}."
-    value = {"service": service, "file": str(out), "rows": rows, "marks": marks}
+    count = len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
+    names = [str(file) for file in dict.fromkeys(files.values())]
+    told = f"Wrote {', '.join(names)}: the answers to {count} row(s){_marked(marks)}."
+    value = {"service": service, "files": names, "rows": count, "marks": marks}
     show(value, as_json, lines([told]))
 
 
@@ -96,21 +113,8 @@ def new(
     show({"name": name, "file": str(path), "digest": made.digest}, as_json, lines(told))
 
 
-def _ask(
-    model: ServedModel,
-    source: Path,
-    reading: Format,
-    out: Path,
-    writing: Format,
-    deadline: float | None,
-    as_json: bool,
-) -> int:
-    """From file to file; how many rows."""
-    rows = load_rows(source, reading, model.inputs)
-    with counting("asking", as_json) as progress:
-        answers = model.predict(rows, deadline=deadline, progress=progress)
-    save_answers(out, writing, answers)
-    return len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
+def _marked(marks: list[str]) -> str:
+    return "".join(f", {mark}" for mark in marks)
 
 
 def _user(key: Path | None, token: Path | None, acting_as: str) -> Keys | Token:

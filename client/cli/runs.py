@@ -12,6 +12,7 @@ from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    Force,
     KeyFile,
     client,
     command,
@@ -119,12 +120,15 @@ def result(
     recipient: Annotated[
         str, typer.Option(help="Your name in the proposal, if not the key's id.")
     ] = "",
+    force: Force = False,
     as_json: AsJSON = False,
 ) -> None:
     """Fetch what a job released: verify the receipt, then fetch, verify and open the outputs."""
     keys = load_keys(key)
     with client() as connected, transfer("fetching", as_json) as progress:
-        found = connected.jobs.result(id, keys, out, recipient=recipient or None, progress=progress)
+        found = connected.jobs.result(
+            id, keys, out, recipient=recipient or None, progress=progress, force=force
+        )
     said = found.receipt.receipt.predicate
     value = {
         "receipt": found.receipt.digest,

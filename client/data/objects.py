@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from placet.client.errors import FileRefused
-from placet.client.files import read_file, reading, replacing
+from placet.client.files import check_free, read_file, reading, replacing
 from placet.governance.codec import encode, parse_object
 from placet.refusals import Refusal
 from placet.sealing import (
@@ -98,9 +98,12 @@ def seal_file(
     kind: str,
     labels: tuple[str, ...],
     progress: Progress | None = None,
+    force: bool = False,
 ) -> SealedObject:
-    """Seal a file in bounded memory. Raises `FileRefused` or `DescriptorMalformed`; then there is
-    no sink."""
+    """Seal a file in bounded memory. force: a sink that is there may be replaced. Raises
+    `FileRefused` or `DescriptorMalformed`; then there is no sink, or the old one."""
+    if not force:
+        check_free(sink)
     key = StreamKey.generate()
     with reading(source) as plain, replacing(sink) as sealed:
         counted = Counted(plain, _size(plain), progress)
@@ -114,11 +117,13 @@ def open_file(
     sealed: SealedObject,
     owner: HPKEPrivateKey,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> None:
-    """Verify and open a sealed file into one of mode 0600. Raises `FileRefused`, or as
-    `SealedObject.open_key`, `verify_root` and `open_stream`; then there is no sink."""
+    """Verify and open a sealed file into one of mode 0600. force: another file that is there may be
+    replaced. Raises `FileRefused`, or as `SealedObject.open_key`, `verify_root` and `open_stream`;
+    then there is no sink, or the old one."""
     key = sealed.open_key(owner)
-    with reading(source) as file, replacing(sink, mode=0o600) as plain:
+    with reading(source) as file, replacing(sink, mode=0o600, keep=not force) as plain:
         leaves = verify_root(file, sealed.descriptor)
         with open_stream(file, key, sealed.descriptor, leaf_hashes=leaves) as reader:
             counted = Counted(reader, sealed.descriptor.length, progress)

@@ -7,7 +7,9 @@ and only there.
 
 Tensors of whole numbers or truth values (batch normalisation's `num_batches_tracked`, say) are no
 part of a state: they are not sent, and `to_torch` leaves them as they are at home. Floating buffers
-(`running_mean`, `running_var`) are part of it, and are aggregated as weights are.
+(`running_mean`, `running_var`) are part of it, and are aggregated as weights are. Anything else
+(complex or quantised tensors, floats of 8 bits, a module's `_extra_state`) is refused: a federation
+that left it out would train another model than its clients have.
 """
 
 import importlib
@@ -19,11 +21,15 @@ import numpy as np
 
 from placet.client.errors import FileRefused, SettingMissing, StateRefused
 from placet.client.federations.vectors import State
+from placet.client.files import write_file
+from placet.client.npz import npz_bytes
 from placet.governance.documents import Layout, Tensor
 from placet.governance.documents.federation import Encoding
 
 SEGMENT_BYTES = 65536
-_FLOATING = ("F16", "BF16", "F32", "F64")  # as safetensors names them
+# As safetensors names them.
+_FLOATING = ("F16", "BF16", "F32", "F64")
+_WHOLE = ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 
 
 def layout_of(
@@ -48,6 +54,8 @@ def layout_of_file(
                 part = file.get_slice(name)
                 if part.get_dtype() in _FLOATING:
                     shapes[name] = tuple(part.get_shape())
+                elif part.get_dtype() not in _WHOLE:
+                    raise _no_part(name, part.get_dtype())
     except (OSError, _safetensors().SafetensorError) as error:
         raise _unreadable(path, error) from None
     return _layout(shapes, encoding, segment_bytes)
@@ -69,15 +77,11 @@ def load_state(path: Path) -> State:
     return from_safetensors(data)
 
 
-def save_state(path: Path, state: State) -> None:
-    """Write a state into a .safetensors or .npz file. Raises `FileRefused` or `SettingMissing`."""
-    try:
-        if path.suffix == ".npz":
-            np.savez(path, **cast("dict[str, Any]", state))
-        else:
-            path.write_bytes(to_safetensors(state))
-    except OSError as error:
-        raise FileRefused(f"Cannot write {path}: {error.strerror}. Name another.") from None
+def save_state(path: Path, state: State, *, keep: bool = False) -> None:
+    """Write a state into a .safetensors or .npz file. keep: another file that is there stays.
+    Raises `FileRefused` or `SettingMissing`."""
+    data = npz_bytes(state) if path.suffix == ".npz" else to_safetensors(state)
+    write_file(path, data, keep=keep)
 
 
 def from_safetensors(data: bytes) -> State:
@@ -101,11 +105,11 @@ def to_safetensors(state: State) -> bytes:
 
 
 def from_torch(state_dict: Mapping[str, Any]) -> State:
-    """The floating tensors of a `state_dict` by name, as float32 copies on the CPU."""
+    """The floating tensors of a `state_dict` by name, as float32 copies on the CPU. Raises
+    `StateRefused` for an entry that is none and holds no whole numbers."""
     return {
         name: tensor.detach().cpu().float().numpy().copy()
-        for name, tensor in state_dict.items()
-        if tensor.is_floating_point()
+        for name, tensor in _floating_tensors(state_dict).items()
     }
 
 
@@ -117,7 +121,7 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
     or shapes differ.
     """
     torch: Any = importlib.import_module("torch")
-    floating = {name: tensor for name, tensor in like.items() if tensor.is_floating_point()}
+    floating = _floating_tensors(like)
     shapes = {name: tuple(tensor.shape) for name, tensor in floating.items()}
     if shapes != {name: array.shape for name, array in state.items()}:
         raise StateRefused(
@@ -132,12 +136,38 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _floating_tensors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    torch: Any = importlib.import_module("torch")
+    floating: dict[str, Any] = {}
+    for name, tensor in state_dict.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise _no_part(name, type(tensor).__name__)
+        narrow = tensor.is_floating_point() and tensor.element_size() < 2
+        if tensor.is_quantized or tensor.is_complex() or narrow:
+            raise _no_part(name, str(tensor.dtype))
+        if tensor.is_floating_point():
+            floating[name] = tensor
+    return floating
+
+
 def _floating(arrays: Mapping[str, Any]) -> State:
-    return {
-        name: array.astype(np.float32)
-        for name, array in arrays.items()
-        if np.issubdtype(array.dtype, np.floating)
-    }
+    state: State = {}
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            state[name] = array.astype(np.float32)
+        elif array.dtype.kind not in "iub":
+            raise _no_part(name, str(array.dtype))
+    return state
+
+
+def _no_part(name: str, found: str) -> StateRefused:
+    return StateRefused(
+        f"A federation takes floating arrays, leaves whole numbers at home, and {name!r} is "
+        f"{found}. Convert it (complex numbers as two arrays, quantised weights as float32), or "
+        "train without it.",
+        claim=name,
+        actual=found,
+    )
 
 
 def _layout(

@@ -35,9 +35,8 @@ def flatten(state: Mapping[str, NDArray[Any]], layout: Layout) -> Vector:
             expected=_listed(names),
             actual=_listed(sorted(state)),
         )
-    for tensor in layout.tensors:
-        _check(tensor, state[tensor.name])
-    return np.concatenate([state[name].reshape(-1) for name in names])
+    arrays = [_array(tensor, state[tensor.name]) for tensor in layout.tensors]
+    return np.concatenate([array.reshape(-1) for array in arrays])
 
 
 def unflatten(vector: Vector, layout: Layout) -> State:
@@ -51,6 +50,14 @@ def unflatten(vector: Vector, layout: Layout) -> State:
         state[tensor.name] = vector[start:end].reshape(tensor.shape).copy()
         start = end
     return state
+
+
+def _array(tensor: Tensor, given: NDArray[Any]) -> Vector:
+    # `new - old` of arrays without dimensions is, to NumPy, a number of their type.
+    plain = tensor.shape == () and isinstance(cast("object", given), np.generic)
+    array = np.asarray(given) if plain else given
+    _check(tensor, array)
+    return array
 
 
 def _check(tensor: Tensor, array: NDArray[Any]) -> None:

@@ -67,26 +67,30 @@ class AsyncJobs:
         *,
         recipient: str | None = None,
         progress: Progress | None = None,
+        force: bool = False,
     ) -> Result:
         """Fetch, verify and open what a job released into a folder: one file an output, and
         `receipt.json`.
 
         `recipient` is the name in the proposal, if it is not the keys' id. A call that broke off
-        goes on where it stopped. `progress` counts sealed bytes over all outputs. Raises `Refused`
+        goes on where it stopped. `progress` counts sealed bytes over all outputs. Files that hold
+        something else are replaced only with `force`. Raises `Refused`
         (JOB_NOT_FINISHED, NOT_RELEASED), `ReceiptInvalid`, `SignatureInvalid`, `LogProofInvalid`,
         `EnvelopeForged`, `ObjectRootMismatch`, `FileRefused`, or what reading the log raises.
         """
         self._connection.access.use(keys)
         recipient = keys.id if recipient is None else recipient
         receipt, file, envelope = await self.receipt(id, recipient)
+        receipt_file = folder / RECEIPT_FILE
+        if not force:
+            file.check_place(receipt_file)
         key = StreamKey.from_bytes(
             open_envelope(envelope, keys.hpke, result_info(receipt.digest, recipient))  # 4
         )
         outputs = receipt.receipt.predicate.outputs
         for name in outputs:
             check_output("outputs", name)  # they become names of files
-        paths = await open_outputs(self._blobs, outputs, key, folder, progress)  # 5
-        receipt_file = folder / RECEIPT_FILE
+        paths = await open_outputs(self._blobs, outputs, key, folder, progress, force)  # 5
         write_file(receipt_file, file.to_bytes())
         key.wipe()
         return Result(receipt, paths, receipt_file)

@@ -39,6 +39,7 @@ async def open_outputs(
     key: StreamKey,
     folder: Path,
     progress: Progress | None,
+    force: bool,
 ) -> dict[str, Path]:
     """Step 5, for all outputs of a verified receipt: the files that were written, by name."""
     _prepare(folder)
@@ -46,7 +47,7 @@ async def open_outputs(
     paths: dict[str, Path] = {}
     for name, descriptor in sorted(outputs.items()):
         report = _shifted(progress, done, total)
-        paths[name] = await _fetched(blobs, folder, name, descriptor, key, report)
+        paths[name] = await _fetched(blobs, folder, name, descriptor, key, report, force)
         done += descriptor.sealed_length
     return paths
 
@@ -58,19 +59,22 @@ async def _fetched(
     descriptor: ObjectDescriptor,
     key: StreamKey,
     progress: Progress | None,
+    force: bool,
 ) -> Path:
     sealed, path = folder / f".{descriptor.id}.sealed", folder / name
     length = descriptor.sealed_length
     await blobs.get(descriptor.id, sealed, length=length, progress=progress)
     try:
-        await asyncio.to_thread(_open_output, sealed, path, descriptor, key)
+        await asyncio.to_thread(_open_output, sealed, path, descriptor, key, force)
     finally:
         sealed.unlink(missing_ok=True)
     return path
 
 
-def _open_output(sealed: Path, path: Path, descriptor: ObjectDescriptor, key: StreamKey) -> None:
-    with sealed.open("rb") as source, replacing(path, mode=0o600) as plain:
+def _open_output(
+    sealed: Path, path: Path, descriptor: ObjectDescriptor, key: StreamKey, force: bool
+) -> None:
+    with sealed.open("rb") as source, replacing(path, mode=0o600, keep=not force) as plain:
         leaves = verify_root(source, descriptor)
         with open_stream(source, key, descriptor, leaf_hashes=leaves) as reader:
             unpad_into(reader, plain, descriptor.length)

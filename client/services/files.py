@@ -1,33 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows from files, and answers into files: CSV, JSON, NPY, and NPZ for several arrays.
 
-    csv     one array; a line a row, its numbers in C order; a first line without any number is a
-            heading
-    json    lists of rows; of several arrays an object of them by name
+    csv     one array; a line a row, its numbers in C order, and perhaps a heading
+    json    rows as lists in the model's shape; of several arrays an object of them by name
     npy     one array            npz     several by name
 
-Text has no dtype, so it gets the model's. Arrays in NPY and NPZ are taken as they are.
+Text has no type, so it gets the model's (`values.py`). Arrays in NPY and NPZ are taken as they are.
+A first line of CSV without any value is a heading. One that could be either, as pandas writes
+columns without names (0,1,2), is asked about.
+
+In CSV and NPY the answers of several arrays are several files: `answers.NAME.csv`. JSON has no NaN:
+it is written "NaN", and infinities "Infinity" and "-Infinity", as Protocol Buffers do.
 """
 
 import csv
 import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
+from urllib.parse import quote
 
 import numpy as np
 
 from placet.client.errors import FileRefused, UsageRefused
 from placet.client.files import read_file, write_file
+from placet.client.npz import npz_bytes
 from placet.client.services.arrays import Array, Arrays
+from placet.client.services.values import converted, is_value
 from placet.governance.documents.serving import Field
 
 Format = Literal["csv", "json", "npy", "npz"]
 _MAX_FILE = 4 * 1024**3
-_UNREADABLE = (ValueError, TypeError, OverflowError, EOFError, RecursionError)
 
 
 def format_of(path: Path, given: str = "") -> Format:
@@ -43,67 +48,93 @@ def format_of(path: Path, given: str = "") -> Format:
     )
 
 
-def load_rows(path: Path, format: Format, inputs: Sequence[Field]) -> Array | Arrays:
-    """The rows in a file, for a model that takes these inputs. Raises `FileRefused`."""
+def load_rows(
+    path: Path, format: Format, inputs: Sequence[Field], heading: bool | None = None
+) -> Array | Arrays:
+    """The rows in a file, for a model that takes these inputs.
+
+    heading: whether the first line of a CSV file is one; None: the line says so itself. Raises
+    `FileRefused`.
+    """
     data = read_file(path, _MAX_FILE)
     try:
-        if format == "csv":
-            return _from_csv(data.decode("utf-8-sig"), _only(inputs, path))
-        if format == "json":
-            return _from_json(json.loads(data), inputs)
-        loaded: Any = np.load(io.BytesIO(data), allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return cast("Array", loaded)
-        with cast("Any", loaded) as file:
-            return {name: file[name] for name in file.files}
-    except (*_UNREADABLE, zipfile.BadZipFile, csv.Error) as error:
+        return _loaded(data, format, inputs, heading)
+    # Each of four formats is read by a library, and none of them lists what it raises.
+    except Exception as error:  # noqa: BLE001
         raise FileRefused(
-            f"{path} holds no rows in {format}: {str(error)[:200]}. Check the file.",
+            f"{path} holds no rows in {format}: {str(error)[:300]}. Check the file.",
             claim=str(path),
         ) from None
 
 
+def files_of(path: Path, format: Format, answers: Sequence[Field]) -> dict[str, Path]:
+    """Which file the array of each output is written into."""
+    names = [field.name for field in answers]
+    if len(names) == 1 or format in ("json", "npz"):
+        return dict.fromkeys(names, path)
+    return {
+        name: path.with_name(f"{path.stem}.{quote(name, safe=' ')}{path.suffix}") for name in names
+    }
+
+
 def save_answers(path: Path, format: Format, answers: Array | Mapping[str, Array]) -> None:
-    """Write answers. Raises `FileRefused`, or `UsageRefused` for several in a format of one."""
+    """Write answers. Raises `FileRefused`."""
     if isinstance(answers, Mapping) and format in ("csv", "npy"):
-        raise UsageRefused(
-            f"The model has several outputs, and {format} holds one. Write .npz or .json.",
-            claim="format",
-        )
-    write_file(path, _written(format, answers))
+        fields = [Field(name, "float32", ()) for name in answers]
+        for name, file in files_of(path, format, fields).items():
+            write_file(file, _written(format, answers[name]))
+    else:
+        write_file(path, _written(format, answers))
+
+
+def _loaded(
+    data: bytes, format: Format, inputs: Sequence[Field], heading: bool | None
+) -> Array | Arrays:
+    if format == "csv":
+        return _from_csv(data.decode("utf-8-sig"), _only(inputs), heading)
+    if format == "json":
+        return _from_json(json.loads(data), inputs)
+    loaded: Any = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        return cast("Array", loaded)
+    with cast("Any", loaded) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _written(format: Format, answers: Array | Mapping[str, Array]) -> bytes:
-    binary = io.BytesIO()
-    if isinstance(answers, Mapping):
-        if format == "npz":
-            np.savez(binary, **cast("Any", dict(answers)))
-            return binary.getvalue()
-        return _dumped({name: array.tolist() for name, array in answers.items()})
+    if format == "npz":
+        return npz_bytes(answers if isinstance(answers, Mapping) else {"answers": answers})
+    if format == "json":
+        several = isinstance(answers, Mapping)
+        value = {n: _plain(a) for n, a in answers.items()} if several else _plain(answers)
+        return json.dumps(value, allow_nan=False).encode() + b"\n"
+    assert not isinstance(answers, Mapping)
     if format == "csv":
         text = io.StringIO()
         rows = answers.reshape(len(answers), -1)
         csv.writer(text, lineterminator="\n").writerows([str(v) for v in row] for row in rows)
         return text.getvalue().encode()
-    if format == "json":
-        return _dumped(answers.tolist())
-    if format == "npz":
-        np.savez(binary, answers=answers)
-    else:
-        np.save(binary, answers)
+    binary = io.BytesIO()
+    np.save(binary, answers)
     return binary.getvalue()
 
 
-def _dumped(value: Any) -> bytes:
-    return json.dumps(value).encode() + b"\n"
+def _plain(array: Array) -> Any:
+    """Lists of numbers; what is no number in JSON, by its name."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    plain = array.astype(object)
+    wild = ~np.isfinite(array)
+    plain[wild] = [names[str(float(value))] for value in array[wild]]
+    return plain.tolist()
 
 
-def _from_csv(text: str, field: Field) -> Array:
-    reader = csv.reader(io.StringIO(text))
+def _from_csv(text: str, field: Field, heading: bool | None) -> Array:
+    # Of three line ends, lone carriage returns among them, one is left.
+    reader = csv.reader(io.StringIO(text, newline=None))
     lines = [(reader.line_num, line) for line in reader if line]
-    # A row with a cell that is missing is no heading: to leave it out would give its patient the
-    # answer of the next.
-    if lines and not any(_is_number(cell) for cell in lines[0][1]):
+    if lines and (_is_heading(lines, field) if heading is None else heading):
         lines = lines[1:]
     if not lines:
         raise ValueError(
@@ -111,50 +142,86 @@ def _from_csv(text: str, field: Field) -> Array:
         )
     width = math.prod(field.shape[1:]) or len(lines[0][1])
     for at, line in lines:
-        for column, cell in enumerate(line, 1):
-            if not _is_number(cell):
-                raise ValueError(f"line {at}, column {column} is no number: {cell[:40]!r}")
         if len(line) != width:
             raise ValueError(f"line {at} has {len(line)} numbers, and a row has {width}")
-    return _shaped(np.array([line for _, line in lines], dtype=np.str_), field)
+
+    def place(number: int) -> str:
+        return f"line {lines[number // width][0]}, column {number % width + 1}"
+
+    cells = [cell for _, line in lines for cell in line]
+    return converted(cells, field, place).reshape(len(lines), *_row_shape(field, width))
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _is_heading(lines: list[tuple[int, list[str]]], field: Field) -> bool:
+    """Whether the first line is one. A row with a cell that is missing is none: to leave it out
+    would give its patient the answer of the next."""
+    first = lines[0][1]
+    if not any(is_value(cell, field.dtype) for cell in first):
+        return True
+    if [cell.strip() for cell in first] == [str(number) for number in range(len(first))]:
+        raise ValueError(
+            f"line {lines[0][0]} is {','.join(first)[:40]}: a heading, as pandas writes columns "
+            "without names, or a row. Say --heading or --no-heading"
+        )
+    return False
+
+
+def _row_shape(field: Field, width: int) -> tuple[int, ...]:
+    """The shape of a row of so many numbers. A row of CSV is flat, so at most one dimension is
+    free."""
+    rest = field.shape[1:]
+    fixed = math.prod(size for size in rest if size)
+    if rest.count(0) > 1 or width % fixed:
+        raise ValueError(
+            f"a row of {field.name!r} has dimensions of any length: give .json or .npy"
+        )
+    return tuple(size or width // fixed for size in rest)
 
 
 def _from_json(value: Any, inputs: Sequence[Field]) -> Array | Arrays:
-    if isinstance(value, dict):
-        named = {field.name: field for field in inputs}
-        given = cast("dict[str, Any]", value)
-        return {
-            name: _shaped(np.array(rows), named[name]) if name in named else np.array(rows)
-            for name, rows in given.items()
-        }
-    if len(inputs) != 1:
-        raise ValueError("the model takes several inputs: give an object with a list of rows each")
-    return _shaped(np.array(value), inputs[0])
+    if not isinstance(value, dict):
+        if len(inputs) != 1:
+            raise ValueError(
+                "the model takes several inputs: give an object with a list of rows each"
+            )
+        return _nested(value, inputs[0])
+    named = {field.name: field for field in inputs}
+    given = cast("dict[str, Any]", value)
+    if unknown := sorted(set(given) - set(named)):
+        raise ValueError(f"the model has no input {unknown[0]!r}; it takes {', '.join(named)}")
+    return {name: _nested(rows, named[name]) for name, rows in given.items()}
 
 
-def _shaped(array: Array, field: Field) -> Array:
-    """Numbers as the model's dtype, each row in the model's shape where that is fixed."""
-    rest = field.shape[1:]
-    if all(rest):
-        array = array.reshape(len(array), *rest)
-    if field.dtype.startswith(("int", "uint")) and array.dtype.kind == "f":
-        raise ValueError(f"the model takes whole numbers for {field.name}")
-    return array.astype(field.dtype)
+def _nested(value: Any, field: Field) -> Array:
+    """Lists in lists as an array, in the very shape that the model takes."""
+    level, shape = [value], list[int]()
+
+    def place(number: int) -> str:
+        at = np.unravel_index(number, tuple(shape)) if shape else ()
+        return field.name + "".join(f"[{index}]" for index in at)
+
+    for wanted in field.shape:
+        sizes = [len(cast("list[Any]", p)) if isinstance(p, list) else -1 for p in level]
+        length = wanted or (sizes[0] if sizes else 0)
+        for number, size in enumerate(sizes):
+            if size != length or size < 0:
+                found = "no list" if size < 0 else f"a list of {size}"
+                raise ValueError(
+                    f"{place(number)} is {found}, and the model takes {_shape_text(field)}"
+                    + (f"; {place(0)} has {length}" if not wanted and length >= 0 < number else "")
+                )
+        shape.append(length)
+        level = [item for part in level for item in part]
+    return converted(level, field, place).reshape(shape)
 
 
-def _only(inputs: Sequence[Field], path: Path) -> Field:
+def _shape_text(field: Field) -> str:
+    sizes = ["rows", *(str(size) if size else "any" for size in field.shape[1:])]
+    return f"{field.name!r} as lists of shape ({', '.join(sizes)})"
+
+
+def _only(inputs: Sequence[Field]) -> Field:
     if len(inputs) != 1:
         names = ", ".join(field.name for field in inputs)
-        raise FileRefused(
-            f"The model takes several inputs ({names}), and {path} holds one. Give .npz or .json.",
-            claim=str(path),
-        )
+        raise ValueError(f"the model takes several inputs ({names}): give .npz or .json")
     return inputs[0]

@@ -13,10 +13,12 @@ DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
 import base64
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, cast
 
 from placet.attestation import Policy
 from placet.client.errors import FileRefused
+from placet.client.files import read_file, taken
 from placet.client.trust.verify import (
     VerifiedAuthority,
     VerifiedCouncil,
@@ -74,6 +76,18 @@ class ReceiptFile:
                 "proof": self.proof.decode(),
             }
         )
+
+    def check_place(self, path: Path) -> None:
+        """Whether the file may be written there: nothing is lost, or it is this very receipt under
+        another checkpoint. Raises `FileRefused`."""
+        if not path.exists():
+            return
+        try:
+            there = ReceiptFile.from_bytes(read_file(path, MAX_ARTIFACT))
+        except FileRefused:
+            raise taken(path) from None
+        if there.receipt != self.receipt:
+            raise taken(path)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

@@ -12,6 +12,7 @@ import pytest
 from placet.client import (
     Bundle,
     Client,
+    FileRefused,
     Keys,
     ReceiptFile,
     build_bundle,
@@ -69,6 +70,28 @@ def test_a_result_is_verified_and_opened(
     ]
     offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.log.charter)
     assert offline.digest == result.receipt.digest
+
+
+def test_nothing_is_written_over_another_result(
+    founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    folder, keys = tmp_path / "out", people["analyst"]
+    result = founded.jobs.result(released, keys, folder)
+    founded.jobs.result(released, keys, folder)  # the same again loses nothing
+    result.outputs["model"].write_bytes(b"the only copy of another model")
+    with pytest.raises(FileRefused) as refused:
+        founded.jobs.result(released, keys, folder)
+    assert str(result.outputs["model"]) in str(refused.value)
+    assert result.outputs["model"].read_bytes() == b"the only copy of another model"
+    other = replace(ReceiptFile.from_bytes(result.receipt_file.read_bytes()), receipt=b"{}")
+    for text in (other.to_bytes(), b"notes of mine"):
+        result.receipt_file.write_bytes(text)
+        with pytest.raises(FileRefused):
+            founded.jobs.result(released, keys, folder)
+        assert result.receipt_file.read_bytes() == text
+    founded.jobs.result(released, keys, folder, force=True)
+    assert result.outputs["model"].read_bytes() == bytes(range(256)) * 5000
+    assert sorted(p.name for p in folder.iterdir()) == ["model", "receipt.json", "report"]
 
 
 def test_only_the_recipient_opens_it(

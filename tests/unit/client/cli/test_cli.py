@@ -312,6 +312,23 @@ def test_seal_and_open(run: Run, folder: Path) -> None:
     assert refused["error"]["reason"].startswith("ENVELOPE")
 
 
+def test_a_second_seal_does_not_lose_the_key_of_the_first(run: Run, folder: Path) -> None:
+    (folder / "rows").write_bytes(b"some rows")
+    sealing = ["seal", "rows", "--owner", "owner.pub.json"]
+    made = run(*sealing)
+    kept = {name: (folder / made[name]).read_bytes() for name in ("sealed", "object")}
+    assert run(*sealing, code=2)["error"]["reason"] == "FILE_REFUSED"
+    assert kept == {name: (folder / made[name]).read_bytes() for name in kept}
+    run("open", "rows.sealed", "--object", made["object"], "-o", "rows", "--key", "owner.key")
+    (folder / "rows").write_bytes(b"newer rows")
+    opening = ["open", "rows.sealed", "--object", made["object"], "--key", "owner.key"]
+    assert run(*opening, "-o", "rows", code=2)["error"]["reason"] == "FILE_REFUSED"
+    assert (folder / "rows").read_bytes() == b"newer rows"
+    told = run(*sealing, "--force", text=True)
+    assert f"the key of object {made['digest']}" in " ".join(told.split())
+    run(*opening, "-o", "rows", "--force")
+
+
 def test_keygen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("keygen", "carol")
     assert made["encrypted"] is False

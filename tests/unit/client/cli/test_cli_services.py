@@ -116,8 +116,11 @@ def test_from_a_file_to_answers(
     shown = run(*asked, "--yes", text=True)
     assert "WHAT THE MODEL IS FOR" in shown and "SIMULATED" in shown
     assert np.array_equal(np.load(tmp_path / "out.npy"), ROWS @ WEIGHTS)
-    assert run(*asked) == {  # once is enough
-        "service": service, "file": "out.npy", "rows": 10, "marks": ["SIMULATED"],
+    sent = questions.sent
+    assert run(*asked, code=2)["error"]["reason"] == "FILE_REFUSED"  # answers cost a ration
+    assert questions.sent == sent
+    assert run(*asked, "--force") == {  # once is enough
+        "service": service, "files": ["out.npy"], "rows": 10, "marks": ["SIMULATED"],
     }  # fmt: skip
     run("start", service, "--workers", "0")
     assert run("watch", service)["state"] == "finished"
@@ -125,7 +128,7 @@ def test_from_a_file_to_answers(
 
 def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     service = serve()
-    (tmp_path / "a.csv").write_text("a,b,c,d\n" + "\n".join("0,1,2,3" for _ in range(5)) + "\n")
+    (tmp_path / "a.csv").write_text("a,b,c,d\n" + "\n".join("0.0,1,2,3" for _ in range(5)) + "\n")
     (tmp_path / "a.json").write_text("[[0, 1, 2, 3], [0, 1, 2, 3]]")
     np.savez(tmp_path / "a.npz", x=ROWS)
     asked = ("predict", service, "--key", "owner.key", "--yes", "--simulated")
@@ -137,24 +140,26 @@ def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     with np.load(tmp_path / "b.npz") as file:
         assert np.array_equal(file["answers"], ROWS @ WEIGHTS)
     (tmp_path / "rows").write_text("0,1,2,3\n")
-    run(*asked, "-i", "rows", "-o", "answers", "--format", "csv")
+    given = ("-i", "rows", "-o", "answers", "--format", "csv")
+    assert "--heading" in run(*asked, *given, code=2)["error"]["message"]
+    run(*asked, *given, "--no-heading")
     assert (tmp_path / "answers").read_text() == "42.0,48.0,54.0\n"
 
 
 NO_ROWS = [
     ("a.csv", "0,1,2\n"),
-    ("a.csv", "0,1,2,3\n0,1,x,3\n"),
-    ("a.csv", "0,1,,3\n0,1,2,3\n"),
-    ("a.csv", "0,1,2,3\n0,1,2\n"),
+    ("a.csv", "0.0,1,2,3\n0.0,1,x,3\n"),
+    ("a.csv", "0.0,1,,3\n0.0,1,2,3\n"),
+    ("a.csv", "0.0,1,2,3\n0,1,2\n"),
     ("a.csv", "a,b,c,d\n"),
     ("a.csv", "0;1;2;3\n0;1;2;3\n"),
-    ("a.csv", "0,1,2,3\n" * 10_001),
+    ("a.csv", "0.0,1,2,3\n" * 10_001),
     ("a.csv", ""),
     ("a.json", "[[1, 2, 3, 4]"),
     ("a.json", '{"y": [[1, 2, 3, 4]]}'),
     ("a.npy", "no array"),
     ("a.npz", "no arrays"),
-    ("a.txt", "0,1,2,3\n"),
+    ("a.txt", "0.0,1,2,3\n"),
     ("missing.csv", None),
 ]
 
@@ -193,7 +198,7 @@ def test_a_token_is_made_and_asks(
         run("vote", service, "placet", "--key", f"{seat}.key", "--yes")
     (tmp_path / "ticket.json").write_bytes(ticket_to_bytes(founded.council.ticket(service)))
     run("start", "ticket.json", "--watch")
-    (tmp_path / "a.csv").write_text("0,1,2,3\n")
+    (tmp_path / "a.csv").write_text("0.0,1,2,3\n")
     asked = ("predict", service, "--yes", "--simulated", "-i", "a.csv", "-o", "b.csv")
     run(*asked, "--token", "ward-3.token")
     assert [user for user, _, _ in questions.asked] == ["ward-3"]

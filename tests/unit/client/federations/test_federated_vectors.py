@@ -3,6 +3,7 @@
 files and PyTorch."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ def test_neither_shares_memory_with_what_it_was_given() -> None:
     vector[:] = -1
     made["w"][:] = -2
     assert given_state["w"][1, 2] == 5 and made["b"].tolist() == [7, 7, 7]
+
+
+def test_the_difference_of_arrays_without_dimensions_is_one_too() -> None:
+    assert flatten(state(t=np.array(9, np.float32) - np.float32(1)), LAYOUT)[-1] == 8
+
+
+@pytest.mark.parametrize("name", ["model.npz", "model.safetensors"])
+def test_arrays_that_no_federation_takes_are_refused_and_not_left_out(
+    tmp_path: Path, name: str
+) -> None:
+    arrays: Any = {"w": np.ones(2, np.float32), "count": np.ones(1, np.int64)}
+    save_state(tmp_path / name, arrays)
+    assert set(load_state(tmp_path / name)) == {"w"}
+    save_state(tmp_path / name, {**arrays, "file": np.ones(2, np.complex64)})
+    for read in (load_state, layout_of_file):
+        with pytest.raises(StateRefused) as refused:
+            read(tmp_path / name)
+        assert refused.value.details["claim"] == "file"
 
 
 @pytest.mark.parametrize(
@@ -161,3 +180,11 @@ def test_torch_and_back() -> None:
     assert after["1.num_batches_tracked"].dtype == torch.int64
     with pytest.raises(StateRefused):
         to_torch({"0.weight": doubled["0.weight"]}, before)
+    with warnings.catch_warnings():  # they are deprecated, and there are models that have them
+        warnings.simplefilter("ignore")
+        quantised = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    eight = torch.ones(2).to(torch.float8_e4m3fn)
+    for odd in (torch.ones(2, dtype=torch.complex64), quantised, eight, {"a": 1}):
+        with pytest.raises(StateRefused) as refused:
+            from_torch({**before, "odd": odd})
+        assert refused.value.details["claim"] == "odd"
