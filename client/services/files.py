@@ -105,8 +105,10 @@ def _written(format: Format, answers: Array | Mapping[str, Array]) -> bytes:
     if format == "npz":
         return npz_bytes(answers if isinstance(answers, Mapping) else {"answers": answers})
     if format == "json":
-        several = isinstance(answers, Mapping)
-        value = {n: _plain(a) for n, a in answers.items()} if several else _plain(answers)
+        if isinstance(answers, Mapping):
+            value: Any = {name: _plain(array) for name, array in answers.items()}
+        else:
+            value = _plain(answers)
         return json.dumps(value, allow_nan=False).encode() + b"\n"
     assert not isinstance(answers, Mapping)
     if format == "csv":
@@ -201,7 +203,7 @@ def _nested(value: Any, field: Field) -> Array:
         return field.name + "".join(f"[{index}]" for index in at)
 
     for wanted in field.shape:
-        sizes = [len(cast("list[Any]", p)) if isinstance(p, list) else -1 for p in level]
+        sizes = [_length(part) for part in level]
         length = wanted or (sizes[0] if sizes else 0)
         for number, size in enumerate(sizes):
             if size != length or size < 0:
@@ -213,6 +215,11 @@ def _nested(value: Any, field: Field) -> Array:
         shape.append(length)
         level = [item for part in level for item in part]
     return converted(level, field, place).reshape(shape)
+
+
+def _length(value: object) -> int:
+    """Of a list of JSON; of anything else -1."""
+    return len(value) if isinstance(value, list) else -1  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _shape_text(field: Field) -> str:

@@ -86,7 +86,8 @@ def test_arrays_that_no_federation_takes_are_refused_and_not_left_out(
     arrays: Any = {"w": np.ones(2, np.float32), "count": np.ones(1, np.int64)}
     save_state(tmp_path / name, arrays)
     assert set(load_state(tmp_path / name)) == {"w"}
-    save_state(tmp_path / name, {**arrays, "file": np.ones(2, np.complex64)})
+    arrays["file"] = np.ones(2, np.complex64)
+    save_state(tmp_path / name, arrays)
     for read in (load_state, layout_of_file):
         with pytest.raises(StateRefused) as refused:
             read(tmp_path / name)

@@ -40,8 +40,8 @@ def same(found: NDArray[Any], wanted: list[Any], dtype: str) -> None:
     assert np.array_equal(found, np.array(wanted, dtype))
 
 
-def pair(dtype: str) -> Field:
-    return Field("x", dtype, (0, 2))  # type: ignore[arg-type]
+def pair(dtype: Any) -> Field:
+    return Field("x", dtype, (0, 2))
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
@@ -57,9 +57,9 @@ def test_truth(tmp_path: Path, format: Format) -> None:
 def test_whole_numbers_never_wrap(tmp_path: Path, dtype: str) -> None:
     limits = np.iinfo(dtype)
     ends = [limits.min, limits.max]
-    for format, text in (("csv", f"{ends[0]},{ends[1]}\n"), ("json", f"[{ends}]")):
-        same(load(tmp_path, text, format, pair(dtype)), [ends], dtype)  # type: ignore[arg-type]
-    for wrong in (limits.min - 1, limits.max + 1, 0.5, "1e3", "1_000", "0x1", "nan", "١"):  # noqa: RUF001
+    same(load(tmp_path, f"{ends[0]},{ends[1]}\n", "csv", pair(dtype)), [ends], dtype)
+    same(load(tmp_path, f"[{ends}]", "json", pair(dtype)), [ends], dtype)
+    for wrong in (limits.min - 1, limits.max + 1, 0.5, "1e3", "1_000", "0x1", "nan", "١"):
         said = refused(tmp_path, f"1,1\n1,{wrong}\n", "csv", pair(dtype))
         assert "line 2, column 2" in said
         assert f"whole numbers from {limits.min} to {limits.max}" in said
@@ -88,8 +88,8 @@ def test_what_is_written_is_read_again(
     folder = tmp_path_factory.mktemp("rows")
     array = np.array(rows, np.float32)
     for format in ("csv", "json", "npy"):
-        save_answers(folder / "a", format, array)  # type: ignore[arg-type]
-        found: Any = load_rows(folder / "a", format, [pair("float32")], False)  # type: ignore[arg-type]
+        save_answers(folder / "a", format, array)
+        found: Any = load_rows(folder / "a", format, [pair("float32")], False)
         assert np.array_equal(found, array, equal_nan=True)
 
 
