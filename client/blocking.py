@@ -584,15 +584,20 @@ class ServedModel(BlockingContext[AsyncServedModel]):
         *,
         deadline: float | None = None,
         progress: Progress | None = None,
+        keep: Path | None = None,
     ) -> Any:
         """Ask about rows: of one input and one output array in, array out; else dicts of arrays
         (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
+        deadline: seconds for all. progress(answered, all): in rows. keep: a file for the answers as
+        they come: the same call again goes on where this one breaks off, and pays for none of them
+        twice. It is the caller's to remove. Raises `QuestionRefused`,
         `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
         `AnswerMalformed` or `placet.sealing.AnswerForged`."""
-        return self._portal.run(self._core.predict(rows, deadline=deadline, progress=progress))
+        return self._portal.run(
+            self._core.predict(rows, deadline=deadline, progress=progress, keep=keep)
+        )
 
 
 class Services(Blocking[AsyncServices]):

@@ -2,7 +2,7 @@
 """Asking a served model: predict, and token new."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ from placet.client.cli.service import ServiceName, warnings_of
 from placet.client.errors import UsageRefused
 from placet.client.files import check_free
 from placet.client.keys import Keys
+from placet.client.services.arrays import Array, Arrays
 from placet.client.services.files import files_of, format_of, load_rows, save_answers
 from placet.client.services.users import Token
 
@@ -86,9 +87,10 @@ def predict(
             if not force:
                 check_free(*files.values())
             _meet(model, service, yes)
-            with counting("asking", as_json) as progress:
-                answers = model.predict(rows, deadline=deadline, progress=progress)
+            part = out.with_name(f"{out.name}.part")
+            answers = _ask(model, rows, part, deadline, as_json)
             save_answers(out, writing, answers)
+            part.unlink(missing_ok=True)
             marks = ["SIMULATED"] if model.worker.simulated else []
     count = len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
     names = [str(file) for file in dict.fromkeys(files.values())]
@@ -111,6 +113,19 @@ def new(
         f'{name} = "{made.digest}"',
     ]
     show({"name": name, "file": str(path), "digest": made.digest}, as_json, lines(told))
+
+
+def _ask(
+    model: ServedModel, rows: Array | Arrays, part: Path, deadline: float | None, as_json: bool
+) -> Any:
+    """The answers, which are kept in a file as they come: they cost a ration."""
+    try:
+        with counting("asking", as_json) as progress:
+            return model.predict(rows, deadline=deadline, progress=progress, keep=part)
+    except BaseException:
+        if part.exists():
+            say(f"{part} has the answers so far: the same command goes on where this one stopped.")
+        raise
 
 
 def _marked(marks: list[str]) -> str:

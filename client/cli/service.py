@@ -22,8 +22,10 @@ from placet.client.cli._words import when
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, Rations
 from placet.governance.documents.work.serve import Serve
+from placet.governance.judgements.draws import rations_left
+from placet.governance.state import ServiceState
 from placet.governance.text import plain
 from placet.refusals import Refusal, Refused
 
@@ -47,6 +49,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         id, terms = found.digest, found.document.serve
         worker, missing = _worker(connected, id)
         origin = _origin_lines(connected, terms)
+        service = connected.log.ledger().state.services.get(id)
     inputs = worker.offer.document.inputs if worker else ()
     answers = worker.offer.document.answers if worker else ()
     value: Json = {
@@ -55,12 +58,14 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         "inputs": to_plain(inputs),
         "answers": to_plain(answers),
         "simulated": worker.simulated if worker else None,
+        "left": _left(terms.rations, service),
         "origin": origin,
         "warnings": warnings_of(terms),
     }
 
     def text(console: Console) -> None:
-        lines([*explain_serving(terms), *origin])(console)
+        left = _left_lines(terms.rations, service)
+        lines([*explain_serving(terms), *left, *origin])(console)
         fields = [
             *(("input", *field_row(f)) for f in inputs),
             *(("answer", *field_row(f)) for f in answers),
@@ -83,6 +88,26 @@ def warnings_of(terms: Serve) -> list[str]:
             "it goes on only by votes that were given anew."
         )
     return told
+
+
+def _left(rations: Rations, service: ServiceState | None) -> Json:
+    """Rows that can still be drawn: for everybody, and by who has drawn any."""
+    drawn = service.drawn if service is not None else {}
+    users = {user: rations_left(rations, service, user)[0] for user in sorted(drawn)}
+    return {"total": rations_left(rations, service, "")[1], "users": users}
+
+
+def _left_lines(rations: Rations, service: ServiceState | None) -> list[str]:
+    drawn = service.drawn if service is not None else {}
+    total = rations_left(rations, service, "")[1]
+    return [
+        f"Left to be drawn: {total} of {rations.total} rows for everybody.",
+        *(
+            f"  {plain(user)}: {rations_left(rations, service, user)[0]} of {rations.user}"
+            for user in sorted(drawn)
+        ),
+        "Workers draw rows ahead, a tranche at a time, so a user may have some left beside these.",
+    ]
 
 
 def _worker(connected: Client, id: str) -> tuple[ServedWorker | None, str]:

@@ -6,7 +6,7 @@ anything is sent. The first axis of every array counts rows, and many rows becom
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -45,11 +45,14 @@ class Rows:
         """Into how many questions the rows are split."""
         return math.ceil(self.count / self.at_once)
 
-    def packed(self) -> Iterator[bytearray]:
-        """The content of each question, in the order of the rows; the caller wipes it."""
-        for start in range(0, self.count, self.at_once):
+    def packed(self, but: Container[int] = ()) -> Iterator[tuple[int, bytearray]]:
+        """The number and the content of each question but some, in the order of the rows; the
+        caller wipes it."""
+        for number in range(self.questions):
+            start = number * self.at_once
             end = start + self.at_once
-            yield pack([_tensor(name, a[start:end]) for name, a in self.arrays.items()])
+            if number not in but:
+                yield number, pack([_tensor(n, a[start:end]) for n, a in self.arrays.items()])
 
 
 def judge_rows(

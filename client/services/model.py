@@ -2,6 +2,7 @@
 """A served model, as its user has it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from placet.client.errors import UsageRefused
 from placet.client.services.arrays import Array, judge_rows
 from placet.client.services.asking import Asking
 from placet.client.services.chain import ServedWorker
+from placet.client.services.kept import KeptAnswers
 from placet.client.services.predicting import ask_rows
 from placet.governance.documents import Card
 from placet.governance.documents.serving import Field
@@ -72,18 +74,26 @@ class AsyncServedModel:
         *,
         deadline: float | None = None,
         progress: Progress | None = None,
+        keep: Path | None = None,
     ) -> Any:
         """Ask about rows: of one input and one output array in, array out; else dicts of arrays
         (`Arrays`).
 
         Many rows become several questions, up to 32 of them under way; cancelling ends them all.
-        deadline: seconds for all. progress(answered, all): in rows. Raises `QuestionRefused`,
+        deadline: seconds for all. progress(answered, all): in rows. keep: a file for the answers as
+        they come: the same call again goes on where this one breaks off, and pays for none of them
+        twice. It is the caller's to remove. Raises `QuestionRefused`,
         `CallTimedOut`, `Refused` (ANSWERS_USED_UP and others), `Unreachable`, `OfferInvalid`,
         `AnswerMalformed` or `placet.sealing.AnswerForged`.
         """
         if self._closed:
             raise UsageRefused("The model has been closed. Open it again.")
         asked = judge_rows(rows, self.terms, self.inputs, self.answers)
-        return await ask_rows(
-            self._asking, asked, self.answers, deadline=deadline, progress=progress
-        )
+        kept = None if keep is None else KeptAnswers(keep, self.worker, asked)
+        try:
+            return await ask_rows(
+                self._asking, asked, self.answers, deadline=deadline, progress=progress, kept=kept
+            )
+        finally:
+            if kept is not None:
+                kept.close()

@@ -8,6 +8,7 @@ from placet.client.data.objects import Progress
 from placet.client.errors import AnswerMalformed, CallTimedOut
 from placet.client.services.arrays import Array, Arrays, Rows, joined, read_answer
 from placet.client.services.asking import IN_FLIGHT, Asking
+from placet.client.services.kept import KeptAnswers
 from placet.governance.documents.serving import Field
 
 
@@ -18,15 +19,17 @@ async def ask_rows(
     *,
     deadline: float | None = None,
     progress: Progress | None = None,
+    kept: KeptAnswers | None = None,
 ) -> Array | Arrays:
     """The answers to all rows, in their order.
 
     deadline: seconds for all of it. progress: called with the rows that are answered, and all of
-    them. The first refusal ends it; what is under way then is cancelled. Raises `CallTimedOut`, or
-    what `Asking.ask` raises.
+    them. kept: answers that are there already, and where the others are kept. The first refusal
+    ends it; what is under way then is cancelled, or waited for where answers are kept. Raises
+    `CallTimedOut`, or what `Asking.ask` raises.
     """
     until = None if deadline is None else asyncio.get_running_loop().time() + deadline
-    work = _Work(asking, rows, answers, until, progress)
+    work = _Work(asking, rows, answers, until, progress, kept)
     try:
         async with asyncio.timeout_at(until):
             return joined(await work.done())
@@ -48,6 +51,7 @@ class _Work:
         answers: Sequence[Field],
         until: float | None,
         progress: Progress | None,
+        kept: KeptAnswers | None,
     ) -> None:
         self.answered = 0
         self._asking = asking
@@ -55,48 +59,67 @@ class _Work:
         self._answers = answers
         self._until = until
         self._progress = progress
-        self._parts: list[Arrays] = [{}] * rows.questions
+        self._kept = kept
+        self._over = False  # nothing more is to be asked
+        self._parts: dict[int, Arrays] = {}
 
     async def done(self) -> list[Arrays]:
-        questions = enumerate(self._rows.packed())
+        """What is not kept is asked."""
+        for number, content in (self._kept.parts if self._kept is not None else {}).items():
+            self._take(number, memoryview(content))
+        questions = self._rows.packed(but=set(self._parts))
+        left = self._rows.questions - len(self._parts)
         if self._rows.questions == 1:
             await self._some(questions, alone=True)
-            return self._parts
-        askers = min(IN_FLIGHT, self._rows.questions)
+        elif left:
+            await self._all(questions, min(IN_FLIGHT, left))
+        return [self._parts[number] for number in range(self._rows.questions)]
+
+    async def _all(self, questions: Iterator[tuple[int, bytearray]], askers: int) -> None:
         tasks = [asyncio.create_task(self._some(questions, alone=False)) for _ in range(askers)]
         try:
-            await asyncio.gather(*tasks)
+            ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            self._over = True
+            if others and self._kept is not None:  # what they were answered is paid for
+                await asyncio.wait(others)
+            for task in ended:
+                task.result()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return self._parts
 
     async def _some(self, questions: Iterator[tuple[int, bytearray]], *, alone: bool) -> None:
         """Ask one question after the other, of those that nobody has asked yet."""
         for number, content in questions:
+            if self._over:
+                content[:] = bytes(len(content))
+                return
             try:
                 answer = await self._asking.ask(content, self._until, alone=alone)
             finally:
                 content[:] = bytes(len(content))
             try:
-                self._parts[number] = read_answer(answer, self._answers)
+                self._take(number, answer)
+                if self._kept is not None:
+                    self._kept.add(number, answer)
             finally:
                 answer[:] = bytes(len(answer))
-            self._count(number)
 
-    def _count(self, number: int) -> None:
+    def _take(self, number: int, answer: memoryview) -> None:
+        """Read an answer, and count its rows."""
         start = number * self._rows.at_once
         rows = min(self._rows.at_once, self._rows.count - start)
-        part = self._parts[number].items()
+        part = read_answer(answer, self._answers)
         if wrong := [
-            name for name, array in part if self._rows.questions > 1 and len(array) != rows
+            name for name, array in part.items() if self._rows.questions > 1 and len(array) != rows
         ]:
             raise AnswerMalformed(
                 "The worker answered for another number of rows than it was asked about.",
                 claim=wrong[0],
                 expected=str(rows),
             )
+        self._parts[number] = part
         self.answered += rows
         if self._progress is not None:
             self._progress(self.answered, self._rows.count)

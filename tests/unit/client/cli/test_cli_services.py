@@ -146,6 +146,25 @@ def test_rows_in_every_format(run: Run, serve: Start, tmp_path: Path) -> None:
     assert (tmp_path / "answers").read_text() == "42.0,48.0,54.0\n"
 
 
+def test_answers_that_were_paid_for_are_kept(
+    run: Run, serve: Start, questions: Questions, tmp_path: Path
+) -> None:
+    service = serve()
+    np.save(tmp_path / "rows.npy", ROWS)
+    asked = ("predict", service, "--key", "owner.key", "--yes", "--simulated", "-i", "rows.npy")
+    told = run("model", service)["left"]
+    questions.refusals = [None, "ANSWERS_USED_UP"]
+    shown = run(*asked, "-o", "out.npy", code=1, text=True)
+    assert "out.npy.part has the answers so far" in " ".join(shown.split())
+    assert not (tmp_path / "out.npy").exists()
+    run(*asked, "-o", "out.npy")
+    assert np.array_equal(np.load(tmp_path / "out.npy"), ROWS @ WEIGHTS)
+    assert not (tmp_path / "out.npy.part").exists()
+    left = run("model", service)["left"]
+    assert left["total"] < told["total"] and left["users"]["owner"] > 0
+    assert "Left to be drawn" in run("model", service, text=True)
+
+
 NO_ROWS = [
     ("a.csv", "0,1,2\n"),
     ("a.csv", "0.0,1,2,3\n0.0,1,x,3\n"),
