@@ -64,7 +64,7 @@ from placet.governance.documents import (
     StopAction,
     Vote,
 )
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, RowsAre
 from placet.governance.documents.work.serve import Serve
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
@@ -570,13 +570,20 @@ class ServedModel(BlockingContext[AsyncServedModel]):
     @property
     def inputs(self) -> tuple[Field, ...]:
         """The arrays that it takes. A dimension of 0 may be of any length; the first one counts
-        rows."""
+        rows, unless `rows` is "dependent"."""
         return self._core.inputs
 
     @property
     def answers(self) -> tuple[Field, ...]:
         """The arrays that it gives."""
         return self._core.answers
+
+    @property
+    def rows(self) -> RowsAre:
+        """Whether many rows may become several questions: "independent", each row is answered by
+        itself; "fixed", so many at a time as the model takes; "dependent", a call is one
+        question."""
+        return self._core.rows
 
     def predict(
         self,

@@ -82,7 +82,7 @@ def predict(
     with client(simulated=simulated) as connected:
         service = find_proposal(connected, name)
         with connected.services.open(service, user=user) as model:
-            rows = load_rows(source, reading, model.inputs, heading)
+            rows = load_rows(source, reading, model.inputs, heading, model.rows)
             files = files_of(out, writing, model.answers)
             if not force:
                 check_free(*files.values())
@@ -92,7 +92,8 @@ def predict(
             save_answers(out, writing, answers)
             part.unlink(missing_ok=True)
             marks = ["SIMULATED"] if model.worker.simulated else []
-    count = len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
+    arrays = rows.values() if isinstance(rows, dict) else [rows]
+    count = max(len(array) if array.ndim else 1 for array in arrays)
     names = [str(file) for file in dict.fromkeys(files.values())]
     told = f"Wrote {', '.join(names)}: the answers to {count} row(s){_marked(marks)}."
     value = {"service": service, "files": names, "rows": count, "marks": marks}

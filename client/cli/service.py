@@ -19,10 +19,11 @@ from placet.client.cli._frame import (
     table,
 )
 from placet.client.cli._words import when
+from placet.client.services.arrays import shape_text
 from placet.client.services.chain import ServedWorker
 from placet.client.services.services import Origin
 from placet.governance.codec import Json, to_plain
-from placet.governance.documents.serving import Field, Rations
+from placet.governance.documents.serving import Field, Rations, RowsAre
 from placet.governance.documents.work.serve import Serve
 from placet.governance.judgements.draws import rations_left
 from placet.governance.state import ServiceState
@@ -37,6 +38,11 @@ ServiceName = Annotated[
         metavar="SERVICE", help="The digest of its proposal, or enough of its beginning."
     ),
 ]
+_ROWS = {
+    "independent": "Each row is answered by itself.",
+    "fixed": "Rows are answered so many at a time as the model takes.",
+    "dependent": "A question is answered as a whole: its rows depend on one another, or are none.",
+}
 _NOBODY = ("WORKER_UNAVAILABLE", "RUN_NOT_FOUND", "SERVICE_ENDED")
 
 
@@ -52,11 +58,13 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         service = connected.log.ledger().state.services.get(id)
     inputs = worker.offer.document.inputs if worker else ()
     answers = worker.offer.document.answers if worker else ()
+    rows: RowsAre = worker.offer.document.rows if worker else "independent"
     value: Json = {
         "service": id,
         "terms": to_plain(terms),
         "inputs": to_plain(inputs),
         "answers": to_plain(answers),
+        "rows": rows if worker else None,
         "simulated": worker.simulated if worker else None,
         "left": _left(terms.rations, service),
         "origin": origin,
@@ -67,10 +75,12 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         left = _left_lines(terms.rations, service)
         lines([*explain_serving(terms), *left, *origin])(console)
         fields = [
-            *(("input", *field_row(f)) for f in inputs),
-            *(("answer", *field_row(f)) for f in answers),
+            *(("input", *field_row(f, rows)) for f in inputs),
+            *(("answer", *field_row(f, rows)) for f in answers),
         ]
         table(("", "name", "dtype", "shape"), fields, missing)(console)
+        if worker:
+            lines([_ROWS[rows]])(console)
 
     show(value, as_json, text)
     for warning in warnings_of(terms):
@@ -137,7 +147,6 @@ def _origin_lines(connected: Client, terms: Serve) -> list[str]:
     return [f"{told} it is none of the outputs that the receipt names."]
 
 
-def field_row(field: Field) -> tuple[str, str, str]:
+def field_row(field: Field, rows: RowsAre) -> tuple[str, str, str]:
     """An input or answer of a model as a line of a table."""
-    shape = ", ".join(str(n) if n else "any" for n in field.shape[1:])
-    return plain(field.name), field.dtype, f"(rows{', ' + shape if shape else ''})"
+    return plain(field.name), field.dtype, shape_text(field, rows)

@@ -2,7 +2,8 @@
 """NumPy arrays as questions, and answers as arrays.
 
 Nothing is converted on the way: what does not fit the model's inputs is refused by its name, before
-anything is sent. The first axis of every array counts rows, and many rows become several questions.
+anything is sent. Many rows become several questions where the worker's offer says that rows are
+answered one by one, or so many at a time; elsewhere a call is one question.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placet.client.errors import AnswerMalformed, QuestionRefused
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, Offer, RowsAre
 from placet.governance.documents.work.serve import Serve
 from placet.proto.limits import KIB
 from placet.proto.tensors import DTYPES, Tensor, pack, unpack
@@ -49,29 +50,32 @@ class Rows:
         """The number and the content of each question but some, in the order of the rows; the
         caller wipes it."""
         for number in range(self.questions):
-            start = number * self.at_once
-            end = start + self.at_once
             if number not in but:
-                yield number, pack([_tensor(n, a[start:end]) for n, a in self.arrays.items()])
+                yield (
+                    number,
+                    pack([_tensor(n, self._cut(a, number)) for n, a in self.arrays.items()]),
+                )
+
+    def _cut(self, array: Array, number: int) -> Array:
+        """The rows of one question; of one alone everything, also where no axis counts rows."""
+        if self.questions == 1:
+            return array
+        return array[number * self.at_once : (number + 1) * self.at_once]
 
 
-def judge_rows(
-    given: Array | Mapping[str, Array],
-    terms: Serve,
-    inputs: Sequence[Field],
-    answers: Sequence[Field],
-) -> Rows:
+def judge_rows(given: Array | Mapping[str, Array], terms: Serve, offer: Offer) -> Rows:
     """Arrays that the model takes. A model of one input takes the array alone. Raises
     `QuestionRefused`."""
-    named = _named(given, inputs)
-    arrays = {field.name: _checked(field, named[field.name], terms) for field in inputs}
-    counts = {name: len(array) for name, array in arrays.items()}
-    count = next(iter(counts.values()))
-    if len(set(counts.values())) != 1:
+    named = _named(given, offer.inputs)
+    arrays = {
+        field.name: _checked(field, named[field.name], terms, offer.rows) for field in offer.inputs
+    }
+    counts = {name: len(array) if array.ndim else 1 for name, array in arrays.items()}
+    count = max(counts.values())
+    if offer.rows != "dependent" and len(set(counts.values())) != 1:
         raise _refused("rows", "as many in each input", str(counts))
-    if not count:
+    if not min(counts.values()):
         raise _refused("rows", "at least 1", "0")
-    row = max(sum(array.nbytes for array in arrays.values()) // count, _bytes_of_row(answers), 1)
     rations = terms.rations
     if count > (allowed := min(rations.user, rations.total)):
         # What was answered before the refusal would be spent, and the caller would have none of it.
@@ -82,15 +86,29 @@ def judge_rows(
             expected=f"at most {allowed}",
             actual=str(count),
         )
+    return Rows(arrays, count, _at_once(arrays, count, terms, offer))
+
+
+def _at_once(arrays: Arrays, count: int, terms: Serve, offer: Offer) -> int:
+    """How many rows go into one question."""
     # A worker never answers more at once than a tranche, or than a minute allows.
-    most = min(terms.largest_request, rations.tranche, rations.minute)
-    at_once = max(1, min(most, QUESTION_BYTES // row))
-    for field in inputs:
-        if field.shape and field.shape[0]:  # the model itself takes so many rows and no others
-            at_once = field.shape[0]
-            if count % at_once:
-                raise _refused("rows", f"a multiple of {at_once}", str(count))
-    return Rows(arrays, count, at_once)
+    most = min(terms.largest_request, terms.rations.tranche, terms.rations.minute)
+    if offer.rows == "independent":
+        row = sum(array.nbytes for array in arrays.values()) // count
+        return max(1, min(most, QUESTION_BYTES // max(row, _bytes_of_row(offer.answers), 1)))
+    if offer.rows == "fixed":
+        if count % (fixed := offer.inputs[0].shape[0]):
+            raise _refused("rows", f"a multiple of {fixed}", str(count))
+        return fixed
+    if count > most:
+        raise QuestionRefused(
+            f"The model answers a question as a whole, so it is not asked in parts. The terms let "
+            f"{most} rows be asked about at once, and these are {count}. Ask about fewer.",
+            claim="rows",
+            expected=f"at most {most}",
+            actual=str(count),
+        )
+    return count
 
 
 def read_answer(content: memoryview, answers: Sequence[Field]) -> Arrays:
@@ -131,7 +149,7 @@ def _named(given: Array | Mapping[str, Array], inputs: Sequence[Field]) -> Mappi
     return given
 
 
-def _checked(field: Field, array: Array, terms: Serve) -> Array:
+def _checked(field: Field, array: Array, terms: Serve, rows: RowsAre) -> Array:
     found = str(getattr(array, "dtype", type(array).__name__))
     if not isinstance(cast("object", array), np.ndarray) or found != field.dtype:
         raise _refused(
@@ -140,16 +158,26 @@ def _checked(field: Field, array: Array, terms: Serve) -> Array:
             found,
             f"Convert it: array.astype(numpy.{field.dtype}).",
         )
-    wanted, shape = field.shape[1:], array.shape[1:]
-    fits = len(array.shape) == len(field.shape) > 0 and all(
-        w in (0, s) for w, s in zip(wanted, shape, strict=True)
+    first = rows == "fixed"  # and then as many of them as one likes, in questions of so many
+    fits = len(array.shape) == len(field.shape) and all(
+        wanted in (0, size)
+        for wanted, size in zip(field.shape[first:], array.shape[first:], strict=True)
     )
     if not fits:
-        text = ", ".join(["rows", *(str(n) if n else "any" for n in wanted)])
-        raise _refused(field.name, f"of shape ({text})", str(array.shape), "Reshape it.")
+        text = shape_text(field, rows)
+        raise _refused(field.name, f"of shape {text}", str(array.shape), "Reshape it.")
     if terms.not_finite == "refuse" and array.dtype.kind == "f" and not np.isfinite(array).all():
         raise _refused(field.name, "finite throughout", "NaN or infinity")
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    # `ascontiguousarray` gives an array without dimensions one.
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+
+
+def shape_text(field: Field, rows: RowsAre) -> str:
+    """An input or output's shape in words: (rows, 3, any)."""
+    sizes = [str(size) if size else "any" for size in field.shape]
+    if rows != "dependent":
+        sizes[:1] = ["rows"]
+    return f"({', '.join(sizes)})"
 
 
 def _bytes_of_row(answers: Sequence[Field]) -> int:

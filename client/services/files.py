@@ -18,6 +18,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from urllib.parse import quote
@@ -27,9 +28,9 @@ import numpy as np
 from placet.client.errors import FileRefused, UsageRefused
 from placet.client.files import read_file, write_file
 from placet.client.npz import npz_bytes
-from placet.client.services.arrays import Array, Arrays
+from placet.client.services.arrays import Array, Arrays, shape_text
 from placet.client.services.values import converted, is_value
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, RowsAre
 
 Format = Literal["csv", "json", "npy", "npz"]
 _MAX_FILE = 4 * 1024**3
@@ -49,13 +50,19 @@ def format_of(path: Path, given: str = "") -> Format:
 
 
 def load_rows(
-    path: Path, format: Format, inputs: Sequence[Field], heading: bool | None = None
+    path: Path,
+    format: Format,
+    inputs: Sequence[Field],
+    heading: bool | None = None,
+    rows: RowsAre = "independent",
 ) -> Array | Arrays:
-    """The rows in a file, for a model that takes these inputs.
+    """The rows in a file, for a model that takes these inputs, whose rows are so.
 
     heading: whether the first line of a CSV file is one; None: the line says so itself. Raises
     `FileRefused`.
     """
+    if rows == "fixed":  # several questions may come in one file
+        inputs = [replace(field, shape=(0, *field.shape[1:])) for field in inputs]
     data = read_file(path, _MAX_FILE)
     try:
         return _loaded(data, format, inputs, heading)
@@ -113,7 +120,8 @@ def _written(format: Format, answers: Array | Mapping[str, Array]) -> bytes:
     assert not isinstance(answers, Mapping)
     if format == "csv":
         text = io.StringIO()
-        rows = answers.reshape(len(answers), -1)
+        rows = np.atleast_1d(answers)
+        rows = rows.reshape(len(rows), -1)
         csv.writer(text, lineterminator="\n").writerows([str(v) for v in row] for row in rows)
         return text.getvalue().encode()
     binary = io.BytesIO()
@@ -223,8 +231,7 @@ def _length(value: object) -> int:
 
 
 def _shape_text(field: Field) -> str:
-    sizes = ["rows", *(str(size) if size else "any" for size in field.shape[1:])]
-    return f"{field.name!r} as lists of shape ({', '.join(sizes)})"
+    return f"{field.name!r} as lists of shape {shape_text(field, 'independent')}"
 
 
 def _only(inputs: Sequence[Field]) -> Field:

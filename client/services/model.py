@@ -14,7 +14,7 @@ from placet.client.services.chain import ServedWorker
 from placet.client.services.kept import KeptAnswers
 from placet.client.services.predicting import ask_rows
 from placet.governance.documents import Card
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, RowsAre
 from placet.governance.documents.work.serve import Serve
 
 
@@ -60,13 +60,20 @@ class AsyncServedModel:
     @property
     def inputs(self) -> tuple[Field, ...]:
         """The arrays that it takes. A dimension of 0 may be of any length; the first one counts
-        rows."""
+        rows, unless `rows` is "dependent"."""
         return self.worker.offer.document.inputs
 
     @property
     def answers(self) -> tuple[Field, ...]:
         """The arrays that it gives."""
         return self.worker.offer.document.answers
+
+    @property
+    def rows(self) -> RowsAre:
+        """Whether many rows may become several questions: "independent", each row is answered by
+        itself; "fixed", so many at a time as the model takes; "dependent", a call is one
+        question."""
+        return self.worker.offer.document.rows
 
     async def predict(
         self,
@@ -88,7 +95,7 @@ class AsyncServedModel:
         """
         if self._closed:
             raise UsageRefused("The model has been closed. Open it again.")
-        asked = judge_rows(rows, self.terms, self.inputs, self.answers)
+        asked = judge_rows(rows, self.terms, self.worker.offer.document)
         kept = None if keep is None else KeptAnswers(keep, self.worker, asked)
         try:
             return await ask_rows(

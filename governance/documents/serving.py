@@ -160,10 +160,17 @@ class Card:
         check_range("card.retire_by", self.retire_by, 1, FOREVER)
 
 
+# How the rows of a question hang together. independent: any number of them, and each is answered as
+# if it were alone; the first axis of everything counts them. fixed: so many as the first axis of
+# everything says, no more and no fewer. dependent: an answer about one depends on the others, or
+# something has no axis of rows; a question is a whole.
+RowsAre = Literal["independent", "fixed", "dependent"]
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An input or output of a model. A dimension of 0 may be of any length; the first is that of
-    the rows."""
+    """An input or output of a model. A dimension of 0 may be of any length; `Offer.rows` says
+    whether the first is that of the rows."""
 
     name: str
     dtype: DType
@@ -184,7 +191,8 @@ class Offer:
     number: counts the worker's offers from 0; each renewal of the lease brings a new one. key: an
     HPKE public key; openings to it are taken until the offer after the next. seconds: how long the
     lease holds from the making of the offer unless it
-    is renewed. inputs, answers: what a request holds, and an answer.
+    is renewed. inputs, answers: what a request holds, and an answer. rows: whether a request may be
+    asked in parts.
     """
 
     KIND: ClassVar[str] = "offer"
@@ -197,6 +205,7 @@ class Offer:
     seconds: int
     inputs: tuple[Field, ...]
     answers: tuple[Field, ...]
+    rows: RowsAre
 
     def __post_init__(self) -> None:
         check_digest("offer.lease", self.lease)

@@ -27,8 +27,8 @@ _ELEMENTS: Final[dict[str, DType]] = {
 class Model:
     """A model that has run: `load_model` makes it.
 
-    inputs: what a question holds. answers: what users see. batchable: whether rows of several
-    questions can be run together.
+    inputs: what a question holds. answers: what users see. rows: how those of a question hang
+    together.
     """
 
     def __init__(self, runtime: Runtime, answers: Mapping[str, Shown]) -> None:
@@ -44,11 +44,16 @@ class Model:
                 raise invalid("answers." + name, "an output of the model", "no such output")
         declared = [_field("outputs", outputs[name]) for name in self._names]
         found = probe(self._compute, self.inputs)
-        self.batchable = found.batchable
+        self.rows = found.rows
         self.answers = tuple(
-            shown_field(answers[field.name], _observed(field, shape))
+            shown_field(answers[field.name], _observed(field, shape), shape)
             for field, shape in zip(declared, found.shapes, strict=True)
         )
+
+    @property
+    def batchable(self) -> bool:
+        """Whether rows of several questions can be run together."""
+        return self.rows == "independent"
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """The answers to one question, or to several joined along their rows; in the order of

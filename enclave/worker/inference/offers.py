@@ -8,6 +8,7 @@ from placet.enclave.worker.joining import Membership
 from placet.governance.contexts import session_info
 from placet.governance.documents import Field, Lease, Offer
 from placet.governance.documents.lease import answer_header
+from placet.governance.documents.serving import RowsAre
 from placet.governance.envelope import Signed, parse_envelope, sign
 from placet.proto.questions import Claim
 from placet.refusals import (
@@ -46,10 +47,11 @@ class Offers:
         member: Membership,
         inputs: tuple[Field, ...],
         answers: tuple[Field, ...],
+        rows: RowsAre,
     ) -> None:
         self._lease = lease
         self._member = member
-        self._inputs, self._answers = inputs, answers
+        self._inputs, self._answers, self._rows = inputs, answers, rows
         self._made = 0
         self.standing: tuple[StandingOffer, ...] = ()  # the newest first
 
@@ -65,6 +67,7 @@ class Offers:
             seconds=max(int(seconds), 0),
             inputs=self._inputs,
             answers=self._answers,
+            rows=self._rows,
         )
         envelope = sign(offer, self._member.keys.signing)
         made = StandingOffer(self._made, parse_envelope(envelope).digest, key)

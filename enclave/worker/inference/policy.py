@@ -11,12 +11,14 @@ import numpy.typing as npt
 from placet.enclave.worker.inference.modelfile import invalid
 from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
 
+NO_CLASS = -1
 # From here on a float64 has no decimals to round.
 _WHOLE = 2.0**52
 
 
-def shown_field(shown: Shown, field: Field) -> Field:
-    """The output as users see it. Raises ModelInvalid where the policy makes no sense for it."""
+def shown_field(shown: Shown, field: Field, found: tuple[int, ...]) -> Field:
+    """The output as users see it. found: the shape that it had. Raises ModelInvalid where the
+    policy makes no sense for it."""
     floating = field.dtype.startswith("float")
     if isinstance(shown, Rounded) and not floating:
         raise invalid("answers." + field.name, "floats, which can be rounded", field.dtype)
@@ -25,6 +27,9 @@ def shown_field(shown: Shown, field: Field) -> Field:
         if len(field.shape) < 2 or field.dtype == "bool":
             expected, actual = "numbers of each class on the last axis", _described(field)
             raise invalid("answers." + field.name, expected, actual)
+        if found[-1] == 1:
+            expected = "several classes on the last axis (one number: raw, or rounded)"
+            raise invalid("answers." + field.name, expected, "one, which would always be shown")
         return replace(field, dtype="int64", shape=field.shape[:-1])
     return field
 
@@ -37,7 +42,15 @@ def show(shown: Shown, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
         case Rounded():
             return _rounded(output, shown.decimals)
         case TopClass():
-            return np.asarray(np.argmax(output, axis=-1), np.int64)
+            return _top_class(output)
+
+
+def _top_class(output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The place of the largest number; of numbers of which one is NaN, NO_CLASS."""
+    top = np.asarray(np.argmax(output, axis=-1), np.int64)
+    if output.dtype.kind == "f":
+        top[np.isnan(output).any(axis=-1)] = NO_CLASS
+    return top
 
 
 def _rounded(output: npt.NDArray[Any], decimals: int) -> npt.NDArray[Any]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from placet.enclave.worker.inference.modelfile import invalid
-from placet.governance.documents.serving import Field
+from placet.governance.documents.serving import Field, RowsAre
 
 Array = npt.NDArray[Any]
 Compute = Callable[[Mapping[str, Array]], Sequence[Array]]
@@ -32,9 +32,10 @@ _TOLERANCE: Final = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-10}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """batchable: whether rows are independent. shapes: of the outputs, for one row."""
+    """rows: how they hang together. shapes: of the outputs, for one row, or as many as are
+    fixed."""
 
-    batchable: bool
+    rows: RowsAre
     shapes: tuple[tuple[int, ...], ...]
 
 
@@ -53,8 +54,19 @@ def probe(compute: Compute, inputs: Sequence[Field]) -> Probe:
             raise
         except Exception:  # noqa: BLE001, S112 - the runtime's classes have no common base
             continue
-        return Probe(free and _independent(compute, feeds), tuple(output.shape for output in alone))
+        outputs = tuple(output.shape for output in alone)
+        if free:
+            rows: RowsAre = "independent" if _independent(compute, feeds) else "dependent"
+        else:
+            rows = "fixed" if _are_fixed(inputs, outputs) else "dependent"
+        return Probe(rows, outputs)
     raise invalid("model", "one that runs", "it fails on every probe")
+
+
+def _are_fixed(inputs: Sequence[Field], outputs: Sequence[tuple[int, ...]]) -> bool:
+    """Whether everything has as many rows, on its first axis, as the model says."""
+    counts = {shape[:1] for shape in (*(field.shape for field in inputs), *outputs)}
+    return len(counts) == 1 and counts.pop() not in ((), (0,))
 
 
 def rows_are_free(inputs: Sequence[Field]) -> bool:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from placet.enclave import _kernel
 from placet.enclave.worker.inference.model import Model
-from placet.enclave.worker.inference.probing import rows_are_free
 from placet.governance.documents.serving import Field
 from placet.governance.documents.work.serve import Serve
 from placet.proto.tensors import Tensor, unpack
@@ -53,7 +52,6 @@ class Reader:
         self._inputs = model.inputs
         self._names = {field.name for field in model.inputs}
         self._batchable = model.batchable
-        self._free = rows_are_free(model.inputs)
         self._apart = terms.batch == "apart"
         self._finite = terms.not_finite == "refuse"
         self._largest = terms.largest_request
@@ -100,7 +98,7 @@ class Reader:
         """Where the first dimensions are not those of the rows, the largest counts: rather too many
         than too few."""
         rows = [len(array) if array.ndim else 1 for array in arrays]
-        if self._free and min(rows) != max(rows):
+        if self._batchable and min(rows) != max(rows):
             raise _invalid("rows", "as many in each tensor", f"{min(rows)} and {max(rows)}")
         return max(rows)
 

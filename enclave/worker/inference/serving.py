@@ -75,7 +75,7 @@ class Serving:
         self._means = means
         self._lease = lease.digest
         self._loop = asyncio.get_running_loop()
-        self._offers = Offers(lease, member, model.inputs, model.answers)
+        self._offers = Offers(lease, member, model.inputs, model.answers, model.rows)
         self._sessions = Sessions(askers, self._offers, self._offer)
         draws = Draws(means.link, member, lease.digest)
         self._rations = Allowances(terms.rations, draws.draw, self._wake, self._loop.time)

@@ -236,7 +236,7 @@ def _receipt() -> Receipt:
 
 def _offer() -> Offer:
     inputs, answers = (Field("rows", "float32", (0, 3)),), (Field("scores", "float32", (0, 2)),)
-    return Offer(_header(), DIGEST, DIGEST, 0, HPKE, 60, inputs, answers)
+    return Offer(_header(), DIGEST, DIGEST, 0, HPKE, 60, inputs, answers, "independent")
 
 
 SAMPLES: dict[str, Any] = {
@@ -349,7 +349,9 @@ def test_no_forged_sentence_passes_for_ours(name: str, capsys: pytest.CaptureFix
             _check_json(document, capsys)
             if isinstance(document, Offer):
                 cells = [
-                    cell for f in (*document.inputs, *document.answers) for cell in field_row(f)
+                    cell
+                    for f in (*document.inputs, *document.answers)
+                    for cell in field_row(f, document.rows)
                 ]
                 _check_sentences(cells)
     # Those with free text have been shown with it.

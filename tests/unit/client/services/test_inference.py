@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from placet.client import (
     AnswerMalformed,
@@ -27,7 +28,7 @@ from placet.governance.documents.serving import Bearers, Members, Raw
 from placet.refusals import AnswerForged, QuestionInvalid, Refused, UserNotAllowed
 from tests.support.inside.questions import Questions, brief, refused
 from tests.support.inside.relay import Call
-from tests.support.nets import two_ports
+from tests.support.nets import FLOAT, build, two_ports
 
 WEIGHTS = np.arange(12, dtype="f4").reshape(
     4, 3
@@ -102,6 +103,75 @@ def test_several_inputs_and_outputs_are_dicts(
         assert answer["top"].tolist() == ids.argmax(1).tolist()
         with pytest.raises(QuestionInvalid):
             model.predict({"ids": ids, "scale": np.full(5, 0.5, "f2")})
+
+
+def built(nodes: Any, inputs: Any, outputs: Any) -> bytes:
+    found: bytes = build(nodes, inputs, outputs).SerializeToString()
+    return found
+
+
+NODE = helper.make_node
+MEAN = [NODE("ReduceMean", ["x"], ["m"], axes=[0]), NODE("Sub", ["x", "m"], ["y"])]
+TOTAL = [NODE("ReduceSum", ["x"], ["y"], keepdims=0)]
+X, Y = {"x": (FLOAT, ["n", 4])}, {"y": (FLOAT, ["n", 4])}
+WHOLE = {
+    "rows that depend on one another": (MEAN, X, Y, ["x"]),
+    "an output without rows": (
+        [NODE("ReduceSum", ["x"], ["y"], keepdims=0)],
+        X,
+        {"y": (FLOAT, [])},
+        ["x"],
+    ),
+    "a state": ([NODE("Add", ["x", "s"], ["y"])], {**X, "s": (FLOAT, [1, 4])}, Y, ["x", "s"]),
+    "a scalar": ([NODE("Add", ["x", "s"], ["y"])], {**X, "s": (FLOAT, [])}, Y, ["x", "s"]),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_what_cannot_be_cut_is_asked_as_a_whole_or_not_at_all(
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions, tmp_path: Path,
+    case: str,
+) -> None:  # fmt: skip
+    """Cut into questions, a call had the right shape, and wrong values from the cut on."""
+    *graph, names = WHOLE[case]
+    (tmp_path / "m.onnx").write_bytes(built(*graph))
+    owner, sealed = people["owner"].hpke.public, tmp_path / "m.sealed"
+    made = seal_file(tmp_path / "m.onnx", sealed, owner, kind="model", labels=())
+    service = serve((made, sealed), answers={"y": Raw("raw")})
+    given: dict[str, Any] = {"x": ROWS[:4]}
+    if "s" in names:
+        given["s"] = np.full(graph[1]["s"][1], 0.5, "f4")
+    with founded.services.open(service, user=people["owner"]) as model:
+        assert model.rows == "dependent"
+        found = model.predict(given)
+        if case == "an output without rows":
+            assert found == ROWS[:4].sum()
+        elif "s" in names:
+            assert np.array_equal(found, ROWS[:4] + np.float32(0.5))
+        else:
+            assert np.array_equal(found, ROWS[:4] - ROWS[:4].mean(0))
+        sent = questions.sent
+        with pytest.raises(QuestionInvalid, match="as a whole"):
+            model.predict({**given, "x": ROWS})
+        assert questions.sent == sent
+
+
+def test_a_fixed_number_of_rows_is_asked_so_many_at_a_time(
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions, tmp_path: Path
+) -> None:
+    fixed: Any = (FLOAT, [2, 4])
+    (tmp_path / "m.onnx").write_bytes(built(MEAN, {"x": fixed}, {"y": fixed}))
+    owner, sealed = people["owner"].hpke.public, tmp_path / "m.sealed"
+    made = seal_file(tmp_path / "m.onnx", sealed, owner, kind="model", labels=())
+    service = serve((made, sealed), answers={"y": Raw("raw")})
+    with founded.services.open(service, user=people["owner"]) as model:
+        assert model.rows == "fixed"
+        pairs = ROWS.reshape(5, 2, 4)
+        wanted = (pairs - pairs.mean(1, keepdims=True)).reshape(10, 4)
+        assert np.array_equal(model.predict(ROWS), wanted)
+        assert [rows for _, _, rows in questions.asked] == [2] * 5
+        with pytest.raises(QuestionInvalid, match="multiple of 2"):
+            model.predict(ROWS[:3])
 
 
 WRONG: list[Any] = [

@@ -31,7 +31,7 @@ class Worker:
         digest, field = "sha256:" + "0" * 64, Field("x", "float32", (0, 1))
         header = Header("0" * 32, CHARTER, Seen(0, "sha256:" + EMPTY_ROOT.hex()))
         public = self.key.public.to_text()
-        offer = Offer(header, digest, digest, 0, public, 60, (field,), (field,))
+        offer = Offer(header, digest, digest, 0, public, 60, (field,), (field,), "independent")
         self.offer: Signed[Offer] = verify_signed(
             sign(offer, signing), Offer, lambda _: [signing.public]
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -81,6 +81,7 @@ def test_floats_are_the_nearest_and_never_infinite(tmp_path: Path, dtype: str) -
     assert "x[0][0]" in refused(tmp_path, f"[[{10**400}, 1]]", "json", pair(dtype))
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(*[st.floats(width=32)] * 2), min_size=1, max_size=5))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float, float]]

@@ -74,7 +74,7 @@ def _rows_in_order() -> onnx.ModelProto:
 def test_rows_that_depend_on_each_other_are_found(build: Callable[[], onnx.ModelProto]) -> None:
     """Such models are served, question by question."""
     model = nets.load(build())
-    assert not model.batchable
+    assert model.rows == "dependent"
     assert model.run({"x": np.ones((2, 3), np.float32)})
 
 
@@ -82,7 +82,19 @@ def test_a_fixed_number_of_rows_is_served_unbatched() -> None:
     model = nets.load(
         nets.build([node("Relu", ["x"], ["y"])], {"x": (FLOAT, [2, 3])}, {"y": (FLOAT, [2, 3])})
     )
-    assert not model.batchable and model.inputs[0].shape == (2, 3)
+    assert model.rows == "fixed" and model.inputs[0].shape == (2, 3)
+
+
+def test_what_has_no_axis_of_rows_is_found() -> None:
+    """A state beside the rows, a scalar, or an output of another length: nothing may be cut."""
+    add = [node("Add", ["x", "s"], ["y"])]
+    for state in ([], [3], [1, 3]):
+        model = nets.load(nets.build(add, {**X, "s": (FLOAT, state)}, Y))
+        assert model.rows == "dependent", state
+        assert model.run({"x": np.ones((2, 3), "f4"), "s": np.ones(state, "f4")})
+    fixed = {"x": (FLOAT, [2, 3])}
+    total = [node("ReduceSum", ["x"], ["y"], keepdims=0)]
+    assert nets.load(nets.build(total, fixed, {"y": (FLOAT, [])})).rows == "dependent"
 
 
 def test_local_functions_of_standard_operators_are_served() -> None:

@@ -22,6 +22,13 @@ def test_the_top_class_is_the_first_of_equals() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_that_are_none_have_no_top_class(dtype: str) -> None:
+    scores = np.array([[0, np.nan, 2], [np.nan] * 3, [0, np.inf, 2], [0, 1, 2]], dtype)
+    assert show(TopClass("top-class"), scores).tolist() == [-1, -1, 1, 2]
+    assert show(TopClass("top-class"), scores[0]).tolist() == -1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_rounding(dtype: str) -> None:
     """Half to even, at every size that the dtype has; nothing is told of what was rounded away, not
     its sign either."""
@@ -51,9 +58,9 @@ def test_the_largest_numbers_survive_rounding() -> None:
 
 def test_the_offer_says_what_is_shown() -> None:
     scores = Field("p", "float32", (0, 3))
-    assert shown_field(Raw("raw"), scores) == scores
-    assert shown_field(Rounded("rounded", 1), scores) == scores
-    assert shown_field(TopClass("top-class"), scores) == Field("p", "int64", (0,))
+    assert shown_field(Raw("raw"), scores, (1, 3)) == scores
+    assert shown_field(Rounded("rounded", 1), scores, (1, 3)) == scores
+    assert shown_field(TopClass("top-class"), scores, (1, 3)) == Field("p", "int64", (0,))
 
 
 @pytest.mark.parametrize(
@@ -62,9 +69,10 @@ def test_the_offer_says_what_is_shown() -> None:
         (Rounded("rounded", 1), Field("y", "int64", (0, 3))),
         (TopClass("top-class"), Field("y", "float32", (0,))),
         (TopClass("top-class"), Field("y", "bool", (0, 3))),
+        (TopClass("top-class"), Field("y", "float32", (0, 1))),  # it would always be class 0
     ],
 )
 def test_what_makes_no_sense_is_refused(shown: Shown, field: Field) -> None:
     with pytest.raises(ModelInvalid) as refused:
-        shown_field(shown, field)
+        shown_field(shown, field, tuple(size or 1 for size in field.shape))
     assert refused.value.details["claim"] == "answers.y"

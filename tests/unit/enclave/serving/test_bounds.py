@@ -114,7 +114,7 @@ def test_an_offer_takes_so_many_sessions_and_another_is_made_in_time() -> None:
     )
     lease = verify_signed(sign(document, keys.signing), Lease, lambda _: [keys.signing.public])
     field = Field("x", "float32", (0, 1))
-    offers = Offers(lease, member, (field,), (field,))
+    offers = Offers(lease, member, (field,), (field,), "independent")
     crowded: list[int] = []
     askers = Askers(Roster("roster", ("engineer",)), council.constitution, log)
     sessions = Sessions(askers, offers, lambda: crowded.append(1))
