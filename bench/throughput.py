@@ -114,12 +114,13 @@ async def spares_ready(made: Scene, used: int) -> None:
 
 
 def processor_time(folder: Path) -> dict[str, float]:
-    """Seconds that host, authority, and workers that have ended, have used so far."""
+    """Seconds that host, authority, and workers that have ended, have used so far; the process that
+    workers are forked from counts among them."""
     host = find_process("placet.host", str(folder))
     authority = find_process("placet.enclave", "authority", str(folder))
-    fields = Path(f"/proc/{host.pid}/stat").read_text().rpartition(")")[2].split()
-    gone = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-    return {"host": host.cpu, "authority": authority.cpu, "workers": gone}
+    preloaded = find_process("placet.enclave", "preloaded", parent=host.pid)
+    workers = preloaded.cpu + preloaded.ended_cpu
+    return {"host": host.cpu, "authority": authority.cpu, "workers": workers}
 
 
 if __name__ == "__main__":
