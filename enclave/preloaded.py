@@ -22,6 +22,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from placet.governance.codec import prepare
+from placet.governance.documents import Ballot, Charter, Constitution, Lease, Proposal
+
 # Nothing here may start a thread that a fork would lose, or draw numbers that forks would share.
 _MODULES = (
     "placet.attestation.simulation.attester",
@@ -39,6 +42,7 @@ def fork_on_request() -> list[str]:
     """Serve the launcher; returns in each worker alone, with its arguments."""
     for module in _MODULES:
         importlib.import_module(module)
+    prepare(Charter, Constitution, Lease, Proposal, Ballot)
     _show(sys.orig_argv[:-1])
     gc.collect()
     gc.freeze()  # a collection in a worker would touch, and so copy, all of it

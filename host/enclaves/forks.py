@@ -57,7 +57,7 @@ class _Preloaded:
         with theirs:
             self._process = subprocess.Popen(
                 [*enclave, "preloaded", _ROOM],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment(),

@@ -35,6 +35,9 @@ class Quoting:
             pass
         self.serving -= 1
 
+    def until_serving(self, count: int) -> None:
+        until(lambda: self.serving == count)
+
 
 @pytest.fixture
 def order(tmp_path: Path) -> Iterator[Order]:
@@ -102,7 +105,7 @@ def test_a_worker_has_nothing_of_another_s(order: Order, run: Any) -> None:
         service = Quoting()
         launcher = NativeLauncher(None, service)
         workers = [await launch(launcher, order(name)) for name in ("a", "b", "c")]
-        until(lambda: service.serving == 3)
+        service.until_serving(3)
         tokens = [b"\0--token\0" + name + b"\0" for name in (b"a", b"b", b"c")]
         memory = [memory_of(worker.pid) for worker in workers]
         # The token of each is in its own memory alone.
@@ -112,7 +115,7 @@ def test_a_worker_has_nothing_of_another_s(order: Order, run: Any) -> None:
         for left, worker in zip((2, 1, 0), workers, strict=True):
             worker.end()
             assert await worker.wait() == 75
-            until(lambda left=left: service.serving == left)  # type: ignore[misc]
+            service.until_serving(left)
 
     run(body())
 
@@ -145,7 +148,8 @@ def test_the_preloaded_process_dies(order: Order, run: Any) -> None:
         os.kill(parent, signal.SIGKILL)
         assert [await worker.wait() for worker in workers] == [-signal.SIGKILL] * 2
         assert not any(alive(worker.pid) for worker in workers)
-        until(lambda: not alive(parent) and not service.serving)
+        until(lambda: not alive(parent))
+        service.until_serving(0)
         for worker in workers:
             worker.kill()  # nobody's
         last = await launch(launcher, order("c"))
