@@ -47,6 +47,7 @@ def main() -> int:
         if sys.argv[1:2] == [_PRELOADED]:
             from placet.enclave.preloaded import fork_on_request
 
+            _harden()  # whoever could write to its memory would write all workers'
             sys.argv[1:] = fork_on_request()
         arguments = _arguments()
         if arguments.role != "local" and arguments.log is not None:
