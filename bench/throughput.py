@@ -108,7 +108,7 @@ async def ended(states: AsyncIterator[runs_pb2.Run], count: int) -> None:
 async def spares_ready(made: Scene, used: int) -> None:
     """Wait until there are as many spares as there may be, then for calm. The first job finds
     none: its ticket says which program they are of."""
-    while used and made.log.count("event=ready") < SPARES + used:
+    while used and made.log.count("event=ready enclave=") < SPARES + used:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 
