@@ -138,7 +138,7 @@ async def until_running(
 async def spare_ready(log: Path, number: int) -> None:
     """Wait until the host has said of one worker more than there were jobs that it is ready, then
     for calm."""
-    while log.read_text().count("event=ready") <= number:
+    while log.read_text().count("event=ready enclave=") <= number:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 

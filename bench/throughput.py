@@ -108,18 +108,19 @@ async def ended(states: AsyncIterator[runs_pb2.Run], count: int) -> None:
 async def spares_ready(made: Scene, used: int) -> None:
     """Wait until there are as many spares as there may be, then for calm. The first job finds
     none: its ticket says which program they are of."""
-    while used and made.log.count("event=ready") < SPARES + used:
+    while used and made.log.count("event=ready enclave=") < SPARES + used:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 
 
 def processor_time(folder: Path) -> dict[str, float]:
-    """Seconds that host, authority, and workers that have ended, have used so far."""
+    """Seconds that host, authority, and workers that have ended, have used so far; the process that
+    workers are forked from counts among them."""
     host = find_process("placet.host", str(folder))
     authority = find_process("placet.enclave", "authority", str(folder))
-    fields = Path(f"/proc/{host.pid}/stat").read_text().rpartition(")")[2].split()
-    gone = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-    return {"host": host.cpu, "authority": authority.cpu, "workers": gone}
+    preloaded = find_process("placet.enclave", "preloaded", parent=host.pid)
+    workers = preloaded.cpu + preloaded.ended_cpu
+    return {"host": host.cpu, "authority": authority.cpu, "workers": workers}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 
 With `--simulated`, which a launcher says and nothing else implies, standard input and output are
 the wire to the simulated processor (they pass through Gramine as well). Without it the hardware is
-asked, and where there is none nothing starts. Standard error is the log, or `--log FILE` where
+asked, and where there is none nothing starts. Workers of a simulating host are forks of one process
+(preloaded.py), and go on here like any other. Standard error is the log, or `--log FILE` where
 standard error is not apart (Gramine). Nothing else is read from or written to the outside but the
 stream to the host.
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
+_PRELOADED = "preloaded"
 _MAX_LAUNCH_BYTES = 64 * 1024
 _KERNEL_REMEDY = (
     "Install Placet with a C compiler and the Python headers (Debian: gcc "
@@ -42,6 +44,11 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="ts=%(asctime)s from=%(name)s %(message)s"
     )
     try:
+        if sys.argv[1:2] == [_PRELOADED]:
+            from placet.enclave.preloaded import fork_on_request
+
+            _harden()  # whoever could write to its memory would write all workers'
+            sys.argv[1:] = fork_on_request()
         arguments = _arguments()
         if arguments.role != "local" and arguments.log is not None:
             _log_to(arguments.log)

@@ -67,6 +67,7 @@ from placet.proto.v1 import (
 from placet.refusals import Refusal, Refused
 from tests.support import documents
 from tests.support.login import Regular
+from tests.support.processes import processes
 
 YEAR = 366 * 86400
 METADATA = ((VERSION_KEY, str(WIRE_VERSION)),)
@@ -226,14 +227,14 @@ class World:
 
     def enclaves(self, role: str) -> list[int]:
         """Process ids of the host's enclaves of a role, oldest first."""
-        found: list[int] = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                arguments = (path / "cmdline").read_bytes().split(b"\0")
-                if parent == self.process.pid and role.encode() in arguments:
-                    found.append(int(path.name))
-        return sorted(found)
+        host = self.process.pid
+        running = processes()
+        preloaded = {pid for pid, one in running.items() if one.forks and one.parent == host}
+        return sorted(
+            pid
+            for pid, one in running.items()
+            if one.parent in {host, *preloaded} and role.encode() in one.arguments
+        )
 
     def host_log(self) -> str:
         """The operator's log so far."""

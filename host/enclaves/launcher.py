@@ -9,20 +9,21 @@ over the process's stdin and stdout. A process ends when its stdin does, so none
 import asyncio
 import contextlib
 import os
-import signal
-import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
 from placet.builds.measurement import interpreter, measure
 from placet.host.enclaves.attach import WORKER
+from placet.host.enclaves.children import Child, Spawned
+from placet.host.enclaves.forks import Forks
 from placet.host.simulation.service import SimulatedQuotingService
 from placet.host.store.durable import sync_folder, write_durable
 
-_PASSED_ON = ("PATH", "LANG", "TZ")
 _SECRET_BYTES = 32
 
 
@@ -86,26 +87,14 @@ class EnclaveProcess:
 
     def __init__(
         self,
-        argv: list[str],
+        start: Callable[[BinaryIO], Child],
         order: LaunchOrder,
         service: QuotingService | None,
         loop: asyncio.AbstractEventLoop,
-        folder: Path | None = None,
     ) -> None:
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         order.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with order.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                # Gramine writes standard error there too.
-                stdout=log if service is None else subprocess.PIPE,
-                stderr=log,
-                bufsize=0,  # a buffer has a lock, and closing would wait for it
-                env=environment,
-                cwd=folder,
-                start_new_session=True,  # an interrupt at the terminal is for the host alone
-            )
+            self._process = start(log)
         self._service = service
         self._order = order
         self._loop = loop
@@ -123,8 +112,17 @@ class EnclaveProcess:
         folder: Path | None = None,
     ) -> "EnclaveProcess":
         """Start a process, in a folder if one is given. Raises OSError."""
+        return await cls.by(
+            lambda log: Spawned(argv, log, service is not None, folder), order, service
+        )
+
+    @classmethod
+    async def by(
+        cls, start: Callable[[BinaryIO], Child], order: LaunchOrder, service: QuotingService | None
+    ) -> "EnclaveProcess":
+        """Start a process in some way, given its log. Raises OSError."""
         loop = asyncio.get_running_loop()
-        return await asyncio.to_thread(cls, argv, order, service, loop, folder)
+        return await asyncio.to_thread(cls, start, order, service, loop)
 
     @property
     def pid(self) -> int:
@@ -137,15 +135,9 @@ class EnclaveProcess:
         _close(self._process.stdin)
 
     def kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
+        self._process.kill()
 
     def _wait(self) -> None:
-        # Before it is reaped, so that its process group is still its own: whatever native code
-        # forked goes with it.
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
         _close(self._process.stdin)
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
@@ -156,9 +148,9 @@ class EnclaveProcess:
             self._exit.set_result(code)
 
     def _serve(self) -> None:
-        reader = cast("BinaryIO", self._process.stdout)
-        writer = cast("BinaryIO", self._process.stdin)
+        reader, writer = self._process.stdout, self._process.stdin
         assert self._service is not None
+        assert reader is not None
         try:
             self._service.serve(self._order.enclave, self._order.launched_for, reader, writer)
         except Exception:  # noqa: BLE001
@@ -185,14 +177,19 @@ class NativeLauncher:
         self._build = build
         self._service = service
         self._collateral = collateral
+        self._forks = Forks()
 
     async def launch(self, order: LaunchOrder) -> Running:
-        argv = [*self._python(order.enclave), "-m", "placet.enclave", *arguments(order)]
+        enclave, words = [*self._python(order.enclave), "-m", "placet.enclave"], arguments(order)
         if self._service is not None:
-            argv.append("--simulated")
+            words.append("--simulated")
+            # An authority is started once, and has nothing in common with what runs programs.
+            if order.role == WORKER:
+                fork = partial(self._forks.start, enclave, words)
+                return await EnclaveProcess.by(fork, order, self._service)
         elif self._collateral is not None:
-            argv += ["--collateral", str(self._collateral.absolute())]
-        return await EnclaveProcess.start(argv, order, self._service)
+            words += ["--collateral", str(self._collateral.absolute())]
+        return await EnclaveProcess.start([*enclave, *words], order, self._service)
 
     def _python(self, enclave: str) -> list[str]:
         if self._build is None:
@@ -231,6 +228,6 @@ def load_cpu_secret(folder: Path) -> bytes:
     return secret
 
 
-def _close(file: object) -> None:
+def _close(file: BinaryIO) -> None:
     with contextlib.suppress(OSError, ValueError):
-        cast("BinaryIO", file).close()
+        file.close()

@@ -156,7 +156,7 @@ def test_attempts_are_counted_over_kills(promises: Promises) -> None:
     assert world.entries_of(submitted) == ["lease", "close"]
 
 
-@pytest.mark.parametrize("role", ["worker", "authority"])
+@pytest.mark.parametrize("role", ["worker", "authority", "preloaded"])
 @pytest.mark.parametrize("state", ["leased", "running"])
 def test_an_enclave_is_killed_while_a_job_is(promises: Promises, role: str, state: str) -> None:
     world = promises.world
@@ -293,8 +293,8 @@ def test_the_founding_is_whole_or_not_at_all(new_world: Any) -> None:
 def test_no_enclave_outlives_its_host(promises: Promises) -> None:
     world = promises.world
     promises.until(promises.submit(promises.ticket(LONG_MS)), "running")
-    pids = world.enclaves("worker") + world.enclaves("authority")
-    assert len(pids) >= 2
+    pids = [pid for role in ("worker", "authority", "preloaded") for pid in world.enclaves(role)]
+    assert len(pids) >= 3
     world.kill()
     deadline = time.monotonic() + 5
     while any(_lives(pid) for pid in pids):

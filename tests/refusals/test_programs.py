@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.processes import processes
+
 SECRET = b"patient-4711 "
 
 # What main(job) does; {path} is a path outside scratch, {pid} the host's process.
@@ -131,28 +133,25 @@ def test_the_next_program_runs(world: Any, data: Any) -> None:
     assert os.getpgid(world.process.pid)
 
 
-def orphans(folder: Path, host: int) -> list[int]:
-    """Processes with a command line of this host's enclaves that are not the host's own
-    children."""
-    found: list[int] = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            command, status = (path / "cmdline").read_bytes(), (path / "stat").read_text()
-        except OSError:
-            continue  # it ended meanwhile
-        state, parent = status.rpartition(")")[2].split()[:2]
-        enclave = b"placet.enclave" in command and str(folder).encode() in command
-        if enclave and parent != str(host) and state != "Z":
-            found.append(int(path.name))
-    return found
+def orphans(world: Any) -> list[int]:
+    """Processes with a command line of this host's enclaves that neither the host nor its
+    preloaded process started."""
+    parents = {world.process.pid, *world.enclaves("preloaded")}
+    folder = str(world.folder).encode()
+    return [
+        pid
+        for pid, one in processes().items()
+        if b"placet.enclave" in one.arguments
+        and any(folder in word for word in one.arguments)
+        and one.parent not in parents
+    ]
 
 
 def test_what_native_code_forks_ends_with_its_worker(world: Any, attempt: Try) -> None:
     """The guard does not see a fork that native code makes; the process group does."""
     body = "__import__('ctypes').CDLL(None).fork() or time.sleep(3600); raise ValueError"
-    host = world.process.pid
     attempt(body, "PROGRAM_RAISED")
     deadline = time.monotonic() + 10
-    while orphans(world.folder, host) and time.monotonic() < deadline:
+    while orphans(world) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert orphans(world.folder, host) == []
+    assert orphans(world) == []
