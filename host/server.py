@@ -11,6 +11,7 @@ End: take no more jobs, leave attempts, end enclaves, let calls finish, make eve
 import asyncio
 import logging
 import signal
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -220,7 +221,11 @@ class Host:
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
-        logins = Logins(Principals(store, self._log), lambda: self._certificates.pins)
+        logins = Logins(
+            Principals(store, self._log),
+            lambda: self._certificates.pins,
+            lambda: time.time() - self.clock.ahead,
+        )
         services = Services(
             access=AccessService(logins),
             runs=RunsService(board, self._runs),
