@@ -329,6 +329,7 @@ def _certificates(config: HostConfig, clock: HostClock) -> Certificates:
             config.state / "tls",
             config.names,
             operator,
+            client_ca=config.client_ca,
             renew=timedelta(days=config.renew_days),
             now=lambda: utc_now() - timedelta(seconds=clock.ahead),
         )
