@@ -17,6 +17,7 @@ itself is in `errors.py`.
 
 from placet.client.aio import AsyncClient, HostStatus
 from placet.client.blocking import Client, Federation, Round, ServedModel
+from placet.client.connection.passes import sign_pass
 from placet.client.council.charters import CharterDraft
 from placet.client.council.records import ProposalItem, ProposalRecord
 from placet.client.data.blobs import Blob
@@ -117,6 +118,7 @@ __all__ = [
     "build_bundle",
     "open_file",
     "seal_file",
+    "sign_pass",
     "ticket_from_bytes",
     "ticket_to_bytes",
     "verify_answers",

@@ -53,7 +53,7 @@ class HostStatus:
     constitution: str
     evidence: str  # the kind of the authority's evidence, verified; why not, where it could not be
     marks: tuple[str, ...]
-    runs: tuple[RunStatus, ...] | None  # None: without a login
+    runs: tuple[RunStatus, ...] | None  # None: without a login, or under a pass
 
 
 class AsyncClient:
@@ -83,9 +83,10 @@ class AsyncClient:
         keys: Keys | KeysLater | None = None,
         pin: str = "",
         kept: Kept | None = None,
+        pass_: bytes = b"",
     ) -> None:
         stub = access_pb2_grpc.AccessStub(channel)
-        access = Access(stub, keys, lambda: memory.charter, pin, kept)
+        access = Access(stub, keys, lambda: memory.charter, pin, kept, pass_)
         connection = Connection(channel, simulated=simulated, access=access)
         log = LogReader(connection, memory)
         self._channel = channel
@@ -117,6 +118,8 @@ class AsyncClient:
         simulated: bool = False,
         keys: Keys | KeysLater | None = None,
         kept: Kept | None = None,
+        pass_: bytes = b"",
+        certificate: bytes = b"",
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
         follows the one that has it.
@@ -124,22 +127,24 @@ class AsyncClient:
         keys: of a seat or party, by which the client logs in where a call takes a login; without
         them by the first keys that a method is given. Without any the client is a stranger: it
         reads the log and sends signed stops. kept: where the login is kept for later clients.
-        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
-        council's charter, from another member; needed unless the memory knows it, or a council is
-        founded. memory: where the log is kept; without it nothing is remembered after this client.
-        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
-        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
-        `HostCertificateRefused` or `OtherLog`.
+        pass_: what a principal signed (`sign_pass`) for these keys, which then log in in its name.
+        certificate: the client's and its key (PEM), for a host that asks for one. ca: certificates
+        of CAs (PEM), to be trusted instead of a pin. charter: the digest of the council's charter,
+        from another member; needed unless the memory knows it, or a council is founded. memory:
+        where the log is kept; without it nothing is remembered after this client. outbox: the
+        folder for sealed updates that have no receipt yet. simulated: accept SIMULATED evidence of
+        whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
+        `HostCertificateRefused`, `FileRefused` or `OtherLog`.
         """
         remembered = memory or CouncilMemory()
         if charter:
             remembered.pin(charter)
         if ca:
-            channel, shown = await open_channel_by_ca(address, ca)
+            channel, shown = await open_channel_by_ca(address, ca, certificate)
         else:
             pins = Pins(pin) if isinstance(pin, str) else pin
             # A login is for the certificate that is shown, which may be an earlier one of a host.
-            channel, shown = await open_channel(address, pins)
+            channel, shown = await open_channel(address, pins, certificate)
         return cls(
             channel,
             remembered,
@@ -149,13 +154,20 @@ class AsyncClient:
             keys=keys,
             pin=shown,
             kept=kept,
+            pass_=pass_,
         )
 
     @classmethod
     async def at_home(
-        cls, home: Home, *, simulated: bool = False, keys: Keys | KeysLater | None = None
+        cls,
+        home: Home,
+        *,
+        simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        pass_: bytes = b"",
     ) -> Self:
-        """Connect to the host of a home folder, with its memory, its outbox and its login."""
+        """Connect to the host of a home folder, with its memory, its outbox, its login and its
+        certificate, if the host asks for one."""
         address, _ = home.host()
         memory, ca = home.memory(), home.ca()
         return await cls.connect(
@@ -167,6 +179,8 @@ class AsyncClient:
             simulated=simulated,
             keys=keys,
             kept=home.login(),
+            pass_=pass_,
+            certificate=home.certificate(),
         )
 
     async def close(self) -> None:
@@ -212,7 +226,7 @@ class AsyncClient:
         try:
             runs = await self.runs.list(limit)
         except Refused as refused:
-            if refused.reason != "LOGIN_REQUIRED":
+            if refused.reason not in ("LOGIN_REQUIRED", "NOT_PERMITTED"):  # a stranger, or a pass
                 raise
             runs = None
         return HostStatus(

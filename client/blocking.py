@@ -672,6 +672,8 @@ class Client(BlockingClient[AsyncClient]):
         simulated: bool = False,
         keys: Keys | KeysLater | None = None,
         kept: Kept | None = None,
+        pass_: bytes = b"",
+        certificate: bytes = b"",
     ) -> Self:
         """Connect to the host at "address:port" whose certificate has this pin ("sha256:<hex>"), or
         follows the one that has it.
@@ -679,12 +681,14 @@ class Client(BlockingClient[AsyncClient]):
         keys: of a seat or party, by which the client logs in where a call takes a login; without
         them by the first keys that a method is given. Without any the client is a stranger: it
         reads the log and sends signed stops. kept: where the login is kept for later clients.
-        ca: certificates of CAs (PEM), to be trusted instead of a pin. charter: the digest of the
-        council's charter, from another member; needed unless the memory knows it, or a council is
-        founded. memory: where the log is kept; without it nothing is remembered after this client.
-        outbox: the folder for sealed updates that have no receipt yet. simulated: accept SIMULATED
-        evidence of whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
-        `HostCertificateRefused` or `OtherLog`."""
+        pass_: what a principal signed (`sign_pass`) for these keys, which then log in in its name.
+        certificate: the client's and its key (PEM), for a host that asks for one. ca: certificates
+        of CAs (PEM), to be trusted instead of a pin. charter: the digest of the council's charter,
+        from another member; needed unless the memory knows it, or a council is founded. memory:
+        where the log is kept; without it nothing is remembered after this client. outbox: the
+        folder for sealed updates that have no receipt yet. simulated: accept SIMULATED evidence of
+        whom a secret is given to. Raises `HostUnreachable`, `HostPinMismatch`,
+        `HostCertificateRefused`, `FileRefused` or `OtherLog`."""
         return cls._opened(
             AsyncClient.connect(
                 address,
@@ -696,15 +700,23 @@ class Client(BlockingClient[AsyncClient]):
                 simulated=simulated,
                 keys=keys,
                 kept=kept,
+                pass_=pass_,
+                certificate=certificate,
             )
         )
 
     @classmethod
     def at_home(
-        cls, home: Home, *, simulated: bool = False, keys: Keys | KeysLater | None = None
+        cls,
+        home: Home,
+        *,
+        simulated: bool = False,
+        keys: Keys | KeysLater | None = None,
+        pass_: bytes = b"",
     ) -> Self:
-        """Connect to the host of a home folder, with its memory, its outbox and its login."""
-        return cls._opened(AsyncClient.at_home(home, simulated=simulated, keys=keys))
+        """Connect to the host of a home folder, with its memory, its outbox, its login and its
+        certificate, if the host asks for one."""
+        return cls._opened(AsyncClient.at_home(home, simulated=simulated, keys=keys, pass_=pass_))
 
     def status(self, limit: int = 10) -> HostStatus:
         """Host, log, evidence and the newest runs in one view.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The home folder of a client: which host, its certificate's pin, and what was seen of the log.
 
-    config.toml   host = "127.0.0.1:7433", pin = "sha256:...", or ca = "FILE" instead of a pin
+    config.toml   host = "127.0.0.1:7433", pin = "sha256:...", or ca = "FILE" instead of a pin;
+                  key, as and certificate of whoever the home is of
     pins.json     by which notices the host came to this pin from earlier ones
     council.json  the council by its charter's digest, and the newest checkpoint seen of its log
     entries.jsonl the log as far as it was read; documents/ has what its entries name
@@ -9,7 +10,8 @@
     cards/        an empty file for each service whose model card was shown, by its digest
     outbox/       sealed updates of federations whose receipts are not there yet
 
-One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`.
+One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`. `$PLACET_KEY` and
+`$PLACET_CERTIFICATE` take the place of what its configuration says; `$PLACET_PASS` names a pass.
 """
 
 import json
@@ -36,7 +38,8 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
-_MAX_CA = _MAX_NOTICES = 1024 * 1024
+_MAX_NOTICES = MAX_CERTIFICATE = 1024 * 1024
+_MAX_PASS = 64 * 1024
 _HOST = """\
 # Where the council's host listens.
 host = {host}
@@ -54,7 +57,13 @@ _OF_KEY = """\
 key = {key}
 as = {as}
 """
-_NAMES = ("host", "pin", "ca", "key", "as")
+_OF_CERTIFICATE = """\
+# Your certificate and its key (PEM), by which you reach a host that asks for one.
+certificate = {certificate}
+"""
+_OWN = ("key", "as", "certificate")
+_NAMES = ("host", "pin", "ca", *_OWN)
+_VARIABLES = {"key": "PLACET_KEY", "pass": "PLACET_PASS", "certificate": "PLACET_CERTIFICATE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,8 @@ class Home:
 
     def configure(self, host: str, pin: str, charter: str = "", *, ca: Path | None = None) -> None:
         """Write the configuration, and pin the council by its charter's digest, where it exists
-        already. The pin is the host's, or empty where a file of CAs is trusted instead. The key
-        file that the home had stays.
+        already. The pin is the host's, or empty where a file of CAs is trusted instead. Key and
+        certificate that the home had stay.
 
         Raises `FileRefused` for an address, pin or digest that is none, `OtherLog` for a home of
         another council.
@@ -86,10 +95,10 @@ class Home:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         values = {"host": host, "pin": pin}
         if ca is not None:
-            read_file(ca, _MAX_CA)
+            read_file(ca, MAX_CERTIFICATE)
             values = {"host": host, "ca": str(ca.resolve())}
         if self.config.exists():
-            values |= {n: v for n, v in self._read().items() if n in ("key", "as")}
+            values |= {n: v for n, v in self._read().items() if n in _OWN}
         self._notices.unlink(missing_ok=True)  # whoever gives a pin anew gives up earlier ones
         self._write(values)
 
@@ -107,10 +116,39 @@ class Home:
         Raises `SettingMissing` or `FileRefused`."""
         self._write({**self.settings(), "key": str(key.absolute()), "as": acting_as})
 
+    def use_certificate(self, file: Path) -> None:
+        """The certificate of whoever the home is of, and its key, in one file (PEM). Raises
+        `SettingMissing` or `FileRefused`."""
+        self._write({**self.settings(), "certificate": str(file.absolute())})
+
+    def said(self) -> dict[str, tuple[str, str]]:
+        """Each setting that there is by its name, and whence it is: a variable of the environment,
+        or else the configuration. Raises `FileRefused`."""
+        written = self.settings() if self.config.exists() else {}
+        given = {n: (os.environ[v], v) for n, v in _VARIABLES.items() if os.environ.get(v)}
+        if "key" in given:
+            written.pop("as", None)  # it goes with the key that is written down
+        return {**{n: (value, str(self.config)) for n, value in written.items()}, **given}
+
     def key(self) -> tuple[Path | None, str]:
-        """The same, as it was written down; None where there is none."""
-        values = self._read() if self.config.exists() else {}
-        return (Path(values["key"]) if "key" in values else None), values.get("as", "")
+        """The key file, and whom it acts for, empty: as the file says; None where there is
+        none."""
+        said = self.said()
+        return (Path(said["key"][0]) if "key" in said else None), said.get("as", ("",))[0]
+
+    def certificate(self) -> bytes:
+        """The certificate and its key (PEM) for a host that asks for one; empty without. Raises
+        `FileRefused`."""
+        return self._file("certificate", MAX_CERTIFICATE)
+
+    def pass_(self) -> bytes:
+        """The pass by which the key logs in in another's name; empty without. Raises
+        `FileRefused`."""
+        return self._file("pass", _MAX_PASS)
+
+    def _file(self, name: str, most: int) -> bytes:
+        said = self.said()
+        return read_file(Path(said[name][0]), most) if name in said else b""
 
     def host(self) -> tuple[str, str]:
         """Address and pin of the host; the pin is empty where CAs are trusted instead. Raises
@@ -122,7 +160,7 @@ class Home:
         """The CAs that are trusted (PEM); empty where the host is known by a pin. Raises
         `SettingMissing` or `FileRefused`."""
         path = self.settings().get("ca", "")
-        return read_file(Path(path), _MAX_CA) if path else b""
+        return read_file(Path(path), MAX_CERTIFICATE) if path else b""
 
     def pins(self) -> Pins:
         """The pin of the host, and the earlier ones that it followed; one that it follows later is
@@ -181,6 +219,7 @@ class Home:
     def _write(self, values: dict[str, str]) -> None:
         parts = [_HOST, _OF_CA if "ca" in values else _OF_PIN]
         parts += [_OF_KEY] if "key" in values else []
+        parts += [_OF_CERTIFICATE] if "certificate" in values else []
         # As TOML has it, which knows no surrogates.
         told = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
         write_file(self.config, "".join(parts).format_map(told).encode())

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--certificate", type=Path, help="certificate of your own (PEM, chain included)")
     add("--key", type=Path, help="key of that certificate (PEM)")
+    add("--client-ca", type=Path, help="CAs (PEM): only callers with a certificate of one come in")
     add("--accept-clock", action="store_true", help="take the clock as it is now, a jump or not")
     add(
         "--enclave",

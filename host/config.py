@@ -85,6 +85,7 @@ class HostConfig:
     development build. `manifests` is the folder of Gramine's, `collateral` the file that hardware
     evidence takes. `listen` is "address:port", port 0 for any. `names` are further DNS names of the
     certificate. `certificate` and `key` are files of the operator's own, shown to callers instead.
+    `client_ca` are CAs (PEM), one of which has to vouch for a certificate of each caller's.
     `renew_days` are left of a certificate when another one is made. `max_clock_jump` are seconds by
     which the clock may be ahead of the time that passes; `accept_clock` takes it as it is.
     `metrics` is where they are scraped, "address:port" or empty for nowhere: loopback, unless
@@ -98,6 +99,7 @@ class HostConfig:
     names: tuple[str, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
+    client_ca: Path | None = None
     renew_days: int = 90
     max_clock_jump: float = 600.0
     accept_clock: bool = False

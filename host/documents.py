@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from placet.governance.documents import (
     Action,
+    Ballot,
     Bearers,
     Delete,
     Federate,
@@ -93,6 +94,13 @@ def is_for_bearers(envelope: bytes) -> bool:
         return _read_proposal(envelope).bearers
     except Refusal:
         return False
+
+
+def proposal_of(envelope: bytes) -> str:
+    """The proposal that a ballot is for; of any other document its own digest."""
+    raw = parse_envelope(envelope)
+    is_ballot = raw.payload_type == payload_type(Ballot)
+    return inspect(envelope, Ballot).proposal if is_ballot else raw.digest
 
 
 @functools.lru_cache(maxsize=64)  # a ticket of many uses is submitted as often

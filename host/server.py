@@ -11,6 +11,7 @@ End: take no more jobs, leave attempts, end enclaves, let calls finish, make eve
 import asyncio
 import logging
 import signal
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -220,7 +221,11 @@ class Host:
 
     async def _listen(self) -> None:
         config, store, line, board = self._config, self._store, self._line, self._board
-        logins = Logins(Principals(store, self._log), lambda: self._certificates.pins)
+        logins = Logins(
+            Principals(store, self._log),
+            lambda: self._certificates.pins,
+            lambda: time.time() - self.clock.ahead,
+        )
         services = Services(
             access=AccessService(logins),
             runs=RunsService(board, self._runs),
@@ -324,6 +329,7 @@ def _certificates(config: HostConfig, clock: HostClock) -> Certificates:
             config.state / "tls",
             config.names,
             operator,
+            client_ca=config.client_ca,
             renew=timedelta(days=config.renew_days),
             now=lambda: utc_now() - timedelta(seconds=clock.ahead),
         )

@@ -144,9 +144,17 @@ class World:
     refusal_of = staticmethod(_refusal_of)
     check_refusal = staticmethod(_check_refusal)
 
-    def __init__(self, folder: Path, *, max_workers: int = 2, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_workers: int = 2,
+        flags: tuple[str, ...] = (),
+        certificate: bytes = b"",
+    ) -> None:
         self.folder = folder
         self.flags = flags  # of the host, besides those of every test
+        self.certificate = certificate  # the clients', where the host asks for one
         self.max_workers = max_workers
         self.seats = {name: Keys.generate(name) for name in SEATS}
         self.owner = Keys.generate("owner")
@@ -174,10 +182,17 @@ class World:
         said = dict(line.split() for line in (self.process.stdout.readline() for _ in range(2)))
         self.address, self.pin = said["address"], said["pin"]
         self.client = Client.connect(
-            self.address, self.pin, memory=self.memory, simulated=True, keys=self.analyst
+            self.address,
+            self.pin,
+            memory=self.memory,
+            simulated=True,
+            keys=self.analyst,
+            certificate=self.certificate,
         )
         certificate = (self.folder / "host" / "tls" / "cert.pem").read_bytes()
-        regular = Regular(self.address, certificate, self._login, self.analyst.signing)
+        regular = Regular(
+            self.address, certificate, self._login, self.analyst.signing, self.certificate
+        )
         self.channel = regular.channel
         self.stubs = Stubs(self.channel)
         self.until_answered(lambda: self.client.authority.evidence("sha256:" + "00" * 32))

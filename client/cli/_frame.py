@@ -32,6 +32,7 @@ from rich.text import Text
 from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
 from placet.client.connection.access import KeysLater
+from placet.client.connection.passes import kept_as
 from placet.client.errors import InputRefused, Unreachable, UsageRefused
 from placet.client.home import Home
 from placet.client.keys import Keys, named_in, needs_passphrase
@@ -82,19 +83,20 @@ def home() -> Home:
 
 def client(*, simulated: bool = False) -> Client:
     """A client of the configured host; use it as a context. It logs in with the keys that the
-    command was given, or with the home's. simulated: what `--simulated` said."""
-    return Client.at_home(home(), simulated=simulated, keys=_keys[-1] if _keys else _own_keys())
+    command was given, or with the home's, and under the pass that PLACET_PASS names. simulated:
+    what `--simulated` said."""
+    keys, pass_ = _keys[-1] if _keys else _own_keys(), home().pass_()
+    return Client.at_home(home(), simulated=simulated, keys=keys, pass_=pass_)
 
 
 def _own_keys() -> Keys | KeysLater | None:
     """The keys in PLACET_KEY, or those that `placet init --key` named."""
-    named = os.environ.get("PLACET_KEY")
-    path, acting_as = (Path(named), "") if named else home().key()
+    path, acting_as = home().key()
     if path is None:
         return None
     by = acting_as or named_in(path)
     home().host()  # whatever is missing is said before anybody is asked for a passphrase
-    logged_in = home().login().ends(by) > time.time() + _SOON
+    logged_in = home().login().ends(kept_as(by, home().pass_())) > time.time() + _SOON
     if needs_passphrase(path) and not os.environ.get("PLACET_PASSPHRASE") and not logged_in:
         return load_keys(path, acting_as)  # asks now: an interrupt reaches this thread alone
     return KeysLater(by, lambda: load_keys(path, acting_as))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Setting up: init, keygen, measure, host, config, status."""
+"""Setting up: init, keygen, pass, measure, host, config, status."""
 
 import importlib.util
 import json
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -16,25 +16,31 @@ from placet.attestation import SIMULATION_SIGNER
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
+    KeyFile,
+    OutFile,
     Yes,
     client,
     command,
     confirm,
     home,
     lines,
+    load_keys,
     say,
     show,
     table,
 )
 from placet.client.cli._runs import RUN_COLUMNS, run_json, run_row
-from placet.client.cli._words import short
-from placet.client.connection.channel import fetch_certificate, pin_of
+from placet.client.cli._words import choose_proposal, short, when
+from placet.client.connection.channel import check_certificate, fetch_certificate, pin_of
+from placet.client.connection.passes import read_pass, sign_pass
 from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
-from placet.client.files import write_file
-from placet.client.keys import Keys, named_in, needs_passphrase, public_path
+from placet.client.files import read_file, write_file
+from placet.client.home import MAX_CERTIFICATE
+from placet.client.keys import Keys, PublicKeys, named_in, needs_passphrase, public_path
 from placet.client.links import CouncilLink, spoken
 from placet.client.trust.builds import DEVELOPMENT, named_measurements
+from placet.governance.documents.passes import Pass, Scope
 from placet.refusals import DocumentMalformed
 
 app = typer.Typer()
@@ -65,6 +71,10 @@ def init(
         typer.Option("--key", "-k", help="Your .key file, by which commands log in at the host."),
     ] = None,
     acting_as: ActingAs = "",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Your certificate and its key (PEM), for a host that asks for one."),
+    ] = None,
     templates: Annotated[
         Path | None,
         typer.Option(
@@ -81,20 +91,24 @@ def init(
     if key is not None:
         key = key.absolute()
         named_in(key)
+    if certificate is not None:
+        check_certificate(read_file(certificate, MAX_CERTIFICATE))
     if link:
         if host or pin or charter:
             raise UsageRefused("The link says host, pin and charter. Give either it or these.")
         given = CouncilLink.from_text(link)
         host, pin, charter = given.host, given.pin, given.charter
-    if not host and not charter and not key and not ca and templates is None:
+    if not (host or charter or key or ca or certificate or templates):
         raise SettingMissing(
             "Say what to set up: a member's link, --host ADDRESS:PORT, --charter, --key, "
-            "--templates FOLDER."
+            "--certificate, --templates FOLDER."
         )
     _configure(host, pin, charter, ca, yes)
     if key is not None:
         home().use_key(key, acting_as)
-    if host or charter or key:
+    if certificate is not None:
+        home().use_certificate(certificate)
+    if host or charter or key or certificate:
         say(f"Wrote {home().config}.")
     if host or charter:
         say(_pinned(charter or home().memory().charter))
@@ -180,6 +194,45 @@ def _generate(id: str) -> Keys:
         ) from None
 
 
+@command(app, "pass")
+def pass_command(
+    holder: Annotated[Path, typer.Argument(help="The .pub.json file of whoever gets the pass.")],
+    key: KeyFile,
+    scope: Annotated[
+        list[str],
+        typer.Option(help="run: start work, follow it, fetch results. put: store blobs."),
+    ],
+    out: OutFile,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option(help="A proposal whose work `run` is for; without any, of all of yours."),
+    ] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=Pass.MOST_DAYS, help="How long it is good: it ends alone.")
+    ] = 7,
+    acting_as: ActingAs = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Let another key, a build server's for example, call the host in your name (PLACET_PASS)."""
+    scopes: list[Scope] = [each for each in get_args(Scope) if each in scope]
+    if set(scope) - set(scopes):
+        raise UsageRefused("A scope is run or put.", claim="scope")
+    other, keys, digests = PublicKeys.load(holder), load_keys(key, acting_as), list[str]()
+    if proposal:
+        with client() as connected:
+            for name in proposal:
+                digests.append(choose_proposal(connected, name, "Pass on", quiet=as_json).digest)
+    charter = home().memory().charter
+    if not charter:
+        raise SettingMissing("A pass is for one council. Run: placet init --charter sha256:...")
+    envelope = sign_pass(keys, other, charter, scopes=scopes, proposals=digests, days=days)
+    write_file(out, envelope)
+    until = when(read_pass(envelope).not_after)
+    value = {"pass_file": str(out), "holder": other.signing.text, "by": keys.id, "until": until}
+    told = f"Wrote {out}: until {until} the key of {other.id} calls as {keys.id}, for "
+    show(value, as_json, lines([f"{told}{' and '.join(scopes)} alone. Nothing takes it back."]))
+
+
 @command(app, "measure")
 def measure_command(
     enclave: Annotated[str, typer.Option(help=_WHICH)] = DEVELOPMENT, as_json: AsJSON = False
@@ -230,12 +283,7 @@ def _of_home(context: typer.Context) -> list[dict[str, Any]]:
     if context.find_root().params.get("home") is not None:
         whence = "flag"
     settings = [{"setting": "home", "value": str(home().folder), "whence": whence}]
-    try:
-        said = home().settings()
-    except SettingMissing:
-        return settings
-    where = str(home().config)
-    told = [{"setting": name, "value": value, "whence": where} for name, value in said.items()]
+    told = [{"setting": n, "value": v, "whence": w} for n, (v, w) in home().said().items()]
     return [*settings, *told]
 
 

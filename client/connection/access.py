@@ -14,7 +14,8 @@ from typing import Protocol
 
 from placet.client.connection.calls import translated
 from placet.client.connection.channel import METADATA
-from placet.client.errors import AnswerMalformed
+from placet.client.connection.passes import kept_as, read_pass
+from placet.client.errors import AnswerMalformed, UsageRefused
 from placet.client.keys import Keys
 from placet.governance.documents.login import Login
 from placet.governance.envelope import sign
@@ -50,7 +51,8 @@ class Access:
     """The login of one connection. Without keys its calls are a stranger's.
 
     keys: the keys of a seat or party, or how they are loaded. charter: gives the digest of the
-    council's charter, or "". pin: of the host's certificate.
+    council's charter, or "". pin: of the host's certificate. pass_: by which the keys log in in
+    another's name; empty without one. Raises `FileRefused` for what is no pass.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Access:
         charter: Callable[[], str],
         pin: str,
         kept: Kept | None,
+        pass_: bytes = b"",
     ) -> None:
         self._stub = stub
         self._keys: Keys | KeysLater | None = None
         self._charter = charter
         self._pin = pin
         self._kept = kept
+        self._envelope, self._pass = pass_, read_pass(pass_) if pass_ else None
         self._lock = asyncio.Lock()
         self._token, self._ends = "", 0.0
         if keys is not None:
@@ -77,7 +81,7 @@ class Access:
         if self._keys is None:
             self._keys = keys
             if self._kept is not None:
-                self._token, self._ends = self._kept.load(keys.id, self._pin)
+                self._token, self._ends = self._kept.load(self._kept_as(keys), self._pin)
 
     @property
     def token(self) -> str:
@@ -100,7 +104,8 @@ class Access:
 
     async def log_in(self, refused: str) -> bool:
         """Log in, unless there is a token already, other than the refused one. False without keys
-        or a council. Raises `Refused`, `Unreachable`, or what giving the keys raises."""
+        or a council. Raises `Refused`, `Unreachable`, `UsageRefused` for another's pass, or what
+        giving the keys raises."""
         async with self._lock:
             if self.token and self.token != refused:
                 return True
@@ -114,12 +119,25 @@ class Access:
         return True
 
     async def _answer(self, keys: Keys) -> None:
+        by = self._pass.by if self._pass else keys.id
+        if self._pass and self._pass.holder != keys.signing.public:
+            raise UsageRefused(
+                "The pass is for another key. Use the key it was signed for, or no pass.",
+                claim="pass",
+                expected=self._pass.holder.text,
+                actual=keys.signing.public.text,
+            )
         asked = await self._stub.Challenge(
             access_pb2.ChallengeRequest(), timeout=_TIMEOUT, metadata=METADATA
         )
-        login = Login(self._charter(), keys.id, self._pin, asked.challenge)
-        request = access_pb2.LoginRequest(envelope=sign(login, keys.signing))
+        login = Login(self._charter(), by, self._pin, asked.challenge)
+        request = access_pb2.LoginRequest(
+            envelope=sign(login, keys.signing), pass_envelope=self._envelope
+        )
         answer = await self._stub.Login(request, timeout=_TIMEOUT, metadata=METADATA)
         self._token, self._ends = answer.token, time.time() + answer.seconds
         if self._kept is not None:
-            self._kept.save(keys.id, self._pin, self._token, self._ends)
+            self._kept.save(self._kept_as(keys), self._pin, self._token, self._ends)
+
+    def _kept_as(self, keys: Keys | KeysLater) -> str:
+        return kept_as(keys.id, self._envelope)

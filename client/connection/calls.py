@@ -72,7 +72,8 @@ def error_of(error: grpc.aio.AioRpcError) -> Refusal:
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE or (code, error.details()) == _BROKEN_SENDING:
         return HostUnreachable(
-            "The connection to the host failed or broke off. Check that it runs, then try again.",
+            "The connection to the host failed or broke off. Check that it runs, and whether it "
+            "asks for a certificate of yours, then try again.",
             actual=code.name,
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -15,10 +15,13 @@ import ssl
 import grpc
 import grpc.aio
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from placet.auditing.pins import SignedNotice, pin_of_der
 from placet.client.connection.pins import Pins
 from placet.client.errors import (
+    FileRefused,
     HostCertificateRefused,
     HostPinMismatch,
     HostUnreachable,
@@ -33,12 +36,17 @@ _OWN_NAME = "localhost"  # every certificate that a host has made itself has it
 _FETCH_TIMEOUT = 10.0
 
 
-async def open_channel(address: str, pins: Pins) -> tuple[grpc.aio.Channel, str]:
+async def open_channel(address: str, pins: Pins, own: bytes = b"") -> tuple[grpc.aio.Channel, str]:
     """A channel to the host at "address:port" that is known by these pins, and the one of them
-    that it shows. Raises `HostUnreachable`, `HostPinMismatch` or `HostCertificateRefused`."""
+    that it shows. `own`: the client's certificate and its key (PEM), where a host asks for one.
+
+    Raises `HostUnreachable`, `HostPinMismatch`, `HostCertificateRefused`, or `FileRefused` for an
+    own certificate that is none."""
     certificate = await asyncio.to_thread(fetch_certificate, address)
     found = pin_of(certificate)
-    if not pins.accepts(found) and not pins.follow(found, await _notices(address, certificate)):
+    if not pins.accepts(found) and not pins.follow(
+        found, await _notices(address, certificate, own)
+    ):
         raise HostPinMismatch(
             f"The server at {address} holds another certificate than the pinned one, and none that "
             "was announced under it. If the operator confirms that the host has a new one, run "
@@ -47,20 +55,42 @@ async def open_channel(address: str, pins: Pins) -> tuple[grpc.aio.Channel, str]
             expected=pins.pin,
             actual=found,
         )
-    return _channel(address, certificate.encode(), _name_in(certificate)), found
+    return _channel(address, certificate.encode(), _name_in(certificate), own), found
 
 
-async def open_channel_by_ca(address: str, ca: bytes) -> tuple[grpc.aio.Channel, str]:
+async def open_channel_by_ca(
+    address: str, ca: bytes, own: bytes = b""
+) -> tuple[grpc.aio.Channel, str]:
     """A channel to the host at "address:port" whose certificate is good for that name, by these
-    CAs (PEM), and the certificate's pin. Raises `HostUnreachable` or `HostCertificateRefused`."""
+    CAs (PEM), and the certificate's pin. `own` as for `open_channel`.
+
+    Raises `HostUnreachable`, `HostCertificateRefused` or `FileRefused`."""
     certificate = await asyncio.to_thread(fetch_certificate, address, ca)
-    return _channel(address, ca, ""), pin_of(certificate)
+    return _channel(address, ca, "", own), pin_of(certificate)
 
 
-def _channel(address: str, roots: bytes, name: str) -> grpc.aio.Channel:
-    credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+def _channel(address: str, roots: bytes, name: str, own: bytes) -> grpc.aio.Channel:
+    if own:
+        check_certificate(own)
+    # Of either, gRPC reads what it needs and leaves out the rest.
+    credentials = grpc.ssl_channel_credentials(roots, own or None, own or None)
     named = (("grpc.ssl_target_name_override", name),) if name else ()
     return grpc.aio.secure_channel(address, credentials, options=(*GRPC_OPTIONS, *named))
+
+
+def check_certificate(pem: bytes) -> None:
+    """Refuse what is no certificate of a client's with its key. Raises `FileRefused`."""
+    try:
+        key = serialization.load_pem_private_key(pem, None).public_key()
+        fits = x509.load_pem_x509_certificate(pem).public_key() == key
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        fits = False
+    if not fits:
+        raise FileRefused(
+            "A client's certificate is PEM: the certificate, and its key without a passphrase, in "
+            "one file.",
+            claim="certificate",
+        )
 
 
 def fetch_certificate(address: str, ca: bytes = b"") -> str:
@@ -130,11 +160,11 @@ def _name_in(certificate: str) -> str:
     return _OWN_NAME if _OWN_NAME in hosts else hosts[0].replace("*", "placet", 1)
 
 
-async def _notices(address: str, certificate: str) -> tuple[SignedNotice, ...]:
+async def _notices(address: str, certificate: str, own: bytes) -> tuple[SignedNotice, ...]:
     """What whoever shows this certificate has announced; they may be anybody."""
     request = certificates_pb2.GetNoticesRequest()
     try:
-        async with _channel(address, certificate.encode(), _name_in(certificate)) as channel:
+        async with _channel(address, certificate.encode(), _name_in(certificate), own) as channel:
             answer = await certificates_pb2_grpc.CertificatesStub(channel).GetNotices(
                 request, timeout=_FETCH_TIMEOUT, metadata=METADATA
             )

@@ -8,6 +8,8 @@ from enum import Enum
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote
 
+from placet.governance.documents.passes import Pass
+
 
 class Role(Enum):
     STRANGER = "stranger"
@@ -17,10 +19,12 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`id` is the principal's, or what tells a stranger from others; an enclave has none."""
+    """`id` is the principal's, or what tells a stranger from others; an enclave has none. Under a
+    `pass_` somebody else calls as this principal."""
 
     role: Role
     id: str = ""
+    pass_: Pass | None = None
 
 
 ENCLAVE = Caller(Role.ENCLAVE)

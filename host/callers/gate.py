@@ -2,7 +2,8 @@
 """The gate that every call passes before a byte of its message is read.
 
 1. Who calls: the token that the call brings says so; without one it is a stranger's.
-2. What the method takes (methods.py); a method that the table does not have is nobody's.
+2. What the method takes (methods.py), and what the caller's pass is for, where it has one; a method
+   that the table does not have is nobody's.
 3. Whether the process has memory left for it (memory.py).
 4. A place (places.py), which the call holds until it has ended.
 """
@@ -11,13 +12,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from placet.governance.text import brief
 from placet.host.callers.caller import ENCLAVE, Caller, Role, calling, stranger
 from placet.host.callers.logins import Logins
 from placet.host.callers.memory import Memory
-from placet.host.callers.methods import METHODS, Who
+from placet.host.callers.methods import METHODS, SCOPES, Who
 from placet.host.callers.places import Places
 from placet.proto.limits import ACCESS_KEY, BEARER, TOKEN_KEY
-from placet.refusals import FrameUnexpected, LoginRequired
+from placet.refusals import FrameUnexpected, LoginRequired, NotPermitted
 
 
 class Launched(Protocol):
@@ -40,8 +42,8 @@ class Gate:
     async def admit(
         self, method: str, metadata: Mapping[str, str], peer: str
     ) -> AsyncGenerator[Caller]:
-        """Let a call of "Service.Method" in until it has ended. Raises `LoginRequired` or
-        `QueueFull`."""
+        """Let a call of "Service.Method" in until it has ended. Raises `LoginRequired`,
+        `NotPermitted` or `QueueFull`."""
         calling(caller := stranger(peer))
         takes_login = METHODS.get(method, Who.PRINCIPAL) is Who.PRINCIPAL
         if token := metadata.get(ACCESS_KEY, "").removeprefix(BEARER):
@@ -52,6 +54,7 @@ class Gate:
                     raise
         if takes_login:
             require_principal(caller)
+        _check_scope(caller, method)
         self._memory.check(caller, method)
         with self._places.place(caller, method):
             yield caller
@@ -81,3 +84,30 @@ def require_principal(caller: Caller) -> None:
     """Refuse a stranger. Raises `LoginRequired`."""
     if caller.role is Role.STRANGER:
         raise LoginRequired("The call is for seats and parties of the council. Log in first.")
+
+
+def require_covered(caller: Caller, name: str) -> None:
+    """Refuse a pass that is not for the work of this proposal, or for this run. Raises
+    `NotPermitted`."""
+    held = caller.pass_
+    if held is not None and not held.covers(name):
+        raise NotPermitted(
+            f"The pass is for its own proposals alone. Name one, or use a key of {held.by}'s.",
+            claim="proposals",
+            actual=brief(name, 80) if name else "none",
+        )
+
+
+def _check_scope(caller: Caller, method: str) -> None:
+    """Raises `NotPermitted`."""
+    held = caller.pass_
+    if held is None or METHODS.get(method) is Who.ANYONE:
+        return
+    scopes = " and ".join(held.scopes)
+    if not any(method in SCOPES[scope] for scope in held.scopes):
+        raise NotPermitted(
+            f"The pass's scope is {scopes}, without this call. Use a key of {held.by}'s.",
+            claim="scope",
+            expected=" or ".join(s for s, methods in SCOPES.items() if method in methods) or "none",
+            actual=scopes,
+        )

@@ -11,6 +11,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
+from placet.governance.documents.passes import Scope
+
 
 class Who(Enum):
     ANYONE = "anyone"
@@ -55,6 +57,23 @@ METHODS: Final[Mapping[str, Who]] = MappingProxyType(
         "Runs.Start": _PRINCIPAL,
         "Runs.Watch": _PRINCIPAL,
         "ServerReflection.ServerReflectionInfo": _ANYONE,
+    }
+)
+# What a pass lets its holder call, beside what anyone may.
+SCOPES: Final[Mapping[Scope, frozenset[str]]] = MappingProxyType(
+    {
+        "run": frozenset(
+            {
+                "Blobs.Get",
+                "Blobs.Stat",
+                "Jobs.Result",
+                "Runs.Get",
+                "Runs.List",
+                "Runs.Start",
+                "Runs.Watch",
+            }
+        ),
+        "put": frozenset({"Blobs.Put", "Blobs.Stat"}),
     }
 )
 # What costs the authority most.

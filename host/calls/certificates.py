@@ -34,6 +34,7 @@ from placet.host.calls.tls import (
     Certificate,
     make_certificate,
     pin_of,
+    read_cas,
     read_certificate,
     utc_now,
 )
@@ -47,19 +48,21 @@ _log = logging.getLogger("placet.host.tls")
 
 
 class Shown:
-    """Credentials of a port: a certificate, and another one from some handshake on."""
+    """Credentials of a port: a certificate, and another one from some handshake on. With `cas`, who
+    comes in has to show one too, for which one of them vouches."""
 
-    def __init__(self, certificate: Certificate) -> None:
-        self._first = self._given = self._newest = _configuration(certificate)
+    def __init__(self, certificate: Certificate, cas: bytes | None = None) -> None:
+        self._first = self._given = self._newest = _configuration(certificate, cas)
+        self._demands = cas is not None
 
     def credentials(self) -> grpc.ServerCredentials:
         # None says that nothing changes, which grpc's types do not know.
         fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._fetch)
-        return grpc.dynamic_ssl_server_credentials(self._first, fetch, False)
+        return grpc.dynamic_ssl_server_credentials(self._first, fetch, self._demands)
 
-    def show(self, certificate: Certificate) -> None:
-        """Show this one from the next handshake on."""
-        self._newest = _configuration(certificate)
+    def show(self, certificate: Certificate, cas: bytes | None = None) -> None:
+        """Show this one from the next handshake on, and go by these CAs."""
+        self._newest = _configuration(certificate, cas)
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
         """What changes, asked at each handshake, in a thread of gRPC's."""
@@ -71,11 +74,12 @@ class Shown:
 
 
 class Certificates:
-    """The certificates in a folder. `operator` are the files of the operator's, and its key's.
+    """The certificates in a folder. `operator` are the files of the operator's, and its key's;
+    `client_ca` is that of the CAs which have to vouch for callers.
 
     `own` is the host's, `shown` what callers see. now: gives the time, which has to be believed: a
-    certificate that begins in the future is of use to nobody. Raises OSError or ValueError for an
-    operator's certificate that cannot be used.
+    certificate that begins in the future is of use to nobody. Raises OSError or ValueError for
+    what cannot be used of the operator's.
     """
 
     def __init__(
@@ -84,11 +88,14 @@ class Certificates:
         names: tuple[str, ...] = (),
         operator: tuple[Path, Path] | None = None,
         *,
+        client_ca: Path | None = None,
         renew: timedelta = 90 * _DAY,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._names, self._operator = folder, names, operator
+        self._client_ca = client_ca
+        self._cas = read_cas(client_ca) if client_ca else None
         self._renew, self._now = renew, now
         self._path, self._key_path = folder / "cert.pem", folder / "key.pem"
         self._warned = ""
@@ -104,7 +111,7 @@ class Certificates:
         os.chmod(self._key_path, 0o600)
         self.shown = shown or self.own
         self._compare(self.own if own is None else own)
-        self._callers, self._enclaves = Shown(self.shown), Shown(self.own)
+        self._callers, self._enclaves = Shown(self.shown, self._cas), Shown(self.own)
 
     def for_callers(self) -> grpc.ServerCredentials:
         """Credentials of the port that callers know."""
@@ -141,7 +148,22 @@ class Certificates:
             self.own = self._renewed(announce=self._operator is None)
             self._enclaves.show(self.own)
         self._show(self._read_operator() or self.own)
+        self._read_cas()
         self._warn()
+
+    def _read_cas(self) -> None:
+        """The CAs for callers as they are now; as they were, where the file cannot be used."""
+        if self._client_ca is None:
+            return
+        try:
+            cas = read_cas(self._client_ca)
+        except (OSError, ValueError) as error:
+            self._say(f"certificate-unusable {kind_of(error)} file={self._client_ca}")
+            return
+        if cas != self._cas:
+            self._cas = cas
+            self._callers.show(self.shown, cas)
+            _log.info("new-client-ca file=%s", self._client_ca)
 
     def _read_operator(self) -> Certificate | None:
         """The operator's as it is now; as it was, where the files cannot be used yet: two files are
@@ -160,7 +182,7 @@ class Certificates:
             if not self._leads(former.pin, certificate.pin):
                 self._announce(former, certificate)
             self.shown = certificate
-            self._callers.show(certificate)
+            self._callers.show(certificate, self._cas)
         self._compare(former)
 
     def _compare(self, former: Certificate) -> None:
@@ -265,7 +287,8 @@ class Certificates:
             self._warned = text
 
 
-def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration(
-        [(certificate.key_pem, certificate.certificate_pem)]
-    )
+def _configuration(
+    certificate: Certificate, cas: bytes | None
+) -> grpc.ServerCertificateConfiguration:
+    pair = (certificate.key_pem, certificate.certificate_pem)
+    return grpc.ssl_server_certificate_configuration([pair], cas)

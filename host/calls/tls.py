@@ -84,6 +84,14 @@ def read_certificate(path: Path, key_path: Path) -> Certificate:
     return found
 
 
+def read_cas(path: Path) -> bytes:
+    """Certificates of CAs (PEM). Raises OSError, or ValueError where there are none."""
+    with path.open("rb") as file:
+        found = file.read(_MAX_PEM)
+    x509.load_pem_x509_certificates(found)
+    return found
+
+
 def make_certificate(path: Path, names: tuple[str, ...], now: datetime) -> Certificate:
     """A new certificate that is to stand at `path`, with its own key; nothing is written."""
     key_pem, certificate_pem = _make(names, now)

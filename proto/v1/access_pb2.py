@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplacet/proto/v1/access.proto\x12\tplacet.v1\"\x12\n\x10\x43hallengeRequest\"&\n\x11\x43hallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\t\" \n\x0cLoginRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"/\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\r2\x8c\x01\n\x06\x41\x63\x63\x65ss\x12\x46\n\tChallenge\x12\x1b.placet.v1.ChallengeRequest\x1a\x1c.placet.v1.ChallengeResponse\x12:\n\x05Login\x12\x17.placet.v1.LoginRequest\x1a\x18.placet.v1.LoginResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cplacet/proto/v1/access.proto\x12\tplacet.v1\"\x12\n\x10\x43hallengeRequest\"&\n\x11\x43hallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\t\"7\n\x0cLoginRequest\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\x12\x15\n\rpass_envelope\x18\x02 \x01(\x0c\"/\n\rLoginResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\r2\x8c\x01\n\x06\x41\x63\x63\x65ss\x12\x46\n\tChallenge\x12\x1b.placet.v1.ChallengeRequest\x1a\x1c.placet.v1.ChallengeResponse\x12:\n\x05Login\x12\x17.placet.v1.LoginRequest\x1a\x18.placet.v1.LoginResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHALLENGERESPONSE']._serialized_start=63
   _globals['_CHALLENGERESPONSE']._serialized_end=101
   _globals['_LOGINREQUEST']._serialized_start=103
-  _globals['_LOGINREQUEST']._serialized_end=135
-  _globals['_LOGINRESPONSE']._serialized_start=137
-  _globals['_LOGINRESPONSE']._serialized_end=184
-  _globals['_ACCESS']._serialized_start=187
-  _globals['_ACCESS']._serialized_end=327
+  _globals['_LOGINREQUEST']._serialized_end=158
+  _globals['_LOGINRESPONSE']._serialized_start=160
+  _globals['_LOGINRESPONSE']._serialized_end=207
+  _globals['_ACCESS']._serialized_start=210
+  _globals['_ACCESS']._serialized_end=350
 # @@protoc_insertion_point(module_scope)

@@ -59,16 +59,20 @@ class LoginRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
+    PASS_ENVELOPE_FIELD_NUMBER: _builtins.int
     envelope: _builtins.bytes
     """DSSE envelope of the login document."""
+    pass_envelope: _builtins.bytes
+    """DSSE envelope of a pass, by whose holder the login is signed; empty where a principal logs in."""
     def __init__(
         self,
         *,
         envelope: _builtins.bytes = ...,
+        pass_envelope: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "pass_envelope", b"pass_envelope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

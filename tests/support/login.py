@@ -61,15 +61,16 @@ class Regular:
         certificate_pem: bytes,
         login: Callable[[str], Login | None],
         key: SigningKey,
+        own: bytes = b"",
     ) -> None:
-        tls = grpc.ssl_channel_credentials(certificate_pem)
+        tls = grpc.ssl_channel_credentials(certificate_pem, own or None, own or None)
         self._stub: Any = access_pb2_grpc.AccessStub(
             grpc.secure_channel(address, tls, options=_OPTIONS)
         )
         self._login, self._key = login, key
         self._token, self._since = "", 0.0
         self.channel = grpc.secure_channel(
-            address, _bringing(certificate_pem, self.token), options=_OPTIONS
+            address, _bringing(certificate_pem, self.token, own), options=_OPTIONS
         )
 
     def token(self) -> str:
@@ -88,14 +89,17 @@ class Regular:
                 self._since = time.monotonic()
 
 
-def _bringing(certificate_pem: bytes, token: Callable[[], str]) -> grpc.ChannelCredentials:
-    """TLS to this certificate; each call brings the token along."""
+def _bringing(
+    certificate_pem: bytes, token: Callable[[], str], own: bytes = b""
+) -> grpc.ChannelCredentials:
+    """TLS to this certificate, with the caller's own if there is one; each call brings the token
+    along."""
 
     def bring(_: object, give: Callable[..., None]) -> None:
         held = token()
         give(((ACCESS_KEY, BEARER + held),) if held else (), None)
 
     return grpc.composite_channel_credentials(
-        grpc.ssl_channel_credentials(certificate_pem),
+        grpc.ssl_channel_credentials(certificate_pem, own or None, own or None),
         grpc.metadata_call_credentials(bring),  # type: ignore[arg-type]
     )

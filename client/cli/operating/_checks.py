@@ -62,7 +62,7 @@ async def examine(home: Home) -> AsyncGenerator[Finding, None]:
     """The findings, in the order of the checks."""
     try:
         address, _ = home.host()
-        ca = home.ca()
+        ca, own = home.ca(), home.certificate()
         yield Finding("home", OK, f"{home.folder} is for the host at {address}.")
     except Refusal as refusal:
         yield Finding("home", FAIL, str(refusal), refusal)
@@ -73,9 +73,9 @@ async def examine(home: Home) -> AsyncGenerator[Finding, None]:
         took = (time.monotonic() - began) * 1000
         yield Finding("host", OK, f"It answers at {address} in {took:.0f} ms.")
         if ca:
-            channel, found = await open_channel_by_ca(address, ca)
+            channel, found = await open_channel_by_ca(address, ca, own)
         else:
-            channel, found = await open_channel(address, home.pins())
+            channel, found = await open_channel(address, home.pins(), own)
         yield Finding("pin", OK, found)
     except HostPinMismatch as refusal:
         yield Finding("pin", FAIL, str(refusal), refusal)

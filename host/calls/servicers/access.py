@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc.aio
 
-from placet.host.callers.logins import SECONDS, Logins
+from placet.host.callers.logins import Logins
 from placet.proto.v1 import access_pb2, access_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -23,5 +23,7 @@ class AccessService(access_pb2_grpc.AccessServicer):
     async def Login(
         self, request: access_pb2.LoginRequest, context: Context
     ) -> access_pb2.LoginResponse:
-        token = await self._logins.login(request.envelope, context.peer())
-        return access_pb2.LoginResponse(token=token, seconds=SECONDS)
+        token, seconds = await self._logins.login(
+            request.envelope, request.pass_envelope, context.peer()
+        )
+        return access_pb2.LoginResponse(token=token, seconds=int(seconds))

@@ -5,6 +5,8 @@ from typing import Any
 
 import grpc.aio
 
+from placet.host.callers.caller import current
+from placet.host.callers.gate import require_covered
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.runs.board import Board
 from placet.host.store.job_table import FINISHED, JobRecord
@@ -23,6 +25,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         self, request: jobs_pb2.ResultRequest, context: Context
     ) -> jobs_pb2.ResultResponse:
         """What was released, from the authority."""
+        require_covered(current(), request.id)
         record = (await self._board.get(request.id)).record
         if not isinstance(record, JobRecord):
             raise RunNotFound("The run is no job.", claim="id", expected="job")

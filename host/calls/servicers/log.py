@@ -8,8 +8,8 @@ from typing import Any
 import grpc.aio
 
 from placet.host.callers.caller import current
-from placet.host.callers.gate import require_principal
-from placet.host.documents import is_for_bearers
+from placet.host.callers.gate import require_covered, require_principal
+from placet.host.documents import is_for_bearers, proposal_of
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
 from placet.host.log.tiles import CHECKPOINT_PATH, TilePath, encode_entries, encode_tile
@@ -61,7 +61,8 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetDocument(
         self, request: log_pb2.GetDocumentRequest, context: Context
     ) -> log_pb2.DocumentResponse:
-        """Strangers get charter, constitutions and proposals of services for bearers of tokens."""
+        """Strangers get charter, constitutions and proposals of services for bearers of tokens;
+        under a pass, also its proposals and their ballots."""
         if not _DIGEST.fullmatch(request.digest):
             raise RequestMalformed('A digest reads "sha256:" and 64 digits.', claim="digest")
         document = await self._store.read(lambda c: read_document(c, request.digest))
@@ -71,6 +72,8 @@ class LogService(log_pb2_grpc.LogServicer):
         shown = request.digest in (state.charter, *state.constitutions)
         if not shown and not is_for_bearers(document):
             require_principal(current())
+            if current().pass_ is not None:
+                require_covered(current(), proposal_of(document))
         return log_pb2.DocumentResponse(document=document)
 
     async def GetInclusionProof(

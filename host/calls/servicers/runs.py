@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 
 from placet.host.callers.caller import Caller, current
+from placet.host.callers.gate import require_covered
 from placet.host.calls.bounds import MAX_BYTES
 from placet.host.documents import read_ticket
 from placet.host.runs.board import Board
@@ -31,11 +32,13 @@ class RunsService(runs_pb2_grpc.RunsServicer):
         """Returns once the run has begun: a job is queued, a federation has a round."""
         order = _order(request)
         _check_named(order, current())
+        require_covered(current(), order.facts.proposal)
         await self._runs.start(order)
         return (await self._board.get(order.run)).message
 
     async def Get(self, request: runs_pb2.GetRunRequest, context: Context) -> runs_pb2.Run:
         """The run as it is now."""
+        require_covered(current(), request.id)
         return (await self._board.get(request.id)).message
 
     async def List(
@@ -47,6 +50,7 @@ class RunsService(runs_pb2_grpc.RunsServicer):
             raise RequestMalformed(f"limit is at most {_MAX_LIMIT}.", claim="limit")
         if request.action and request.proposal:
             raise RequestMalformed("List by action or by proposal, one of the two.", claim="action")
+        require_covered(current(), request.proposal)
         found = await self._board.newest(limit, request.before, request.action, request.proposal)
         response, left = runs_pb2.ListRunsResponse(), MAX_BYTES["placet.v1.ListRunsResponse"]
         for shown in found:
@@ -63,6 +67,7 @@ class RunsService(runs_pb2_grpc.RunsServicer):
         on."""
         if bool(request.id) == bool(request.proposal):
             raise RequestMalformed("Watch a run or a proposal, one of the two.", claim="id")
+        require_covered(current(), request.id or request.proposal)
         if request.proposal:
             with self._board.watcher(request.proposal) as wake:
                 # The caller knows by these that nothing it does from here on is missed.

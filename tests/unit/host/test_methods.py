@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2  # type: ignore[import-untype
 import placet.proto.v1
 from placet.host.callers.caller import Caller, Role, stranger
 from placet.host.callers.memory import Memory, resident
-from placet.host.callers.methods import METHODS, Sort, Who, sort_of
+from placet.host.callers.methods import METHODS, SCOPES, Sort, Who, sort_of
 from placet.host.callers.places import Places
 from placet.host.calls.descriptors import KEPT, connections, raise_limit
 from placet.refusals import QueueFull
@@ -53,6 +53,14 @@ def test_strangers_look_and_stop_and_do_nothing_else() -> None:
         "Governance.Stop",
     }
     assert {n for n in anyone if n.startswith("Keys.")} == {"Keys.GetEvidence"}
+
+
+def test_a_pass_is_for_calls_of_principals_that_sign_nothing_and_give_no_key() -> None:
+    principals = {name for name, who in METHODS.items() if who is Who.PRINCIPAL}
+    for methods in SCOPES.values():
+        assert methods <= principals
+        assert {name.partition(".")[0] for name in methods} <= {"Blobs", "Jobs", "Runs"}
+        assert "Blobs.Delete" not in methods
 
 
 @pytest.mark.parametrize(

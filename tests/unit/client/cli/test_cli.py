@@ -27,6 +27,7 @@ ENCLAVES = ("authority", "worker", "worker[onnx]")
 COMMANDS = [
     "init",
     "keygen",
+    "pass",
     "measure",
     "host",
     "status",

@@ -12,10 +12,19 @@ from typing import Any
 
 import pytest
 
-from placet.client import AsyncClient, HostCertificateRefused, HostPinMismatch, Keys
+from placet.client import (
+    AsyncClient,
+    HostCertificateRefused,
+    HostPinMismatch,
+    HostUnreachable,
+    Keys,
+)
 from placet.client.connection.channel import fetch_certificate, pin_of
+from placet.host import Host
 from placet.host.calls.tls import LIFETIME, make_certificate, utc_now
 from placet.proto.v1 import log_pb2, runs_pb2
+from placet.refusals import Refusal
+from tests.support.issuer import Issuer
 
 
 async def renewed(host: Any) -> str:
@@ -111,6 +120,48 @@ def test_an_operators_certificate_and_its_ca(
             other = make_certificate(certificate, (), utc_now()).certificate_pem
             with pytest.raises(HostCertificateRefused, match="does not vouch"):
                 await AsyncClient.connect(host.address, ca=other)
+
+    run(body())
+
+
+def test_the_cas_for_callers_are_read_again_and_outlast_a_renewal(
+    world: Any, run: Any, tmp_path: Path
+) -> None:
+    first, second, file = Issuer("first"), Issuer("second"), tmp_path / "callers.pem"
+    ours, theirs = first.issue("ours"), second.issue("theirs")
+
+    async def comes_in(host: Any, own: bytes, pin: str = "") -> bool:
+        """Whether the host answers, and be it that there is no council."""
+        found = await AsyncClient.connect(
+            host.address, pin or host.pin, charter=world.council.name, certificate=own
+        )
+        async with found as client:
+            with pytest.raises(Refusal) as caught:
+                await client.runs.list()
+        return not isinstance(caught.value, HostUnreachable)
+
+    async def body() -> None:
+        file.write_bytes(first.pem)
+        async with Host(world.config(client_ca=file), world.launcher) as made:
+            host: Any = made
+            assert await comes_in(host, ours) and not await comes_in(host, theirs)
+            former = await renewed(host)
+            assert await comes_in(host, ours, former) and not await comes_in(host, b"")
+            for text, right, wrong in (
+                (second.pem, theirs, ours),
+                (b"no PEM", theirs, ours),  # nobody is let in by accident
+                (first.pem + second.pem, ours, b""),
+            ):
+                file.write_bytes(text)
+                await host._certificates.look()
+                assert await comes_in(host, right) and not await comes_in(host, wrong)
+        log = (world.folder / "state" / "logs" / "host.log").read_text()
+        assert log.count("event=new-client-ca") == 2
+        assert log.count("event=certificate-unusable") == 1
+        file.write_bytes(b"no PEM")
+        with pytest.raises(RuntimeError, match="cannot be used"):
+            async with Host(world.config(client_ca=file), world.launcher):
+                pass
 
     run(body())
 
