@@ -25,6 +25,7 @@ from placet.host.callers.logins import Logins
 from placet.host.callers.memory import Memory
 from placet.host.callers.places import Places
 from placet.host.callers.principals import Principals
+from placet.host.callers.slowly import Slowly
 from placet.host.calls.certificates import Certificates
 from placet.host.calls.descriptors import connections, raise_limit
 from placet.host.calls.interceptor import WireInterceptor
@@ -42,6 +43,7 @@ from placet.host.calls.servicers import (
 )
 from placet.host.calls.services import Services, make_enclave_server, make_server
 from placet.host.calls.tls import utc_now
+from placet.host.calls.unknown import UnknownMethods
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
@@ -235,13 +237,14 @@ class Host:
             enclaves=self._enclaves,
         )
         places = Places(config.max_calls, config.stranger_rate)
-        gate = Gate(logins, places, Memory(config.max_memory))
-        seen = SeenCalls(self._metrics)
-        passed = (seen, WireInterceptor(gate, store.steady))
+        slowly = Slowly(config.stranger_rate)
+        gate = Gate(logins, places, Memory(config.max_memory), slowly)
+        seen, wire = SeenCalls(self._metrics), WireInterceptor(gate, store.steady)
         most = connections(config.max_connections)
+        passed = (UnknownMethods(slowly), seen, wire)
         server = make_server(services, self._health, passed, most)
-        passed = (seen, WireInterceptor(EnclaveGate(self._enclaves), store.steady))
-        enclave_server = make_enclave_server(services, passed)
+        wire = WireInterceptor(EnclaveGate(self._enclaves), store.steady)
+        enclave_server = make_enclave_server(services, (SeenCalls(self._metrics), wire))
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
         # Enclaves of this machine know the host's own certificate, whatever callers are shown.
         own = self._certificates.for_enclaves()
