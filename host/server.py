@@ -52,6 +52,7 @@ from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.enclaves.launchers import open_launcher
 from placet.host.enclaves.supervisor import Supervisor
+from placet.host.heap import few_arenas, giving_back
 from placet.host.hub import Hub
 from placet.host.log.journal import Journal
 from placet.host.log.log import Log
@@ -154,7 +155,8 @@ class Host:
         collector = Collector(config, self._store, self._log, self._blobs)
         collecting = collector.run(lambda: not self.clock.ahead)
         certifying, timing = self._certificates.run(), self.clock.run()
-        for work in (collecting, certifying, timing, self._supervisor.run()):
+        works = (collecting, certifying, timing, self._supervisor.run(), giving_back())
+        for work in works:
             self._exits.push_async_callback(cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -297,6 +299,7 @@ class Host:
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     """Run a host until SIGTERM or SIGINT, then end it in order. Prints address and pin."""
     raise_limit()
+    few_arenas()
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
