@@ -29,6 +29,7 @@ from placet.host.callers.slowly import Slowly
 from placet.host.calls.certificates import Certificates
 from placet.host.calls.descriptors import connections, raise_limit
 from placet.host.calls.interceptor import WireInterceptor
+from placet.host.calls.options import public_options
 from placet.host.calls.servicers import (
     AccessService,
     BlobsService,
@@ -242,9 +243,9 @@ class Host:
         slowly = Slowly(config.stranger_rate)
         gate = Gate(logins, places, Memory(config.max_memory), slowly)
         seen, wire = SeenCalls(self._metrics), WireInterceptor(gate, store.steady)
-        most = connections(config.max_connections)
+        options = public_options(connections(config.max_connections), config.max_unread)
         passed = (UnknownMethods(slowly), seen, wire)
-        server = make_server(services, self._health, passed, most)
+        server = make_server(services, self._health, passed, options)
         wire = WireInterceptor(EnclaveGate(self._enclaves), store.steady)
         enclave_server = make_enclave_server(services, (SeenCalls(self._metrics), wire))
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())

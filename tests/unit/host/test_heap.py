@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from placet.host.calls.options import public_options
+
 # Blocks as connections have them, of which every tenth stays.
 _SCATTERED = """
 import ctypes, threading
@@ -62,3 +64,9 @@ def test_a_host_gives_back_while_it_runs(
 
     run(body())
     assert given == [True]
+
+
+def test_of_a_call_that_nobody_reads_so_much_is_taken_in() -> None:
+    options = dict(public_options(max_connections=1, max_unread=1 << 20))
+    assert options["grpc.http2.lookahead_bytes"] == 1 << 20
+    assert options["grpc.http2.bdp_probe"] == 0  # which would widen it
