@@ -77,14 +77,14 @@ def test_a_strangers_refusals_are_late_and_a_principals_are_not(
 ) -> None:
     async def body() -> None:
         async with world.host() as (host, client):
-            visitor = Visitor(host.address, host.certificate_pem)
+            visitor: Any = Visitor(host.address, host.certificate_pem)
             async with visitor.channel as channel:
-                unknown: Any = channel.unary_unary("/placet.v1.Runs/Nothing")
+                unknown = channel.unary_unary("/placet.v1.Runs/Nothing")
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await unknown(b"", metadata=world.metadata)
                 assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
                 assert counted[0].asked == ["127.0.0.1"]
-                listing: Any = channel.unary_unary("/placet.v1.Runs/List")
+                listing = channel.unary_unary("/placet.v1.Runs/List")
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await listing(b"", metadata=world.metadata)
                 assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -101,7 +101,8 @@ def test_a_strangers_questions_in_one_stream_are_answered_slowly(
 ) -> None:
     async def body() -> None:
         async with world.host() as (host, _):
-            async with Visitor(host.address, host.certificate_pem).channel as channel:
+            visitor: Any = Visitor(host.address, host.certificate_pem)
+            async with visitor.channel as channel:
                 stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
                 call = stub.ServerReflectionInfo()
                 for _ in range(5):
