@@ -10,6 +10,7 @@ from typing import Final
 
 from placet.host.logs import FORMATS
 
+KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 LAUNCHERS = ("native", "machine", "gramine-direct", "gramine-sgx")
@@ -22,6 +23,7 @@ LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "max_services": "services that are served at once",
         "max_calls": "calls open at once; a caller has at most a quarter of them",
         "max_connections": "connections at once",
+        "max_unread": "bytes of a call that have come in and that nobody has asked for",
         "max_memory": "bytes of memory beyond which calls are refused, strangers' at 4/5 of them",
         "stranger_rate": "calls of a sort that an address may make a second without a login",
         "max_puts": "puts at once; each holds two parts in memory",
@@ -69,6 +71,7 @@ NUMBERS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _LOOPBACK = re.compile(r"(\[::1\]|localhost|127(\.[0-9]{1,3}){3}):[0-9]{1,5}")
 _MAX_RENEW_DAYS = 365  # far less than a certificate lasts
+_MAX_UNREAD = 64 * MIB
 _MAX_JUMP = 600  # which the authority refuses by itself
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
@@ -116,6 +119,7 @@ class HostConfig:
     max_services: int = 64
     max_calls: int = 1024
     max_connections: int = 4096
+    max_unread: int = 64 * KIB
     max_memory: int = 2 * GIB
     stranger_rate: int = 50
     max_puts: int = 16
@@ -180,6 +184,8 @@ class HostConfig:
             raise ValueError(f"renew_days must be at most {_MAX_RENEW_DAYS}.")
         if not 1 <= self.max_clock_jump <= _MAX_JUMP:
             raise ValueError(f"max_clock_jump must be 1 to {_MAX_JUMP} seconds.")
+        if self.max_unread > _MAX_UNREAD:
+            raise ValueError(f"max_unread must be at most {_MAX_UNREAD}.")
         for name in ("max_workers", "renew_days", *LIMITS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")

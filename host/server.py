@@ -26,9 +26,11 @@ from placet.host.callers.logins import Logins
 from placet.host.callers.memory import Memory
 from placet.host.callers.places import Places
 from placet.host.callers.principals import Principals
+from placet.host.callers.slowly import Slowly
 from placet.host.calls.certificates import Certificates
 from placet.host.calls.descriptors import connections, raise_limit
 from placet.host.calls.interceptor import WireInterceptor
+from placet.host.calls.options import public_options
 from placet.host.calls.servicers import (
     AccessService,
     BlobsService,
@@ -43,6 +45,7 @@ from placet.host.calls.servicers import (
 )
 from placet.host.calls.services import Services, make_enclave_server, make_server
 from placet.host.calls.tls import utc_now
+from placet.host.calls.unknown import UnknownMethods
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
 from placet.host.config import HostConfig
@@ -51,6 +54,7 @@ from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.enclaves.launchers import open_launcher
 from placet.host.enclaves.supervisor import Supervisor
+from placet.host.heap import few_arenas, giving_back
 from placet.host.hub import Hub
 from placet.host.log.journal import Journal
 from placet.host.log.log import Log
@@ -153,7 +157,8 @@ class Host:
         collector = Collector(config, self._store, self._log, self._blobs)
         collecting = collector.run(lambda: not self.clock.ahead)
         certifying, timing = self._certificates.run(), self.clock.run()
-        for work in (collecting, certifying, timing, self._supervisor.run()):
+        works = (collecting, certifying, timing, self._supervisor.run(), giving_back())
+        for work in works:
             self._exits.push_async_callback(cancelled, asyncio.ensure_future(work))
         self._exits.push_async_callback(self._drain)
         _log.info("started address=%s pin=%s", self.address, self.pin)
@@ -240,13 +245,14 @@ class Host:
             enclaves=self._enclaves,
         )
         places = Places(config.max_calls, config.stranger_rate)
-        gate = Gate(logins, places, Memory(config.max_memory))
-        seen = SeenCalls(self._metrics)
-        passed = (seen, WireInterceptor(gate, store.steady))
-        most = connections(config.max_connections)
-        server = make_server(services, self._health, passed, most)
-        passed = (seen, WireInterceptor(EnclaveGate(self._enclaves), store.steady))
-        enclave_server = make_enclave_server(services, passed)
+        slowly = Slowly(config.stranger_rate)
+        gate = Gate(logins, places, Memory(config.max_memory), slowly)
+        seen, wire = SeenCalls(self._metrics), WireInterceptor(gate, store.steady)
+        options = public_options(connections(config.max_connections), config.max_unread)
+        passed = (UnknownMethods(slowly), seen, wire)
+        server = make_server(services, self._health, passed, options)
+        wire = WireInterceptor(EnclaveGate(self._enclaves), store.steady)
+        enclave_server = make_enclave_server(services, (SeenCalls(self._metrics), wire))
         self._port = server.add_secure_port(config.listen, self._certificates.for_callers())
         # Enclaves of this machine know the host's own certificate, whatever callers are shown.
         own = self._certificates.for_enclaves()
@@ -299,6 +305,7 @@ class Host:
 async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     """Run a host until SIGTERM or SIGINT, then end it in order. Prints address and pin."""
     raise_limit()
+    few_arenas()
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

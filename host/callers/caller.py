@@ -5,6 +5,7 @@ else, a stranger."""
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote
 
@@ -42,6 +43,7 @@ def calling(caller: Caller) -> None:
     _current.set(caller)
 
 
+@lru_cache(4096)  # each connection asks again and again
 def stranger(peer: str) -> Caller:
     """The caller at gRPC's "ipv4:ADDRESS:PORT", of whom nothing else is known.
 

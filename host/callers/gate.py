@@ -6,6 +6,8 @@
    that the table does not have is nobody's.
 3. Whether the process has memory left for it (memory.py).
 4. A place (places.py), which the call holds until it has ended.
+
+Strangers who are refused without end are refused slowly (slowly.py).
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -18,6 +20,7 @@ from placet.host.callers.logins import Logins
 from placet.host.callers.memory import Memory
 from placet.host.callers.methods import METHODS, SCOPES, Who
 from placet.host.callers.places import Places
+from placet.host.callers.slowly import Slowly
 from placet.proto.limits import ACCESS_KEY, BEARER, TOKEN_KEY
 from placet.refusals import FrameUnexpected, LoginRequired, NotPermitted
 
@@ -33,10 +36,11 @@ class Launched(Protocol):
 class Gate:
     """The gate of the listener that everybody reaches."""
 
-    def __init__(self, logins: Logins, places: Places, memory: Memory) -> None:
+    def __init__(self, logins: Logins, places: Places, memory: Memory, slowly: Slowly) -> None:
         self._logins = logins
         self._places = places
         self._memory = memory
+        self._slowly = slowly
 
     @asynccontextmanager
     async def admit(
@@ -59,6 +63,11 @@ class Gate:
         with self._places.place(caller, method):
             yield caller
 
+    async def late(self, caller: Caller) -> None:
+        """Return when a refusal of this caller's may leave, or the next answer of a stream."""
+        if caller.role is Role.STRANGER:
+            await self._slowly.answer(caller.id)
+
 
 class EnclaveGate:
     """The gate of the listener for enclaves of this machine. Attach looks at its token itself."""
@@ -78,6 +87,9 @@ class EnclaveGate:
             raise FrameUnexpected("The token is of no process that this host launched.")
         calling(ENCLAVE)
         yield ENCLAVE
+
+    async def late(self, caller: Caller) -> None:
+        """Return at once."""
 
 
 def require_principal(caller: Caller) -> None:

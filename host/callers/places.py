@@ -8,20 +8,19 @@ address keeps nobody there from logging in.
 """
 
 import math
-import time
-from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from placet.host.callers.caller import Caller, Role
 from placet.host.callers.methods import EVIDENCE, Sort, sort_of
+from placet.host.callers.rate import Rate
 from placet.refusals import QueueFull
 
 _SHARE = 4  # a caller has at most one in so many places of its sort
 _STOPS = 64  # places for the stops of principals, and as many for those of strangers
-_MAX_ADDRESSES = 4096
 _EVIDENCE_COST = 8.0  # ordinary calls
+_STEP_MS = 50  # of what a refusal says: refusals that say the same are made once
 
 
 @dataclass(slots=True)
@@ -57,32 +56,6 @@ class _Room:
                 del self.by_caller[caller]
 
 
-class _Rate:
-    """So many calls a second of each address, and as many at once as two seconds bring."""
-
-    def __init__(self, a_second: float) -> None:
-        self._a_second = a_second
-        self._most = 2 * a_second
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # calls, and when
-
-    def spend(self, address: str, cost: float) -> None:
-        """Raises `QueueFull`."""
-        now = time.monotonic()
-        left, then = self._left.pop(address, (self._most, now))
-        left = min(left + (now - then) * self._a_second, self._most)
-        spent = left >= min(cost, self._most)
-        self._left[address] = (left - cost if spent else left, now)
-        if len(self._left) > _MAX_ADDRESSES:
-            self._left.popitem(last=False)
-        if not spent:
-            wait = math.ceil(1000 * (min(cost, self._most) - left) / self._a_second)
-            raise QueueFull(
-                "Too many calls come from this address. Log in, or try again later.",
-                claim="calls",
-                retry_ms=str(wait),
-            )
-
-
 class Places:
     """`max_calls` are the places for the work of principals; as many are for that of strangers, for
     looking at the log, and for logging in. `stranger_rate` is how many calls of a sort an address
@@ -94,13 +67,19 @@ class Places:
             for role in (Role.PRINCIPAL, Role.STRANGER)
             for sort in Sort
         }
-        self._rates = {sort: _Rate(stranger_rate) for sort in Sort if sort is not Sort.STOP}
+        self._rates = {sort: Rate(stranger_rate) for sort in Sort if sort is not Sort.STOP}
 
     @contextmanager
     def place(self, caller: Caller, method: str) -> Generator[None]:
         """A place for one call while it is open. Raises `QueueFull`."""
         sort = sort_of(method)
         if caller.role is Role.STRANGER and sort in self._rates:
-            self._rates[sort].spend(caller.id, _EVIDENCE_COST if method == EVIDENCE else 1.0)
+            cost = _EVIDENCE_COST if method == EVIDENCE else 1.0
+            if wait := self._rates[sort].spend(caller.id, cost):
+                raise QueueFull(
+                    "Too many calls come from this address. Log in, or try again later.",
+                    claim="calls",
+                    retry_ms=str(_STEP_MS * math.ceil(1000 * wait / _STEP_MS)),
+                )
         with self._rooms[caller.role, sort].place(caller.id):
             yield

@@ -7,12 +7,14 @@
    Python server shakes hands over 1.2 as well, and no setting keeps it from that.
 3. Every message that comes in must be within the bound of its kind.
 4. A refusal leaves by the table; any other exception leaves as INTERNAL with a fixed text, and the
-   log gets its type and place only.
+   log gets its type and place only. A stranger's leaves when the gate lets it: one that is refused
+   without end is refused slowly.
 5. A call with one question and one answer ends with STORE_UNAVAILABLE where nothing becomes durable
    for a while.
 6. A stranger's call ends after `_STRANGER_SECONDS`, read or not.
 
-Health and reflection are not Placet's: they pass the gate, and nothing else is asked of them.
+Health and reflection are not Placet's: they pass the gate, and nothing else is asked of them. A
+stranger's stream of questions without end is answered slowly.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from placet.host.callers.caller import Caller, Role
+from placet.host.callers.caller import Caller, Role, current
 from placet.host.calls.bounds import MAX_BYTES, within_bound
 from placet.host.calls.handlers import Found, Handler, behaviour_of, remade
 from placet.host.calls.refusals import abort
@@ -54,13 +56,18 @@ class Gate(Protocol):
         """Let a call of "Service.Method" in until it has ended, or raise."""
         ...
 
+    async def late(self, caller: Caller) -> None:
+        """Return when a refusal of this caller's may leave, or the next answer of a stream."""
+        ...
+
 
 class WireInterceptor(grpc.aio.ServerInterceptor):
-    """`steady` is the store's."""
+    """Of one server. `steady` is the store's."""
 
     def __init__(self, gate: Gate, steady: Steady) -> None:
         self._gate = gate
         self._steady = steady
+        self._made: dict[str, Handler] = {}  # by method: a server's handlers stay
 
     async def intercept_service(
         self,
@@ -71,9 +78,13 @@ class WireInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        if method not in self._made:
+            self._made[method] = self._make(handler, method)
+        return self._made[method]
+
+    def _make(self, handler: Handler, method: str) -> Handler:
         waits = not handler.request_streaming and method not in _NOT_STORED
-        ours = method.startswith(_PREFIX)
-        steady = self._steady if ours and waits else nullcontext
+        steady = self._steady if method.startswith(_PREFIX) and waits else nullcontext
         return _Call(self._gate, handler, method, steady).handler()
 
 
@@ -98,7 +109,7 @@ class _Call:
             async with self._admitted(context), self._steady():
                 return await self._inner(await self._taken(messages), context)
         except Exception as error:  # noqa: BLE001
-            await _leave(context, error, self._method)
+            await self._leave(context, error)
 
     async def _stream(self, messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         try:
@@ -111,7 +122,7 @@ class _Call:
                     async for answer in answers:
                         yield answer
         except Exception as error:  # noqa: BLE001
-            await _leave(context, error, self._method)
+            await self._leave(context, error)
 
     @asynccontextmanager
     async def _admitted(self, context: Context) -> AsyncGenerator[None]:
@@ -129,7 +140,7 @@ class _Call:
     async def _taken(self, messages: AsyncIterator[Any]) -> Any:
         """What the method is given: its one question, or the stream of them."""
         if self._handler.request_streaming:
-            return _each_within(messages) if self._ours else messages
+            return _each_within(messages) if self._ours else self._slowly(messages)
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 question = await anext(aiter(messages), None)
@@ -138,6 +149,21 @@ class _Call:
         if question is None:
             raise RequestMalformed("The call has no message.")
         return _within(question) if self._ours else question
+
+    async def _slowly(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for message in messages:
+            await self._gate.late(current())
+            yield message
+
+    async def _leave(self, context: Context, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        refusal = refusal_of(error)
+        if refusal.reason == common_pb2.REASON_INTERNAL:
+            kind, place = type(error).__name__, place_of(error)
+            _log.error("fault method=%s kind=%s at=%s", self._method, kind, place)
+        await self._gate.late(current())
+        await abort(context, refusal)
 
 
 @asynccontextmanager
@@ -192,12 +218,3 @@ def _wrong_version() -> WireVersion:
         expected=str(WIRE_VERSION),
         remedy="Use a client of the same version as the host.",
     )
-
-
-async def _leave(context: Context, error: Exception, method: str) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    refusal = refusal_of(error)
-    if refusal.reason == common_pb2.REASON_INTERNAL:
-        _log.error("fault method=%s kind=%s at=%s", method, type(error).__name__, place_of(error))
-    await abort(context, refusal)

@@ -9,6 +9,7 @@ Trailers have a bound (8 KiB in all), so what a refusal says is cut to fit, long
 import asyncio
 import re
 import urllib.parse
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -26,6 +27,7 @@ STATUS_TRAILER: Final = "grpc-status-details-bin"
 DETAIL_KEYS: Final = ("claim", "expected", "actual", "rule", "remedy", "retry_ms")
 _MAX_MESSAGE = 1500  # bytes as gRPC encodes it in its own trailer
 _MAX_DETAILS = 2500  # bytes of all values together
+_KEPT = 256  # refusals whose form on the wire is remembered
 _WAIT = re.compile(r"[0-9]{1,9}")  # milliseconds
 
 
@@ -64,21 +66,30 @@ async def abort(
     context: grpc.aio.ServicerContext[Any, Any], refusal: common_pb2.Refusal
 ) -> NoReturn:
     """End a call with a refusal."""
-    status = status_of(refusal)
-    trailer = ((STATUS_TRAILER, status.SerializeToString()),)
-    await context.abort(code_of(refusal.reason), status.message, trailer)
+    code, message, status = _leaving(refusal.SerializeToString(deterministic=True))
+    await context.abort(code, message, ((STATUS_TRAILER, status),))
+
+
+@lru_cache(_KEPT)
+def _leaving(refusal: bytes) -> tuple[grpc.StatusCode, str, bytes]:
+    """Code, message and status of a refusal. Strangers are refused the same things again and
+    again."""
+    read = common_pb2.Refusal.FromString(refusal)
+    status = status_of(read)
+    return code_of(read.reason), status.message, status.SerializeToString()
 
 
 def reason_in(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """The reason by which a call was ended; empty where it was not refused."""
     given: Any = context.trailing_metadata() or ()
+    return next((_reason_of(value) for key, value in given if key == STATUS_TRAILER), "")
+
+
+@lru_cache(_KEPT)
+def _reason_of(status: bytes) -> str:
     info = error_details_pb2.ErrorInfo()
-    for key, value in given:
-        if key == STATUS_TRAILER:
-            for packed in status_pb2.Status.FromString(value).details:
-                if packed.Unpack(info):
-                    return info.reason
-    return ""
+    details = status_pb2.Status.FromString(status).details
+    return next((info.reason for packed in details if packed.Unpack(info)), "")
 
 
 def code_name(context: grpc.aio.ServicerContext[Any, Any], error: BaseException | None) -> str:

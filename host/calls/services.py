@@ -8,7 +8,7 @@ from typing import Any
 import grpc.aio
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
-from placet.host.calls.options import LOCAL_OPTIONS, public_options
+from placet.host.calls.options import LOCAL_OPTIONS
 from placet.host.calls.servicers import (
     AccessService,
     BlobsService,
@@ -39,6 +39,7 @@ from placet.proto.v1 import (
 
 Server = grpc.aio.Server
 Interceptors = Sequence[grpc.aio.ServerInterceptor]
+Options = Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,10 @@ class Services:
 
 
 def make_server(
-    services: Services, health: Health, interceptors: Interceptors, max_connections: int
+    services: Services, health: Health, interceptors: Interceptors, options: Options
 ) -> Server:
     """The server that everybody reaches; it is not started and listens nowhere yet."""
-    server = grpc.aio.server(interceptors=interceptors, options=public_options(max_connections))
+    server = grpc.aio.server(interceptors=interceptors, options=options)
     access_pb2_grpc.add_AccessServicer_to_server(services.access, server)
     runs_pb2_grpc.add_RunsServicer_to_server(services.runs, server)
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)

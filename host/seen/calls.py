@@ -24,10 +24,11 @@ RELEASE = version("placet")
 
 
 class SeenCalls(grpc.aio.ServerInterceptor):
-    """The first of the interceptors."""
+    """Of one server, before the interceptor that asks who calls."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._made: dict[str, Handler] = {}  # by method: a server's handlers stay
 
     async def intercept_service(
         self,
@@ -35,20 +36,21 @@ class SeenCalls(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Found:
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_PREFIX):
+        method = handler_call_details.method
+        if handler is None or not method.startswith(_PREFIX):
             return handler
-        return _seen(handler, handler_call_details, self._metrics)
+        if method not in self._made:
+            self._made[method] = _seen(handler, method.removeprefix(_PREFIX), self._metrics)
+        return self._made[method]
 
 
-def _seen(handler: Handler, details: grpc.HandlerCallDetails, metrics: Metrics) -> Handler:
+def _seen(handler: Handler, method: str, metrics: Metrics) -> Handler:
     inner = behaviour_of(handler)
-    method = details.method.removeprefix(_PREFIX)
-    given: Any = details.invocation_metadata or ()
-    asked = any(key == ASK_KEY for key, _ in given)
 
     async def unary(request: Any, context: Context) -> Any:
         with metrics.call(method, context):
-            if asked:
+            given: Any = context.invocation_metadata() or ()
+            if any(key == ASK_KEY for key, _ in given):
                 context.set_trailing_metadata(_who_answers())
             return await inner(request, context)
 

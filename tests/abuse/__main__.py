@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.abuse.crowd import NICE
 from tests.abuse.honest import Stops, Timed
 from tests.abuse.memory import Memory
 from tests.fault.council import found
@@ -38,9 +39,9 @@ Figure = dict[str, Any]
 class Campaign:
     """One host with its load, without strangers and then with them."""
 
-    def __init__(self, folder: Path, share: float) -> None:
+    def __init__(self, folder: Path, share: float, nice: int = NICE) -> None:
         self.machine = machine = Machine(folder, source=HONEST)
-        self._share = share
+        self._share, self._nice = share, nice
         machine.start(founding=False)
         self.load = Load(machine, found(machine), SEED, Timed)
         self.watch, self.stops = Watch(self.load, SEED), Stops(machine)
@@ -94,7 +95,7 @@ class Campaign:
         certificate = machine.folder / "host" / "tls" / "cert.pem"
         command = [sys.executable, "-m", "tests.abuse.crowd", machine.listening]
         command += [str(certificate), machine.pin, machine.client.log.charter]
-        command += ["--share", str(self._share)]
+        command += ["--share", str(self._share), "--nice", str(self._nice)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
@@ -158,11 +159,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="under abuse")
     parser.add_argument("--stops", type=int, default=6, help="that are sent meanwhile")
     parser.add_argument("--short", action="store_true", help="a quarter of the strangers, briefly")
+    parser.add_argument("--nice", type=int, default=NICE, help="value of the strangers")
     parser.add_argument("--keep", type=Path, help="folder to leave the logs of the host in")
     chosen = parser.parse_args()
     seconds, stops, share = (10.0, 2, 0.25) if chosen.short else (chosen.seconds, chosen.stops, 1.0)
     with tempfile.TemporaryDirectory(prefix="placet-abuse-") as temporary:
-        campaign = Campaign(Path(temporary), share)
+        campaign = Campaign(Path(temporary), share, chosen.nice)
         try:
             campaign.run(seconds, stops)
         finally:

@@ -59,9 +59,10 @@ def main() -> None:
     parser.add_argument("charter")
     parser.add_argument("--share", type=float, default=1.0, help="of as many as there may be")
     parser.add_argument("--only", action="append", default=[], choices=STRANGERS)
+    parser.add_argument("--nice", type=int, default=NICE, help="what they leave to others")
     chosen = parser.parse_args()
     there = There(chosen.address, chosen.certificate, chosen.pin, chosen.charter)
-    os.nice(NICE)
+    os.nice(chosen.nice)
     loop = asyncio.new_event_loop()
     print(json.dumps(loop.run_until_complete(crowd(there, chosen.share, chosen.only))), flush=True)
     os._exit(0)  # thousands of calls and connections end with the process, and not in order
