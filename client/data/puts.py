@@ -95,9 +95,8 @@ class Put:
             header.sha256 = whole.digest()
 
     async def _send(self) -> blobs_pb2.BlobInfo:
-        header, hasher = self._header, None
-        if not header.sha256:
-            hasher = await asyncio.to_thread(_hashed, self._source, header.offset)
+        known = 0 if self._header.sha256 else self._header.offset
+        hasher = await asyncio.to_thread(_hashed, self._source, known)
         with translated():
             metadata = self._connection.access.metadata()
             info: blobs_pb2.BlobInfo = await self._connection.blobs.Put(
@@ -109,17 +108,19 @@ class Put:
             )
         return info
 
-    async def _requests(self, hasher: "_Hash | None") -> AsyncIterator[blobs_pb2.PutRequest]:
-        yield blobs_pb2.PutRequest(header=self._header)
+    async def _requests(self, hasher: "_Hash") -> AsyncIterator[blobs_pb2.PutRequest]:
+        """`hasher` has the bytes before the offset."""
+        header, loop = self._header, asyncio.get_running_loop()
+        yield blobs_pb2.PutRequest(header=header)
         with _opened(self._source) as file:
-            file.seek(self._header.offset)
+            file.seek(header.offset)
             while chunk := file.read(MAX_CHUNK):
-                if hasher is not None:
-                    hasher.update(chunk)
+                hashing = loop.run_in_executor(None, hasher.update, chunk)  # while it is sent
                 yield blobs_pb2.PutRequest(chunk=chunk)
+                await hashing
                 if self._progress is not None:
-                    self._progress(file.tell(), self._header.length)
-        if hasher is not None:
+                    self._progress(file.tell(), header.length)
+        if not header.sha256:
             yield blobs_pb2.PutRequest(sha256=hasher.digest())
 
     def _goes_on(self, refused: Refused) -> bool:
