@@ -12,7 +12,7 @@ import io
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from placet.client.connection.calls import translated
 from placet.client.connection.connection import Connection
@@ -22,9 +22,6 @@ from placet.client.files import reading
 from placet.proto.limits import MAX_CHUNK
 from placet.proto.v1 import blobs_pb2
 from placet.refusals import Refused
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 TRIES = 5
 PAUSE = 0.5  # seconds before the first further try; each one waits twice as long
@@ -50,6 +47,7 @@ class Put:
         with _opened(source) as file:
             length = file.seek(0, os.SEEK_END)
         self._header = blobs_pb2.PutHeader(id=id, length=length, owner=owner)
+        self._hasher = hashlib.sha256()
         self._told: int | None = None  # where the host has said that it goes on
         self._anew = False  # whether it had to begin anew, for what the host had was not this
 
@@ -91,16 +89,14 @@ class Put:
             info = blobs_pb2.BlobInfo()
         header.offset = info.received
         if info.sha256 and not header.sha256:
-            whole = await asyncio.to_thread(_hashed, self._source, header.length)
-            header.sha256 = whole.digest()
+            header.sha256 = await asyncio.to_thread(self._hash, header.length)
 
     async def _send(self) -> blobs_pb2.BlobInfo:
-        known = 0 if self._header.sha256 else self._header.offset
-        hasher = await asyncio.to_thread(_hashed, self._source, known)
+        await asyncio.to_thread(self._hash, 0 if self._header.sha256 else self._header.offset)
         with translated():
             metadata = self._connection.access.metadata()
             info: blobs_pb2.BlobInfo = await self._connection.blobs.Put(
-                self._requests(hasher), metadata=metadata
+                self._requests(), metadata=metadata
             )
         if not info.complete:
             raise AnswerMalformed(
@@ -108,9 +104,17 @@ class Put:
             )
         return info
 
-    async def _requests(self, hasher: "_Hash") -> AsyncIterator[blobs_pb2.PutRequest]:
-        """`hasher` has the bytes before the offset."""
-        header, loop = self._header, asyncio.get_running_loop()
+    def _hash(self, length: int) -> bytes:
+        """Begin the digest anew, with the first so many bytes; their digest."""
+        self._hasher = hashlib.sha256()
+        with _opened(self._source) as file:
+            while piece := file.read(min(MAX_CHUNK, length)):
+                self._hasher.update(piece)
+                length -= len(piece)
+        return self._hasher.digest()
+
+    async def _requests(self) -> AsyncIterator[blobs_pb2.PutRequest]:
+        header, hasher, loop = self._header, self._hasher, asyncio.get_running_loop()
         yield blobs_pb2.PutRequest(header=header)
         with _opened(self._source) as file:
             file.seek(header.offset)
@@ -149,13 +153,3 @@ def _offset(refused: Refused, length: int) -> int:
 
 def _opened(source: Path | bytes) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else reading(source)
-
-
-def _hashed(source: Path | bytes, length: int) -> "_Hash":
-    """SHA-256 of so many bytes, to be gone on with."""
-    hasher = hashlib.sha256()
-    with _opened(source) as file:
-        while piece := file.read(min(MAX_CHUNK, length)):
-            hasher.update(piece)
-            length -= len(piece)
-    return hasher

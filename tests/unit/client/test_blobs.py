@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def look(relay: Any) -> list[Any]:
     sent = list[Any]()
 
     async def pass_on(call: Call) -> Any:
-        async def all() -> Any:
+        async def all() -> AsyncIterator[Any]:
             async for request in call.requests():
                 sent.append(request)
                 yield request

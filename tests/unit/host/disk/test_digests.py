@@ -91,7 +91,8 @@ def test_a_put_is_complete_once_its_digest_came(story: Story, run: Any, size: in
 def test_two_halves_of_different_files_are_dropped(story: Story, run: Any, data: bytes) -> None:
     async def body() -> None:
         other = os.urandom(len(data))
-        for header in ({}, {"sha256": sha256(other)}):
+        headers: list[dict[str, Any]] = [{}, {"sha256": sha256(other)}]
+        for header in headers:
             await story.broken_off(data)
             last = None if header else sha256(other)
             with pytest.raises(BlobDigest):
@@ -107,7 +108,7 @@ def test_a_put_goes_on_whether_its_digest_was_said_first_or_not(
     story: Story, run: Any, data: bytes
 ) -> None:
     async def body() -> None:
-        first = {"sha256": sha256(data)}
+        first: dict[str, Any] = {"sha256": sha256(data)}
         for before, after in (({}, {}), ({}, first), (first, {}), (first, first)):
             await story.broken_off(data, **before)
             last = None if after else sha256(data)
