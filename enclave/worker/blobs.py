@@ -4,6 +4,7 @@ ciphertext."""
 
 import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -91,16 +92,21 @@ async def store(
     """Put the sealed bytes of an output; a host that is short of something is asked again, as long
     as seconds are left. Raises `BlobIncomplete`."""
 
+    digest = b""  # known once all of it has been read, so a further try says it first
+
     async def requests() -> AsyncIterator[blobs_pb2.PutRequest]:
+        nonlocal digest
         with path.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256").digest()
-            header = blobs_pb2.PutHeader(
-                id=object_id, length=source.tell(), sha256=digest, offset=0, owner=owner
-            )
+            length = os.fstat(source.fileno()).st_size
+            header = blobs_pb2.PutHeader(id=object_id, length=length, sha256=digest, owner=owner)
             yield blobs_pb2.PutRequest(header=header)
-            source.seek(0)
+            hasher = hashlib.sha256()
             while chunk := source.read(MAX_CHUNK):
+                hasher.update(chunk)
                 yield blobs_pb2.PutRequest(chunk=chunk)
+        if not digest:
+            digest = hasher.digest()
+            yield blobs_pb2.PutRequest(sha256=digest)
 
     async def put() -> None:
         await blobs_pb2_grpc.BlobsStub(host.channel).Put(requests(), metadata=host.metadata)

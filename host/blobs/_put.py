@@ -14,7 +14,8 @@ from placet.refusals import BlobConflict, BlobDigest, BlobOffset, BlobTooLarge
 
 
 class Put:
-    """A put of the blob that `wanted` describes, by `whose` principal.
+    """A put of the blob that `wanted` describes, by `whose` principal; its digest may be empty
+    until `expect` says it.
 
     The first one whose bytes are all there has the id. Bytes whose digest begins with the id take
     the place of any others: a program's bundle is nobody's to keep away.
@@ -33,8 +34,8 @@ class Put:
 
     @property
     def whole(self) -> bool:
-        """Whether every byte has been taken."""
-        return self._part == self._wanted.parts
+        """Whether every byte has been taken, and the digest been said."""
+        return self._part == self._wanted.parts and self._wanted.sha256 != ""
 
     def begin(self, offset: int) -> bool:
         """Find where to continue; True if the blob is complete already.
@@ -43,18 +44,20 @@ class Put:
         neither 0 nor what was received.
         """
         with self._files.naming:
-            there = self._of_this_id()
+            # Without a digest nobody knows yet whether it is the same, so that is asked at the end.
+            there = self._of_this_id() if self._wanted.sha256 else None
             if there is not None and self._is_whole(there):
                 return True
             if there is not None:  # it lost parts, and the others are this put's to go on with
                 self._files.write_manifest(self._id, self._wanted)
                 self._files.move(self._id, self._blob)
             held = self._files.manifest(self._blob)
-            if held is not None and replace(held, complete=False) != self._wanted:
+            if held is not None and not held.may_be(self._wanted):
                 self._files.remove(self._blob)  # the principal's own, which it has given up
                 held = None
             received = 0 if held is None else self._files.received(self._blob, held)
-            if held is not None and held.complete and received == held.parts:
+            same = held is not None and held.complete and held.sha256 == self._wanted.sha256
+            if same and received == self._wanted.parts:
                 self._publish()  # the host ended just before
                 return True
         durable = min(received * self._wanted.part_size, self._wanted.length)
@@ -67,9 +70,9 @@ class Put:
             )
         if held is None or offset == 0:
             self._files.remove(self._blob)
-            self._files.write_manifest(self._blob, self._wanted)
-        else:
-            self._adopt(received)
+            received = 0
+        self._files.write_manifest(self._blob, self._wanted)  # nothing is complete from here on
+        self._adopt(received)
         return False
 
     def _of_this_id(self) -> Manifest | None:
@@ -119,6 +122,10 @@ class Put:
                 self._part, self._held = self._part + 1, 0
                 yield self._part - 1, full
 
+    def expect(self, sha256: bytes) -> None:
+        """The digest that all bytes have to have."""
+        self._wanted = replace(self._wanted, sha256=sha256.hex())
+
     def hash(self, data: memoryview) -> None:
         self._hasher.update(data)
 
@@ -131,7 +138,7 @@ class Put:
         if found != self._wanted.sha256:
             self._files.remove(self._blob)
             raise BlobDigest(
-                "The bytes received do not have the announced SHA-256; put them again.",
+                "The bytes received have another SHA-256 than was said, so they were dropped.",
                 expected=self._wanted.sha256,
                 actual=found,
             )

@@ -4,6 +4,7 @@ taken over, and while something comes at all."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from placet.host.blobs._put import Put
@@ -13,6 +14,13 @@ from placet.refusals import BlobConflict, DeadlinePassed
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """SHA-256 of all bytes of a put, which comes after the last of them."""
+
+    sha256: bytes
 
 
 class Slot:
@@ -48,14 +56,14 @@ class Turns:
 async def receive(
     put: Put,
     offset: int,
-    chunks: AsyncIterator[bytes],
+    pieces: AsyncIterator[bytes | Digest],
     turns: Turns,
     written: Callable[[int], None],
-) -> None:
-    """Begin at the offset, write whole parts, and complete the blob if all of it came. `written` is
-    told the bytes that are on the disk."""
+) -> bool:
+    """Begin at the offset, write whole parts, and complete the blob if all of it came; whether it
+    is complete. `written` is told the bytes that are on the disk."""
     if await turns.step(put.begin, offset):
-        return
+        return True
 
     async def write(part: int, data: memoryview) -> None:
         # The digest is made on another core, while the disk takes its time.
@@ -68,9 +76,12 @@ async def receive(
 
     pending: asyncio.Task[None] | None = None
     try:
-        async for chunk in chunks:
+        async for piece in pieces:
+            if isinstance(piece, Digest):
+                put.expect(piece.sha256)
+                break
             # One part is written while the next one is received.
-            for part, data in put.take(chunk):
+            for part, data in put.take(piece):
                 if pending is not None:
                     await pending
                 pending = asyncio.create_task(write(part, data))
@@ -83,6 +94,7 @@ async def receive(
         raise
     if put.whole:
         await turns.step(put.complete)
+    return put.whole
 
 
 async def not_idle(items: AsyncIterator[T], seconds: float) -> AsyncGenerator[T, None]:

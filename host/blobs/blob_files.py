@@ -37,8 +37,8 @@ _NAME = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{16})?")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a blob is. `sha256` is 64 hexadecimal digits; `owner` is a public key's text or
-    empty."""
+    """What a blob is. `sha256` is 64 hexadecimal digits, or empty while it is not known; `owner` is
+    a public key's text or empty."""
 
     length: int
     sha256: str
@@ -49,6 +49,12 @@ class Manifest:
     def certified(self, blob: str) -> bool:
         """Whether the id is the beginning of the digest: nobody has other bytes for it."""
         return self.sha256.startswith(blob)
+
+    def may_be(self, other: "Manifest") -> bool:
+        """Whether nothing that is known of both tells them apart."""
+        known = self.sha256 and other.sha256
+        alike = replace(self, complete=other.complete, sha256=other.sha256) == other
+        return alike and (not known or self.sha256 == other.sha256)
 
     @property
     def parts(self) -> int:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blobs: puts that resume, gets of ranges, and what refuses them.
 
-A put ends in one of three ways: complete (all bytes are there, their SHA-256 is the one announced,
-all of it flushed), broken off (whole parts stay; the next put continues at the offset that `stat`
-says), or refused. A newer put of the same blob takes over from an older one, whose client may have
-gone long ago. Memory is bounded: two parts a put, and so many at once as there are places; others
-wait for one, and nothing of theirs is read meanwhile.
+A put ends in one of three ways: complete (all bytes are there, their SHA-256 is the one its client
+has found, all of it flushed), broken off (whole parts stay; the next put continues at the offset
+that `stat` says), or refused. What an earlier put left is gone on with if it may be the same: its
+length is, and its digest where both said one. If the digest of all bytes is another one at the end,
+all of them are dropped. A newer put of the same blob takes over from an older one, whose client may
+have gone long ago. Memory is bounded: two parts a put, and so many at once as there are places;
+others wait for one, and nothing of theirs is read meanwhile.
 
 Nothing is remembered of a blob but what lies in its folder. A blob is complete while its manifest
 says so and every part is there in its length; one that lost a part is mended by a put. A get of the
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from placet.host.blobs._put import Put
-from placet.host.blobs._receive import Slot, Turns, not_idle, receive, to_end
+from placet.host.blobs._receive import Digest, Slot, Turns, not_idle, receive, to_end
 from placet.host.blobs.blob_files import ID, BlobFiles, Manifest, arriving
 from placet.host.blobs.places import PutPlaces
 from placet.host.blobs.room import Room
@@ -37,6 +39,7 @@ from placet.refusals import (
 )
 
 MAX_BUNDLE = 256 * MIB
+Pieces = AsyncIterator[bytes | Digest]
 
 
 class BlobStore:
@@ -58,7 +61,7 @@ class BlobStore:
         self._keeping = asyncio.Lock()
 
     async def put(
-        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes], whose: str = ""
+        self, header: blobs_pb2.PutHeader, pieces: Pieces, whose: str = ""
     ) -> blobs_pb2.BlobInfo:
         """Receive a blob, or the rest of it, once there is a place for the principal that puts it.
 
@@ -67,19 +70,21 @@ class BlobStore:
         """
         self._manifest_of(header)  # refused before it waits
         async with self._places.place(whose):
-            return await self._receive(header, chunks, whose)
+            return await self._receive(header, pieces, whose)
 
     async def _receive(
-        self, header: blobs_pb2.PutHeader, chunks: AsyncIterator[bytes], whose: str
+        self, header: blobs_pb2.PutHeader, pieces: Pieces, whose: str
     ) -> blobs_pb2.BlobInfo:
         wanted = self._manifest_of(header)
         with self.room.announce(header.length - header.offset) as written:
             async with self._slot(arriving(header.id, whose)) as (slot, turn):
                 turns = Turns(slot, turn)
                 put = Put(self._files, header.id, whose, wanted)
-                coming = not_idle(chunks, self.put_idle_seconds)
-                await receive(put, header.offset, coming, turns, written)
-                return await self.stat(header.id, whose)
+                coming = not_idle(pieces, self.put_idle_seconds)
+                whole = await receive(put, header.offset, coming, turns, written)
+                # Of what broke off: another blob may have the id.
+                name = header.id if whole else arriving(header.id, whose)
+                return await asyncio.to_thread(self._info, header.id, name)
 
     async def keep(self, blob: str, data: bytes) -> None:
         """Store bytes that are the host's to keep, which wait for no place; nothing happens if
@@ -96,7 +101,7 @@ class BlobStore:
     async def stat(self, blob: str, whose: str = "") -> blobs_pb2.BlobInfo:
         """What is there of a blob, or of what this principal has put of it. Raises
         `BlobNotFound`."""
-        return await asyncio.to_thread(self._stat, _checked(blob), whose)
+        return await asyncio.to_thread(self._info, _checked(blob), blob, arriving(blob, whose))
 
     async def get(
         self, blob: str, offset: int, length: int, whose: str = ""
@@ -139,7 +144,8 @@ class BlobStore:
     async def owner(self, blob: str, whose: str = "") -> str:
         """The public key that may delete the blob, or what this principal has put of it. Raises
         `BlobNotFound`."""
-        return (await asyncio.to_thread(self._found, _checked(blob), whose))[1].owner
+        names = _checked(blob), arriving(blob, whose)
+        return (await asyncio.to_thread(self._found, blob, *names))[1].owner
 
     async def delete(self, blob: str, whose: str = "") -> None:
         """Remove a blob, and what this principal has put of it; nothing happens if there is
@@ -200,8 +206,8 @@ class BlobStore:
 
     def _manifest_of(self, header: blobs_pb2.PutHeader) -> Manifest:
         _checked(header.id)
-        if len(header.sha256) != 32:
-            raise RequestMalformed("sha256 must have 32 bytes.", claim="sha256")
+        if len(header.sha256) not in (0, 32):
+            raise RequestMalformed("sha256 must have 32 bytes, or come last.", claim="sha256")
         if header.length > self._max_blob:
             raise BlobTooLarge(f"A blob has at most {self._max_blob} bytes here.", claim="length")
         if header.offset > header.length:
@@ -226,9 +232,9 @@ class BlobStore:
             self._files.remove(blob)
             self._files.remove(arriving(blob, whose))
 
-    def _found(self, blob: str, whose: str = "") -> tuple[str, Manifest]:
-        """What has the id, or else what this principal has put of it, by its name."""
-        for name in (blob, arriving(blob, whose)):
+    def _found(self, blob: str, *names: str) -> tuple[str, Manifest]:
+        """The first of what may lie there of a blob."""
+        for name in names:
             manifest = self._files.manifest(name)
             if manifest is not None:
                 return name, manifest
@@ -243,19 +249,20 @@ class BlobStore:
         )
 
     def _whole(self, blob: str, whose: str = "") -> Manifest:
-        name, manifest = self._found(blob, whose)
+        name, manifest = self._found(blob, blob, arriving(blob, whose))
         if name != blob or not manifest.complete:
             raise BlobIncomplete("The blob was not received whole. Resume its put.", actual=blob)
         return manifest
 
-    def _stat(self, blob: str, whose: str) -> blobs_pb2.BlobInfo:
-        name, manifest = self._found(blob, whose)
+    def _info(self, blob: str, *names: str) -> blobs_pb2.BlobInfo:
+        name, manifest = self._found(blob, *names)
         parts = self._files.received(name, manifest)
         return blobs_pb2.BlobInfo(
             id=blob,
             length=manifest.length,
             received=min(parts * manifest.part_size, manifest.length),
             complete=name == blob and manifest.complete and parts == manifest.parts,
+            sha256=bytes.fromhex(manifest.sha256),
         )
 
     def _read(self, blob: str, part: int, start: int, end: int) -> bytes:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bplacet/proto/v1/blobs.proto\x12\tplacet.v1\"M\n\nPutRequest\x12&\n\x06header\x18\x01 \x01(\x0b\x32\x14.placet.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"V\n\tPutHeader\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\r\n\x05owner\x18\x05 \x01(\t\"J\n\x08\x42lobInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x10\n\x08received\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\"<\n\x0eGetBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"\x19\n\tBlobChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x19\n\x0bStatRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x11\x44\x65leteBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\"\x14\n\x12\x44\x65leteBlobResponse2\xf2\x01\n\x05\x42lobs\x12\x33\n\x03Put\x12\x15.placet.v1.PutRequest\x1a\x13.placet.v1.BlobInfo(\x01\x12\x38\n\x03Get\x12\x19.placet.v1.GetBlobRequest\x1a\x14.placet.v1.BlobChunk0\x01\x12\x33\n\x04Stat\x12\x16.placet.v1.StatRequest\x1a\x13.placet.v1.BlobInfo\x12\x45\n\x06\x44\x65lete\x12\x1c.placet.v1.DeleteBlobRequest\x1a\x1d.placet.v1.DeleteBlobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bplacet/proto/v1/blobs.proto\x12\tplacet.v1\"_\n\nPutRequest\x12&\n\x06header\x18\x01 \x01(\x0b\x32\x14.placet.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06sha256\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"V\n\tPutHeader\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\r\n\x05owner\x18\x05 \x01(\t\"Z\n\x08\x42lobInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x10\n\x08received\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\"<\n\x0eGetBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"\x19\n\tBlobChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x19\n\x0bStatRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x11\x44\x65leteBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\"\x14\n\x12\x44\x65leteBlobResponse2\xf2\x01\n\x05\x42lobs\x12\x33\n\x03Put\x12\x15.placet.v1.PutRequest\x1a\x13.placet.v1.BlobInfo(\x01\x12\x38\n\x03Get\x12\x19.placet.v1.GetBlobRequest\x1a\x14.placet.v1.BlobChunk0\x01\x12\x33\n\x04Stat\x12\x16.placet.v1.StatRequest\x1a\x13.placet.v1.BlobInfo\x12\x45\n\x06\x44\x65lete\x12\x1c.placet.v1.DeleteBlobRequest\x1a\x1d.placet.v1.DeleteBlobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'placet.proto.v1.blobs_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUTREQUEST']._serialized_start=42
-  _globals['_PUTREQUEST']._serialized_end=119
-  _globals['_PUTHEADER']._serialized_start=121
-  _globals['_PUTHEADER']._serialized_end=207
-  _globals['_BLOBINFO']._serialized_start=209
-  _globals['_BLOBINFO']._serialized_end=283
-  _globals['_GETBLOBREQUEST']._serialized_start=285
-  _globals['_GETBLOBREQUEST']._serialized_end=345
-  _globals['_BLOBCHUNK']._serialized_start=347
-  _globals['_BLOBCHUNK']._serialized_end=372
-  _globals['_STATREQUEST']._serialized_start=374
-  _globals['_STATREQUEST']._serialized_end=399
-  _globals['_DELETEBLOBREQUEST']._serialized_start=401
-  _globals['_DELETEBLOBREQUEST']._serialized_end=450
-  _globals['_DELETEBLOBRESPONSE']._serialized_start=452
-  _globals['_DELETEBLOBRESPONSE']._serialized_end=472
-  _globals['_BLOBS']._serialized_start=475
-  _globals['_BLOBS']._serialized_end=717
+  _globals['_PUTREQUEST']._serialized_end=137
+  _globals['_PUTHEADER']._serialized_start=139
+  _globals['_PUTHEADER']._serialized_end=225
+  _globals['_BLOBINFO']._serialized_start=227
+  _globals['_BLOBINFO']._serialized_end=317
+  _globals['_GETBLOBREQUEST']._serialized_start=319
+  _globals['_GETBLOBREQUEST']._serialized_end=379
+  _globals['_BLOBCHUNK']._serialized_start=381
+  _globals['_BLOBCHUNK']._serialized_end=406
+  _globals['_STATREQUEST']._serialized_start=408
+  _globals['_STATREQUEST']._serialized_end=433
+  _globals['_DELETEBLOBREQUEST']._serialized_start=435
+  _globals['_DELETEBLOBREQUEST']._serialized_end=484
+  _globals['_DELETEBLOBRESPONSE']._serialized_start=486
+  _globals['_DELETEBLOBRESPONSE']._serialized_end=506
+  _globals['_BLOBS']._serialized_start=509
+  _globals['_BLOBS']._serialized_end=751
 # @@protoc_insertion_point(module_scope)

@@ -24,8 +24,11 @@ class PutRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """At most 1 MiB."""
+    sha256: _builtins.bytes
+    """The last message: SHA-256 of all the sealed bytes, those before the offset too."""
     @_builtins.property
     def header(self) -> Global___PutHeader: ...
     def __init__(
@@ -33,12 +36,13 @@ class PutRequest(_message.Message):
         *,
         header: Global___PutHeader | None = ...,
         chunk: _builtins.bytes = ...,
+        sha256: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chunk", b"chunk", "header", b"header"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chunk", b"chunk", "header", b"header", "sha256", b"sha256"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chunk", b"chunk", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "chunk", b"chunk", "header", b"header", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["header", "chunk", "sha256"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -57,7 +61,9 @@ class PutHeader(_message.Message):
     """32 lower-case hexadecimal digits: the object's id."""
     length: _builtins.int
     sha256: _builtins.bytes
-    """SHA-256 of all the sealed bytes, 32 bytes."""
+    """SHA-256 of all the sealed bytes; empty if it comes last. Who says it here is told at once of a
+    blob that is complete, or of another one that has the id: say it where Stat says a digest.
+    """
     offset: _builtins.int
     """Where the chunks that follow begin: 0, or what Stat said was received."""
     owner: _builtins.str
@@ -87,11 +93,14 @@ class BlobInfo(_message.Message):
     LENGTH_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     length: _builtins.int
     received: _builtins.int
     """Bytes that are durable; equal to length once complete."""
     complete: _builtins.bool
+    sha256: _builtins.bytes
+    """Empty while it is not known."""
     def __init__(
         self,
         *,
@@ -99,10 +108,11 @@ class BlobInfo(_message.Message):
         length: _builtins.int = ...,
         received: _builtins.int = ...,
         complete: _builtins.bool = ...,
+        sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "id", b"id", "length", b"length", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "id", b"id", "length", b"length", "received", b"received", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,7 +60,9 @@ class BlobsServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Put(self, request_iterator, context):
-        """A header, then chunks. A put that broke off is resumed at the offset that Stat reports.
+        """A header, then chunks, then the digest, unless the header has said it. The blob is complete
+        once the host has found the same digest; where it found another, it drops all it has received.
+        A put that broke off is resumed at the offset that Stat reports.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

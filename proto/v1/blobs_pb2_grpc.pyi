@@ -34,7 +34,10 @@ class BlobsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BlobsAsyncStub: ...
     Put: _grpc.StreamUnaryMultiCallable[_blobs_pb2.PutRequest, _blobs_pb2.BlobInfo]
-    """A header, then chunks. A put that broke off is resumed at the offset that Stat reports."""
+    """A header, then chunks, then the digest, unless the header has said it. The blob is complete
+    once the host has found the same digest; where it found another, it drops all it has received.
+    A put that broke off is resumed at the offset that Stat reports.
+    """
     Get: _grpc.UnaryStreamMultiCallable[_blobs_pb2.GetBlobRequest, _blobs_pb2.BlobChunk]
     Stat: _grpc.UnaryUnaryMultiCallable[_blobs_pb2.StatRequest, _blobs_pb2.BlobInfo]
     Delete: _grpc.UnaryUnaryMultiCallable[_blobs_pb2.DeleteBlobRequest, _blobs_pb2.DeleteBlobResponse]
@@ -44,7 +47,10 @@ class BlobsStub:
 class BlobsAsyncStub(BlobsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Put: _aio.StreamUnaryMultiCallable[_blobs_pb2.PutRequest, _blobs_pb2.BlobInfo]  # type: ignore[assignment]
-    """A header, then chunks. A put that broke off is resumed at the offset that Stat reports."""
+    """A header, then chunks, then the digest, unless the header has said it. The blob is complete
+    once the host has found the same digest; where it found another, it drops all it has received.
+    A put that broke off is resumed at the offset that Stat reports.
+    """
     Get: _aio.UnaryStreamMultiCallable[_blobs_pb2.GetBlobRequest, _blobs_pb2.BlobChunk]  # type: ignore[assignment]
     Stat: _aio.UnaryUnaryMultiCallable[_blobs_pb2.StatRequest, _blobs_pb2.BlobInfo]  # type: ignore[assignment]
     Delete: _aio.UnaryUnaryMultiCallable[_blobs_pb2.DeleteBlobRequest, _blobs_pb2.DeleteBlobResponse]  # type: ignore[assignment]
@@ -57,7 +63,10 @@ class BlobsServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_blobs_pb2.PutRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_blobs_pb2.BlobInfo, _abc.Awaitable[_blobs_pb2.BlobInfo]]:
-        """A header, then chunks. A put that broke off is resumed at the offset that Stat reports."""
+        """A header, then chunks, then the digest, unless the header has said it. The blob is complete
+        once the host has found the same digest; where it found another, it drops all it has received.
+        A put that broke off is resumed at the offset that Stat reports.
+        """
 
     @_abc_1.abstractmethod
     def Get(

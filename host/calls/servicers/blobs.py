@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc.aio
 
-from placet.host.blobs._receive import not_idle
+from placet.host.blobs._receive import Digest, not_idle
 from placet.host.blobs.blob_store import BlobStore
 from placet.host.callers.caller import current
 from placet.host.documents import check_owner, verify_deletion
@@ -33,15 +33,15 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
     async def Put(
         self, request_iterator: AsyncIterator[blobs_pb2.PutRequest], context: Context
     ) -> blobs_pb2.BlobInfo:
-        """A header, then chunks."""
+        """A header, then chunks, then the digest unless the header has said it."""
         messages = not_idle(request_iterator, self._blobs.put_idle_seconds)
         try:
             first = await anext(messages, None)
             if first is None or not first.HasField("header"):
                 raise RequestMalformed("The first message of a put is its header.", claim="header")
             check_owner(first.header.owner)
-            chunks = _chunks(request_iterator)
-            info = await self._blobs.put(first.header, chunks, current().id)
+            pieces = _pieces(request_iterator, said=bool(first.header.sha256))
+            info = await self._blobs.put(first.header, pieces, current().id)
         except Exception:
             await _drain(request_iterator)
             raise
@@ -80,13 +80,23 @@ class BlobsService(blobs_pb2_grpc.BlobsServicer):
         return blobs_pb2.DeleteBlobResponse()
 
 
-async def _chunks(messages: AsyncIterator[blobs_pb2.PutRequest]) -> AsyncIterator[bytes]:
+async def _pieces(
+    messages: AsyncIterator[blobs_pb2.PutRequest], *, said: bool
+) -> AsyncIterator[bytes | Digest]:
     async for message in messages:
-        if message.WhichOneof("body") != "chunk":
-            raise RequestMalformed("After its header a put has chunks only.", claim="body")
-        if len(message.chunk) > MAX_CHUNK:
-            raise MessageTooLarge(f"A chunk has at most {MAX_CHUNK} bytes.", claim="chunk")
-        yield message.chunk
+        body = message.WhichOneof("body")
+        if body == "chunk":
+            chunk = message.chunk  # each look at it copies
+            if len(chunk) > MAX_CHUNK:
+                raise MessageTooLarge(f"A chunk has at most {MAX_CHUNK} bytes.", claim="chunk")
+            yield chunk
+        elif body == "sha256" and not said and len(message.sha256) == 32:
+            yield Digest(message.sha256)
+            return
+        else:
+            raise RequestMalformed(
+                "After its header a put has chunks, and once a digest of 32 bytes.", claim="body"
+            )
 
 
 async def _drain(messages: AsyncIterator[blobs_pb2.PutRequest]) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers that break off go on where they stopped."""
 
+import hashlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 
 from placet.client import AnswerMalformed, Client, FileRefused, Home, HostUnreachable, Keys
 from placet.host.blobs.blob_files import PART
-from placet.refusals import Refused
+from placet.proto.v1 import blobs_pb2
+from placet.refusals import BlobDigest, Refused
 from tests.support.inside.lies import break_get, break_put
 from tests.support.inside.relay import Call
 
@@ -47,7 +50,7 @@ def test_a_put_resumes_in_another_client(
     client: Client, host: Any, home: Home, people: dict[str, Keys], data: bytes, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("placet.client.data.blobs._TRIES", 1)
+    monkeypatch.setattr("placet.client.data.puts.TRIES", 1)
     offsets = break_put(host.relay, PART + MIB // 2)
     with (
         Client.at_home(home, keys=people["analyst"]) as other,
@@ -60,10 +63,67 @@ def test_a_put_resumes_in_another_client(
 
 
 def test_what_is_there_is_not_sent_again(client: Client, host: Any, data: bytes) -> None:
-    offsets = break_put(host.relay, 0, times=0)
+    sent = look(host.relay)
     client.blobs.put(ID, data)
     assert client.blobs.put(ID, data).complete
-    assert offsets == [0, len(data)]
+    whole = [data[start : start + MIB] for start in range(0, len(data), MIB)]
+    assert [message.chunk for message in sent[1:-2]] == whole
+    digest = hashlib.sha256(data).digest()
+    assert not sent[0].header.sha256  # it is made while the bytes are sent
+    assert sent[-2].sha256 == digest
+    assert (sent[-1].header.offset, sent[-1].header.sha256) == (len(data), digest)
+
+
+def look(relay: Any) -> list[Any]:
+    """What puts send, from now on."""
+    sent = list[Any]()
+
+    async def pass_on(call: Call) -> Any:
+        async def all() -> AsyncIterator[Any]:
+            async for request in call.requests():
+                sent.append(request)
+                yield request
+
+        async for answer in call.forward(all()):
+            return answer
+
+    relay.lie("Blobs.Put", pass_on)
+    return sent
+
+
+def test_a_put_that_goes_on_with_other_bytes_begins_anew(
+    client: Client, host: Any, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets = break_put(host.relay, PART + MIB // 2)
+    with monkeypatch.context() as patch, pytest.raises(HostUnreachable):
+        patch.setattr("placet.client.data.puts.TRIES", 1)
+        client.blobs.put(ID, data)
+    other = data[::-1]
+    assert client.blobs.put(ID, other).complete
+    assert offsets == [0, PART, 0]
+    with pytest.raises(Refused) as refused:
+        client.blobs.put(ID, data)
+    assert refused.value.reason == "BLOB_CONFLICT"
+    assert offsets[3:] == [len(data)]  # the digest is said first, and nothing sent
+
+
+def test_a_put_begins_anew_only_once(client: Client, host: Any, data: bytes) -> None:
+    offsets = list[int]()
+
+    async def differ(call: Call) -> Any:
+        async for request in call.requests():
+            if request.HasField("header"):
+                offsets.append(request.header.offset)
+        raise BlobDigest("Told by a test.")
+
+    async def half(call: Call) -> Any:
+        return blobs_pb2.BlobInfo(id=ID, length=len(data), received=PART)
+
+    host.relay.lie("Blobs.Put", differ)
+    host.relay.lie("Blobs.Stat", half)
+    with pytest.raises(Refused) as refused:
+        client.blobs.put(ID, data)
+    assert (refused.value.reason, offsets) == ("BLOB_DIGEST", [PART, 0])
 
 
 def test_a_get_resumes(client: Client, host: Any, data: bytes, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from placet.client.connection.channel import METADATA
+from placet.host.blobs.blob_store import BlobStore
 from placet.host.enclaves.attach import Enclaves
 from placet.proto.v1 import blobs_pb2, enclaves_pb2
 from placet.refusals import AuthorityUnavailable, QueueFull
@@ -67,6 +68,28 @@ def test_it_outlasts_a_full_disk(narrow: Any, data: Any, monkeypatch: pytest.Mon
         return await live.result(await live.watch(await live.submit(ticket)))
 
     check(narrow(story()))
+
+
+def test_it_says_first_what_it_puts_again(
+    narrow: Any, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, said = BlobStore.put, list[int]()
+
+    async def lost(self: Any, header: blobs_pb2.PutHeader, *args: Any) -> Any:
+        info = await put(self, header, *args)
+        said.append(len(header.sha256))
+        if len(said) == 1:
+            raise QueueFull("The answer was lost.")
+        return info
+
+    async def story() -> Any:
+        live = narrow.live
+        ticket = live.council.ticket(await live.program(PROGRAM + "again"), {"data": data})
+        monkeypatch.setattr(BlobStore, "put", lost)
+        return await live.result(await live.watch(await live.submit(ticket)))
+
+    check(narrow(story()))
+    assert said == [0, 32]
 
 
 def test_it_outlasts_a_release_that_nobody_takes(
