@@ -114,7 +114,7 @@ NODE = helper.make_node
 MEAN = [NODE("ReduceMean", ["x"], ["m"], axes=[0]), NODE("Sub", ["x", "m"], ["y"])]
 TOTAL = [NODE("ReduceSum", ["x"], ["y"], keepdims=0)]
 X, Y = {"x": (FLOAT, ["n", 4])}, {"y": (FLOAT, ["n", 4])}
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "rows that depend on one another": (MEAN, X, Y, ["x"]),
     "an output without rows": (
         [NODE("ReduceSum", ["x"], ["y"], keepdims=0)],
