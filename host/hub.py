@@ -20,7 +20,7 @@ from placet.host.store.store import Store
 from placet.host.tasks import Tasks
 from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import enclaves_pb2, inference_pb2
-from placet.refusals import DocumentNotFound
+from placet.refusals import AuthorityUnavailable, DocumentNotFound
 
 _log = logging.getLogger("placet.host.enclaves")
 
@@ -54,6 +54,7 @@ class Hub:
         if session.role == AUTHORITY:
             self._supervisor.attached(session)
             self._line.attach(session.link)
+            self._board.unhold("")
             self._placement.settle()
         elif worker := self._workers.of(session):
             worker.session = session
@@ -62,6 +63,7 @@ class Hub:
         _log.info("detached enclave=%s role=%s", session.enclave, session.role)
         if session.role == AUTHORITY:
             self._line.detach(session.link)
+            self._board.hold("", refusal_of(AuthorityUnavailable("The authority is away.")))
             self._supervisor.detached()
             # All at once: nobody shall be sent from one that is being dismissed to the next one.
             self._routes.lost_all()

@@ -115,8 +115,9 @@ class RunStatus:
 
     id: a job's name, or the digest of the proposal. proposal: told by the host only; which one it
     is of, the id says (`Runs.proposal`). progress: of a job, or of the aggregation of a
-    federation's round, in whole percent. refusal: why it ended, or why a service's last worker did.
-    started: Unix seconds by the host's clock.
+    federation's round, in whole percent. refusal: why it ended; why a job waits for a worker, where
+    the host has none for it; or why a service's last worker ended. started: Unix seconds by the
+    host's clock.
     """
 
     id: str

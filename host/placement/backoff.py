@@ -46,10 +46,12 @@ class Backoff:
         """A worker of the program got there."""
         self._forget(program)
 
-    def keep(self, programs: set[str]) -> None:
-        """Forget all programs but these."""
-        for program in set(self._failures) - programs:
+    def keep(self, programs: set[str]) -> set[str]:
+        """Forget all programs but these; which were forgotten."""
+        forgotten = set(self._failures) - programs
+        for program in forgotten:
             self._forget(program)
+        return forgotten
 
     def _forget(self, program: str) -> None:
         failure = self._failures.pop(program, None)

@@ -223,6 +223,7 @@ class Placement:
             return
         worker.joined(joined.worker, joined.lapses)
         self._backoff.joined(worker.program)
+        self._board.unhold(worker.program)
         _log.info("ready enclave=%s program=%s", session.enclave, worker.program)
         expected = self._tickets.expected(worker.program)
         if expected is not None and not session.link.closed:
@@ -235,7 +236,8 @@ class Placement:
             return
         view = self._view()
         if wanted := {*view.queue.programs(), *view.spares}:
-            self._backoff.keep(wanted)
+            for program in self._backoff.keep(wanted):
+                self._board.unhold(program)
         for step in plan(view):
             if isinstance(step, Give):
                 self._queue.take(step.queued.job)
@@ -307,6 +309,10 @@ class Placement:
         count = self._backoff.failed(program, own=own)
         reason = common_pb2.Reason.Name(refusal.reason)
         _log.warning("start-failed program=%s reason=%s own=%d", program, reason, count)
+        text = (
+            f"No worker of the program could be started, and it is tried again. {refusal.message}"
+        )
+        self._board.hold(program, common_pb2.Refusal(reason=refusal.reason, message=text))
         if not own or count < _MAX_FAILURES:
             return
         text = f"No worker can be started for the program. {refusal.message}"

@@ -17,7 +17,7 @@ from placet.host.runs.routes import Routes
 from placet.host.store.job_table import LEASED, QUEUED, RUNNING, JobRecord, now_ms
 from placet.host.store.run_table import Record, RunRecord, get_run, list_runs
 from placet.host.store.store import Store
-from placet.proto.v1 import runs_pb2
+from placet.proto.v1 import common_pb2, runs_pb2
 from placet.refusals import AuthorityUnavailable, QueueFull, RunNotFound
 
 Show = Callable[[RunRecord, Routes], runs_pb2.Run]
@@ -68,6 +68,7 @@ class Board:
         self._watching = 0
         self._jobs: dict[str, JobRecord] = {}
         self._waiting = set[str]()  # of them, those without a worker
+        self._held: dict[str, common_pb2.Refusal] = {}
         self._wakes: dict[str, set[Wake]] = {}
         # Of what is followed.
         self._reads: dict[str, asyncio.Future[Shown]] = {}
@@ -100,6 +101,16 @@ class Board:
                 wake.jobs.pop(record.id, None)  # the order is that of the newest records
                 wake.jobs[record.id] = record
             self.changed(name)
+
+    def hold(self, program: str, why: common_pb2.Refusal) -> None:
+        """Say of jobs of a program that wait why no worker comes; "": of all jobs."""
+        self._held[program] = why
+        self._tell_waiting(program)
+
+    def unhold(self, program: str) -> None:
+        """Workers come."""
+        if self._held.pop(program, None) is not None:
+            self._tell_waiting(program)
 
     def progress(self, job: str, lease: str, percent: int) -> bool:
         """Show that a lease runs and how far it is; False if that is nothing new."""
@@ -198,6 +209,18 @@ class Board:
         wake.clear()
         return changed
 
+    def _message(self, job: JobRecord) -> runs_pb2.Run:
+        run = job.to_proto()
+        why = self._held.get("") or self._held.get(job.program)
+        if job.state == QUEUED and why is not None:
+            run.refusal.CopyFrom(why)
+        return run
+
+    def _tell_waiting(self, program: str) -> None:
+        for job in self._waiting:
+            if program in ("", self._jobs[job].program):
+                self.changed(job)
+
     async def _woken(self, wake: Wake) -> None:
         if not self._closed:
             await wake.wait()
@@ -215,6 +238,6 @@ class Board:
         """A job's progress is shown before it is stored."""
         if isinstance(record, JobRecord):
             job = self._jobs.get(record.id) or record
-            return Shown(job, job.to_proto)
+            return Shown(job, lambda: self._message(job))
         run = replace(record, jobs=tuple(self._jobs.get(job.id) or job for job in record.jobs))
         return Shown(run, lambda: self._shows[run.action](run, self.routes))

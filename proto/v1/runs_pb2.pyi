@@ -87,7 +87,9 @@ class Run(_message.Message):
     """Unix milliseconds, by the host's clock."""
     @_builtins.property
     def refusal(self) -> _common_pb2.Refusal:
-        """Why it FAILED or was STOPPED; of a service that goes on, why its last worker ended."""
+        """Why it FAILED or was STOPPED; of a job that is QUEUED, why no worker comes, where none does; of a
+        service that goes on, why its last worker ended.
+        """
 
     @_builtins.property
     def job(self) -> Global___Job: ...

@@ -212,8 +212,15 @@ def test_no_job_ends_because_workers_could_not_be_started(
         instead(world, later)
         async with world.host(max_workers=4) as (_, client):
             jobs = [await client.submit(world.ticket("release", uses=9)) for _ in range(6)]
-            for job in [(await client.watch(job.id))[-1] for job in jobs]:
+            told = [await client.watch(job.id) for job in jobs]
+            for job in [runs[-1] for runs in told]:
                 assert (job.state, job.job.attempt) == (runs_pb2.RUN_STATE_FINISHED, 1)
+            # Who watches is told why the job waits, and only while it does.
+            held = [job for job in told[0] if job.HasField("refusal")]
+            assert held
+            for job in held:
+                assert job.state == runs_pb2.RUN_STATE_QUEUED
+                assert "it is tried again" in job.refusal.message
         assert len(befallen) == 12
         if accident is out_of_descriptors:
             assert "launch-failed kind=OSError errno=EMFILE" in log(world)

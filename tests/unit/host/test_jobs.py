@@ -188,6 +188,23 @@ def test_a_killed_authority_is_started_again_and_the_job_with_it(world: Any, run
     run(body())
 
 
+def test_a_job_that_waits_is_told_that_the_authority_is_away(world: Any, run: Any) -> None:
+    async def body() -> None:
+        async with world.host(max_workers=1) as (_, client):
+            first = await client.submit(world.ticket("hang"))
+            await client.until(first.id, runs_pb2.RUN_STATE_RUNNING)
+            second = await client.submit(world.ticket("release"))
+            watching = asyncio.ensure_future(client.watch(second.id))
+            await client.until(second.id, runs_pb2.RUN_STATE_QUEUED)
+            world.launcher.running("authority")[0].kill()
+            told = await watching
+            away = common_pb2.REASON_AUTHORITY_UNAVAILABLE
+            assert away in [run.refusal.reason for run in told]
+            assert told[-1].state == runs_pb2.RUN_STATE_FINISHED and not told[-1].refusal.reason
+
+    run(body())
+
+
 def test_a_spare_is_kept_warm_and_no_more_than_the_uses_left(world: Any, run: Any) -> None:
     async def body() -> None:
         async with world.host(spares=2) as (_, client):
