@@ -11,7 +11,7 @@ from placet.enclave.worker.inference.modelfile import check_model_file, invalid
 from placet.enclave.worker.inference.policy import show, shown_field
 from placet.enclave.worker.inference.probing import probe
 from placet.enclave.worker.inference.runtime import Port, Runtime, too_large
-from placet.governance.documents.serving import DType, Field, Shown
+from placet.governance.documents.serving import DType, Field, RowsAre, Shown
 from placet.proto.tensors import MAX_TENSORS
 from placet.refusals import Refusal
 
@@ -44,7 +44,7 @@ class Model:
                 raise invalid("answers." + name, "an output of the model", "no such output")
         declared = [_field("outputs", outputs[name]) for name in self._names]
         found = probe(self._compute, self.inputs)
-        self.rows = found.rows
+        self.rows: RowsAre = found.rows
         self.answers = tuple(
             shown_field(answers[field.name], _observed(field, shape), shape)
             for field, shape in zip(declared, found.shapes, strict=True)

@@ -51,7 +51,8 @@ class Offers:
     ) -> None:
         self._lease = lease
         self._member = member
-        self._inputs, self._answers, self._rows = inputs, answers, rows
+        self._inputs, self._answers = inputs, answers
+        self._rows: RowsAre = rows
         self._made = 0
         self.standing: tuple[StandingOffer, ...] = ()  # the newest first
 
