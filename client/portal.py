@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from placet.client import forks
+
 
 class Closed(Protocol):
     """What has an end."""
@@ -33,10 +35,15 @@ class Portal:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result, or what it raises."""
-        if self._loop.is_closed():
+        """The coroutine's result, or what it raises. Raises `UsageRefused` in a forked child, which
+        has not the portal's thread."""
+        try:
+            forks.check()
+            if self._loop.is_closed():
+                raise RuntimeError("the client has been closed")
+        except BaseException:
             work.close()
-            raise RuntimeError("the client has been closed")
+            raise
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

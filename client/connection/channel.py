@@ -19,6 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from placet.auditing.pins import SignedNotice, pin_of_der
+from placet.client import forks
 from placet.client.connection.pins import Pins
 from placet.client.errors import (
     FileRefused,
@@ -70,6 +71,7 @@ async def open_channel_by_ca(
 
 
 def _channel(address: str, roots: bytes, name: str, own: bytes) -> grpc.aio.Channel:
+    forks.mark_used()
     if own:
         check_certificate(own)
     # Of either, gRPC reads what it needs and leaves out the rest.

@@ -38,7 +38,6 @@ METHODS: Final[Mapping[str, Who]] = MappingProxyType(
         "Governance.Stop": _ANYONE,
         "Governance.Vote": _PRINCIPAL,
         "Health.Check": _ANYONE,
-        "Health.List": _ANYONE,
         "Health.Watch": _ANYONE,
         "Inference.Describe": _ASKER,
         "Inference.Predict": _ASKER,

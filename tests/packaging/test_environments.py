@@ -2,6 +2,8 @@
 """Placet imports in the environments it promises: the oldest, the enclave's own, and beside
 flwr."""
 
+import importlib
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -102,3 +104,19 @@ def test_placet_installs_beside_flwr(registry: None, run: Run, wheel: Path) -> N
     [resolved] = [line for line in printed.splitlines() if line.startswith("Would install")]
     assert "flwr-1.41." in resolved
     assert "protobuf-6." in resolved
+
+
+def test_generated_code_runs_under_the_protobuf_that_flwr_installs() -> None:
+    """`pip install flwr` after a host brings protobuf 6: code that was generated for 7 would end
+    the host at its start."""
+    packages = ("placet.proto.v1", "grpc_health.v1", "grpc_reflection.v1alpha")
+    files = [
+        file
+        for package in packages
+        for folder in importlib.import_module(package).__path__
+        for file in Path(folder).glob("*_pb2.py")
+    ]
+    assert len(files) > len(packages)
+    for file in files:
+        made_for = re.search(r"^# Protobuf Python Version: (\d+)\.", file.read_text(), re.MULTILINE)
+        assert made_for and int(made_for[1]) <= 6, file
