@@ -29,6 +29,7 @@ def explain_federation(terms: Federate) -> list[str]:
             "organisations count; against clients that collude only noise protects."
         ),
         f"An update is cut to length {terms.clip}, and counts for at most {terms.largest_weight}.",
+        f"Changes of a coordinate below {terms.step:.1e} count as none.",
         _rule(terms.rule),
         _noise(terms),
         f"The result, times {terms.rate}, is added to the model.",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from placet.client.errors import StateRefused, UsageRefused
-from placet.client.federations.encoding import Encoded, add_noise, clip, encode
+from placet.client.federations.encoding import Encoded, add_noise, clip, encode, norm_above
 from placet.client.federations.vectors import Vector
 from placet.client.files import read_file, replacing, write_file
 from placet.client.keys import Keys
@@ -159,6 +159,7 @@ def make_update(
         clip(difference, float(terms.clipping_bound))  # 2
         if noise:
             add_noise(difference, noise, generator)
+        _check_step(difference, terms)
         encoded = encode(difference, terms.layout.encoding)  # 3
     finally:
         difference.fill(0)
@@ -193,6 +194,26 @@ def _seal(
         delta=bound.delta,
     )
     return Pending(sign(update, keys.signing), sealed, stream.getvalue())
+
+
+def _check_step(difference: Vector, terms: Federate) -> None:
+    """Whether most of an update is above what the terms' integers can hold. Raises
+    `StateRefused`."""
+    step, norm = terms.step, norm_above(difference)
+    counted = np.where(np.abs(difference) >= step, difference, np.float32(0))
+    kept = norm_above(counted)
+    counted.fill(0)
+    if kept**2 >= norm**2 / 2:
+        return
+    raise StateRefused(
+        f"Most of the update would count as zero: the terms' clip of {terms.clip} leaves steps of "
+        f"{step:.1e}, and the update has the length {norm:.1e}, of which {kept:.1e} is in "
+        "coordinates above a step. Nothing was sent. Propose the federation anew with a clip near "
+        "the length of your updates.",
+        claim="clip",
+        expected=f"coordinates above {step:.1e}",
+        actual=f"length {norm:.1e}",
+    )
 
 
 def _check_weight(weight: int, largest: int) -> None:

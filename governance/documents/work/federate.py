@@ -204,6 +204,12 @@ class Federate(Body):
         return Fraction(self.clip)
 
     @property
+    def step(self) -> float:
+        """What a coordinate of an update has at least to count for anything: `clip` is so many of
+        these integers' steps as LIMIT."""
+        return float(self.clipping_bound / LIMIT)
+
+    @property
     def sigma(self) -> int:
         """Standard deviation of the noise, in the integers' unit, rounded up; 0 for none."""
         return 0 if self.noise is None else math.ceil(Fraction(self.noise) * LIMIT)

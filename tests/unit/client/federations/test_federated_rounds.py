@@ -68,6 +68,18 @@ def test_ten_lines_from_a_state_to_a_model(
     assert [list(each) for each in rounds.values()] == [[], [], []]
 
 
+def test_an_update_that_would_count_as_zeros_is_refused_at_home(
+    founded: Client, people: dict[str, Keys], start: Start
+) -> None:
+    """A clip of a million leaves steps of 0.015: the federation had ended with a model of zeros."""
+    id = start(clip="1000000")
+    round = next(founded.federations.join(id, people["alice"]).rounds())
+    with pytest.raises(StateRefused) as refused:
+        round.send(moved(round.model(), 0.001), 1)
+    assert refused.value.details["claim"] == "clip" and "1.5e-02" in str(refused.value)
+    round.send(moved(round.model(), 0.1), 1)  # and nothing was spent
+
+
 def test_what_is_sealed_is_the_clipped_difference_and_48_bytes(
     join: Any, founded: Client, host: Hosted
 ) -> None:
