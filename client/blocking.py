@@ -72,6 +72,7 @@ from placet.governance.keys import PublicKey
 from placet.governance.ledger import Ledger
 from placet.governance.log import Checkpoint
 from placet.governance.state import PrivacyState
+from placet.refusals import Refusal
 from placet.sealing import ObjectDescriptor, StreamKey
 
 
@@ -212,6 +213,11 @@ class Council(Blocking[AsyncCouncil]):
         One call, and one more for each document that this home has not seen; for an item of
         `proposals` the log is not read again. Raises `UsageRefused` where none, or several, do."""
         return self._portal.run(self._core.find(proposal))
+
+    def lacking(self, proposal: str | ProposalRecord) -> tuple[Refusal, ...]:
+        """Why work under a proposal would be refused though every seat approved it: of each input
+        what the grants in the log lack, now. Raises what a call raises."""
+        return self._portal.run(self._core.lacking(proposal))
 
     def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
         """The ballots that stand now for a proposal, of each seat its newest in the log (or two of

@@ -29,7 +29,7 @@ from placet.client.files import read_file, write_file
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
 from placet.governance.codec import Json
 from placet.governance.evaluate import Ticket
-from placet.refusals import Refused
+from placet.refusals import Refusal
 
 _SHORT = 12
 
@@ -105,7 +105,7 @@ def find_ticket(client: Client, text: str) -> Ticket:
     return client.council.ticket(text)
 
 
-def refusal_json(refusal: Refused | None) -> Json | None:
+def refusal_json(refusal: Refusal | None) -> Json | None:
     """A refusal in words, where there is one."""
     if refusal is None:
         return None

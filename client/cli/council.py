@@ -28,6 +28,7 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import (
     choose_proposal,
+    refusal_json,
     short,
     transfer,
     when,
@@ -96,11 +97,16 @@ def propose(
         else:
             draft = load_work(cast("Path", source), int(time.time()))
             recorded = _propose_work(connected, keys, draft, as_json)
+        lacking = () if amend is not None else connected.council.lacking(recorded.digest)
     told = [
         f"Proposed: {recorded.digest} (entry {recorded.index}).",
         f"What it still needs: placet proposals {short(recorded.digest)}",
     ]
-    show({"proposal": recorded.digest, "index": recorded.index}, as_json, lines(told))
+    lacks = [refusal_json(refusal) for refusal in lacking]
+    value = {"proposal": recorded.digest, "index": recorded.index, "lacking": lacks}
+    show(value, as_json, lines(told))
+    for refusal in lacking:
+        say(f"As things stand, a start would be refused ({refusal.reason}): {refusal}")
 
 
 def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool) -> Recorded:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What members of a council do: propose, vote, stop, amend, and read what was proposed."""
 
+import time
 from dataclasses import replace
 
 from placet.client.connection.connection import Connection
@@ -33,8 +34,10 @@ from placet.governance.evaluate import (
     evaluate,
     verify_proposal,
 )
+from placet.governance.judgements.grants import lacking
 from placet.governance.ledger import Ledger
 from placet.proto.v1 import governance_pb2
+from placet.refusals import Refusal
 
 BALLOT_LIFETIME = 30 * 86400
 
@@ -191,6 +194,14 @@ class AsyncCouncil:
             return ProposalRecord(ledger.proposal(item.digest), rules, item)
 
         return await self._log.judged(loaded)
+
+    async def lacking(self, proposal: str | ProposalRecord) -> tuple[Refusal, ...]:
+        """Why work under a proposal would be refused though every seat approved it: of each input
+        what the grants in the log lack, now. Raises what a call raises."""
+        found, now = await self.find(proposal), int(time.time())
+        return await self._log.judged(
+            lambda ledger: lacking(ledger, found.proposal, Times(now, now))
+        )
 
     async def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
         """The ballots that stand now for a proposal, of each seat its newest in the log (or two of

@@ -2,7 +2,8 @@
 """Whether the owners' grants allow a job: each input needs one live grant of its owner that permits
 all of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from placet.governance.account import Times
 from placet.governance.documents import Grant, Proposal
@@ -35,13 +36,21 @@ _FORBIDS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What grants are asked for, and which seats approve it."""
+
+    proposal: Signed[Proposal]
+    approving: Collection[str]
+
+
 def find_grants(ledger: Ledger, ticket: ValidTicket, job: str, times: Times) -> tuple[str, ...]:
     """One grant an input, by input name, that allows a use now.
 
     Raises one of `_FORBIDS` for the first input that has none, or `DocumentNotFound`.
     """
-    inputs = ticket.proposal.document.body.inputs
-    return tuple(_grant_for(ledger, ticket, name, job, times) for name in sorted(inputs))
+    asked, inputs = _asked(ticket), ticket.proposal.document.body.inputs
+    return tuple(_grant_for(ledger, asked, name, job, times) for name in sorted(inputs))
 
 
 def check_grants(
@@ -49,7 +58,24 @@ def check_grants(
 ) -> None:
     """Each of the grants that were found once allows the use still. Raises as `find_grants`."""
     for grant in grants:
-        _check_allows(ledger, grant, ticket, job, times)
+        _check_allows(ledger, grant, _asked(ticket), job, times)
+
+
+def lacking(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> tuple[Refusal, ...]:
+    """What the grants in the log lack for a proposal, by input, were every seat to approve it:
+    known before anybody votes. Raises `DocumentNotFound`."""
+    seats = ledger.constitution(proposal.document.constitution).seats
+    asked, found = _Asked(proposal, frozenset(seat.id for seat in seats)), list[Refusal]()
+    for name in sorted(proposal.document.body.inputs):
+        try:
+            _grant_for(ledger, asked, name, "", times)
+        except _FORBIDS as refusal:
+            found.append(refusal)
+    return tuple(found)
+
+
+def _asked(ticket: ValidTicket) -> _Asked:
+    return _Asked(ticket.proposal, ticket.account.approving)
 
 
 def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[str, Cost]:
@@ -125,16 +151,16 @@ def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
     return constitution.evidence, constitution.witnesses, rules, seats, parties
 
 
-def _grant_for(ledger: Ledger, ticket: ValidTicket, name: str, job: str, times: Times) -> str:
-    wanted = ticket.proposal.document.body.inputs[name]
-    use = use_of(ticket.proposal.digest, job)
+def _grant_for(ledger: Ledger, asked: _Asked, name: str, job: str, times: Times) -> str:
+    wanted = asked.proposal.document.body.inputs[name]
+    use = use_of(asked.proposal.digest, job)
     refusal: Refusal | None = None
     named = (wanted.object.digest, wanted.owner)
     found = [g for g in ledger.state.grants.values() if (g.object, g.owner) == named]
     # One that has counted this use goes before one that would count it a second time.
     for state in sorted(found, key=lambda grant: use not in grant.jobs):
         try:
-            _check_allows(ledger, state.digest, ticket, job, times)
+            _check_allows(ledger, state.digest, asked, job, times)
         # A document that is missing decides nothing: which grant is taken must not depend on who
         # keeps them.
         except _FORBIDS as error:
@@ -150,17 +176,17 @@ def _grant_for(ledger: Ledger, ticket: ValidTicket, name: str, job: str, times: 
     )
 
 
-def _check_allows(ledger: Ledger, digest: str, ticket: ValidTicket, job: str, times: Times) -> None:
-    """The grant is live, permits all of the ticket, and has room for what is to be charged."""
-    proposal = ticket.proposal
+def _check_allows(ledger: Ledger, digest: str, asked: _Asked, job: str, times: Times) -> None:
+    """The grant is live, permits all of the proposal, and has room for what is to be charged."""
+    proposal = asked.proposal
     grant = check_live(ledger, digest, use_of(proposal.digest, job), times)
-    _check_permits(grant, ticket)
+    _check_permits(grant, asked)
     check_privacy(ledger, grant, charges_due(ledger, proposal, job))
 
 
-def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
+def _check_permits(grant: Grant, asked: _Asked) -> None:
     """Each bound of the grant on the proposal by itself, in turn. Raises `GrantForbids`."""
-    proposal: Proposal = ticket.proposal.document
+    proposal: Proposal = asked.proposal.document
     body = proposal.work
     _check_listed("purposes", grant.purposes, [proposal.purpose])
     _check_listed("programs", grant.programs, [body.program])
@@ -169,7 +195,7 @@ def _check_permits(grant: Grant, ticket: ValidTicket) -> None:
     _check_listed("combine_with", grant.combine_with, others)
     _check_parameters(grant, body)
     for seat in grant.approvals:
-        if seat not in ticket.account.approving:
+        if seat not in asked.approving:
             raise _forbids("approvals", f"the approval of {seat}", "without it")
     if grant.witnesses == "demanded":
         raise _forbids("witnesses", "a log with witnesses", "UNWITNESSED")

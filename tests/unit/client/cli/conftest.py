@@ -110,7 +110,9 @@ def proposal(run: Run, council: str, folder: Path) -> str:
     key = ["--key", "owner.key"]
     run("grant", "--object", "rows.object.json", *flags, *key, "-o", "rows.grant.json")
     run("provision", "--simulated", "rows.grant.json", "--object", "rows.object.json", *key)
-    return str(run("propose", "job.toml", "--key", "analyst.key")["proposal"])
+    told = run("propose", "job.toml", "--key", "analyst.key")
+    assert told["lacking"] == []
+    return str(told["proposal"])
 
 
 @pytest.fixture
