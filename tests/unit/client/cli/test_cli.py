@@ -330,6 +330,19 @@ def test_a_second_seal_does_not_lose_the_key_of_the_first(run: Run, folder: Path
     run(*opening, "-o", "rows", "--force")
 
 
+def test_what_grants_lack_is_said_when_a_proposal_is_made(
+    run: Run, proposal: str, folder: Path
+) -> None:
+    """It had shown at the first start, after everybody had voted."""
+    seal = ("seal", "rows", "--owner", "owner.pub.json", "--label", "health", "-o", "rows.sealed")
+    run(*seal, "--force")  # an object of its own, which nobody has granted
+    told = run("propose", "job.toml", "--key", "analyst.key")
+    assert [lack["reason"] for lack in told["lacking"]] == ["GRANT_MISSING"]
+    assert told["lacking"][0]["details"]["claim"] == "inputs.rows"
+    shown = run("propose", "job.toml", "--key", "analyst.key", text=True)
+    assert "As things stand, a start would be refused (GRANT_MISSING)" in " ".join(shown.split())
+
+
 def test_keygen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("keygen", "carol")
     assert made["encrypted"] is False
