@@ -147,7 +147,16 @@ def explain_account(account: Account) -> list[str]:
             f"Openings were judged at {time_text(account.times.at_least)}, "
             f"closings at {time_text(account.times.at_most)}."
         ),
+        *explain_demands(account),
     ]
+    for refusal in account.refusals:
+        lines += explain_refusal(refusal.reason, str(refusal), refusal.details)
+    return lines
+
+
+def explain_demands(account: Account) -> list[str]:
+    """Who said what, and what each rule that applies found of it."""
+    lines: list[str] = []
     for ballot in account.ballots:
         why = f", which cannot count as an approval: {ballot.why}" if ballot.why else ""
         lines.append(
@@ -156,8 +165,6 @@ def explain_account(account: Account) -> list[str]:
         )
     for rule in account.rules:
         lines += _rule_account(rule)
-    for refusal in account.refusals:
-        lines += explain_refusal(refusal.reason, str(refusal), refusal.details)
     return lines
 
 
