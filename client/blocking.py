@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
+from placet.auditing.standing import ProposalStanding
 from placet.client.aio import AsyncClient, HostStatus
 from placet.client.connection.access import Kept, KeysLater
 from placet.client.connection.pins import Pins
@@ -219,6 +220,14 @@ class Council(Blocking[AsyncCouncil]):
         what the grants in the log lack, now. Raises what a call raises."""
         return self._portal.run(self._core.lacking(proposal))
 
+    def standing(self, proposal: str | ProposalRecord, *, whole: bool = False) -> ProposalStanding:
+        """How a proposal stands: waiting, approved, running, stopped by whom; by the log alone, as
+        far as it was read for a record. whole: with the words of everybody who did something.
+
+        Raises `DocumentNotFound` where the host withholds what it depends on, or what a call
+        raises."""
+        return self._portal.run(self._core.standing(proposal, whole=whole))
+
     def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
         """The ballots that stand now for a proposal, of each seat its newest in the log (or two of
         one number, which are a non placet), each with its signature verified.
@@ -346,8 +355,9 @@ class Runs(Blocking[AsyncRuns]):
         workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
         the same for the same proposal gives the same job again. A federation or a service that runs
         is told as it stands. So a call that broke off is repeated here, and may be repeated by the
-        caller. Raises `LogTruncated` or `LogForked` where the host's log is not the one that was
-        read before: it may have forgotten uses and stops."""
+        caller. A refusal of what was stopped says by whom and why, as the log has it. Raises
+        `LogTruncated` or `LogForked` where the host's log is not the one that was read before: it
+        may have forgotten uses and stops."""
         return self._portal.run(self._core.start(ticket, workers=workers, request_id=request_id))
 
     def get(self, id: str) -> RunStatus:

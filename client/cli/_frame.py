@@ -61,10 +61,14 @@ Simulated = Annotated[
     typer.Option("--simulated", help="Give it to SIMULATED evidence too: it may be public."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show names in full and more columns, however wide.")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace files that are there; what they hold is lost.")
 ]
 
+_WIDEST = 10_000
 _SOON = 120.0  # seconds that a login must last for a command not to ask for a passphrase
 _home: list[Home] = []
 _keys: list[Keys] = []  # those of this invocation
@@ -181,9 +185,15 @@ def _folded(sentence: str, console: Console) -> list[str]:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    empty: str,
+    *,
+    whole: Sequence[str] = (),
+    wide: bool = False,
 ) -> Callable[[Console], None]:
-    """A table for people, or a sentence if it has no rows."""
+    """A table for people, or a sentence if it has no rows. Cells of the columns `whole` stand on
+    one line; wide: all do, on lines as long as it takes."""
 
     def draw(console: Console) -> None:
         if not rows:
@@ -191,7 +201,7 @@ def table(
             return
         drawn = Table(
             # Folded, never cut: the end of a digest counts as much as its start.
-            *(Column(name, overflow="fold") for name in columns),
+            *(Column(name, overflow="fold", no_wrap=wide or name in whole) for name in columns),
             box=None,
             pad_edge=False,
             header_style="bold",
@@ -199,6 +209,9 @@ def table(
         )
         for row in rows:
             drawn.add_row(*(Text(shown(str(cell))) for cell in row))
+        if wide:
+            anything = console.options.update(width=_WIDEST)
+            console.width = max(console.width, console.measure(drawn, options=anything).maximum)
         console.print(drawn)
 
     return draw

@@ -3,7 +3,7 @@
 of their digest."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from placet.auditing.standing import ProposalStanding
 from placet.client.blocking import Client
 from placet.client.cli._frame import confirm, say
 from placet.client.council.records import ProposalRecord
@@ -32,6 +33,7 @@ from placet.governance.evaluate import Ticket
 from placet.refusals import Refusal
 
 _SHORT = 12
+_OWN = 6
 
 
 def short(digest: str) -> str:
@@ -42,6 +44,42 @@ def short(digest: str) -> str:
 def when(seconds: float) -> str:
     """A time in UTC, to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day(seconds: float) -> str:
+    """A time in UTC, to the minute, for tables."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def shortened(ids: Sequence[str]) -> dict[str, str]:
+    """Each of some names as short as names it among them: of a digest the start, of a job the start
+    of its proposal's and the start of its own."""
+    return {id: _shortened(id, ids) for id in ids}
+
+
+def _shortened(id: str, ids: Sequence[str]) -> str:
+    head, dash, own = id.removeprefix("sha256:").partition("-")
+    others = [other.removeprefix("sha256:").partition("-") for other in ids]
+    start = _start(head, {other for other, _, _ in others} - {head}, _SHORT)
+    if not dash:
+        return start
+    beside = {other for proposal, _, other in others if proposal == head} - {own}
+    return f"{start}-{_start(own, beside, _OWN)}"
+
+
+def _start(text: str, others: Collection[str], least: int) -> str:
+    """The shortest start that no other text has; the whole where another goes on after it."""
+    for length in range(least, len(text)):
+        if not any(other.startswith(text[:length]) for other in others):
+            return text[:length]
+    return text
+
+
+def standing_json(how: ProposalStanding) -> Json:
+    """How a proposal stands, with times as text."""
+    value = how.to_dict()
+    opens = when(how.opens) if how.opens else None
+    return {**value, "since": when(how.since), "opens": opens}
 
 
 def find_proposal(client: Client, text: str) -> str:

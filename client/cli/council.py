@@ -2,19 +2,22 @@
 """What members do: propose, terms, vote, veto, pause, revoke, proposals, ticket."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
 
-from placet.auditing.explain import explain_account, explain_proposal
+from placet.auditing.explain import explain_demands, explain_proposal
+from placet.auditing.explain_standing import explain_standing
+from placet.auditing.standing import ProposalStanding
 from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
     KeyFile,
     OutFile,
+    Wide,
     Yes,
     client,
     command,
@@ -28,8 +31,11 @@ from placet.client.cli._frame import (
 from placet.client.cli._terms import parse_time
 from placet.client.cli._words import (
     choose_proposal,
+    day,
     refusal_json,
     short,
+    shortened,
+    standing_json,
     transfer,
     when,
     write_artifact,
@@ -43,7 +49,7 @@ from placet.client.keys import Keys
 from placet.client.log.reader import Recorded
 from placet.client.trust.artifacts import ticket_to_bytes
 from placet.governance.checks import check_measurement
-from placet.governance.codec import encode
+from placet.governance.codec import Json, encode
 from placet.governance.documents import Amendment, StopAction, Vote
 from placet.governance.envelope import digest_of
 from placet.refusals import Refusal
@@ -53,6 +59,7 @@ app = typer.Typer()
 REVOCABLE = ("seat", "program", "measurement")
 VOTES: tuple[Vote, ...] = ("placet", "non placet", "abstain", "recuse")
 _LISTED = 20
+_COLUMNS = ("proposal", "state", "action", "purpose", "by", "votes", "until")
 
 ProposalName = Annotated[
     str, typer.Argument(help="The proposal's digest, or enough of its beginning.")
@@ -250,75 +257,83 @@ def proposals(
         str | None, typer.Argument(help="One proposal in full, by its digest.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = _LISTED,
+    wide: Wide = False,
     as_json: AsJSON = False,
 ) -> None:
-    """List the newest proposals, or show one in plain sentences with what it still needs."""
+    """List the newest proposals with how each stands, or show one in plain sentences."""
     with client() as connected:
         if proposal is not None:
             _show_proposal(connected, proposal, as_json)
             return
-        records = [_read(connected, item) for item in connected.council.proposals(limit)]
-    known = [record for record in records if isinstance(record, ProposalRecord)]
-    for record in records:
-        if isinstance(record, str):
-            say(record)
-    rows = [_row(record) for record in known]
-    columns = ("proposal", "entry", "action", "purpose", "by", "ballots", "until")
+        read = [_read(connected, item) for item in connected.council.proposals(limit)]
+    known = [found for found in read if not isinstance(found, str)]
+    for found in read:
+        if isinstance(found, str):
+            say(found)
+    names = shortened([record.digest for record, _ in known])
+    rows = [_row(record, how, names, wide) for record, how in known]
+    columns = _COLUMNS + ("entry", "opens") * wide
     show(
-        [
-            {
-                "digest": record.digest,
-                "index": record.item.index,
-                "action": record.document.action,
-                "purpose": record.document.purpose,
-                "proposer": record.document.proposer,
-                "ballots": len(record.item.ballots),
-                "not_after": when(record.document.not_after),
-            }
-            for record in known
-        ],
+        [_listed(record, how) for record, how in known],
         as_json,
-        table(columns, rows, "No proposals."),
+        table(columns, rows, "No proposals.", whole=("proposal",), wide=wide),
     )
 
 
-def _read(connected: Client, item: ProposalItem) -> ProposalRecord | str:
+def _read(connected: Client, item: ProposalItem) -> tuple[ProposalRecord, ProposalStanding] | str:
     try:
-        return connected.council.find(item)
+        record = connected.council.find(item)
+        return record, connected.council.standing(record)
     except Refusal as error:
         return f"{short(item.digest)}: {error}"
 
 
-def _row(record: ProposalRecord) -> tuple[object, ...]:
+def _listed(record: ProposalRecord, how: ProposalStanding) -> Json:
+    return {
+        "digest": record.digest,
+        "index": record.item.index,
+        "action": record.document.action,
+        "purpose": record.document.purpose,
+        "proposer": record.document.proposer,
+        "ballots": len(record.item.ballots),
+        "not_after": when(record.document.not_after),
+        "standing": standing_json(how),
+    }
+
+
+def _row(
+    record: ProposalRecord, how: ProposalStanding, names: Mapping[str, str], wide: bool
+) -> tuple[object, ...]:
     document = record.document
-    return (
-        short(record.digest),
-        record.item.index,
+    cells = (
+        record.digest if wide else names[record.digest],
+        how.brief,
         document.action,
         document.purpose,
         document.proposer,
         len(record.item.ballots),
-        when(document.not_after),
+        day(document.not_after),
     )
+    return cells + (record.item.index, day(document.not_before)) * wide
 
 
 def _show_proposal(connected: Client, name: str, as_json: bool) -> None:
     record = connected.council.find(name)
     ballots = connected.council.ballots(record)
-    account = connected.council.account(ticket_of(record.proposal, ballots))
-    sentences = [*explain_proposal(record.document, record.rules), "", *explain_account(account)]
+    how = connected.council.standing(record, whole=True)
     value = {
         "digest": record.digest,
         "index": record.item.index,
+        "standing": standing_json(how),
         "proposal": record.document,
         "ballots": [{"digest": b.digest, "ballot": b.document} for b in ballots],
-        "refusals": [{"reason": r.reason, "message": str(r)} for r in account.refusals],
+        "refusals": [{"reason": r.reason, "message": str(r)} for r in how.refusals],
     }
-
-    def text(console: Console) -> None:
-        lines(sentences)(console)
-
-    show(value, as_json, text)
+    sentences = [*explain_standing(how), "", *explain_proposal(record.document, record.rules)]
+    if how.voting:  # else votes decide nothing any more, and demands that are met would mislead
+        account = connected.council.account(ticket_of(record.proposal, ballots))
+        sentences += ["", *explain_demands(account)]
+    show(value, as_json, lines(sentences))
 
 
 @command(app)

@@ -15,8 +15,9 @@ from placet.auditing.explain import (
     explain_refusal,
     explain_rule,
 )
+from placet.auditing.explain_standing import explain_standing
 from placet.client.cli._frame import AsJSON, client, command, lines, show
-from placet.client.cli._words import read_artifact
+from placet.client.cli._words import read_artifact, standing_json
 from placet.client.cli.charter import read_constitution
 from placet.client.errors import UsageRefused
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
@@ -63,7 +64,10 @@ def proposal(
         return
     with client() as connected:
         found = connected.council.find(name)
-    _explain(explain_proposal(found.document, found.rules), as_json)
+        how = connected.council.standing(found, whole=True)
+    told = [*explain_standing(how), "", *explain_proposal(found.document, found.rules)]
+    value = {"standing": standing_json(how), "sentences": told}
+    show(value, as_json, lines(told))
 
 
 @command(app)

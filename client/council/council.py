@@ -4,6 +4,7 @@
 import time
 from dataclasses import replace
 
+from placet.auditing.standing import ProposalStanding
 from placet.client.connection.connection import Connection
 from placet.client.council.records import (
     ProposalItem,
@@ -11,6 +12,7 @@ from placet.client.council.records import (
     ticket_of,
     ticket_to_wire,
 )
+from placet.client.council.standings import Standings
 from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader, Recorded
@@ -53,6 +55,7 @@ class AsyncCouncil:
         self._connection = connection
         self._log = log
         self._verified: VerifiedCouncil | None = None
+        self._standings = Standings(log)
 
     async def verify(self) -> VerifiedCouncil:
         """The charter and all constitutions up to the one in force, by the newest checkpoint.
@@ -202,6 +205,18 @@ class AsyncCouncil:
         return await self._log.judged(
             lambda ledger: lacking(ledger, found.proposal, Times(now, now))
         )
+
+    async def standing(
+        self, proposal: str | ProposalRecord, *, whole: bool = False
+    ) -> ProposalStanding:
+        """How a proposal stands: waiting, approved, running, stopped by whom; by the log alone, as
+        far as it was read for a record. whole: with the words of everybody who did something.
+
+        Raises `DocumentNotFound` where the host withholds what it depends on, or what a call
+        raises.
+        """
+        found = await self.find(proposal)
+        return await self._standings.of(found.digest, self._connection.now(), whole=whole)
 
     async def ballots(self, proposal: str | ProposalRecord) -> tuple[Signed[Ballot], ...]:
         """The ballots that stand now for a proposal, of each seat its newest in the log (or two of

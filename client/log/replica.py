@@ -46,6 +46,11 @@ class Replica:
         """An entry that was folded."""
         return self._entries[index]
 
+    @property
+    def entries(self) -> Sequence[bytes]:
+        """All that were folded, not to be changed."""
+        return self._entries
+
     def catch_up(self) -> None:
         """Fold what is remembered, by this process or by another one.
 

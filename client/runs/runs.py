@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
+from placet.auditing.explain_standing import stopped_by
 from placet.client.connection.calls import followed
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
@@ -19,11 +20,13 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.evaluate import Ticket
 from placet.governance.jobs import JOB_DIGITS, requested_job
 from placet.proto.v1 import runs_pb2
+from placet.refusals import Refused
 
 REQUEST_ID_BYTES = 16
 Action = Literal["", "job", "federate", "serve"]
 _TRIES = 4
 _PAUSE = 0.5
+_STOPPED = ("STOPPED", "VETOED")
 
 
 class AsyncRuns:
@@ -43,8 +46,9 @@ class AsyncRuns:
         workers: of a service, from now on (0: drain it; None: 1). request_id: of a job, 16 bytes;
         the same for the same proposal gives the same job again. A federation or a service that runs
         is told as it stands. So a call that broke off is repeated here, and may be repeated by the
-        caller. Raises `LogTruncated` or `LogForked` where the host's log is not the one that was
-        read before: it may have forgotten uses and stops.
+        caller. A refusal of what was stopped says by whom and why, as the log has it. Raises
+        `LogTruncated` or `LogForked` where the host's log is not the one that was read before: it
+        may have forgotten uses and stops.
         """
         await self._log.read()
         request = runs_pb2.StartRequest(ticket=ticket_to_wire(ticket), workers=workers)
@@ -60,8 +64,27 @@ class AsyncRuns:
         return await self._start(request, expected)
 
     async def _start(self, request: runs_pb2.StartRequest, expected: str) -> RunStatus:
-        told = await self._connection.ask(self._connection.runs.Start, request)
+        try:
+            told = await self._connection.ask(self._connection.runs.Start, request)
+        except Refused as refused:
+            if refused.reason in _STOPPED:
+                await self._tell_who(parse_envelope(request.ticket.proposal).digest)
+            raise
         return _checked(told, expected)
+
+    async def _tell_who(self, proposal: str) -> None:
+        """Refuse what somebody has stopped by this client's own log, which says who and why."""
+        ledger = await self._log.read()
+        if proposal not in ledger.state.proposals:
+            return
+        found = await self._council.standing(await self._council.find(proposal))
+        if found.state not in ("paused", "vetoed", "cancelled", "revoked"):
+            return
+        raise Refused(
+            "VETOED" if found.state == "vetoed" else "STOPPED",
+            stopped_by(found),
+            {"claim": "proposal", "actual": found.state},
+        )
 
     async def get(self, id: str) -> RunStatus:
         """A run as it stands. Raises `Refused` with RUN_NOT_FOUND."""
