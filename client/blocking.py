@@ -385,8 +385,17 @@ class Runs(Blocking[AsyncRuns]):
 
     def proposal(self, name: str) -> ProposalRecord:
         """The proposal of a run, in the log: by the name of a job, or by the digest of the
-        proposal, or enough of its beginning. Raises `UsageRefused` where the log has none."""
+        proposal, or enough of the beginning of either. Raises `UsageRefused` where the log has
+        none."""
         return self._portal.run(self._core.proposal(name))
+
+    def id(self, name: str) -> str:
+        """The id of a run, by enough of its beginning: of a federation or a service its proposal's
+        digest; of a job the start of its proposal's, and after a dash the start of its own part.
+
+        The proposal is looked up in the log. A host that names the job's own part can name no job
+        of another proposal. Raises `UsageRefused` where none, or several, begin with it."""
+        return self._portal.run(self._core.id(name))
 
     def stop(self, keys: Keys, name: str, *, reason: str = "") -> Recorded:
         """Cancel a run's proposal; the run ends wherever it is. Takes its proposer or a seat.

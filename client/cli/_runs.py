@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How runs are shown: a line each, one in full, or each change of one."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import typer
 from rich.console import Console
@@ -11,11 +12,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, lines, say, say_json, show, table
-from placet.client.cli._words import refusal_json, short, when
+from placet.client.cli._words import refusal_json, shortened, when
+from placet.client.council.records import ProposalRecord
+from placet.client.errors import SettingMissing
 from placet.client.runs.status import FederationStatus, JobStatus, RunStatus
 from placet.governance.codec import Json
+from placet.governance.jobs import proposal_digits
+from placet.refusals import NotFounded
 
-RUN_COLUMNS = ("run", "action", "state", "how far", "started", "why")
+_COLUMNS = ("run", "action", "state", "how far", "purpose", "by", "why")
+_ALL = 1_000_000
 _ROUNDS = ("round", "model", "updates", "left out")
 _MEMBERS = ("client", "update", "quarantined until round", "why")
 
@@ -25,12 +31,27 @@ def is_job(name: str) -> bool:
     return "-" in name
 
 
-def run_json(run: RunStatus) -> Json:
-    """A run with its refusal in words, and what is particular to it under its action."""
+def proposals_of(connected: Client, ids: Sequence[str]) -> dict[str, ProposalRecord]:
+    """The proposals of runs, by the runs' ids, in this client's own log; of those that it has."""
+    if not ids:
+        return {}
+    try:
+        known = {proposal_digits(item.digest): item for item in connected.council.proposals(_ALL)}
+    except (NotFounded, SettingMissing):  # nothing is known of any council
+        return {}
+    found = {id: known.get(proposal_digits(id.partition("-")[0])) for id in ids}
+    return {id: connected.council.find(item) for id, item in found.items() if item}
+
+
+def run_json(run: RunStatus, record: ProposalRecord | None) -> Json:
+    """A run with its refusal in words, what is particular to it under its action, and what the log
+    says of its proposal."""
     name, own = _particular(run)
     return {
         "id": run.id,
         "proposal": run.proposal.text,
+        "purpose": record.document.purpose if record else None,
+        "proposer": record.document.proposer if record else None,
         "action": name,
         "state": run.state,
         "progress": run.progress,
@@ -40,16 +61,30 @@ def run_json(run: RunStatus) -> Json:
     }
 
 
-def run_row(run: RunStatus) -> tuple[object, ...]:
-    """A run as a line of a table."""
-    name = run.id if isinstance(run.work, JobStatus) else short(run.id)
+def run_table(
+    runs: Sequence[RunStatus], known: Mapping[str, ProposalRecord], *, wide: bool = False
+) -> Callable[[Console], None]:
+    """Runs as a table: a line each."""
+    names = shortened([run.id for run in runs])
+    rows = [
+        (run.id if wide else names[run.id], *_cells(run, known.get(run.id)))
+        + (when(run.started),) * wide
+        for run in runs
+    ]
+    return table(
+        _COLUMNS + ("started",) * wide, rows, "No runs.", whole=("run", "state"), wide=wide
+    )
+
+
+def _cells(run: RunStatus, record: ProposalRecord | None) -> tuple[object, ...]:
+    said = (record.document.purpose, record.document.proposer) if record else ("", "")
     why = run.refusal.reason if run.refusal else ""
-    return name, _particular(run)[0], run.state, _how_far(run), when(run.started), why
+    return _particular(run)[0], run.state, _how_far(run), *said, why
 
 
-def tell(run: RunStatus, as_json: bool) -> None:
+def tell(run: RunStatus, as_json: bool, known: Mapping[str, ProposalRecord]) -> None:
     """A run in full; exits with 1 where it failed or was stopped."""
-    show(run_json(run), as_json, lines([_line(run)]))
+    show(run_json(run, known.get(run.id)), as_json, lines([_line(run)]))
     if isinstance(run.work, FederationStatus) and not as_json:
         _tell_rounds(run.work)
     if run.ended and run.refusal is not None:
@@ -63,7 +98,9 @@ def follow(connected: Client, id: str, as_json: bool, *, settled: bool = False) 
     a JSON line each, and a bar for a job on a terminal."""
     console, last = Console(stderr=True), None
     drawn = console.is_terminal and not as_json and is_job(id)
-    with _bar(console) if drawn else nullcontext(_say_json if as_json else _say) as told:
+    known = proposals_of(connected, (id,)) if as_json else {}
+    plain = partial(_say_json, record=known.get(id)) if as_json else _say
+    with _bar(console) if drawn else nullcontext(plain) as told:
         for last in connected.runs.watch(id):
             told(last)
             if settled and last.settled:
@@ -80,8 +117,8 @@ def _bar(console: Console) -> Generator[Callable[[RunStatus], None]]:
         yield lambda run: bar.update(task, completed=run.progress, description=run.state)
 
 
-def _say_json(run: RunStatus) -> None:
-    say_json(run_json(run))
+def _say_json(run: RunStatus, record: ProposalRecord | None) -> None:
+    say_json(run_json(run, record))
 
 
 def _say(run: RunStatus) -> None:

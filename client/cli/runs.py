@@ -8,24 +8,31 @@ from typing import Annotated
 import typer
 
 from placet.auditing.explain import explain_charged
-from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
     Force,
     KeyFile,
+    Wide,
     client,
     command,
     lines,
     load_keys,
     say,
     show,
-    table,
 )
-from placet.client.cli._runs import RUN_COLUMNS, follow, is_job, run_json, run_row, tell
+from placet.client.cli._runs import (
+    follow,
+    is_job,
+    proposals_of,
+    run_json,
+    run_table,
+    tell,
+)
 from placet.client.cli._words import about_proposal, choose_proposal, find_ticket, transfer
 from placet.client.errors import UsageRefused
 from placet.client.runs.runs import Action
+from placet.governance.jobs import JOB_DIGITS
 
 app = typer.Typer()
 
@@ -33,8 +40,8 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="The name of a job; of a federation or a service the digest of its proposal, or "
-        "enough of its beginning.",
+        help="The name of a job; of a federation or a service the digest of its proposal; or "
+        "enough of its beginning, as `placet runs` shows it.",
     ),
 ]
 _ACTIONS: tuple[Action, ...] = ("job", "federate", "serve")
@@ -61,33 +68,41 @@ def start(
         if watch and not run.settled:
             say(f"Started {run.id}. Should this be interrupted, go on with: placet watch {run.id}")
             run = follow(connected, run.id, as_json, settled=True)
-    tell(run, as_json)
+        known = proposals_of(connected, (run.id,))
+    tell(run, as_json, known)
 
 
 @command(app)
 def runs(
-    name: Annotated[str | None, typer.Argument(metavar="RUN", help="One run in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="One run in full, by its name or its beginning."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     action: Annotated[str, typer.Option(help=f"Only these: {', '.join(_ACTIONS)}.")] = "",
+    wide: Wide = False,
     as_json: AsJSON = False,
 ) -> None:
     """List the newest jobs, federations and services, or show one of them."""
     wanted = _action(action)
     with client() as connected:
         if name is not None:
-            tell(connected.runs.get(_named(connected, name)), as_json)
+            run = connected.runs.get(connected.runs.id(name))
+            tell(run, as_json, proposals_of(connected, (run.id,)))
             return
         found = connected.runs.list(limit, action=wanted)
-    rows = [run_row(run) for run in found]
-    show([run_json(run) for run in found], as_json, table(RUN_COLUMNS, rows, "No runs."))
+        known = proposals_of(connected, [run.id for run in found])
+    value = [run_json(run, known.get(run.id)) for run in found]
+    show(value, as_json, run_table(found, known, wide=wide))
 
 
 @command(app)
 def watch(name: RunName, as_json: AsJSON = False) -> None:
     """Follow a run until it has ended; exits with 1 if it failed or was stopped."""
     with client() as connected:
-        run = follow(connected, _named(connected, name), as_json)
-    tell(run, as_json)
+        run = follow(connected, connected.runs.id(name), as_json)
+        known = proposals_of(connected, (run.id,))
+    tell(run, as_json, known)
 
 
 @command(app)
@@ -101,12 +116,12 @@ def cancel(
     """Cancel a run's proposal: takes its proposer or a seat."""
     keys = load_keys(key, acting_as)
     with client() as connected:
-        if is_job(name):
+        if is_job(name) and len(name.partition("-")[0]) == JOB_DIGITS:
             proposal = connected.runs.proposal(name)
             if not as_json:
                 say("\n".join(about_proposal(proposal)))
         else:
-            proposal = choose_proposal(connected, name, "Cancel", quiet=as_json)
+            proposal = choose_proposal(connected, name.partition("-")[0], "Cancel", quiet=as_json)
         recorded = connected.council.stop(keys, "cancel", proposal.digest, reason=reason)
     value = {"stop": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"Cancelled: entry {recorded.index}."]))
@@ -114,7 +129,7 @@ def cancel(
 
 @command(app)
 def result(
-    id: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")],
+    id: Annotated[str, typer.Argument(metavar="JOB", help="The job's name, or its beginning.")],
     key: KeyFile,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write into.")],
     recipient: Annotated[
@@ -127,7 +142,12 @@ def result(
     keys = load_keys(key)
     with client() as connected, transfer("fetching", as_json) as progress:
         found = connected.jobs.result(
-            id, keys, out, recipient=recipient or None, progress=progress, force=force
+            connected.runs.id(id),
+            keys,
+            out,
+            recipient=recipient or None,
+            progress=progress,
+            force=force,
         )
     said = found.receipt.receipt.predicate
     value = {
@@ -154,8 +174,3 @@ def _action(text: str) -> Action:
             return action
     expected = ", ".join(_ACTIONS)
     raise UsageRefused(f"An action is one of: {expected}.", claim="action", actual=text)
-
-
-def _named(connected: Client, name: str) -> str:
-    """The id of a run: a job's name as it is, any other by its proposal in the log."""
-    return name if is_job(name) else connected.runs.proposal(name).digest

@@ -29,7 +29,7 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._runs import RUN_COLUMNS, run_json, run_row
+from placet.client.cli._runs import proposals_of, run_json, run_table
 from placet.client.cli._words import choose_proposal, short, when
 from placet.client.connection.channel import check_certificate, fetch_certificate, pin_of
 from placet.client.connection.passes import read_pass, sign_pass
@@ -323,6 +323,7 @@ def status(
     """Show host, log, evidence, and the newest runs."""
     with client() as connected:
         found = connected.status()
+        known = proposals_of(connected, [run.id for run in found.runs or ()])
         if evidence is not None:
             write_file(evidence, connected.authority.evidence().to_bytes())
     value = {
@@ -332,7 +333,9 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
-        "runs": None if found.runs is None else [run_json(run) for run in found.runs],
+        "runs": None
+        if found.runs is None
+        else [run_json(run, known.get(run.id)) for run in found.runs],
     }
     rows = [
         ("host", found.address),
@@ -348,7 +351,7 @@ def status(
         if found.runs is None:
             console.print("Runs are shown to seats and parties: placet init --key FILE.")
         else:
-            table(RUN_COLUMNS, [run_row(run) for run in found.runs], "No runs.")(console)
+            run_table(found.runs, known)(console)
 
     show(value, as_json, text)
 

@@ -11,19 +11,20 @@ from placet.client.connection.calls import followed
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
 from placet.client.council.records import ProposalRecord, ticket_to_wire
-from placet.client.errors import AnswerMalformed, HostUnreachable
+from placet.client.errors import AnswerMalformed, HostUnreachable, UsageRefused
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader, Recorded
 from placet.client.runs.status import RunStatus
 from placet.governance.documents import Proposal
 from placet.governance.envelope import inspect, parse_envelope
 from placet.governance.evaluate import Ticket
-from placet.governance.jobs import JOB_DIGITS, requested_job
+from placet.governance.jobs import job_name, requested_job
 from placet.proto.v1 import runs_pb2
 from placet.refusals import Refused
 
 REQUEST_ID_BYTES = 16
 Action = Literal["", "job", "federate", "serve"]
+_WHOLE = len(requested_job("0" * 64, bytes(REQUEST_ID_BYTES)))
 _TRIES = 4
 _PAUSE = 0.5
 _STOPPED = ("STOPPED", "VETOED")
@@ -131,10 +132,37 @@ class AsyncRuns:
 
     async def proposal(self, name: str) -> ProposalRecord:
         """The proposal of a run, in the log: by the name of a job, or by the digest of the
-        proposal, or enough of its beginning. Raises `UsageRefused` where the log has none."""
-        digits, _, own = name.partition("-")
-        is_job = len(digits) == JOB_DIGITS and bool(own)
-        return await self._council.find(digits if is_job else name)
+        proposal, or enough of the beginning of either. Raises `UsageRefused` where the log has
+        none."""
+        return await self._council.find(name.partition("-")[0])
+
+    async def id(self, name: str) -> str:
+        """The id of a run, by enough of its beginning: of a federation or a service its proposal's
+        digest; of a job the start of its proposal's, and after a dash the start of its own part.
+
+        The proposal is looked up in the log. A host that names the job's own part can name no job
+        of another proposal. Raises `UsageRefused` where none, or several, begin with it.
+        """
+        own = name.partition("-")[2]
+        if own and len(name) == _WHOLE:
+            return name
+        found = await self.proposal(name)
+        if found.document.action != "job" and not own:
+            return found.digest
+        known = self._log.replica.ledger.state.proposals[found.digest].jobs
+        start = job_name(found.digest, own)
+        if start in known:
+            return start
+        told = {run.id for run in await self.list(1000, proposal=found.digest)}
+        jobs = [job for job in sorted(told.union(known)) if job.startswith(start)]
+        if len(jobs) != 1:
+            begin = f"{len(jobs)} jobs begin" if jobs else "No job begins"
+            raise UsageRefused(
+                f"{begin} with {name}. `placet runs --wide` lists them in full.",
+                claim="run",
+                actual=name[:80],
+            )
+        return jobs[0]
 
     async def stop(self, keys: Keys, name: str, *, reason: str = "") -> Recorded:
         """Cancel a run's proposal; the run ends wherever it is. Takes its proposer or a seat.

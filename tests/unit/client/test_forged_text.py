@@ -28,6 +28,8 @@ from placet.auditing.explain import (
     explain_proposal,
 )
 from placet.auditing.explain_serving import explain_card
+from placet.auditing.explain_standing import explain_standing, stopped_by
+from placet.auditing.standing import Act, ProposalStanding
 from placet.client.cli import app
 from placet.client.cli._frame import lines, show, table
 from placet.client.cli.service import field_row
@@ -36,6 +38,7 @@ from placet.governance import documents
 from placet.governance.codec import Json, decode, encode, from_plain
 from placet.governance.documents import (
     Amendment,
+    Ballot,
     Bearers,
     Between,
     Budget,
@@ -76,6 +79,7 @@ from placet.governance.documents import (
     Seat,
     Seen,
     Serve,
+    Stop,
     Tensor,
     TopClass,
     TrimmedMean,
@@ -304,11 +308,23 @@ def _sentences(document: Any) -> list[str]:
             return explain_grant(document)
         case Receipt():
             return explain_charged(document.predicate.privacy)
+        case Ballot() | Stop():
+            return _standing(document)
         case Proposal():
             card = explain_card(document.serve.card) if isinstance(document.body, Serve) else []
             return [*explain_proposal(document, None), *card]
         case _:
             return []
+
+
+def _standing(document: Ballot | Stop) -> list[str]:
+    """What is said of a proposal to which somebody did this, in their words."""
+    text = document.rationale if isinstance(document, Ballot) else document.reason
+    act = Act(7, NOW, "cleo", "veto", DIGEST)
+    standing = ProposalStanding(
+        "vetoed", NOW, ("cleo",), 7, DIGEST, (), (), 0, 0, 1, (act,), {DIGEST: text}
+    )
+    return [*explain_standing(standing), stopped_by(standing)]
 
 
 def _check_sentences(shown: list[str]) -> None:
