@@ -9,7 +9,7 @@ from placet.client.log.reader import LogReader
 from placet.governance.account import Times
 from placet.governance.documents import Ballot, Stop
 from placet.governance.envelope import inspect
-from placet.refusals import DocumentNotFound
+from placet.refusals import DocumentNotFound, Refused
 
 _VOTES = ("placet", "non placet", "abstain", "recuse")
 
@@ -38,6 +38,10 @@ class Standings:
             envelope = await self._log.envelope(act.document)
         except DocumentNotFound:
             return None
+        except Refused as refused:
+            if refused.reason == "NOT_PERMITTED":  # a pass for other documents
+                return None
+            raise
         if act.deed in _VOTES:
             return inspect(envelope, Ballot).rationale
         return inspect(envelope, Stop).reason
