@@ -5,8 +5,9 @@ It is made of a replayed log alone. What nobody can change any more goes before 
 a stop before all, then what runs, then what is used up, and only then what votes decide.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from placet.governance.account import Account, Times
@@ -269,11 +270,12 @@ def _refusals(
     ledger: Ledger, known: ProposalState, proposal: Signed[Proposal]
 ) -> Iterable[Refusal]:
     """Why the log lets no new use happen, whatever the votes are."""
-    for check in (
-        lambda: check_in_force(ledger, proposal),
-        lambda: check_not_stopped(ledger, proposal),
-        lambda: check_uses(proposal, known, ""),
-    ):
+    checks: tuple[Callable[[], None], ...] = (
+        partial(check_in_force, ledger, proposal),
+        partial(check_not_stopped, ledger, proposal),
+        partial(check_uses, proposal, known, ""),
+    )
+    for check in checks:
         try:
             check()
         except Refusal as refusal:

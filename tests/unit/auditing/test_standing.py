@@ -157,7 +157,7 @@ def test_the_sentences_say_who_when_and_why(ready: Any) -> None:
     approve(ready, proposal)
     ready.record(ready.stop("data-b", "veto", proposal, reason="Not\nthis."), "data-b")
     found = stands(ready, proposal)
-    first = found.entry - 4
+    first = found.acts[0].index
     words: dict[str, str | None] = {found.document: "Not\nthis.", found.acts[1].document: None}
     lines = explain_standing(replace(found, words=words))
     when = "2027-01-15 08:00:00 UTC"
