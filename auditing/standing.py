@@ -152,7 +152,7 @@ class Acts:
 def stand(ledger: Ledger, acts: Acts, digest: str, times: Times) -> ProposalStanding:
     """How a proposal of this log stands. Raises `DocumentNotFound`."""
     known, proposal = ledger.state.proposals[digest], ledger.proposal(digest)
-    program = acts.stops(proposal.document.body.program or "")
+    program = acts.stops(proposal.document.body.program)
     own = [*acts.stops(digest), *(act for act in program if act.deed == "revoke-program")]
     cast = [acts.at(index) for index in (known.index, *(b.index for b in known.ballots.values()))]
     found = _decided(ledger, acts, known, proposal, own, times)

@@ -13,12 +13,13 @@ from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, lines, say, say_json, show, table
 from placet.client.cli._words import refusal_json, shortened, when
-from placet.client.council.records import ProposalRecord
+from placet.client.council.records import ProposalItem, ProposalRecord
+from placet.client.council.standings import NOT_SHOWN
 from placet.client.errors import SettingMissing
 from placet.client.runs.status import FederationStatus, JobStatus, RunStatus
 from placet.governance.codec import Json
 from placet.governance.jobs import proposal_digits
-from placet.refusals import NotFounded
+from placet.refusals import DocumentNotFound, NotFounded, Refused
 
 _COLUMNS = ("run", "action", "state", "how far", "purpose", "by", "why")
 _ALL = 1_000_000
@@ -40,7 +41,20 @@ def proposals_of(connected: Client, ids: Sequence[str]) -> dict[str, ProposalRec
     except (NotFounded, SettingMissing):  # nothing is known of any council
         return {}
     found = {id: known.get(proposal_digits(id.partition("-")[0])) for id in ids}
-    return {id: connected.council.find(item) for id, item in found.items() if item}
+    records = {id: _record(connected, item) for id, item in found.items() if item}
+    return {id: record for id, record in records.items() if record}
+
+
+def _record(connected: Client, item: ProposalItem) -> ProposalRecord | None:
+    """A proposal of the log; None where the host does not show it to this caller."""
+    try:
+        return connected.council.find(item)
+    except DocumentNotFound:
+        return None
+    except Refused as refused:
+        if refused.reason in NOT_SHOWN:
+            return None
+        raise
 
 
 def run_json(run: RunStatus, record: ProposalRecord | None) -> Json:
@@ -52,6 +66,7 @@ def run_json(run: RunStatus, record: ProposalRecord | None) -> Json:
         "proposal": run.proposal.text,
         "purpose": record.document.purpose if record else None,
         "proposer": record.document.proposer if record else None,
+        "program": (record.document.body.program or None) if record else None,
         "action": name,
         "state": run.state,
         "progress": run.progress,
@@ -68,12 +83,20 @@ def run_table(
     names = shortened([run.id for run in runs])
     rows = [
         (run.id if wide else names[run.id], *_cells(run, known.get(run.id)))
-        + (when(run.started),) * wide
+        + (when(run.started), _program(known.get(run.id))) * wide
         for run in runs
     ]
     return table(
-        _COLUMNS + ("started",) * wide, rows, "No runs.", whole=("run", "state"), wide=wide
+        _COLUMNS + ("started", "program") * wide,
+        rows,
+        "No runs.",
+        whole=("run", "state"),
+        wide=wide,
     )
+
+
+def _program(record: ProposalRecord | None) -> str:
+    return (record and record.document.body.program) or ""
 
 
 def _cells(run: RunStatus, record: ProposalRecord | None) -> tuple[object, ...]:

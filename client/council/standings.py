@@ -11,6 +11,8 @@ from placet.governance.documents import Ballot, Stop
 from placet.governance.envelope import inspect
 from placet.refusals import DocumentNotFound, Refused
 
+# Documents are for principals, and for what their passes name.
+NOT_SHOWN = ("LOGIN_REQUIRED", "NOT_PERMITTED")
 _VOTES = ("placet", "non placet", "abstain", "recuse")
 
 
@@ -39,7 +41,7 @@ class Standings:
         except DocumentNotFound:
             return None
         except Refused as refused:
-            if refused.reason == "NOT_PERMITTED":  # a pass for other documents
+            if refused.reason in NOT_SHOWN:
                 return None
             raise
         if act.deed in _VOTES:

@@ -68,6 +68,22 @@ def test_the_reason_that_a_host_withholds_is_not_invented(
     assert "does not show what was signed" in run("proposals", approved, text=True)
 
 
+def test_runs_are_listed_where_a_host_withholds_their_proposals(
+    run: Run, approved: str, host: Any, home: Any
+) -> None:
+    run("watch", run("start", approved)["id"])
+    (home.folder / "documents" / approved.removeprefix("sha256:")).unlink()
+
+    async def withheld(call: Any) -> Any:
+        call.request.digest = "sha256:" + "00" * 32
+        async for answer in call.forward():
+            yield answer
+
+    host.relay.lie("Log.GetDocument", withheld)
+    (told,) = run("runs")
+    assert (told["state"], told["purpose"], told["proposer"]) == ("finished", None, None)
+
+
 def test_jobs_have_short_names_that_work(run: Run, approved: str, folder: Path) -> None:
     job = run("start", approved)["id"]
     (line,) = table(run("runs", text=True, **AT_80))
@@ -78,7 +94,8 @@ def test_jobs_have_short_names_that_work(run: Run, approved: str, folder: Path) 
     assert run("runs", approved[7:19])["id"] == job
     told = run("runs")[0]
     assert (told["id"], told["purpose"], told["proposer"]) == (job, "research", "analyst")
-    assert job in run("runs", "--wide", text=True, **AT_80)
+    wide = run("runs", "--wide", text=True, **AT_80)
+    assert job in wide and told["program"] in wide
     assert run("result", name, "--key", "analyst.key", "-o", "out")["outputs"]
     unknown = run("runs", f"{name[:12]}-none", code=2)["error"]
     assert unknown["message"].startswith("No job begins with")
