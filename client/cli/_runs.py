@@ -76,6 +76,11 @@ def run_json(run: RunStatus, record: ProposalRecord | None) -> Json:
     }
 
 
+def runs_json(runs: Sequence[RunStatus], known: Mapping[str, ProposalRecord]) -> list[Json]:
+    """The same of several."""
+    return [run_json(run, known.get(run.id)) for run in runs]
+
+
 def run_table(
     runs: Sequence[RunStatus], known: Mapping[str, ProposalRecord], *, wide: bool = False
 ) -> Callable[[Console], None]:

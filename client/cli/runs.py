@@ -25,8 +25,8 @@ from placet.client.cli._runs import (
     follow,
     is_job,
     proposals_of,
-    run_json,
     run_table,
+    runs_json,
     tell,
 )
 from placet.client.cli._words import about_proposal, choose_proposal, find_ticket, transfer
@@ -92,8 +92,7 @@ def runs(
             return
         found = connected.runs.list(limit, action=wanted)
         known = proposals_of(connected, [run.id for run in found])
-    value = [run_json(run, known.get(run.id)) for run in found]
-    show(value, as_json, run_table(found, known, wide=wide))
+    show(runs_json(found, known), as_json, run_table(found, known, wide=wide))
 
 
 @command(app)

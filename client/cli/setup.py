@@ -29,7 +29,7 @@ from placet.client.cli._frame import (
     show,
     table,
 )
-from placet.client.cli._runs import proposals_of, run_json, run_table
+from placet.client.cli._runs import proposals_of, run_table, runs_json
 from placet.client.cli._words import choose_proposal, short, when
 from placet.client.connection.channel import check_certificate, fetch_certificate, pin_of
 from placet.client.connection.passes import read_pass, sign_pass
@@ -333,9 +333,7 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
-        "runs": None
-        if found.runs is None
-        else [run_json(run, known.get(run.id)) for run in found.runs],
+        "runs": None if found.runs is None else runs_json(found.runs, known),
     }
     rows = [
         ("host", found.address),
