@@ -12,10 +12,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, lines, say, say_json, show, table
-from placet.client.cli._words import refusal_json, shortened, when
+from placet.client.cli._words import refusal_json, short, shortened, when
 from placet.client.council.records import ProposalItem, ProposalRecord
 from placet.client.council.standings import NOT_SHOWN
 from placet.client.errors import SettingMissing
+from placet.client.runs.runs import STOPPED
 from placet.client.runs.status import FederationStatus, JobStatus, RunStatus
 from placet.governance.codec import Json
 from placet.governance.jobs import proposal_digits
@@ -86,11 +87,11 @@ def run_table(
 ) -> Callable[[Console], None]:
     """Runs as a table: a line each."""
     names = shortened([run.id for run in runs])
-    rows = [
-        (run.id if wide else names[run.id], *_cells(run, known.get(run.id)))
-        + (when(run.started), _program(known.get(run.id))) * wide
-        for run in runs
-    ]
+    rows: list[tuple[object, ...]] = []
+    for run in runs:
+        record = known.get(run.id)
+        more = (when(run.started), _program(record)) if wide else ()
+        rows.append((run.id if wide else names[run.id], *_cells(run, record), *more))
     return table(
         _COLUMNS + ("started", "program") * wide,
         rows,
@@ -118,6 +119,8 @@ def tell(run: RunStatus, as_json: bool, known: Mapping[str, ProposalRecord]) -> 
     if run.ended and run.refusal is not None:
         if not as_json:
             say(*explain_refusal(run.refusal.reason, str(run.refusal), run.refusal.details))
+            if run.refusal.reason in STOPPED and (record := known.get(run.id)):
+                say(f"Who stopped it, and why: placet proposals {short(record.digest)}")
         raise typer.Exit(EXIT_REFUSED)
 
 

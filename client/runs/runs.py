@@ -27,7 +27,7 @@ Action = Literal["", "job", "federate", "serve"]
 _WHOLE = len(requested_job("0" * 64, bytes(REQUEST_ID_BYTES)))
 _TRIES = 4
 _PAUSE = 0.5
-_STOPPED = ("STOPPED", "VETOED")
+STOPPED = ("STOPPED", "VETOED")
 
 
 class AsyncRuns:
@@ -68,7 +68,7 @@ class AsyncRuns:
         try:
             told = await self._connection.ask(self._connection.runs.Start, request)
         except Refused as refused:
-            if refused.reason in _STOPPED:
+            if refused.reason in STOPPED:
                 await self._tell_who(parse_envelope(request.ticket.proposal).digest)
             raise
         return _checked(told, expected)
