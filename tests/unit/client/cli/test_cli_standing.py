@@ -8,9 +8,10 @@ from types import SimpleNamespace as Namespace
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 
-from placet.client.cli._runs import run_table
+from placet.client.cli._runs import run_table, tell
 from placet.client.cli._words import shortened
 from placet.client.connection.told import Told
 from placet.client.runs.status import FederationStatus, JobStatus, RunStatus, ServiceStatus
@@ -97,6 +98,8 @@ def test_jobs_have_short_names_that_work(run: Run, approved: str, folder: Path) 
     wide = run("runs", "--wide", text=True, **AT_80)
     assert job in wide and told["program"] in wide
     assert run("result", name, "--key", "analyst.key", "-o", "out")["outputs"]
+    cancelled = run("cancel", name, "--key", "alice.key", code=2)["error"]["message"]
+    assert "Give the digest in full." in cancelled  # nobody can be asked which one is meant
     unknown = run("runs", f"{name[:12]}-none", code=2)["error"]
     assert unknown["message"].startswith("No job begins with")
     other = run("start", approved)["id"]
@@ -140,6 +143,20 @@ def test_runs_of_every_kind_fit_in_80_columns() -> None:
     lines = table(captured.get())
     for name in ("ab" * 6 + "-" + "c" * 6, "cd" * 6, "ef" * 6):
         assert any(line.split()[0] == name for line in lines if line.split())
+
+
+def test_a_run_that_was_stopped_says_where_its_stop_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    digest = "sha256:" + "cd" * 32
+    refused = Refused("VETOED", "The proposal was stopped.")
+    id = "cd" * 20 + "-" + "c" * 20
+    run = RunStatus(id, Told(digest), "stopped", 0, refused, 0.0, JobStatus(1, 0.0))
+    document = Namespace(purpose="research", proposer="lab", body=Namespace(program=digest))
+    known: Any = {id: Namespace(digest=digest, document=document)}
+    with pytest.raises(typer.Exit):
+        tell(run, False, known)
+    assert "Who stopped it, and why: placet proposals cdcdcdcdcdcd" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
