@@ -41,6 +41,7 @@ COMMANDS = [
     "provision",
     "withdraw",
     "delete",
+    "grants",
     "terms",
     "propose",
     "vote",
@@ -78,7 +79,7 @@ GROUPS = {
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),
     "collateral": ("fetch",),
-    "explain": ("rule", "constitution", "proposal", "refusal"),
+    "explain": ("rule", "constitution", "proposal", "grant", "refusal"),
 }
 
 

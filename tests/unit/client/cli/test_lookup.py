@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people look up in the log by commands, and that a host cannot hide the rest by withholding
+a document."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from placet.client import Home
+
+Run = Callable[..., Any]
+
+
+def test_grants_and_what_became_of_them(
+    run: Run, approved: str, folder: Path, home: Home, host: Any
+) -> None:
+    """A grant is live, then used, then withdrawn; the analyst has granted nothing."""
+    (granted,) = run("grants", "owner")
+    assert (granted["stands"], granted["left"], granted["used_by"]) == ("live", 2, [])
+    assert run("grants") == []
+    assert [one["digest"] for one in run("grants", "--all")] == [granted["digest"]]
+    assert "no seat or party nobody" in run("grants", "nobody", code=2)["error"]["message"]
+
+    run("watch", run("start", approved)["id"])
+    (used,) = run("grants", "owner")
+    assert (used["left"], used["used"]) == (1, 1)
+    assert used["used_by"][0]["proposal"] == approved
+    assert "1 of 2" in run("grants", "owner", text=True)
+    told = run("explain", "grant", granted["digest"][7:19], text=True)
+    assert "Of 2 uses 1 are taken, and 1 are left." in told
+    assert "analyst used it for the purpose research 1 time" in told
+
+    run("withdraw", "rows.grant.json", "--key", "owner.key")
+    assert run("grants", "owner")[0]["stands"] == "withdrawn"
+    assert "owner withdrew it" in run("explain", "grant", granted["digest"], text=True)
+    assert "It may be used for" in run("explain", "grant", "rows.grant.json", text=True)
+    assert "No grant of the log" in run("explain", "grant", "00ff", code=2)["error"]["message"]
+
+
+def test_a_grant_that_the_host_withholds_is_listed_by_its_entry(
+    run: Run, approved: str, home: Home, host: Any
+) -> None:
+    (granted,) = run("grants", "owner")
+    host.withhold(granted["digest"])
+    for document in home.folder.rglob(f"*{granted['digest'][7:]}*"):
+        document.unlink()
+    (withheld,) = run("grants", "owner")
+    assert (withheld["digest"], withheld["stands"]) == (granted["digest"], None)
+    assert "withheld" in run("grants", "owner", text=True)
