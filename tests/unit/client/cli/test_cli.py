@@ -42,6 +42,7 @@ COMMANDS = [
     "withdraw",
     "delete",
     "grants",
+    "inbox",
     "terms",
     "propose",
     "vote",

@@ -47,3 +47,15 @@ def test_a_grant_that_the_host_withholds_is_listed_by_its_entry(
     (withheld,) = run("grants", "owner")
     assert (withheld["digest"], withheld["stands"]) == (granted["digest"], None)
     assert "withheld" in run("grants", "owner", text=True)
+
+
+def test_the_inbox_of_a_seat_and_of_a_proposer(run: Run, proposal: str, folder: Path) -> None:
+    assert [one["waits"] for one in run("inbox", "alice")] == ["ballot"]
+    assert run("inbox") == []
+    for seat in ("alice", "bob"):
+        run("vote", proposal, "placet", "--key", f"{seat}.key", "--yes")
+    assert run("inbox", "alice") == []
+    (waits,) = run("inbox")
+    assert (waits["waits"], waits["digest"]) == ("start", proposal)
+    assert "can be started" in run("inbox", text=True)
+    assert "Nothing waits for alice." in run("inbox", "alice", text=True)
