@@ -43,6 +43,7 @@ COMMANDS = [
     "delete",
     "grants",
     "inbox",
+    "timeline",
     "terms",
     "propose",
     "vote",

@@ -59,3 +59,17 @@ def test_the_inbox_of_a_seat_and_of_a_proposer(run: Run, proposal: str, folder: 
     assert (waits["waits"], waits["digest"]) == ("start", proposal)
     assert "can be started" in run("inbox", text=True)
     assert "Nothing waits for alice." in run("inbox", "alice", text=True)
+
+
+def test_the_timeline_of_an_owner(run: Run, proposal: str, home: Home, host: Any) -> None:
+    told = run("timeline")
+    assert [event["did"] for event in told] == ["charter", "grant", "proposal"]
+    assert told[-1]["data"][0]["owner"] == "owner"
+    assert "analyst made the proposal" in run("timeline", "--of", "owner", text=True)
+    assert run("timeline", "--of", "bob") == []
+    assert run("timeline", "--since", "2099-01-01T00:00:00Z") == []
+    assert run("timeline", "--since", "yesterday", code=2)["error"]["reason"] == "USAGE"
+    host.withhold(proposal)
+    for document in home.folder.rglob(f"*{proposal[7:]}*"):
+        document.unlink()
+    assert run("timeline")[-1]["purpose"] == ""
