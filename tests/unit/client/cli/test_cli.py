@@ -44,6 +44,7 @@ COMMANDS = [
     "grants",
     "inbox",
     "timeline",
+    "diff",
     "terms",
     "propose",
     "vote",

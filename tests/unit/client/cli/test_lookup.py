@@ -73,3 +73,13 @@ def test_the_timeline_of_an_owner(run: Run, proposal: str, home: Home, host: Any
     for document in home.folder.rglob(f"*{proposal[7:]}*"):
         document.unlink()
     assert run("timeline")[-1]["purpose"] == ""
+
+
+def test_two_constitutions_are_compared(run: Run, council: str, folder: Path) -> None:
+    assert run("diff", "now", "constitution.toml") == {"powers": [], "changes": []}
+    text = (folder / "constitution.toml").read_text()
+    (folder / "next.toml").write_text(text.replace('name = "', 'name = "Next ', 1))
+    (changed,) = run("diff", "constitution.toml", "next.toml")["changes"]
+    assert "Next" in changed
+    assert "The two say the same." in run("diff", "now", "now", text=True)
+    assert "No constitution" in run("diff", "00ff", "now", code=2)["error"]["message"]
