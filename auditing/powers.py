@@ -184,19 +184,23 @@ def _described(found: set[Case], cases: Cases) -> list[str]:
     return sorted(_phrase(actions, *those, cases) for those, actions in by_actions.items())
 
 
+def _all(classes: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for one in classes for name in one)
+
+
 def _phrase(
     actions: set[str], purposes: frozenset[str], labels: frozenset[str], cases: Cases
 ) -> str:
     named = sorted(purposes - {_OTHER})
     which = f"the purpose {' or '.join(named)}" if named else ""
     if _OTHER in purposes:
-        every = purposes == {name for one in cases.purposes for name in one}
+        every = purposes == _all(cases.purposes)
         which = "any purpose" if every else " or ".join(filter(None, [which, "any other purpose"]))
     text = f"the action {' or '.join(sorted(actions))} for {which}"
     if actions == {"amend"}:
         return text
-    if labels == {name for one in cases.labels for name in one}:
+    if labels == _all(cases.labels):
         return f"{text} on any data"
     with_labels = f"with the label {' or '.join(sorted(labels - {_OTHER}))}"
-    parts = [with_labels] * (labels != {_OTHER}) + ["without a label"] * (_OTHER in labels)
+    parts = [with_labels] * bool(labels - {_OTHER}) + ["without a label"] * (_OTHER in labels)
     return f"{text} on data {' or '.join(parts)}"

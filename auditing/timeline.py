@@ -208,7 +208,7 @@ def _update(state: State, entry: Entry, about: Subject) -> _Told:
 
 
 def _close_round(state: State, entry: Entry, about: Subject) -> _Told:
-    updates = state.federations[entry["proposal"]].rounds[entry["round"] - 1].updates
+    updates = state.federations[entry["proposal"]].rounds[int(entry["round"]) - 1].updates
     clients = {update.digest: client for client, update in updates.items()}
     counted = listed(sorted(clients[digest] for digest in entry["counted"]))
     how = "closed" if entry["standing"] == "closed" else "void"

@@ -119,6 +119,11 @@ def test_a_program_is_read_before_the_vote(
     assert (folder / "read" / "main.py").read_bytes() == (folder / "program/main.py").read_bytes()
     assert build_bundle(folder / "read").digest == told["program"]
     run("program", proposal, "-o", "read", code=2)
+    size = (folder / "program/main.py").stat().st_size
+    assert told["files"] == {"main.py": size}
+    listed = run("program", told["program"])  # by its own digest, and nothing is written
+    assert (listed["files"], listed["folder"]) == (told["files"], None)
+    assert f"{size} bytes  main.py" in run("program", proposal, text=True)
 
     async def other(call: Call) -> Any:
         async for chunk in call.forward():
