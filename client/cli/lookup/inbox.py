@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from placet.auditing.grants import grant_records, grant_standing
+from placet.auditing.grants import GrantStanding, grant_records, grant_standing
 from placet.auditing.inbox import (
     Viewer,
     Waiting,
@@ -55,7 +55,7 @@ def _at_proposals(connected: Client, viewer: Viewer) -> list[Waiting]:
             connected, lambda ledger, d=digest: waits_at_proposal(ledger, d, viewer), None
         )
         if waiting is None:
-            say(f"The host withholds the proposal {digest}, or a ballot for it: ask another.")
+            say(f"The host withholds the proposal {digest}, or a ballot for it: ask its operator.")
         found += waiting or []
     return found
 
@@ -66,11 +66,16 @@ def _at_grants(connected: Client, viewer: Viewer) -> list[Waiting]:
         for record in grant_records(connected.log.entries()).values()
         if record.owner == viewer.who
     ]
-    standings = [
-        judged_or(connected, lambda ledger, r=record: grant_standing(ledger, r, viewer.times), None)
-        for record in own
-    ]
-    return waits_at_grants([one for one in standings if one is not None], viewer)
+    standings: list[GrantStanding] = []
+    for record in own:
+        standing = judged_or(
+            connected, lambda ledger, r=record: grant_standing(ledger, r, viewer.times), None
+        )
+        if standing is None:
+            say(f"The host withholds the grant {record.digest}: ask its operator.")
+        else:
+            standings.append(standing)
+    return waits_at_grants(standings, viewer)
 
 
 def _line(one: Waiting) -> str:
