@@ -7,12 +7,12 @@ import typer
 
 from placet.auditing.timeline import (
     Event,
-    Subject,
     involving,
     subject_of,
     subjects_in,
     timeline,
 )
+from placet.auditing.told import Subject
 from placet.client.blocking import Client
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._terms import parse_time

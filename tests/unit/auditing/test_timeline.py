@@ -4,14 +4,13 @@
 import json
 
 from placet.auditing.timeline import (
-    LEFT_OUT,
-    TOLD,
     Event,
     involving,
     subject_of,
     subjects_in,
     timeline,
 )
+from placet.auditing.told import LEFT_OUT, TOLD
 from placet.governance.account import Times
 from placet.governance.entries.table import KINDS
 from tests.support.world import T0, World
