@@ -5,4 +5,7 @@ governance is: no I/O, no clock.
     audit         a whole log judged again; entry_form: the form of its entries
     consistency   does a log extend what was seen of it
     explain       documents, rules and refusals as sentences
+    grants        what has become of grants; inbox: what waits for whom
+    timeline      the entries of a log as sentences, which told.py writes
+    differences   what one constitution changes of another; powers: who can do what alone
 """

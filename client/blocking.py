@@ -10,7 +10,7 @@
 Progress callbacks are called from that thread.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ from placet.client.data.objects import Progress
 from placet.client.federations.federations import AsyncFederations
 from placet.client.federations.models import RoundModel
 from placet.client.federations.receipts import VerifiedUpdate
-from placet.client.federations.rounds import AsyncFederation, AsyncRound, Told
+from placet.client.federations.rounds import AsyncFederation, AsyncRound, T, Told
 from placet.client.federations.updates import Bound
 from placet.client.federations.vectors import State
 from placet.client.home import Home
@@ -67,6 +67,7 @@ from placet.governance.documents import (
 )
 from placet.governance.documents.serving import Field, RowsAre
 from placet.governance.documents.work.serve import Serve
+from placet.governance.entries.kind import Entry
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import Ticket
 from placet.governance.keys import PublicKey
@@ -103,6 +104,18 @@ class Log(Blocking[AsyncLog]):
         `LogCheckpointInvalid`, `LogTruncated`, `LogForked`, `LogEntryInvalid`, `OtherLog`,
         `SettingMissing`, or what a call raises."""
         return self._portal.run(self._core.ledger())
+
+    def judged(self, judge: Callable[[Ledger], T]) -> T:
+        """The value of a function of the ledger, as far as the log was read; each document that it
+        takes is fetched and verified.
+
+        Call `ledger` first. Raises `DocumentNotFound` where the host withholds one, what the
+        function raises, or what a call raises."""
+        return self._portal.run(self._core.judged(judge))
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries that the ledger was folded from, in order. Call `ledger` first."""
+        return self._core.entries()
 
     def document(self, digest: str) -> bytes:
         """A document by the digest of its payload (an envelope) or of its bytes, not verified.

@@ -11,17 +11,20 @@ import typer
 
 from placet.auditing.explain import (
     explain_constitution,
+    explain_grant,
     explain_proposal,
     explain_refusal,
     explain_rule,
 )
 from placet.auditing.explain_standing import explain_standing
+from placet.auditing.grants import explain_grant_standing
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli._words import read_artifact, standing_json
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.lookup.grants import find_grant, users_of
 from placet.client.errors import UsageRefused
 from placet.client.trust.artifacts import MAX_ARTIFACT, ticket_from_bytes
-from placet.governance.documents import Constitution, Proposal
+from placet.governance.documents import Constitution, Grant, Proposal
 from placet.governance.envelope import inspect
 from placet.governance.text import plain
 
@@ -68,6 +71,24 @@ def proposal(
     told = [*explain_standing(how), "", *explain_proposal(found.document, found.rules)]
     value = {"standing": standing_json(how), "sentences": told}
     show(value, as_json, lines(told))
+
+
+@command(app)
+def grant(
+    name: Annotated[
+        str, typer.Argument(metavar="GRANT", help="Its digest, its beginning, or a grant file.")
+    ],
+    as_json: AsJSON = False,
+) -> None:
+    """Explain a grant, what is left of it, and who has used it; from a file only its terms, which
+    nothing verifies."""
+    if Path(name).is_file():
+        _explain(explain_grant(inspect(read_artifact(Path(name)), Grant)), as_json)
+        return
+    with client() as connected:
+        found = find_grant(connected, name)
+        users = users_of(connected, found.record)
+    _explain([*explain_grant(found.grant), *explain_grant_standing(found, users)], as_json)
 
 
 @command(app)

@@ -3,6 +3,7 @@
 tries one at home."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, say, show
 from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import transfer
@@ -24,14 +26,21 @@ app = typer.Typer()
 
 @command(app)
 def program(
-    proposal: Annotated[str, typer.Argument(help="The proposal's digest, or its beginning.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIGEST", help="A proposal's digest or its beginning, or a program's digest."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to make; else only a list.")
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Fetch the program of a proposed job, and unpack it: these files are what an enclave would
-    run, and no others."""
+    """Fetch the program of a proposed job and list its files, or unpack them: these files are what
+    an enclave would run, and no others."""
     with client() as connected, tempfile.TemporaryDirectory(prefix="placet-") as folder:
-        digest = connected.council.find(proposal).document.job.program
+        digest = _program_of(connected, name)
         with transfer("fetching", as_json) as progress:
             path = connected.blobs.get(blob_of(digest), Path(folder, "bundle"), progress=progress)
         bundle = Bundle(read_file(path, MAX_BUNDLE))
@@ -43,10 +52,21 @@ def program(
             expected=digest,
             actual=bundle.digest,
         )
-    bundle.write(out)
-    show(
-        {"program": digest, "folder": str(out)}, as_json, lines([f"Wrote {out}: program {digest}."])
-    )
+    files = {file: len(content) for file, content in bundle.files().items()}
+    told = [f"{size:>10} bytes  {file}" for file, size in files.items()]
+    if out is not None:
+        bundle.write(out)
+        told = [f"Wrote {out}: program {digest}.", *told]
+    value = {"program": digest, "folder": str(out) if out else None, "files": files}
+    show(value, as_json, lines(told))
+
+
+def _program_of(connected: Client, name: str) -> str:
+    """The program that a proposal names; a digest in full that is no proposal's is a program's."""
+    is_digest = re.fullmatch(r"sha256:[0-9a-f]{64}", name) is not None
+    if is_digest and name not in connected.log.ledger().state.proposals:
+        return name
+    return connected.council.find(name).document.job.program
 
 
 @command(app)

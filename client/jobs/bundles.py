@@ -34,14 +34,20 @@ class Bundle:
         """The id under which the host keeps it: the first half of the digest."""
         return blob_of(self.digest)
 
+    def files(self, source: str = "the bundle") -> dict[str, bytes]:
+        """Its files by name, which are all that it holds. Raises `FileRefused`, which names the
+        source."""
+        try:
+            return unpack(self.data)
+        except DocumentMalformed as error:
+            raise _refused(source, error) from None
+
     def write(self, folder: Path) -> None:
         """Unpack it into a new folder, to be read: `build_bundle` of that folder gives these bytes.
         Raises `FileRefused`."""
+        files = self.files(str(folder))
         try:
-            files = unpack(self.data)
             folder.mkdir(parents=True)
-        except DocumentMalformed as error:
-            raise _refused(folder, error) from None
         except OSError as error:
             raise FileRefused(f"Cannot make {folder}: {error.strerror}. Name a new one.") from None
         for name, content in files.items():
@@ -85,7 +91,7 @@ def _collect(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _refused(source: Path, error: DocumentMalformed) -> FileRefused:
+def _refused(source: Path | str, error: DocumentMalformed) -> FileRefused:
     details = error.details
     return FileRefused(
         f"{source} is no program: {details['claim']} should be {details['expected']}, and is "

@@ -2,16 +2,21 @@
 """The log: what it folds to, documents by digest, and the audit of all of it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from placet.auditing.audit import AuditReport, audit
 from placet.client.connection.connection import Connection
 from placet.client.log.auditing import GivenDocuments, attest, digests_in
 from placet.client.log.reader import LogReader
+from placet.governance.codec import parse_object
+from placet.governance.entries.kind import Entry
 from placet.governance.ledger import Ledger
-from placet.governance.log import Checkpoint
+from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint
 from placet.proto.v1 import log_pb2
 from placet.refusals import Refused
+
+T = TypeVar("T")
 
 _AT_ONCE = 16
 
@@ -50,6 +55,22 @@ class AsyncLog:
         `SettingMissing`, or what a call raises.
         """
         return await self._log.read()
+
+    async def judged(self, judge: Callable[[Ledger], T]) -> T:
+        """The value of a function of the ledger, as far as the log was read; each document that it
+        takes is fetched and verified.
+
+        Call `ledger` first. Raises `DocumentNotFound` where the host withholds one, what the
+        function raises, or what a call raises.
+        """
+        return await self._log.judged(judge)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries that the ledger was folded from, in order. Call `ledger` first."""
+        replica = self._log.replica
+        return tuple(
+            parse_object(replica.entry(index), MAX_ENTRY_BYTES) for index in range(replica.size)
+        )
 
     async def document(self, digest: str) -> bytes:
         """A document by the digest of its payload (an envelope) or of its bytes, not verified.

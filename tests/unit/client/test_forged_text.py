@@ -21,6 +21,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from placet.auditing.differences import explain_differences
 from placet.auditing.explain import (
     explain_charged,
     explain_constitution,
@@ -29,6 +30,7 @@ from placet.auditing.explain import (
 )
 from placet.auditing.explain_serving import explain_card
 from placet.auditing.explain_standing import explain_standing, stopped_by
+from placet.auditing.powers import explain_powers
 from placet.auditing.standing import Act, ProposalStanding
 from placet.client.cli import app
 from placet.client.cli._frame import lines, show, table
@@ -303,7 +305,12 @@ def _kind(sample: object) -> type[Any]:
 def _sentences(document: Any) -> list[str]:
     match document:
         case Constitution():
-            return explain_constitution(document)
+            return [
+                *explain_constitution(document),
+                *explain_differences(_constitution(), document),
+                *explain_differences(document, _constitution()),
+                *explain_powers(_constitution(), document),
+            ]
         case Grant():
             return explain_grant(document)
         case Receipt():

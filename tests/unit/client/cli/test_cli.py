@@ -41,6 +41,10 @@ COMMANDS = [
     "provision",
     "withdraw",
     "delete",
+    "grants",
+    "inbox",
+    "timeline",
+    "diff",
     "terms",
     "propose",
     "vote",
@@ -78,7 +82,7 @@ GROUPS = {
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),
     "collateral": ("fetch",),
-    "explain": ("rule", "constitution", "proposal", "refusal"),
+    "explain": ("rule", "constitution", "proposal", "grant", "refusal"),
 }
 
 
@@ -115,6 +119,11 @@ def test_a_program_is_read_before_the_vote(
     assert (folder / "read" / "main.py").read_bytes() == (folder / "program/main.py").read_bytes()
     assert build_bundle(folder / "read").digest == told["program"]
     run("program", proposal, "-o", "read", code=2)
+    size = (folder / "program/main.py").stat().st_size
+    assert told["files"] == {"main.py": size}
+    listed = run("program", told["program"])  # by its own digest, and nothing is written
+    assert (listed["files"], listed["folder"]) == (told["files"], None)
+    assert f"{size} bytes  main.py" in run("program", proposal, text=True)
 
     async def other(call: Call) -> Any:
         async for chunk in call.forward():

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""diff: what a constitution changes, in words."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from placet.auditing.differences import explain_differences
+from placet.auditing.powers import explain_powers
+from placet.client.cli._frame import AsJSON, client, command, lines, show
+from placet.client.cli.charter import read_constitution
+from placet.client.cli.lookup._reading import named
+from placet.governance.documents import Constitution
+
+app = typer.Typer()
+_NOW = "now"
+_WHAT = "A TOML file, a drafted constitution, the digest of one that was adopted, or `now`."
+
+
+@command(app)
+def diff(
+    old: Annotated[str, typer.Argument(help=_WHAT)],
+    new: Annotated[str, typer.Argument(help=_WHAT)],
+    as_json: AsJSON = False,
+) -> None:
+    """Say in words what one constitution changes of another: who can do what alone first, then each
+    change."""
+    before, after = _read(old), _read(new)
+    powers, changes = explain_powers(before, after), explain_differences(before, after)
+    sentences = [*powers, *changes] or ["The two say the same."]
+    show({"powers": powers, "changes": changes}, as_json, lines(sentences))
+
+
+def _read(name: str) -> Constitution:
+    if name != _NOW and Path(name).is_file():
+        return read_constitution(Path(name))
+    with client() as connected:
+        council = connected.council.verify()
+    adopted = {one.digest: one.document for one in council.constitutions}
+    if name == _NOW:
+        return council.newest.document
+    return adopted[named("constitution", name, adopted)]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""grants: everything that an owner has granted, and what has become of it."""
+
+from typing import Annotated
+
+import typer
+
+from placet.auditing.grants import (
+    GrantRecord,
+    GrantStanding,
+    UsedBy,
+    grant_records,
+    grant_standing,
+    used_by,
+)
+from placet.client.blocking import Client
+from placet.client.cli._frame import AsJSON, client, command, show, table
+from placet.client.cli._words import short, when
+from placet.client.cli.lookup._reading import check_known, judged_or, named, now, own_name
+from placet.governance.codec import Json
+
+app = typer.Typer()
+
+
+@command(app)
+def grants(
+    owner: Annotated[str, typer.Argument(help="Whose grants; else those of your key.")] = "",
+    everybody: Annotated[bool, typer.Option("--all", help="Those of every owner.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """List what an owner has granted: what is left of it, who used it, and when it ends or was
+    withdrawn."""
+    whose = "" if everybody else own_name(owner)
+    with client() as connected:
+        connected.log.ledger()
+        if whose:
+            check_known(connected, whose)
+        found = [
+            (record, _standing(connected, record), users_of(connected, record))
+            for record in grant_records(connected.log.entries()).values()
+            if whose in ("", record.owner)
+        ]
+    columns = ("grant", "data", "stands", "used", "by", "until")
+    drawn = table(columns, [_row(*one) for one in found], "Nothing was granted.")
+    show([_value(*one) for one in found], as_json, drawn)
+
+
+def find_grant(connected: Client, name: str) -> GrantStanding:
+    """How a grant of the log stands, by its digest or the start of it. Raises `UsageRefused`, or
+    `DocumentNotFound`."""
+    connected.log.ledger()
+    records = grant_records(connected.log.entries())
+    record = records[named("grant", name, records)]
+    return connected.log.judged(lambda ledger: grant_standing(ledger, record, now()))
+
+
+def users_of(connected: Client, record: GrantRecord) -> list[UsedBy]:
+    """Who has used a grant, by each proposal that did."""
+    return [
+        judged_or(connected, lambda ledger, uses=uses: used_by(ledger, uses), UsedBy(uses))
+        for uses in record.uses.values()
+    ]
+
+
+def _standing(connected: Client, record: GrantRecord) -> GrantStanding | None:
+    """None where the host withholds the grant."""
+    return judged_or(connected, lambda ledger: grant_standing(ledger, record, now()), None)
+
+
+def _row(
+    record: GrantRecord, standing: GrantStanding | None, users: list[UsedBy]
+) -> tuple[object, ...]:
+    names = sorted({user.proposer or "?" for user in users})
+    stands, most, data = "withheld", "?", "?"
+    if standing:
+        described = standing.grant.object
+        stands, most = standing.stands, str(standing.grant.uses)
+        data = ", ".join(described.labels) or described.id[:12]
+    return (
+        short(record.digest),
+        data,
+        stands,
+        f"{record.used} of {most}",
+        ", ".join(names) or "nobody",
+        when(record.expires if record.withdrawn is None else record.withdrawn),
+    )
+
+
+def _value(record: GrantRecord, standing: GrantStanding | None, users: list[UsedBy]) -> Json:
+    withdrawn = None
+    if record.withdrawn is not None:
+        withdrawn = {"at": when(record.withdrawn), "index": record.withdrawn_at}
+    value: Json = {
+        "digest": record.digest,
+        "owner": record.owner,
+        "index": record.index,
+        "entered": when(record.entered),
+        "expires": when(record.expires),
+        "withdrawn": withdrawn,
+        "used": record.used,
+        "used_by": [_user(user) for user in users],
+        "stands": standing.stands if standing else None,
+    }
+    if standing:
+        value |= {
+            "why": standing.why,
+            "left": standing.left,
+            "charged": standing.charged,
+            "terms": standing.grant,
+        }
+    return value
+
+
+def _user(user: UsedBy) -> Json:
+    uses = user.uses
+    return {
+        "proposal": uses.proposal,
+        "proposer": user.proposer,
+        "action": user.action,
+        "purpose": user.purpose,
+        "program": user.program,
+        "jobs": len(uses.jobs),
+        "first": when(uses.first),
+        "last": when(uses.last),
+    }
