@@ -173,14 +173,14 @@ def _every(cases: Cases) -> Iterable[Case]:
 def _described(found: set[Case], cases: Cases) -> list[str]:
     """Cases in as few phrases as their parts allow."""
     by_labels: defaultdict[tuple[str, tuple[str, ...]], set[str]] = defaultdict(set)
-    for action, purposes, labels in found:
-        by_labels[action, purposes] |= set(labels)
+    for case in found:
+        by_labels[case[0], case[1]] |= set(case[2])
     by_purposes: defaultdict[tuple[str, frozenset[str]], set[str]] = defaultdict(set)
-    for (action, purposes), labels in by_labels.items():
-        by_purposes[action, frozenset(labels)] |= set(purposes)
+    for (action, some), labels in by_labels.items():
+        by_purposes[action, frozenset(labels)] |= set(some)
     by_actions: defaultdict[tuple[frozenset[str], frozenset[str]], set[str]] = defaultdict(set)
-    for (action, labels), purposes in by_purposes.items():
-        by_actions[frozenset(purposes), labels].add(action)
+    for (action, those_labels), purposes in by_purposes.items():
+        by_actions[frozenset(purposes), those_labels].add(action)
     return sorted(_phrase(actions, *those, cases) for those, actions in by_actions.items())
 
 

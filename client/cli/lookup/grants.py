@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """grants: everything that an owner has granted, and what has become of it."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -57,7 +58,7 @@ def find_grant(connected: Client, name: str) -> GrantStanding:
 def users_of(connected: Client, record: GrantRecord) -> list[UsedBy]:
     """Who has used a grant, by each proposal that did."""
     return [
-        judged_or(connected, lambda ledger, uses=uses: used_by(ledger, uses), UsedBy(uses))
+        judged_or(connected, partial(used_by, uses=uses), UsedBy(uses))
         for uses in record.uses.values()
     ]
 

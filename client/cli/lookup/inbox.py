@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """inbox: what waits for a seat or a party."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -52,7 +53,7 @@ def _at_proposals(connected: Client, viewer: Viewer) -> list[Waiting]:
     found: list[Waiting] = []
     for digest in open_proposals(connected.log.ledger().state):
         waiting = judged_or(
-            connected, lambda ledger, d=digest: waits_at_proposal(ledger, d, viewer), None
+            connected, partial(waits_at_proposal, digest=digest, viewer=viewer), None
         )
         if waiting is None:
             say(f"The host withholds the proposal {digest}, or a ballot for it: ask its operator.")
@@ -69,7 +70,7 @@ def _at_grants(connected: Client, viewer: Viewer) -> list[Waiting]:
     standings: list[GrantStanding] = []
     for record in own:
         standing = judged_or(
-            connected, lambda ledger, r=record: grant_standing(ledger, r, viewer.times), None
+            connected, partial(grant_standing, record=record, times=viewer.times), None
         )
         if standing is None:
             say(f"The host withholds the grant {record.digest}: ask its operator.")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """timeline: who did what to which data, when, and for which purpose."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -50,8 +51,7 @@ def tell(
 def _subjects(connected: Client, digests: list[str]) -> dict[str, Subject]:
     """Those whose proposals the host gives."""
     found = {
-        digest: judged_or(connected, lambda ledger, d=digest: subject_of(ledger, d), None)
-        for digest in digests
+        digest: judged_or(connected, partial(subject_of, digest=digest), None) for digest in digests
     }
     return {digest: subject for digest, subject in found.items() if subject is not None}
 

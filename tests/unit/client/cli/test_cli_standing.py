@@ -128,7 +128,12 @@ def table(text: str, width: int = 80) -> list[str]:
 def test_runs_of_every_kind_fit_in_80_columns() -> None:
     digest = "sha256:" + "cd" * 32
     refused = Refused("WORKER_UNAVAILABLE", "")
-    left = {"proposal": Told(digest), "progress": 100, "refusal": refused, "started": 0.0}
+    left: dict[str, Any] = {
+        "proposal": Told(digest),
+        "progress": 100,
+        "refusal": refused,
+        "started": 0.0,
+    }
     works: list[tuple[str, Any, Any]] = [
         ("ab" * 20 + "-" + "c" * 20, "finished", JobStatus(3, 0.0)),
         (digest, "running", FederationStatus(100, 100, 0, False, 99, (), ())),
