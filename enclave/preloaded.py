@@ -123,7 +123,11 @@ def _become_worker(files: list[int]) -> list[str]:
         arguments = leash.recv(_MAX_ARGUMENTS).decode().split("\0")
     for number in range(3):
         os.dup2(files[number], number)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    # Those that there are: the most that there may be are a thousand million in some containers.
+    for file in map(int, os.listdir("/proc/self/fd")):
+        if file > 2:
+            with suppress(OSError):  # what listed them
+                os.close(file)
     _show([*sys.orig_argv[:-2], *arguments])
     return arguments
 
