@@ -96,7 +96,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "a pause by a party": ("pause {proposal} -k owner.key", "NOT_PERMITTED"),
     "another's grant": ("withdraw {grant} -k analyst.key", "NOT_PERMITTED"),
     "a cancel by a party": ("cancel {released} -k owner.key", "NOT_PERMITTED"),
-    "no such run": (f"watch {'0' * 40}-1", "RUN_NOT_FOUND"),
+    "no such run": (f"watch {'0' * 40}-{'0' * 20}", "RUN_NOT_FOUND"),
     "a result that is none": ("result {failed} -k analyst.key -o out", "NOT_RELEASED"),
     "another's result": ("result {released} -k owner.key -o out", "RECIPIENT_UNKNOWN"),
 }

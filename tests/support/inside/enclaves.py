@@ -136,6 +136,8 @@ class WorkerThread:
     def _cancel(self) -> None:
         for task in asyncio.all_tasks(self.worker._loop):
             task.cancel()
+        if self._thread.is_alive():  # it may begin something else, and a process would be gone
+            self.worker._loop.call_later(0.05, self._cancel)
 
     def _tell(self, code: int) -> None:
         if not self._exit.done():
