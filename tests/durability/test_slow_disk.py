@@ -52,8 +52,8 @@ def test_another_process_writes_for_longer_than_sqlite_waits(world: Any) -> None
         database.execute("ROLLBACK")
     call.join(timeout=30)
     ended = world.client.runs.wait(started[0].id, patience=30)
-    # Where a worker was free, the lease was given before the store took it, and was over when it did:
-    # then the job has another.
+    # Where a worker was free, the lease was given before the store took it, and was over when it
+    # did: then the job has another.
     assert ended.state == "finished"
     assert ended.job.attempt <= 2
     assert world.enclaves("authority") == before
