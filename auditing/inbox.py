@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from placet.auditing.grants import GrantStanding
+from placet.auditing.standing import account_of
 from placet.governance.account import Account, Times
 from placet.governance.documents import Proposal, Serve
 from placet.governance.envelope import Signed
-from placet.governance.evaluate import judge, seat_refusal
-from placet.governance.judgements.standing import check_not_stopped, check_stands, standing_ballots
+from placet.governance.evaluate import seat_refusal
+from placet.governance.judgements.standing import check_not_stopped, check_stands
 from placet.governance.ledger import Ledger
 from placet.governance.sentences import time_text
 from placet.governance.state import ProposalState, State
@@ -64,7 +65,7 @@ def waits_at_proposal(ledger: Ledger, digest: str, viewer: Viewer) -> list[Waiti
     found = _review(ledger, proposal, known, viewer)
     if document.constitution != ledger.state.constitution or _is_taken(document, known):
         return found
-    account = _account(ledger, proposal, known, times)
+    account = account_of(ledger, known, proposal, times)
     missing = [one for one in account.refusals if not isinstance(one, TicketNotYetValid)]
     if missing and not any(isinstance(one, Vetoed) for one in missing):
         found += _ballot(ledger, document, account, viewer)
@@ -106,14 +107,6 @@ def _is_taken(document: Proposal, known: ProposalState) -> bool:
     if document.action in ("federate", "serve") and known.jobs:
         return True
     return len(known.jobs) >= document.uses
-
-
-def _account(
-    ledger: Ledger, proposal: Signed[Proposal], known: ProposalState, times: Times
-) -> Account:
-    ballots = standing_ballots(ledger, proposal.digest)
-    under = ledger.under(proposal.document.constitution)
-    return judge(proposal, ballots, under, times, known.logged)
 
 
 def _ballot(ledger: Ledger, document: Proposal, account: Account, viewer: Viewer) -> list[Waiting]:

@@ -158,7 +158,7 @@ def stand(ledger: Ledger, acts: Acts, digest: str, times: Times) -> ProposalStan
     found = _decided(ledger, acts, known, proposal, own, times)
     unmet: tuple[Refusal, ...] = ()
     if found is None or found[0] == "expired":
-        account = _account(ledger, known, proposal, times)
+        account = account_of(ledger, known, proposal, times)
         unmet = account.refusals
         found = found or _judged(ledger, acts, known, account)
     state, by, act = found
@@ -232,9 +232,11 @@ def _last_use(ledger: Ledger, acts: Acts, known: ProposalState) -> Act:
     return acts.at(ledger.state.leases[leases[0]].index)
 
 
-def _account(
+def account_of(
     ledger: Ledger, known: ProposalState, proposal: Signed[Proposal], times: Times
 ) -> Account:
+    """What the rules say of the ballots that stand for a proposal of this log. Raises
+    `DocumentNotFound`."""
     ballots = standing_ballots(ledger, proposal.digest)
     under = ledger.under(proposal.document.constitution)
     return judge(proposal, ballots, under, times, known.logged)

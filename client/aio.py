@@ -18,7 +18,7 @@ from typing import Self
 import grpc.aio
 
 from placet.attestation.belief import NOT_BELIEVED
-from placet.client.connection.access import Access, Kept, KeysLater
+from placet.client.connection.access import NOT_SHOWN, Access, Kept, KeysLater
 from placet.client.connection.channel import open_channel, open_channel_by_ca
 from placet.client.connection.connection import Connection
 from placet.client.connection.pins import Pins
@@ -226,7 +226,7 @@ class AsyncClient:
         try:
             runs = await self.runs.list(limit)
         except Refused as refused:
-            if refused.reason not in ("LOGIN_REQUIRED", "NOT_PERMITTED"):  # a stranger, or a pass
+            if refused.reason not in NOT_SHOWN:  # a stranger, or a pass
                 raise
             runs = None
         return HostStatus(

@@ -13,14 +13,14 @@ from placet.auditing.explain import explain_refusal
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, lines, say, say_json, show, table
 from placet.client.cli._words import refusal_json, short, shortened, when
+from placet.client.connection.access import where_shown
 from placet.client.council.records import ProposalItem, ProposalRecord
-from placet.client.council.standings import NOT_SHOWN
 from placet.client.errors import SettingMissing
 from placet.client.runs.runs import STOPPED
 from placet.client.runs.status import FederationStatus, JobStatus, RunStatus
 from placet.governance.codec import Json
 from placet.governance.jobs import proposal_digits
-from placet.refusals import DocumentNotFound, NotFounded, Refused
+from placet.refusals import NotFounded
 
 _COLUMNS = ("run", "action", "state", "how far", "purpose", "by", "why")
 _ALL = 1_000_000
@@ -48,14 +48,9 @@ def proposals_of(connected: Client, ids: Sequence[str]) -> dict[str, ProposalRec
 
 def _record(connected: Client, item: ProposalItem) -> ProposalRecord | None:
     """A proposal of the log; None where the host does not show it to this caller."""
-    try:
+    with where_shown():
         return connected.council.find(item)
-    except DocumentNotFound:
-        return None
-    except Refused as refused:
-        if refused.reason in NOT_SHOWN:
-            return None
-        raise
+    return None
 
 
 def run_json(run: RunStatus, record: ProposalRecord | None) -> Json:

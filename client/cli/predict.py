@@ -83,7 +83,7 @@ def predict(
         service = find_proposal(connected, name)
         with connected.services.open(service, user=user) as model:
             rows = load_rows(source, reading, model.inputs, heading, model.rows)
-            files = files_of(out, writing, model.answers)
+            files = files_of(out, writing, [answer.name for answer in model.answers])
             if not force:
                 check_free(*files.values())
             _meet(model, service, yes)

@@ -55,7 +55,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         id, terms = found.digest, found.document.serve
         worker, missing = _worker(connected, id)
         origin = _origin_lines(connected, terms)
-        service = connected.log.ledger().state.services.get(id)
+        service = connected.log.judged(lambda ledger: ledger.state.services.get(id))
     inputs = worker.offer.document.inputs if worker else ()
     answers = worker.offer.document.answers if worker else ()
     rows: RowsAre = worker.offer.document.rows if worker else "independent"
@@ -66,14 +66,13 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         "answers": to_plain(answers),
         "rows": rows if worker else None,
         "simulated": worker.simulated if worker else None,
-        "left": _left(terms.rations, service),
+        "left": (left := _left(terms.rations, service)),
         "origin": origin,
         "warnings": warnings_of(terms),
     }
 
     def text(console: Console) -> None:
-        left = _left_lines(terms.rations, service)
-        lines([*explain_serving(terms), *left, *origin])(console)
+        lines([*explain_serving(terms), *_left_lines(terms.rations, left), *origin])(console)
         fields = [
             *(("input", *field_row(f, rows)) for f in inputs),
             *(("answer", *field_row(f, rows)) for f in answers),
@@ -107,15 +106,11 @@ def _left(rations: Rations, service: ServiceState | None) -> Json:
     return {"total": rations_left(rations, service, "")[1], "users": users}
 
 
-def _left_lines(rations: Rations, service: ServiceState | None) -> list[str]:
-    drawn = service.drawn if service is not None else {}
-    total = rations_left(rations, service, "")[1]
+def _left_lines(rations: Rations, left: Json) -> list[str]:
+    users = [f"  {plain(user)}: {rows} of {rations.user}" for user, rows in left["users"].items()]
     return [
-        f"Left to be drawn: {total} of {rations.total} rows for everybody.",
-        *(
-            f"  {plain(user)}: {rations_left(rations, service, user)[0]} of {rations.user}"
-            for user in sorted(drawn)
-        ),
+        f"Left to be drawn: {left['total']} of {rations.total} rows for everybody.",
+        *users,
         "Workers draw rows ahead, a tranche at a time, so a user may have some left beside these.",
     ]
 

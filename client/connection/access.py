@@ -7,8 +7,8 @@ follow each other log in once.
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from placet.governance.documents.login import Login
 from placet.governance.envelope import sign
 from placet.proto.limits import ACCESS_KEY, BEARER
 from placet.proto.v1 import access_pb2, access_pb2_grpc
-from placet.refusals import Refused
+from placet.refusals import DocumentNotFound, Refused
 
 _TIMEOUT = 30.0
 _EARLY = 30.0  # seconds before its end at which a token counts as over
@@ -34,6 +34,23 @@ class KeysLater:
 
     id: str
     load: Callable[[], Keys]
+
+
+# Documents and runs are for principals, and for what their passes name.
+NOT_SHOWN = ("LOGIN_REQUIRED", "NOT_PERMITTED")
+
+
+@contextmanager
+def where_shown() -> Generator[None]:
+    """The block ends without an error where the host withholds a document, or shows it to others
+    than this caller."""
+    try:
+        yield
+    except DocumentNotFound:
+        pass
+    except Refused as refused:
+        if refused.reason not in NOT_SHOWN:
+            raise
 
 
 class Kept(Protocol):

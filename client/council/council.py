@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What members of a council do: propose, vote, stop, amend, and read what was proposed."""
 
-import time
 from dataclasses import replace
 
 from placet.auditing.standing import ProposalStanding
@@ -9,11 +8,11 @@ from placet.client.connection.connection import Connection
 from placet.client.council.records import (
     ProposalItem,
     ProposalRecord,
+    named,
     ticket_of,
     ticket_to_wire,
 )
 from placet.client.council.standings import Standings
-from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
 from placet.client.log.reader import LogReader, Recorded
 from placet.client.trust.verify import VerifiedCouncil, verify_council
@@ -201,7 +200,7 @@ class AsyncCouncil:
     async def lacking(self, proposal: str | ProposalRecord) -> tuple[Refusal, ...]:
         """Why work under a proposal would be refused though every seat approved it: of each input
         what the grants in the log lack, now. Raises what a call raises."""
-        found, now = await self.find(proposal), int(time.time())
+        found, now = await self.find(proposal), self._connection.now()
         return await self._log.judged(
             lambda ledger: lacking(ledger, found.proposal, Times(now, now))
         )
@@ -277,15 +276,4 @@ class AsyncCouncil:
 
     def _named(self, name: str, ledger: Ledger) -> ProposalItem:
         known = ledger.state.proposals
-        wanted = name if name.startswith("sha256:") else "sha256:" + name
-        found = [digest for digest in known if digest.startswith(wanted)]
-        if name and len(found) == 1:
-            return ProposalItem.of(known[found[0]])
-        told = (
-            f"{len(found)} proposals of the log begin" if found else "No proposal of the log begins"
-        )
-        raise UsageRefused(
-            f"{told} with {name}. `placet proposals --json` lists them in full.",
-            claim="proposal",
-            actual=name[:80],
-        )
+        return ProposalItem.of(known[named("proposal", name, known)])

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proposals as the log has them: how one stands, and the document with that."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from placet.client.errors import UsageRefused
 from placet.governance.ballot_state import BallotState
 from placet.governance.documents import Ballot, Constitution, Proposal
 from placet.governance.envelope import Signed
@@ -44,6 +46,20 @@ class ProposalRecord:
     def document(self) -> Proposal:
         """What was proposed."""
         return self.proposal.document
+
+
+def named(what: str, text: str, known: Iterable[str]) -> str:
+    """The one digest that begins so. Raises `UsageRefused` where none, or several, do."""
+    wanted = text if text.startswith("sha256:") else "sha256:" + text
+    found = [digest for digest in known if digest.startswith(wanted)]
+    if text and len(found) == 1:
+        return found[0]
+    told = f"{len(found)} {what}s of the log begin" if found else f"No {what} of the log begins"
+    raise UsageRefused(
+        f"{told} with {text}. `placet {what}s --json` lists them in full.",
+        claim=what,
+        actual=text[:80],
+    )
 
 
 def ticket_of(proposal: Signed[Proposal], ballots: tuple[Signed[Ballot], ...]) -> Ticket:

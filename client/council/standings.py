@@ -5,14 +5,12 @@ it."""
 from dataclasses import replace
 
 from placet.auditing.standing import Act, Acts, ProposalStanding, stand
+from placet.client.connection.access import where_shown
 from placet.client.log.reader import LogReader
 from placet.governance.account import Times
 from placet.governance.documents import Ballot, Stop
 from placet.governance.envelope import inspect
-from placet.refusals import DocumentNotFound, Refused
 
-# Documents are for principals, and for what their passes name.
-NOT_SHOWN = ("LOGIN_REQUIRED", "NOT_PERMITTED")
 _VOTES = ("placet", "non placet", "abstain", "recuse")
 
 
@@ -36,14 +34,9 @@ class Standings:
 
     async def _words(self, act: Act) -> str | None:
         """What was written with an act: the log names its document, so no host can change it."""
-        try:
+        with where_shown():
             envelope = await self._log.envelope(act.document)
-        except DocumentNotFound:
-            return None
-        except Refused as refused:
-            if refused.reason in NOT_SHOWN:
-                return None
-            raise
-        if act.deed in _VOTES:
-            return inspect(envelope, Ballot).rationale
-        return inspect(envelope, Stop).reason
+            if act.deed in _VOTES:
+                return inspect(envelope, Ballot).rationale
+            return inspect(envelope, Stop).reason
+        return None

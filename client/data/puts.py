@@ -92,7 +92,8 @@ class Put:
             header.sha256 = await asyncio.to_thread(self._hash, header.length)
 
     async def _send(self) -> blobs_pb2.BlobInfo:
-        await asyncio.to_thread(self._hash, 0 if self._header.sha256 else self._header.offset)
+        if not self._header.sha256:
+            await asyncio.to_thread(self._hash, self._header.offset)
         with translated():
             metadata = self._connection.access.metadata()
             info: blobs_pb2.BlobInfo = await self._connection.blobs.Put(
@@ -119,9 +120,12 @@ class Put:
         with _opened(self._source) as file:
             file.seek(header.offset)
             while chunk := file.read(MAX_CHUNK):
-                hashing = loop.run_in_executor(None, hasher.update, chunk)  # while it is sent
-                yield blobs_pb2.PutRequest(chunk=chunk)
-                await hashing
+                if header.sha256:
+                    yield blobs_pb2.PutRequest(chunk=chunk)
+                else:
+                    hashing = loop.run_in_executor(None, hasher.update, chunk)  # while it is sent
+                    yield blobs_pb2.PutRequest(chunk=chunk)
+                    await hashing
                 if self._progress is not None:
                     self._progress(file.tell(), header.length)
         if not header.sha256:

@@ -74,9 +74,8 @@ def load_rows(
         ) from None
 
 
-def files_of(path: Path, format: Format, answers: Sequence[Field]) -> dict[str, Path]:
-    """Which file the array of each output is written into."""
-    names = [field.name for field in answers]
+def files_of(path: Path, format: Format, names: Sequence[str]) -> dict[str, Path]:
+    """Which file the array of each of these outputs is written into."""
     if len(names) == 1 or format in ("json", "npz"):
         return dict.fromkeys(names, path)
     return {
@@ -87,8 +86,7 @@ def files_of(path: Path, format: Format, answers: Sequence[Field]) -> dict[str, 
 def save_answers(path: Path, format: Format, answers: Array | Mapping[str, Array]) -> None:
     """Write answers. Raises `FileRefused`."""
     if isinstance(answers, Mapping) and format in ("csv", "npy"):
-        fields = [Field(name, "float32", ()) for name in answers]
-        for name, file in files_of(path, format, fields).items():
+        for name, file in files_of(path, format, list(answers)).items():
             write_file(file, _written(format, answers[name]))
     else:
         write_file(path, _written(format, answers))

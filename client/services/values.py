@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from placet.governance.documents.serving import Field
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WORD = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
-_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _MAX_DIGITS = 400  # of a number: a float has 309 before its point, and Python counts to 4,300
 _SHOWN = 40
@@ -82,10 +82,10 @@ def _whole(value: object) -> int | None:
 def _number(value: object) -> float | None:
     if isinstance(value, str):
         text = value.strip()
-        if len(text) <= _MAX_DIGITS and _NUMBER.fullmatch(text):
-            return _finite(float(text))
-        word = _WORDS.get(text.lower().lstrip("+-")) if text[:2] not in ("--", "++", "+-") else None
-        return -word if word is not None and text.startswith("-") else word
+        if _WORD.fullmatch(text):
+            return float(text)
+        plain = len(text) <= _MAX_DIGITS and _NUMBER.fullmatch(text)
+        return _finite(float(text)) if plain else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

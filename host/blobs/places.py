@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PutPlaces for what may be open at once: whoever comes when all are taken waits for a turn.
+"""Places for what may be open at once: whoever comes when all are taken waits for a turn.
 
 Owners have their turns one after the other, each for whoever of theirs has waited longest, so one
 who comes with very many holds nobody else up by more than one of them.

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking up takes these: whose view it is, a name by its beginning, and documents that a host may
-withhold."""
+"""Looking up takes these: whose view it is, and documents that a host may withhold."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 from placet.client.blocking import Client
@@ -57,17 +56,3 @@ def judged_or(connected: Client, judge: Callable[[Ledger], T], otherwise: T) -> 
         return connected.log.judged(judge)
     except DocumentNotFound:
         return otherwise
-
-
-def named(what: str, text: str, known: Iterable[str]) -> str:
-    """The one digest that begins so. Raises `UsageRefused` where none, or several, do."""
-    wanted = text if text.startswith("sha256:") else "sha256:" + text
-    found = [digest for digest in known if digest.startswith(wanted)]
-    if text and len(found) == 1:
-        return found[0]
-    told = f"{len(found)} {what}s of the log begin" if found else f"No {what} of the log begins"
-    raise UsageRefused(
-        f"{told} with {text}. `placet {what}s --json` lists them in full.",
-        claim=what,
-        actual=text[:80],
-    )

@@ -10,7 +10,7 @@ from placet.auditing.differences import explain_differences
 from placet.auditing.powers import explain_powers
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli.charter import read_constitution
-from placet.client.cli.lookup._reading import named
+from placet.client.council.records import named
 from placet.governance.documents import Constitution
 
 app = typer.Typer()

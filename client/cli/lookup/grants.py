@@ -17,7 +17,8 @@ from placet.auditing.grants import (
 from placet.client.blocking import Client
 from placet.client.cli._frame import AsJSON, client, command, show, table
 from placet.client.cli._words import short, when
-from placet.client.cli.lookup._reading import check_known, judged_or, named, now, own_name
+from placet.client.cli.lookup._reading import check_known, judged_or, now, own_name
+from placet.client.council.records import named
 from placet.governance.codec import Json
 
 app = typer.Typer()

@@ -18,6 +18,7 @@ from placet.client.blocking import Client
 from placet.client.cli._frame import AsJSON, client, command, lines, say, show
 from placet.client.cli._words import short, when
 from placet.client.cli.lookup._reading import check_known, judged_or, now, own_name
+from placet.governance.state import State
 
 app = typer.Typer()
 _DAY = 86400
@@ -33,9 +34,9 @@ def inbox(
     is near, grants to give again."""
     viewer = Viewer(own_name(who), now(), soon * _DAY)
     with client() as connected:
-        connected.log.ledger()
+        state = connected.log.ledger().state
         check_known(connected, viewer.who)
-        found = [*_at_proposals(connected, viewer), *_at_grants(connected, viewer)]
+        found = [*_at_proposals(connected, state, viewer), *_at_grants(connected, viewer)]
     sentences = [_line(one) for one in found] or [f"Nothing waits for {viewer.who}."]
     value = [
         {
@@ -49,9 +50,9 @@ def inbox(
     show(value, as_json, lines(sentences))
 
 
-def _at_proposals(connected: Client, viewer: Viewer) -> list[Waiting]:
+def _at_proposals(connected: Client, state: State, viewer: Viewer) -> list[Waiting]:
     found: list[Waiting] = []
-    for digest in open_proposals(connected.log.ledger().state):
+    for digest in open_proposals(state):
         waiting = judged_or(
             connected, partial(waits_at_proposal, digest=digest, viewer=viewer), None
         )

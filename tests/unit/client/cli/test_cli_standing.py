@@ -58,13 +58,7 @@ def test_the_reason_that_a_host_withholds_is_not_invented(
 ) -> None:
     stop = run("pause", approved, "--key", "alice.key", "--reason", "Wait.")["stop"]
     (home.folder / "documents" / stop.removeprefix("sha256:")).unlink()
-
-    async def withheld(call: Any) -> Any:
-        call.request.digest = "sha256:" + "00" * 32
-        async for answer in call.forward():
-            yield answer
-
-    host.relay.lie("Log.GetDocument", withheld)
+    host.withhold(stop)
     assert run("proposals", approved)["standing"]["reason"] is None
     assert "does not show what was signed" in run("proposals", approved, text=True)
 
@@ -74,13 +68,7 @@ def test_runs_are_listed_where_a_host_withholds_their_proposals(
 ) -> None:
     run("watch", run("start", approved)["id"])
     (home.folder / "documents" / approved.removeprefix("sha256:")).unlink()
-
-    async def withheld(call: Any) -> Any:
-        call.request.digest = "sha256:" + "00" * 32
-        async for answer in call.forward():
-            yield answer
-
-    host.relay.lie("Log.GetDocument", withheld)
+    host.withhold(approved)
     (told,) = run("runs")
     assert (told["state"], told["purpose"], told["proposer"]) == ("finished", None, None)
 
