@@ -80,16 +80,16 @@ def found(folder: Path, secrets: dict[str, bytes]) -> list[str]:
 
 
 def row_secrets(state: Path) -> dict[str, bytes]:
-    """Values of patients as float bytes and as text: whole neighbouring pairs, so that no chance
-    finds them."""
+    """Values of patients as float bytes and as text: sixteen bytes and more of neighbours. Of eight
+    bytes one form in base64 is four characters long, and chance finds them in a database."""
     secrets: dict[str, bytes] = {}
     for hospital in HOSPITALS:
         rows = np.load(state / hospital / "patients.npy")
         for number in (0, len(rows) // 2, len(rows) - 1):
-            pair = (float(rows[number, 3]), float(rows[number, 4]))
-            secrets[f"{hospital} row {number} as float64"] = struct.pack("<2d", *pair)
-            secrets[f"{hospital} row {number} as float32"] = struct.pack("<2f", *pair)
-            secrets[f"{hospital} row {number} as text"] = f"{pair[0]}, {pair[1]}".encode()
+            values = [float(value) for value in rows[number, 3:7]]
+            secrets[f"{hospital} row {number} as float64"] = struct.pack("<2d", *values[:2])
+            secrets[f"{hospital} row {number} as float32"] = struct.pack("<4f", *values)
+            secrets[f"{hospital} row {number} as text"] = f"{values[0]}, {values[1]}".encode()
     return secrets
 
 
