@@ -7,17 +7,21 @@
 Everything is judged as the authority would judge it at the viewer's time, by the same functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from placet.auditing.grants import GrantStanding
-from placet.auditing.standing import account_of
 from placet.governance.account import Account, Times
 from placet.governance.documents import Proposal, Serve
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import seat_refusal
-from placet.governance.judgements.standing import check_not_stopped, check_stands
+from placet.governance.judgements.standing import (
+    check_in_force,
+    check_not_stopped,
+    check_stands,
+    judge_log,
+)
 from placet.governance.ledger import Ledger
 from placet.governance.sentences import time_text
 from placet.governance.state import ProposalState, State
@@ -47,12 +51,11 @@ class Waiting:
 
 
 def open_proposals(state: State) -> list[str]:
-    """The proposals of which anything may still be done, newest first: none that was stopped, and
-    of earlier constitutions those alone that have begun."""
+    """The proposals that nobody has stopped, newest first."""
     return [
         known.digest
         for known in sorted(state.proposals.values(), key=lambda known: -known.index)
-        if not known.stopped and (known.jobs or known.constitution == state.constitution)
+        if not known.stopped
     ]
 
 
@@ -60,12 +63,12 @@ def waits_at_proposal(ledger: Ledger, digest: str, viewer: Viewer) -> list[Waiti
     """What waits for somebody at one proposal. Raises `DocumentNotFound`."""
     proposal, known = ledger.proposal(digest), ledger.state.proposals[digest]
     document, times = proposal.document, viewer.times
-    if times.at_most > document.not_after or not _is_free(ledger, proposal):
+    if times.at_most > document.not_after or not _allowed(check_not_stopped, ledger, proposal):
         return []
     found = _review(ledger, proposal, known, viewer)
-    if document.constitution != ledger.state.constitution or _is_taken(document, known):
+    if _is_taken(document, known) or not _allowed(check_in_force, ledger, proposal):
         return found
-    account = account_of(ledger, known, proposal, times)
+    account = judge_log(ledger, proposal, times)
     missing = [one for one in account.refusals if not isinstance(one, TicketNotYetValid)]
     if missing and not any(isinstance(one, Vetoed) for one in missing):
         found += _ballot(ledger, document, account, viewer)
@@ -91,10 +94,12 @@ def waits_at_grants(standings: Sequence[GrantStanding], viewer: Viewer) -> list[
     return [one for one in found if one.until > viewer.times.at_most - viewer.soon]
 
 
-def _is_free(ledger: Ledger, proposal: Signed[Proposal]) -> bool:
-    """Whether nothing stops it."""
+def _allowed(
+    check: Callable[[Ledger, Signed[Proposal]], None], ledger: Ledger, proposal: Signed[Proposal]
+) -> bool:
+    """Whether a check of the log lets the proposal be."""
     try:
-        check_not_stopped(ledger, proposal)
+        check(ledger, proposal)
     except DocumentNotFound:
         raise
     except Refusal:

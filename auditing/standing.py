@@ -14,11 +14,12 @@ from placet.governance.account import Account, Times
 from placet.governance.codec import Json, parse_object
 from placet.governance.documents import Proposal
 from placet.governance.envelope import Signed
-from placet.governance.evaluate import judge
+from placet.governance.judgements.carried import carried_in
 from placet.governance.judgements.standing import (
     check_in_force,
     check_not_stopped,
     check_uses,
+    judge_log,
     standing_ballots,
 )
 from placet.governance.ledger import Ledger
@@ -158,7 +159,7 @@ def stand(ledger: Ledger, acts: Acts, digest: str, times: Times) -> ProposalStan
     found = _decided(ledger, acts, known, proposal, own, times)
     unmet: tuple[Refusal, ...] = ()
     if found is None or found[0] == "expired":
-        account = account_of(ledger, known, proposal, times)
+        account = judge_log(ledger, proposal, times)
         unmet = account.refusals
         found = found or _judged(ledger, acts, known, account)
     state, by, act = found
@@ -200,9 +201,9 @@ def _decided(
         return "running", (), acts.at(began)
     if len(known.jobs) >= proposal.document.uses:
         return "used up", (), _last_use(ledger, acts, known)
-    constitutions = ledger.state.constitutions
-    if proposal.document.constitution != constitutions[-1]:
-        act, under = acts.ended(constitutions.index(proposal.document.constitution))
+    last = carried_in(ledger, proposal, standing_ballots(ledger, known.digest)).constitution
+    if last != ledger.state.constitution:
+        act, under = acts.ended(ledger.state.constitutions.index(last))
         return "retired", (ledger.proposal(under).document.proposer,), act
     if times.at_most > proposal.document.not_after:
         return "expired", (), None
@@ -230,16 +231,6 @@ def _last_use(ledger: Ledger, acts: Acts, known: ProposalState) -> Act:
         return acts.at(ledger.state.federation(known.digest).current.opened_at)
     leases = list(known.jobs.values())[-1]
     return acts.at(ledger.state.leases[leases[0]].index)
-
-
-def account_of(
-    ledger: Ledger, known: ProposalState, proposal: Signed[Proposal], times: Times
-) -> Account:
-    """What the rules say of the ballots that stand for a proposal of this log. Raises
-    `DocumentNotFound`."""
-    ballots = standing_ballots(ledger, proposal.digest)
-    under = ledger.under(proposal.document.constitution)
-    return judge(proposal, ballots, under, times, known.logged)
 
 
 def _judged(ledger: Ledger, acts: Acts, known: ProposalState, account: Account) -> _Found:

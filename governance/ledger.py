@@ -169,15 +169,29 @@ class Ledger:
         return self._once("update", digest, load)
 
     def open_proposal(self, envelope: bytes) -> Signed[Proposal]:
-        """A proposal as it came, verified under the constitution in force; the same bytes are
-        verified once."""
+        """A proposal as it came; the same bytes are verified once under each constitution.
+
+        One that the log has is verified under the constitution that it names, a new one under the
+        one in force: a key that was replaced since signs nothing new.
+        """
         in_force = self.in_force()
-        return self._once(in_force.digest, envelope, lambda: verify_proposal(envelope, in_force))
+
+        def load() -> Signed[Proposal]:
+            known = parse_envelope(envelope).digest in self.state.proposals
+            return verify_proposal(envelope, self._named(envelope, Proposal) if known else in_force)
+
+        return self._once(in_force.digest, envelope, load)
 
     def open_ballot(self, envelope: bytes) -> Signed[Ballot]:
         """A ballot as it came, likewise."""
         in_force = self.in_force()
-        return self._once(in_force.digest, envelope, lambda: verify_ballot(envelope, in_force))
+
+        def load() -> Signed[Ballot]:
+            proposal = self.state.proposals.get(inspect(envelope, Ballot).proposal)
+            known = proposal is not None and parse_envelope(envelope).digest in proposal.ballots
+            return verify_ballot(envelope, self._named(envelope, Ballot) if known else in_force)
+
+        return self._once(in_force.digest, envelope, load)
 
     def remember(
         self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant] | Signed[Update]
@@ -242,7 +256,10 @@ class Ledger:
 
     def _under(self, digest: str, cls: UnderConstitution) -> InForce:
         """The constitution that a document of this log names, as the context to verify it in."""
-        return self.under(inspect(self._envelope(digest), cls).constitution)
+        return self._named(self._envelope(digest), cls)
+
+    def _named(self, envelope: bytes, cls: UnderConstitution) -> InForce:
+        return self.under(inspect(envelope, cls).constitution)
 
     def _once(self, kind: str, name: str | bytes, load: Callable[[], T]) -> T:
         key = (kind, name)

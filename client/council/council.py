@@ -29,13 +29,11 @@ from placet.governance.documents import (
     StopAction,
     Vote,
 )
-from placet.governance.envelope import Signed, inspect, parse_envelope, sign
-from placet.governance.evaluate import (
-    Ticket,
-    evaluate,
-    verify_proposal,
-)
+from placet.governance.envelope import Signed, sign
+from placet.governance.evaluate import Ticket, judge, verify_proposal
+from placet.governance.judgements.carried import carried, carried_in, verify_papers
 from placet.governance.judgements.grants import lacking
+from placet.governance.judgements.standing import standing_ballots
 from placet.governance.ledger import Ledger
 from placet.proto.v1 import governance_pb2
 from placet.refusals import Refusal
@@ -134,7 +132,7 @@ class AsyncCouncil:
             header=self._log.known_header(),
             seat=keys.id,
             proposal=found.digest,
-            constitution=found.document.constitution,
+            constitution=self._log.replica.ledger.state.constitution,
             sequence=sequence,
             vote=vote,
             interests=interests,
@@ -192,8 +190,9 @@ class AsyncCouncil:
         item = proposal
 
         def loaded(ledger: Ledger) -> ProposalRecord:
-            rules = ledger.constitution(ledger.state.proposals[item.digest].constitution)
-            return ProposalRecord(ledger.proposal(item.digest), rules, item)
+            signed = ledger.proposal(item.digest)
+            last = carried_in(ledger, signed, standing_ballots(ledger, signed.digest)).constitution
+            return ProposalRecord(signed, ledger.constitution(last), item)
 
         return await self._log.judged(loaded)
 
@@ -238,13 +237,12 @@ class AsyncCouncil:
         revoked.
         """
         council, state = await self.verify(), self._log.replica.ledger.state
-        in_force = replace(
-            council.under(inspect(ticket.proposal, Proposal).constitution),
-            revoked_seats=frozenset(state.revoked_seats),
-        )
-        now = self._connection.now()
-        known = state.proposals.get(parse_envelope(ticket.proposal).digest)
-        return evaluate(ticket, in_force, Times(now, now), known.logged if known else None)
+        proposal, ballots = verify_papers(ticket, council.chain, council.charter.digest)
+        last = carried(council.chain, proposal, ballots).constitution
+        in_force = replace(council.under(last), revoked_seats=frozenset(state.revoked_seats))
+        now, known = self._connection.now(), state.proposals.get(proposal.digest)
+        logged = known.logged if known else None
+        return judge(proposal, ballots, in_force, Times(now, now), logged)
 
     async def _current(self, proposal: str | ProposalRecord) -> ProposalRecord:
         """A proposal, once the log has been read: a record that is given may be from long ago."""

@@ -30,7 +30,7 @@ class ProposalItem:
 
 @dataclass(frozen=True, slots=True)
 class ProposalRecord:
-    """A proposal of the log, its signature verified; the constitution that it is under, and how it
+    """A proposal of the log, its signature verified; the constitution that judges it, and how it
     stood when the log was read."""
 
     proposal: Signed[Proposal]

@@ -6,7 +6,8 @@ questions are sealed to.
 2. authority   its boot is in the log; identity and evidence are those that the entry names; the
                evidence is genuine, bound to the entry's nonce, and what the constitution wants
 3. lease       signed by the key of that boot, in the log, for this service
-4. ticket      valid on paper when the lease was given; its window is still open
+4. ticket      valid on paper when the lease was given, under the lease's constitution, to which it
+               was carried; its window is still open
 5. worker      its join is in the log, before the lease; identity and evidence as above; launched
                for the proposal's terms
 6. offer       signed by the worker's joined key, for this lease, with the outputs that the terms
@@ -32,15 +33,11 @@ from placet.governance.envelope import (
     Signed,
     check_layout,
     digest_of,
-    inspect,
     parse_envelope,
     verify_signed,
 )
-from placet.governance.evaluate import (
-    judge_ticket,
-    verify_ballots,
-    verify_proposal,
-)
+from placet.governance.evaluate import Ticket, judge_ticket
+from placet.governance.judgements.carried import check_carried, verify_papers
 from placet.governance.keys import PublicKey
 from placet.governance.log import MAX_ENTRY_BYTES, LogProof, VerifierKey, leaf_hash, verify_proof
 from placet.proto.v1 import inference_pb2
@@ -140,7 +137,7 @@ class _Chain:
         with _step("lease"):
             lease, leased = self._lease(authority.identity)  # 3
         with _step("ticket"):
-            judged(Times(*leased["at"]))  # 4
+            judged(lease.document.constitution, Times(*leased["at"]))  # 4
             self._window(proposal.document)
         with _step("worker"):
             joined = self._entry(given.join, "join", before=given.lease_entry)
@@ -169,17 +166,18 @@ class _Chain:
             checks=tuple(self.checks),
         )
 
-    def _proposal(self) -> tuple[Signed[Proposal], Callable[[Times], object]]:
-        """The proposal, and how it is judged with its ballots."""
-        ticket = self._given.ticket
-        self._same("proposal", self._service, parse_envelope(ticket.proposal).digest)
-        in_force = self._council.under(inspect(ticket.proposal, Proposal).constitution)
-        proposal = verify_proposal(ticket.proposal, in_force)
+    def _proposal(self) -> tuple[Signed[Proposal], Callable[[str, Times], object]]:
+        """The proposal, and how it is judged with its ballots under a constitution."""
+        given, council = self._given.ticket, self._council
+        self._same("proposal", self._service, parse_envelope(given.proposal).digest)
+        ticket = Ticket(given.proposal, tuple(given.ballots))
+        proposal, ballots = verify_papers(ticket, council.chain, council.charter.digest)
         self._held("proposer", proposal.document.proposer, "signed")
-        ballots = verify_ballots(tuple(ticket.ballots), proposal, in_force)
         self._same("action", "serve", proposal.document.action)
 
-        def judged(times: Times) -> None:
+        def judged(constitution: str, times: Times) -> None:
+            in_force = council.under(constitution)
+            check_carried(council.chain, constitution, proposal, ballots)
             account = judge_ticket(proposal, ballots, in_force, times, None).account
             rules = ", ".join(rule.rule for rule in account.rules) or "no rule"
             self._held("ticket", rules, f"{len(ballots)} ballot(s)")

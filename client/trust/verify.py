@@ -60,6 +60,11 @@ class VerifiedCouncil:
         """The last constitution as the context in which documents are verified."""
         return InForce(self.newest.document, self.newest.digest, self.charter.digest)
 
+    @property
+    def chain(self) -> dict[str, Constitution]:
+        """The constitutions by digest, oldest first."""
+        return {signed.digest: signed.document for signed in self.constitutions}
+
     def under(self, digest: str) -> InForce:
         """The constitution of this digest. Raises `OtherConstitution`."""
         for signed in self.constitutions:

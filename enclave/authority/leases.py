@@ -155,7 +155,7 @@ class Leases:
             header=new_header(core.charter, Seen(size, root)),
             boot=core.keys.identity.boot,
             proposal=proposal.digest,
-            constitution=proposal.document.constitution,
+            constitution=core.ledger.state.constitution,
             job=request.job,
             attempt=leasing.next_attempt(core.ledger, proposal.digest, request.job),
             worker=request.worker,

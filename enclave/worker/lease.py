@@ -30,9 +30,8 @@ from placet.governance.evaluate import (
     Ticket,
     check_charter,
     judge_ticket,
-    verify_ballots,
-    verify_proposal,
 )
+from placet.governance.judgements.carried import check_carried, verify_papers
 from placet.governance.log import leaf_hash, verify_proof
 from placet.proto.v1 import common_pb2, enclaves_pb2
 from placet.refusals import LeaseExpired, LeaseInvalid
@@ -66,7 +65,7 @@ class OpenedLease:
 
 @dataclass(frozen=True, slots=True)
 class ReadTicket:
-    """A ticket, and its documents, verified under the newest constitution that the worker holds."""
+    """A ticket, and its documents, verified under the constitutions that the worker holds."""
 
     ticket: Ticket
     proposal: Signed[Proposal]
@@ -74,10 +73,9 @@ class ReadTicket:
 
 
 def read_ticket(message: common_pb2.Ticket, member: Membership) -> ReadTicket:
-    """Verify the documents of a ticket. Raises as `verify_proposal` and `verify_ballots`."""
-    ticket, in_force = _ticket(message), _in_force(member)
-    proposal = verify_proposal(ticket.proposal, in_force)
-    return ReadTicket(ticket, proposal, verify_ballots(ticket.ballots, proposal, in_force))
+    """Verify the documents of a ticket. Raises as `verify_papers`."""
+    ticket = _ticket(message)
+    return ReadTicket(ticket, *verify_papers(ticket, member.constitutions, member.charter))
 
 
 def verify_lease(
@@ -94,8 +92,8 @@ def verify_lease(
        council, and us;
     2. its deadline has not passed;
     3. its entry is in the log, under a checkpoint of the log's key;
-    4. the ticket is valid on paper under the constitution it names, and is the one that the lease
-       is for;
+    4. the ticket is valid on paper under the newest constitution, to which it was carried, and is
+       the one that the lease is for;
     5. what the proposal asks to be launched for is what we are bound to.
     Only then may the keys be opened, by the caller.
     """
@@ -178,6 +176,7 @@ def _second_opinion(
         raise lease_invalid("constitution", in_force.digest, lease.constitution)
     if read is None or read.ticket != _ticket(ticket):
         read = read_ticket(ticket, member)
+    check_carried(member.constitutions, in_force.digest, read.proposal, read.ballots)
     valid = judge_ticket(read.proposal, read.ballots, in_force, Times(now, now), None)
     if valid.proposal.digest != lease.proposal:
         raise lease_invalid("proposal", lease.proposal, valid.proposal.digest)

@@ -36,7 +36,11 @@ from placet.governance.evaluate import (
 )
 from placet.governance.judgements.founding import verify_founding, verify_successor
 from placet.governance.judgements.rates import check_rate
-from placet.governance.judgements.standing import check_stands, standing_ballots
+from placet.governance.judgements.standing import (
+    check_in_force,
+    check_stands,
+    standing_ballots,
+)
 from placet.governance.ledger import (
     Ledger,
     missing_document,
@@ -148,13 +152,7 @@ def enter_ballot(ledger: Ledger, signed: Signed[Ballot], times: Times) -> Entry:
     in_force, ballot = ledger.in_force(), signed.document
     ledger.check_header(ballot.header)
     known = _known_proposal(ledger, ballot.proposal)
-    if known.constitution != in_force.digest:
-        raise OtherConstitution(
-            "The proposal is under a constitution that is no longer in force. Propose again.",
-            claim="proposal",
-            expected=in_force.digest,
-            actual=known.constitution,
-        )
+    check_in_force(ledger, ledger.proposal(ballot.proposal))
     _check_ballot(ballot, known.standing, in_force, times)
     if not known.standing.says_no(ballot.seat, ballot.sequence, ballot.vote):
         check_rate(ledger, ballot.seat, times)

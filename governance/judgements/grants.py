@@ -6,13 +6,17 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from placet.governance.account import Times
+from placet.governance.codec import Json
 from placet.governance.documents import Grant, Proposal
 from placet.governance.documents.constitution import Constitution
+from placet.governance.documents.federation import FEDERATED_AVERAGE
 from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import Budget, Cost
 from placet.governance.documents.proposal import Work
+from placet.governance.documents.serving import ONNX_INFERENCE
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import ValidTicket
+from placet.governance.judgements.carried import evidence_for
 from placet.governance.ledger import Ledger
 from placet.governance.privacy import check_budget
 from placet.governance.state import GrantState, use_of
@@ -27,6 +31,7 @@ from placet.refusals import (
 )
 from placet.sealing import HPKEPublicKey
 
+_BUILT_IN = frozenset({FEDERATED_AVERAGE, ONNX_INFERENCE})
 _MAX_SHOWN = 300  # characters of a value in a sentence
 
 
@@ -113,8 +118,8 @@ def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> Non
     """The owner agreed to `_terms` of the constitution that was in force. Raises `GrantForbids`."""
     if state.constitution == ledger.state.constitution:
         return
-    granted_under = _terms(ledger.constitution(state.constitution), grant)
-    if granted_under != _terms(ledger.in_force().constitution, grant):
+    granted_under = ledger.constitution(state.constitution)
+    if not rests_alike(granted_under, ledger.in_force().constitution, grant):
         raise GrantForbids(
             f"The constitution has changed what {state.owner} granted under: evidence, witnesses, "
             "a rule for this data, or who is behind a seat or a name that the grant rests on. "
@@ -125,9 +130,15 @@ def _check_not_suspended(ledger: Ledger, state: GrantState, grant: Grant) -> Non
         )
 
 
+def rests_alike(old: Constitution, new: Constitution, grant: Grant) -> bool:
+    """Whether two constitutions are the same in all that a grant rests on."""
+    return _terms(old, grant) == _terms(new, grant)
+
+
 def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
     """A grant rests on evidence, witnesses, each rule for such data, and who is behind names.
 
+    evidence: of the workers as far as it is about programs that the grant lists.
     seats: all of them, since every rule counts the approvals of any seat: another one, one more or
     one less changes who decides. The seats that the grant names are among them. parties: those that
     the grant names, its owner and whose data may be in the same job. Somebody is an organisation
@@ -148,7 +159,16 @@ def _terms(constitution: Constitution, grant: Grant) -> tuple[object, ...]:
         for party in constitution.parties
         if party.id in named
     }
-    return constitution.evidence, constitution.witnesses, rules, seats, parties
+    evidence = constitution.evidence.authority, _worker_evidence(constitution, grant)
+    return evidence, constitution.witnesses, rules, seats, parties
+
+
+def _worker_evidence(constitution: Constitution, grant: Grant) -> Json:
+    """Of built-in programs the terms are launched, and no grant names these."""
+    policy, programs = constitution.evidence.worker, grant.programs
+    if programs == "any" or not _BUILT_IN.isdisjoint(programs):
+        return policy
+    return evidence_for(policy, programs)
 
 
 def _grant_for(ledger: Ledger, asked: _Asked, name: str, job: str, times: Times) -> str:

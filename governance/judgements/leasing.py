@@ -150,7 +150,7 @@ def _check_terms(ledger: Ledger, lease: Lease, proposal: Signed[Proposal], times
     attempt = next_attempt(ledger, proposal.digest, lease.job)
     for claim, expected, actual in (
         ("proposal", proposal.digest, lease.proposal),
-        ("constitution", proposal.document.constitution, lease.constitution),
+        ("constitution", ledger.state.constitution, lease.constitution),
         ("boot", ledger.state.boot, lease.boot),
         ("attempt", str(attempt), str(lease.attempt)),
         ("seen", str(ledger.tree.size), str(lease.header.seen.size)),

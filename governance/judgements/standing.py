@@ -3,7 +3,7 @@
 
 Admission, lease, renewal, release, draw, round and update ask `check_stands` of the authority's
 log. A client asks it of the log that it has replayed. Its steps:
-  1. the proposal is under the constitution in force;
+  1. the proposal is under the constitution in force, or was carried to it (carried.py);
   2. the ticket is valid over every ballot that the log has, without revoked seats (evaluate.py);
   3. nothing stops it, and a use is left;
   4. for each input a grant of its owner allows all of it (grants.py).
@@ -13,9 +13,9 @@ The work of a lease takes the same steps, with these exceptions and no others:
   approvals     Their lifetime, or their seat's term, may have ended since the lease was given. Both
                 say until when a yes may be acted on, and it was. What somebody has said since
                 counts at once: a veto, an approval that is taken back, a seat that is revoked.
-  constitution  A later one may be in force, which nothing that runs could be under. Its evidence
-                policies hold (leasing.py). It suspends a grant where it changes what the owner
-                agreed to.
+  constitution  One may be in force that has ended the proposal, which the last one before it
+                judges then. Its evidence policies hold (leasing.py). It suspends a grant where it
+                changes what the owner agreed to.
   grants        They are those that the lease names, since the worker holds the keys of these.
 A service has the first three until its review. From then on it has to be one that would be admitted
 anew. A result that was released stays released: a recipient may have had its key.
@@ -27,10 +27,11 @@ from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import ValidTicket, judge, judge_ticket
+from placet.governance.judgements.carried import carried_in, check_newest
 from placet.governance.judgements.grants import check_grants, find_grants
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState, ProposalState
-from placet.refusals import OtherConstitution, Stopped, TicketUsedUp, Vetoed
+from placet.refusals import Stopped, TicketUsedUp, Vetoed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,10 @@ def check_stands(
     if ballots is None:
         ballots = standing_ballots(ledger, proposal.digest)
     spared = lease is not None and proposal.document.body.is_spared(proposal.document, times)
+    found = carried_in(ledger, proposal, ballots)
     if not spared:
-        check_in_force(ledger, proposal)
-    under = ledger.under(proposal.document.constitution)
+        check_newest(found, ledger.state.constitution)
+    under = ledger.under(found.constitution)
     at = _since(lease, times) if lease and spared else times
     known = ledger.state.proposals.get(proposal.digest)
     # A proposal that comes with its bundle enters the log only now.
@@ -82,10 +84,16 @@ def account_of(ledger: Ledger, lease: LeaseState, times: Times) -> Account:
         if proposal.document.body.is_spared(proposal.document, times)
         else times
     )
-    under = ledger.under(proposal.document.constitution)
+    return judge_log(ledger, proposal, at)
+
+
+def judge_log(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> Account:
+    """What the rules say of the log's ballots for a proposal that the log has. Raises
+    `DocumentNotFound`."""
     ballots = standing_ballots(ledger, proposal.digest)
+    under = ledger.under(carried_in(ledger, proposal, ballots).constitution)
     logged = ledger.state.proposals[proposal.digest].logged
-    return judge(proposal, ballots, under, at, logged)
+    return judge(proposal, ballots, under, times, logged)
 
 
 def _since(lease: LeaseState, times: Times) -> Times:
@@ -104,15 +112,9 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
 
 
 def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
-    """Refuse what was proposed under an earlier constitution. Raises `OtherConstitution`."""
-    in_force = ledger.in_force()
-    if proposal.document.constitution != in_force.digest:
-        raise OtherConstitution(
-            "The proposal is under a constitution that is no longer in force. Propose again.",
-            claim="proposal",
-            expected=in_force.digest,
-            actual=proposal.document.constitution,
-        )
+    """Refuse a proposal of the log that an amendment has ended. Raises `OtherConstitution`."""
+    found = carried_in(ledger, proposal, standing_ballots(ledger, proposal.digest))
+    check_newest(found, ledger.state.constitution)
 
 
 def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:

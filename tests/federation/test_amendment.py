@@ -15,6 +15,7 @@ from placet.governance.documents import (
     Amendment,
     Card,
     Input,
+    Party,
     Rations,
     Raw,
     Roster,
@@ -27,6 +28,12 @@ from placet.governance.envelope import digest_of
 from placet.governance.state import State
 from placet.proto.v1 import common_pb2
 from placet.refusals import Refused
+
+QUICK = """
+def main(job):
+    with job.output("out") as sink:
+        sink.write(b"done")
+"""
 
 SLOW = """
 import time
@@ -52,6 +59,14 @@ def amend(world: Any, **changed: Any) -> None:
     amendment = world.propose(Amendment(digest_of(encode(successor))), uses=1)
     world.vote(amendment, "ada", "ben")
     world.client.council.amend(world.seats["ada"], amendment, successor)
+
+
+def moved(world: Any) -> tuple[Party, ...]:
+    """The proposer is of another organisation, on whom all proposals rest, and no grant."""
+    listed = world.client.council.verify().newest.document.parties
+    [before] = [party.organisation for party in listed if party.id == "analyst"]
+    other = "clinic" if before == "university" else "university"
+    return tuple(replace(p, organisation=other) if p.id == "analyst" else p for p in listed)
 
 
 def fold(world: Any) -> State:
@@ -100,11 +115,11 @@ def served(council: Any) -> Any:
     """The council, under a constitution with a rule for services too."""
     rules = council.world.client.council.verify().newest.document.rules
     rule = Rule("serve", "Serving", When(("serve",), "any", "any"), rules[0].demands)
-    amend(council.world, rules=(rule, *rules))
+    amend(council.world, rules=(rule, *(other for other in rules if other.id != rule.id)))
     return council
 
 
-def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vector: Any) -> None:
+def test_an_amendment_that_ends_the_work_under_way(served: Any, make_vector: Any) -> None:
     council, world = served, served.world
     client = world.client
     serving = world.propose(service(world), uses=5)
@@ -118,7 +133,7 @@ def test_work_that_runs_while_the_constitution_is_amended(served: Any, make_vect
     ticket = world.ticket(world.job(program, {"data": world.data()}), uses=2)
     job = client.runs.start(ticket, request_id=os.urandom(16)).id
     next(record for record in client.runs.watch(job) if record.state == "running")
-    amend(world)
+    amend(world, parties=moved(world))
     # The round is over with the amendment, and nothing more can come of the federation.
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
@@ -154,7 +169,7 @@ def test_an_amendment_ends_a_federation_and_its_round(council: Any, make_vector:
     """What says that the round is void is an entry, so the host does not ask for it for ever."""
     federation = council.federation()
     federation.send("ana", make_vector(1))
-    amend(council.world)
+    amend(council.world, parties=moved(council.world))
     ended = federation.until_state("FAILED")
     assert ended.refusal.reason == common_pb2.REASON_OTHER_CONSTITUTION
     assert [(o.round, o.released) for o in ended.federation.outcomes] == [(1, False)]
@@ -162,3 +177,30 @@ def test_an_amendment_ends_a_federation_and_its_round(council: Any, make_vector:
     assert void["standing"] == "void"
     council.restart()
     assert federation.get() == ended
+
+
+def test_an_amendment_of_something_else_leaves_all_of_it_alone(
+    served: Any, make_vector: Any
+) -> None:
+    council, world = served, served.world
+    client = world.client
+    serving = world.propose(service(world), uses=5)
+    world.vote(serving, "ada", "ben")
+    client.runs.start(client.council.ticket(serving), workers=1)
+    next(status for status in client.runs.watch(serving) if status.service.ready)
+    federation = council.federation()
+    federation.send("ana", make_vector(1))
+    ticket = world.ticket(world.job(world.bundle(QUICK).digest, {"data": world.data()}), uses=2)
+    client.runs.wait(client.runs.start(ticket, request_id=os.urandom(16)).id)
+    amend(world, name="The council under another name")
+    # The round goes on with the update that it had, and so does the next.
+    for name in ("bea", "cem", "dia", "eli"):
+        federation.send(name, make_vector(1))
+    assert federation.until_over(1).released
+    federation.until_round(2)
+    assert [e["standing"] for e in federation.entries("close-round")] == ["closed"]
+    # The job's second use is let through, and the service gets another worker.
+    job = client.runs.start(ticket, request_id=os.urandom(16)).id
+    assert client.runs.wait(job).state == "finished"
+    client.runs.start(client.council.ticket(serving), workers=2)
+    next(status for status in client.runs.watch(serving) if status.service.ready == 2)

@@ -189,9 +189,15 @@ class Federation:
         return enclaves_pb2.LeasePackage.FromString(reply)
 
     async def amend(self) -> None:
-        """Put another constitution into force."""
+        """Put another constitution into force: the submitter is of another organisation."""
         council, old = self.council, self.council.constitution
-        changes = {"nonce": secrets.token_hex(16), "version": 2, "predecessor": council.digest}
+        moved = (replace(p, organisation="o4") if p.id == "engineer" else p for p in old.parties)
+        changes: dict[str, Any] = {
+            "nonce": secrets.token_hex(16),
+            "version": 2,
+            "predecessor": council.digest,
+            "parties": tuple(moved),
+        }
         successor = sign(replace(old, **changes), council.seats["s0"])
         body = Amendment(parse_envelope(successor).digest)
         changes = {"header": council.header(), "action": "amend", "uses": 1, "body": body}

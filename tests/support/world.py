@@ -334,6 +334,13 @@ class World:
         self.constitution = successor
         return self.add(entry, envelope)
 
+    def end_proposals(self) -> Entry:
+        """An amendment that ends every proposal of the lab, and suspends no grant: the lab is of
+        another organisation."""
+        listed = self.constitution.parties
+        moved = (replace(one, organisation="org-a") if one.id == "lab" else one for one in listed)
+        return self.amend(parties=tuple(moved))
+
     def admitted(self, ticket: Ticket, job: str = "job-1") -> Admission:
         """Admit a ticket and enter what of it the log does not have."""
         admission = admit(self.ledger, ticket, job, self.times)
@@ -357,7 +364,7 @@ class World:
             header=self.header(),
             boot=self.ledger.state.boot,
             proposal=proposal.digest,
-            constitution=proposal.document.constitution,
+            constitution=self.ledger.state.constitution,
             job=job,
             attempt=next_attempt(self.ledger, proposal.digest, job),
             worker=worker,

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from placet.auditing.differences import explain_differences
+from placet.auditing.endings import Ending, endings
 from placet.auditing.powers import explain_powers
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.lookup._reading import now
 from placet.client.council.records import named
 from placet.governance.documents import Constitution
 
@@ -25,11 +27,22 @@ def diff(
     as_json: AsJSON = False,
 ) -> None:
     """Say in words what one constitution changes of another: who can do what alone first, then each
-    change."""
+    change.
+
+    Of `now` and a draft it also says which proposals and grants of the log the draft would end.
+    """
     before, after = _read(old), _read(new)
     powers, changes = explain_powers(before, after), explain_differences(before, after)
+    ends = _ends(after) if old == _NOW else ()
     sentences = [*powers, *changes] or ["The two say the same."]
-    show({"powers": powers, "changes": changes}, as_json, lines(sentences))
+    sentences += [one.sentence for one in ends]
+    show({"powers": powers, "changes": changes, "ends": ends}, as_json, lines(sentences))
+
+
+def _ends(successor: Constitution) -> tuple[Ending, ...]:
+    with client() as connected:
+        connected.council.verify()
+        return connected.log.judged(lambda ledger: endings(ledger, successor, now()))
 
 
 def _read(name: str) -> Constitution:

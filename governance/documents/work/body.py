@@ -14,6 +14,7 @@ from placet.governance.envelope import Signed, digest_of
 from placet.refusals import OutputUndeclared
 
 if TYPE_CHECKING:
+    from placet.governance.documents.constitution import Constitution
     from placet.governance.documents.proposal import Proposal
     from placet.governance.ledger import Ledger
     from placet.governance.state import State
@@ -57,6 +58,10 @@ class Body:
     def contributors(self) -> tuple[str, ...]:
         """Whose data it touches that is no input."""
         return ()
+
+    def users_under(self, constitution: "Constitution") -> frozenset[str]:
+        """The principals of a constitution whom its terms let ask."""
+        return frozenset()
 
     @property
     def audience(self) -> tuple[str, ...]:

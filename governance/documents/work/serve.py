@@ -125,6 +125,16 @@ class Serve(Body):
     def privacy_terms(self) -> Declared | None:
         return self.privacy
 
+    def users_under(self, constitution: "Constitution") -> frozenset[str]:
+        match self.users:
+            case Roster(users=users):
+                return frozenset(users)
+            case Members(organisations=organisations):
+                listed = (p.id for p in constitution.principals if p.organisation in organisations)
+                return frozenset(listed)
+            case Bearers():
+                return frozenset()
+
     def is_charged(self, state: "State", proposal: str, job: str) -> bool:
         """The first draw is charged for all answers."""
         return proposal in state.services

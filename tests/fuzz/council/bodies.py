@@ -151,11 +151,12 @@ def _party(scene: Scene, name: str) -> Party:
 
 
 def constitution_after(scene: Scene) -> Any:
-    """The next one, changed in one or two places."""
+    """The next one, changed in one place or two; some changes end no proposal."""
     world, dice = scene.world, scene.dice
     old = world.constitution
     made = replace(old, version=old.version + 1, predecessor=world.digest, nonce=world.nonce())
-    for change in dice.sample([_new_keys, _moved, _left_out, _ruled, _measured, _termed], 2):
+    changes = [_new_keys, _moved, _left_out, _ruled, _measured, _termed, _measured_more, _one_more]
+    for change in dice.sample(changes, dice.choice([1, 1, 2])):
         made = change(scene, made)
     return made
 
@@ -189,6 +190,22 @@ def _ruled(scene: Scene, made: Any) -> Any:
 def _measured(scene: Scene, made: Any) -> Any:
     worker = {**made.evidence.worker, "measurements": list(scene.dice.sample(MEASUREMENTS, 1))}
     return replace(made, evidence=replace(made.evidence, worker=worker))
+
+
+def _measured_more(scene: Scene, made: Any) -> Any:
+    """A worker for one program more."""
+    line = f"{scene.dice.randbytes(32).hex()}=sha256:{scene.dice.randbytes(32).hex()}"
+    listed = [*made.evidence.worker["measurements"], line]
+    worker = {**made.evidence.worker, "measurements": listed}
+    return replace(made, evidence=replace(made.evidence, worker=worker))
+
+
+def _one_more(scene: Scene, made: Any) -> Any:
+    """A party that nobody names."""
+    name = f"more-{made.version}"
+    scene.keys[name] = [name]
+    more = Party(name, "org-d", (scene.world.key(name).public,))
+    return replace(made, parties=(*made.parties, more))
 
 
 def _termed(scene: Scene, made: Any) -> Any:

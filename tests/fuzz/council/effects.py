@@ -8,6 +8,7 @@ those of docs/design.md ("A no does not fade").
 from typing import Any
 
 import budgets
+from carried import evidence_about, is_in_force, judged_under
 from history import (
     History,
     Json,
@@ -58,8 +59,7 @@ def check_stands(history: History, entry: Json, digest: str, lease: Json | None)
     if lease is not None and spared:
         closes = min(closes, lease["at"][1])
     else:
-        in_force = history.constitutions()[-1] == proposal["constitution"]
-        must(in_force, DECISION, entry)
+        must(is_in_force(history, digest), DECISION, entry)
     low = entry["at"][0]
     must(proposal["not_before"] <= low and closes <= proposal["not_after"], TICKET, entry)
     approving = _approving(history, digest, (low, closes))
@@ -81,7 +81,7 @@ def _check_stops(history: History, entry: Json, digest: str, proposal: Json) -> 
     must(digest not in history.stopped("pause", "veto", "cancel"), RIGHT_TO_STOP, entry)
     program = proposal["body"].get("program")
     must(program not in history.stopped("revoke-program"), RIGHT_TO_STOP, entry)
-    constitution = history.document(proposal["constitution"])
+    constitution = history.document(judged_under(history, digest))
     vetoes = veto_roles(rules_of(proposal, constitution))
     for seat, ballots in history.votes(digest).items():
         who = principal(constitution, seat) or {}
@@ -90,7 +90,7 @@ def _check_stops(history: History, entry: Json, digest: str, proposal: Json) -> 
 
 def _approving(history: History, digest: str, at: tuple[int, int]) -> dict[str, Json]:
     """Seats whose placet counts at these times, each with its ballot."""
-    constitution = history.document(history.document(digest)["constitution"])
+    constitution = history.document(judged_under(history, digest))
     found: dict[str, Json] = {}
     for seat, ballots in history.votes(digest).items():
         who, ballot = principal(constitution, seat) or {}, ballots[0]
@@ -105,7 +105,7 @@ def _approving(history: History, digest: str, at: tuple[int, int]) -> dict[str, 
 def _check_rules(history: History, entry: Json, digest: str, approving: dict[str, Json]) -> None:
     """Enough distinct seats, of enough organisations, of the roles that it takes."""
     proposal = history.document(digest)
-    constitution = history.document(proposal["constitution"])
+    constitution = history.document(judged_under(history, digest))
     rules = rules_of(proposal, constitution)
     must(bool(rules) and labels_of(proposal) <= set(constitution["labels"]), DECISION, entry)
     roster = proposal["body"].get("roster", [])
@@ -224,4 +224,5 @@ def _agreed(constitution: Json, grant: Json) -> tuple[object, ...]:
         for p in constitution["parties"]
         if p["id"] in named
     }
-    return constitution["evidence"], constitution["witnesses"], rules, seats, parties
+    evidence = evidence_about(constitution, grant["programs"])
+    return evidence, constitution["witnesses"], rules, seats, parties

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from history import Json
-from people import bundle, some_proposal
+from people import bundle, may_go_on, some_proposal
 from scene import MEASUREMENTS, PROGRAM, Scene
 
 from placet.governance.codec import encode
@@ -82,13 +82,12 @@ def lease(scene: Scene) -> None:
 
 def mostly_of_kind(scene: Scene, *actions: str) -> str:
     """A proposal of such an action that may still be acted on."""
-    in_force = scene.history.constitutions()[-1]
     found = [
         digest
         for digest, (made, _) in scene.proposals.items()
         if made.action in actions
-        and made.constitution == in_force
         and made.not_after >= scene.world.times.at_most
+        and may_go_on(scene, digest)
     ]
     found = [d for d in found if len(scene.ballots[d]) > 2][-2:] or found
     return scene.dice.choice(found) if found and scene.chance(95) else some_proposal(scene)

@@ -7,6 +7,7 @@ Each condition carries the sentence, or the heading, of docs/threat-model.md tha
 from collections.abc import Callable
 
 import budgets
+from carried import is_in_force
 from effects import (
     COHORT,
     DECISION,
@@ -49,8 +50,7 @@ def _ballot(history: History, entry: Json) -> None:
     """A yes, and to lift a no, takes a seat in office; a no may come from a revoked one."""
     ballot = history.document(entry["ballot"])
     must(ballot["constitution"] == history.constitutions()[-1], DECISION, entry)
-    proposal = history.document(ballot["proposal"])
-    must(proposal["constitution"] == ballot["constitution"], DECISION, entry)
+    must(is_in_force(history, ballot["proposal"]), DECISION, entry)
     seat = principal(history.in_force(), ballot["seat"]) or {}
     standing = history.votes(ballot["proposal"]).get(ballot["seat"], [])
     last = standing[0]["sequence"] if standing else 0

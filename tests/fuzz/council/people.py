@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bodies import body_of, constitution_after
+from carried import is_in_force
 from history import Json
 from scene import DAY, MEASUREMENTS, OTHER_PROGRAM, PARTIES, PROGRAM, RECIPIENT, SEATS, Scene
 
@@ -82,9 +83,16 @@ def propose(scene: Scene) -> None:
 def some_proposal(scene: Scene) -> str:
     """Mostly one of the newest."""
     known = list(scene.proposals)
-    in_force = scene.history.constitutions()[-1]
-    live = [d for d in known if scene.proposals[d][0].constitution == in_force][-3:]
+    live = [d for d in known[-6:] if may_go_on(scene, d)][-3:]
     return scene.dice.choice(live if live and scene.chance(90) else known)
+
+
+def may_go_on(scene: Scene, proposal: str) -> bool:
+    """Whether no amendment has ended it; one that the log does not have must be of the newest."""
+    if scene.history.of("proposal", proposal=proposal):
+        return is_in_force(scene.history, proposal)
+    made: Any = scene.proposals[proposal][0]
+    return bool(made.constitution == scene.history.constitutions()[-1])
 
 
 def ballot_of(scene: Scene, proposal: str, seat: str, vote: str) -> bytes:

@@ -85,7 +85,12 @@ CASES: dict[str, tuple[list[Change], str, tuple[str, ...]]] = {
         ("chair-a",),
     ),
     "expired": ([approve, lambda w, _: late(w, 90_000)], "expired", ()),
-    "an amendment": ([approve, lambda w, _: w.amend(name="Renamed")], "retired", ("chair-a",)),
+    "an amendment": ([approve, lambda w, _: w.end_proposals()], "retired", ("chair-a",)),
+    "an amendment of something else": (
+        [approve, lambda w, _: w.amend(name="Renamed")],
+        "approved",
+        ("chair-a", "data-b", "ethics-c"),
+    ),
     "an approval taken back": (
         [
             approve,

@@ -132,12 +132,17 @@ def test_a_ballot_is_recorded_of_a_seat_in_office_not_older_than_its_last(founde
     refused("SEAT_EXPIRED", vote("non placet", sequence=8), founded)
 
 
-def test_a_ballot_is_under_the_constitution_of_its_proposal(founded: Any) -> None:
+def test_a_ballot_is_under_the_constitution_in_force(founded: Any) -> None:
     proposal = founded.proposal()
+    digest = digest_of(encode(proposal))
     founded.record(proposal, "lab")
+    ballot = founded.ballot("chair-a", digest)
     founded.amend(name="Another name")
-    ballot = founded.ballot("chair-a", digest_of(encode(proposal)))
     refused("OTHER_CONSTITUTION", lambda: founded.record(ballot, "chair-a"), founded)
+    founded.record(founded.ballot("chair-a", digest), "chair-a")
+    founded.end_proposals()
+    ballot = founded.ballot("ethics-c", digest)
+    refused("OTHER_CONSTITUTION", lambda: founded.record(ballot, "ethics-c"), founded)
 
 
 # Stops.

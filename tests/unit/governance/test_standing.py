@@ -224,9 +224,9 @@ def test_what_is_said_after_the_lease_counts(scene: Scene) -> None:
     assert receipt.approved_by == ("data-b", "ethics-c", "second-a")
 
 
-def test_an_amendment_that_changes_nothing_for_it_does_not_end_what_runs(scene: Scene) -> None:
+def test_an_amendment_that_ends_a_proposal_does_not_end_what_runs(scene: Scene) -> None:
     world, proposal = scene.world, scene.admission.ticket.proposal
-    world.amend(name="Renamed")
+    world.end_proposals()
     world.renew(scene.lease)
     assert (
         told(lambda: readmit(world.ledger, proposal, "job-2", world.times)) == "OTHER_CONSTITUTION"

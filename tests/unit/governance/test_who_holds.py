@@ -52,6 +52,12 @@ def another_party(world: Any) -> dict[str, Any]:
     return {"parties": (*world.constitution.parties, Party("new-lab", "org-d", (key,)))}
 
 
+def another_worker(world: Any) -> dict[str, Any]:
+    evidence = world.constitution.evidence
+    measured = [*evidence.worker["measurements"], f"{'33' * 32}=sha256:{'cd' * 32}"]
+    return {"evidence": replace(evidence, worker={**evidence.worker, "measurements": measured})}
+
+
 def other_keys_first(world: Any) -> dict[str, Any]:
     first, *rest = world.constitution.seats
     return {"seats": (replace(first, keys=tuple(reversed(first.keys))), *rest)}
@@ -79,6 +85,7 @@ NOT_SUSPENDING: dict[str, Change] = {
     "parties in another order": lambda w: {"parties": tuple(reversed(w.constitution.parties))},
     "keys in another order": other_keys_first,
     "a party more, whom the grant does not name": another_party,
+    "a worker for a program that the grant does not list": another_worker,
 }
 
 

@@ -76,7 +76,7 @@ def test_the_timeline_of_an_owner(run: Run, proposal: str, home: Home, host: Any
 
 
 def test_two_constitutions_are_compared(run: Run, council: str, folder: Path) -> None:
-    assert run("diff", "now", "constitution.toml") == {"powers": [], "changes": []}
+    assert run("diff", "now", "constitution.toml") == {"powers": [], "changes": [], "ends": []}
     text = (folder / "constitution.toml").read_text()
     (folder / "next.toml").write_text(text.replace('name = "', 'name = "Next ', 1))
     (changed,) = run("diff", "constitution.toml", "next.toml")["changes"]

@@ -159,7 +159,7 @@ def test_an_amendment_ends_a_round_once_no_lease_can_release_it(
     private.later(601)
     private.close()
     lease = private.lease()
-    private.world.amend()
+    private.world.end_proposals()
     assert private.settle() is None
     assert _charged(private, "ana-a") == ONE
     private.world.close(lease["lease"])
@@ -172,7 +172,7 @@ def test_an_amendment_ends_a_round_once_no_lease_can_release_it(
 def test_an_amendment_ends_the_taking_in(private: Any, refused: Any, audited: Any) -> None:
     private.open()
     private.send("ana-a")
-    private.world.amend()
+    private.world.end_proposals()
     private.settle()
     assert _charged(private, "ana-a") == Cost()
     refused("OTHER_CONSTITUTION", lambda: private.send("cem-b"))

@@ -2,11 +2,16 @@
 """What a service may still do, and from its review on only as if it were admitted anew."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from placet.governance.codec import encode
+from placet.governance.documents import Members, Party, Roster
+from placet.governance.envelope import digest_of
 from placet.governance.evaluate import Ticket
+from placet.governance.judgements.standing import check_in_force
 from placet.refusals import Refusal
 
 DAY = 86400
@@ -117,9 +122,27 @@ def test_under_an_earlier_constitution_a_service_ends_at_its_review(reviewed: An
     later = reviewed.terms.review + DAY
     reviewed.ticket = voted(reviewed, chair_a=later, data_b=later, ethics_c=later)
     lease = reviewed.lease()
-    reviewed.world.amend(name="Renamed")
+    reviewed.world.end_proposals()
     while reviewed.now < reviewed.terms.review:
         reviewed.later(min(250, reviewed.terms.review - reviewed.now))
         reviewed.world.renew(lease)
     reviewed.later(1)
     assert after(reviewed, lease) == dict.fromkeys(after(reviewed, lease), "OTHER_CONSTITUTION")
+
+
+@pytest.mark.parametrize(
+    ("users", "ended"),
+    [
+        (Roster("roster", ("lab",)), ""),
+        (Members("organisations", ("org-d",)), "OTHER_CONSTITUTION"),
+        (Members("organisations", ("org-c",)), ""),
+    ],
+)
+def test_a_service_rests_on_who_may_ask(service: Any, users: Any, ended: str) -> None:
+    world = service.world
+    proposal = service.propose(replace(service.terms, users=users))
+    world.record(proposal, "lab")
+    party = Party("more", "org-d", (world.key("more").public,))
+    world.amend(parties=(*world.constitution.parties, party))
+    signed = world.ledger.proposal(digest_of(encode(proposal)))
+    assert reason(lambda: check_in_force(world.ledger, signed)) == ended
