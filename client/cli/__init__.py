@@ -25,7 +25,7 @@ from placet.client.cli import (
     verify,
 )
 from placet.client.cli._frame import choose_home
-from placet.client.cli.lookup import diff, grants, inbox, timeline
+from placet.client.cli.lookup import diff, grants, inbox, timeline, what_if
 from placet.client.cli.operating import doctor, top
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 _GROUPS = (setup, objects, council, program, runs, service, predict, audit, privacy)
-for group in (*_GROUPS, doctor, top, grants, inbox, timeline, diff):
+for group in (*_GROUPS, doctor, top, grants, inbox, timeline, diff, what_if):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")

@@ -164,7 +164,7 @@ def vote(
     as_json: AsJSON = False,
 ) -> None:
     """Sign your seat's ballot on a proposal."""
-    wanted = _vote(choice)
+    wanted = vote_named(choice)
     keys = load_keys(key, acting_as)
     with client() as connected:
         found = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
@@ -183,7 +183,8 @@ def vote(
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {keys.id} says {choice}."]))
 
 
-def _vote(text: str) -> Vote:
+def vote_named(text: str) -> Vote:
+    """Raises `UsageRefused`."""
     for vote in VOTES:
         if vote == text:
             return vote

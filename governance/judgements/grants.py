@@ -66,11 +66,17 @@ def check_grants(
         _check_allows(ledger, grant, _asked(ticket), job, times)
 
 
-def lacking(ledger: Ledger, proposal: Signed[Proposal], times: Times) -> tuple[Refusal, ...]:
-    """What the grants in the log lack for a proposal, by input, were every seat to approve it:
-    known before anybody votes. Raises `DocumentNotFound`."""
-    seats = ledger.constitution(proposal.document.constitution).seats
-    asked, found = _Asked(proposal, frozenset(seat.id for seat in seats)), list[Refusal]()
+def lacking(
+    ledger: Ledger,
+    proposal: Signed[Proposal],
+    times: Times,
+    approving: Collection[str] | None = None,
+) -> tuple[Refusal, ...]:
+    """What the grants in the log lack for a proposal, by input, were these seats to approve it, or
+    every seat: known before anybody votes. Raises `DocumentNotFound`."""
+    if approving is None:
+        approving = {seat.id for seat in ledger.in_force().constitution.seats}
+    asked, found = _Asked(proposal, approving), list[Refusal]()
     for name in sorted(proposal.document.body.inputs):
         try:
             _grant_for(ledger, asked, name, "", times)

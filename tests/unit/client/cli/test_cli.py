@@ -45,6 +45,7 @@ COMMANDS = [
     "inbox",
     "timeline",
     "diff",
+    "what-if",
     "terms",
     "propose",
     "vote",

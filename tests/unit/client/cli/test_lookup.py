@@ -83,3 +83,19 @@ def test_two_constitutions_are_compared(run: Run, council: str, folder: Path) ->
     assert "Next" in changed
     assert "The two say the same." in run("diff", "now", "now", text=True)
     assert "No constitution" in run("diff", "00ff", "now", code=2)["error"]["message"]
+
+
+def test_votes_are_supposed_and_nothing_is_signed(run: Run, proposal: str) -> None:
+    refused = run("what-if", proposal[7:19], code=1)
+    assert not refused["passes"]
+    assert {one["reason"] for one in refused["refusals"]} == {"RULE_NOT_MET"}
+    assert run("what-if", proposal, "alice", "bob")["passes"]
+    told = run("what-if", proposal, "alice", "bob", text=True)
+    assert "It would be let through." in told
+    against = run("what-if", proposal, "alice", "bob=non placet", code=1)
+    assert "RULE_NOT_MET" in {one["reason"] for one in against["refusals"]}
+    late = run("what-if", proposal, "alice", "bob", "--at", "2099-01-01T00:00:00Z", code=1)
+    assert {one["reason"] for one in late["refusals"]} >= {"TICKET_EXPIRED", "RULE_NOT_MET"}
+    assert run("what-if", proposal, "nobody", code=1)["error"]["reason"] == "SEAT_UNKNOWN"
+    assert "named twice" in run("what-if", proposal, "bob", "bob", code=2)["error"]["message"]
+    assert run("proposals", proposal)["ballots"] == []
