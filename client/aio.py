@@ -54,6 +54,7 @@ class HostStatus:
     evidence: str  # the kind of the authority's evidence, verified; why not, where it could not be
     marks: tuple[str, ...]
     runs: tuple[RunStatus, ...] | None  # None: without a login, or under a pass
+    well: bool = True  # False where the authority is away, or is not to be believed
 
 
 class AsyncClient:
@@ -204,7 +205,7 @@ class AsyncClient:
         A fault of the evidence is told in the view and not raised; a log that shrank or forked is
         raised.
         """
-        size, constitution, evidence = 0, "", ""
+        size, constitution, evidence, well = 0, "", "", True
         marks = ["UNWITNESSED"]
         try:
             council = await self.council.verify()
@@ -218,11 +219,11 @@ class AsyncClient:
         except SettingMissing as missing:
             evidence = f"not judged: {missing}"
         except NOT_BELIEVED as error:
-            evidence = f"REFUSED: {error}"
+            evidence, well = f"REFUSED: {error}", False
         except Refused as refused:
             if refused.reason not in ("NOT_FOUNDED", "AUTHORITY_UNAVAILABLE"):
                 raise
-            evidence = str(refused)
+            evidence, well = str(refused), refused.reason == "NOT_FOUNDED"
         try:
             runs = await self.runs.list(limit)
         except Refused as refused:
@@ -230,5 +231,5 @@ class AsyncClient:
                 raise
             runs = None
         return HostStatus(
-            self.address, self.log.key, size, constitution, evidence, tuple(marks), runs
+            self.address, self.log.key, size, constitution, evidence, tuple(marks), runs, well
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from placet.host.check import check
-from placet.host.config import LAUNCHERS, NUMBERS, HostConfig
+from placet.host.config import DEFAULT_ORIGIN, LAUNCHERS, NUMBERS, HostConfig
 from placet.host.logs import FORMATS
 from placet.host.server import serve
 from placet.host.settings import tell
@@ -61,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("placet-cpu"),
         help="folder that stands for the inside of the processor, in simulation; outside --state",
     )
-    add("--origin", default="placet.local/log", help="name of the log, fixed when it is founded")
+    add(
+        "--origin",
+        default="",
+        help="name of the log, fixed when it is founded and kept in the state; "
+        f"{DEFAULT_ORIGIN} if nobody says one",
+    )
     add("--listen", default="127.0.0.1:7433", help="address and port; port 0 takes any")
     add(
         "--name",

@@ -74,6 +74,7 @@ _MAX_RENEW_DAYS = 365  # far less than a certificate lasts
 _MAX_UNREAD = 64 * MIB
 _MAX_JUMP = 600  # which the authority refuses by itself
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+DEFAULT_ORIGIN = "placet.local/log"
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,253}")
 
 
@@ -97,7 +98,7 @@ class HostConfig:
 
     state: Path
     cpu: Path
-    origin: str
+    origin: str = ""
     listen: str = "127.0.0.1:0"
     names: tuple[str, ...] = ()
     certificate: Path | None = None
@@ -174,7 +175,7 @@ class HostConfig:
                 "Metrics are plain HTTP for whoever reaches them: listen on 127.0.0.1, or add "
                 "--metrics-anywhere."
             )
-        if not _ORIGIN.fullmatch(self.origin):
+        if self.origin and not _ORIGIN.fullmatch(self.origin):
             raise ValueError(
                 "origin must be a name like example.org/log of at most 254 characters."
             )

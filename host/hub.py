@@ -53,11 +53,15 @@ class Hub:
     def attached(self, session: Session) -> None:
         if session.role == AUTHORITY:
             self._supervisor.attached(session)
-            self._line.attach(session.link)
-            self._board.unhold("")
-            self._placement.settle()
+            self._tasks.spawn(self._begin(session))
         elif worker := self._workers.of(session):
             worker.session = session
+
+    async def _begin(self, session: Session) -> None:
+        if await self._line.attach(session.link):
+            self._supervisor.serves()
+            self._board.unhold("")
+            self._placement.settle()
 
     def detached(self, session: Session) -> None:
         _log.info("detached enclave=%s role=%s", session.enclave, session.role)

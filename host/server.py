@@ -11,6 +11,7 @@ End: take no more jobs, leave attempts, end enclaves, let calls finish, make eve
 import asyncio
 import logging
 import signal
+import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -48,7 +49,7 @@ from placet.host.calls.tls import utc_now
 from placet.host.calls.unknown import UnknownMethods
 from placet.host.clock import HostClock
 from placet.host.collector import Collector
-from placet.host.config import HostConfig
+from placet.host.config import DEFAULT_ORIGIN, HostConfig
 from placet.host.enclaves.attach import AUTHORITY, WORKER, Enclaves, Tokens
 from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
@@ -147,6 +148,7 @@ class Host:
         self._exits.push_async_callback(asyncio.to_thread, self._store.close)
         self._assemble(launcher)
         await self._store.read(self._log.load)
+        self._origin = _origin(config.origin, self._log.checkpoint)
         async with self._store.steady():
             await self._store.write(end_lost)
         resume = await self._store.read(self._placement.recover)
@@ -175,11 +177,12 @@ class Host:
             lambda _: self._seen.readiness.look(),
             config.max_line,
             check_clock=self.clock.check,
+            why=lambda: self._supervisor.trouble,
             one_clock=one_clock,
         )
         self._tokens = tokens = Tokens()
         self._supervisor = Supervisor(
-            launcher, tokens, self._authority_order, self._metrics.enclave_ended
+            launcher, tokens, self._authority_order, self._metrics.enclave_ended, _complain
         )
         workers = self._workers(launcher, folder / "tmp")
         tickets = Tickets(self._log, config.spares, config.max_programs)
@@ -277,7 +280,7 @@ class Host:
             token=token,
             address=self._local,
             certificate=self._certificates.own.path.resolve(),
-            origin=self._config.origin,
+            origin=self._origin,
             log=self._config.state.resolve() / "logs" / "authority.log",
         )
 
@@ -288,7 +291,7 @@ class Host:
             token=worker.token,
             address=self._local,
             certificate=self._certificates.own.path.resolve(),
-            origin=self._config.origin,
+            origin=self._origin,
             log=self._config.state.resolve() / "logs" / f"worker-{worker.token[:16]}.log",
             variant="onnx" if worker.serves else "",
             launched_for=worker.program,
@@ -316,6 +319,25 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _complain(sentence: str) -> None:
+    """To whoever started the host: the log is not what they look at."""
+    print(f"placet host: {sentence}", file=sys.stderr, flush=True)
+
+
+def _origin(wanted: str, checkpoint: bytes) -> str:
+    """The name of the log: the one that it was founded with, else the one that is wanted.
+
+    Raises RuntimeError where the two differ: under another name an authority derives another key.
+    """
+    founded = checkpoint.partition(b"\n")[0].decode()
+    if wanted and founded and wanted != founded:
+        raise RuntimeError(
+            f"The log of this state has the origin {founded}, and --origin says {wanted}. Start "
+            f"without --origin, or on another --state."
+        )
+    return founded or wanted or DEFAULT_ORIGIN
 
 
 def _blob_store(config: HostConfig) -> BlobStore:

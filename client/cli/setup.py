@@ -14,6 +14,7 @@ from rich.console import Console
 
 from placet.attestation import SIMULATION_SIGNER
 from placet.client.cli._frame import (
+    EXIT_REFUSED,
     ActingAs,
     AsJSON,
     KeyFile,
@@ -320,7 +321,8 @@ def status(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show host, log, evidence, and the newest runs."""
+    """Show host, log, evidence, and the newest runs. The exit code is 1 where the authority is away
+    or is not to be believed."""
     with client() as connected:
         found = connected.status()
         known = proposals_of(connected, [run.id for run in found.runs or ()])
@@ -333,6 +335,7 @@ def status(
         "constitution": found.constitution,
         "evidence": found.evidence,
         "marks": list(found.marks),
+        "well": found.well,
         "runs": None if found.runs is None else runs_json(found.runs, known),
     }
     rows = [
@@ -352,6 +355,8 @@ def status(
             run_table(found.runs, known)(console)
 
     show(value, as_json, text)
+    if not found.well:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @command(app)

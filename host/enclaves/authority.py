@@ -25,11 +25,13 @@ from placet.refusals import (
     DeadlinePassed,
     QueueFull,
     Refusal,
+    Refused,
 )
 
 M = TypeVar("M", bound=Message)
 # What an authority that can tell a jump by itself does all the same.
 _TIMELESS = (enclaves_pb2.KIND_EVIDENCE, enclaves_pb2.KIND_CLOSE)
+_START_SECONDS = 3600.0  # the longest that reading a log may take
 _GRACE = 10.0  # seconds that a request waits for an authority to attach
 
 
@@ -89,7 +91,8 @@ def _lane_of(kind: enclaves_pb2.Kind.ValueType, stop: bool) -> str:
 
 
 class AuthorityLine:
-    """Requests to whichever authority is attached now. `changed` is told whether there is one.
+    """Requests to whichever authority is there now. `changed` is told whether there is one; `why`
+    says why there is none, if that is known.
 
     `check_clock` refuses what is judged by a clock that nobody believes; a stop goes by it.
     one_clock: the authority has no other clock to tell a jump by.
@@ -102,8 +105,10 @@ class AuthorityLine:
         grace: float = _GRACE,
         check_clock: Callable[[], None] = lambda: None,
         *,
+        why: Callable[[], str] = lambda: "",
         one_clock: bool = False,
     ) -> None:
+        self._why = why
         self._timeless = _TIMELESS[:1] if one_clock else _TIMELESS
         self._changed = changed
         self._check_clock = check_clock
@@ -137,19 +142,31 @@ class AuthorityLine:
 
     @property
     def attached(self) -> bool:
-        """Whether an authority is attached."""
+        """Whether an authority is attached that has come to life."""
         return self._attached.is_set()
 
     async def ready(self) -> None:
-        """Return once an authority is attached."""
+        """Return once an authority is attached that has come to life."""
         await self._attached.wait()
 
-    def attach(self, link: Link) -> None:
-        """Use this link from now on."""
+    async def attach(self, link: Link) -> bool:
+        """Use this link once the authority behind it answers; False if it ends before.
+
+        It answers once it has read its log: one that cannot start attaches, and ends.
+        """
         self._link = link
+        try:
+            await link.request(enclaves_pb2.KIND_UNSPECIFIED, b"", timeout=_START_SECONDS)
+        except Refused:
+            pass  # nothing is of this kind, and that is an answer
+        except Refusal:
+            return False
+        if self._link is not link:
+            return False
         self._since = time.monotonic()
         self._attached.set()
         self._changed(True)
+        return True
 
     def detach(self, link: Link) -> None:
         """Use the link no more, if it is still the one in use."""
@@ -191,9 +208,15 @@ class AuthorityLine:
     async def _wait(self) -> Link:
         try:
             async with asyncio.timeout(self._grace):
-                while self._link is None or self._link.closed:
-                    self._attached.clear()
+                while True:
                     await self._attached.wait()
-                return self._link
+                    if self._link is not None and not self._link.closed:
+                        return self._link
+                    self._attached.clear()
         except TimeoutError:
-            raise AuthorityUnavailable("No authority is attached. Try again later.") from None
+            why = self._why()
+            raise AuthorityUnavailable(
+                f"The authority cannot start, and the host's operator has to help: {why}"
+                if why
+                else "No authority is attached. Try again later."
+            ) from None

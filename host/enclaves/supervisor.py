@@ -14,6 +14,7 @@ from placet.host.enclaves.attach import AUTHORITY, Session, Tokens
 from placet.host.enclaves.last_words import in_words, last_words, length_of
 from placet.host.enclaves.launcher import Launcher, LaunchOrder, Running
 from placet.host.logs import kind_of
+from placet.proto.refusals import reason_name
 from placet.proto.v1 import common_pb2
 
 _FIRST_DELAY = 0.1
@@ -33,7 +34,10 @@ class Supervisor:
         tokens: Tokens,
         order: Callable[[str], LaunchOrder],
         ended: Ended,
+        complain: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._complain = complain
+        self._trouble: common_pb2.Refusal | None = None
         self._ended = ended
         self._launcher = launcher
         self._tokens = tokens
@@ -41,6 +45,15 @@ class Supervisor:
         self._process: Running | None = None
         self._hello: asyncio.TimerHandle | None = None
         self._said: common_pb2.Refusal | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why the authority cannot start, in its words; empty where it serves, or never said."""
+        return "" if self._trouble is None else self._trouble.message
+
+    def serves(self) -> None:
+        """The authority has come to life."""
+        self._trouble = None
 
     def ended(self, refusal: common_pb2.Refusal) -> None:
         """The authority says why it is about to end."""
@@ -80,6 +93,7 @@ class Supervisor:
             code = await process.wait()
             why = await self._why(order, before)
             _log.warning("exited code=%d %s log=%s", code, in_words(why), order.log)
+            self._tell(why)
             self._ended(AUTHORITY, why, code)
         except asyncio.CancelledError:
             if process is not None:
@@ -93,6 +107,12 @@ class Supervisor:
                 self._hello.cancel()
             self._process = None
             self._tokens.revoke(token)
+
+    def _tell(self, why: common_pb2.Refusal | None) -> None:
+        """Complain once of each reason, and not every second of the same."""
+        if why is not None and why != self._trouble:
+            self._complain(f"The authority cannot go on ({reason_name(why.reason)}): {why.message}")
+        self._trouble = why or self._trouble
 
     async def _why(self, order: LaunchOrder, before: int) -> common_pb2.Refusal | None:
         """The reason of its end, as it said it, or else as its log has it behind so many bytes."""

@@ -51,6 +51,12 @@ class Visitor:
         self.token = await self.send(await self.login(charter, by, pin, key))
 
 
+def own_channel(address: str, certificate_pem: bytes) -> grpc.Channel:
+    """A channel to a host by its own certificate."""
+    tls = grpc.ssl_channel_credentials(certificate_pem)
+    return grpc.secure_channel(address, tls, options=_OPTIONS)
+
+
 class Regular:
     """The same for code without an event loop, which logs in by itself once `charter` gives a
     council's digest, and again in time."""
