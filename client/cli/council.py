@@ -3,6 +3,8 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -10,6 +12,7 @@ import typer
 
 from placet.auditing.explain import explain_demands, explain_proposal
 from placet.auditing.explain_standing import explain_standing
+from placet.auditing.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.blocking import Client
 from placet.client.cli._frame import (
@@ -32,7 +35,6 @@ from placet.client.cli._terms import parse_time
 from placet.client.cli._words import (
     choose_proposal,
     day,
-    refusal_json,
     short,
     shortened,
     standing_json,
@@ -41,6 +43,7 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.check._found import told
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
@@ -79,10 +82,12 @@ def propose(
     reason: Annotated[str, typer.Option(help="With --amend: why, in plain words.")] = "",
     not_after: Annotated[str, typer.Option(help="With --amend: until when (ISO 8601).")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Propose a job (its program is put to the host), a federation, a service or an amendment to
-    the council."""
+    the council. What is known to be refused, whatever anybody votes, is not proposed without
+    --yes."""
     keys = load_keys(key, acting_as)
     if (source is None) == (amend is None):
         raise UsageRefused(
@@ -90,37 +95,59 @@ def propose(
         )
     if amend is not None and not not_after:
         raise UsageRefused("An amendment takes --not-after: until when it may be put in force.")
+    now = int(time.time())
     with client() as connected:
         if amend is not None:
-            body = Amendment(digest_of(encode(read_constitution(amend))))
-            recorded = connected.council.propose(
-                keys,
-                body,
-                purpose=purpose,
-                reason=reason,
-                not_before=int(time.time()),
-                not_after=parse_time(not_after),
-            )
+            constitution, until = read_constitution(amend), parse_time(not_after)
+            body = Amendment(digest_of(encode(constitution)))
+            draft: WorkDraft | _Amending = _Amending(body, purpose, reason, now, until)
+            follows = partial(connected.council.foresee_constitution, constitution, keys.id)
+            found = _ask(follows(purpose=purpose), yes)
         else:
-            draft = load_work(cast("Path", source), int(time.time()))
-            recorded = _propose_work(connected, keys, draft, as_json)
-        lacking = () if amend is not None else connected.council.lacking(recorded.digest)
-    told = [
+            draft = load_work(cast("Path", source), now)
+            found = _ask(connected.council.foresee(draft, keys.id), yes)
+        if isinstance(draft, JobDraft):
+            _put_program(connected, keys, draft, as_json)
+        recorded = _propose(connected, keys, draft)
+    sentences = [
         f"Proposed: {recorded.digest} (entry {recorded.index}).",
         f"What it still needs: placet proposals {short(recorded.digest)}",
     ]
-    lacks = [refusal_json(refusal) for refusal in lacking]
-    value = {"proposal": recorded.digest, "index": recorded.index, "lacking": lacks}
-    show(value, as_json, lines(told))
-    for refusal in lacking:
-        say(f"As things stand, a start would be refused ({refusal.reason}): {refusal}")
+    value = {"proposal": recorded.digest, "index": recorded.index, **found.to_dict()}
+    show(value, as_json, lines(sentences))
+    say(*told(found))
 
 
-def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool) -> Recorded:
-    if isinstance(draft, JobDraft):
-        bundle, owner = draft.bundle, keys.signing.public
-        with transfer("putting the program", as_json) as progress:
-            connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
+@dataclass(frozen=True, slots=True)
+class _Amending:
+    """An amendment as it is proposed. Times are Unix seconds."""
+
+    body: Amendment
+    purpose: str
+    reason: str
+    not_before: int
+    not_after: int
+    uses: int = 1
+
+
+def _ask(found: Forecast, yes: bool) -> Forecast:
+    """What is known already: final refusals are raised, and data without a label is asked about,
+    unless `yes`."""
+    if found.final and not yes:
+        say(*told(found))
+        raise found.final[0]
+    if found.unlabelled:
+        confirm(f"{found.unlabelled} Propose it all the same?", yes)
+    return found
+
+
+def _put_program(connected: Client, keys: Keys, draft: JobDraft, as_json: bool) -> None:
+    bundle, owner = draft.bundle, keys.signing.public
+    with transfer("putting the program", as_json) as progress:
+        connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
+
+
+def _propose(connected: Client, keys: Keys, draft: WorkDraft | _Amending) -> Recorded:
     return connected.council.propose(
         keys,
         draft.body,

@@ -74,9 +74,11 @@ COMMANDS = [
     "verify",
     "collateral",
     "explain",
+    "check",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
+    "check": ("job", "federation", "constitution"),
     "constitution": ("draft", "show", "amend"),
     "federation": ("model", "vector"),
     "federate": ("join",),
