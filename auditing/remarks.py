@@ -5,14 +5,17 @@ import math
 
 from placet.governance.documents import Federate
 from placet.governance.documents.work.body import Body
-from placet.governance.sentences import count, duration
+from placet.governance.sentences import count, duration, listed
+from placet.governance.text import quoted
 
 _DIGITS = 3
 
 
 def remarks_on(body: Body) -> list[str]:
     """Sentences on what an author may not have meant."""
-    return [*_noise(body), *_encoding(body)] if isinstance(body, Federate) else []
+    if not isinstance(body, Federate):
+        return []
+    return [*_noise(body), *_spared(body), *_encoding(body)]
 
 
 def window_remarks(body: Body, seconds: int) -> list[str]:
@@ -44,6 +47,13 @@ def _noise(terms: Federate) -> list[str]:
             f"at most {terms.clip}: it takes many rounds, more clients or fewer numbers to learn."
         )
     ]
+
+
+def _spared(terms: Federate) -> list[str]:
+    if not terms.spared:
+        return []
+    names = listed(map(quoted, terms.ruled("mean-without-noise")))
+    return [f"No noise hides {names}: each model costs its clients privacy without bound."]
 
 
 def _encoding(terms: Federate) -> list[str]:

@@ -58,7 +58,9 @@ class RoundTask:
         """Begin to draw the noise: it depends on nothing that is still to come."""
         terms = self._terms
         if terms.sigma:
-            self._noise = Noise(terms.layout.elements, terms.sigma, threads=_threads())
+            self._noise = Noise(
+                terms.layout.elements, terms.sigma, threads=_threads(), spared=terms.spared
+            )
 
     def open(
         self,
