@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
-from placet.auditing.forecast import Forecast
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.aio import AsyncClient, HostStatus
 from placet.client.connection.access import Kept, KeysLater

@@ -12,7 +12,7 @@ import typer
 
 from placet.auditing.explain import explain_demands, explain_proposal
 from placet.auditing.explain_standing import explain_standing
-from placet.auditing.forecast import Forecast
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.blocking import Client
 from placet.client.cli._frame import (

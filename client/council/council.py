@@ -3,8 +3,8 @@
 
 from dataclasses import replace
 
-from placet.auditing.forecast import Forecast
-from placet.auditing.forecast_constitution import foresee_amendment
+from placet.auditing.foresight.amendment import foresee_amendment
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.connection.connection import Connection
 from placet.client.council.forecasts import Drafted, forecast_of

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from placet.attestation import Policy
-from placet.auditing.forecast import Forecast, foresee
-from placet.auditing.remarks import remarks_on, window_remarks
+from placet.auditing.foresight.forecast import Forecast, foresee
+from placet.auditing.foresight.remarks import remarks_on, window_remarks
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.replica import Replica
 from placet.governance.account import Times

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import typer
 
-from placet.auditing.forecast import Forecast
+from placet.auditing.foresight.forecast import Forecast
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, client, home, lines, say, show
 from placet.client.council.forecasts import kept_ledger

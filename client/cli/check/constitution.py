@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from placet.auditing.differences import explain_differences
-from placet.auditing.forecast import Forecast
-from placet.auditing.forecast_constitution import constitution_remarks, foresee_amendment
+from placet.auditing.foresight.amendment import constitution_remarks, foresee_amendment
+from placet.auditing.foresight.forecast import Forecast
 from placet.client.blocking import Client
 from placet.client.cli._frame import AsJSON, command
 from placet.client.cli.charter import read_constitution

@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from placet.auditing.foresight.forecast import Forecast
 from placet.client.cli._frame import AsJSON, command
+from placet.client.cli._trying import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.cli.check._found import by_the_log, proposer, show_found
 from placet.client.council.forecasts import forecast_of, forecast_of_terms
-from placet.client.drafts.work import load_work
-from placet.client.errors import FileRefused
+from placet.client.drafts.federation import FederationDraft
+from placet.client.drafts.work import WorkDraft, load_work
+from placet.client.errors import FileRefused, StateRefused
 from placet.governance.account import Times
+from placet.governance.codec import Json
 
 app = typer.Typer()
 
@@ -25,16 +29,35 @@ Proposer = Annotated[
 @command(app)
 def job(source: DraftFile, by: Proposer = "", as_json: AsJSON = False) -> None:
     """Judge the draft of a job: rules, labels, window, uses, grants and their budgets, evidence."""
-    _check(source, "job", by, as_json)
+    _, found = _check(source, "job", by)
+    show_found(found, as_json)
 
 
 @command(app)
-def federation(source: DraftFile, by: Proposer = "", as_json: AsJSON = False) -> None:
-    """Judge the draft of a federation: the same, its roster, and terms that make no sense."""
-    _check(source, "federate", by, as_json)
+def federation(
+    source: DraftFile,
+    update: Updates = None,
+    weight: Weights = None,
+    model: Initial = None,
+    by: Proposer = "",
+    as_json: AsJSON = False,
+) -> None:
+    """Judge the draft of a federation: the same, its roster, and terms that make no sense; with
+    updates also a round of them, in the worker's code."""
+    draft, found = _check(source, "federate", by)
+    facts: list[str] = []
+    more: Json = {}
+    if update and isinstance(draft, FederationDraft):
+        try:
+            result = tried(draft.body, update, weight or [], model)
+        except StateRefused as refusal:
+            found = found.and_final([refusal])
+        else:
+            facts, more = told(draft.body, result), {"round": as_plain(result)}
+    show_found(found, as_json, facts, more)
 
 
-def _check(source: Path, action: str, by: str, as_json: bool) -> None:
+def _check(source: Path, action: str, by: str) -> tuple[WorkDraft, Forecast]:
     now = int(time.time())
     draft = load_work(source, now)
     if draft.body.ACTION != action:
@@ -49,4 +72,4 @@ def _check(source: Path, action: str, by: str, as_json: bool) -> None:
         lambda ledger: forecast_of(ledger, draft, proposer(by), Times(now, now)),
         lambda: forecast_of_terms(draft),
     )
-    show_found(found, as_json)
+    return draft, found

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from placet.auditing.remarks import remarks_on, window_remarks
+from placet.auditing.foresight.remarks import remarks_on, window_remarks
 from placet.governance.account import Account, Logged, Times
 from placet.governance.codec import Json, encode
 from placet.governance.documents import Ballot, Budget, Cost, Proposal, Seat

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from placet.auditing.endings import endings
-from placet.auditing.forecast import Forecast, foresee
+from placet.auditing.foresight.forecast import Forecast, foresee
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Amendment, Constitution, Proposal, Seat, Seen, new_header
