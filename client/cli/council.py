@@ -43,6 +43,7 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.check._ballots import ballot_forecast, voted_on
 from placet.client.cli.check._found import told
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
@@ -186,27 +187,34 @@ def vote(
             help="Until when a placet counts, ISO 8601; else 30 days, or a service's review."
         ),
     ] = "",
+    constitution: Annotated[
+        Path | None,
+        typer.Option(help="Of an amendment: the draft that it names, to be shown what changes."),
+    ] = None,
     acting_as: ActingAs = "",
     yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Sign your seat's ballot on a proposal."""
-    wanted = vote_named(choice)
+    """Sign your seat's ballot on a proposal, once you have seen what it is and whether the rules
+    count your ballot."""
+    wanted, until = vote_named(choice), parse_time(expires) if expires else None
     keys = load_keys(key, acting_as)
     with client() as connected:
         found = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
+        told = ballot_forecast(connected, found, keys.id, wanted, rationale, until)
         if not yes:
-            say(*explain_proposal(found.document, found.rules))
-            confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
+            say(*explain_proposal(found.document, found.rules), *voted_on(found, constitution))
+        say(*told.sentences(keys.id))
+        confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
         recorded = connected.council.vote(
-            keys,
-            found,
-            wanted,
-            interests=interests,
-            rationale=rationale,
-            expires=parse_time(expires) if expires else None,
+            keys, found, wanted, interests=interests, rationale=rationale, expires=until
         )
-    value = {"ballot": recorded.digest, "proposal": found.digest, "index": recorded.index}
+    value = {
+        "ballot": recorded.digest,
+        "proposal": found.digest,
+        "index": recorded.index,
+        "not_counted": told.not_counted,
+    }
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {keys.id} says {choice}."]))
 
 
@@ -224,10 +232,11 @@ def veto(
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Veto a proposal, also one whose job runs; takes a seat whose role has a veto."""
-    _stop("veto", proposal, load_keys(key, acting_as), reason, as_json)
+    _stop("veto", proposal, load_keys(key, acting_as), reason, yes, as_json)
 
 
 @command(app)
@@ -236,10 +245,11 @@ def pause(
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Pause a proposal and its jobs, for good as long as resuming is not built; any seat may."""
-    _stop("pause", proposal, load_keys(key, acting_as), reason, as_json)
+    _stop("pause", proposal, load_keys(key, acting_as), reason, yes, as_json)
 
 
 @command(app)
@@ -270,9 +280,16 @@ def revoke(
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {what} {target} revoked."]))
 
 
-def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:
+def _stop(
+    action: StopAction, proposal: str, keys: Keys, reason: str, yes: bool, as_json: bool
+) -> None:
     with client() as connected:
-        target = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json).digest
+        found = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json)
+        target = found.digest
+        if found.item.stopped:
+            say(f"It is stopped already ({found.item.stopped}), for good: this changes nothing.")
+        if target in (proposal, "sha256:" + proposal):  # else it was asked just now
+            confirm(f"{action.capitalize()} {target} for good? Nothing takes it back.", yes)
         recorded = connected.council.stop(keys, action, target, reason=reason)
     value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
     told = f"Recorded as entry {recorded.index}: from here on nothing of {short(target)} happens."

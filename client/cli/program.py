@@ -16,8 +16,8 @@ import typer
 from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, say, show
 from placet.client.cli._terms import parse_scalar
-from placet.client.cli._trying import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.cli._words import transfer
+from placet.client.cli.check._rounds import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.drafts.federation import FederationDraft
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import load_work

@@ -9,8 +9,8 @@ import typer
 
 from placet.auditing.foresight.forecast import Forecast
 from placet.client.cli._frame import AsJSON, command
-from placet.client.cli._trying import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.cli.check._found import by_the_log, proposer, show_found
+from placet.client.cli.check._rounds import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.council.forecasts import forecast_of, forecast_of_terms
 from placet.client.drafts.federation import FederationDraft
 from placet.client.drafts.work import WorkDraft, load_work

@@ -114,7 +114,7 @@ def test_data_without_a_label_is_asked_about(run: Run, folder: Path) -> None:
 def test_grants_that_lack_something_are_said_by_the_check(
     run: Run, proposal: str, folder: Path
 ) -> None:
-    run("withdraw", "rows.grant.json", "--key", "owner.key")
+    run("withdraw", "rows.grant.json", "--key", "owner.key", "--yes")
     told = run("check", "job", "job.toml", code=1)
     assert reasons(told, "lacking") == ["GRANT_WITHDRAWN"]
     assert told["refused"] == []
