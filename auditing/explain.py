@@ -309,6 +309,10 @@ def _budget(grant: Grant) -> list[str]:
                 "The bound counts every job on any data of this owner, under whatever grants, "
                 "since the log began."
             ),
+            (
+                "The cost of a job is what its program's author declares: a claim, which nothing "
+                "measures."
+            ),
             "A job without privacy terms costs without bound, and so is never let through.",
         ]
     if grant.privacy == "none":

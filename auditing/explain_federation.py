@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terms of a federation as sentences, made from the same object that is judged."""
 
+from collections.abc import Iterable
+
 from placet.governance.documents.federation import AggregationRule, Krum, Mean, Median
 from placet.governance.documents.work.federate import Federate
+from placet.governance.sentences import listed
+from placet.governance.text import quoted
 
 
 def explain_federation(terms: Federate) -> list[str]:
@@ -31,7 +35,8 @@ def explain_federation(terms: Federate) -> list[str]:
         f"An update is cut to length {terms.clip}, and counts for at most {terms.largest_weight}.",
         f"Changes of a coordinate below {terms.step:.1e} count as none.",
         _rule(terms.rule),
-        _noise(terms),
+        *_noise(terms),
+        *_buffers(terms),
         f"The result, times {terms.rate}, is added to the model.",
         (
             "A client whose update breaks these terms is left out, "
@@ -69,10 +74,30 @@ def _rule(rule: AggregationRule) -> str:
             )
 
 
-def _noise(terms: Federate) -> str:
+def _noise(terms: Federate) -> list[str]:
     if terms.noise is None:
-        return "No noise is added: a model costs privacy without bound."
-    return (
-        f"Gaussian noise of {terms.noise} times {terms.clip} is added to the sum of the updates, "
-        "and each client whose update counts is charged for every model released."
-    )
+        return ["No noise is added: a model costs privacy without bound."]
+    added = f"Gaussian noise of {terms.noise} times {terms.clip} is added to the sum of the updates"
+    if terms.spared:
+        spared = _named(terms.ruled("mean-without-noise"))
+        return [
+            f"{added}, but none to the arrays {spared}.",
+            (
+                f"What a model says of {spared} is hidden by nothing, so that each model costs "
+                "privacy without bound: no epsilon holds for it, whatever the noise on the rest."
+            ),
+        ]
+    return [f"{added}, and each client whose update counts is charged for every model released."]
+
+
+def _buffers(terms: Federate) -> list[str]:
+    told: list[str] = []
+    if kept := terms.ruled("keep"):
+        told.append(f"The arrays {_named(kept)} stay as the model has them, whatever clients send.")
+    if home := terms.ruled("home"):
+        told.append(f"Each client keeps its own arrays {_named(home)}: no update has them.")
+    return told
+
+
+def _named(names: Iterable[str]) -> str:
+    return listed(map(quoted, names))

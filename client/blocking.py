@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.aio import AsyncClient, HostStatus
 from placet.client.connection.access import Kept, KeysLater
@@ -26,6 +27,7 @@ from placet.client.connection.pins import Pins
 from placet.client.council.authority import AsyncAuthority
 from placet.client.council.charters import CharterDraft
 from placet.client.council.council import AsyncCouncil
+from placet.client.council.forecasts import Drafted
 from placet.client.council.founding import AsyncFounding
 from placet.client.council.records import ProposalItem, ProposalRecord
 from placet.client.data.blobs import AsyncBlobs, Blob
@@ -227,6 +229,20 @@ class Council(Blocking[AsyncCouncil]):
         One call, and one more for each document that this home has not seen; for an item of
         `proposals` the log is not read again. Raises `UsageRefused` where none, or several, do."""
         return self._portal.run(self._core.find(proposal))
+
+    def foresee(self, draft: Drafted, by: str) -> Forecast:
+        """Judge at home, by the log, a draft that a seat or party would propose, as if every seat
+        had said placet; nothing is sent.
+
+        draft: what `load_work` gives, or whatever has the fields of a proposal. Raises
+        `DocumentMalformed`, `NotFounded`, or what a call raises."""
+        return self._portal.run(self._core.foresee(draft, by))
+
+    def foresee_constitution(
+        self, draft: Constitution, by: str, *, purpose: str = "amendment"
+    ) -> Forecast:
+        """The same of a constitution that shall follow the one in force."""
+        return self._portal.run(self._core.foresee_constitution(draft, by, purpose=purpose))
 
     def lacking(self, proposal: str | ProposalRecord) -> tuple[Refusal, ...]:
         """Why work under a proposal would be refused though every seat approved it: of each input

@@ -211,7 +211,7 @@ def judge_said(
     refusals = [*_window(document, times), *vetoes, *_unmet(rules)]
     # A label that the constitution does not list, a misspelt one say, would slip through its rules.
     if not matching or not labels.issubset(constitution.labels):
-        refusals.append(_no_rule(document))
+        refusals.append(_no_rule(document, constitution))
     accounts = tuple(account for account, _ in standing)
     return Account(proposal.digest, in_force.digest, times, accounts, rules, tuple(refusals))
 
@@ -349,11 +349,16 @@ def _unmet(rules: tuple[RuleAccount, ...]) -> list[Refusal]:
     return refusals
 
 
-def _no_rule(proposal: Proposal) -> NoRule:
+def _no_rule(proposal: Proposal, constitution: Constitution) -> NoRule:
+    unlisted = sorted(proposal.labels - set(constitution.labels))
+    why = "No rule of the constitution covers this action, purpose and data."
+    if unlisted:
+        why = (
+            f"The constitution does not list the label {', '.join(unlisted)}. It lists "
+            f"{', '.join(constitution.labels) or 'none'}."
+        )
     return NoRule(
-        "No rule of the constitution covers this action, purpose and data, or it does not list one "
-        "of the labels; what no rule covers is refused. Amend the constitution, or propose within "
-        "it.",
+        f"{why} What no rule covers is refused: propose within the constitution, or amend it.",
         claim="rules",
         expected="a rule that applies, and listed labels",
         actual=f"action {proposal.action}, purpose {proposal.purpose}, labels "

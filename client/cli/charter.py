@@ -25,6 +25,7 @@ from placet.client.cli._frame import (
 from placet.client.cli._words import read_artifact, write_artifact
 from placet.client.council.charters import CharterDraft
 from placet.client.drafts.job import load_constitution
+from placet.client.drafts.successor import check_predecessor
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import decode, encode
@@ -132,6 +133,9 @@ def constitution_draft(
     amends: Annotated[
         bool, typer.Option("--amends", help="It shall follow the constitution in force.")
     ] = False,
+    founds: Annotated[
+        bool, typer.Option("--founds", help="It is for a new council, though this home has one.")
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Make the document of a constitution from TOML."""
@@ -143,6 +147,8 @@ def constitution_draft(
         )
     else:
         document = load_constitution(source)
+        if not founds:
+            check_predecessor(document, home().memory())
     payload = encode(document)
     write_artifact(out, payload)
     value = {"constitution": digest_of(payload), "version": document.version, "file": str(out)}

@@ -3,6 +3,8 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -10,6 +12,7 @@ import typer
 
 from placet.auditing.explain import explain_demands, explain_proposal
 from placet.auditing.explain_standing import explain_standing
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.blocking import Client
 from placet.client.cli._frame import (
@@ -32,7 +35,6 @@ from placet.client.cli._terms import parse_time
 from placet.client.cli._words import (
     choose_proposal,
     day,
-    refusal_json,
     short,
     shortened,
     standing_json,
@@ -41,6 +43,8 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.check._ballots import ballot_forecast, voted_on
+from placet.client.cli.check._found import told
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
@@ -79,10 +83,12 @@ def propose(
     reason: Annotated[str, typer.Option(help="With --amend: why, in plain words.")] = "",
     not_after: Annotated[str, typer.Option(help="With --amend: until when (ISO 8601).")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Propose a job (its program is put to the host), a federation, a service or an amendment to
-    the council."""
+    the council. What is known to be refused, whatever anybody votes, is not proposed without
+    --yes."""
     keys = load_keys(key, acting_as)
     if (source is None) == (amend is None):
         raise UsageRefused(
@@ -90,37 +96,59 @@ def propose(
         )
     if amend is not None and not not_after:
         raise UsageRefused("An amendment takes --not-after: until when it may be put in force.")
+    now = int(time.time())
     with client() as connected:
         if amend is not None:
-            body = Amendment(digest_of(encode(read_constitution(amend))))
-            recorded = connected.council.propose(
-                keys,
-                body,
-                purpose=purpose,
-                reason=reason,
-                not_before=int(time.time()),
-                not_after=parse_time(not_after),
-            )
+            constitution, until = read_constitution(amend), parse_time(not_after)
+            body = Amendment(digest_of(encode(constitution)))
+            draft: WorkDraft | _Amending = _Amending(body, purpose, reason, now, until)
+            follows = partial(connected.council.foresee_constitution, constitution, keys.id)
+            found = _ask(follows(purpose=purpose), yes)
         else:
-            draft = load_work(cast("Path", source), int(time.time()))
-            recorded = _propose_work(connected, keys, draft, as_json)
-        lacking = () if amend is not None else connected.council.lacking(recorded.digest)
-    told = [
+            draft = load_work(cast("Path", source), now)
+            found = _ask(connected.council.foresee(draft, keys.id), yes)
+        if isinstance(draft, JobDraft):
+            _put_program(connected, keys, draft, as_json)
+        recorded = _propose(connected, keys, draft)
+    sentences = [
         f"Proposed: {recorded.digest} (entry {recorded.index}).",
         f"What it still needs: placet proposals {short(recorded.digest)}",
     ]
-    lacks = [refusal_json(refusal) for refusal in lacking]
-    value = {"proposal": recorded.digest, "index": recorded.index, "lacking": lacks}
-    show(value, as_json, lines(told))
-    for refusal in lacking:
-        say(f"As things stand, a start would be refused ({refusal.reason}): {refusal}")
+    value = {"proposal": recorded.digest, "index": recorded.index, **found.to_dict()}
+    show(value, as_json, lines(sentences))
+    say(*told(found))
 
 
-def _propose_work(connected: Client, keys: Keys, draft: WorkDraft, as_json: bool) -> Recorded:
-    if isinstance(draft, JobDraft):
-        bundle, owner = draft.bundle, keys.signing.public
-        with transfer("putting the program", as_json) as progress:
-            connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
+@dataclass(frozen=True, slots=True)
+class _Amending:
+    """An amendment as it is proposed. Times are Unix seconds."""
+
+    body: Amendment
+    purpose: str
+    reason: str
+    not_before: int
+    not_after: int
+    uses: int = 1
+
+
+def _ask(found: Forecast, yes: bool) -> Forecast:
+    """What is known already: final refusals are raised, and data without a label is asked about,
+    unless `yes`."""
+    if found.final and not yes:
+        say(*told(found))
+        raise found.final[0]
+    if found.unlabelled:
+        confirm(f"{found.unlabelled} Propose it all the same?", yes)
+    return found
+
+
+def _put_program(connected: Client, keys: Keys, draft: JobDraft, as_json: bool) -> None:
+    bundle, owner = draft.bundle, keys.signing.public
+    with transfer("putting the program", as_json) as progress:
+        connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
+
+
+def _propose(connected: Client, keys: Keys, draft: WorkDraft | _Amending) -> Recorded:
     return connected.council.propose(
         keys,
         draft.body,
@@ -159,27 +187,34 @@ def vote(
             help="Until when a placet counts, ISO 8601; else 30 days, or a service's review."
         ),
     ] = "",
+    constitution: Annotated[
+        Path | None,
+        typer.Option(help="Of an amendment: the draft that it names, to be shown what changes."),
+    ] = None,
     acting_as: ActingAs = "",
     yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Sign your seat's ballot on a proposal."""
-    wanted = vote_named(choice)
+    """Sign your seat's ballot on a proposal, once you have seen what it is and whether the rules
+    count your ballot."""
+    wanted, until = vote_named(choice), parse_time(expires) if expires else None
     keys = load_keys(key, acting_as)
     with client() as connected:
         found = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
+        told = ballot_forecast(connected, found, keys.id, wanted, rationale, until)
         if not yes:
-            say(*explain_proposal(found.document, found.rules))
-            confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
+            say(*explain_proposal(found.document, found.rules), *voted_on(found, constitution))
+        say(*told.sentences(keys.id))
+        confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
         recorded = connected.council.vote(
-            keys,
-            found,
-            wanted,
-            interests=interests,
-            rationale=rationale,
-            expires=parse_time(expires) if expires else None,
+            keys, found, wanted, interests=interests, rationale=rationale, expires=until
         )
-    value = {"ballot": recorded.digest, "proposal": found.digest, "index": recorded.index}
+    value = {
+        "ballot": recorded.digest,
+        "proposal": found.digest,
+        "index": recorded.index,
+        "not_counted": told.not_counted,
+    }
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {keys.id} says {choice}."]))
 
 
@@ -197,10 +232,11 @@ def veto(
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Veto a proposal, also one whose job runs; takes a seat whose role has a veto."""
-    _stop("veto", proposal, load_keys(key, acting_as), reason, as_json)
+    _stop("veto", proposal, load_keys(key, acting_as), reason, yes, as_json)
 
 
 @command(app)
@@ -209,10 +245,11 @@ def pause(
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Pause a proposal and its jobs, for good as long as resuming is not built; any seat may."""
-    _stop("pause", proposal, load_keys(key, acting_as), reason, as_json)
+    _stop("pause", proposal, load_keys(key, acting_as), reason, yes, as_json)
 
 
 @command(app)
@@ -243,9 +280,16 @@ def revoke(
     show(value, as_json, lines([f"Recorded as entry {recorded.index}: {what} {target} revoked."]))
 
 
-def _stop(action: StopAction, proposal: str, keys: Keys, reason: str, as_json: bool) -> None:
+def _stop(
+    action: StopAction, proposal: str, keys: Keys, reason: str, yes: bool, as_json: bool
+) -> None:
     with client() as connected:
-        target = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json).digest
+        found = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json)
+        target = found.digest
+        if found.item.stopped:
+            say(f"It is stopped already ({found.item.stopped}), for good: this changes nothing.")
+        if target in (proposal, "sha256:" + proposal):  # else it was asked just now
+            confirm(f"{action.capitalize()} {target} for good? Nothing takes it back.", yes)
         recorded = connected.council.stop(keys, action, target, reason=reason)
     value = {"stop": recorded.digest, "action": action, "target": target, "index": recorded.index}
     told = f"Recorded as entry {recorded.index}: from here on nothing of {short(target)} happens."

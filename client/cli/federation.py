@@ -24,6 +24,7 @@ from placet.client.cli._words import (
     transfer,
     write_artifact,
 )
+from placet.client.errors import UsageRefused
 from placet.client.federations.adapters import layout_of, load_state, save_state
 from placet.client.federations.vectors import flatten
 
@@ -84,11 +85,17 @@ def model(
 def vector(
     source: Annotated[Path, typer.Argument(help="A .safetensors or .npz file.")],
     out: OutFile,
+    without: Annotated[
+        list[str] | None, typer.Option(help="An array that stays at home (repeatable).")
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
     """Write a model as the bare vector that a federation starts from, to be sealed and granted like
     data."""
     state = load_state(source)
+    for name in without or ():
+        if state.pop(name, None) is None:
+            raise UsageRefused(f"{source} has no array {name!r}. It has: {', '.join(state)}.")
     layout = layout_of(state)
     write_artifact(out, flatten(state, layout).astype(np.dtype("<f4")).tobytes())
     value = {"file": str(out), "elements": layout.elements, "tensors": len(layout.tensors)}

@@ -15,8 +15,10 @@ from placet.client.cli._frame import (
     KeyFile,
     OutFile,
     Simulated,
+    Yes,
     client,
     command,
+    confirm,
     lines,
     load_keys,
     say,
@@ -24,6 +26,7 @@ from placet.client.cli._frame import (
 )
 from placet.client.cli._terms import GrantFlags, terms_from_flags
 from placet.client.cli._words import read_artifact, transfer, write_artifact
+from placet.client.cli.lookup.grants import earlier_grants, earlier_told
 from placet.client.data.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.client.drafts.job import GrantDraft, load_evidence, load_grant
 from placet.client.errors import UsageRefused
@@ -160,6 +163,7 @@ def grant(
     with client() as connected:
         envelope = connected.grants.sign(keys, draft.object.descriptor, terms)
         council = connected.council.verify()
+        earlier = earlier_grants(connected, keys.id, draft.object.descriptor)
     write_artifact(out, envelope)
     document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
     origin = str(evidence or source) if terms.evidence else council.newest.digest
@@ -168,8 +172,16 @@ def grant(
         f"Wrote {out}: grant {digest}.",
         *explain_grant(document),
         f"The evidence policies are {whose} {origin}.",
+        *earlier_told(earlier),
     ]
-    value = {"file": str(out), "grant": digest, "terms": document, "evidence_from": origin}
+    digests = [one.record.digest for one in earlier]
+    value = {
+        "file": str(out),
+        "grant": digest,
+        "terms": document,
+        "evidence_from": origin,
+        "earlier": digests,
+    }
     show(value, as_json, lines(told))
 
 
@@ -197,6 +209,7 @@ def withdraw(
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Why, for the council.")] = "",
     acting_as: ActingAs = "",
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Withdraw a grant, for ever and at once, also for jobs that run."""
@@ -204,6 +217,12 @@ def withdraw(
     digest = parse_envelope(read_artifact(path)).digest if path.is_file() else grant_digest
     keys = load_keys(key, acting_as)
     with client() as connected:
+        known = connected.log.ledger().state.grants.get(digest)
+        if known is not None and known.withdrawn:
+            told = "It was withdrawn before: this would change nothing, and nothing was sent."
+            show({"stop": None, "index": None}, as_json, lines([told]))
+            return
+        confirm(f"Withdraw {digest} for ever, also from jobs that run?", yes)
         recorded = connected.council.stop(keys, "withdraw", digest, reason=reason)
     told = f"Withdrawn: the log has it as entry {recorded.index}."
     show({"stop": recorded.digest, "index": recorded.index}, as_json, lines([told]))
@@ -213,12 +232,14 @@ def withdraw(
 def delete(
     object_id: Annotated[str, typer.Argument(help="The object's id, or its .object.json.")],
     key: KeyFile,
+    yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
     """Have the host forget the sealed bytes of an object that was put with your key as owner."""
     path = Path(object_id)
     id = SealedObject.load(path).descriptor.id if path.is_file() else object_id
     keys = load_keys(key)
+    confirm(f"Have the host forget {id}? No job can read it then; keep your own copy.", yes)
     with client() as connected:
         connected.blobs.delete(id, keys)
     show({"deleted": id}, as_json, lines([f"The host says that {id} is deleted."]))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,17 @@ from placet.client.blocking import Client
 from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, say, show
 from placet.client.cli._terms import parse_scalar
 from placet.client.cli._words import transfer
+from placet.client.cli.check._rounds import Initial, Updates, Weights, as_plain, told, tried
+from placet.client.drafts.federation import FederationDraft
+from placet.client.drafts.job import JobDraft
+from placet.client.drafts.work import load_work
 from placet.client.errors import AnswerMalformed, FileRefused, UsageRefused
+from placet.client.federations.adapters import save_state
+from placet.client.federations.trial import TriedRound
 from placet.client.files import read_file
 from placet.client.jobs.bundles import Bundle, blob_of, build_bundle
 from placet.governance.bundles import MAX_BUNDLE
+from placet.governance.documents import Federate
 
 app = typer.Typer()
 
@@ -71,32 +79,77 @@ def _program_of(connected: Client, name: str) -> str:
 
 @command(app)
 def run(
-    program: Annotated[Path, typer.Argument(help="A folder with main.py, or one file.")],
+    program: Annotated[
+        Path,
+        typer.Argument(help="A folder with main.py, or one file; or job.toml, federation.toml."),
+    ],
     local: Annotated[bool, typer.Option("--local", help="Here, without any protection.")] = False,
     input: Annotated[list[str] | None, typer.Option(help="NAME=PATH, in the clear.")] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE")] = None,
     output: Annotated[list[str] | None, typer.Option(help="NAME=MAX_BYTES")] = None,
+    update: Updates = None,
+    weight: Weights = None,
+    model: Initial = None,
     output_dir: Annotated[Path, typer.Option(help="Where outputs are written.")] = Path("out"),
+    as_json: Annotated[bool, typer.Option("--json", help="Of a round: JSON, not text.")] = False,
 ) -> None:
-    """Try a program here as a worker would run it, on data in the clear, with no council."""
+    """Try a program, a job or a round of a federation here as a worker would run it, on data in the
+    clear, with no council."""
     if not local:
         raise UsageRefused("Only --local runs without a council. To run under one: placet propose.")
-    bundle = build_bundle(program)
+    draft = load_work(program, int(time.time())) if program.suffix == ".toml" else None
+    if isinstance(draft, FederationDraft):
+        found = tried(draft.body, update or [], weight or [], model)
+        _show_round(draft.body, found, output_dir, as_json)
+        return
+    if draft is not None and not isinstance(draft, JobDraft):
+        raise UsageRefused("A service is tried with: placet check model FILE --terms serve.toml.")
+    given = [_as_json(one) for one in parameter or []]
+    sizes = [_as_output(one) for one in output or []]
+    if draft is not None:  # what the flags say goes before what the file says
+        given = [f"{n}={json.dumps(v)}" for n, v in draft.body.parameters.items()] + given
+        sizes = [f"{n}={o.max_bytes}" for n, o in draft.body.outputs.items()] + sizes
+        _check_inputs(draft, input or [])
+    bundle = build_bundle(program) if draft is None else draft.bundle
+    _run_program(bundle, [_as_input(one) for one in input or []], given, sizes, output_dir)
+
+
+def _run_program(
+    bundle: Bundle, inputs: list[str], parameters: list[str], outputs: list[str], output_dir: Path
+) -> None:
     output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="placet-") as folder:
         path = Path(folder, "bundle.tar")
         path.write_bytes(bundle.data)
         arguments = [sys.executable, "-I", "-m", "placet.enclave", "local", "--bundle", str(path)]
-        for one in input or []:
-            arguments += ["--input", _as_input(one)]
-        for one in parameter or []:
-            arguments += ["--parameter", _as_json(one)]
-        for one in output or []:
-            arguments += ["--output", _as_output(one)]
+        for flag, texts in (("input", inputs), ("parameter", parameters), ("output", outputs)):
+            for text in texts:
+                arguments += [f"--{flag}", text]
         arguments += ["--output-dir", str(output_dir)]
         code = subprocess.run(arguments, check=False).returncode
     if code:
         say(f"The program did not end well (exit code {code}); the lines above say why.")
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _check_inputs(draft: JobDraft, given: list[str]) -> None:
+    """The job's inputs in the clear, and no others. Raises `UsageRefused`."""
+    found, wanted = {one.partition("=")[0] for one in given}, set(draft.body.inputs)
+    if found != wanted:
+        raise UsageRefused(
+            f"The job takes the inputs {', '.join(sorted(wanted)) or 'none'}, and "
+            f"{', '.join(sorted(found)) or 'none'} are given. Give each with --input NAME=PATH."
+        )
+
+
+def _show_round(terms: Federate, found: TriedRound, folder: Path, as_json: bool) -> None:
+    sentences = told(terms, found)
+    if found.model is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_state(folder / "model.npz", found.model)
+        sentences.append(f"Wrote {folder / 'model.npz'}: the model of the round.")
+    show(as_plain(found), as_json, lines(sentences))
+    if found.model is None:
         raise typer.Exit(EXIT_REFUSED)
 
 

@@ -3,8 +3,11 @@
 
 from dataclasses import replace
 
+from placet.auditing.foresight.amendment import foresee_amendment
+from placet.auditing.foresight.forecast import Forecast
 from placet.auditing.standing import ProposalStanding
 from placet.client.connection.connection import Connection
+from placet.client.council.forecasts import Drafted, forecast_of
 from placet.client.council.records import (
     ProposalItem,
     ProposalRecord,
@@ -195,6 +198,30 @@ class AsyncCouncil:
             return ProposalRecord(signed, ledger.constitution(last), item)
 
         return await self._log.judged(loaded)
+
+    async def foresee(self, draft: Drafted, by: str) -> Forecast:
+        """Judge at home, by the log, a draft that a seat or party would propose, as if every seat
+        had said placet; nothing is sent.
+
+        draft: what `load_work` gives, or whatever has the fields of a proposal. Raises
+        `DocumentMalformed`, `NotFounded`, or what a call raises.
+        """
+        now = await self._read()
+        return await self._log.judged(lambda ledger: forecast_of(ledger, draft, by, now))
+
+    async def foresee_constitution(
+        self, draft: Constitution, by: str, *, purpose: str = "amendment"
+    ) -> Forecast:
+        """The same of a constitution that shall follow the one in force."""
+        now = await self._read()
+        return await self._log.judged(
+            lambda ledger: foresee_amendment(ledger, draft, by, purpose, now)
+        )
+
+    async def _read(self) -> Times:
+        await self._log.read()
+        now = self._connection.now()
+        return Times(now, now)
 
     async def lacking(self, proposal: str | ProposalRecord) -> tuple[Refusal, ...]:
         """Why work under a proposal would be refused though every seat approved it: of each input

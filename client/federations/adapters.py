@@ -7,20 +7,22 @@ and only there.
 
 Tensors of whole numbers or truth values (batch normalisation's `num_batches_tracked`, say) are no
 part of a state: they are not sent, and `to_torch` leaves them as they are at home. Floating buffers
-(`running_mean`, `running_var`) are part of it, and are aggregated as weights are. Anything else
+(`running_mean`, `running_var`) are part of it, and are aggregated as weights are unless the terms
+have another rule for them (`terms.buffers`). Anything else
 (complex or quantised tensors, floats of 8 bits, a module's `_extra_state`) is refused: a federation
 that left it out would train another model than its clients have.
 """
 
 import importlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from placet.client.errors import FileRefused, SettingMissing, StateRefused
-from placet.client.federations.vectors import State
+from placet.client.federations.vectors import State, Vector
 from placet.client.files import write_file
 from placet.client.npz import npz_bytes
 from placet.governance.documents import Layout, Tensor
@@ -29,6 +31,8 @@ from placet.governance.documents.federation import Encoding
 SEGMENT_BYTES = 65536
 # As safetensors names them.
 _FLOATING = ("F16", "BF16", "F32", "F64")
+# As PyTorch and Keras name what normalisation layers have seen.
+_STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_var", "moving_variance")
 _WHOLE = ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 
 
@@ -113,15 +117,16 @@ def from_torch(state_dict: Mapping[str, Any]) -> State:
     }
 
 
-def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
+def to_torch(state: State, like: Mapping[str, Any], home: Collection[str] = ()) -> dict[str, Any]:
     """A `state_dict` with the arrays of a state, each of the type and on the device that the tensor
     in `like` has.
 
-    Tensors of `like` that do not float are passed on as they are. Raises `StateRefused` where names
-    or shapes differ.
+    Tensors of `like` that do not float are passed on as they are, and so are those that the terms
+    leave at home (`terms.ruled("home")`). Raises `StateRefused` where names or shapes differ, and
+    for a variance below zero.
     """
     torch: Any = importlib.import_module("torch")
-    floating = _floating_tensors(like)
+    floating = {n: t for n, t in _floating_tensors(like).items() if n not in home}
     shapes = {name: tuple(tensor.shape) for name, tensor in floating.items()}
     if shapes != {name: array.shape for name, array in state.items()}:
         raise StateRefused(
@@ -129,11 +134,28 @@ def to_torch(state: State, like: Mapping[str, Any]) -> dict[str, Any]:
             "others. Check that the module is the one the federation was made for.",
             claim="state",
         )
+    for name, own in state.items():
+        _check_variance(name, own)
     made: dict[str, Any] = dict(like)
     for name, tensor in floating.items():
         array: Any = torch.from_numpy(state[name].copy())
         made[name] = array.to(dtype=tensor.dtype, device=tensor.device)
     return made
+
+
+def is_statistic(name: str) -> bool:
+    """Whether an array is what a normalisation layer has seen, and no weight, by its name."""
+    return re.split(r"[./]", name)[-1] in _STATISTICS
+
+
+def _check_variance(name: str, array: Vector) -> None:
+    if is_statistic(name) and "var" in name and (array < 0).any():
+        raise StateRefused(
+            f"The array {name!r} is a variance with numbers below zero, as noise makes them. The "
+            "terms need a rule for it: [buffers] with keep, home or mean-without-noise.",
+            claim=name,
+            expected="no number below zero",
+        )
 
 
 def _floating_tensors(state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -276,7 +276,7 @@ class AsyncRound:
         header: Header,
     ) -> Pending:
         own = self._participant
-        difference = flatten(state, own.terms.layout)
+        difference = flatten(state, own.terms.layout, own.terms.ruled("home"))
         with np.errstate(over="ignore"):
             difference -= base
         return make_update(

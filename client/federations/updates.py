@@ -141,8 +141,8 @@ def make_update(
 ) -> Pending:
     """Clip, add noise, encode and seal a difference, which is overwritten.
 
-    1. Weight and values are such as the round takes. 2. Clip to the terms' bound; add the client's
-       own noise, if any.
+    1. Weight and values are such as the round takes; arrays that the model keeps get no
+       difference. 2. Clip to the terms' bound; add the client's own noise, if any.
     3. Encode; declare the norm of what was encoded. 4. Seal the stream under a key of its own, and
        that key with norm,
     scale and weight to the round key. 5. Sign. Raises `UsageRefused` or `StateRefused`.
@@ -150,6 +150,7 @@ def make_update(
     terms = round.terms
     try:
         _check_weight(weight, terms.largest_weight)  # 1
+        _keep(difference, terms)
         if not np.isfinite(difference).all():
             raise StateRefused(
                 "The difference to the round's model is beyond float32. Nothing was sent; look at "
@@ -159,6 +160,7 @@ def make_update(
         clip(difference, float(terms.clipping_bound))  # 2
         if noise:
             add_noise(difference, noise, generator)
+            _keep(difference, terms)
         _check_step(difference, terms)
         encoded = encode(difference, terms.layout.encoding)  # 3
     finally:
@@ -194,6 +196,11 @@ def _seal(
         delta=bound.delta,
     )
     return Pending(sign(update, keys.signing), sealed, stream.getvalue())
+
+
+def _keep(difference: Vector, terms: Federate) -> None:
+    for place in terms.kept:
+        difference[place] = 0
 
 
 def _check_step(difference: Vector, terms: Federate) -> None:

@@ -6,7 +6,7 @@ in the order of the layout, each row by row (C order). Nothing is converted, bro
 on the way: whatever does not fit is refused by its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -19,18 +19,22 @@ Vector = NDArray[np.float32]
 State = dict[str, Vector]
 
 
-def flatten(state: Mapping[str, NDArray[Any]], layout: Layout) -> Vector:
-    """The vector of a state: float32 of shape (layout.elements,), a copy.
+def flatten(
+    state: Mapping[str, NDArray[Any]], layout: Layout, home: Collection[str] = ()
+) -> Vector:
+    """The vector of a state: float32 of shape (layout.elements,), a copy. home: arrays that the
+    terms leave at home; they may be in the state, and go nowhere.
 
     Raises `StateRefused` for an array that is missing, unknown, of another type or shape, or not
     finite.
     """
     names = [tensor.name for tensor in layout.tensors]
-    if set(state) != set(names):
-        missing, unknown = sorted(set(names) - set(state)), sorted(set(state) - set(names))
+    missing, unknown = sorted(set(names) - set(state)), sorted(set(state) - {*names, *home})
+    if missing or unknown:
         raise StateRefused(
             "The state must have exactly the arrays of the layout. "
-            f"Missing: {_listed(missing)}; not in the layout: {_listed(unknown)}.",
+            f"Missing: {_listed(missing)}; not in the layout: {_listed(unknown)}. Terms can leave "
+            'arrays at home: [buffers] with NAME = "home".',
             claim="state",
             expected=_listed(names),
             actual=_listed(sorted(state)),

@@ -4,6 +4,7 @@ requests for a round's model."""
 
 import hashlib
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -37,6 +38,9 @@ MAX_ELEMENTS = 2**32
 _MAX_DIMENSIONS = 32  # what every array library can make; and a product of as many has few digits
 
 Encoding = Literal["float32", "float16", "bfloat16", "int8"]
+# Of an array that is no weight (a running variance, say): averaged as weights are; averaged and
+# spared the noise; kept as the model has it, whatever is sent; or not federated.
+BufferRule = Literal["mean", "mean-without-noise", "keep", "home"]
 ELEMENT_BYTES: dict[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 
 
@@ -83,6 +87,16 @@ class Layout:
     def elements(self) -> int:
         """The number of coordinates of the whole vector."""
         return sum(tensor.elements for tensor in self.tensors)
+
+    def slices(self, names: Collection[str]) -> list[slice]:
+        """Where the parts of these names are in the vector."""
+        found, start = list[slice](), 0
+        for tensor in self.tensors:
+            end = start + tensor.elements
+            if tensor.name in names:
+                found.append(slice(start, end))
+            start = end
+        return found
 
     @property
     def update_bytes(self) -> int:

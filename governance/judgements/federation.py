@@ -211,8 +211,9 @@ def judge_update(ledger: Ledger, envelope: bytes, times: Times) -> tuple[Signed[
 
 
 def release_cost(terms: Federate) -> Cost:
-    """The cost of the release of a round's model to a client whose update counts."""
-    return gaussian_cost(LIMIT, terms.sigma) if terms.sigma else UNBOUNDED
+    """The cost of the release of a round's model to a client whose update counts: without bound
+    where a part of it has no noise, whatever the rest has."""
+    return gaussian_cost(LIMIT, terms.sigma) if terms.sigma and not terms.spared else UNBOUNDED
 
 
 def _check_roster(ledger: Ledger, terms: Federate, client: str) -> None:

@@ -101,15 +101,23 @@ def verify_successor(envelope: bytes, digest: str, before: Constitution) -> Sign
     Raises what `verify_signed` raises, `ConstitutionInvalid` or `ConstitutionNotSuccessor`.
     """
     signed = verify_signed(envelope, Constitution, lambda c: c.seat_keys)
-    found = (signed.document.predecessor, signed.document.version)
-    if found != (digest, before.version + 1):
-        raise ConstitutionNotSuccessor(
-            "The constitution does not follow the one before it.",
-            claim="predecessor",
-            expected=f"version {before.version + 1} after {digest}",
-            actual=f"version {found[1]} after {found[0]}",
-        )
+    check_follows(signed.document, digest, before)
     return signed
+
+
+def check_follows(constitution: Constitution, digest: str, before: Constitution) -> None:
+    """Whether a constitution follows `before`, whose digest is `digest`. Raises
+    `ConstitutionNotSuccessor`."""
+    found = (constitution.predecessor, constitution.version)
+    if found == (digest, before.version + 1):
+        return
+    raise ConstitutionNotSuccessor(
+        f"The constitution does not follow the one before it. Draft it as version "
+        f"{before.version + 1} with the predecessor {digest}.",
+        claim="predecessor",
+        expected=f"version {before.version + 1} after {digest}",
+        actual=f"version {found[1]} after {found[0] or 'none'}",
+    )
 
 
 def verify_succession(

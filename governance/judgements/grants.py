@@ -74,15 +74,26 @@ def lacking(
 ) -> tuple[Refusal, ...]:
     """What the grants in the log lack for a proposal, by input, were these seats to approve it, or
     every seat: known before anybody votes. Raises `DocumentNotFound`."""
+    found = granted(ledger, proposal, times, approving).values()
+    return tuple(one for one in found if isinstance(one, Refusal))
+
+
+def granted(
+    ledger: Ledger,
+    proposal: Signed[Proposal],
+    times: Times,
+    approving: Collection[str] | None = None,
+) -> dict[str, GrantState | Refusal]:
+    """For each input the grant that would be taken, or what is lacking. Raises as `lacking`."""
     if approving is None:
         approving = {seat.id for seat in ledger.in_force().constitution.seats}
-    asked, found = _Asked(proposal, approving), list[Refusal]()
+    asked, found = _Asked(proposal, approving), dict[str, GrantState | Refusal]()
     for name in sorted(proposal.document.body.inputs):
         try:
-            _grant_for(ledger, asked, name, "", times)
+            found[name] = ledger.state.grants[_grant_for(ledger, asked, name, "", times)]
         except _FORBIDS as refusal:
-            found.append(refusal)
-    return tuple(found)
+            found[name] = refusal
+    return found
 
 
 def _asked(ticket: ValidTicket) -> _Asked:

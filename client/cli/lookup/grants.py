@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """grants: everything that an owner has granted, and what has become of it."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -20,6 +21,8 @@ from placet.client.cli._words import short, when
 from placet.client.cli.lookup._reading import check_known, judged_or, now, own_name
 from placet.client.council.records import named
 from placet.governance.codec import Json
+from placet.governance.sentences import count, listed
+from placet.sealing import ObjectDescriptor
 
 app = typer.Typer()
 
@@ -54,6 +57,41 @@ def find_grant(connected: Client, name: str) -> GrantStanding:
     records = grant_records(connected.log.entries())
     record = records[named("grant", name, records)]
     return connected.log.judged(lambda ledger: grant_standing(ledger, record, now()))
+
+
+def earlier_grants(
+    connected: Client, owner: str, described: ObjectDescriptor
+) -> list[GrantStanding]:
+    """Those of an owner's grants of this object that still allow something."""
+    connected.log.ledger()
+    records = grant_records(connected.log.entries()).values()
+    found = [_standing(connected, record) for record in records if record.owner == owner]
+    return [
+        one
+        for one in found
+        if one is not None
+        and one.grant.object.digest == described.digest
+        and one.stands in ("live", "suspended")
+    ]
+
+
+def earlier_told(earlier: Sequence[GrantStanding]) -> list[str]:
+    """What they allow still: a later grant takes nothing back."""
+    if not earlier:
+        return []
+    return [
+        "These earlier grants of the same object go on beside it, until they are withdrawn:",
+        *(
+            f"{short(one.record.digest)}, {one.stands}: "
+            f"{'any number of uses' if one.left is None else count(one.left, 'use')} left, for "
+            f"{_any(one.grant.purposes)}, until {when(one.record.expires)}."
+            for one in earlier
+        ),
+    ]
+
+
+def _any(values: Sequence[str] | str) -> str:
+    return "any purpose" if isinstance(values, str) else listed(values)
 
 
 def users_of(connected: Client, record: GrantRecord) -> list[UsedBy]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from placet.auditing.explain import explain_demands
-from placet.auditing.what_if import suppose
+from placet.auditing.foresight.what_if import suppose
 from placet.client.cli._frame import EXIT_REFUSED, AsJSON, client, command, lines, show
 from placet.client.cli._terms import parse_time
 from placet.client.cli.council import ProposalName, vote_named

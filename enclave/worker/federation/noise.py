@@ -10,6 +10,7 @@ releases, their difference would show what it should hide.
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Self
 
@@ -28,12 +29,15 @@ _PART_BITS = 96  # the parts of the counter are 2^96 blocks apart, more than any
 
 
 class Noise:
-    """Integers from N_Z(0, sigma^2), `elements` of them; drawing begins at once.
+    """Integers from N_Z(0, sigma^2), `elements` of them; drawing begins at once. What is `spared`
+    gets none.
 
     `with Noise(...) as noise` wipes what was not used.
     """
 
-    def __init__(self, elements: int, sigma: int, *, threads: int = 1) -> None:
+    def __init__(
+        self, elements: int, sigma: int, *, threads: int = 1, spared: Sequence[slice] = ()
+    ) -> None:
         if elements < 1 or threads < 1 or not 0 < sigma < 1 << 40:
             raise ValueError("noise has elements, threads, and a sigma above 0 and below 2^40")
         self.elements = elements
@@ -41,6 +45,7 @@ class Noise:
         self._values = np.empty(elements, np.int64)
         self._closed = threading.Event()
         self._used = False
+        self._spared = tuple(spared)
         streams = _streams(threads)
         bounds = [elements * part // threads for part in range(threads + 1)]
         pool = ThreadPoolExecutor(threads)
@@ -59,8 +64,9 @@ class Noise:
             raise RuntimeError("this noise was used or closed; each release needs its own")
         self._used = True
         try:
-            for part in self._drawn:
-                part.result()
+            self.wait()
+            for place in self._spared:
+                self._values[place] = 0
             np.add(sums, self._values, out=sums)
         finally:
             self.close()

@@ -7,7 +7,7 @@ the updates count is decided before a release exists, so nothing is ever taken o
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from typing import TYPE_CHECKING, Self
@@ -56,9 +56,7 @@ class RoundTask:
 
     def prepare(self) -> None:
         """Begin to draw the noise: it depends on nothing that is still to come."""
-        terms = self._terms
-        if terms.sigma:
-            self._noise = Noise(terms.layout.elements, terms.sigma, threads=_threads())
+        self._noise = noise_of(self._terms)
 
     def open(
         self,
@@ -98,24 +96,12 @@ class RoundWork:
         objects, report = means.objects, means.report
         terms = self.proposal.document.federate
         updates, missing = self._bring(objects, terms, report)
+        base = lambda: self._base(objects, terms)
         try:
-            result = aggregate_by(terms, updates, noise=self._noise, threads=_threads())
+            model, left = fold(terms, updates, self._noise, base, self._opened, report)
         except CohortLeft as refusal:
             return Outcome({}, _named(refusal.left, missing))
-        self._opened.callback(_kernel.wipe, result.sums.data)
-        report(_AGGREGATED)
-        model = self._base(objects, terms)
-        clip, rate = float(terms.clipping_bound), float(Fraction(terms.rate))
-        finish(
-            result.sums,
-            result.divisor,
-            clip=clip,
-            rate=rate,
-            base=model,
-            out=model,
-            threads=_threads(),
-        )
-        return Outcome({MODEL: model.data}, _named(result.left, missing))
+        return Outcome({MODEL: model.data}, _named(left, missing))
 
     def _bring(
         self, objects: Objects, terms: Federate, report: Report
@@ -132,24 +118,10 @@ class RoundWork:
             lambda done: report(_FETCHED * done / len(given)),
         )
         updates = [
-            self._update(update, terms, self._opened.enter_context(FileSource(path)))
+            keyed(update, terms, FileSource(path), self._opened)
             for update, path in zip(given, paths, strict=True)
         ]
         return updates, {update.client for update in given if update.object in missing}
-
-    def _update(self, given: UpdateKey, terms: Federate, source: FileSource) -> Update:
-        key = given.stream_key()
-        self._opened.callback(key.wipe)
-        norm, scale = float.fromhex(given.norm), float.fromhex(given.scale)
-        return Update(
-            client=given.client,
-            organisation=given.organisation,
-            key=key,
-            object_id=given.object,
-            multiplier=multiplier(float(terms.clipping_bound), norm, scale),
-            weight=given.weight,
-            source=source,
-        )
 
     def _base(self, objects: Objects, terms: Federate) -> "NDArray[np.float32]":
         """The model that the round starts from, in memory that is wiped in the end."""
@@ -183,6 +155,56 @@ class RoundWork:
         if self._noise is not None:
             self._opened.callback(self._noise.close)
         self._opened.close()
+
+
+def noise_of(terms: Federate) -> Noise | None:
+    """The noise of one release, which begins to be drawn; None where the terms have none."""
+    if not terms.sigma:
+        return None
+    return Noise(terms.layout.elements, terms.sigma, threads=_threads(), spared=terms.spared)
+
+
+def keyed(given: UpdateKey, terms: Federate, source: FileSource, opened: ExitStack) -> Update:
+    """An update with its key, whose key is wiped and whose file is closed with `opened`."""
+    opened.enter_context(source)
+    key = given.stream_key()
+    opened.callback(key.wipe)
+    norm, scale = float.fromhex(given.norm), float.fromhex(given.scale)
+    return Update(
+        client=given.client,
+        organisation=given.organisation,
+        key=key,
+        object_id=given.object,
+        multiplier=multiplier(float(terms.clipping_bound), norm, scale),
+        weight=given.weight,
+        source=source,
+    )
+
+
+def fold(
+    terms: Federate,
+    updates: Sequence[Update],
+    noise: Noise | None,
+    base: "Callable[[], NDArray[np.float32]]",
+    opened: ExitStack,
+    report: Report,
+) -> "tuple[NDArray[np.float32], Mapping[str, Fault]]":
+    """The new model, made in the memory that `base` gives, and who was left out. Raises
+    `CohortLeft`."""
+    result = aggregate_by(terms, updates, noise=noise, threads=_threads())
+    opened.callback(_kernel.wipe, result.sums.data)
+    report(_AGGREGATED)
+    model = base()
+    finish(
+        result.sums,
+        result.divisor,
+        clip=float(terms.clipping_bound),
+        rate=float(Fraction(terms.rate)),
+        base=model,
+        out=model,
+        threads=_threads(),
+    )
+    return model, result.left
 
 
 def _named(left: Mapping[str, str], missing: set[str]) -> dict[str, str]:

@@ -60,6 +60,8 @@ def aggregate_by(
             left = lost
         else:
             result.left.update({client: Fault(fault) for client, fault in left.items()})
+            for place in terms.kept:  # the model's own values stay, whatever was sent
+                result.sums[place] = 0
             return result
 
 

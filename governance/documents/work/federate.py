@@ -8,11 +8,17 @@ the terms.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
-from placet.governance.checks import check_decimal, check_distinct, check_identifier, check_range
+from placet.governance.checks import (
+    check_decimal,
+    check_distinct,
+    check_identifier,
+    check_name,
+    check_range,
+)
 from placet.governance.codec import malformed
 from placet.governance.documents.federation import (
     FEDERATED_AVERAGE,
@@ -20,6 +26,7 @@ from placet.governance.documents.federation import (
     MAX_ROSTER,
     MODEL,
     AggregationRule,
+    BufferRule,
     Layout,
     Mean,
     TrimmedMean,
@@ -64,6 +71,7 @@ class Federate(Body):
     units of clip; null: none. largest_weight: the most that an update may count for. rate: what the
     aggregate is multiplied by before it is added to the model. quarantine_rounds: how many rounds a
     client sits out after an update that broke the terms. clip, noise and rate are decimal text.
+    buffers: rules for arrays that are no weights, by name; all others are averaged.
     """
 
     ACTION: ClassVar[Action] = "federate"
@@ -84,6 +92,7 @@ class Federate(Body):
     quarantine_rounds: int
     attempts: int
     deadline_seconds: int
+    buffers: dict[str, BufferRule] = field(default_factory=lambda: dict[str, BufferRule]())
 
     def __post_init__(self) -> None:
         for label in self.labels:
@@ -100,6 +109,7 @@ class Federate(Body):
         self._check_model()
         self._check_noise()
         self._check_rule()
+        self._check_buffers()
         if len(self.roster) * self.largest_weight * LIMIT >= _SUM_BOUND:
             # Of this the exactness of the sums stands: see docs/federation.md.
             expected = f"such that roster x weight stays below 2^{62 - 26}"
@@ -213,6 +223,34 @@ class Federate(Body):
     def sigma(self) -> int:
         """Standard deviation of the noise, in the integers' unit, rounded up; 0 for none."""
         return 0 if self.noise is None else math.ceil(Fraction(self.noise) * LIMIT)
+
+    def ruled(self, rule: BufferRule) -> tuple[str, ...]:
+        """The arrays that have this rule."""
+        return tuple(sorted(name for name, found in self.buffers.items() if found == rule))
+
+    @property
+    def kept(self) -> list[slice]:
+        """Where the vector stays as the model has it."""
+        return self.layout.slices(self.ruled("keep"))
+
+    @property
+    def spared(self) -> list[slice]:
+        """Where the vector gets no noise, though the rest does: no epsilon covers this."""
+        return self.layout.slices(self.ruled("mean-without-noise"))
+
+    def _check_buffers(self) -> None:
+        federated = {tensor.name for tensor in self.layout.tensors}
+        for name, rule in self.buffers.items():
+            check_name("federate.buffers", name)
+            if rule == "home" and name in federated:
+                raise malformed(f"buffers.{name}", "no array of the layout, to stay at home", rule)
+            if rule != "home" and name not in federated:
+                raise malformed(f"buffers.{name}", "an array of the layout", "none of this name")
+        if self.spared and self.noise is None:
+            name = self.ruled("mean-without-noise")[0]
+            raise malformed(f"buffers.{name}", "mean, where there is no noise", self.buffers[name])
+        if set(self.ruled("keep")) == federated:
+            raise malformed("buffers", "an array that is learned", "keep for each")
 
     def _check_roster(self) -> None:
         check_distinct("federate.roster", self.roster)

@@ -184,6 +184,7 @@ def test_privacy_terms_and_budgets_word_for_word(world: Any) -> None:
             "The bound counts every job on any data of this owner, under whatever grants, since "
             "the log began."
         ),
+        "The cost of a job is what its program's author declares: a claim, which nothing measures.",
         "A job without privacy terms costs without bound, and so is never let through.",
     ]
 

@@ -54,7 +54,7 @@ def test_a_refusal_does_not_rewrite_a_terminal(
 
     host.relay.lie("Governance.Stop", stop)
     people["alice"].save(tmp_path / "alice.key")
-    screen = _screen("veto", propose(), "--key", str(tmp_path / "alice.key"), home=home)
+    screen = _screen("veto", propose(), "--key", str(tmp_path / "alice.key"), "--yes", home=home)
     assert "Refused: NOT_PERMITTED." in screen
     assert set(hidden(screen)) <= {"\r", "\n"}
     lines = [line for line in screen.splitlines() if "Recorded" in line]

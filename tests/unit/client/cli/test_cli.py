@@ -74,9 +74,11 @@ COMMANDS = [
     "verify",
     "collateral",
     "explain",
+    "check",
 ]
 GROUPS = {
     "charter": ("draft", "sign", "submit"),
+    "check": ("job", "federation", "constitution"),
     "constitution": ("draft", "show", "amend"),
     "federation": ("model", "vector"),
     "federate": ("join",),
@@ -198,10 +200,19 @@ def toml(values: dict[str, Any]) -> str:
 
 
 def test_stops(run: Run, approved: str, folder: Path) -> None:
-    refused = run("veto", approved, "--key", "alice.key", code=1)
+    refused = run("veto", approved, "--key", "alice.key", "--yes", code=1)
     assert refused["error"]["reason"] == "NOT_PERMITTED"
-    assert run("pause", approved, "--key", "alice.key", "--reason", "Wait.")["action"] == "pause"
-    assert run("withdraw", "rows.grant.json", "--key", "owner.key")["index"] > 0
+    pause = ("pause", approved, "--key", "alice.key", "--reason", "Wait.")
+    assert "for good" in run(*pause, code=2)["error"]["message"]
+    assert run(*pause, "--yes")["action"] == "pause"
+    assert "stopped already (pause)" in run(*pause, "--yes", text=True)
+    withdraw = ("withdraw", "rows.grant.json", "--key", "owner.key")
+    assert "for ever" in run(*withdraw, code=2)["error"]["message"]
+    assert run(*withdraw, "--yes")["index"] > 0
+    assert run(*withdraw)["index"] is None
+    assert "nothing was sent" in run(*withdraw, text=True)
+    deleting = ("delete", "rows.object.json", "--key", "owner.key")
+    assert "forget" in run(*deleting, code=2)["error"]["message"]
     run("ticket", approved, "-o", "ticket.json")
     refused = run("start", "ticket.json", code=1)
     assert refused["error"]["reason"] == "STOPPED"
@@ -465,7 +476,7 @@ def test_the_start_of_a_digest_signs_nothing_where_nobody_can_be_asked(
         refused = run(*command, approved[7:19], *vote, "--key", "bob.key", code=2)
         assert approved in refused["error"]["message"]
     assert len(host.entries) == size
-    assert "job by analyst" in run("veto", approved, "--key", "bob.key", text=True)
+    assert "job by analyst" in run("veto", approved, "--key", "bob.key", "--yes", text=True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -39,7 +39,7 @@ def test_a_proposal_that_waits_says_once_what_it_needs(run: Run, proposal: str) 
 
 def test_a_stop_is_shown_with_seat_and_reason(run: Run, approved: str) -> None:
     assert state_of(run, approved) == ("approved", ["alice", "bob"])
-    run("pause", approved, "--key", "alice.key", "--reason", "The consent form is wrong.")
+    run("pause", approved, "--key", "alice.key", "--reason", "The consent form is wrong.", "--yes")
     assert state_of(run, approved) == ("paused", ["alice"])
     standing = run("proposals", approved)["standing"]
     assert standing["reason"] == "The consent form is wrong."
@@ -56,7 +56,7 @@ def test_a_stop_is_shown_with_seat_and_reason(run: Run, approved: str) -> None:
 def test_the_reason_that_a_host_withholds_is_not_invented(
     run: Run, approved: str, host: Any, home: Any
 ) -> None:
-    stop = run("pause", approved, "--key", "alice.key", "--reason", "Wait.")["stop"]
+    stop = run("pause", approved, "--key", "alice.key", "--reason", "Wait.", "--yes")["stop"]
     (home.folder / "documents" / stop.removeprefix("sha256:")).unlink()
     host.withhold(stop)
     assert run("proposals", approved)["standing"]["reason"] is None

@@ -30,7 +30,7 @@ def test_grants_and_what_became_of_them(
     assert "Of 2 uses 1 are taken, and 1 are left." in told
     assert "analyst used it for the purpose research 1 time" in told
 
-    run("withdraw", "rows.grant.json", "--key", "owner.key")
+    run("withdraw", "rows.grant.json", "--key", "owner.key", "--yes")
     assert run("grants", "owner")[0]["stands"] == "withdrawn"
     assert "owner withdrew it" in run("explain", "grant", granted["digest"], text=True)
     assert "It may be used for" in run("explain", "grant", "rows.grant.json", text=True)

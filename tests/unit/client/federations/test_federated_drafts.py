@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from placet.auditing.explain_federation import explain_federation
 from placet.client import FileRefused, Keys, seal_file
 from placet.client.drafts.federation import FederationDraft, load_federation
 from placet.client.drafts.job import JobDraft
@@ -118,3 +119,23 @@ def test_the_file_says_what_it_is(path: Path) -> None:
     for written in (text, text.replace('action = "job"\n', "")):
         job.write_text(written)
         assert isinstance(load_work(job, NOW), JobDraft)
+
+
+def test_noise_on_a_running_variance_is_refused_without_a_rule(path: Path) -> None:
+    state = {"w": np.ones((2, 3), np.float32), "n.running_var": np.ones(3, np.float32)}
+    save_state(path.with_name("model.safetensors"), state)
+    load_federation(path, NOW)  # without noise it is averaged as it is
+    edit(path, 'noise = "none"', 'noise = "1.1"')
+    edit(path, "largest_weight = 10000", "largest_weight = 1")
+    with pytest.raises(FileRefused, match=r"""\[buffers\]: "n.running_var" = "home" """.strip()):
+        load_federation(path, NOW)
+    edit(path, "# [buffers]", '[buffers]\n"n.running_var" = "home"')
+    terms = load_federation(path, NOW).body
+    assert [tensor.name for tensor in terms.layout.tensors] == ["w"]
+    assert "n.running_var" in " ".join(explain_federation(terms))
+    edit(path, '"n.running_var" = "home"', '"n.running_var" = "mean-without-noise"')
+    told = " ".join(explain_federation(load_federation(path, NOW).body))
+    assert "costs privacy without bound: no epsilon holds for it" in told
+    edit(path, '"n.running_var" = "mean', '"n.running_vra" = "home"\n"n.running_var" = "mean')
+    with pytest.raises(FileRefused, match="no such array"):
+        load_federation(path, NOW)

@@ -181,6 +181,13 @@ def test_torch_and_back() -> None:
     assert after["1.num_batches_tracked"].dtype == torch.int64
     with pytest.raises(StateRefused):
         to_torch({"0.weight": doubled["0.weight"]}, before)
+    home = ("1.running_mean", "1.running_var")
+    sent = {name: array for name, array in doubled.items() if name not in home}
+    made = to_torch(sent, before, home)
+    assert made["1.running_var"] is before["1.running_var"]
+    noised = {**doubled, "1.running_var": -doubled["1.running_var"]}
+    with pytest.raises(StateRefused, match=r"variance with numbers below zero"):
+        to_torch(noised, before)
     with warnings.catch_warnings():  # they are deprecated, and there are models that have them
         warnings.simplefilter("ignore")
         quantised = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
@@ -189,3 +196,10 @@ def test_torch_and_back() -> None:
         with pytest.raises(StateRefused) as refused:
             from_torch({**before, "odd": odd})
         assert refused.value.details["claim"] == "odd"
+
+
+def test_arrays_that_stay_at_home_are_left_out() -> None:
+    own = {**state(), "n.running_var": np.ones(3, np.float32)}
+    with pytest.raises(StateRefused, match=r"\[buffers\]"):
+        flatten(own, LAYOUT)
+    assert flatten(own, LAYOUT, ["n.running_var"]).tolist() == flatten(state(), LAYOUT).tolist()

@@ -397,3 +397,26 @@ def test_keys_that_a_host_made_up_are_refused(play: Play, tmp_path: Path) -> Non
         assert federation.entries("release") == []
 
     play(story)
+
+
+@pytest.mark.parametrize("rule", ["keep", "mean-without-noise"])
+def test_what_is_kept_stays_and_what_is_spared_gets_no_noise(
+    play: Play, tmp_path: Path, rule: str
+) -> None:
+    """Whatever clients send for an array that the model keeps, and whatever noise the rest gets."""
+    initial = np.ones(rounds.ELEMENTS, np.float32)
+
+    async def story(stage: Any, federation: Any) -> None:
+        values = await federation.send_all(*federation.terms.roster)
+        await federation.close(1)
+        await rounds.run_round(federation, tmp_path, 1)
+        model, first = await federation.weights(1), rounds.ELEMENTS - 30
+        if rule == "keep":
+            assert (model[first:] == 1).all()
+        else:
+            assert np.max(np.abs(model[first:] - 1 - mean(values)[first:])) < CLOSE
+        sigma = float(federation.terms.clipping_bound) * 0.5 / len(federation.terms.roster)
+        assert abs(float(np.std(model[:first])) / sigma - 1) < 0.1
+
+    sealed = seal(initial.astype("<f4").tobytes())
+    play(story, sealed, noise="0.5", largest_weight=1, buffers={"b": rule})

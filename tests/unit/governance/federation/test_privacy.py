@@ -216,3 +216,14 @@ def test_the_initial_model_is_handed_out_by_the_grant_that_counts_it(
     world.record(world.stop("owner-b", "withdraw", once), "owner-b")
     refused("GRANT_MISSING", lambda: judge_initial(federation.ledger, proposal, world.times))
     assert federation.ledger.state.grants[another].jobs == set()
+
+
+def test_a_part_without_noise_costs_without_bound(world: Any, make_federation: Any) -> None:
+    """The noise on the rest hides nothing of it, so no epsilon may be said of a model."""
+    terms: dict[str, Any] = {"noise": "1", "largest_weight": 1}
+    spared = make_federation(world, buffers={"b": "mean-without-noise"}, **terms)
+    spared.round("ana-a", "cem-b")
+    assert _charged(spared, "ana-a") == UNBOUNDED
+    kept = make_federation(type(world)(), buffers={"b": "keep"}, **terms)
+    kept.round("ana-a", "cem-b")
+    assert _charged(kept, "ana-a") == ONE

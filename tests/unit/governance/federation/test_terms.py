@@ -42,6 +42,10 @@ LAYOUT = Layout((Tensor("w", (4, 3)), Tensor("b", (3,))), "float32", 65536)
         {"largest_weight": 0},
         {"largest_weight": 2**31},
         {"quarantine_rounds": 0},
+        {"buffers": {"w": "home"}},  # the layout has it
+        {"buffers": {"other": "keep"}},  # the layout does not
+        {"buffers": {"w": "mean-without-noise"}},  # without noise
+        {"buffers": {"w": "keep", "b": "keep"}},  # nothing is learned
     ],
 )
 def test_terms_that_contradict_themselves_are_refused(
@@ -120,3 +124,10 @@ def test_a_roster_is_of_principals_and_of_enough_organisations(
         body = terms(roster=roster)
         proposal = world.proposal(action="federate", uses=4, body=body)
         refused(reason, partial(world.record, proposal, "lab"))
+
+
+def test_rules_of_arrays_say_where_they_are_in_the_vector(terms: Any) -> None:
+    rules = {"b": "mean-without-noise", "w": "mean", "home": "home"}
+    found = terms(layout=LAYOUT, noise="1", largest_weight=1, buffers=rules)
+    assert (found.spared, found.kept, found.ruled("home")) == ([slice(12, 15)], [], ("home",))
+    assert terms(layout=LAYOUT, buffers={"w": "keep"}).kept == [slice(0, 12)]
