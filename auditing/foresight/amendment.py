@@ -5,7 +5,7 @@ rules let it through, and what it changes beside its words."""
 from collections.abc import Iterable
 from dataclasses import replace
 
-from placet.auditing.endings import endings
+from placet.auditing.foresight.endings import endings
 from placet.auditing.foresight.forecast import Forecast, foresee
 from placet.governance.account import Times
 from placet.governance.codec import encode

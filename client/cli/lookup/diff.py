@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from placet.auditing.differences import explain_differences
-from placet.auditing.endings import Ending, endings
+from placet.auditing.foresight.endings import Ending, endings
 from placet.auditing.powers import explain_powers
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli.charter import read_constitution

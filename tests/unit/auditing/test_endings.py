@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
-from placet.auditing.endings import endings
+from placet.auditing.foresight.endings import endings
 from placet.governance.codec import encode
 from placet.governance.envelope import digest_of
 from placet.governance.judgements.standing import check_in_force
