@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -I -m placet.enclave authority|worker|local`: one enclave, one process.
+"""`python -I -m placet.enclave authority|worker|local|check`: one enclave, one process.
 
 With `--simulated`, which a launcher says and nothing else implies, standard input and output are
 the wire to the simulated processor (they pass through Gramine as well). Without it the hardware is
@@ -31,6 +31,7 @@ EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
 _PRELOADED = "preloaded"
+_AT_HOME = ("local", "check")  # without a host, on what is the caller's own
 _MAX_LAUNCH_BYTES = 64 * 1024
 _KERNEL_REMEDY = (
     "Install Placet with a C compiler and the Python headers (Debian: gcc "
@@ -50,13 +51,17 @@ def main() -> int:
             _harden()  # whoever could write to its memory would write all workers'
             sys.argv[1:] = fork_on_request()
         arguments = _arguments()
-        if arguments.role != "local" and arguments.log is not None:
+        if arguments.role not in _AT_HOME and arguments.log is not None:
             _log_to(arguments.log)
         _harden()
         if arguments.role == "local":
             from placet.enclave.worker.local import run_local
 
             return run_local(arguments)
+        if arguments.role == "check":
+            from placet.enclave.worker.inference.checking import check_model
+
+            return check_model(arguments)
         # asyncio says in full what went wrong in a task that nobody waits for: too much for our
         # log.
         logging.getLogger("asyncio").disabled = True
@@ -170,7 +175,7 @@ def _leave(code: int) -> NoReturn:
 def _arguments() -> argparse.Namespace:
     parser = _parser()
     arguments = parser.parse_args()
-    if arguments.role == "local":
+    if arguments.role in _AT_HOME:
         return arguments
     if arguments.launch is not None:
         words = _launch_words(Path(arguments.launch))
@@ -216,6 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--parameter", action="append", default=[], metavar="NAME=JSON")
     local.add_argument("--output", action="append", default=[], metavar="NAME=MAX_BYTES")
     local.add_argument("--output-dir", required=True)
+    check = roles.add_parser("check")
+    check.add_argument("--model", required=True)
+    check.add_argument("--terms", required=True)
     return parser
 
 

@@ -10,6 +10,7 @@ import typer
 from placet.client.cli import (
     audit,
     charter,
+    check,
     collateral,
     council,
     explain,
@@ -47,6 +48,7 @@ app.add_typer(predict.token, name="token")
 app.add_typer(verify.app, name="verify")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")
+app.add_typer(check.app, name="check")
 
 
 @app.callback()

@@ -41,8 +41,10 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.check.model import try_before
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
+from placet.client.drafts.serve import ServeDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
 from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
@@ -78,6 +80,13 @@ def propose(
     purpose: Annotated[str, typer.Option(help="With --amend: the purpose.")] = "amendment",
     reason: Annotated[str, typer.Option(help="With --amend: why, in plain words.")] = "",
     not_after: Annotated[str, typer.Option(help="With --amend: until when (ISO 8601).")] = "",
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Of a service: the model file, where it is not beside its object file."),
+    ] = None,
+    untried: Annotated[
+        bool, typer.Option("--untried", help="Propose a service without trying its model here.")
+    ] = False,
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
@@ -102,7 +111,9 @@ def propose(
                 not_after=parse_time(not_after),
             )
         else:
-            draft = load_work(cast("Path", source), int(time.time()))
+            draft = load_work(path := cast("Path", source), int(time.time()))
+            if isinstance(draft, ServeDraft) and not untried:
+                try_before(path, draft.body, model)
             recorded = _propose_work(connected, keys, draft, as_json)
         lacking = () if amend is not None else connected.council.lacking(recorded.digest)
     told = [

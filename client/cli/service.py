@@ -38,7 +38,7 @@ ServiceName = Annotated[
         metavar="SERVICE", help="The digest of its proposal, or enough of its beginning."
     ),
 ]
-_ROWS = {
+ROWS = {
     "independent": "Each row is answered by itself.",
     "fixed": "Rows are answered so many at a time as the model takes.",
     "dependent": "A question is answered as a whole: its rows depend on one another, or are none.",
@@ -79,7 +79,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         ]
         table(("", "name", "dtype", "shape"), fields, missing)(console)
         if worker:
-            lines([_ROWS[rows]])(console)
+            lines([ROWS[rows]])(console)
 
     show(value, as_json, text)
     for warning in warnings_of(terms):

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drafts looked at at home, before anybody votes on them; each kind has a file of its own."""
+
+import typer
+
+from placet.client.cli.check import model
+
+app = typer.Typer(
+    help="Judge a draft at home as it will be judged, before anybody votes on it.",
+    no_args_is_help=True,
+)
+for one in (model,):
+    app.registered_commands += one.app.registered_commands
