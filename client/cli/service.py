@@ -65,6 +65,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         "inputs": to_plain(inputs),
         "answers": to_plain(answers),
         "rows": rows if worker else None,
+        "largest": {"bytes": terms.largest_question, "rows": terms.most_rows},
         "simulated": worker.simulated if worker else None,
         "left": (left := _left(terms.rations, service)),
         "origin": origin,

@@ -111,8 +111,9 @@ def _samples(values: Json, path: Path) -> Json:
     """Numbers of samples as documents hold them: as text."""
     samples: Json = take(values, path, "samples", dict, {})
     for sample in samples.values():
-        if isinstance(sample, dict) and isinstance(sample.get("values"), list):
-            sample["values"] = [_as_text(value) for value in sample["values"]]
+        numbers: Any = cast("Json", sample).get("values") if type(sample) is dict else None
+        if type(numbers) is list:
+            sample["values"] = [_as_text(number) for number in cast("Any", numbers)]
     return samples
 
 

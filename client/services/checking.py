@@ -68,10 +68,10 @@ class ModelCheck:
 
     def most_rows(self, terms: Serve) -> int:
         """Of one question, as far as the terms and the size of a row let it have."""
-        rations, one = terms.rations, self.question
+        one = self.question
         if one is None or self.rows == "fixed":
             return one.rows if one is not None else 0
-        rows = min(terms.largest_request, rations.tranche, rations.minute)
+        rows = terms.most_rows
         if self.rows == "dependent":
             return rows
         return max(1, min(rows, terms.largest_question // max(one.question, one.answer)))
@@ -106,7 +106,12 @@ def _found(done: "subprocess.CompletedProcess[bytes]") -> dict[str, Any]:
         name = signal.Signals(-done.returncode).name
         text = f"The runtime was ended by {name} here, and a worker's would be as well."
         notes = ["A model can need far more memory than its file has, or crash the runtime."]
-        told = {"reason": ModelTooLarge.reason, "message": text, "details": {}, "notes": notes}
+        told: dict[str, Any] = {
+            "reason": ModelTooLarge.reason,
+            "message": text,
+            "details": {},
+            "notes": notes,
+        }
         return {"refusal": told, "memory": 0}
     said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
     raise UsageRefused(f"The model could not be tried here. {' '.join(said)}"[:1000])

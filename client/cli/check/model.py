@@ -125,13 +125,15 @@ def _size(size: int) -> str:
 
 def _json(found: ModelCheck, file: Path, body: Serve) -> Json:
     refusal = found.refusal
-    told: Json | None = refusal and {
-        "reason": refusal.reason,
-        "message": str(refusal),
-        "details": refusal.details,
-        "notes": list(found.notes),
-        "remedy": found.remedy,
-    }
+    told: Json | None = None
+    if refusal is not None:
+        told = {
+            "reason": refusal.reason,
+            "message": str(refusal),
+            "details": refusal.details,
+            "notes": list(found.notes),
+            "remedy": found.remedy,
+        }
     one = found.question
     return {
         "file": str(file),

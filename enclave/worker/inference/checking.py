@@ -58,6 +58,6 @@ def _batch(model: Model, terms: Serve, one: Rehearsal) -> Rehearsal | None:
     answered."""
     if not model.batchable or one.seconds > _LONG:
         return None
-    rations, row = terms.rations, max(one.question, one.answer)
-    rows = min(terms.batch_rows, terms.largest_request, rations.tranche, rations.minute)
-    return rehearse(model, terms, max(1, min(rows, terms.largest_question // row)))
+    rows = min(terms.batch_rows, terms.most_rows, terms.largest_question // one.question)
+    rows = min(rows, terms.largest_question // one.answer)
+    return rehearse(model, terms, max(1, rows))

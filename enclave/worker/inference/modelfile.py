@@ -95,12 +95,12 @@ def _look_into(
             if number in children:
                 found.append((children[number], value))
             else:
-                names[number] = _text(value, strict=number in named[:2])
+                names[number] = _text(value, strict=kind in used and number in named[:2])
         elif kind == "tensor" and (
             number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
         ):
             refused = invalid("external data", "weights inside the file", "weights in other files")
-            refused.add_note(f"The tensor {names[named[0]]!r} lies in another file.")
+            refused.add_note(f"The tensor {''.join(names.values())!r} lies in another file.")
             raise refused
     if kind in used:
         domain, operator, *own = (names[number] for number in named)

@@ -92,18 +92,21 @@ def random_feeds(
 
 def _tried(compute: Compute, inputs: Sequence[Field], feeds: dict[str, Array]) -> Probe:
     """Raises whatever the runtime raises where the model does not run."""
-    if not rows_are_free(inputs):
-        shapes = _shapes(alone := compute(feeds))
-        fixed = _are_fixed(inputs, [output.shape for output in alone])
-        return Probe("fixed" if fixed else "dependent", _named(feeds), shapes)
-    first = {name: array[:1] for name, array in feeds.items()}
+    first = {
+        field.name: feeds[field.name][:1] if field.shape[:1] == (0,) else feeds[field.name]
+        for field in inputs
+    }
     try:
         alone = compute(first)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - it may need more than one row, which a sample has
+    except Exception:  # noqa: BLE001 - it may need more than one row
         return Probe("dependent", _named(feeds), _shapes(compute(feeds)))
-    rows: RowsAre = "independent" if _independent(compute, feeds) else "dependent"
+    rows: RowsAre = "dependent"
+    if rows_are_free(inputs):
+        rows = "independent" if _independent(compute, feeds) else "dependent"
+    elif _are_fixed(inputs, _shapes(alone)):
+        rows = "fixed"
     return Probe(rows, _named(first), _shapes(alone))
 
 

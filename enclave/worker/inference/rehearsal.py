@@ -58,9 +58,8 @@ def rehearse(model: Model, terms: Serve, rows: int | None = None) -> Rehearsal:
 
 
 def _asked(model: Model, terms: Serve, question: Question, size: int) -> Rehearsal:
-    most = min(terms.rations.tranche, terms.rations.minute)
-    if question.rows > most:
-        raise _too_large("rations", question.rows, most)
+    if question.rows > terms.most_rows:
+        raise _too_large("rations", question.rows, terms.most_rows)
     batch = Batch(model, [question])
     batch.run()
     try:

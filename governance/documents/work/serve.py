@@ -122,6 +122,12 @@ class Serve(Body):
         return 1
 
     @property
+    def most_rows(self) -> int:
+        """Of one question: a worker never answers more at once than a tranche, or than a minute
+        allows."""
+        return min(self.largest_request, self.rations.tranche, self.rations.minute)
+
+    @property
     def given(self) -> tuple[Input, ...]:
         return (self.model,)
 

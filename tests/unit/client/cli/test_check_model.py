@@ -70,7 +70,7 @@ def _list_of_maps() -> onnx.ModelProto:
 
 
 def _text() -> onnx.ModelProto:
-    ports = {"x": (TensorProto.STRING, ["n", 3])}
+    ports: Any = {"x": (TensorProto.STRING, ["n", 3])}
     return nets.build([node("Shape", ["x"], ["y"])], ports, {"y": (INT64, [2])})
 
 
@@ -99,7 +99,7 @@ def _other_output() -> onnx.ModelProto:
 
 
 def _image() -> onnx.ModelProto:
-    shape = ["n", 3, 320, 320]
+    shape: Any = ["n", 3, 320, 320]
     nodes = [node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)]
     return nets.build(nodes, {"x": (FLOAT, shape)}, Y)
 
