@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terms of a service as sentences, made from the same object that is judged."""
 
+from collections.abc import Mapping
+
 from placet.governance.documents.privacy import Declared
 from placet.governance.documents.serving import (
     Bearers,
@@ -9,11 +11,12 @@ from placet.governance.documents.serving import (
     Raw,
     Roster,
     Rounded,
+    Sample,
     Shown,
     Users,
 )
 from placet.governance.documents.work.serve import Serve
-from placet.governance.sentences import count, duration, time_text, words
+from placet.governance.sentences import amount, count, duration, time_text, words
 from placet.governance.text import quoted
 
 
@@ -38,7 +41,11 @@ def explain_serving(terms: Serve) -> list[str]:
             "Numbers that are not finite: a request with any is "
             f"{'accepted' if terms.not_finite == 'accept' else 'refused'}."
         ),
-        f"A request has at most {count(terms.largest_request, 'row')}.",
+        (
+            f"A request has at most {count(terms.largest_request, 'row')}; it and its answer have "
+            f"at most {amount(terms.largest_question)} each."
+        ),
+        *_samples(terms.samples),
         _batch(terms),
         _privacy(terms.privacy),
         (
@@ -99,6 +106,14 @@ def _shown(name: str, shown: Shown) -> str:
                 f"Users see which class of the output {quoted(name)} is the largest, and no "
                 "numbers."
             )
+
+
+def _samples(samples: Mapping[str, Sample]) -> list[str]:
+    return [
+        f"Workers try the input {quoted(name)} with a sample of its owner's, "
+        f"{' x '.join(map(str, sample.shape)) or 'one number'}."
+        for name, sample in sorted(samples.items())
+    ]
 
 
 def _batch(terms: Serve) -> str:

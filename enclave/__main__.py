@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -I -m placet.enclave authority|worker|local|round`: one enclave, one process.
+"""`python -I -m placet.enclave authority|worker|local|check|round`: one enclave, one process.
 
 With `--simulated`, which a launcher says and nothing else implies, standard input and output are
 the wire to the simulated processor (they pass through Gramine as well). Without it the hardware is
@@ -31,7 +31,7 @@ EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
 _PRELOADED = "preloaded"
-_AT_HOME = ("local", "round")  # without a host, on what is the caller's own
+_AT_HOME = ("local", "check", "round")  # without a host, on what is the caller's own
 _MAX_LAUNCH_BYTES = 64 * 1024
 _KERNEL_REMEDY = (
     "Install Placet with a C compiler and the Python headers (Debian: gcc "
@@ -62,6 +62,10 @@ def main() -> int:
             from placet.enclave.worker.federation.local import run_round
 
             return run_round(arguments)
+        if arguments.role == "check":
+            from placet.enclave.worker.inference.checking import check_model
+
+            return check_model(arguments)
         # asyncio says in full what went wrong in a task that nobody waits for: too much for our
         # log.
         logging.getLogger("asyncio").disabled = True
@@ -222,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--output", action="append", default=[], metavar="NAME=MAX_BYTES")
     local.add_argument("--output-dir", required=True)
     roles.add_parser("round").add_argument("--folder", required=True)
+    check = roles.add_parser("check")
+    check.add_argument("--model", required=True)
+    check.add_argument("--terms", required=True)
     return parser
 
 

@@ -15,6 +15,7 @@ _REASON = re.compile(r"[A-Z][A-Z_]{0,63}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e-?[1-9][0-9]?)?")
+_SIGNED = re.compile(f"-?(?:{_DECIMAL.pattern})")
 
 RECEIPT_FILE = "receipt.json"
 MAX_TEXT = 4000
@@ -117,6 +118,12 @@ def check_decimal(claim: str, text: str, low: str, high: str) -> Fraction:
     if not Fraction(low) <= value <= Fraction(high):
         raise malformed(claim, f"from {low} to {high}", text)
     return value
+
+
+def check_signed(claim: str, text: str) -> None:
+    """A number of either sign as decimal text."""
+    if not _SIGNED.fullmatch(text):
+        raise malformed(claim, 'a decimal number as text ("-0.5", "3")', "other text")
 
 
 def check_window(claim: str, start: int, end: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+_SIZES = ((1024 * 1024, "MiB"), (1024, "KiB"))
 # The last second that a calendar of four-digit years has.
 _LAST_DATE = 253402300799
 
@@ -28,6 +29,14 @@ def apart(what: str, text: str) -> list[str]:
 
 def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def amount(size: int) -> str:
+    """Bytes."""
+    for unit, name in _SIZES:
+        if size % unit == 0:
+            return f"{size // unit} {name}"
+    return count(size, "byte")
 
 
 def duration(seconds: int) -> str:

@@ -109,7 +109,7 @@ class Hub:
         if record is None or record.lease != offered.lease or lease is None:
             _log.warning("offer-unexpected enclave=%s lease=%s", session.enclave, offered.lease)
             return
-        route = Route(lease, session.link)
+        route = Route(lease, session.link, offered.largest)
         self._routes.offer(offered.lease, route, session.link, offered.offer)
 
     def answered(self, session: Session, answers: inference_pb2.Answers) -> None:

@@ -27,7 +27,10 @@ MAX_DOCUMENT: Final = 256 * KIB  # a DSSE envelope
 MAX_FRAME: Final = 4 * MIB  # the payload of one frame
 MAX_COALESCED: Final = 1 * MIB  # frames are gathered into one message up to this size
 MAX_CHUNK: Final = 1 * MIB  # a piece of a blob
-MAX_SEALED: Final = 1 * MIB  # a sealed question or answer
+# A sealed question or answer of a MiB, padded and with what opens a session. What is longer goes in
+# pieces, each of which is full but the last.
+MAX_SEALED: Final = 1288 * KIB
+MAX_WHOLE: Final = 80 * MIB + 8 * KIB  # one of 64 MiB, as all its pieces
 MAX_WIRE: Final = 8 * MIB  # what gRPC itself accepts: a full frame and room for its neighbours
 
 # grpc channel and server options that belong to the bounds above.

@@ -31,6 +31,7 @@ _CLAIM = struct.Struct(f">{SECRET_BYTES}sBB")
 # An envelope of the hybrid suite with the longest name and proof has less; what is longer is not
 # opened.
 _MAX_ENVELOPE = 4096
+MAX_AROUND = _LENGTH.size + _MAX_ENVELOPE  # what a sealed question has around it, at most
 _ANSWER, _REFUSAL = 0, 1
 
 PRINCIPAL: Literal[1] = 1  # the proof is a signature by a key of the principal
@@ -93,7 +94,7 @@ def pack_question(session: bytes, counter: int, sealed: bytes) -> bytes:
     return _PLACE.pack(_QUESTION, session, counter) + sealed
 
 
-def unpack_question(data: bytes) -> Opening | Question:
+def unpack_question(data: Buffer) -> Opening | Question:
     """Which of the two it is. Raises `QuestionForged`."""
     view = memoryview(data)
     try:

@@ -27,7 +27,8 @@ Bytes = bytes | bytearray | memoryview
 
 SESSION_SECRET_BYTES = 32
 SESSION_ID_BYTES = 16
-# With questions of 1 MiB that is 2^36 blocks a key, far below what AES-GCM bears (NIST SP 800-38D).
+# With questions of a MiB that is 2^36 blocks a key, and 2^42 with the largest of 64 MiB: far below
+# what AES-GCM bears with nonces that are counters (NIST SP 800-38D).
 MAX_QUESTIONS = 1 << 20
 _KEY_BYTES = 32
 _COUNTER_BYTES = 8

@@ -129,6 +129,8 @@ class Owner(Members):
             answers={served.output: Raw("raw")},
             not_finite="refuse",
             largest_request=1,
+            largest_question=1024 * 1024,
+            samples={},
             batch="shared",
             batch_rows=BATCH_ROWS,
             privacy=None,

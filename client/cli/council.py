@@ -45,8 +45,10 @@ from placet.client.cli._words import (
 from placet.client.cli.charter import read_constitution
 from placet.client.cli.check._ballots import ballot_forecast, voted_on
 from placet.client.cli.check._found import told
+from placet.client.cli.check.model import try_before
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
+from placet.client.drafts.serve import ServeDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
 from placet.client.errors import UsageRefused
 from placet.client.keys import Keys
@@ -82,6 +84,13 @@ def propose(
     purpose: Annotated[str, typer.Option(help="With --amend: the purpose.")] = "amendment",
     reason: Annotated[str, typer.Option(help="With --amend: why, in plain words.")] = "",
     not_after: Annotated[str, typer.Option(help="With --amend: until when (ISO 8601).")] = "",
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Of a service: the model file, where it is not beside its object file."),
+    ] = None,
+    untried: Annotated[
+        bool, typer.Option("--untried", help="Propose a service without trying its model here.")
+    ] = False,
     acting_as: ActingAs = "",
     yes: Yes = False,
     as_json: AsJSON = False,
@@ -105,7 +114,9 @@ def propose(
             follows = partial(connected.council.foresee_constitution, constitution, keys.id)
             found = _ask(follows(purpose=purpose), yes)
         else:
-            draft = load_work(cast("Path", source), now)
+            draft = load_work(path := cast("Path", source), now)
+            if isinstance(draft, ServeDraft) and not untried:
+                try_before(path, draft.body, model)
             found = _ask(connected.council.foresee(draft, keys.id), yes)
         if isinstance(draft, JobDraft):
             _put_program(connected, keys, draft, as_json)

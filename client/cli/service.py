@@ -38,7 +38,7 @@ ServiceName = Annotated[
         metavar="SERVICE", help="The digest of its proposal, or enough of its beginning."
     ),
 ]
-_ROWS = {
+ROWS = {
     "independent": "Each row is answered by itself.",
     "fixed": "Rows are answered so many at a time as the model takes.",
     "dependent": "A question is answered as a whole: its rows depend on one another, or are none.",
@@ -65,6 +65,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         "inputs": to_plain(inputs),
         "answers": to_plain(answers),
         "rows": rows if worker else None,
+        "largest": {"bytes": terms.largest_question, "rows": terms.most_rows},
         "simulated": worker.simulated if worker else None,
         "left": (left := _left(terms.rations, service)),
         "origin": origin,
@@ -79,7 +80,7 @@ def model(name: ServiceName, as_json: AsJSON = False) -> None:
         ]
         table(("", "name", "dtype", "shape"), fields, missing)(console)
         if worker:
-            lines([_ROWS[rows]])(console)
+            lines([ROWS[rows]])(console)
 
     show(value, as_json, text)
     for warning in warnings_of(terms):

@@ -12,7 +12,9 @@ from placet.client.files import read_file
 from placet.client.trust.artifacts import MAX_ARTIFACT, ReceiptFile
 from placet.governance.codec import Json, from_plain
 from placet.governance.documents import Serve
+from placet.governance.documents.serving import USUAL_QUESTION
 from placet.governance.envelope import parse_envelope
+from placet.sealing import ObjectDescriptor
 
 _ACTION = "serve"
 _DAY = 86400
@@ -21,6 +23,7 @@ _DAY = 86400
 _DEFAULTS: Json = {
     "not_finite": "refuse",
     "largest_request": 1024,
+    "largest_question": USUAL_QUESTION,
     "batch": "shared",
     "batch_rows": 64,
     "deadline_seconds": 7 * _DAY,
@@ -40,10 +43,11 @@ class ServeDraft:
     uses: int
 
 
-def load_serve(path: Path, now: int) -> ServeDraft:
+def load_serve(path: Path, now: int, unsealed: ObjectDescriptor | None = None) -> ServeDraft:
     """A service from a TOML file, its window from `now` on unless the file names a start.
 
-    Raises `FileRefused` or `DocumentMalformed`, naming the field.
+    unsealed: what stands for the model where it is not sealed yet. Raises `FileRefused` or
+    `DocumentMalformed`, naming the field.
     """
     values = load_toml(path)
     take_action(values, path, _ACTION)
@@ -52,7 +56,7 @@ def load_serve(path: Path, now: int) -> ServeDraft:
     uses = take(values, path, "uses", int, _USES)
     review = _date(values, path, "review", not_before, not_after)
     plain: Json = {
-        "model": _model(values, path),
+        "model": _model(values, path, unsealed),
         "card": _card(values, path, not_before, not_after),
         "users": take(values, path, "users", dict),
         "rations": _rations(values, path),
@@ -60,6 +64,7 @@ def load_serve(path: Path, now: int) -> ServeDraft:
             name: {"show": shown} if isinstance(shown, str) else shown
             for name, shown in take(values, path, "answers", dict).items()
         },
+        "samples": _samples(values, path),
         "privacy": take(values, path, "privacy", dict, None),
         "review": review,
     }
@@ -69,10 +74,18 @@ def load_serve(path: Path, now: int) -> ServeDraft:
     return ServeDraft(body, purpose, reason, not_before, not_after, uses)
 
 
-def _model(values: Json, path: Path) -> Json:
+def object_file(path: Path) -> Path:
+    """Where the object file of the model that a service's file names would be. Raises
+    `FileRefused`."""
+    table = take(load_toml(path), path, "model", dict)
+    return path.parent / str(take(table, path, "object", str))
+
+
+def _model(values: Json, path: Path, unsealed: ObjectDescriptor | None) -> Json:
     table = take(values, path, "model", dict)
-    sealed = SealedObject.load(path.parent / take(table, path, "object", str))
-    return {"object": sealed.descriptor.to_dict(), **table}
+    file = path.parent / take(table, path, "object", str)
+    known = unsealed if unsealed and not file.exists() else SealedObject.load(file).descriptor
+    return {"object": known.to_dict(), **table}
 
 
 def _card(values: Json, path: Path, not_before: int, not_after: int) -> Json:
@@ -92,6 +105,26 @@ def _rations(values: Json, path: Path) -> Json:
         # A tenth at a time: as much is lost with a worker.
         table = {"minute": user, "tranche": max(1, user // 10), **table}
     return table
+
+
+def _samples(values: Json, path: Path) -> Json:
+    """Numbers of samples as documents hold them: as text."""
+    samples: Json = take(values, path, "samples", dict, {})
+    for sample in samples.values():
+        numbers: Any = cast("Json", sample).get("values") if type(sample) is dict else None
+        if type(numbers) is list:
+            sample["values"] = [_as_text(number) for number in cast("Any", numbers)]
+    return samples
+
+
+def _as_text(value: Any) -> Any:
+    """A number as decimal text in its shortest form, which stands for the same number; anything
+    else is refused by the document."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | float):
+        return repr(value).removesuffix(".0").replace("e-0", "e-").replace("e+", "e")
+    return value
 
 
 def _date(values: Json, path: Path, name: str, start: int, usual: int) -> int:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from placet.client.errors import AnswerMalformed, QuestionRefused
 from placet.governance.documents.serving import Field, Offer, RowsAre
 from placet.governance.documents.work.serve import Serve
-from placet.proto.limits import KIB
-from placet.proto.tensors import DTYPES, Tensor, pack, unpack
+from placet.proto.limits import KIB, MIB
+from placet.proto.tensors import DTYPES, Tensor, pack, packed_size, unpack
 from placet.refusals import QuestionInvalid
 
 Array = NDArray[Any]
@@ -27,6 +27,8 @@ Arrays = dict[str, Array]
 # Large enough that what is spent on each question does not count, small enough that many are under
 # way.
 QUESTION_BYTES = 256 * KIB
+# And so many under way together: a worker keeps as many of a user's.
+BYTES_UNDER_WAY = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,28 @@ class Rows:
     """What is asked, checked against the model's inputs: contiguous arrays, little-endian, of
     `count` rows each.
 
-    at_once: how many of the rows go into one question.
+    at_once: how many of the rows go into one question. row: bytes of one, or of its answer.
     """
 
     arrays: Arrays
     count: int
     at_once: int
+    row: int
 
     @property
     def questions(self) -> int:
         """Into how many questions the rows are split."""
         return math.ceil(self.count / self.at_once)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest question."""
+        return packed_size([_tensor(n, self._cut(a, 0)) for n, a in self.arrays.items()])
+
+    @property
+    def under_way(self) -> int:
+        """How many questions are worth having under way."""
+        return max(1, BYTES_UNDER_WAY // max(1, self.at_once * self.row))
 
     def packed(self, but: Container[int] = ()) -> Iterator[tuple[int, bytearray]]:
         """The number and the content of each question but some, in the order of the rows; the
@@ -86,16 +99,25 @@ def judge_rows(given: Array | Mapping[str, Array], terms: Serve, offer: Offer) -
             expected=f"at most {allowed}",
             actual=str(count),
         )
-    return Rows(arrays, count, _at_once(arrays, count, terms, offer))
+    row = max(sum(a.nbytes for a in arrays.values()) // count, _bytes_of_row(offer.answers), 1)
+    rows = Rows(arrays, count, _at_once(row, count, terms, offer), row)
+    if (size := rows.largest) > terms.largest_question:
+        raise QuestionRefused(
+            f"A question to this service has at most {terms.largest_question} bytes, and this one "
+            f"would have {size}. Ask about fewer rows, or smaller ones; nothing was spent.",
+            claim="largest_question",
+            expected=f"at most {terms.largest_question}",
+            actual=str(size),
+        )
+    return rows
 
 
-def _at_once(arrays: Arrays, count: int, terms: Serve, offer: Offer) -> int:
+def _at_once(row: int, count: int, terms: Serve, offer: Offer) -> int:
     """How many rows go into one question."""
-    # A worker never answers more at once than a tranche, or than a minute allows.
-    most = min(terms.largest_request, terms.rations.tranche, terms.rations.minute)
+    most = terms.most_rows
     if offer.rows == "independent":
-        row = sum(array.nbytes for array in arrays.values()) // count
-        return max(1, min(most, QUESTION_BYTES // max(row, _bytes_of_row(offer.answers), 1)))
+        room = min(QUESTION_BYTES, terms.largest_question - _around(offer))
+        return max(1, min(most, room // row))
     if offer.rows == "fixed":
         if count % (fixed := offer.inputs[0].shape[0]):
             raise _refused("rows", f"a multiple of {fixed}", str(count))
@@ -183,6 +205,14 @@ def shape_text(field: Field, rows: RowsAre) -> str:
 def _bytes_of_row(answers: Sequence[Field]) -> int:
     """Of an answer, as far as the offer fixes its shape: answers are bounded as questions are."""
     return sum(DTYPES[a.dtype] * math.prod(n for n in a.shape[1:] if n) for a in answers)
+
+
+def _around(offer: Offer) -> int:
+    """Bytes of a question or an answer besides those of its rows."""
+    return 2 + max(
+        sum(4 + len(field.name.encode()) + 4 * len(field.shape) for field in fields)
+        for fields in (offer.inputs, offer.answers)
+    )
 
 
 def _tensor(name: str, array: Array) -> Tensor:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking a service: which worker, which session, and what is asked again.
 
-A question alone goes by itself (Predict), strictly in order; when one is under way already, the
-others go on a stream, up to 32 at a time. Each of the two roads has a session of its own, so that
-neither overtakes the other's counters.
+A question alone goes by itself (Predict), strictly in order. When one is under way already, or
+where questions may be longer than a message, they go on a stream, up to 32 at a time. Each of the
+two roads has a session of its own, so that neither overtakes the other's counters.
 
 Asked again, and at most once: what a session refused that the worker does not know any more, and
 what was lost with a worker or with the connection; never what was answered. A worker that has too
@@ -21,6 +21,7 @@ from placet.client.services.chain import ServedWorker
 from placet.client.services.questions import QuestionSession, SealedQuestion, User
 from placet.client.services.stream import QuestionStream
 from placet.client.services.workers import GONE, Workers
+from placet.governance.documents.serving import USUAL_QUESTION
 from placet.proto.v1 import inference_pb2
 from placet.refusals import Refusal, Refused, SessionUnknown
 
@@ -142,7 +143,8 @@ class Asking:
             await self._stream.close()
 
     async def _once(self, content: bytearray, deadline: float | None, alone: bool) -> memoryview:
-        by_itself = alone and not self._turn.locked()
+        usual = self.worker.terms.largest_question <= USUAL_QUESTION
+        by_itself = alone and usual and not self._turn.locked()
         async with self._turn if by_itself else self._slots:
             worker = self.worker
             try:

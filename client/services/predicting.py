@@ -72,7 +72,7 @@ class _Work:
         if self._rows.questions == 1:
             await self._some(questions, alone=True)
         elif left:
-            await self._all(questions, min(IN_FLIGHT, left))
+            await self._all(questions, min(IN_FLIGHT, left, self._rows.under_way))
         return [self._parts[number] for number in range(self._rows.questions)]
 
     async def _all(self, questions: Iterator[tuple[int, bytearray]], askers: int) -> None:

@@ -101,7 +101,7 @@ class QuestionSession:
             data = pack_question(self._sealed.id, counter, sealed)
         return SealedQuestion(counter, data)
 
-    def answer(self, question: SealedQuestion, data: bytes) -> memoryview:
+    def answer(self, question: SealedQuestion, data: bytes | bytearray) -> memoryview:
         """The tensors that answer the question, packed.
 
         Raises `Refused` for a refusal that came sealed, `AnswerForged` for bytes

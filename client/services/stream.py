@@ -15,13 +15,15 @@ from placet.client.connection.calls import translated
 from placet.client.connection.connection import Connection
 from placet.client.connection.told import refused_of
 from placet.client.errors import AnswerMalformed, HostUnreachable
-from placet.proto.limits import MAX_COALESCED
+from placet.proto.limits import MAX_COALESCED, MAX_WHOLE
+from placet.proto.pieces import Arriving, cut
 from placet.proto.v1 import inference_pb2
 from placet.refusals import Refusal
 
 # Answers that are taken in before whoever waited asks again. Were it all that are under way, user
 # and worker would each wait for the other's whole load; with half of it both are at work.
 _AT_ONCE = 16
+_MOST_ARRIVING = 4 * MAX_WHOLE
 
 
 class QuestionStream:
@@ -31,8 +33,9 @@ class QuestionStream:
     def __init__(self, connection: Connection, lease: str) -> None:
         self.lease = lease
         self._call: Any = connection.inference.PredictStream(metadata=connection.access.metadata())
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._waiting: dict[int, asyncio.Future[bytes | bytearray]] = {}
         self._queued: deque[inference_pb2.Ask] = deque()
+        self._arriving = Arriving(MAX_WHOLE, _MOST_ARRIVING)
         self._cancelled: list[int] = []
         self._wake = asyncio.Event()
         self._next = 1
@@ -44,19 +47,20 @@ class QuestionStream:
         """Whether it takes nothing more."""
         return self._failed is not None
 
-    def ask(self, data: bytes, wait_ms: int) -> "asyncio.Future[bytes]":
+    def ask(self, data: bytes, wait_ms: int) -> "asyncio.Future[bytes | bytearray]":
         """Queue a sealed question; its sealed answer, or `Refused`, or what the stream failed with.
 
         Whoever stops waiting cancels the future, and the worker is told.
         """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes | bytearray] = asyncio.get_running_loop().create_future()
         if self._failed is not None:
             answer.set_exception(self._failed)
             return answer
         id, self._next = self._next, self._next + 1
         self._waiting[id] = answer
         answer.add_done_callback(lambda done: self._done(id, done))
-        self._queued.append(inference_pb2.Ask(id=id, data=data, wait_ms=wait_ms))
+        for piece, size in cut(data):
+            self._queued.append(inference_pb2.Ask(id=id, data=piece, wait_ms=wait_ms, size=size))
         self._wake.set()
         return answer
 
@@ -68,8 +72,13 @@ class QuestionStream:
         self._call.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _done(self, id: int, answer: "asyncio.Future[bytes]") -> None:
-        if self._waiting.pop(id, None) is not None and answer.cancelled():
+    def _done(self, id: int, answer: "asyncio.Future[bytes | bytearray]") -> None:
+        left = self._waiting.pop(id, None) is not None and answer.cancelled()
+        if any(ask.id == id for ask in self._queued):  # of what was refused the rest stays here
+            self._queued = deque(ask for ask in self._queued if ask.id != id)
+            left = True
+        if left:
+            self._arriving.drop(id)
             self._cancelled.append(id)
             self._wake.set()
 
@@ -108,15 +117,26 @@ class QuestionStream:
                     await asyncio.sleep(0)
 
     def _answered(self, answer: inference_pb2.Answer) -> None:
-        waiting = self._waiting.pop(answer.id, None)
         if not 0 < answer.id < self._next:
             raise AnswerMalformed("The host answered what was not asked.", claim="id")
+        waiting = self._waiting.get(answer.id)
         if waiting is None or waiting.done():
             return  # cancelled in the meantime
         if answer.HasField("refusal"):
+            self._arriving.drop(answer.id)
+            del self._waiting[answer.id]
             waiting.set_exception(refused_of(answer.refusal))
-        else:
-            waiting.set_result(answer.data)
+        elif (data := self._whole(answer)) is not None:
+            del self._waiting[answer.id]
+            waiting.set_result(data)
+
+    def _whole(self, answer: inference_pb2.Answer) -> bytes | bytearray | None:
+        try:
+            return self._arriving.add(answer.id, answer.data, answer.size)
+        except Refusal:
+            raise AnswerMalformed(
+                "The pieces of an answer do not fit together.", claim="size"
+            ) from None
 
     async def _guarded(self, work: Any) -> None:
         """Whatever ends reading or writing ends the stream."""

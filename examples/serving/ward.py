@@ -10,7 +10,14 @@ from serving import diagnosis, sentences
 
 from placet.client import Client, Keys, SealedObject
 from placet.governance.documents import Constitution, Input, Party, Rule, When
-from placet.governance.documents.serving import Card, Rations, Raw, Roster, Rounded
+from placet.governance.documents.serving import (
+    USUAL_QUESTION,
+    Card,
+    Rations,
+    Raw,
+    Roster,
+    Rounded,
+)
 from placet.governance.documents.work.serve import Serve
 
 DOCTORS = {"ada": "north", "ben": "west"}
@@ -112,6 +119,8 @@ def _terms(
         answers={**answers},
         not_finite="refuse",
         largest_request=largest_request,
+        largest_question=USUAL_QUESTION,
+        samples={},
         batch="shared",
         batch_rows=64,
         privacy=None,

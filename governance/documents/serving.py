@@ -3,6 +3,7 @@
 they see; and the offer that its workers sign."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,6 +13,7 @@ from placet.governance.checks import (
     check_identifier,
     check_name,
     check_range,
+    check_signed,
 )
 from placet.governance.codec import malformed
 from placet.governance.documents.header import Header
@@ -27,9 +29,14 @@ MODEL = "model"  # the name of its one input
 MAX_USERS = 1000
 MAX_ROWS = 65_536
 MAX_ANSWERS = 2**40
+# Bytes of the tensors of one question, or of one answer: what is usual, and the most there may be.
+USUAL_QUESTION = 1024 * 1024
+MAX_QUESTION = 64 * 1024 * 1024
+MIN_QUESTION = 1024
 TOKEN_BYTES = 32
 MAX_FIELDS = 64  # inputs or outputs of a model
 _MAX_DIMENSIONS = 16
+_MAX_VALUES = 256
 FOREVER = 2**40
 
 # As NumPy names them; what a tensor of a request or an answer may hold.
@@ -109,6 +116,31 @@ class TopClass:
 
 
 Shown = Raw | Rounded | TopClass
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a worker tries an input with, where numbers that it makes up would not do.
+
+    values: decimals as text ("0.5"), in the order of the elements, again and again until the shape
+    is full. The first dimension counts the rows where the model has any.
+    """
+
+    shape: tuple[int, ...]
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_range("samples.shape", len(self.shape), 0, _MAX_DIMENSIONS)
+        for dimension in self.shape:
+            check_range("samples.shape", dimension, 1, MAX_QUESTION)
+        check_range("samples.shape", self.elements, 1, MAX_QUESTION)
+        check_range("samples.values", len(self.values), 1, min(_MAX_VALUES, self.elements))
+        for value in self.values:
+            check_signed("samples.values", value)
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,9 @@ MAX_BYTES: Final[dict[str, int]] = {
     "placet.v1.Frames": MAX_WIRE,
 }
 
-# The largest message that a caller may send: an amendment, with the constitution beside its ticket.
-MAX_REQUEST: Final = MAX_BYTES["placet.v1.AmendRequest"]
+# The largest message that a caller may send: questions, or an amendment, with the constitution
+# beside its ticket.
+MAX_REQUEST: Final = max(MAX_BYTES["placet.v1.AmendRequest"], MAX_BYTES["placet.v1.Asks"])
 
 
 def within_bound(message: Message) -> bool:

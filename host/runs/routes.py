@@ -6,25 +6,28 @@
 2. A question has the id that its asker chose, unique among the asker's own, and another on the
    worker's stream.
 3. What is asked in one turn of the event loop goes out in one frame. Nothing here reads `data`.
-4. Everything is bounded: questions under way to a worker, and their bytes; how many ended routes
-   are remembered.
+4. Everything is bounded: questions under way to a worker, and their bytes, of all callers and of
+   one; how many ended routes are remembered. A question that comes in pieces counts as a whole from
+   its first piece on, so what has begun can be finished, and its pieces are relayed as they come.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from placet.governance.state import LeaseState
+from placet.host.callers.caller import current
 from placet.proto.frames import Link, LinkClosed
-from placet.proto.limits import MAX_COALESCED, MIB
+from placet.proto.limits import MAX_COALESCED, MAX_SEALED, MAX_WHOLE, MIB
 from placet.proto.refusals import error_of, refusal_of
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
-from placet.refusals import QueueFull, WorkerUnavailable
+from placet.refusals import MessageTooLarge, QueueFull, WorkerUnavailable
 
 MAX_UNDER_WAY = 8192  # questions to a worker
-_MAX_BYTES = 64 * MIB  # of them together
+_MAX_BYTES = 64 * MIB  # of them together, or two of the largest; and half as much of a caller
 _RETRY_MS = 50
 _KEPT_ENDS = 1024
 
@@ -32,16 +35,31 @@ _KEPT_ENDS = 1024
 class Asker(Protocol):
     """Who asks: a call or a stream."""
 
-    def answered(self, answer: inference_pb2.Answer) -> None:
-        """An answer to one of its questions; `id` is the asker's."""
+    def answered(self, answer: inference_pb2.Answer, last: bool) -> None:
+        """An answer to one of its questions, or a piece of it, whether the last one; `id` is the
+        asker's."""
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """A question without an answer: whose it is, its bytes, how many of them have not come yet, and
+    how many of its answer."""
+
+    asker: Asker
+    name: int
+    caller: str
+    size: int
+    unsent: int
+    unanswered: int = 0
 
 
 class Route:
     """The way to the worker of a lease. `offer` is its newest one; `described` is what else users
-    verify, once one has asked."""
+    verify, once one has asked. `largest` are the bytes of a sealed question, as the worker says."""
 
-    def __init__(self, lease: LeaseState, link: Link) -> None:
+    def __init__(self, lease: LeaseState, link: Link, largest: int = 0) -> None:
         self.lease = lease
+        self.largest = min(max(largest, MAX_SEALED), MAX_WHOLE)
         self.offer = b""
         self.described: inference_pb2.Description | None = None
         self.draining = False
@@ -49,8 +67,8 @@ class Route:
         self.idle = asyncio.Event()  # nothing is under way
         self.idle.set()
         self._link = link
-        self._under_way: dict[int, tuple[Asker, int, int]] = {}  # asker, its id, bytes
-        self._bytes = 0
+        self._under_way: dict[int, _UnderWay] = {}
+        self._bytes: dict[str, int] = {}  # by caller
         self._next_id = 1
         self._leaving, self._size = inference_pb2.Asks(), 0
         self._planned = False
@@ -60,32 +78,57 @@ class Route:
         """How many questions have no answer yet."""
         return len(self._under_way)
 
-    def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int) -> int:
-        """Send a question; returns its id here, for `cancel`.
+    def ask(self, asker: Asker, name: int, data: bytes, wait_ms: int, size: int = 0) -> int:
+        """Send a question, or the first piece of one of so many bytes; returns its id here, for
+        `more` and `cancel`.
 
-        Raises `QueueFull`, `WorkerUnavailable`, or `Refused` for what the worker has ended
-        with.
+        Raises `MessageTooLarge`, `QueueFull`, `WorkerUnavailable`, or `Refused` for what the worker
+        has ended with.
         """
-        size = len(data)
+        whole, caller = max(size, len(data)), current().id
         if self._ended is not None:
             raise error_of(self._ended)
         if self.draining:
             raise WorkerUnavailable("The worker takes no more questions. Ask for another one.")
-        # What was cancelled may still be on its way, and would not count.
-        most = max(self._bytes, self._link.queued) + size
-        if len(self._under_way) >= MAX_UNDER_WAY or most > _MAX_BYTES:
-            raise QueueFull("The worker has too many questions under way.", retry_ms=str(_RETRY_MS))
+        self._check_room(whole, self._bytes.get(caller, 0) + whole)
         number = self._next_id
         self._next_id += 1
-        self._under_way[number] = asker, name, size
-        self._bytes += size
+        self._under_way[number] = _UnderWay(asker, name, caller, whole, whole - len(data))
+        self._bytes[caller] = self._bytes.get(caller, 0) + whole
         self.idle.clear()
+        self._relay(inference_pb2.Ask(id=number, data=data, wait_ms=wait_ms, size=size))
+        return number
+
+    def more(self, number: int, data: bytes) -> None:
+        """Send a further piece; nothing is sent of what has been answered."""
+        held = self._under_way.get(number)
+        if held is not None:
+            held.unsent -= len(data)
+            self._relay(inference_pb2.Ask(id=number, data=data))
+
+    def _check_room(self, whole: int, of_caller: int) -> None:
+        if whole > self.largest:
+            raise MessageTooLarge(
+                f"A sealed question to this service has at most {self.largest} bytes. Ask with "
+                "fewer rows.",
+                claim="data",
+                expected=f"at most {self.largest}",
+                actual=str(whole),
+            )
+        # What was cancelled may still be on its way, and would not count.
+        most = max(sum(self._bytes.values()), self._link.queued) + whole
+        bound = max(_MAX_BYTES, 2 * self.largest)
+        full = len(self._under_way) >= MAX_UNDER_WAY or most > bound or of_caller > bound // 2
+        if full:
+            raise QueueFull("The worker has too many questions under way.", retry_ms=str(_RETRY_MS))
+
+    def _relay(self, ask: inference_pb2.Ask) -> None:
+        size = len(ask.data)
         if self._size + size > MAX_COALESCED:
             self._flush()
         self._size += size
-        self._leaving.asks.add(id=number, data=data, wait_ms=wait_ms)
+        self._leaving.asks.append(ask)
         self._plan()
-        return number
 
     def cancel(self, number: int) -> None:
         """Nobody waits for the answer any more; nothing changes if it has come."""
@@ -94,12 +137,21 @@ class Route:
             self._plan()
 
     def answer(self, answers: inference_pb2.Answers) -> None:
-        """Answers that the worker gave; those that nobody waits for are dropped."""
+        """Answers that the worker gave, or pieces of them; those that nobody waits for are
+        dropped."""
         for answer in answers.answers:
-            held = self._forget(answer.id)
-            if held is not None:
-                asker, answer.id = held
-                asker.answered(answer)
+            held = self._under_way.get(answer.id)
+            if held is None:
+                continue
+            whole = 0 if answer.HasField("refusal") else held.unanswered or answer.size
+            held.unanswered = max(whole - len(answer.data), 0)
+            if not held.unanswered:
+                self._forget(answer.id)
+                if held.unsent > 0:  # the worker waits for the rest of what it has refused
+                    self._leaving.cancelled.append(answer.id)
+                    self._plan()
+            answer.id = held.name
+            held.asker.answered(answer, not held.unanswered)
 
     def end(self, refusal: common_pb2.Refusal) -> None:
         """The worker answers nothing more."""
@@ -107,17 +159,18 @@ class Route:
         for number in list(self._under_way):
             held = self._forget(number)
             if held is not None:
-                held[0].answered(inference_pb2.Answer(id=held[1], refusal=refusal))
+                held.asker.answered(inference_pb2.Answer(id=held.name, refusal=refusal), True)
 
-    def _forget(self, number: int) -> tuple[Asker, int] | None:
+    def _forget(self, number: int) -> _UnderWay | None:
         held = self._under_way.pop(number, None)
         if held is None:
             return None
-        asker, name, size = held
-        self._bytes -= size
+        left = self._bytes.pop(held.caller, 0) - held.size
+        if left:
+            self._bytes[held.caller] = left
         if not self._under_way:
             self.idle.set()
-        return asker, name
+        return held
 
     def _plan(self) -> None:
         if not self._planned:

@@ -872,18 +872,22 @@ class Offered(_message.Message):
 
     LEASE_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     offer: _builtins.bytes
     """DSSE envelope of the offer, signed by the worker's joined key."""
+    largest: _builtins.int
+    """The most bytes that a sealed question or answer has. More than a message holds goes in pieces."""
     def __init__(
         self,
         *,
         lease: _builtins.str = ...,
         offer: _builtins.bytes = ...,
+        largest: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "offer", b"offer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["largest", b"largest", "lease", b"lease", "offer", b"offer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from placet.proto.v1 import common_pb2 as placet_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplacet/proto/v1/inference.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"1\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\"+\n\x0bLoggedEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"\xb1\x02\n\x0b\x44\x65scription\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12$\n\x04\x62oot\x18\x02 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\x1a\n\x12\x61uthority_identity\x18\x03 \x01(\x0c\x12\x1a\n\x12\x61uthority_evidence\x18\x04 \x01(\x0c\x12$\n\x04join\x18\x05 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\x17\n\x0fworker_identity\x18\x06 \x01(\x0c\x12\x17\n\x0fworker_evidence\x18\x07 \x01(\x0c\x12+\n\x0blease_entry\x18\x08 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\r\n\x05lease\x18\t \x01(\x0c\x12\r\n\x05offer\x18\n \x01(\x0c\"0\n\x03\x41sk\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"G\n\x06\x41nswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12#\n\x07refusal\x18\x03 \x01(\x0b\x32\x12.placet.v1.Refusal\"F\n\x04\x41sks\x12\x1c\n\x04\x61sks\x18\x01 \x03(\x0b\x32\x0e.placet.v1.Ask\x12\x11\n\tcancelled\x18\x02 \x03(\x04\x12\r\n\x05lease\x18\x03 \x01(\t\"-\n\x07\x41nswers\x12\"\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x11.placet.v1.Answer\"-\n\x0ePredictRequest\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1f\n\x0fPredictResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xc7\x01\n\tInference\x12>\n\x08\x44\x65scribe\x12\x1a.placet.v1.DescribeRequest\x1a\x16.placet.v1.Description\x12@\n\x07Predict\x12\x19.placet.v1.PredictRequest\x1a\x1a.placet.v1.PredictResponse\x12\x38\n\rPredictStream\x12\x0f.placet.v1.Asks\x1a\x12.placet.v1.Answers(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fplacet/proto/v1/inference.proto\x12\tplacet.v1\x1a\x1cplacet/proto/v1/common.proto\"1\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\"+\n\x0bLoggedEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"\xb1\x02\n\x0b\x44\x65scription\x12!\n\x06ticket\x18\x01 \x01(\x0b\x32\x11.placet.v1.Ticket\x12$\n\x04\x62oot\x18\x02 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\x1a\n\x12\x61uthority_identity\x18\x03 \x01(\x0c\x12\x1a\n\x12\x61uthority_evidence\x18\x04 \x01(\x0c\x12$\n\x04join\x18\x05 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\x17\n\x0fworker_identity\x18\x06 \x01(\x0c\x12\x17\n\x0fworker_evidence\x18\x07 \x01(\x0c\x12+\n\x0blease_entry\x18\x08 \x01(\x0b\x32\x16.placet.v1.LoggedEntry\x12\r\n\x05lease\x18\t \x01(\x0c\x12\r\n\x05offer\x18\n \x01(\x0c\">\n\x03\x41sk\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\x12\x0c\n\x04size\x18\x04 \x01(\r\"U\n\x06\x41nswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12#\n\x07refusal\x18\x03 \x01(\x0b\x32\x12.placet.v1.Refusal\x12\x0c\n\x04size\x18\x04 \x01(\r\"F\n\x04\x41sks\x12\x1c\n\x04\x61sks\x18\x01 \x03(\x0b\x32\x0e.placet.v1.Ask\x12\x11\n\tcancelled\x18\x02 \x03(\x04\x12\r\n\x05lease\x18\x03 \x01(\t\"-\n\x07\x41nswers\x12\"\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x11.placet.v1.Answer\"-\n\x0ePredictRequest\x12\r\n\x05lease\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1f\n\x0fPredictResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xc7\x01\n\tInference\x12>\n\x08\x44\x65scribe\x12\x1a.placet.v1.DescribeRequest\x1a\x16.placet.v1.Description\x12@\n\x07Predict\x12\x19.placet.v1.PredictRequest\x1a\x1a.placet.v1.PredictResponse\x12\x38\n\rPredictStream\x12\x0f.placet.v1.Asks\x1a\x12.placet.v1.Answers(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,17 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIPTION']._serialized_start=173
   _globals['_DESCRIPTION']._serialized_end=478
   _globals['_ASK']._serialized_start=480
-  _globals['_ASK']._serialized_end=528
-  _globals['_ANSWER']._serialized_start=530
-  _globals['_ANSWER']._serialized_end=601
-  _globals['_ASKS']._serialized_start=603
-  _globals['_ASKS']._serialized_end=673
-  _globals['_ANSWERS']._serialized_start=675
-  _globals['_ANSWERS']._serialized_end=720
-  _globals['_PREDICTREQUEST']._serialized_start=722
-  _globals['_PREDICTREQUEST']._serialized_end=767
-  _globals['_PREDICTRESPONSE']._serialized_start=769
-  _globals['_PREDICTRESPONSE']._serialized_end=800
-  _globals['_INFERENCE']._serialized_start=803
-  _globals['_INFERENCE']._serialized_end=1002
+  _globals['_ASK']._serialized_end=542
+  _globals['_ANSWER']._serialized_start=544
+  _globals['_ANSWER']._serialized_end=629
+  _globals['_ASKS']._serialized_start=631
+  _globals['_ASKS']._serialized_end=701
+  _globals['_ANSWERS']._serialized_start=703
+  _globals['_ANSWERS']._serialized_end=748
+  _globals['_PREDICTREQUEST']._serialized_start=750
+  _globals['_PREDICTREQUEST']._serialized_end=795
+  _globals['_PREDICTRESPONSE']._serialized_start=797
+  _globals['_PREDICTRESPONSE']._serialized_end=828
+  _globals['_INFERENCE']._serialized_start=831
+  _globals['_INFERENCE']._serialized_end=1030
 # @@protoc_insertion_point(module_scope)

@@ -138,21 +138,27 @@ class Ask(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     WAIT_MS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the sender, unique on its stream."""
     data: _builtins.bytes
     wait_ms: _builtins.int
     """Milliseconds for which the answer is waited for; 0: as long as it takes."""
+    size: _builtins.int
+    """Of the first piece of a question that is longer than a message: the bytes of all of it. Its
+    other pieces follow in their order, with the same id and without this.
+    """
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
         data: _builtins.bytes = ...,
         wait_ms: _builtins.int = ...,
+        size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "id", b"id", "wait_ms", b"wait_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "id", b"id", "size", b"size", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -167,8 +173,11 @@ class Answer(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     data: _builtins.bytes
+    size: _builtins.int
+    """As of an Ask."""
     @_builtins.property
     def refusal(self) -> _common_pb2.Refusal: ...
     def __init__(
@@ -177,10 +186,11 @@ class Answer(_message.Message):
         id: _builtins.int = ...,
         data: _builtins.bytes = ...,
         refusal: _common_pb2.Refusal | None = ...,
+        size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "id", b"id", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "id", b"id", "refusal", b"refusal", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

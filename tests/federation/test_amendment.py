@@ -102,6 +102,8 @@ def service(world: Any) -> Serve:
         answers={"scores": Raw("raw")},
         not_finite="refuse",
         largest_request=64,
+        largest_question=1024 * 1024,
+        samples={},
         batch="shared",
         batch_rows=64,
         privacy=None,

@@ -149,6 +149,8 @@ def service_terms() -> bytes:
         answers={"scores": Raw("raw")},
         not_finite="refuse",
         largest_request=16,
+        largest_question=1024 * 1024,
+        samples={},
         batch="shared",
         batch_rows=64,
         privacy=None,

@@ -182,13 +182,17 @@ class Asked:
         offer = await self.offer(number)
         return QuestionSession(offer, self.service.council.name, self.service.user(user))
 
-    def send(self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = ()) -> list[int]:
-        """Ask all of it in one frame; returns the ids."""
+    def send(
+        self, *data: bytes, wait_ms: int = 0, cancelled: Sequence[int] = (), size: int = 0
+    ) -> list[int]:
+        """Ask all of it in one frame; returns the ids. size: what each says that it has, where it
+        is the first piece of more."""
         first = self.service.asked + 1
         ids = list(range(first, first + len(data)))
         self.service.asked += len(data)
         asks = [
-            inference_pb2.Ask(id=i, data=d, wait_ms=wait_ms) for i, d in zip(ids, data, strict=True)
+            inference_pb2.Ask(id=i, data=d, wait_ms=wait_ms, size=size)
+            for i, d in zip(ids, data, strict=True)
         ]
         message = inference_pb2.Asks(asks=asks, cancelled=cancelled)
         self.host.links[self.name].send(enclaves_pb2.KIND_ASKS, message)

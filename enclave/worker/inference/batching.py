@@ -38,6 +38,7 @@ Admit = Callable[[Question], None | Later | Exception]
 # Called once a batch. The tensors lie in memory that is wiped when it returns.
 Deliver = Callable[[Sequence[Delivered]], None]
 
+MAX_BATCH = 16 << 20  # bytes of the questions of a batch of several: they are copied together
 LONGEST_RUN = 60.0  # seconds of a batch, or one question could keep a worker from all others
 _SMOOTHING: Final = 0.1  # of the measured seconds a row
 _MIN_RETRY_MS, _MAX_RETRY_MS = 10, 30_000
@@ -54,7 +55,7 @@ class Batcher:
         self._admit = admit
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
-        self._waiting = Waiting()
+        self._waiting = Waiting(terms.largest_question)
         self._under_way: Batch | None = None
         self._too_long: asyncio.TimerHandle | None = None
         self._turn_comes = False
@@ -125,12 +126,12 @@ class Batcher:
         batch: list[Question] = []
         refused: list[Delivered] = []
         now = self._loop.time()
-        rows = 0
+        rows = size = 0
         for question in self._waiting.turns():
             if rows >= self._batch_rows:
                 break
             late = question.until < now
-            if batch and not late and not self._fits(question, batch[0], rows):
+            if batch and not late and not self._fits(question, batch[0], rows, size):
                 continue
             refusal = _late() if late else self._admit(question)
             if isinstance(refusal, Later):
@@ -140,6 +141,7 @@ class Batcher:
             if refusal is None:
                 batch.append(question)
                 rows += question.rows
+                size += len(question.content)
             else:
                 question.wipe()
                 refused.append((question, refusal))
@@ -149,10 +151,11 @@ class Batcher:
             self._batches.put(self._under_way)
         return refused
 
-    def _fits(self, question: Question, first: Question, rows: int) -> bool:
-        """Whether it can be run with a batch of so many rows that begins with `first`."""
+    def _fits(self, question: Question, first: Question, rows: int, size: int) -> bool:
+        """Whether it can be run with a batch of so many rows and bytes that begins with `first`."""
         return (
-            question.company == first.company
+            size + len(question.content) <= MAX_BATCH
+            and question.company == first.company
             and rows + question.rows <= self._batch_rows
             and (
                 question.user == first.user

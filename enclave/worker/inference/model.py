@@ -11,7 +11,7 @@ from placet.enclave.worker.inference.modelfile import check_model_file, invalid
 from placet.enclave.worker.inference.policy import show, shown_field
 from placet.enclave.worker.inference.probing import probe
 from placet.enclave.worker.inference.runtime import Port, Runtime, too_large
-from placet.governance.documents.serving import DType, Field, RowsAre, Shown
+from placet.governance.documents.serving import DType, Field, RowsAre, Sample, Shown
 from placet.proto.tensors import MAX_TENSORS
 from placet.refusals import Refusal
 
@@ -28,10 +28,12 @@ class Model:
     """A model that has run: `load_model` makes it.
 
     inputs: what a question holds. answers: what users see. rows: how those of a question hang
-    together.
+    together. asked: the shapes of the smallest question that it has answered.
     """
 
-    def __init__(self, runtime: Runtime, answers: Mapping[str, Shown]) -> None:
+    def __init__(
+        self, runtime: Runtime, answers: Mapping[str, Shown], samples: Mapping[str, Sample]
+    ) -> None:
         self._runtime = runtime
         self._answers = dict(answers)
         self._names = list(answers)
@@ -41,13 +43,16 @@ class Model:
         outputs = {port.name: port for port in runtime.outputs}
         for name in self._names:
             if name not in outputs:
-                raise invalid("answers." + name, "an output of the model", "no such output")
+                refused = invalid("answers." + name, "an output of the model", "no such output")
+                refused.add_note(f"Its outputs are {', '.join(map(repr, outputs))}.")
+                raise refused
         declared = [_field("outputs", outputs[name]) for name in self._names]
-        found = probe(self._compute, self.inputs)
+        found = probe(self._compute, self.inputs, samples)
         self.rows: RowsAre = found.rows
+        self.asked = found.asked
         self.answers = tuple(
             shown_field(answers[field.name], _observed(field, shape), shape)
-            for field, shape in zip(declared, found.shapes, strict=True)
+            for field, shape in zip(declared, found.given, strict=True)
         )
 
     @property
@@ -76,8 +81,13 @@ class Model:
         return self._runtime.run(self._names, feeds)
 
 
-def load_model(data: bytearray | memoryview, answers: Mapping[str, Shown]) -> Model:
-    """Load an ONNX file, and run it on probes. `data` is wiped, also where it is refused.
+def load_model(
+    data: bytearray | memoryview,
+    answers: Mapping[str, Shown],
+    samples: Mapping[str, Sample] | None = None,
+) -> Model:
+    """Load an ONNX file, and run it on samples, and on numbers made up where there are none. `data`
+    is wiped, also where it is refused.
 
     Raises ModelInvalid, ModelTooLarge.
     """
@@ -87,7 +97,7 @@ def load_model(data: bytearray | memoryview, answers: Mapping[str, Shown]) -> Mo
     finally:
         _kernel.wipe(data)
     try:
-        return Model(runtime, answers)
+        return Model(runtime, answers, samples or {})
     except MemoryError:
         raise too_large(len(data)) from None
 

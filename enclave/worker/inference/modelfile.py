@@ -33,20 +33,27 @@ _CHILDREN: Final[dict[str, dict[int, str]]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-# Of a node and of a function: the fields of its domain and of its operator's name.
-_NAMED: Final = {"node": (7, 4), "function": (10, 1)}
+# Of a node and of a function the fields of its domain, its operator's name, and its own name; of a
+# tensor that of its name.
+_NAMED: Final = {"node": (7, 4, 3), "function": (10, 1), "tensor": (8,)}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_Name = tuple[str, str]
+_Name = tuple[str, str]  # of a domain and an operator
+_Used = dict[_Name, str]  # and of the first node that uses it
+_LISTED: Final = 20
 
 
 def check_model_file(data: bytes | bytearray | memoryview) -> None:
-    """Raises ModelInvalid unless the file can be given to the runtime."""
+    """Raises ModelInvalid unless the file can be given to the runtime.
+
+    Names in the file are secrets of the model's owner. So a refusal has them in its notes, which
+    leave no worker, and which whoever checks a model at home reads.
+    """
     view = memoryview(data)
     if bytes(view[4:8]) == _ORT_MAGIC:
         raise invalid("file", "an ONNX model", "a file in the runtime's own format")
-    used: dict[str, set[_Name]] = {"node": set(), "function": set()}
+    used: dict[str, _Used] = {"node": {}, "function": {}}
     # A stack instead of recursion, so that no file can be too deep for the interpreter.
     messages = [("model", view, 0)]
     graphs = 0
@@ -64,8 +71,8 @@ def check_model_file(data: bytes | bytearray | memoryview) -> None:
 def invalid(claim: str, expected: str, actual: str) -> ModelInvalid:
     """The refusal of a model."""
     remedy = "Export it anew, with ONNX's operators alone and its weights inside."
-    if claim.startswith("answers."):
-        remedy = "Have it proposed anew, with answers that its outputs can give."
+    if claim.startswith(("answers.", "samples.", "largest_", "rations")):
+        remedy = "Have it proposed anew, with terms that fit it."
     return ModelInvalid(
         f"The model cannot be served. {remedy}",
         claim=claim,
@@ -75,7 +82,7 @@ def invalid(claim: str, expected: str, actual: str) -> ModelInvalid:
 
 
 def _look_into(
-    kind: str, message: memoryview, used: dict[str, set[_Name]]
+    kind: str, message: memoryview, used: dict[str, _Used]
 ) -> list[tuple[str, memoryview]]:
     """The messages inside one; notes the operator that it uses or defines."""
     children, named = _CHILDREN[kind], _NAMED.get(kind, ())
@@ -88,24 +95,32 @@ def _look_into(
             if number in children:
                 found.append((children[number], value))
             else:
-                names[number] = _text(value)
+                names[number] = _text(value, strict=kind in used and number in named[:2])
         elif kind == "tensor" and (
             number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
         ):
-            raise invalid("external data", "weights inside the file", "weights in other files")
-    if named:
-        used[kind].add((names[named[0]], names[named[1]]))
+            refused = invalid("external data", "weights inside the file", "weights in other files")
+            refused.add_note(f"The tensor {''.join(names.values())!r} lies in another file.")
+            raise refused
+    if kind in used:
+        domain, operator, *own = (names[number] for number in named)
+        used[kind].setdefault((domain, operator), "".join(own))
     return found
 
 
-def _check_operators(nodes: set[_Name], functions: set[_Name]) -> None:
-    domains = {domain for domain, _ in nodes - functions}
-    domains |= {domain for domain, _ in functions if domain.startswith(_OF_THE_RUNTIME)}
-    foreign = domains - _STANDARD
-    if foreign:
-        raise invalid(
-            "operators", "those of ai.onnx and ai.onnx.ml", f"{len(foreign)} other domains"
-        )
+def _check_operators(nodes: _Used, functions: _Used) -> None:
+    own = {name for name in functions if name[0].startswith(_OF_THE_RUNTIME)}
+    foreign = {name for name in (nodes.keys() - functions.keys()) | own if name[0] not in _STANDARD}
+    if not foreign:
+        return
+    domains = {domain for domain, _ in foreign}
+    refused = invalid(
+        "operators", "those of ai.onnx and ai.onnx.ml", f"{len(domains)} other domains"
+    )
+    for domain, operator in sorted(foreign)[:_LISTED]:
+        where = f", as in the node {node!r}" if (node := nodes.get((domain, operator))) else ""
+        refused.add_note(f"It uses the operator {operator!r} of the domain {domain!r}{where}.")
+    raise refused
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -143,8 +158,8 @@ def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     raise invalid("file", "an ONNX model", "bytes that are no message")
 
 
-def _text(value: memoryview) -> str:
+def _text(value: memoryview, *, strict: bool) -> str:
     try:
-        return bytes(value).decode()
+        return bytes(value).decode(errors="strict" if strict else "replace")
     except UnicodeDecodeError:
         raise invalid("file", "names in UTF-8", "other bytes") from None

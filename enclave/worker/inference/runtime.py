@@ -61,7 +61,9 @@ class Runtime:
         except Exception as error:  # noqa: BLE001 - the runtime's classes have no common base
             if _lacks_memory(error):
                 raise too_large(len(data)) from None
-            raise invalid("file", "a model that the runtime loads", type(error).__name__) from None
+            refused = invalid("file", "a model that the runtime loads", type(error).__name__)
+            refused.add_note(str(error))
+            raise refused from None
         self._session._model_bytes = None  # it would keep the file
         self._options = _run_options()
         self.inputs = tuple(map(_port, self._session.get_inputs()))

@@ -26,8 +26,10 @@ from placet.enclave.worker.task import Means
 from placet.governance.documents import Lease, Serve
 from placet.governance.envelope import Signed
 from placet.proto.frames import LinkClosed
-from placet.proto.limits import MAX_COALESCED, MAX_SEALED
+from placet.proto.limits import MAX_COALESCED
+from placet.proto.pieces import Arriving, cut
 from placet.proto.questions import (
+    MAX_AROUND,
     Opening,
     answer_size,
     pack_answer,
@@ -52,6 +54,9 @@ _CLEAR = frozenset(
         "DEADLINE_PASSED",
     }
 )
+
+
+MAX_ARRIVING = 64 << 20  # bytes of questions that have begun to come, or two of them
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +85,9 @@ class Serving:
         draws = Draws(means.link, member, lease.digest)
         self._rations = Allowances(terms.rations, draws.draw, self._wake, self._loop.time)
         self._batcher = Batcher(model, terms, self._rations.admit, self._deliver)
+        self._most = terms.largest_question
+        self._longest = sealed_answer_length(self._most) + MAX_AROUND
+        self._arriving = Arriving(self._longest, max(MAX_ARRIVING, 2 * self._longest))
         self._under_way: dict[int, Question] = {}
         self._answers = inference_pb2.Answers()  # what leaves at the end of this turn of the loop
         self._answers_bytes = 0
@@ -94,7 +102,7 @@ class Serving:
         """A new key for sessions; those that were opened before the last one end."""
         envelope = self._offers.renew(self._means.renewing.seconds_left)
         self._sessions.end_lapsed()
-        offered = enclaves_pb2.Offered(lease=self._lease, offer=envelope)
+        offered = enclaves_pb2.Offered(lease=self._lease, offer=envelope, largest=self._longest)
         self._means.link.send(enclaves_pb2.KIND_OFFER, offered)
 
     def _hear(self, payload: bytes) -> None:
@@ -105,6 +113,7 @@ class Serving:
         for ask in asks.asks:
             self._take(ask, now)
         for id_ in asks.cancelled:
+            self._arriving.drop(id_)
             question = self._under_way.pop(id_, None)
             if question is not None:
                 self._batcher.cancel(question)
@@ -112,7 +121,9 @@ class Serving:
     def _take(self, ask: inference_pb2.Ask, now: float) -> None:
         asked: _Asked | None = None
         try:
-            data = ask.data
+            data = self._arriving.add(ask.id, ask.data, ask.size)
+            if data is None:
+                return
             found = unpack_question(data)
             if isinstance(found, Opening):
                 session, content = self._sessions.open(found)
@@ -125,21 +136,21 @@ class Serving:
                 asked = _Asked(ask.id, session, found.counter)
             until = now + ask.wait_ms / 1000 if ask.wait_ms else math.inf
             question = Question(session.user, content, until, asked)
-            self._check(session, len(data), content)
+            self._check(session, content)
             self._batcher.ask(question)
             self._under_way[ask.id] = question
         # Whatever it was is the answer to this question alone.
         except Exception as error:  # noqa: BLE001
             self._refuse(ask.id, asked, error)
 
-    def _check(self, session: UserSession, size: int, content: bytearray) -> None:
+    def _check(self, session: UserSession, content: bytearray) -> None:
         """Check what is known of a question before its content is looked at."""
         refusal: Exception | None = session.barred
-        if size > MAX_SEALED:
+        if (size := len(content)) > self._most:
             refusal = QuestionTooLarge(
-                "A sealed question is longer than it may be. Ask for fewer rows at a time.",
-                claim="length",
-                expected=f"at most {MAX_SEALED} bytes",
+                "The question is larger than the terms allow. Ask for fewer rows at a time.",
+                claim="largest_question",
+                expected=f"at most {self._most} bytes",
                 actual=str(size),
             )
         if refusal is not None:
@@ -154,9 +165,24 @@ class Serving:
                 self._refuse(asked.id, asked, outcome)
                 continue
             try:
-                self._send(inference_pb2.Answer(id=asked.id, data=_sealed(asked, outcome)))
+                for piece, size in cut(self._sealed(asked, outcome)):
+                    self._send(inference_pb2.Answer(id=asked.id, data=piece, size=size))
             except Exception as error:  # noqa: BLE001 - see _take
                 self._refuse(asked.id, asked, error)
+
+    def _sealed(self, asked: _Asked, tensors: tuple[Tensor, ...]) -> bytes:
+        if (size := answer_size(tensors)) > self._most:
+            raise AnswerTooLarge(
+                "The answer is larger than the terms allow. Ask for fewer rows at a time.",
+                claim="largest_question",
+                expected=f"at most {self._most} bytes",
+                actual=str(size),
+            )
+        content = pack_answer(tensors)
+        try:
+            return asked.session.sealed.seal_answer(asked.counter, content)
+        finally:
+            _kernel.wipe(content)
 
     def _refuse(self, id_: int, asked: _Asked | None, error: Exception) -> None:
         """In the clear where it has to be; else sealed, to be seen by who has asked."""
@@ -186,19 +212,3 @@ class Serving:
 
     def _wake(self, user: str) -> None:
         self._batcher.wake(user)
-
-
-def _sealed(asked: _Asked, tensors: tuple[Tensor, ...]) -> bytes:
-    size = sealed_answer_length(answer_size(tensors))
-    if size > MAX_SEALED:
-        raise AnswerTooLarge(
-            "The answer is longer than a sealed answer may be. Ask for fewer rows at a time.",
-            claim="length",
-            expected=f"at most {MAX_SEALED} bytes",
-            actual=str(size),
-        )
-    content = pack_answer(tensors)
-    try:
-        return asked.session.sealed.seal_answer(asked.counter, content)
-    finally:
-        _kernel.wipe(content)

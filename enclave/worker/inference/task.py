@@ -8,6 +8,7 @@ from typing import NoReturn, Self
 
 from placet.enclave import _kernel
 from placet.enclave.worker.inference.model import load_model
+from placet.enclave.worker.inference.rehearsal import rehearse
 from placet.enclave.worker.inference.serving import Serving
 from placet.enclave.worker.joining import Membership
 from placet.enclave.worker.lease import OpenedLease, ReadTicket, open_lease
@@ -67,7 +68,8 @@ class InferenceWork:
         """
         silence()
         terms = self.proposal.document.serve
-        model = load_model(self._bring(means.objects), terms.answers)
+        model = load_model(self._bring(means.objects), terms.answers, terms.samples)
+        rehearse(model, terms)
         means.on_loop(lambda: Serving(means, self._member, self.lease, terms, model).begin())
         while True:
             threading.Event().wait()

@@ -13,7 +13,8 @@ from typing import Final
 
 from placet.enclave.worker.inference.questions import Question
 
-# At most so many questions wait, of one user and of all, and so many of their bytes.
+# At most so many questions wait, of one user and of all, and so many of their bytes; or one of a
+# user's and two of all, where these are larger.
 MAX_QUESTIONS: Final = 4096
 MAX_OF_USER: Final = 512
 MAX_CONTENT: Final = 64 << 20
@@ -29,9 +30,11 @@ class _Queue:
 
 
 class Waiting:
-    """The queues of all users."""
+    """The queues of all users, for questions of at most `largest` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int) -> None:
+        self._most = max(MAX_CONTENT, 2 * largest)
+        self._most_of_user = max(MAX_CONTENT_OF_USER, largest)
         # In the order of their turns; a user without a question has no queue.
         self._queues: dict[str, _Queue] = {}
         self._parked: set[str] = set()
@@ -42,10 +45,10 @@ class Waiting:
     def full(self, question: Question) -> bool:
         """Whether there is no room for it."""
         size, queue = len(question.content), self._queues.get(question.user)
-        if self.questions >= MAX_QUESTIONS or self._content + size > MAX_CONTENT:
+        if self.questions >= MAX_QUESTIONS or self._content + size > self._most:
             return True
         return queue is not None and (
-            len(queue.questions) >= MAX_OF_USER or queue.content + size > MAX_CONTENT_OF_USER
+            len(queue.questions) >= MAX_OF_USER or queue.content + size > self._most_of_user
         )
 
     def add(self, question: Question) -> None:

@@ -18,7 +18,9 @@ from placet.governance.documents.rule import Action
 from placet.governance.documents.serving import (
     FOREVER,
     MAX_FIELDS,
+    MAX_QUESTION,
     MAX_ROWS,
+    MIN_QUESTION,
     MODEL,
     ONNX_INFERENCE,
     Bearers,
@@ -26,6 +28,7 @@ from placet.governance.documents.serving import (
     Members,
     Rations,
     Roster,
+    Sample,
     Shown,
     Users,
 )
@@ -48,8 +51,9 @@ class Serve(Body):
     model: the sealed ONNX file, a file of its own or the output of a job (kind "result", padded).
     answers: what users see of each output, by the model's name of it; others are not computed.
     not_finite: whether a request may hold NaN or infinities.
-    largest_request: rows. batch: whether rows of several users may be run together, and batch_rows
-    the most that are.
+    largest_request: rows. largest_question: bytes of a question's tensors, or of an answer's.
+    samples: what a worker tries inputs with, by their names; it makes the others up.
+    batch: whether rows of several users may be run together, and batch_rows the most that are.
     privacy: what all answers together cost the owner's ledger; null: without bound. review: Unix
     seconds from which on a lease is given or renewed only if the ticket would be admitted anew,
     with ballots that have not expired.
@@ -67,6 +71,8 @@ class Serve(Body):
     answers: dict[str, Shown]
     not_finite: Literal["refuse", "accept"]
     largest_request: int
+    largest_question: int
+    samples: dict[str, Sample]
     batch: Literal["shared", "apart"]
     batch_rows: int
     privacy: Declared | None
@@ -79,6 +85,8 @@ class Serve(Body):
         for name in self.answers:
             check_name("serve.answers", name)
         check_range("serve.largest_request", self.largest_request, 1, MAX_ROWS)
+        check_range("serve.largest_question", self.largest_question, MIN_QUESTION, MAX_QUESTION)
+        self._check_samples()
         check_range("serve.batch_rows", self.batch_rows, 1, MAX_ROWS)
         check_range("serve.review", self.review, 1, FOREVER)
         check_range("serve.deadline_seconds", self.deadline_seconds, 1, 30 * 86400)
@@ -112,6 +120,12 @@ class Serve(Body):
     def attempts(self) -> int:
         """A worker that is lost is replaced under a new job: a use is a worker."""
         return 1
+
+    @property
+    def most_rows(self) -> int:
+        """Of one question: a worker never answers more at once than a tranche, or than a minute
+        allows."""
+        return min(self.largest_request, self.rations.tranche, self.rations.minute)
 
     @property
     def given(self) -> tuple[Input, ...]:
@@ -193,6 +207,14 @@ class Serve(Body):
     def holds_until(self, proposal: "Proposal", latest: int) -> int:
         """A service answers all the while, so not beyond its window."""
         return min(latest, proposal.not_after)
+
+    def _check_samples(self) -> None:
+        """A sample is a question's, so it is no larger than one."""
+        if len(self.samples) > MAX_FIELDS:
+            raise malformed("serve.samples", f"at most {MAX_FIELDS}", str(len(self.samples)))
+        for name, sample in self.samples.items():
+            check_name("serve.samples", name)
+            check_range("samples.shape", sample.elements, 1, self.largest_question)
 
     def _check_users(self, constitution: "Constitution") -> None:
         if isinstance(self.users, Roster):

@@ -31,6 +31,7 @@ from placet.enclave.worker.task import Means, Outcome
 from placet.governance.documents import Federate, Job, Lease, Proposal
 from placet.governance.envelope import Signed, digest_of
 from placet.governance.terms import decode_terms
+from placet.proto.pieces import Arriving, cut
 from placet.proto.v1 import common_pb2, enclaves_pb2, inference_pb2
 from placet.refusals import Refused
 
@@ -159,6 +160,9 @@ class ScriptedWork:
         return self._attempt <= int(attempts)
 
 
+LARGEST = 4 << 20  # bytes of a question
+
+
 class Desk:
     """Where questions come in; `ended` gets the reason of the end."""
 
@@ -168,12 +172,15 @@ class Desk:
         self._offers = 0
         self._held: dict[int, inference_pb2.Ask] = {}  # until "free" is asked
         self._most = self._cancelled = 0
+        self._arriving = Arriving(LARGEST, 4 * LARGEST)
         means.on_loop(lambda: means.listen(self._hear))
         means.on_loop(self._offer)
 
     def _offer(self) -> None:
         self._offers += 1
-        offered = enclaves_pb2.Offered(lease=self._lease, offer=b"offer %d" % self._offers)
+        offered = enclaves_pb2.Offered(
+            lease=self._lease, offer=b"offer %d" % self._offers, largest=LARGEST
+        )
         self._link.send(enclaves_pb2.KIND_OFFER, offered)
 
     def _hear(self, payload: bytes) -> None:
@@ -182,8 +189,13 @@ class Desk:
         self._cancelled += len(asks.cancelled)
         for name in asks.cancelled:
             self._held.pop(name, None)
+            self._arriving.drop(name)
         for ask in asks.asks:
-            self._answer(ask, answers)
+            whole = self._arriving.add(ask.id, ask.data, ask.size)
+            if whole is not None:
+                self._answer(
+                    inference_pb2.Ask(id=ask.id, data=bytes(whole), wait_ms=ask.wait_ms), answers
+                )
         if answers.answers:
             self._link.send(enclaves_pb2.KIND_ANSWERS, answers)
 
@@ -216,7 +228,9 @@ class Desk:
                 return
             case _:
                 pass
-        answers.answers.add(id=ask.id, data=str(said[what]).encode() if what in said else ask.data)
+        data = str(said[what]).encode() if what in said else ask.data
+        for piece, size in cut(data):
+            answers.answers.add(id=ask.id, data=piece, size=size)
 
 
 def main() -> int:

@@ -245,8 +245,8 @@ class _Serving(Serving):
 
             vars(self._batcher)["ask"] = noted
 
-    def _check(self, session: UserSession, size: int, content: bytearray) -> None:
-        super()._check(session, size, content)
+    def _check(self, session: UserSession, content: bytearray) -> None:
+        super()._check(session, content)
         if self._worker is not None and self._worker.refusals:
             raise self._worker.refusals.pop(0)
 

@@ -14,8 +14,10 @@ from google.rpc import (  # pyright: ignore[reportMissingTypeStubs]
 from placet.host.runs import questions, routes
 from placet.proto.frames import Link
 from placet.proto.limits import MAX_SEALED
+from placet.proto.pieces import cut
 from placet.proto.v1 import common_pb2, inference_pb2
 from placet.refusals import QueueFull
+from tests.support.hosting.scripted_worker import LARGEST
 
 R = common_pb2.Reason
 
@@ -203,6 +205,89 @@ async def check_unread(client: Any, world: Any, lease: str) -> None:
         await stream.until(64)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await client.predict(lease, b"echo")).data == b"echo"
+
+
+def in_pieces(id: int, data: bytes, size: int = 0) -> list[inference_pb2.Asks]:
+    """A question as its pieces, a message each, which says that it has so many bytes."""
+    made = [inference_pb2.Ask(id=id, data=piece, size=whole) for piece, whole in cut(data)]
+    made[0].size = size or made[0].size
+    return [inference_pb2.Asks(asks=[ask]) for ask in made]
+
+
+async def whole(stream: Stream, id: int) -> bytes:
+    """The pieces of an answer, the last of which completes what the first says."""
+    found, size = b"", 1
+    while len(found) < size:
+        message = await stream.call.read()
+        for answer in message.answers:
+            assert answer.id == id and not answer.HasField("refusal")
+            size = answer.size or size
+            found += answer.data
+    return found
+
+
+def test_a_question_longer_than_a_message_goes_in_pieces(world: Any, run: Any) -> None:
+    """Whole at the worker, its answer whole at the user; others go on meanwhile."""
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            stream, data = Stream(client, world), b"echo " + bytes(range(256)) * 12_000
+            first, *rest = in_pieces(1, data)
+            first.lease = lease
+            assert len(rest) == 2
+            await stream.ask(first)
+            await stream.ask(asks(b"echo", first=2))
+            assert (await stream.until(1))[2].data == b"echo"
+            for message in rest:
+                await stream.ask(message)
+            assert await whole(stream, 1) == data
+            # What is given up half-way frees its id, its room, and the worker from its pieces.
+            await stream.ask(in_pieces(3, data)[0])
+            await stream.ask(inference_pb2.Asks(cancelled=[3]))
+            await until_cancelled(client, lease, 1)
+            for message in in_pieces(3, data):
+                await stream.ask(message)
+            assert await whole(stream, 3) == data
+
+    run(body())
+
+
+def test_large_questions_have_bounds(world: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one, of those of a caller, and of the time that the rest of one takes."""
+    monkeypatch.setattr(routes, "_MAX_BYTES", 2 * LARGEST)
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            stream, piece = Stream(client, world), bytes(MAX_SEALED)
+            for wrong in ([piece, piece], [b"x"], [b""]):
+                other = Stream(client, world)
+                await other.ask(inference_pb2.Asks(lease=lease))
+                for number, data in enumerate([piece, *wrong]):
+                    ask = inference_pb2.Ask(
+                        id=1, data=data, size=0 if number else 2 * len(piece) + 10
+                    )
+                    await other.ask(inference_pb2.Asks(asks=[ask]))
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await other.until(9)
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            await stream.ask(inference_pb2.Asks(lease=lease))
+            for id, data, size in ((1, piece, LARGEST + 1), (2, piece, LARGEST), (3, b"echo", 0)):
+                ask = inference_pb2.Ask(id=id, data=data, size=size)
+                await stream.ask(inference_pb2.Asks(asks=[ask]))
+            answers = await stream.until(2)
+            assert answers[1].refusal.reason == R.REASON_MESSAGE_TOO_LARGE
+            assert answers[3].refusal.reason == R.REASON_QUEUE_FULL
+            await stream.ask(asks(piece, first=1))  # of what was refused the rest goes nowhere
+            monkeypatch.setattr(questions, "_STALLED", 0.2)
+            await stream.ask(asks(piece, first=2))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stream.until(9)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+
+    run(body())
 
 
 def test_a_flood_of_questions_ends_its_stream(world: Any, run: Any) -> None:

@@ -156,6 +156,36 @@ def test_what_cannot_be_cut_is_asked_as_a_whole_or_not_at_all(
         assert questions.sent == sent
 
 
+def test_questions_and_answers_larger_than_a_message(
+    founded: Client, serve: Start, people: dict[str, Keys], questions: Questions, tmp_path: Path
+) -> None:
+    """As large as the terms say; larger ones are refused before anything is spent."""
+    image: Any = (FLOAT, ["n", 3, "height", "width"])
+    (tmp_path / "m.onnx").write_bytes(
+        built([NODE("Neg", ["x"], ["y"])], {"x": image}, {"y": image})
+    )
+    owner, sealed = people["owner"].hpke.public, tmp_path / "m.sealed"
+    made = seal_file(tmp_path / "m.onnx", sealed, owner, kind="model", labels=())
+    shown: Any = {"answers": {"y": Raw("raw")}}
+    wide = serve((made, sealed), **shown, largest_question=4 * 2**20)
+    rows = np.random.default_rng(3).standard_normal((5, 3, 320, 320)).astype("f4")
+    with founded.services.open(wide, user=people["owner"]) as model:
+        assert np.array_equal(model.predict(rows), -rows)
+        assert [rows for _, _, rows in questions.asked] == [1] * 5
+        assert np.array_equal(model.predict(rows[:1]), -rows[:1])
+        largest = np.ones((1, 3, 590, 590), "f4")
+        assert np.array_equal(model.predict(largest), -largest)
+        sent = questions.sent
+        with pytest.raises(QuestionInvalid, match="nothing was spent"):
+            model.predict(np.ones((1, 3, 592, 592), "f4"))
+        assert questions.sent == sent
+    usual = serve((made, sealed), **shown)
+    with founded.services.open(usual, user=people["owner"]) as model:
+        with pytest.raises(QuestionInvalid, match="1048576 bytes"):
+            model.predict(rows)
+        assert np.array_equal(model.predict(rows[:, :, ::2]), -rows[:, :, ::2])
+
+
 def test_a_fixed_number_of_rows_is_asked_so_many_at_a_time(
     founded: Client, serve: Start, people: dict[str, Keys], questions: Questions, tmp_path: Path
 ) -> None:

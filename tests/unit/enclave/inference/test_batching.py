@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from placet.enclave.worker.inference import batching
+from placet.enclave.worker.inference import batching, waiting
 from placet.enclave.worker.inference.batching import LATER, Admit, Batcher, Delivered
 from placet.enclave.worker.inference.questions import Question
 from placet.enclave.worker.inference.waiting import (
@@ -408,6 +408,40 @@ def test_waiting_is_bounded_in_bytes(words: Any) -> None:
             desk.ask("ada", ids=ids)
         await desk.answer(desk.ask("ben", ids=ids[:, :1]))
         await desk.answer(large[-1])
+
+    play(story)
+
+
+def test_the_largest_question_of_the_terms_may_wait(
+    mlp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a user's and two of all, whatever else is the bound."""
+    monkeypatch.setattr(waiting, "MAX_CONTENT", 100)
+    monkeypatch.setattr(waiting, "MAX_CONTENT_OF_USER", 100)
+
+    async def story() -> None:
+        (x,) = _inputs(20)
+        size = len(nets.packed(x=x))
+        desk = Desk(mlp, largest_question=size)
+        taken = [desk.ask(user, x=x) for user in ("ada", "ben")]
+        for user in ("ada", "cy"):
+            with pytest.raises(QueueFull):
+                desk.ask(user, x=x)
+        for question in taken:
+            assert isinstance(await desk.answer(question), dict)
+
+    play(story)
+
+
+def test_a_batch_is_bounded_in_bytes(mlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (x,) = _inputs(4)
+    monkeypatch.setattr(batching, "MAX_BATCH", 2 * len(nets.packed(x=x)))
+
+    async def story() -> None:
+        desk = Desk(mlp)
+        for question in [desk.ask(user, x=x) for user in ("ada", "ben", "cy", "dee")]:
+            await desk.answer(question)
+        assert desk.batches == [["ada", "ben"], ["cy", "dee"]]
 
     play(story)
 

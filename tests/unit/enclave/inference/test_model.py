@@ -14,7 +14,17 @@ from onnx import TensorProto, helper
 
 from placet.enclave.worker.inference.model import load_model
 from placet.enclave.worker.inference.modelfile import check_model_file
-from placet.governance.documents.serving import Field, Raw, Rounded, Shown, TopClass
+from placet.enclave.worker.inference.rehearsal import rehearse
+from placet.governance.documents.serving import (
+    Field,
+    Rations,
+    Raw,
+    Rounded,
+    Sample,
+    Shown,
+    TopClass,
+)
+from placet.proto.refusals import refusal_of
 from placet.refusals import ModelInvalid
 from tests.support import nets
 
@@ -372,3 +382,97 @@ def test_the_runtime_has_no_operators_in_domains_that_are_not_known() -> None:
         domain in ("", "ai.onnx.ml") or domain.startswith(("com.microsoft", "com.ms."))
         for domain in domains
     )
+
+
+def _gathered() -> onnx.ModelProto:
+    """Numbers below 10 are none of its ids."""
+    weights = [helper.make_tensor("t", FLOAT, [2, 3], list(map(float, range(6))))]
+    weights.append(helper.make_tensor("ten", INT64, [1], [10]))
+    nodes = [node("Sub", ["ids", "ten"], ["d"]), node("Gather", ["t", "d"], ["y"])]
+    model = _made(nodes, {"ids": (INT64, ["n"])}, Y)
+    model.graph.initializer.extend(weights)
+    return model
+
+
+def _along_time() -> onnx.ModelProto:
+    """Its first axis is time, of which it takes five steps at least."""
+    nodes = [
+        node("Unsqueeze", ["x", "axes"], ["u"]),
+        node("Conv", ["u", "w"], ["c"], kernel_shape=[5, 1]),
+        node("Squeeze", ["c", "axes"], ["y"]),
+    ]
+    model = _made(nodes, X, Y)
+    model.graph.initializer.append(helper.make_tensor("axes", INT64, [2], [0, 1]))
+    model.graph.initializer.append(helper.make_tensor("w", FLOAT, [1, 1, 5, 1], [1.0] * 5))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "sample", "rows"),
+    [
+        (_gathered, {"ids": Sample((3,), ("10", "11"))}, "independent"),
+        (_gathered, {"ids": Sample((3,), ("11",))}, "dependent"),
+        (_gathered, {"ids": Sample((1,), ("11",))}, "dependent"),
+        (_along_time, {"x": Sample((5, 3), ("-0.5", "1e-3"))}, "dependent"),
+    ],
+)
+def test_a_sample_is_tried_in_place_of_numbers_that_are_made_up(
+    build: Callable[[], onnx.ModelProto], sample: dict[str, Sample], rows: str
+) -> None:
+    """Rows that are alike, or one alone, show nothing of how rows hang together."""
+    data = build().SerializeToString()
+    if build is _gathered:
+        with pytest.raises(ModelInvalid) as refused:
+            load_model(bytearray(data), RAW)
+        assert refused.value.details["claim"] == "model"
+    assert load_model(bytearray(data), RAW, sample).rows == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "sample"),
+    [
+        ("other", Sample((3,), ("10",))),
+        ("ids", Sample((3, 1), ("10",))),
+        ("ids", Sample((3,), ("0.5",))),
+        ("ids", Sample((3,), ("1e19",))),
+    ],
+)
+def test_a_sample_that_no_input_takes_is_refused(name: str, sample: Sample) -> None:
+    with pytest.raises(ModelInvalid) as refused:
+        load_model(bytearray(_gathered().SerializeToString()), RAW, {name: sample})
+    assert refused.value.details["claim"] == f"samples.{name}"
+
+
+@pytest.mark.parametrize(
+    ("ports", "terms", "claim"),
+    [
+        ({"x": (FLOAT, ["n", 300])}, {"largest_question": 1024}, "largest_question"),
+        ({"x": (FLOAT, [64, 3])}, {"largest_request": 63}, "largest_request"),
+        ({"x": (FLOAT, [64, 3])}, {"rations": Rations(63, 63, 63, 63)}, "rations"),
+    ],
+)
+def test_what_nobody_could_ask_is_not_served(ports: Any, terms: Any, claim: str) -> None:
+    """Nothing that is asked of it later is any smaller."""
+    nodes = [node("ReduceSum", ["x"], ["s"], keepdims=0), node("Add", ["x", "s"], ["y"])]
+    model = nets.load(_made(nodes, ports, {"y": (FLOAT, None)}))
+    assert rehearse(model, nets.terms()).rows in (1, 64)
+    with pytest.raises(ModelInvalid) as refused:
+        rehearse(model, nets.terms(**terms))
+    assert refused.value.details["claim"] == claim
+
+
+def test_an_answer_that_is_too_large_is_found() -> None:
+    tile = node("Tile", ["x", "times"], ["y"])
+    model = _made([tile], X, {"y": (FLOAT, ["n", 3000])})
+    model.graph.initializer.append(helper.make_tensor("times", INT64, [2], [1, 1000]))
+    with pytest.raises(ModelInvalid, match="cannot be served") as refused:
+        rehearse(nets.load(model), nets.terms(largest_question=4096))
+    assert refused.value.__notes__ == ["That is the size of an answer."]
+
+
+def test_names_in_the_file_leave_no_worker() -> None:
+    """They are in the notes of a refusal, for who checks at home."""
+    with pytest.raises(ModelInvalid) as refused:
+        load_model(bytearray(_custom_operator().SerializeToString()), RAW)
+    assert "'Gelu'" in refused.value.__notes__[0]
+    assert b"Gelu" not in refusal_of(refused.value).SerializeToString()

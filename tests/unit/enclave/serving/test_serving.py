@@ -12,11 +12,12 @@ import pytest
 
 from placet.client.services.questions import Bearer, Principal, QuestionSession
 from placet.enclave.worker.inference.model import Model, load_model
+from placet.enclave.worker.inference.serving import MAX_ARRIVING
 from placet.governance.documents import Bearers, Members, Rations, Raw
 from placet.governance.documents.serving import token_digest
 from placet.governance.keys import SigningKey
 from placet.proto.limits import MAX_SEALED
-from placet.proto.questions import pack_question
+from placet.proto.questions import MAX_AROUND, pack_question
 from placet.proto.refusals import reason_name
 from placet.proto.tensors import Tensor, pack
 from placet.proto.v1 import enclaves_pb2
@@ -196,6 +197,30 @@ def test_what_says_something_of_a_question_comes_sealed(play: Any) -> None:
             assert refusal.reason == reason
             assert "canary" not in f"{refusal} {refusal.details}"
         assert len(await worker.ask(session, ROW)) == 1
+
+    play(story)
+
+
+def test_pieces_are_bounded_and_given_up(play: Any) -> None:
+    """A question that is larger than the terms allow is refused by its first piece, in the clear;
+    one that its user gives up leaves room."""
+
+    async def story(service: Any) -> None:
+        worker = await service.worker()
+        session = await worker.session()
+        size = 5 * 2**18  # a mebibyte, padded
+        for wrong, reason in (
+            (size + 2 * MAX_AROUND, "QUESTION_TOO_LARGE"),
+            (1, "REQUEST_MALFORMED"),
+        ):
+            (id_,) = worker.send(bytes(10), size=wrong)
+            assert reason_name((await worker.answer(id_)).refusal.reason) == reason
+        begun = worker.send(*[bytes(10)] * (MAX_ARRIVING // size + 1), size=size)
+        assert reason_name((await worker.answer(begun[-1])).refusal.reason) == "QUEUE_FULL"
+        worker.send(cancelled=begun[:1])
+        (id_,) = worker.send(bytes(10), size=size)
+        assert len(await worker.ask(session, ROW)) == 1
+        assert id_ not in worker.host.answers  # it waits for its other pieces
 
     play(story)
 

@@ -21,7 +21,7 @@ from placet.governance.documents import (
     Rounded,
     TopClass,
 )
-from placet.governance.documents.serving import ONNX_INFERENCE, token_digest
+from placet.governance.documents.serving import ONNX_INFERENCE, Sample, token_digest
 from placet.governance.envelope import digest_of
 from placet.governance.terms import decode_terms
 from placet.refusals import DocumentMalformed
@@ -55,6 +55,8 @@ def test_terms_have_one_form_and_one_digest(service: Any) -> None:
     "changes",
     [
         {"largest_request": 65},
+        {"largest_question": 2**21},
+        {"samples": {"x": Sample((2, 3), ("1", "-0.5"))}},
         {"batch": "apart"},
         {"card": Card("Another net", (), "", None, 2**40)},
         {"users": Roster("roster", ("lab",))},
@@ -76,6 +78,14 @@ def test_terms_that_differ_in_one_field_are_another_binding(
     [
         {"answers": {}},
         {"largest_request": 0},
+        {"largest_question": 1023},
+        {"largest_question": 64 * 2**20 + 1},
+        {"samples": {"x": {"shape": [2], "values": []}}},
+        {"samples": {"x": {"shape": [2], "values": ["1", "2", "3"]}}},
+        {"samples": {"x": {"shape": [0], "values": ["1"]}}},
+        {"samples": {"x": {"shape": [2], "values": ["NaN"]}}},
+        {"samples": {"x": {"shape": [2], "values": [1]}}},
+        {"samples": {"x": {"shape": [1024, 1025], "values": ["1"]}}},
         {"batch_rows": 0},
         {"batch": "mixed"},
         {"not_finite": ""},
