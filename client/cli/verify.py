@@ -15,6 +15,7 @@ from placet.auditing.explain import explain_account, explain_charged
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
+    charter_of,
     client,
     command,
     home,
@@ -83,7 +84,7 @@ def receipt(
     shown = ReceiptFile.from_bytes(read_artifact(file))
     if log and charter:
         raise UsageRefused("Give --charter or --log. A charter names its log's key.")
-    verified = shown.verify_by_log_key(_log(log)) if log else shown.verify(_charter(charter))
+    verified = shown.verify_by_log_key(_log(log)) if log else shown.verify(charter_of(charter))
     said = verified.receipt.predicate
     not_checked = _LOG_ALONE if log else ()
     told = [
@@ -112,7 +113,7 @@ def update(
 ) -> None:
     """Verify an update's receipt: the log has the update. Nothing in it says what the update
     holds."""
-    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_charter(charter))
+    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(charter_of(charter))
     said = verified.update
     told = [
         f"Update {verified.digest} is entry {verified.index} of the council {said.header.charter}.",
@@ -135,7 +136,7 @@ def ticket(
     """
     bundle = ticket_from_bytes(read_artifact(file))
     document = read_constitution(constitution)
-    in_force = InForce(document, _digest_under(document, bundle.proposal), _charter(charter))
+    in_force = InForce(document, _digest_under(document, bundle.proposal), charter_of(charter))
     now = _time(at)
     account = evaluate(bundle, in_force, Times(now, now))
     value = {
@@ -271,17 +272,6 @@ def _digest_under(document: Constitution, proposal: bytes) -> str:
             actual=digest,
         )
     return digest
-
-
-def _charter(given: str) -> str:
-    charter = given or home().memory().charter
-    if not charter:
-        raise UsageRefused(
-            "No council is known here. Give --charter: the digest that a member of the council has "
-            "told you.",
-            claim="charter",
-        )
-    return charter
 
 
 def _log(text: str) -> str:

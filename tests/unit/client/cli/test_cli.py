@@ -46,6 +46,7 @@ COMMANDS = [
     "timeline",
     "diff",
     "what-if",
+    "log",
     "terms",
     "propose",
     "vote",
@@ -83,6 +84,7 @@ GROUPS = {
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),
     "collateral": ("fetch",),
+    "log": ("export",),
     "explain": ("rule", "constitution", "proposal", "grant", "refusal"),
 }
 

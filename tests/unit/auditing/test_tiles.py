@@ -5,10 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from placet.auditing.tiles.contents import (
+    decode_entries,
+    decode_tile,
+    encode_entries,
+    encode_tile,
+)
+from placet.auditing.tiles.paths import TilePath, tile_paths
 from placet.governance.log import MAX_ENTRY_BYTES, Tree, leaf_hash
-from placet.host.log.tiles import TilePath, encode_entries, encode_tile
 from placet.refusals import LogTileMalformed, Refusal
-from tests.support.tiles import decode_entries, decode_tile, tile_paths
 
 PATHS = {
     "tile/0/000": TilePath(0, 0),
