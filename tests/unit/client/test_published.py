@@ -26,6 +26,7 @@ from placet.governance.log import (
     VerifierKey,
     leaf_hash,
     sign_checkpoint,
+    verify_checkpoint,
 )
 from placet.refusals import (
     DocumentNotFound,
@@ -172,6 +173,29 @@ def test_documents_that_a_host_withholds_or_makes_up_are_missing(
     assert done.missing == (digest,)
     report = audit_published(open_place(str(tmp_path / "log")), founded.log.charter)
     assert [one.missing for one in report.not_checked] == [(digest,)]
+
+
+# A log of 15 entries as Tessera publishes it, and the key that its script names.
+TESSERA = Path(__file__).parents[2] / "vectors" / "published" / "tessera"
+TESSERA_KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
+TESSERA_SEED = "eca663f499017d2365c27c7a7679158d43cfec1330bdb259290afbd0d21777a0"
+
+
+def test_the_log_of_another_software_is_read(tmp_path: Path) -> None:
+    key = VerifierKey.from_text(TESSERA_KEY)
+    note = (TESSERA / "checkpoint").read_bytes()
+    checkpoint = verify_checkpoint(note, key)
+    entries = read_entries(open_place(str(TESSERA)), checkpoint.size)
+    assert (entries[0], entries[-1], len(entries)) == (b"one", b"fivten", 15)
+    assert Tree(map(leaf_hash, entries)).root() == checkpoint.root
+
+
+def test_an_export_is_to_the_byte_what_another_software_publishes(tmp_path: Path) -> None:
+    signer = NoteSigner("example.com/log/testdata", bytes.fromhex(TESSERA_SEED))
+    assert signer.verifier_key.to_text() == TESSERA_KEY
+    entries = read_entries(open_place(str(TESSERA)), 15)
+    write_log(tmp_path, signer.verifier_key, note_of(entries, signer), entries, {})
+    assert files(tmp_path) == files(TESSERA)
 
 
 # An audit of it.
