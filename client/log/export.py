@@ -77,10 +77,9 @@ def write_log(
         paths = list(tile_paths(before, tree.size))
         new = sum(_write(folder / p.to_text(), _rendered(p, tree, entries)) for p in paths)
         for digest, document in documents.items():
-            path = _path_of(folder, digest)
-            if path is not None:
-                path.parent.mkdir(exist_ok=True)
-                write_file(path, document)
+            if (place := _path_of(folder, digest)) is not None:
+                place.parent.mkdir(exist_ok=True)
+                write_file(place, document)
         if new or before != tree.size:
             write_file(folder / CHECKPOINT_PATH, note)
         for path in paths:

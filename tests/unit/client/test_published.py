@@ -4,7 +4,7 @@ host, from a folder and over HTTP."""
 
 import gzip
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -61,7 +61,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def serving(handler: Any) -> Iterator[str]:
+def serving(handler: Any) -> Generator[str]:
     """A plain web server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
