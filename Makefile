@@ -40,7 +40,7 @@ export PLACET_AEAD := $(AEAD)
 # Tests and demos start hundreds of interpreters: none compiles again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault abuse soak fix fuzz clean proto lock sanitize generate generate-blocking blocking need enclave release gramine launcher sbom
+.PHONY: help setup demo demo-federation demo-inference test check bench bench-aggregation bench-inference bench-host fault abuse soak fix fuzz clean proto lock sanitize generate generate-blocking blocking schemas need enclave release gramine launcher sbom
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+: .*## /{printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -127,6 +127,9 @@ proto: generate ## make the stubs in proto/v1 and the exceptions of refusals/ ag
 blocking: generate-blocking ## make client/blocking.py and docs/sdk.md again from the asynchronous client
 	cp build/blocking/blocking.py client/
 	cp build/blocking/sdk.md docs/
+
+schemas: setup ## make docs/schemas again from the classes and deploy/schemas.toml
+	$(BIN)/python deploy/schemas.py --out docs/schemas
 
 setup: $(VENV)/.installed ## only what the others need: the venv, the locked packages, the kernel
 

@@ -8,4 +8,5 @@ governance is: no I/O, no clock.
     grants        what has become of grants; inbox: what waits for whom
     timeline      the entries of a log as sentences, which told.py writes
     differences   what one constitution changes of another; powers: who can do what alone
+    tiles         a log as the files that others read
 """

@@ -43,6 +43,7 @@ from placet.client.home import Home
 from placet.client.jobs.jobs import AsyncJobs
 from placet.client.jobs.results import Result
 from placet.client.keys import Keys
+from placet.client.log.export import Export
 from placet.client.log.log import AsyncLog
 from placet.client.log.memory import CouncilMemory
 from placet.client.log.reader import Recorded
@@ -132,6 +133,15 @@ class Log(Blocking[AsyncLog]):
         `DocumentNotFound` without the charter, or what reading the log and a call raise. The report
         says which parts could not be checked."""
         return self._portal.run(self._core.audit())
+
+    def export(self, folder: Path) -> Export:
+        """Write the log to a folder, as the files that monitors of other makers read (C2SP
+        tlog-tiles), and the documents that an audit takes; what is there already stays.
+
+        Raises `FileRefused` for a folder that holds something else, `LogTruncated` or `LogForked`
+        for one that holds a longer log or another history, or what reading the log and a call
+        raise."""
+        return self._portal.run(self._core.export(folder))
 
 
 class Council(Blocking[AsyncCouncil]):

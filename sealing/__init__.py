@@ -35,7 +35,7 @@ from placet.sealing._layout import (
 from placet.sealing._padding import pad, padded_length, unpad_into
 from placet.sealing._reader import StreamReader, open_stream
 from placet.sealing._root import verify_root
-from placet.sealing._seal import seal_stream
+from placet.sealing._seal import seal_stream, verify_plaintext
 from placet.sealing._session import (
     MAX_QUESTIONS,
     SESSION_ID_BYTES,
@@ -78,6 +78,7 @@ __all__ = [
     "size_class",
     "unpad_into",
     "unwrap_key",
+    "verify_plaintext",
     "verify_root",
     "wrap_key",
 ]

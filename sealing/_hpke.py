@@ -6,9 +6,10 @@ fixes the whole suite: HKDF-SHA256 and AES-256-GCM with one of two KEMs.
 
     KEM               id       public  private (raw bytes)
     X25519            0x0020   32      32
-    MLKEM768-X25519   0x647a   1,216   96 = ML-KEM-768 seed 64 ‖ X25519 32
+    MLKEM768-X25519   0x647a   1,216   32: the seed of X-Wing
 
-The public raw key of the second is the ML-KEM-768 key followed by the X25519 key.
+The public raw key of the second is the ML-KEM-768 key followed by the X25519 key. Its private key
+is read in the expanded form as well: ML-KEM-768 seed 64 ‖ X25519 32.
 """
 
 import base64

@@ -11,7 +11,9 @@ import os
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from placet.refusals import ObjectRootMismatch
 from placet.sealing._descriptor import ObjectDescriptor
+from placet.sealing._header import verify_header
 from placet.sealing._io import ReadableSource, WritableSink, fill, wipe, write_all
 from placet.sealing._key import StreamKey
 from placet.sealing._layout import (
@@ -63,6 +65,39 @@ def seal_stream(
         length=sealer.length,
         root=sealer.root.text(),
     )
+
+
+def verify_plaintext(
+    source: ReadableSource, key: StreamKey, header: bytes, descriptor: ObjectDescriptor
+) -> ObjectDescriptor:
+    """Return the descriptor once what `source` has left is shown to be the plaintext that was
+    sealed: under the key and the header of the stream it gives the same sealed bytes.
+
+    Raises `KeyCommitmentMismatch`, `StreamHeaderMalformed` or `ObjectRootMismatch`.
+    """
+    key.verify_commitment(descriptor.commitment)
+    salt, prefix = verify_header(header)
+    cipher = segment_cipher(key, salt, descriptor.id)
+    sealer = _Sealer(cipher, salt, prefix, descriptor.segment_size)
+    try:
+        sealer.run(source, _Nowhere())
+    finally:
+        sealer.wipe()
+    if (sealer.length, sealer.root.text()) != (descriptor.length, descriptor.root):
+        raise ObjectRootMismatch(
+            "the file is not what was sealed; give the file as it was opened",
+            claim="object root",
+            expected=descriptor.root,
+            actual=sealer.root.text(),
+        )
+    return descriptor
+
+
+class _Nowhere:
+    """Takes what only has to be hashed."""
+
+    def write(self, data: memoryview, /) -> int:
+        return len(data)
 
 
 def _check_arguments(

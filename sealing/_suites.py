@@ -3,8 +3,15 @@
 
 Ids are those of the IANA registry of RFC 9180. `cryptography` serialises only the parts of a
 combined key, and raises what it likes for bad bytes; here is the one place that knows it.
+
+The private key of MLKEM768-X25519 is X-Wing's: a seed of 32 bytes, whose SHAKE256 is the ML-KEM-768
+seed (64) and the X25519 key (32). Those 96 bytes alone are read too, and nothing leads back from
+them to a seed.
+Source: draft-connolly-cfrg-xwing-kem-10, section 5.2; draft-ietf-hpke-pq.
 """
 
+import hashlib
+import os
 import struct
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,6 +31,7 @@ HEADER_BYTES = _HEADER.size
 _MLKEM_PUBLIC_BYTES = 1184
 _MLKEM_SEED_BYTES = 64
 _X25519_BYTES = 32
+_EXPANDED_BYTES = _MLKEM_SEED_BYTES + _X25519_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,12 @@ class CombinedPublicKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CombinedPrivateKey:
-    """ML-KEM-768 and X25519 private keys that are used as one."""
+    """ML-KEM-768 and X25519 private keys that are used as one, and the bytes that they are made
+    from: a seed, or both keys."""
 
     mlkem: MLKEM768PrivateKey
     x25519: X25519PrivateKey
+    raw: bytes
 
 
 PublicKey: TypeAlias = X25519PublicKey | CombinedPublicKey
@@ -69,7 +79,7 @@ class Suite:
 
 
 X25519 = Suite("X25519", 0x0020, hpke.KEM.X25519, 32, 32, 32)
-MLKEM768_X25519 = Suite("MLKEM768-X25519", 0x647A, hpke.KEM.MLKEM768_X25519, 1216, 96, 1120)
+MLKEM768_X25519 = Suite("MLKEM768-X25519", 0x647A, hpke.KEM.MLKEM768_X25519, 1216, 32, 1120)
 _SUITES = (X25519, MLKEM768_X25519)
 # All points of small order give zero with any scalar, so one fixed scalar finds them.
 _PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -103,7 +113,7 @@ def split(data: bytes) -> tuple[Suite, bytes]:
 def generate(suite: Suite) -> PrivateKey:
     if suite is X25519:
         return X25519PrivateKey.generate()
-    return CombinedPrivateKey(MLKEM768PrivateKey.generate(), X25519PrivateKey.generate())
+    return _combined(os.urandom(suite.private_size))
 
 
 def load_public(suite: Suite, raw: bytes) -> PublicKey:
@@ -124,17 +134,22 @@ def load_public(suite: Suite, raw: bytes) -> PublicKey:
 
 
 def load_private(suite: Suite, raw: bytes) -> PrivateKey:
-    """A private key from its raw bytes. Raises `KeyMalformed`."""
-    _check_size(raw, suite.private_size)
+    """A private key from its raw bytes, of MLKEM768-X25519 also from the expanded ones. Raises
+    `KeyMalformed`."""
+    expanded = suite is MLKEM768_X25519 and len(raw) == _EXPANDED_BYTES
+    _check_size(raw, _EXPANDED_BYTES if expanded else suite.private_size)
     try:
-        x25519 = X25519PrivateKey.from_private_bytes(raw[-_X25519_BYTES:])
-        if suite is X25519:
-            return x25519
-        return CombinedPrivateKey(
-            MLKEM768PrivateKey.from_seed_bytes(raw[:_MLKEM_SEED_BYTES]), x25519
-        )
+        return X25519PrivateKey.from_private_bytes(raw) if suite is X25519 else _combined(raw)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyMalformed("an HPKE private key is malformed", claim="HPKE private key") from None
+
+
+def _combined(raw: bytes) -> CombinedPrivateKey:
+    """X-Wing's expandDecapsulationKey, but for what is expanded already."""
+    seeds = raw if len(raw) == _EXPANDED_BYTES else hashlib.shake_256(raw).digest(_EXPANDED_BYTES)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(seeds[:_MLKEM_SEED_BYTES])
+    x25519 = X25519PrivateKey.from_private_bytes(seeds[_MLKEM_SEED_BYTES:])
+    return CombinedPrivateKey(mlkem, x25519, raw)
 
 
 def public_raw(key: PrivateKey) -> bytes:
@@ -147,9 +162,9 @@ def public_raw(key: PrivateKey) -> bytes:
 
 
 def private_raw(key: PrivateKey) -> bytes:
-    """The raw bytes of a private key."""
+    """The raw bytes of a private key, as they were read."""
     if isinstance(key, CombinedPrivateKey):
-        return key.mlkem.private_bytes_raw() + key.x25519.private_bytes_raw()
+        return key.raw
     return key.private_bytes_raw()
 
 

@@ -26,7 +26,7 @@ from placet.client.cli import (
     verify,
 )
 from placet.client.cli._frame import choose_home
-from placet.client.cli.lookup import diff, grants, inbox, timeline, what_if
+from placet.client.cli.lookup import diff, grants, inbox, log, timeline, what_if
 from placet.client.cli.operating import doctor, top
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.add_typer(verify.app, name="verify")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(explain.app, name="explain")
 app.add_typer(check.app, name="check")
+app.add_typer(log.app, name="log")
 
 
 @app.callback()

@@ -85,6 +85,19 @@ def home() -> Home:
     return _home[-1] if _home else Home.default()
 
 
+def charter_of(given: str) -> str:
+    """The council's charter by its digest: what was given, or the home's. Raises
+    `UsageRefused`."""
+    charter = given or home().memory().charter
+    if not charter:
+        raise UsageRefused(
+            "No council is known here. Give --charter: the digest that a member of the council has "
+            "told you.",
+            claim="charter",
+        )
+    return charter
+
+
 def client(*, simulated: bool = False) -> Client:
     """A client of the configured host; use it as a context. It logs in with the keys that the
     command was given, or with the home's, and under the pass that PLACET_PASS names. simulated:

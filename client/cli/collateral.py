@@ -10,9 +10,9 @@ import typer
 from placet.attestation import MAX_EVIDENCE_BYTES, Claims, Evidence, verify_evidence
 from placet.client.cli._frame import AsJSON, command, lines, show
 from placet.client.cli._words import when
+from placet.client.connection.web import Web
 from placet.client.files import read_file
 from placet.client.trust.collateral import fetch_collateral, read_quote
-from placet.client.trust.https import Https
 
 app = typer.Typer(help="What evidence of a machine is judged with.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def fetch(
     """Fetch the collateral of a machine into a dated file, once a quote of it verifies with it."""
     kind, found = read_quote(read_file(quote, MAX_EVIDENCE_BYTES))
     now = int(time.time())
-    bundle = fetch_collateral(kind, found, Https(ca), source, now=now, verify=_verify)
+    bundle = fetch_collateral(kind, found, Web(ca), source, now=now, verify=_verify)
     path = bundle.write(out, now)
     claims = bundle.claims
     value = {

@@ -4,7 +4,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from placet.client.cli._frame import (
@@ -26,6 +25,7 @@ from placet.client.cli._words import (
 )
 from placet.client.errors import UsageRefused
 from placet.client.federations.adapters import layout_of, load_state, save_state
+from placet.client.federations.models import model_bytes
 from placet.client.federations.vectors import flatten
 
 app = typer.Typer(
@@ -97,6 +97,6 @@ def vector(
         if state.pop(name, None) is None:
             raise UsageRefused(f"{source} has no array {name!r}. It has: {', '.join(state)}.")
     layout = layout_of(state)
-    write_artifact(out, flatten(state, layout).astype(np.dtype("<f4")).tobytes())
+    write_artifact(out, model_bytes(flatten(state, layout)))
     value = {"file": str(out), "elements": layout.elements, "tensors": len(layout.tensors)}
     show(value, as_json, lines([f"Wrote {out}: {layout.elements} numbers, not sealed."]))

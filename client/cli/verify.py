@@ -4,6 +4,7 @@ from its host."""
 
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -15,10 +16,12 @@ from placet.auditing.explain import explain_account, explain_charged
 from placet.client.cli._frame import (
     EXIT_REFUSED,
     AsJSON,
+    charter_of,
     client,
     command,
     home,
     lines,
+    load_keys,
     show,
     table,
 )
@@ -26,11 +29,17 @@ from placet.client.cli._terms import parse_time
 from placet.client.cli._words import find_proposal, read_artifact
 from placet.client.cli.charter import read_constitution
 from placet.client.drafts.toml import load_toml
-from placet.client.errors import UsageRefused
+from placet.client.errors import FileRefused, UsageRefused
+from placet.client.federations.adapters import layout_of, load_state
+from placet.client.federations.models import model_bytes
 from placet.client.federations.receipts import UpdateReceipt
+from placet.client.federations.vectors import flatten
+from placet.client.files import reading
 from placet.client.services.chain import OfferRefused
 from placet.client.trust.artifacts import ReceiptFile, ticket_from_bytes
 from placet.client.trust.examination import Examination, examine_file
+from placet.client.trust.openings import Opening
+from placet.client.trust.verify import VerifiedReceipt
 from placet.governance.account import Times
 from placet.governance.codec import encode
 from placet.governance.documents import Constitution, Proposal
@@ -76,17 +85,42 @@ def receipt(
     ],
     charter: CharterText = "",
     log: LogText = "",
+    held: Annotated[
+        Path | None,
+        typer.Option("--file", help="Also that this file is an output: its recipient's key opens."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", help="With --file: only the output of this name will do.")
+    ] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", "-k", help="With --file: the recipient's key, else the home's."),
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
     """Verify a receipt: of this council, signed by its log's key, in the log, and what the entry
-    there names."""
+    there names. With --file: that a file is what was released."""
     shown = ReceiptFile.from_bytes(read_artifact(file))
     if log and charter:
         raise UsageRefused("Give --charter or --log. A charter names its log's key.")
-    verified = shown.verify_by_log_key(_log(log)) if log else shown.verify(_charter(charter))
-    said = verified.receipt.predicate
+    verified = shown.verify_by_log_key(_log(log)) if log else shown.verify(charter_of(charter))
+    found = _held(shown, verified, held, output, key) if held else None
     not_checked = _LOG_ALONE if log else ()
-    told = [
+    told = [*_receipt_told(verified), *(f"Not checked: {text}" for text in not_checked)]
+    value: dict[str, object] = {
+        "digest": verified.digest,
+        "receipt": verified.receipt,
+        "not_checked": not_checked,
+    }
+    if found:
+        value["file"] = {"output": found[0], "sha256": found[1]}
+        told.append(f"{held} is the output {found[0]}, to the byte: SHA-256 {found[1][7:]}.")
+    show(value, as_json, lines(told))
+
+
+def _receipt_told(verified: VerifiedReceipt) -> list[str]:
+    said = verified.receipt.predicate
+    return [
         (
             f"Receipt {verified.digest} holds: entry {said.entry} of the council "
             f"{said.header.charter}."
@@ -98,10 +132,27 @@ def receipt(
         ),
         *explain_charged(said.privacy),
         *(f"Output {name}: object {d.digest}." for name, d in sorted(said.outputs.items())),
-        *(f"Not checked: {text}" for text in not_checked),
     ]
-    value = {"digest": verified.digest, "receipt": verified.receipt, "not_checked": not_checked}
-    show(value, as_json, lines(told))
+
+
+def _held(
+    shown: ReceiptFile, verified: VerifiedReceipt, path: Path, output: str, key: Path | None
+) -> tuple[str, str]:
+    """Which output a file is, and its SHA-256. Raises `FileRefused`, or as `Opening.verify`."""
+    key = key or home().key()[0]
+    if key is None:
+        raise UsageRefused("Only a recipient's key opens what a receipt is about. Give --key.")
+    opening = Opening.opened(shown.opening, verified.digest, load_keys(key).hpke)
+    try:
+        with reading(path) as file:
+            return opening.find(file, verified, output)
+    except FileRefused:
+        if path.suffix not in (".npz", ".safetensors") or not path.is_file():
+            raise
+        # `placet federation model` writes arrays by name; what was released are their numbers.
+        state = load_state(path)
+        with BytesIO(model_bytes(flatten(state, layout_of(state)))) as numbers:
+            return opening.find(numbers, verified, output)
 
 
 @command(app)
@@ -112,7 +163,7 @@ def update(
 ) -> None:
     """Verify an update's receipt: the log has the update. Nothing in it says what the update
     holds."""
-    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(_charter(charter))
+    verified = UpdateReceipt.from_bytes(read_artifact(file)).verify(charter_of(charter))
     said = verified.update
     told = [
         f"Update {verified.digest} is entry {verified.index} of the council {said.header.charter}.",
@@ -135,7 +186,7 @@ def ticket(
     """
     bundle = ticket_from_bytes(read_artifact(file))
     document = read_constitution(constitution)
-    in_force = InForce(document, _digest_under(document, bundle.proposal), _charter(charter))
+    in_force = InForce(document, _digest_under(document, bundle.proposal), charter_of(charter))
     now = _time(at)
     account = evaluate(bundle, in_force, Times(now, now))
     value = {
@@ -271,17 +322,6 @@ def _digest_under(document: Constitution, proposal: bytes) -> str:
             actual=digest,
         )
     return digest
-
-
-def _charter(given: str) -> str:
-    charter = given or home().memory().charter
-    if not charter:
-        raise UsageRefused(
-            "No council is known here. Give --charter: the digest that a member of the council has "
-            "told you.",
-            claim="charter",
-        )
-    return charter
 
 
 def _log(text: str) -> str:

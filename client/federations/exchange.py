@@ -7,19 +7,22 @@ Steps of `model`:
      seen;
   3. the receipt is that of the round asked for, and answers the proposal;
   4. open the model's key, which is bound to the digest of the request;
-  5. fetch the sealed bytes, verify their root, open.
+  5. fetch the sealed bytes, verify their root, open;
+  6. keep the model's key in the receipt's file, sealed to the client.
 The initial model, round 0, has no receipt: the proposal itself has its descriptor.
 """
 
 import asyncio
 import tempfile
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 from placet.client.connection.connection import Connection
 from placet.client.council.council import AsyncCouncil
 from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.objects import Progress
-from placet.client.federations.models import RoundModel, open_model, zeros
+from placet.client.federations.models import RoundModel, model_bytes, open_model, zeros
 from placet.client.federations.receipts import UpdateReceipt, VerifiedUpdate
 from placet.client.federations.updates import Pending
 from placet.client.federations.vectors import Vector
@@ -27,6 +30,7 @@ from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.client.runs.runs import AsyncRuns
 from placet.client.trust.artifacts import ReceiptFile
+from placet.client.trust.openings import Content, Opening
 from placet.client.trust.verify import VerifiedReceipt, verify_answers, verify_receipt
 from placet.governance.contexts import model_info
 from placet.governance.documents import Federate, ModelRequest, Proposal
@@ -37,7 +41,13 @@ from placet.governance.keys import PublicKey
 from placet.governance.log import LogProof
 from placet.proto.v1 import federations_pb2
 from placet.refusals import ReceiptInvalid
-from placet.sealing import HPKEPrivateKey, StreamKey, open_envelope
+from placet.sealing import (
+    HEADER_BYTES,
+    HPKEPrivateKey,
+    ObjectDescriptor,
+    StreamKey,
+    open_envelope,
+)
 
 
 class Exchange:
@@ -92,7 +102,11 @@ class Exchange:
         info = model_info(parse_envelope(request).digest)
         key = StreamKey.from_bytes(open_envelope(answer.key_envelope, fresh, info))  # 4
         try:
-            vector = await self._vector(terms, verified, key, progress)  # 5
+            vector, content = await self._vector(terms, verified, key, progress)  # 5
+            if verified and file:
+                opening = Opening(key, {MODEL: content})  # 6
+                sealed = opening.sealed(verified.digest, keys.hpke.public)
+                file = replace(file, opening=sealed)
         finally:
             key.wipe()
         return RoundModel(round, terms.layout, vector, verified, file)
@@ -103,7 +117,7 @@ class Exchange:
         receipt: VerifiedReceipt | None,
         key: StreamKey,
         progress: Progress | None,
-    ) -> Vector:
+    ) -> tuple[Vector, Content]:
         """The opened model that a receipt is about, or the initial one."""
         if receipt is None:
             assert terms.model is not None, "without one it starts from zeros"
@@ -114,7 +128,7 @@ class Exchange:
         with tempfile.TemporaryDirectory(prefix="placet-") as folder:  # of sealed bytes
             sealed = Path(folder, "sealed")
             await self._blobs.get(descriptor.id, sealed, length=length, progress=progress)
-            return await asyncio.to_thread(open_model, sealed, descriptor, key, terms.layout)
+            return await asyncio.to_thread(_opened, sealed, descriptor, key, terms)
 
     async def send(
         self, pending: Pending, owner: PublicKey, progress: Progress | None = None
@@ -132,6 +146,14 @@ class Exchange:
         verified = receipt.verify(self.log.charter())
         await self.log.accept(LogProof.from_bytes(answer.proof).checkpoint)
         return verified
+
+
+def _opened(
+    sealed: Path, descriptor: ObjectDescriptor, key: StreamKey, terms: Federate
+) -> tuple[Vector, Content]:
+    vector = open_model(sealed, descriptor, key, terms.layout)
+    with sealed.open("rb") as file:
+        return vector, Content.of(file.read(HEADER_BYTES), BytesIO(model_bytes(vector)))
 
 
 def _verify_round(

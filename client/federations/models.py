@@ -43,6 +43,11 @@ class RoundModel:
         return f"RoundModel(round={self.round})"
 
 
+def model_bytes(vector: Vector) -> bytes:
+    """A model as it is sealed."""
+    return vector.astype(np.dtype("<f4")).tobytes()
+
+
 def zeros(terms: Federate) -> RoundModel:
     """Where a federation without an initial model begins."""
     vector = np.zeros(terms.layout.elements, np.float32)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs: verify and open what was released. They are started and followed as runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from placet.client.connection.connection import Connection
@@ -13,6 +14,7 @@ from placet.client.keys import Keys
 from placet.client.log.reader import LogReader
 from placet.client.runs.runs import AsyncRuns
 from placet.client.trust.artifacts import ReceiptFile
+from placet.client.trust.openings import Opening
 from placet.client.trust.verify import VerifiedReceipt, verify_answers, verify_receipt
 from placet.governance.checks import RECEIPT_FILE, check_output
 from placet.governance.contexts import result_info
@@ -90,7 +92,10 @@ class AsyncJobs:
         outputs = receipt.receipt.predicate.outputs
         for name in outputs:
             check_output("outputs", name)  # they become names of files
-        paths = await open_outputs(self._blobs, outputs, key, folder, progress, force)  # 5
-        write_file(receipt_file, file.to_bytes())
+        paths, contents = await open_outputs(
+            self._blobs, outputs, key, folder, progress, force
+        )  # 5
+        opening = Opening(key, contents).sealed(receipt.digest, keys.hpke.public)  # 6
+        write_file(receipt_file, replace(file, opening=opening).to_bytes())
         key.wipe()
         return Result(receipt, paths, receipt_file)

@@ -7,7 +7,9 @@ Steps of `result`:
   2. the proof's checkpoint is of the one log that was read;
   3. the receipt is the job's, and answers the proposal that the job's name says it is of;
   4. open the result key, which is bound to the receipt's digest and the recipient's name;
-  5. for each output: fetch the sealed bytes, verify their root, open, take the padding off.
+  5. for each output: fetch the sealed bytes, verify their root, open, take the padding off;
+  6. keep the key in the receipt's file, sealed to the recipient, so that files can be held against
+     the receipt later.
 """
 
 import asyncio
@@ -19,8 +21,16 @@ from placet.client.data.blobs import AsyncBlobs
 from placet.client.data.objects import Progress
 from placet.client.errors import FileRefused
 from placet.client.files import replacing
+from placet.client.trust.openings import Content
 from placet.client.trust.verify import VerifiedReceipt
-from placet.sealing import ObjectDescriptor, StreamKey, open_stream, unpad_into, verify_root
+from placet.sealing import (
+    HEADER_BYTES,
+    ObjectDescriptor,
+    StreamKey,
+    open_stream,
+    unpad_into,
+    verify_root,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +50,48 @@ async def open_outputs(
     folder: Path,
     progress: Progress | None,
     force: bool,
-) -> dict[str, Path]:
-    """Step 5, for all outputs of a verified receipt: the files that were written, by name."""
+) -> tuple[dict[str, Path], dict[str, Content]]:
+    """Step 5, for all outputs of a verified receipt: the files that were written, and what they
+    hold, by name."""
     _prepare(folder)
     total, done = sum(d.sealed_length for d in outputs.values()), 0
     paths: dict[str, Path] = {}
+    contents: dict[str, Content] = {}
     for name, descriptor in sorted(outputs.items()):
         report = _shifted(progress, done, total)
-        paths[name] = await _fetched(blobs, folder, name, descriptor, key, report, force)
+        paths[name] = folder / name
+        contents[name] = await _fetched(blobs, paths[name], descriptor, key, report, force)
         done += descriptor.sealed_length
-    return paths
+    return paths, contents
 
 
 async def _fetched(
     blobs: AsyncBlobs,
-    folder: Path,
-    name: str,
+    path: Path,
     descriptor: ObjectDescriptor,
     key: StreamKey,
     progress: Progress | None,
     force: bool,
-) -> Path:
-    sealed, path = folder / f".{descriptor.id}.sealed", folder / name
+) -> Content:
+    sealed = path.with_name(f".{descriptor.id}.sealed")
     length = descriptor.sealed_length
     await blobs.get(descriptor.id, sealed, length=length, progress=progress)
     try:
-        await asyncio.to_thread(_open_output, sealed, path, descriptor, key, force)
+        return await asyncio.to_thread(_open_output, sealed, path, descriptor, key, force)
     finally:
         sealed.unlink(missing_ok=True)
-    return path
 
 
 def _open_output(
     sealed: Path, path: Path, descriptor: ObjectDescriptor, key: StreamKey, force: bool
-) -> None:
+) -> Content:
     with sealed.open("rb") as source, replacing(path, mode=0o600, keep=not force) as plain:
         leaves = verify_root(source, descriptor)
         with open_stream(source, key, descriptor, leaf_hashes=leaves) as reader:
             unpad_into(reader, plain, descriptor.length)
+        source.seek(0)
+        plain.seek(0)
+        return Content.of(source.read(HEADER_BYTES), plain)
 
 
 def _prepare(folder: Path) -> None:

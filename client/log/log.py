@@ -3,11 +3,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from placet.auditing.audit import AuditReport, audit
 from placet.client.connection.connection import Connection
 from placet.client.log.auditing import GivenDocuments, attest, digests_in
+from placet.client.log.export import Export, is_document, lacking, write_log
 from placet.client.log.reader import LogReader
 from placet.governance.codec import parse_object
 from placet.governance.entries.kind import Entry
@@ -94,6 +96,26 @@ class AsyncLog:
         documents = GivenDocuments(await self._documents(digests_in(entries)))
         charter = self._log.charter()
         return await asyncio.to_thread(audit, entries, documents, charter, note, attest=attest)
+
+    async def export(self, folder: Path) -> Export:
+        """Write the log to a folder, as the files that monitors of other makers read (C2SP
+        tlog-tiles), and the documents that an audit takes; what is there already stays.
+
+        Raises `FileRefused` for a folder that holds something else, `LogTruncated` or `LogForked`
+        for one that holds a longer log or another history, or what reading the log and a call
+        raise.
+        """
+        ledger = await self._log.read()
+        size, root = ledger.head()
+        memory, key = self._log.memory, await self._log.key()
+        # Together, since another task may read on while the documents come.
+        entries, note = tuple(memory.entries()), memory.note
+        wanted = lacking(folder, digests_in(entries))
+        given = await self._documents(wanted)
+        documents = {d: data for d, data in given.items() if is_document(d, data)}
+        files = await asyncio.to_thread(write_log, folder, key, note, entries, documents)
+        missing = tuple(digest for digest in wanted if digest not in documents)
+        return Export(size, root, files, len(documents), missing)
 
     async def _documents(self, digests: Iterable[str]) -> dict[str, bytes]:
         slots = asyncio.Semaphore(_AT_ONCE)

@@ -7,13 +7,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from placet.attestation.snp import MACHINES, Collateral, Machine, Report, Tcb
+from placet.client.connection.web import Web
 from placet.client.errors import AnswerMalformed, FileRefused
-from placet.client.trust.https import Https
 
 _MAX_BYTES = 64 * 1024
 
 
-def fetch_amd(report: bytes, web: Https, base: str, *, tdx: bool = False) -> tuple[str, str]:
+def fetch_amd(report: bytes, web: Web, base: str, *, tdx: bool = False) -> tuple[str, str]:
     """The machine by line and chip, and its certificates with the revocation list."""
     found = Report.from_bytes(report)
     if found.signing_key != "VCEK":

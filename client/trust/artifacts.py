@@ -3,7 +3,7 @@
 
     ticket     {"proposal": <DSSE>, "ballots": [<DSSE>, ...]}
     receipt    {"charter": <DSSE>, "constitutions": [<DSSE>, ...], "receipt": <DSSE>,
-                "entry": <text>, "proof": <text>}
+                "entry": <text>, "proof": <text>}, and "opening": <base64> for its recipient
     evidence   {"identity": ..., "evidence": ..., "checkpoint": <text>,
                 "nonce": <64 hexadecimal digits>}
 
@@ -12,6 +12,7 @@ DSSE envelopes are JSON objects in them; their payloads stay byte for byte.
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -38,13 +39,18 @@ MAX_ARTIFACT = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFile:
-    """A receipt with all that is needed to verify it but the charter's digest, not verified."""
+    """A receipt with all that is needed to verify it but the charter's digest, not verified.
+
+    opening: the key of the outputs, sealed to the recipient whose file it is (`openings.py`); empty
+    without. Nothing else here is secret.
+    """
 
     charter: bytes
     constitutions: tuple[bytes, ...]
     receipt: bytes
     entry: bytes
     proof: bytes
+    opening: bytes = b""
 
     @classmethod
     def of(cls, council: VerifiedCouncil, receipt: bytes, entry: bytes, proof: bytes) -> Self:
@@ -67,15 +73,16 @@ class ReceiptFile:
         return verify_by_log_key(self.receipt, self.proof, self.entry, log)
 
     def to_bytes(self) -> bytes:
-        return encode(
-            {
-                "charter": _object(self.charter),
-                "constitutions": [_object(envelope) for envelope in self.constitutions],
-                "receipt": _object(self.receipt),
-                "entry": self.entry.decode(),
-                "proof": self.proof.decode(),
-            }
-        )
+        fields = {
+            "charter": _object(self.charter),
+            "constitutions": [_object(envelope) for envelope in self.constitutions],
+            "receipt": _object(self.receipt),
+            "entry": self.entry.decode(),
+            "proof": self.proof.decode(),
+        }
+        if self.opening:
+            fields["opening"] = base64.b64encode(self.opening).decode()
+        return encode(fields)
 
     def check_place(self, path: Path) -> None:
         """Whether the file may be written there: nothing is lost, or it is this very receipt under
@@ -93,10 +100,16 @@ class ReceiptFile:
     def from_bytes(cls, data: bytes) -> Self:
         """Raises `FileRefused`."""
         fields = {"charter": dict, "constitutions": list, "receipt": dict}
-        value = _parsed(data, "receipt", {**fields, "entry": str, "proof": str})
+        fields = {**fields, "entry": str, "proof": str}
+        value = _parsed(data, "receipt", fields, {"opening": str})
         chain = _objects("receipt", value["constitutions"])
         charter, receipt = encode(value["charter"]), encode(value["receipt"])
-        return cls(charter, chain, receipt, value["entry"].encode(), value["proof"].encode())
+        entry, proof = value["entry"].encode(), value["proof"].encode()
+        try:
+            opening = base64.b64decode(value.get("opening", ""), validate=True)
+        except ValueError:
+            raise _refused("receipt") from None
+        return cls(charter, chain, receipt, entry, proof, opening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +180,16 @@ def _objects(kind: str, values: list[Any]) -> tuple[bytes, ...]:
     return tuple(encode(value) for value in values)
 
 
-def _parsed(data: bytes, kind: str, fields: dict[str, type]) -> Json:
+def _parsed(
+    data: bytes, kind: str, fields: Mapping[str, type], optional: Mapping[str, type] | None = None
+) -> Json:
     try:
         value = parse_object(data, MAX_ARTIFACT)
     except Refusal:
         raise _refused(kind) from None
-    if value.keys() != fields.keys() or not all(
-        isinstance(value[name], type_) for name, type_ in fields.items()
+    known = {**fields, **(optional or {})}
+    if not fields.keys() <= value.keys() <= known.keys() or not all(
+        isinstance(value[name], known[name]) for name in value
     ):
         raise _refused(kind)
     return value

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from placet.attestation import Claims, Evidence, strip_quote
 from placet.attestation.snp import REPORT_BYTES
+from placet.client.connection.web import Web
 from placet.client.errors import FileRefused
 from placet.client.files import write_file
 from placet.client.trust.amd import fetch_amd
-from placet.client.trust.https import Https
 from placet.client.trust.intel import fetch_intel
 from placet.refusals import EvidenceMalformed
 
@@ -70,7 +70,7 @@ def read_quote(data: bytes) -> tuple[str, bytes]:
 
 
 def fetch_collateral(
-    kind: str, quote: bytes, web: Https, source: str, *, now: int, verify: Verify
+    kind: str, quote: bytes, web: Web, source: str, *, now: int, verify: Verify
 ) -> Bundle:
     """Fetch what a quote is to be judged with, and judge it.
 

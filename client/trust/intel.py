@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from placet.attestation import provisioning
+from placet.client.connection.web import Web
 from placet.client.errors import AnswerMalformed
-from placet.client.trust.https import Https
 
 _SGX, _TDX = "/sgx/certification/v4", "/tdx/certification/v4"
 _MAX_BYTES = 128 * 1024
@@ -23,7 +23,7 @@ _INTEL = "api.trustedservices.intel.com"
 _INTEL_ROOT_LIST = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
 
-def fetch_intel(quote: bytes, web: Https, base: str, *, tdx: bool) -> tuple[str, str]:
+def fetch_intel(quote: bytes, web: Web, base: str, *, tdx: bool) -> tuple[str, str]:
     """The machine's FMSPC, and its collateral as dcap-qvl reads it."""
     fmspc, authority = provisioning(quote)
     tree = _TDX if tdx else _SGX

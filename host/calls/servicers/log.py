@@ -7,12 +7,13 @@ from typing import Any
 
 import grpc.aio
 
+from placet.auditing.tiles.contents import encode_entries, encode_tile
+from placet.auditing.tiles.paths import CHECKPOINT_PATH, TilePath
 from placet.host.callers.caller import current
 from placet.host.callers.gate import require_covered, require_principal
 from placet.host.documents import is_for_bearers, proposal_of
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
-from placet.host.log.tiles import CHECKPOINT_PATH, TilePath, encode_entries, encode_tile
 from placet.host.store.store import Store
 from placet.proto.limits import MIB
 from placet.proto.v1 import log_pb2, log_pb2_grpc

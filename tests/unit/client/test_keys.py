@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key files: round trips, passphrases, permissions, and what is no key file."""
 
+import base64
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from placet.client import FileRefused, Home, KeyFileRefused, Keys, PassphraseWrong, PublicKeys
 from placet.client.keys import needs_passphrase
 from placet.refusals import DocumentMalformed
+from placet.sealing import HPKEPrivateKey
 
 
 def test_a_key_file_gives_the_same_keys(tmp_path: Path) -> None:
@@ -21,6 +25,22 @@ def test_a_key_file_gives_the_same_keys(tmp_path: Path) -> None:
     assert found.public == keys.public == PublicKeys.load(public)
     assert found.hpke.to_bytes() == keys.hpke.to_bytes()
     assert not needs_passphrase(path)
+
+
+@pytest.mark.parametrize("stored", [32, 96], ids=["seed", "expanded"])
+def test_a_key_file_holds_xwings_seed_and_the_earlier_form_is_read(
+    tmp_path: Path, stored: int
+) -> None:
+    suite, raw = bytes.fromhex("01 647a 0001 0002"), os.urandom(stored)
+    keys = replace(Keys.generate("alice"), hpke=HPKEPrivateKey.from_bytes(suite + raw))
+    keys.save(tmp_path / "alice.key")
+    written = json.loads((tmp_path / "alice.key").read_bytes())
+    assert base64.b64decode(written["secret"])[32:] == suite + raw
+    assert Keys.load(tmp_path / "alice.key").hpke.public == keys.hpke.public
+    made = Keys.generate("bob")
+    made.save(tmp_path / "bob.key")
+    secret = json.loads((tmp_path / "bob.key").read_bytes())["secret"]
+    assert len(base64.b64decode(secret)) == 32 + 7 + 32
 
 
 def test_an_encrypted_key_file_takes_its_passphrase(tmp_path: Path) -> None:

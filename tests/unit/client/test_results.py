@@ -2,6 +2,8 @@
 """Jobs and results: receipts are verified before anything is opened, and offline again
 afterwards."""
 
+import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from placet.client import (
     verify_by_log_key,
     verify_receipt,
 )
+from placet.client.trust.openings import Content, Opening
 from placet.client.trust.verify import verify_answers
 from placet.governance.documents import UNBOUNDED, Charged, Cost
 from placet.governance.envelope import sign_payload
@@ -26,13 +29,17 @@ from placet.governance.jobs import requested_job
 from placet.governance.log import NoteSigner
 from placet.proto.v1 import blobs_pb2
 from placet.refusals import (
+    EnvelopeForged,
+    KeyCommitmentMismatch,
     LogProofInvalid,
     ObjectRootMismatch,
     ReceiptInvalid,
     Refusal,
     Refused,
     SignatureInvalid,
+    StreamHeaderMalformed,
 )
+from placet.sealing import StreamKey, context, seal_envelope
 from tests.support.inside.relay import BrokenOff, Call
 
 Answered = Callable[[str], ReceiptFile]
@@ -70,6 +77,71 @@ def test_a_result_is_verified_and_opened(
     ]
     offline = ReceiptFile.from_bytes(result.receipt_file.read_bytes()).verify(founded.log.charter)
     assert offline.digest == result.receipt.digest
+
+
+def held(result: Any, keys: Keys, content: bytes, output: str = "") -> tuple[str, str]:
+    file = ReceiptFile.from_bytes(result.receipt_file.read_bytes())
+    opening = Opening.opened(file.opening, result.receipt.digest, keys.hpke)
+    return opening.find(io.BytesIO(content), result.receipt, output)
+
+
+def test_a_file_is_held_against_its_receipt(
+    founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    """Also long after the host has gone; and the file tells nobody else anything."""
+    result = founded.jobs.result(released, people["analyst"], tmp_path)
+    model, report = (result.outputs[name].read_bytes() for name in ("model", "report"))
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in
+               (("model", model), ("report", report))}  # fmt: skip
+    for name, data in (("model", model), ("report", report)):
+        found = held(result, people["analyst"], data)
+        assert found == (name, "sha256:" + digests[name])
+        assert held(result, people["analyst"], data, name) == found
+    for other in (model[:-1], model + b"\0", model[:-1] + b"x", b"", report.upper()):
+        with pytest.raises(FileRefused):
+            held(result, people["analyst"], other)
+    with pytest.raises(FileRefused, match="not the output report"):
+        held(result, people["analyst"], model, "report")
+    with pytest.raises(Refusal):
+        held(result, people["alice"], model)
+    file = ReceiptFile.from_bytes(result.receipt_file.read_bytes())
+    for digest in digests.values():
+        assert digest.encode() not in result.receipt_file.read_bytes()
+        assert bytes.fromhex(digest) not in file.opening
+    with pytest.raises(FileRefused, match="no sealed part"):
+        Opening.opened(b"", result.receipt.digest, people["analyst"].hpke)
+    assert replace(file, opening=b"").verify(founded.log.charter)  # as files of before are
+
+
+def test_what_a_sealed_part_says_is_not_believed(
+    founded: Client, released: str, people: dict[str, Keys], tmp_path: Path
+) -> None:
+    """Anybody can seal one to the recipient: what counts is the root that the receipt names."""
+    keys = people["analyst"]
+    result = founded.jobs.result(released, keys, tmp_path)
+    file = ReceiptFile.from_bytes(result.receipt_file.read_bytes())
+    true = Opening.opened(file.opening, result.receipt.digest, keys.hpke)
+
+    def check(key: StreamKey, header: bytes) -> None:
+        said = {"model": Content.of(header, io.BytesIO(b"another model"))}
+        sealed = Opening(key, said).sealed(result.receipt.digest, keys.hpke.public)
+        forged = replace(file, opening=sealed)
+        result.receipt_file.write_bytes(forged.to_bytes())
+        held(result, keys, b"another model")
+
+    header = true.contents["model"].header
+    with pytest.raises(ObjectRootMismatch):
+        check(true.key, header)
+    with pytest.raises(KeyCommitmentMismatch):
+        check(StreamKey.generate(), header)
+    with pytest.raises(StreamHeaderMalformed):
+        check(true.key, b"")
+    with pytest.raises(EnvelopeForged):
+        Opening.opened(file.opening, "sha256:" + "0" * 64, keys.hpke)
+    with pytest.raises(EnvelopeForged):
+        info = context("placet/opening/v1", result.receipt.digest.encode())
+        malformed = seal_envelope(b"{}", keys.hpke.public, info)
+        Opening.opened(malformed, result.receipt.digest, keys.hpke)
 
 
 def test_nothing_is_written_over_another_result(

@@ -4,15 +4,15 @@
 from typing import Any
 
 from placet.auditing.consistency import verify_consistency
+from placet.auditing.tiles.contents import decode_entries, decode_tile
+from placet.auditing.tiles.paths import TilePath
 from placet.governance.log import (
     VerifierKey,
     leaf_hash,
     verify_checkpoint,
     verify_inclusion,
 )
-from placet.host.log.tiles import TilePath
 from placet.proto.v1 import governance_pb2, log_pb2
-from tests.support.tiles import decode_entries, decode_tile
 
 
 def key_of(world: Any) -> VerifierKey:

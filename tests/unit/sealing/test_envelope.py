@@ -4,7 +4,6 @@
 import base64
 import copy
 import hashlib
-import hmac
 import pickle
 
 import pytest
@@ -23,12 +22,13 @@ from placet.refusals import (
     Refusal,
 )
 from placet.sealing import HPKEPrivateKey, HPKEPublicKey, open_envelope, seal_envelope
+from tests.support.rfc9180 import expand, extract, key_schedule
 
 KEMS = ["X25519", "MLKEM768-X25519"]
 _KEYS = {kem: HPKEPrivateKey.generate(kem) for kem in KEMS}
 _PREFIX = 39
 _PUBLIC_SIZE = {"X25519": 32, "MLKEM768-X25519": 1216}
-_PRIVATE_SIZE = {"X25519": 32, "MLKEM768-X25519": 96}
+_PRIVATE_SIZE = {"X25519": 32, "MLKEM768-X25519": 32}
 _SUITE = {
     "X25519": bytes.fromhex("01 0020 0001 0002"),
     "MLKEM768-X25519": bytes.fromhex("01 647a 0001 0002"),
@@ -86,23 +86,16 @@ def test_key_forms_go_round(kem: str) -> None:
     assert open_envelope(envelope, again, b"info") == b"plain"
 
 
-def _extract(suite: bytes, salt: bytes, label: bytes, ikm: bytes) -> bytes:
-    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
-
-
-def _expand(suite: bytes, prk: bytes, label: bytes, info: bytes, size: int) -> bytes:
-    data = size.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info + b"\x01"
-    return hmac.digest(prk, data, "sha256")[:size]
-
-
 def _decapsulate(kem: str, enc: bytes, private: bytes, public: bytes) -> bytes:
     """DHKEM(X25519, HKDF-SHA256) of RFC 9180, 4.1; or X-Wing's combination of the two."""
+    if kem != "X25519":
+        private = hashlib.shake_256(private).digest(96)
     x25519 = X25519PrivateKey.from_private_bytes(private[-32:])
     shared = x25519.exchange(X25519PublicKey.from_public_bytes(enc[-32:]))
     if kem == "X25519":
         suite = b"KEM" + (0x0020).to_bytes(2, "big")
-        prk = _extract(suite, b"", b"eae_prk", shared)
-        return _expand(suite, prk, b"shared_secret", enc + public, 32)
+        prk = extract(suite, b"", b"eae_prk", shared)
+        return expand(suite, prk, b"shared_secret", enc + public, 32)
     mlkem = MLKEM768PrivateKey.from_seed_bytes(private[:64]).decapsulate(enc[:-32])
     return hashlib.sha3_256(mlkem + shared + enc[-32:] + public[-32:] + b"\\.//^\\").digest()
 
@@ -115,16 +108,8 @@ def test_an_independent_implementation_opens_them(kem: str) -> None:
     size = {"X25519": 32, "MLKEM768-X25519": 1120}[kem]
     enc, sealed = envelope[_PREFIX : _PREFIX + size], envelope[_PREFIX + size :]
     shared = _decapsulate(kem, enc, key.to_bytes()[7:], key.public.raw)
-    suite = b"HPKE" + _SUITE[kem][1:]
-    schedule = (
-        b"\x00"
-        + _extract(suite, b"", b"psk_id_hash", b"")
-        + _extract(suite, b"", b"info_hash", b"info")
-    )
-    secret = _extract(suite, shared, b"secret", b"")
-    aead = AESGCM(_expand(suite, secret, b"key", schedule, 32))
-    nonce = _expand(suite, secret, b"base_nonce", schedule, 12)
-    assert aead.decrypt(nonce, sealed, b"") == b"plain"
+    secret, nonce = key_schedule(_SUITE[kem], shared, b"info")
+    assert AESGCM(secret).decrypt(nonce, sealed, b"") == b"plain"
 
 
 @_kems

@@ -12,14 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placet.refusals import DescriptorMalformed, StreamLength
+from placet.refusals import (
+    DescriptorMalformed,
+    KeyCommitmentMismatch,
+    ObjectRootMismatch,
+    StreamHeaderMalformed,
+    StreamLength,
+)
 from placet.sealing import (
+    HEADER_BYTES,
     ObjectDescriptor,
     SeekableSource,
     StreamKey,
     StreamReader,
     open_stream,
     seal_stream,
+    verify_plaintext,
     verify_root,
 )
 from tests.support.describing import describe_stream
@@ -297,3 +305,23 @@ def test_lengths_that_no_stream_has_cannot_be_described(length: int) -> None:
         describe_stream(source, key, kind="k", labels=(), object_id="00" * 16, segment_size=SMALL)
     with pytest.raises(ValueError, match="power of two"):
         describe_stream(source, key, kind="k", labels=(), object_id="00" * 16, segment_size=100)
+
+
+@given(length=_lengths)
+@settings(max_examples=30, deadline=None)
+def test_a_plaintext_is_known_by_its_key_and_header(length: int) -> None:
+    data = _plain(length)
+    sealed, key, descriptor = _seal(data)
+    header = sealed.getvalue()[:HEADER_BYTES]
+    assert verify_plaintext(io.BytesIO(data), key, header, descriptor) is descriptor
+    flipped = bytes([*data[:-1], data[-1] ^ 1]) if data else b"x"
+    for other in (flipped, data + b"\0", data[:-1] if data else b"\0"):
+        with pytest.raises(ObjectRootMismatch):
+            verify_plaintext(io.BytesIO(other), key, header, descriptor)
+    with pytest.raises(ObjectRootMismatch):
+        changed = header[:-1] + bytes([header[-1] ^ 1])
+        verify_plaintext(io.BytesIO(data), key, changed, descriptor)
+    with pytest.raises(KeyCommitmentMismatch):
+        verify_plaintext(io.BytesIO(data), StreamKey.generate(), header, descriptor)
+    with pytest.raises(StreamHeaderMalformed):
+        verify_plaintext(io.BytesIO(data), key, header[:-1], descriptor)

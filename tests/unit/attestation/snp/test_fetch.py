@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from placet.attestation import Claims, Evidence
 from placet.attestation.snp import verify_snp
+from placet.client.connection.web import Web
 from placet.client.errors import AnswerMalformed, FileRefused
 from placet.client.trust.collateral import Bundle, fetch_collateral
-from placet.client.trust.https import Https
 from placet.refusals import CollateralStale, Refusal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def fetch(server: "StandIn", vendor: "Vendor", report: bytes, now: int) -> Bundl
     def verify(evidence: Evidence, now: int) -> Claims:
         return verify_snp(evidence, now, vendor.machines)
 
-    web = Https(server.ca)
+    web = Web(server.ca)
     return fetch_collateral("snp", report, web, server.url, now=now, verify=verify)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: a council's whole day, exit codes, JSON, and help for every command."""
 
+import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -46,6 +47,7 @@ COMMANDS = [
     "timeline",
     "diff",
     "what-if",
+    "log",
     "terms",
     "propose",
     "vote",
@@ -85,6 +87,7 @@ GROUPS = {
     "verify": ("receipt", "update", "ticket", "evidence", "service"),
     "token": ("new",),
     "collateral": ("fetch",),
+    "log": ("export",),
     "explain": ("rule", "constitution", "proposal", "grant", "refusal"),
 }
 
@@ -111,6 +114,15 @@ def test_from_ticket_to_result(run: Run, approved: str, council: str, folder: Pa
     assert verified["digest"] == result["receipt"]
     assert "SIMULATED" in run("verify", "receipt", "out/receipt.json", "--log", council, text=True)
     run("verify", "receipt", "out/receipt.json", "--log", "no-key", code=2)
+    held = ["verify", "receipt", "out/receipt.json", "--key", "analyst.key", "--file"]
+    digest = "sha256:" + hashlib.sha256(b"weights").hexdigest()
+    assert run(*held, "out/model")["file"] == {"output": "model", "sha256": digest}
+    assert "is the output model, to the byte" in run(*held, "out/model", text=True)
+    (folder / "other").write_bytes(b"weightz")
+    assert "not an output" in run(*held, "other", code=2)["error"]["message"]
+    assert (
+        "not the output m" in run(*held, "out/model", "--output", "m", code=2)["error"]["message"]
+    )
 
 
 def test_a_program_is_read_before_the_vote(

@@ -142,6 +142,8 @@ def test_from_a_file_to_a_model(run: Run, federation: str, host: Any, tmp_path: 
     state = load_state(tmp_path / "new.npz")
     assert np.allclose(state["w"], 0.01) and state["w"].shape == (4, 2)
     assert run("verify", "receipt", "r.json")["digest"] == found["receipt"]
+    held = run("verify", "receipt", "r.json", "--file", found["file"], "--key", "bob.key")
+    assert held["file"]["output"] == "model"
     for name in ("alice", "bob", "owner"):
         run(
             "federate", "join", "--simulated", federation, "--key", f"{name}.key", "--train",

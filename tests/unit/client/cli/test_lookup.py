@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from placet.client import Home
+from placet.client import Client, Home
 
 Run = Callable[..., Any]
 
@@ -99,3 +99,25 @@ def test_votes_are_supposed_and_nothing_is_signed(run: Run, proposal: str) -> No
     assert run("what-if", proposal, "nobody", code=1)["error"]["reason"] == "SEAT_UNKNOWN"
     assert "named twice" in run("what-if", proposal, "bob", "bob", code=2)["error"]["message"]
     assert run("proposals", proposal)["ballots"] == []
+
+
+def test_a_log_is_exported_and_audited_without_its_host(
+    run: Run, approved: str, council: str, folder: Path, client: Client, home: Home
+) -> None:
+    done = run("log", "export", "published")
+    assert done["missing"] == [] and done["documents"] > 3
+    assert run("log", "export", "published")["files"] == 0
+    assert "placet audit --from published" in run("log", "export", "published", text=True)
+    charter = client.log.charter
+    home.configure("127.0.0.1:1", "sha256:" + "0" * 64)
+    found = run("audit", "--from", "published")
+    assert found["complete"] and found["report"]["log"] == council
+    (folder / "published" / "documents" / approved.removeprefix("sha256:")).unlink()
+    assert "NOT CHECKED" in run("audit", "--from", "published", text=True, code=4)
+    other = ["--charter", "sha256:" + "0" * 64]
+    assert (
+        "has no documents/"
+        in run("audit", "--from", "published", *other, code=2)["error"]["message"]
+    )
+    refused = run("audit", "--charter", charter, code=2)["error"]
+    assert refused["message"] == "--charter and --ca go with --from."

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from placet.attestation import Claims, Evidence, provisioning, verify_evidence
 from placet.client.cli import app
+from placet.client.connection.web import Web
 from placet.client.errors import AnswerMalformed, FileRefused, HostUnreachable, UsageRefused
 from placet.client.trust.collateral import fetch_collateral, read_quote
-from placet.client.trust.https import Https
 from placet.host.simulation.platform import TCB, make_platform
 from placet.host.simulation.quote import EnclaveReport, QuotingEnclave
 from placet.host.simulation.root import published_root
@@ -134,15 +134,15 @@ def test_whom_to_ask(stand_in: "StandIn", tmp_path: Path) -> None:
     now = int(time.time())
     evidence = publish(stand_in, now)
     with pytest.raises(HostUnreachable, match="--ca"):  # not an authority of the system's
-        fetch_collateral(evidence.kind, evidence.quote, Https(), stand_in.url, now=now, verify=at)
+        fetch_collateral(evidence.kind, evidence.quote, Web(), stand_in.url, now=now, verify=at)
     with pytest.raises(UsageRefused):
         plain = stand_in.url.replace("https", "http")
-        fetch_collateral(evidence.kind, evidence.quote, Https(), plain, now=now, verify=at)
+        fetch_collateral(evidence.kind, evidence.quote, Web(), plain, now=now, verify=at)
     (tmp_path / "none.pem").write_text("none")
     with pytest.raises(FileRefused):
-        Https(tmp_path / "none.pem")
+        Web(tmp_path / "none.pem")
     with pytest.raises(FileRefused):
-        Https(tmp_path / "missing.pem")
+        Web(tmp_path / "missing.pem")
 
 
 def test_what_is_a_quote(stand_in: "StandIn") -> None:
@@ -158,7 +158,7 @@ def test_what_is_a_quote(stand_in: "StandIn") -> None:
 
 
 def ask(server: "StandIn", evidence: Evidence, now: int) -> None:
-    web = Https(server.ca)
+    web = Web(server.ca)
     fetch_collateral(evidence.kind, evidence.quote, web, server.url, now=now, verify=at)
 
 

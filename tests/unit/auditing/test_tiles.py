@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiles and bundles: their paths, which of them a log has, their bytes, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placet.governance.log import MAX_ENTRY_BYTES, Tree, leaf_hash
-from placet.host.log.tiles import TilePath, encode_entries, encode_tile
+from placet.auditing.tiles.contents import (
+    decode_entries,
+    decode_tile,
+    encode_entries,
+    encode_tile,
+)
+from placet.auditing.tiles.paths import TilePath, tile_paths
+from placet.governance.log import MAX_ENTRY_BYTES, Checkpoint, SignedNote, Tree, leaf_hash
 from placet.refusals import LogTileMalformed, Refusal
-from tests.support.tiles import decode_entries, decode_tile, tile_paths
 
 PATHS = {
     "tile/0/000": TilePath(0, 0),
@@ -204,3 +211,18 @@ def test_the_path_parser_raises_its_own_errors_only(text: str) -> None:
     except Refusal:
         return
     assert path.to_text() == text
+
+
+# A log of 300 entries as Sunlight publishes it; hashes of records that its generator names.
+SUNLIGHT = Path(__file__).parents[2] / "vectors" / "published" / "sunlight"
+
+
+def test_the_tiles_are_those_of_another_log_software() -> None:
+    tree = Tree(leaf_hash(b"record %d" % index) for index in range(300))
+    note = SignedNote.from_bytes((SUNLIGHT / "checkpoint").read_bytes())
+    assert Checkpoint.from_text(note.text) == Checkpoint("rome2026h1.example.org", 300, tree.root())
+    tiles = [path for path in tile_paths(0, 300) if path.level is not None]
+    theirs = {p.relative_to(SUNLIGHT).as_posix() for p in SUNLIGHT.rglob("*") if p.is_file()}
+    assert {path.to_text() for path in tiles} == theirs - {"checkpoint", "LICENSE"}
+    for path in tiles:
+        assert encode_tile(tree, path) == (SUNLIGHT / path.to_text()).read_bytes()

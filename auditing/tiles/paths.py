@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files a log is served as: hash tiles and entry bundles of 256, and their paths.
+"""The paths of the files that a log is published as: hash tiles and entry bundles of 256.
 
 A tile at level L holds the hashes of consecutive complete subtrees of 256^L leaves.
 
@@ -7,11 +7,10 @@ Source: C2SP tlog-tiles. Placet's paths are relative to the log's prefix.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from placet.governance.log import MAX_ENTRY_BYTES, Tree
 from placet.refusals import LogTileMalformed
 
 MAX_SIZE = 2**63 - 1
@@ -28,6 +27,7 @@ MAX_LEVEL = 63
 CHECKPOINT_PATH = "checkpoint"
 """Path of the newest signed checkpoint."""
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PATH = re.compile(
     r"tile/(?P<level>entries|[0-9]{1,2})/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})"
     r"(?:\.p/(?P<width>[0-9]{1,3}))?"
@@ -83,20 +83,30 @@ class TilePath:
         return path
 
 
-def encode_tile(tree: Tree, path: TilePath) -> bytes:
-    """Return the bytes of a hash tile; `ValueError` if the tree has not grown to it."""
-    if path.level is None:
-        raise ValueError("entries are not in the tree; use encode_entries")
-    return tree.nodes(path.level * TILE_HEIGHT, path.start, path.start + path.width)
+def tile_paths(old_size: int, new_size: int) -> Iterator[TilePath]:
+    """Yield what is to be written as a log grows: bundles first, then tiles from level 0 up.
+
+    Partial tiles are given at their width at `new_size` only. With `old_size` 0 this is the whole
+    log. Raises `ValueError` if the sizes are not in order.
+    """
+    if not 0 <= old_size <= new_size <= MAX_SIZE:
+        raise ValueError(f"a log does not grow from {old_size} to {new_size}")
+    levels = (new_size.bit_length() + TILE_HEIGHT - 1) // TILE_HEIGHT
+    for level in (None, *range(levels)):
+        shift = TILE_HEIGHT * (level or 0)
+        old, new = old_size >> shift, new_size >> shift
+        if old == new:
+            continue
+        for index in range(old // TILE_WIDTH, (new + TILE_WIDTH - 1) // TILE_WIDTH):
+            yield TilePath(level, index, min(TILE_WIDTH, new - index * TILE_WIDTH))
 
 
-def encode_entries(entries: Sequence[bytes]) -> bytes:
-    """Return the bundle of 1 to 256 entries; `ValueError` if there are more, or one is too long."""
-    if not 1 <= len(entries) <= TILE_WIDTH:
-        raise ValueError(f"a bundle has 1 to {TILE_WIDTH} entries, not {len(entries)}")
-    if any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
-        raise ValueError(f"an entry has at most {MAX_ENTRY_BYTES} bytes")
-    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+def document_path(digest: str) -> str:
+    """The path of a document that entries name, which is Placet's own addition. Raises
+    `LogTileMalformed` for what is no digest: it would be a path to anywhere."""
+    if not _DIGEST.fullmatch(digest):
+        raise _malformed("A document is named by sha256: and 64 hexadecimal digits")
+    return f"documents/{digest.removeprefix('sha256:')}"
 
 
 def _malformed(finding: str, **details: str) -> LogTileMalformed:
