@@ -27,6 +27,7 @@ from placet.client.cli import (
 from placet.client.cli._frame import choose_home
 from placet.client.cli.lookup import diff, grants, inbox, timeline
 from placet.client.cli.operating import doctor, top
+from placet.client.cli.starting import dev
 
 app = typer.Typer(
     name="placet",
@@ -41,6 +42,7 @@ for group in (*_GROUPS, doctor, top, grants, inbox, timeline, diff):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
+app.add_typer(dev.app, name="dev")
 app.add_typer(federation.app, name="federation")
 app.add_typer(federate.app, name="federate")
 app.add_typer(predict.token, name="token")

@@ -37,6 +37,7 @@ from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.files import read_file, write_file
 from placet.client.home import MAX_CERTIFICATE
+from placet.client.installing import install
 from placet.client.keys import Keys, PublicKeys, named_in, needs_passphrase, public_path
 from placet.client.links import CouncilLink, spoken
 from placet.client.trust.builds import DEVELOPMENT, named_measurements
@@ -262,7 +263,7 @@ def host(context: typer.Context) -> None:
     it)."""
     if importlib.util.find_spec("sqlalchemy") is None:
         raise SettingMissing(
-            "The host's packages are not installed. Run: pip install 'placet[host]'"
+            f"The host's packages are not installed. Run: {install('host', 'enclave')}"
         )
     arguments = [sys.executable, "-m", "placet.host", *context.args]
     os.execv(sys.executable, arguments)  # signals reach the host itself

@@ -30,6 +30,7 @@ COMMANDS = [
     "pass",
     "measure",
     "host",
+    "dev",
     "status",
     "pin",
     "doctor",
@@ -75,6 +76,7 @@ COMMANDS = [
     "explain",
 ]
 GROUPS = {
+    "dev": ("run",),
     "charter": ("draft", "sign", "submit"),
     "constitution": ("draft", "show", "amend"),
     "federation": ("model", "vector"),
