@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from placet.client.cli.starting._steps import Steps, near
-from placet.client.drafts.dev import dev_constitution, dev_values, ids_of
+from placet.client.drafts.council import dev_constitution, dev_values, ids_of
 from placet.client.errors import SettingMissing
 from placet.client.files import write_file
 from placet.client.home import Home

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from placet.client import FileRefused, Keys
-from placet.client.drafts.dev import dev_constitution, dev_values, ids_of
+from placet.client.drafts.council import dev_constitution, dev_values, ids_of
 from tests.support.policies import build
 
 ROOT = Path(__file__).resolve().parents[4]
