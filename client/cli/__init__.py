@@ -27,7 +27,7 @@ from placet.client.cli import (
 from placet.client.cli._frame import choose_home
 from placet.client.cli.lookup import diff, grants, inbox, timeline
 from placet.client.cli.operating import doctor, top
-from placet.client.cli.starting import dev, invite
+from placet.client.cli.starting import dev, invite, share
 
 app = typer.Typer(
     name="placet",
@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 _GROUPS = (setup, objects, council, program, runs, service, predict, audit, privacy)
-for group in (*_GROUPS, invite, doctor, top, grants, inbox, timeline, diff):
+for group in (*_GROUPS, invite, share, doctor, top, grants, inbox, timeline, diff):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")

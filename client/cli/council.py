@@ -41,6 +41,7 @@ from placet.client.cli._words import (
     write_artifact,
 )
 from placet.client.cli.charter import read_constitution
+from placet.client.cli.starting._known import KnownHere
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.work import WorkDraft, load_terms, load_work
@@ -102,7 +103,7 @@ def propose(
                 not_after=parse_time(not_after),
             )
         else:
-            draft = load_work(cast("Path", source), int(time.time()))
+            draft = load_work(cast("Path", source), int(time.time()), KnownHere(connected))
             recorded = _propose_work(connected, keys, draft, as_json)
         lacking = () if amend is not None else connected.council.lacking(recorded.digest)
     told = [
