@@ -2,9 +2,9 @@
 """Founding by links: an invitation, and what the invited post under it.
 
 The invitation is a constitution without keys, and for each seat and party a key that only its link
-holds. A card brings the public keys of one of them, an assent the signatures of a seat.
-Constitution and charter follow from the invitation and the cards alone, so whoever is invited makes
-them at home, and signs no bytes of anybody else's.
+holds. An enrolment brings the public keys of one of them, an assent the signatures of a seat.
+Constitution and charter follow from the invitation and the enrolments alone, so whoever is invited
+makes them at home, and signs no bytes of anybody else's.
 
     board = read_board(digest, invitation, posts)
     if not board.missing:
@@ -62,10 +62,10 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Enrolment:
     """The public keys of an invited seat or party."""
 
-    KIND: ClassVar[str] = "card"
+    KIND: ClassVar[str] = "enrolment"
 
     board: str
     id: str
@@ -94,7 +94,7 @@ class Assent:
         check_identifier("id", self.id)
 
 
-Post = Card | Assent
+Post = Enrolment | Assent
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,16 @@ class Board:
 
     digest: str
     invitation: Invitation
-    cards: Mapping[str, Card]
+    enrolments: Mapping[str, Enrolment]
     assents: Mapping[str, Assent]
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Who has not posted a card."""
-        return tuple(one.id for one in self.invitation.invited if one.id not in self.cards)
+        """Who has not posted an enrolment."""
+        return tuple(one.id for one in self.invitation.invited if one.id not in self.enrolments)
 
     def constitution(self) -> Constitution:
-        """The constitution, once every card is there. Raises `DocumentMalformed` or
+        """The constitution, once every enrolment is there. Raises `DocumentMalformed` or
         `ConstitutionInvalid`."""
         values: Json = dict(self.invitation.constitution)
         for kind in ("seats", "parties"):
@@ -130,10 +130,10 @@ class Board:
         return {one.id: (_raw(one.constitution), _raw(one.charter)) for one in agreed}
 
     def _keyed(self, table: Json) -> Json:
-        card = self.cards.get(str(table.get("id")))
-        if "keys" in table or card is None:
+        enrolment = self.enrolments.get(str(table.get("id")))
+        if "keys" in table or enrolment is None:
             return table
-        return {**table, "keys": [card.signing.to_dict()]}
+        return {**table, "keys": [enrolment.signing.to_dict()]}
 
 
 def read_board(digest: str, invitation: bytes, posts: Iterable[bytes]) -> Board:
@@ -148,23 +148,23 @@ def read_board(digest: str, invitation: bytes, posts: Iterable[bytes]) -> Board:
             actual=digest_of(invitation),
         )
     read = decode(Invitation, invitation)
-    cards, assents = dict[str, Card](), dict[str, Assent]()
+    enrolments, assents = dict[str, Enrolment](), dict[str, Assent]()
     for post in (read_post(digest, read, envelope) for envelope in posts):
-        if isinstance(post, Card):
-            cards.setdefault(post.id, post)
+        if isinstance(post, Enrolment):
+            enrolments.setdefault(post.id, post)
         else:
             assents.setdefault(post.id, post)
-    return Board(digest, read, MappingProxyType(cards), MappingProxyType(assents))
+    return Board(digest, read, MappingProxyType(enrolments), MappingProxyType(assents))
 
 
 def read_post(digest: str, invitation: Invitation, envelope: bytes) -> Post:
     """What one of the invited posts, verified by the key of its link. Raises as `read_board`
     does."""
     raw = parse_envelope(envelope, MAX_POST)
-    kinds: dict[str, type[Post]] = {payload_type(kind): kind for kind in (Card, Assent)}
+    kinds: dict[str, type[Post]] = {payload_type(kind): kind for kind in (Enrolment, Assent)}
     kind = kinds.get(raw.payload_type)
     if kind is None:
-        raise PayloadType("A board takes cards and assents.", claim="payloadType")
+        raise PayloadType("A board takes enrolments and assents.", claim="payloadType")
     post = verify_signed(envelope, kind, lambda one: [invitation.key_of(one.id)]).document
     if post.board != digest:
         raise OtherLog(
@@ -177,7 +177,7 @@ def read_post(digest: str, invitation: Invitation, envelope: bytes) -> Post:
 
 
 def matches(board: Board, constitution: bytes) -> bool:
-    """Whether a signed constitution is the board's; never while cards are missing."""
+    """Whether a signed constitution is the board's; never while enrolments are missing."""
     try:
         expected = digest_of(encode(board.constitution()))
     except Refusal:

@@ -312,8 +312,8 @@ class Founding(Blocking[AsyncFounding]):
         return self._portal.run(self._core.board(digest))
 
     def post(self, digest: str, envelope: bytes) -> Board:
-        """Put a card or an assent on the board, which is returned. Raises `NotPermitted`, or as
-        `board` does."""
+        """Put an enrolment or an assent on the board, which is returned. Raises `NotPermitted`, or
+        as `board` does."""
         return self._portal.run(self._core.post(digest, envelope))
 
     def follow(self, board: Board) -> CharterDraft:
@@ -323,7 +323,7 @@ class Founding(Blocking[AsyncFounding]):
 
     def settle(self, draft: CharterDraft) -> None:
         """Found the council of a draft that every seat has signed, unless another member has; it
-        is pinned and read in the log. Raises `AlreadyFounded` for another council's host."""
+        is pinned, and its log is read. Raises `OtherLog` at the host of another council."""
         return self._portal.run(self._core.settle(draft))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from placet.auditing.invitations import (
     Board,
-    Card,
+    Enrolment,
     Invitation,
     Post,
     matches,
@@ -79,7 +79,7 @@ class FoundingBoard:
         return self._invitation, list(self._posts.values())
 
     async def post(self, digest: str, envelope: bytes) -> None:
-        """Add a post. A card stays as it is; an assent follows an earlier one.
+        """Add a post. An enrolment stays as it is; an assent follows an earlier one.
 
         Raises `DocumentNotFound`, `NotPermitted`, or as `read_post` does.
         """
@@ -89,7 +89,7 @@ class FoundingBoard:
         held = self._posts.get(key)
         if held == envelope:
             return
-        if held is not None and isinstance(post, Card):
+        if held is not None and isinstance(post, Enrolment):
             raise NotPermitted(
                 f"Somebody has joined as {post.id} already, with other keys. Ask whoever invited "
                 "you for another link.",

@@ -88,8 +88,8 @@ class AsyncFounding:
         return read_board(digest, answer.invitation, answer.posts)
 
     async def post(self, digest: str, envelope: bytes) -> Board:
-        """Put a card or an assent on the board, which is returned. Raises `NotPermitted`, or as
-        `board` does."""
+        """Put an enrolment or an assent on the board, which is returned. Raises `NotPermitted`, or
+        as `board` does."""
         request = founding_pb2.PostRequest(digest=digest, envelope=envelope)
         answer = await self._connection.ask(self._connection.founding.Post, request)
         return read_board(digest, answer.invitation, answer.posts)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from placet.auditing.invitations import (
     Assent,
     Board,
-    Card,
+    Enrolment,
     Invitation,
     Invited,
     envelope_of,
@@ -41,23 +41,24 @@ def new_invitation(
     ]
 
 
-def make_card(link: SeatLink, keys: Keys) -> bytes:
-    """The envelope of a card: these keys are the seat's or party's from now on."""
+def make_enrolment(link: SeatLink, keys: Keys) -> bytes:
+    """The envelope of an enrolment: these keys are the seat's or party's from now on."""
     public = keys.public
-    return sign(Card(link.board, link.id, public.signing, public.hpke.to_text()), link.key)
+    return sign(Enrolment(link.board, link.id, public.signing, public.hpke.to_text()), link.key)
 
 
-def check_card(board: Board, link: SeatLink, keys: Keys) -> bool:
-    """Whether the card of these keys is posted. Raises `UsageRefused` where it is of others."""
-    card = board.cards.get(link.id)
-    if card is not None and card.signing != keys.signing.public:
+def check_enrolled(board: Board, link: SeatLink, keys: Keys) -> bool:
+    """Whether the enrolment of these keys is posted. Raises `UsageRefused` where it is of other
+    keys."""
+    enrolment = board.enrolments.get(link.id)
+    if enrolment is not None and enrolment.signing != keys.signing.public:
         raise UsageRefused(
             f"Somebody has joined as {link.id} already, with other keys than yours. If that was "
             "not you, tell whoever invited you, and sign nothing.",
             claim="id",
             actual=link.id,
         )
-    return card is not None
+    return enrolment is not None
 
 
 def make_assent(link: SeatLink, log: str, draft: CharterDraft, key: SigningKey) -> bytes:
@@ -74,7 +75,7 @@ def draft_of(board: Board, log: str) -> CharterDraft:
     constitution = board.constitution()
     draft = CharterDraft.make(constitution, board.charter(log))
     for id, (first, second) in board.signatures(log).items():
-        key = board.cards[id].signing
+        key = board.enrolments[id].signing
         signed = CharterDraft(
             draft.constitution,
             draft.charter,
@@ -98,8 +99,8 @@ def whole_draft(board: Board) -> CharterDraft | None:
 
 
 def members_of(board: Board) -> list[PublicKeys]:
-    """The public keys of everybody who has posted a card."""
+    """The public keys of everybody who has posted an enrolment."""
     return [
-        PublicKeys(card.id, card.signing, HPKEPublicKey.from_text(card.hpke))
-        for card in board.cards.values()
+        PublicKeys(one.id, one.signing, HPKEPublicKey.from_text(one.hpke))
+        for one in board.enrolments.values()
     ]

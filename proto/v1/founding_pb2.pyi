@@ -71,7 +71,7 @@ class PostRequest(_message.Message):
     ENVELOPE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     envelope: _builtins.bytes
-    """DSSE envelope of a card or an assent."""
+    """DSSE envelope of an enrolment or an assent."""
     def __init__(
         self,
         *,

@@ -25,9 +25,9 @@ from placet.client.cli.charter import charter_names, told_names
 from placet.client.cli.setup import WHICH, save_new_keys
 from placet.client.council.charters import CharterDraft
 from placet.client.council.joining import (
-    check_card,
+    check_enrolled,
     make_assent,
-    make_card,
+    make_enrolment,
     members_of,
     new_invitation,
     whole_draft,
@@ -120,7 +120,7 @@ _WAITS = "Not everybody is there yet. The same line goes on."
 
 
 class _Joining:
-    """One of the invited, from the card to the founding."""
+    """One of the invited, from the enrolment to the founding."""
 
     def __init__(self, client: Client, at: SeatLink, keys: Keys, *, wait: bool, yes: bool) -> None:
         self._client, self._at, self._keys = client, at, keys
@@ -131,13 +131,13 @@ class _Joining:
         """How far the founding has come: joined, signed or founded."""
         founding = self._client.founding
         board = founding.board(self._at.board)
-        if not check_card(board, self._at, self._keys):
-            board = founding.post(self._at.board, make_card(self._at, self._keys))
+        if not check_enrolled(board, self._at, self._keys):
+            board = founding.post(self._at.board, make_enrolment(self._at, self._keys))
         while board.missing and self._goes_on("to join", board.missing):
             board = founding.board(self._at.board)
         if board.missing:
             return "joined"
-        check_card(board, self._at, self._keys)
+        check_enrolled(board, self._at, self._keys)
         draft = whole_draft(board)
         if draft is None and self._at.id in {seat.id for seat in board.constitution().seats}:
             board, draft = self._sign(board)
