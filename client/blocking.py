@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from placet.attestation import Policy
 from placet.auditing.audit import AuditReport
 from placet.auditing.foresight.forecast import Forecast
+from placet.auditing.invitations import Board, Invitation
 from placet.auditing.standing import ProposalStanding
 from placet.client.aio import AsyncClient, HostStatus
 from placet.client.connection.access import Kept, KeysLater
@@ -325,6 +326,31 @@ class Founding(Blocking[AsyncFounding]):
         """Submit a draft that every seat has signed: it becomes entry 0. Raises `UsageRefused`
         where some have not."""
         return self._portal.run(self._core.found(draft))
+
+    def invite(self, token: str, invitation: Invitation) -> Board:
+        """Open the host's board for an invitation, with the token of the founder's link. Raises
+        `NotPermitted` or `AlreadyFounded`."""
+        return self._portal.run(self._core.invite(token, invitation))
+
+    def board(self, digest: str) -> Board:
+        """The board of an invitation; every post in it is verified. Raises `DocumentNotFound`, or
+        as `read_board` does."""
+        return self._portal.run(self._core.board(digest))
+
+    def post(self, digest: str, envelope: bytes) -> Board:
+        """Put an enrolment or an assent on the board, which is returned. Raises `NotPermitted`, or
+        as `board` does."""
+        return self._portal.run(self._core.post(digest, envelope))
+
+    def follow(self, board: Board) -> CharterDraft:
+        """The draft that follows from a board on which nobody is missing, for the authority that
+        this host runs, once its evidence satisfies the constitution's policy."""
+        return self._portal.run(self._core.follow(board))
+
+    def settle(self, draft: CharterDraft) -> None:
+        """Found the council of a draft that every seat has signed, unless another member has; it
+        is pinned, and its log is read. Raises `OtherLog` at the host of another council."""
+        return self._portal.run(self._core.settle(draft))
 
 
 class Blobs(Blocking[AsyncBlobs]):

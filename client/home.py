@@ -8,6 +8,7 @@
     entries.jsonl the log as far as it was read; documents/ has what its entries name
     login.json    the token of the newest login at the host; it lives for minutes
     cards/        an empty file for each service whose model card was shown, by its digest
+    members/      public keys of those with whom the council was founded by links
     outbox/       sealed updates of federations whose receipts are not there yet
 
 One home folder belongs to one council. It is `$PLACET_HOME`, or `~/.placet`. `$PLACET_KEY` and
@@ -223,6 +224,11 @@ class Home:
         # As TOML has it, which knows no surrogates.
         told = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
         write_file(self.config, "".join(parts).format_map(told).encode())
+
+    @property
+    def members(self) -> Path:
+        """The public keys of those with whom the council was founded by links."""
+        return self.folder / "members"
 
     @property
     def outbox(self) -> Path:

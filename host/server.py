@@ -37,6 +37,7 @@ from placet.host.calls.servicers import (
     BlobsService,
     CertificatesService,
     FederationsService,
+    FoundingService,
     GovernanceService,
     InferenceService,
     JobsService,
@@ -55,6 +56,7 @@ from placet.host.enclaves.authority import AuthorityLine
 from placet.host.enclaves.launcher import Launcher, LaunchOrder
 from placet.host.enclaves.launchers import open_launcher
 from placet.host.enclaves.supervisor import Supervisor
+from placet.host.founding import FoundingBoard
 from placet.host.heap import few_arenas, giving_back
 from placet.host.hub import Hub
 from placet.host.log.journal import Journal
@@ -114,6 +116,15 @@ class Host:
     def certificate_pem(self) -> bytes:
         return self._certificates.shown.certificate_pem
 
+    def told(self) -> list[str]:
+        """What whoever starts the host is shown; while there is no council, the link by which one
+        is founded."""
+        lines = [f"address {self.address}", f"pin {self.pin}"]
+        if token := self._founding.token:
+            pin = self.pin.removeprefix("sha256:")
+            lines.append(f"founder placet://{self.address}/{pin}/found/{token}")
+        return lines
+
     async def __aenter__(self) -> Self:
         try:
             await self._start()
@@ -168,7 +179,8 @@ class Host:
     def _assemble(self, launcher: Launcher) -> None:
         config, store, folder = self._config, self._store, self._config.state.resolve()
         self._blobs = _blob_store(config)
-        self._log = Log()
+        self._log = log = Log()
+        self._founding = FoundingBoard(folder / "founding", lambda: bool(log.state.charter))
         self._board = Board(store, shows(self._log), config.max_watchers, self._metrics.job_ended)
         journal = Journal(store, self._log)
         # Under Gramine an enclave has one clock only: its authority cannot tell a jump by itself.
@@ -240,7 +252,8 @@ class Host:
             jobs=JobsService(board, line),
             federations=FederationsService(self._log, board, line, self._blobs),
             inference=InferenceService(board, Descriptions(store, self._log)),
-            governance=GovernanceService(line),
+            founding=FoundingService(self._founding),
+            governance=GovernanceService(line, self._founding),
             keys=KeysService(line),
             blobs=BlobsService(store, self._log, self._blobs),
             log=LogService(store, self._log),
@@ -314,7 +327,7 @@ async def serve(config: HostConfig, launcher: Launcher | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         async with Host(config, launcher) as host:
-            print(f"address {host.address}\npin {host.pin}", flush=True)
+            print(*host.told(), sep="\n", flush=True)
             await stop.wait()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):

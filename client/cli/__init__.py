@@ -28,6 +28,7 @@ from placet.client.cli import (
 from placet.client.cli._frame import choose_home
 from placet.client.cli.lookup import diff, grants, inbox, log, timeline, what_if
 from placet.client.cli.operating import doctor, top
+from placet.client.cli.starting import dev, invite, share
 
 app = typer.Typer(
     name="placet",
@@ -38,10 +39,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 _GROUPS = (setup, objects, council, program, runs, service, predict, audit, privacy)
-for group in (*_GROUPS, doctor, top, grants, inbox, timeline, diff, what_if):
+_MORE = (invite, share, doctor, top, grants, inbox, timeline, diff, what_if)
+for group in (*_GROUPS, *_MORE):
     app.registered_commands += group.app.registered_commands
 app.add_typer(charter.charter, name="charter")
 app.add_typer(charter.constitution, name="constitution")
+app.add_typer(dev.app, name="dev")
 app.add_typer(federation.app, name="federation")
 app.add_typer(federate.app, name="federate")
 app.add_typer(predict.token, name="token")

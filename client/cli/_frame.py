@@ -72,6 +72,7 @@ _WIDEST = 10_000
 _SOON = 120.0  # seconds that a login must last for a command not to ask for a passphrase
 _home: list[Home] = []
 _keys: list[Keys] = []  # those of this invocation
+_shown: list[Any] = []  # what the newest command showed
 
 
 def choose_home(folder: Path | None) -> None:
@@ -135,26 +136,29 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
     """Register a function as a command; what it raises becomes a message and an exit code."""
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
-        @functools.wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> None:
-            try:
-                _check_arguments(kwargs)
-                function(*args, **kwargs)
-            except KeyboardInterrupt:
-                say(
-                    "Interrupted. Everything sent stays sent; `placet status` shows how things "
-                    "stand."
-                )
-                raise typer.Exit(EXIT_INTERRUPTED) from None
-            except BrokenPipeError:
-                _silence()
-            except Refusal as error:
-                _refuse(error, as_json=bool(kwargs.get("as_json")))
-
-        app.command(name, **settings)(run)
+        app.command(name, **settings)(answered(function))
         return function
 
     return register
+
+
+def answered(function: Callable[P, None]) -> Callable[P, None]:
+    """The function, whose refusals become a message and an exit code."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            _check_arguments(kwargs)
+            function(*args, **kwargs)
+        except KeyboardInterrupt:
+            say("Interrupted. Everything sent stays sent; `placet status` shows how things stand.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            _silence()
+        except Refusal as error:
+            _refuse(error, as_json=bool(kwargs.get("as_json")))
+
+    return run
 
 
 def _check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -171,10 +175,16 @@ def _is_surrogate(character: str) -> bool:
 
 def show(value: Any, as_json: bool, text: Callable[[Console], None]) -> None:
     """Write a result: as JSON (dataclasses as objects), or by `text` to a console."""
+    _shown[:] = [value]
     if as_json:
         typer.echo(_json(value, indent=2))
     else:
         text(Console(highlight=False))
+
+
+def last_shown() -> Any:
+    """What the newest command of this process showed, for a command that is made of others."""
+    return _shown[-1] if _shown else None
 
 
 def lines(sentences: Sequence[str]) -> Callable[[Console], None]:

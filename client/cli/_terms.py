@@ -5,13 +5,30 @@ left out."""
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from placet.client.data.grants import GrantTerms
-from placet.client.drafts.toml import hpke_key
+from placet.client.drafts.toml import PUBLIC_SUFFIX, KeyOf, hpke_key
 from placet.client.errors import UsageRefused
 from placet.client.jobs.bundles import build_bundle
 from placet.governance.codec import Json, from_plain
+
+Purposes = Annotated[list[str] | None, typer.Option(help='A purpose, or "any".')]
+Programs = Annotated[list[str] | None, typer.Option(help='Digest, folder, or "any".')]
+Parameters = Annotated[
+    list[str] | None, typer.Option(help='NAME=VALUE, NAME=LOW..HIGH, "none" or "any".')
+]
+Recipients = Annotated[
+    list[str] | None, typer.Option(help='.pub.json, key, the id of a member, or "any".')
+]
+CombineWith = Annotated[list[str] | None, typer.Option(help='An owner, "none" or "any".')]
+HowMany = Annotated[str, typer.Option(help='How many jobs, or "any".')]
+Until = Annotated[str, typer.Option(help="ISO 8601, as 2027-01-31T12:00:00Z.")]
+Cost = Annotated[str, typer.Option(help='"any", "none" or EPSILON,DELTA.')]
+Witnesses = Annotated[str, typer.Option(help='"any" or "demanded".')]
+Approvals = Annotated[list[str] | None, typer.Option(help="A seat that must approve.")]
 
 ANY = "any"
 NONE = "none"
@@ -34,8 +51,9 @@ class GrantFlags:
     witnesses: str
 
 
-def terms_from_flags(flags: GrantFlags) -> GrantTerms:
-    """The terms. Raises `UsageRefused` or `DocumentMalformed`."""
+def terms_from_flags(flags: GrantFlags, key_of: KeyOf) -> GrantTerms:
+    """The terms; `key_of` gives the HPKE key of a member by its id. Raises `UsageRefused` or
+    `DocumentMalformed`."""
     optional = ("approval",)
     missing = [
         "--" + field.name.replace("_", "-")
@@ -50,7 +68,7 @@ def terms_from_flags(flags: GrantFlags) -> GrantTerms:
         "purposes": _listed(flags.purpose),
         "programs": _listed([_program(one) for one in flags.program or []]),
         "parameters": _parameters(flags.parameter or []),
-        "recipients": _listed([hpke_key(one, Path()) for one in flags.recipient or []]),
+        "recipients": _listed([_recipient(one, key_of) for one in flags.recipient or []]),
         "combine_with": [] if flags.combine_with == [NONE] else _listed(flags.combine_with),
         "evidence": None,
         "witnesses": flags.witnesses,
@@ -90,6 +108,11 @@ def _privacy(text: str) -> Any:
     """A budget as EPSILON,DELTA; or a word."""
     epsilon, comma, delta = text.partition(",")
     return {"epsilon": epsilon, "delta": delta} if comma else text
+
+
+def _recipient(text: str, key_of: KeyOf) -> str:
+    is_key = text == ANY or ":" in text or text.endswith(PUBLIC_SUFFIX)
+    return hpke_key(text, Path()) if is_key else key_of(text)
 
 
 def _program(text: str) -> str:

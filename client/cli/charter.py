@@ -85,18 +85,18 @@ def charter_submit(
     with client() as connected:
         recorded = connected.founding.found(merged)
         log = connected.log.key
-    value = {"index": recorded.index, "log": log, **_names()}
-    show(value, as_json, lines([f"Founded. The log is {log}.", *_named()]))
+    value = {"index": recorded.index, "log": log, **charter_names()}
+    show(value, as_json, lines([f"Founded. The log is {log}.", *told_names()]))
 
 
 @command(charter, "show")
 def charter_show(as_json: AsJSON = False) -> None:
     """Show which council this home folder belongs to, for another member: digest, spoken form,
     link."""
-    show(_names(), as_json, lines(_named()))
+    show(charter_names(), as_json, lines(told_names()))
 
 
-def _names() -> dict[str, str]:
+def charter_names() -> dict[str, str]:
     """The ways to name the council of this home folder. Raises `SettingMissing`."""
     host, pin = home().host()
     digest = home().memory().charter
@@ -110,8 +110,9 @@ def _names() -> dict[str, str]:
     return {**named, "link": str(CouncilLink(host, pin, digest))} if pin else named
 
 
-def _named() -> list[str]:
-    names = _names()
+def told_names() -> list[str]:
+    """The same in words, for another member."""
+    names = charter_names()
     told = [f"Charter: {names['charter']}", f"To compare aloud: {names['spoken']}"]
     if "link" not in names:
         join = f"placet init --host {home().host()[0]} --ca FILE --charter {names['charter']}"

@@ -46,6 +46,7 @@ from placet.client.cli.charter import read_constitution
 from placet.client.cli.check._ballots import ballot_forecast, voted_on
 from placet.client.cli.check._found import told
 from placet.client.cli.check.model import try_before
+from placet.client.cli.starting._known import KnownHere
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
 from placet.client.drafts.serve import ServeDraft
@@ -114,7 +115,7 @@ def propose(
             follows = partial(connected.council.foresee_constitution, constitution, keys.id)
             found = _ask(follows(purpose=purpose), yes)
         else:
-            draft = load_work(path := cast("Path", source), now)
+            draft = load_work(path := cast("Path", source), now, KnownHere(connected))
             if isinstance(draft, ServeDraft) and not untried:
                 try_before(path, draft.body, model)
             found = _ask(connected.council.foresee(draft, keys.id), yes)

@@ -24,9 +24,23 @@ from placet.client.cli._frame import (
     say,
     show,
 )
-from placet.client.cli._terms import GrantFlags, terms_from_flags
+from placet.client.cli._terms import (
+    Approvals,
+    CombineWith,
+    Cost,
+    GrantFlags,
+    HowMany,
+    Parameters,
+    Programs,
+    Purposes,
+    Recipients,
+    Until,
+    Witnesses,
+    terms_from_flags,
+)
 from placet.client.cli._words import read_artifact, transfer, write_artifact
 from placet.client.cli.lookup.grants import earlier_grants, earlier_told
+from placet.client.cli.starting._known import member_key
 from placet.client.data.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.client.drafts.job import GrantDraft, load_evidence, load_grant
 from placet.client.errors import UsageRefused
@@ -123,20 +137,16 @@ def grant(
     out: OutFile,
     source: Annotated[Path | None, typer.Argument(help="grant.toml, in place of flags.")] = None,
     object_file: Annotated[Path | None, typer.Option("--object", help="The .object.json.")] = None,
-    purpose: Annotated[list[str] | None, typer.Option(help='A purpose, or "any".')] = None,
-    program: Annotated[list[str] | None, typer.Option(help='Digest, folder, or "any".')] = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option(help='NAME=VALUE, NAME=LOW..HIGH, "none" or "any".')
-    ] = None,
-    recipient: Annotated[list[str] | None, typer.Option(help='.pub.json, key, or "any".')] = None,
-    combine_with: Annotated[
-        list[str] | None, typer.Option(help='An owner, "none" or "any".')
-    ] = None,
-    uses: Annotated[str, typer.Option(help='How many jobs, or "any".')] = "",
-    expires: Annotated[str, typer.Option(help="ISO 8601, as 2027-01-31T12:00:00Z.")] = "",
-    privacy: Annotated[str, typer.Option(help='"any", "none" or EPSILON,DELTA.')] = "",
-    witnesses: Annotated[str, typer.Option(help='"any" or "demanded".')] = "",
-    approval: Annotated[list[str] | None, typer.Option(help="A seat that must approve.")] = None,
+    purpose: Purposes = None,
+    program: Programs = None,
+    parameter: Parameters = None,
+    recipient: Recipients = None,
+    combine_with: CombineWith = None,
+    uses: HowMany = "",
+    expires: Until = "",
+    privacy: Cost = "",
+    witnesses: Witnesses = "",
+    approval: Approvals = None,
     evidence: Annotated[
         Path | None,
         typer.Option(help="Your own evidence policies, as TOML; else the constitution's."),
@@ -152,7 +162,7 @@ def grant(
             purpose, program, parameter, recipient, combine_with, approval,
             uses, expires, privacy, witnesses,
         )  # fmt: skip
-        terms = terms_from_flags(flags)
+        terms = terms_from_flags(flags, member_key)
         draft = GrantDraft(SealedObject.load(object_file), terms)
     else:
         raise UsageRefused("Give a grant.toml, or --object and the other terms as flags.")

@@ -38,6 +38,7 @@ from placet.client.drafts.templates import constitution_template, template
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.files import read_file, write_file
 from placet.client.home import MAX_CERTIFICATE
+from placet.client.installing import install
 from placet.client.keys import Keys, PublicKeys, named_in, needs_passphrase, public_path
 from placet.client.links import CouncilLink, spoken
 from placet.client.trust.builds import DEVELOPMENT, named_measurements
@@ -48,7 +49,7 @@ app = typer.Typer()
 
 _SETTING = ("setting", "value", "whence")
 
-_WHICH = (
+WHICH = (
     "The build of the enclaves: the folder that `make enclave` made, `release`, or `development`."
 )
 
@@ -84,7 +85,7 @@ def init(
         ),
     ] = None,
     enclave: Annotated[
-        str, typer.Option(help=f"{_WHICH} Its measurements go into constitution.toml.")
+        str, typer.Option(help=f"{WHICH} Its measurements go into constitution.toml.")
     ] = "",
     yes: Yes = False,
 ) -> None:
@@ -169,21 +170,28 @@ def keygen(
 ) -> None:
     """Make a signing key and an HPKE key: ID.key to keep, ID.pub.json to give to others."""
     path = out or Path(f"{id}.key")
-    secret = os.environ.get("PLACET_PASSPHRASE", "")
-    if passphrase and not secret:
-        secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
-    keys = _generate(id)
-    public = keys.save(path, secret if passphrase else "")
+    keys = save_new_keys(id, path, passphrase)
     value = {
         "id": id,
         "key_file": str(path),
-        "public_file": str(public),
+        "public_file": str(public_path(path)),
         "encrypted": needs_passphrase(path),
         "signing": keys.public.signing.text,
         "hpke": keys.public.hpke.to_text(),
     }
     told = [f"Wrote {path} (keep it) and {public_path(path)} (give it to the council)."]
     show(value, as_json, lines(told))
+
+
+def save_new_keys(id: str, path: Path, passphrase: bool) -> Keys:
+    """Make keys and save them, with a passphrase that is asked for. Raises `UsageRefused` or
+    `KeyFileRefused`."""
+    secret = os.environ.get("PLACET_PASSPHRASE", "") if passphrase else ""
+    if passphrase and not secret:
+        secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    keys = _generate(id)
+    keys.save(path, secret)
+    return keys
 
 
 def _generate(id: str) -> Keys:
@@ -236,7 +244,7 @@ def pass_command(
 
 @command(app, "measure")
 def measure_command(
-    enclave: Annotated[str, typer.Option(help=_WHICH)] = DEVELOPMENT, as_json: AsJSON = False
+    enclave: Annotated[str, typer.Option(help=WHICH)] = DEVELOPMENT, as_json: AsJSON = False
 ) -> None:
     """Print the name of a build of the enclaves, and its measurements, for the constitution."""
     found = named_measurements(enclave)
@@ -263,7 +271,7 @@ def host(context: typer.Context) -> None:
     it)."""
     if importlib.util.find_spec("sqlalchemy") is None:
         raise SettingMissing(
-            "The host's packages are not installed. Run: pip install 'placet[host]'"
+            f"The host's packages are not installed. Run: {install('host', 'enclave')}"
         )
     arguments = [sys.executable, "-m", "placet.host", *context.args]
     os.execv(sys.executable, arguments)  # signals reach the host itself

@@ -14,6 +14,7 @@ from placet.proto.v1 import (
     access_pb2_grpc,
     blobs_pb2_grpc,
     federations_pb2_grpc,
+    founding_pb2_grpc,
     governance_pb2_grpc,
     inference_pb2_grpc,
     jobs_pb2_grpc,
@@ -61,6 +62,7 @@ class Connection:
     ) -> None:
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.federations = federations_pb2_grpc.FederationsStub(channel)
+        self.founding = founding_pb2_grpc.FoundingStub(channel)
         self.governance = governance_pb2_grpc.GovernanceStub(channel)
         self.inference = inference_pb2_grpc.InferenceStub(channel)
         self.jobs = jobs_pb2_grpc.JobsStub(channel)

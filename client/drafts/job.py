@@ -5,7 +5,7 @@
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from placet.attestation import Policy
 from placet.client.data.grants import GrantTerms
@@ -24,6 +24,7 @@ from placet.client.jobs.bundles import Bundle, build_bundle
 from placet.governance.codec import Json, from_plain
 from placet.governance.documents import Constitution, Evidence, Job
 from placet.refusals import Refusal
+from placet.sealing import ObjectDescriptor
 
 _TERMS = (
     "purposes",
@@ -38,6 +39,19 @@ _TERMS = (
     "expires",
     "recoverable",
 )
+
+
+class Known(Protocol):
+    """What a file need not bring, because a home and its log have it."""
+
+    def key(self, id: str) -> str:
+        """The HPKE key of a member, as text."""
+        ...
+
+    def object(self, owner: str, digest: str) -> ObjectDescriptor:
+        """The object that an owner has granted; `digest` is its own, or enough of its beginning,
+        or empty where there is one alone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +131,9 @@ def load_evidence(path: Path) -> Evidence:
     return from_plain(Evidence, values)
 
 
-def load_job(path: Path, now: int) -> JobDraft:
-    """A job from a TOML file, its window from `now` on unless the file names a start.
+def load_job(path: Path, now: int, known: Known | None = None) -> JobDraft:
+    """A job from a TOML file, its window from `now` on unless the file names a start. Inputs
+    without a file and recipients without a key are `known`.
 
     Raises `FileRefused` or `DocumentMalformed`, naming the field.
     """
@@ -127,7 +142,7 @@ def load_job(path: Path, now: int) -> JobDraft:
     bundle = build_bundle(folder / take(values, path, "program", str))
     not_before, not_after = take_window(values, path, now)
     draft = JobDraft(
-        body=_job(values, path, bundle),
+        body=_job(values, path, bundle, known),
         bundle=bundle,
         purpose=take(values, path, "purpose", str),
         reason=take(values, path, "reason", str),
@@ -139,15 +154,19 @@ def load_job(path: Path, now: int) -> JobDraft:
     return draft
 
 
-def _job(values: Json, path: Path, bundle: Bundle) -> Job:
+def _job(values: Json, path: Path, bundle: Bundle, known: Known | None) -> Job:
     folder = path.parent
     inputs: Json = {}
     for name, given in take(values, path, "inputs", dict, {}).items():
         table = dict(_table(given))
-        sealed = SealedObject.load(folder / take(table, path, "object", str))
-        inputs[name] = {"object": sealed.descriptor.to_dict(), **table}
+        named = take(table, path, "object", str, "")
+        if known is not None and (not named or named.startswith("sha256:")):
+            described = known.object(str(table.get("owner", "")), named)
+        else:
+            described = SealedObject.load(folder / named).descriptor
+        inputs[name] = {"object": described.to_dict(), **table}
     recipients = [
-        {**_table(one), "key": hpke_key(_table(one).get("key"), folder)}
+        {**_table(one), "key": _recipient(_table(one), folder, known)}
         for one in take(values, path, "recipients", list)
     ]
     return from_plain(
@@ -163,6 +182,13 @@ def _job(values: Json, path: Path, bundle: Bundle) -> Job:
             "deadline_seconds": take(values, path, "deadline_seconds", int),
         },
     )
+
+
+def _recipient(table: Json, folder: Path, known: Known | None) -> Any:
+    """The key that the table names, or else that of a member whom its id names."""
+    if "key" in table or known is None:
+        return hpke_key(table.get("key"), folder)
+    return known.key(str(table.get("id", "")))
 
 
 def _program(text: Any, folder: Path) -> Any:

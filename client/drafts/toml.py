@@ -7,6 +7,7 @@ document itself, by name.
 """
 
 import tomllib
+from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from placet.client.files import read_file
 from placet.client.keys import PublicKeys
 from placet.governance.codec import Json
 
+KeyOf = Callable[[str], str]
 _MAX_TOML = 1024 * 1024
 PUBLIC_SUFFIX = ".pub.json"
 

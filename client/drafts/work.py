@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from placet.client.drafts.federation import FederationDraft, load_federation
-from placet.client.drafts.job import JobDraft, load_job
+from placet.client.drafts.job import JobDraft, Known, load_job
 from placet.client.drafts.serve import ServeDraft, load_serve
 from placet.client.drafts.toml import load_toml
 from placet.client.errors import FileRefused
@@ -21,10 +21,11 @@ _LOADERS: dict[str, Callable[[Path, int], WorkDraft]] = {
 }
 
 
-def load_work(path: Path, now: int) -> WorkDraft:
+def load_work(path: Path, now: int, known: Known | None = None) -> WorkDraft:
     """What a file asks for: "federate", "serve", or "job" (also without an action). Raises what its
     own loader raises."""
-    return _LOADERS.get(str(load_toml(path).get("action")), load_job)(path, now)
+    loader = _LOADERS.get(str(load_toml(path).get("action")))
+    return loader(path, now) if loader else load_job(path, now, known)
 
 
 def load_terms(path: Path, now: int) -> Terms:

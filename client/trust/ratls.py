@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from placet.attestation import Claims, Policy
 from placet.client.errors import SettingMissing, UsageRefused
+from placet.client.installing import install
 from placet.ratls import read_certificate, verify_certificate
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ class RATLSVerifier:
             from OpenSSL import SSL
         except ImportError as error:
             raise SettingMissing(
-                "RA-TLS needs pyOpenSSL: pip install 'placet[ratls]'.",
-                remedy="pip install 'placet[ratls]'",
+                f"RA-TLS needs pyOpenSSL. Run: {install('ratls')}", remedy=install("ratls")
             ) from error
         # A resumed session shows no certificate, so its evidence would never be looked at again.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

@@ -32,6 +32,9 @@ METHODS: Final[Mapping[str, Who]] = MappingProxyType(
         "Certificates.GetNotices": _ANYONE,
         "Federations.Model": _PRINCIPAL,
         "Federations.Update": _PRINCIPAL,
+        "Founding.Open": _ANYONE,  # with the operator's token
+        "Founding.Post": _ANYONE,  # with a key of the invitation
+        "Founding.Read": _ANYONE,  # by the digest that the invited know
         "Governance.Amend": _PRINCIPAL,
         "Governance.Found": _ANYONE,  # before it there are no principals, and after it, no founding
         "Governance.Propose": _PRINCIPAL,

@@ -14,6 +14,7 @@ from placet.host.calls.servicers import (
     BlobsService,
     CertificatesService,
     FederationsService,
+    FoundingService,
     GovernanceService,
     InferenceService,
     JobsService,
@@ -29,6 +30,7 @@ from placet.proto.v1 import (
     certificates_pb2_grpc,
     enclaves_pb2_grpc,
     federations_pb2_grpc,
+    founding_pb2_grpc,
     governance_pb2_grpc,
     inference_pb2_grpc,
     jobs_pb2_grpc,
@@ -49,6 +51,7 @@ class Services:
     jobs: JobsService
     federations: FederationsService
     inference: InferenceService
+    founding: FoundingService
     governance: GovernanceService
     keys: KeysService
     blobs: BlobsService
@@ -67,6 +70,7 @@ def make_server(
     jobs_pb2_grpc.add_JobsServicer_to_server(services.jobs, server)
     federations_pb2_grpc.add_FederationsServicer_to_server(services.federations, server)
     inference_pb2_grpc.add_InferenceServicer_to_server(services.inference, server)
+    founding_pb2_grpc.add_FoundingServicer_to_server(services.founding, server)
     governance_pb2_grpc.add_GovernanceServicer_to_server(services.governance, server)
     keys_pb2_grpc.add_KeysServicer_to_server(services.keys, server)
     blobs_pb2_grpc.add_BlobsServicer_to_server(services.blobs, server)

@@ -32,6 +32,7 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "Access": ("store",),
         "Blobs": ("store", "disk"),
         "Certificates": (),
+        "Founding": ("disk",),
         "Log": ("store",),
     }
 )

@@ -27,17 +27,56 @@ def console_blocks() -> list[list[str]]:
     return [re.findall(r"^\$ (.*)$", block, re.MULTILINE) for block in blocks]
 
 
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_readme_has_the_blocks_that_are_tested_here() -> None:
-    demo, federation, install = console_blocks()
+    first, own, demo, federation, install = console_blocks()
+    assert first[:2] == [
+        "git clone CLONE_ADDRESS placet && cd placet",
+        "make setup && export PATH=$PWD/.venv/bin:$PATH",
+    ]
+    assert len(first) == 3 and len(own) == 2
     assert demo == ["make demo"]
     assert federation == ["make demo-federation"]
     assert [command.split()[0] for command in install] == ["python3", "venv/bin/placet"]
 
 
-def test_the_first_command_shows_what_the_readme_says(
+def placet(command: str, folder: Path) -> str:
+    """A command as one types it who has set up a clone."""
+    return demos.bash(f'export PATH="{Path(sys.executable).parent}:$PATH"\n{command}', folder, 120)
+
+
+def test_the_first_commands_end_with_a_result_on_the_first_screen(tmp_path: Path) -> None:
+    demos.bash("make setup", ROOT, 280)
+    shutil.copytree(ROOT / "examples" / "first", tmp_path / "examples" / "first")
+    shown = placet(console_blocks()[0][2], tmp_path)
+    (end,) = re.findall(r"^Result: .*$", README, re.MULTILINE)
+    assert end in shown.splitlines()
+    assert README.splitlines().index(end) < 40
+    (line,) = re.findall(r"`(age: .*?)`", README)
+    assert line in (tmp_path / end.removeprefix("Result: ")).read_text().splitlines()
+
+
+def test_the_program_of_the_readme(tmp_path: Path) -> None:
+    program, _ = python_blocks()
+    assert len(program[program.index("def main") :].splitlines()) < 10
+    (tmp_path / "main.py").write_text(program)
+    shutil.copy(ROOT / "examples" / "first" / "patients.csv", tmp_path)
+    local, council = console_blocks()[1]
+    placet(local, tmp_path)
+    placet(council, tmp_path)
+    results = {
+        (tmp_path / path).read_text() for path in ("out/mean", "placet-dev/run-1/result/mean")
+    }
+    assert len(results) == 1 and float(results.pop()) == pytest.approx(56.17, abs=0.01)
+
+
+def test_the_first_demo_shows_what_the_readme_says(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    _, shown = demos.run(tmp_path_factory, console_blocks()[0][0])
+    _, shown = demos.run(tmp_path_factory, console_blocks()[2][0])
     for line in re.findall(r"^[│ ].*%.*│$", README, re.MULTILINE):
         assert line in shown
     cheated = re.findall(r"^ ?\d+\. .*\n    [A-Z_]+ .* …$", README, re.MULTILINE)
@@ -57,13 +96,13 @@ def test_installing_as_the_readme_says(tmp_path: Path) -> None:
     left_out = shutil.ignore_patterns(".git", ".venv", "build", "*.so", "__pycache__", ".*cache")
     copy = tmp_path / "placet"
     shutil.copytree(ROOT, copy, ignore=left_out)
-    commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[2]]
+    commands = [c.replace("python3", sys.executable, 1) for c in console_blocks()[4]]
     shown = demos.bash("\n".join(commands), copy, 280)
     assert "Nothing decrypts without the council's placet." in shown
 
 
 def test_the_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, snippet = python_blocks()
     monkeypatch.setenv("PLACET_HOME", str(tmp_path / "home"))
     council = Council(tmp_path)
     with running_host(tmp_path) as (address, pin), council.connect(address, pin) as client:

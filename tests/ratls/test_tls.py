@@ -19,6 +19,7 @@ from OpenSSL import SSL, crypto
 from placet.attestation import Attester
 from placet.builds.measurement import measure
 from placet.client import UsageRefused
+from placet.client.installing import install
 from placet.client.trust.ratls import RATLSVerifier
 from placet.ratls import EVIDENCE_EXTENSION
 from placet.refusals import (
@@ -223,7 +224,7 @@ def test_without_pyopenssl() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 1
-    assert "SettingMissing: RA-TLS needs pyOpenSSL: pip install 'placet[ratls]'." in ran.stderr
+    assert f"SettingMissing: RA-TLS needs pyOpenSSL. Run: {install('ratls')}" in ran.stderr
 
 
 def test_the_example(tmp_path: Path) -> None:

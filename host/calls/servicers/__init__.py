@@ -5,6 +5,7 @@ from placet.host.calls.servicers.access import AccessService
 from placet.host.calls.servicers.blobs import BlobsService
 from placet.host.calls.servicers.certificates import CertificatesService
 from placet.host.calls.servicers.federations import FederationsService
+from placet.host.calls.servicers.founding import FoundingService
 from placet.host.calls.servicers.governance import GovernanceService
 from placet.host.calls.servicers.inference import InferenceService
 from placet.host.calls.servicers.jobs import JobsService
@@ -17,6 +18,7 @@ __all__ = [
     "BlobsService",
     "CertificatesService",
     "FederationsService",
+    "FoundingService",
     "GovernanceService",
     "InferenceService",
     "JobsService",

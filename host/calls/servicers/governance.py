@@ -7,14 +7,26 @@ import grpc.aio
 
 from placet.host.calls.forwarded import Forwarding, forwarded
 from placet.host.documents import check_stop
+from placet.host.enclaves.authority import AuthorityLine
+from placet.host.founding import FoundingBoard
 from placet.proto.v1 import common_pb2, enclaves_pb2, governance_pb2, governance_pb2_grpc
 
 
 class GovernanceService(Forwarding, governance_pb2_grpc.GovernanceServicer):
-    Found = forwarded(enclaves_pb2.KIND_FOUND, common_pb2.Committed)
     Propose = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
     Vote = forwarded(enclaves_pb2.KIND_RECORD, common_pb2.Committed)
     Amend = forwarded(enclaves_pb2.KIND_AMEND, common_pb2.Committed)
+
+    def __init__(self, line: AuthorityLine, board: FoundingBoard) -> None:
+        super().__init__(line)
+        self._board = board
+
+    async def Found(
+        self, request: governance_pb2.FoundRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> common_pb2.Committed:
+        """A founding that no board is in the way of."""
+        self._board.check_found(request.constitution)
+        return await self.line.request(enclaves_pb2.KIND_FOUND, request, common_pb2.Committed)
 
     async def Stop(
         self, request: governance_pb2.DocumentRequest, context: grpc.aio.ServicerContext[Any, Any]

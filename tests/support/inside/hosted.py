@@ -38,6 +38,7 @@ class Hosted:
     def __init__(self, loop: Loop, host: Host, launcher: ThreadLauncher, relay: Relay) -> None:
         self._loop, self._launcher, self.relay = loop, launcher, relay
         self.pin = host.pin
+        self.told = host.told()  # whoever started it
 
     @property
     def address(self) -> str:

@@ -31,10 +31,14 @@ COMMANDS = [
     "pass",
     "measure",
     "host",
+    "dev",
     "status",
     "pin",
     "doctor",
     "top",
+    "invite",
+    "join",
+    "share",
     "seal",
     "open",
     "put",
@@ -79,6 +83,7 @@ COMMANDS = [
     "check",
 ]
 GROUPS = {
+    "dev": ("run",),
     "charter": ("draft", "sign", "submit"),
     "check": ("job", "federation", "constitution"),
     "constitution": ("draft", "show", "amend"),

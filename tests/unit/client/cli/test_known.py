@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A draft names what the home and its log have: objects that were granted, keys of members."""
+
+from pathlib import Path
+from typing import Any
+
+from placet.client import Home, Keys
+from placet.governance.codec import parse_object
+from tests.support.inside.hosted import Hosted
+from tests.unit.client.cli.conftest import JOB, Run
+
+NAMED = JOB.replace('object = "rows.object.json"\n', "").replace('\nkey = "analyst.pub.json"', "")
+
+
+def propose(run: Run, text: str, code: int = 0) -> Any:
+    Path("named.toml").write_text(text)
+    return run("propose", "named.toml", "--key", "analyst.key", code=code)
+
+
+def test_a_job_by_names(
+    run: Run, proposal: str, home: Home, folder: Path, people: dict[str, Keys]
+) -> None:
+    refused = propose(run, NAMED, code=2)["error"]["message"]
+    assert refused.startswith("This home has no public keys of 'analyst'.")
+    home.members.mkdir()
+    known = home.members / "analyst.pub.json"
+    known.write_bytes(people["analyst"].public.to_bytes())
+    told = propose(run, NAMED)
+    assert told["lacking"] == []
+    shown = run("explain", "proposal", told["proposal"], text=True)
+    assert "rows" in shown
+    described = parse_object((folder / "rows.object.json").read_bytes())["descriptor"]
+    digest = run("seal", "rows", "--owner", "owner.pub.json", "-o", "again.sealed")["digest"]
+    assert described["id"]
+    refused = propose(run, NAMED.replace("owner =", f'object = "{digest}"\nowner ='), code=2)
+    assert "0 objects" in refused["error"]["message"]
+    refused = propose(run, NAMED.replace('owner = "owner"', 'owner = "analyst"'), code=2)
+    assert "0 objects" in refused["error"]["message"]
+    known.write_bytes(Keys.generate("analyst").public.to_bytes())
+    assert "other keys of analyst" in propose(run, NAMED, code=2)["error"]["message"]
+
+
+def test_two_objects_of_an_owner_are_told_apart(
+    run: Run, proposal: str, home: Home, folder: Path, people: dict[str, Keys]
+) -> None:
+    home.members.mkdir()
+    (home.members / "analyst.pub.json").write_bytes(people["analyst"].public.to_bytes())
+    (folder / "more").write_bytes(b"more")
+    terms = "--purpose research --program any --parameter any --recipient analyst"
+    terms += " --combine-with any --uses any --expires 2099-01-01T00:00:00Z --privacy any"
+    words = ("share", "more", "--key", "owner.key", "--label", "health", *terms.split())
+    refused = run(*words, "--witnesses", "any", "--yes", code=1)
+    assert refused["error"]["reason"] == "EVIDENCE_SIMULATED"
+    refused = run(*words, "--witnesses", "any", "--yes", "--simulated", code=2)
+    assert "more.sealed exists" in refused["error"]["message"]
+    for name in ("sealed", "object.json", "grant.json"):
+        (folder / f"more.{name}").unlink()
+    told = run(*words, "--witnesses", "any", "--yes", "--simulated")
+    refused = propose(run, NAMED, code=2)["error"]["message"]
+    assert "2 objects" in refused and told["object"] in refused
+    one = NAMED.replace("owner =", f'object = "{told["object"][:20]}"\nowner =')
+    assert propose(run, one)["lacking"] == []
+
+
+def test_a_grant_that_the_host_made_up_describes_nothing(
+    run: Run, proposal: str, home: Home, host: Hosted, people: dict[str, Keys]
+) -> None:
+    home.members.mkdir()
+    (home.members / "analyst.pub.json").write_bytes(people["analyst"].public.to_bytes())
+    other = host.document(proposal)
+
+    async def lie(call: Any) -> Any:
+        answer = await call.answer()
+        answer.document = other
+        return answer
+
+    host.relay.lie("Log.GetDocument", lie)
+    propose(run, NAMED, code=1)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The founding board as a host keeps it: over a restart, for its owner alone, and no longer than it
+takes."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from placet.auditing.invitations import Assent, Enrolment, Invitation, Invited
+from placet.governance.codec import encode
+from placet.governance.envelope import digest_of, sign
+from placet.governance.keys import SigningKey
+from placet.host.founding import FoundingBoard
+from placet.refusals import AlreadyFounded, DocumentMalformed, DocumentNotFound, NotPermitted
+
+KEY, OWN = SigningKey.generate(), SigningKey.generate()
+INVITATION = encode(Invitation({}, (Invited("alice", KEY.public),)))
+DIGEST = digest_of(INVITATION)
+ENROLMENT = sign(Enrolment(DIGEST, "alice", OWN.public, "hpke:"), KEY)
+
+
+def board(folder: Path, founded: bool = False) -> FoundingBoard:
+    return FoundingBoard(folder / "founding", lambda: founded)
+
+
+def test_a_restart_loses_nothing(tmp_path: Path) -> None:
+    first = board(tmp_path)
+    asyncio.run(first.open(first.token, INVITATION))
+    asyncio.run(first.post(DIGEST, ENROLMENT))
+    again = board(tmp_path)
+    assert again.token == first.token
+    assert again.read(DIGEST) == (INVITATION, [ENROLMENT])
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "founding").iterdir()}
+    assert modes == {0o600}
+
+
+def test_an_assent_follows_an_earlier_one_and_an_enrolment_none(tmp_path: Path) -> None:
+    made = board(tmp_path)
+    asyncio.run(made.open(made.token, INVITATION))
+    asyncio.run(made.post(DIGEST, ENROLMENT))
+    for log in ("one", "two"):
+        last = sign(Assent(DIGEST, "alice", log, "", ""), KEY)
+        asyncio.run(made.post(DIGEST, last))
+    assert made.read(DIGEST)[1] == [ENROLMENT, last]
+    with pytest.raises(NotPermitted):
+        asyncio.run(made.post(DIGEST, sign(Enrolment(DIGEST, "alice", KEY.public, ""), KEY)))
+
+
+def test_another_invitation_ends_the_one_before(tmp_path: Path) -> None:
+    made = board(tmp_path)
+    asyncio.run(made.open(made.token, INVITATION))
+    other = encode(Invitation({}, (Invited("bob", KEY.public),)))
+    asyncio.run(made.open(made.token, other))
+    with pytest.raises(DocumentNotFound):
+        made.read(DIGEST)
+    with pytest.raises(DocumentMalformed):
+        asyncio.run(made.open(made.token, b"{}"))
+    assert made.read(digest_of(other)) == (other, [])
+
+
+def test_once_founded_nobody_is_invited(tmp_path: Path) -> None:
+    """Those who were can still read which council it became."""
+    before = board(tmp_path)
+    token = before.token
+    asyncio.run(before.open(token, INVITATION))
+    after = board(tmp_path, founded=True)
+    assert after.token == ""
+    for given in (token, ""):
+        with pytest.raises(AlreadyFounded):
+            asyncio.run(after.open(given, INVITATION))
+    assert after.read(DIGEST) == (INVITATION, [])
