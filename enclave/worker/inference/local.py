@@ -34,7 +34,8 @@ def answer_questions(arguments: argparse.Namespace) -> int:
     os.dup2(2, 1)  # whatever the runtime prints is no frame
     with questions, answers:
         try:
-            model = load_model(bytearray(Path(arguments.model).read_bytes()), terms.answers)
+            data = bytearray(Path(arguments.model).read_bytes())
+            model = load_model(data, terms.answers, terms.samples)
         except Refusal as refusal:
             _write(answers, REFUSED, _plain(refusal))
             return 0
