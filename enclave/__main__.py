@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -I -m placet.enclave authority|worker|local|check|round`: one enclave, one process.
+"""`python -I -m placet.enclave authority|worker|local|check|round|ask`: one enclave, one process.
 
 With `--simulated`, which a launcher says and nothing else implies, standard input and output are
 the wire to the simulated processor (they pass through Gramine as well). Without it the hardware is
@@ -31,7 +31,7 @@ EXIT_FAULT = 1
 EXIT_HOST_GONE = 75
 EXIT_REFUSED = 78
 _PRELOADED = "preloaded"
-_AT_HOME = ("local", "check", "round")  # without a host, on what is the caller's own
+_AT_HOME = ("local", "check", "round", "ask")  # without a host, on what is the caller's own
 _MAX_LAUNCH_BYTES = 64 * 1024
 _KERNEL_REMEDY = (
     "Install Placet with a C compiler and the Python headers (Debian: gcc "
@@ -66,6 +66,10 @@ def main() -> int:
             from placet.enclave.worker.inference.checking import check_model
 
             return check_model(arguments)
+        if arguments.role == "ask":
+            from placet.enclave.worker.inference.local import answer_questions
+
+            return answer_questions(arguments)
         # asyncio says in full what went wrong in a task that nobody waits for: too much for our
         # log.
         logging.getLogger("asyncio").disabled = True
@@ -229,6 +233,9 @@ def _parser() -> argparse.ArgumentParser:
     check = roles.add_parser("check")
     check.add_argument("--model", required=True)
     check.add_argument("--terms", required=True)
+    ask = roles.add_parser("ask")
+    ask.add_argument("--model", required=True)
+    ask.add_argument("--terms", required=True)
     return parser
 
 

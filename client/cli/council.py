@@ -113,12 +113,12 @@ def propose(
             body = Amendment(digest_of(encode(constitution)))
             draft: WorkDraft | _Amending = _Amending(body, purpose, reason, now, until)
             follows = partial(connected.council.foresee_constitution, constitution, keys.id)
-            found = _ask(follows(purpose=purpose), yes)
+            found = _ask(follows(purpose=purpose), yes, as_json)
         else:
             draft = load_work(path := cast("Path", source), now, KnownHere(connected))
             if isinstance(draft, ServeDraft) and not untried:
                 try_before(path, draft.body, model)
-            found = _ask(connected.council.foresee(draft, keys.id), yes)
+            found = _ask(connected.council.foresee(draft, keys.id), yes, as_json)
         if isinstance(draft, JobDraft):
             _put_program(connected, keys, draft, as_json)
         recorded = _propose(connected, keys, draft)
@@ -128,7 +128,8 @@ def propose(
     ]
     value = {"proposal": recorded.digest, "index": recorded.index, **found.to_dict()}
     show(value, as_json, lines(sentences))
-    say(*told(found))
+    if not as_json:  # whose value has it
+        say(*told(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,12 @@ class _Amending:
     uses: int = 1
 
 
-def _ask(found: Forecast, yes: bool) -> Forecast:
+def _ask(found: Forecast, yes: bool, as_json: bool) -> Forecast:
     """What is known already: final refusals are raised, and data without a label is asked about,
     unless `yes`."""
     if found.final and not yes:
-        say(*told(found))
+        if not as_json:
+            say(*told(found))
         raise found.final[0]
     if found.unlabelled:
         confirm(f"{found.unlabelled} Propose it all the same?", yes)
@@ -216,7 +218,8 @@ def vote(
         told = ballot_forecast(connected, found, keys.id, wanted, rationale, until)
         if not yes:
             say(*explain_proposal(found.document, found.rules), *voted_on(found, constitution))
-        say(*told.sentences(keys.id))
+        if not (yes and as_json):
+            say(*told.sentences(keys.id))
         confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)
         recorded = connected.council.vote(
             keys, found, wanted, interests=interests, rationale=rationale, expires=until
@@ -298,7 +301,7 @@ def _stop(
     with client() as connected:
         found = choose_proposal(connected, proposal, action.capitalize(), quiet=as_json)
         target = found.digest
-        if found.item.stopped:
+        if found.item.stopped and not as_json:
             say(f"It is stopped already ({found.item.stopped}), for good: this changes nothing.")
         if target in (proposal, "sha256:" + proposal):  # else it was asked just now
             confirm(f"{action.capitalize()} {target} for good? Nothing takes it back.", yes)

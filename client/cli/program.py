@@ -20,14 +20,17 @@ from placet.client.cli._words import transfer
 from placet.client.cli.check._rounds import Initial, Updates, Weights, as_plain, told, tried
 from placet.client.drafts.federation import FederationDraft
 from placet.client.drafts.job import JobDraft
+from placet.client.drafts.serve import ServeDraft
 from placet.client.drafts.work import load_work
 from placet.client.errors import AnswerMalformed, FileRefused, UsageRefused
 from placet.client.federations.adapters import save_state
 from placet.client.federations.trial import TriedRound
 from placet.client.files import read_file
 from placet.client.jobs.bundles import Bundle, blob_of, build_bundle
+from placet.client.services.files import files_of, format_of, load_rows, save_answers
+from placet.client.services.trial import LocalModel
 from placet.governance.bundles import MAX_BUNDLE
-from placet.governance.documents import Federate
+from placet.governance.documents import Federate, Serve
 
 app = typer.Typer()
 
@@ -81,20 +84,28 @@ def _program_of(connected: Client, name: str) -> str:
 def run(
     program: Annotated[
         Path,
-        typer.Argument(help="A folder with main.py, or one file; or job.toml, federation.toml."),
+        typer.Argument(help="A folder with main.py, or one file; or a draft (.toml)."),
     ],
     local: Annotated[bool, typer.Option("--local", help="Here, without any protection.")] = False,
-    input: Annotated[list[str] | None, typer.Option(help="NAME=PATH, in the clear.")] = None,
+    input: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH, in the clear; of a service the rows' file.")
+    ] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE")] = None,
     output: Annotated[list[str] | None, typer.Option(help="NAME=MAX_BYTES")] = None,
     update: Updates = None,
     weight: Weights = None,
     model: Initial = None,
     output_dir: Annotated[Path, typer.Option(help="Where outputs are written.")] = Path("out"),
-    as_json: Annotated[bool, typer.Option("--json", help="Of a round: JSON, not text.")] = False,
+    heading: Annotated[
+        bool | None,
+        typer.Option("--heading/--no-heading", help="Whether a .csv begins with names of columns."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Of a round or a question: JSON, not text.")
+    ] = False,
 ) -> None:
-    """Try a program, a job or a round of a federation here as a worker would run it, on data in the
-    clear, with no council."""
+    """Try a program, a job, a federation's round or a question to a service here, as a worker would
+    run it, on data in the clear, with no council."""
     if not local:
         raise UsageRefused("Only --local runs without a council. To run under one: placet propose.")
     draft = load_work(program, int(time.time())) if program.suffix == ".toml" else None
@@ -102,16 +113,30 @@ def run(
         found = tried(draft.body, update or [], weight or [], model)
         _show_round(draft.body, found, output_dir, as_json)
         return
-    if draft is not None and not isinstance(draft, JobDraft):
-        raise UsageRefused("A service is tried with: placet check model FILE --terms serve.toml.")
-    given = [_as_json(one) for one in parameter or []]
-    sizes = [_as_output(one) for one in output or []]
-    if draft is not None:  # what the flags say goes before what the file says
-        given = [f"{n}={json.dumps(v)}" for n, v in draft.body.parameters.items()] + given
-        sizes = [f"{n}={o.max_bytes}" for n, o in draft.body.outputs.items()] + sizes
-        _check_inputs(draft, input or [])
-    bundle = build_bundle(program) if draft is None else draft.bundle
-    _run_program(bundle, [_as_input(one) for one in input or []], given, sizes, output_dir)
+    if isinstance(draft, ServeDraft):
+        _ask(draft.body, model, input or [], heading, output_dir, as_json)
+        return
+    flags = [_as_json(one) for one in parameter or []], [_as_output(one) for one in output or []]
+    _run_job(draft, program, [_as_input(one) for one in input or []], flags, output_dir)
+
+
+def _run_job(
+    draft: JobDraft | None,
+    program: Path,
+    inputs: list[str],
+    flags: tuple[list[str], list[str]],
+    output_dir: Path,
+) -> None:
+    """A program, or that of a draft, whose parameters and outputs stand behind those of flags."""
+    parameters, outputs = flags
+    if draft is None:
+        _run_program(build_bundle(program), inputs, parameters, outputs, output_dir)
+        return
+    _check_inputs(draft, inputs)
+    body = draft.body
+    parameters = [f"{n}={json.dumps(v)}" for n, v in body.parameters.items()] + parameters
+    outputs = [f"{n}={one.max_bytes}" for n, one in body.outputs.items()] + outputs
+    _run_program(draft.bundle, inputs, parameters, outputs, output_dir)
 
 
 def _run_program(
@@ -151,6 +176,30 @@ def _show_round(terms: Federate, found: TriedRound, folder: Path, as_json: bool)
     show(as_plain(found), as_json, lines(sentences))
     if found.model is None:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _ask(
+    terms: Serve,
+    file: Path | None,
+    rows: list[str],
+    heading: bool | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Ask a model about the rows of a file, and write the answers in the same format."""
+    if file is None or len(rows) != 1:
+        raise UsageRefused("A service is tried with --model FILE.onnx and one --input ROWS.")
+    source = Path(rows[0])
+    reading, out = format_of(source), folder / f"answers{source.suffix}"
+    with LocalModel(file, terms) as model:
+        asked = load_rows(source, reading, model.inputs, heading, model.rows)
+        files = files_of(out, reading, [answer.name for answer in model.answers])
+        answers = model.predict(asked)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_answers(out, reading, answers)
+    names = [str(path) for path in dict.fromkeys(files.values())]
+    sentence = f"Wrote {', '.join(names)}: what users would be answered under these terms."
+    show({"files": names}, as_json, lines([sentence]))
 
 
 def _as_input(text: str) -> str:

@@ -81,6 +81,7 @@ def desk(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return Desk(world, tmp_path_factory.mktemp("desk"))
 
 
+ASKED = ("vote", "veto", "pause", "withdraw")
 COMMANDS: dict[str, tuple[str, str]] = {
     "too few votes": ("start few.ticket", "RULE_NOT_MET"),
     "a window that has closed": ("start late.ticket", "TICKET_EXPIRED"),
@@ -106,7 +107,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def test_a_refusal_exits_with_one(desk: Desk, case: str) -> None:
     line, reason = COMMANDS[case]
     with desk.world.unchanged():
-        ran = desk.run(*line.split(), *(["--yes"] if "vote" in line else []), "--json")
+        ran = desk.run(*line.split(), *(["--yes"] if line.split()[0] in ASKED else []), "--json")
     assert (ran.returncode, ran.stdout) == (1, ""), ran.stderr
     error = json.loads(ran.stderr)["error"]
     assert error.keys() == {"reason", "message", "details"}

@@ -31,7 +31,10 @@ Weights = Annotated[
 ]
 Initial = Annotated[
     Path | None,
-    typer.Option("--model", help="Of a federation: the arrays that it starts from; else zeros."),
+    typer.Option(
+        "--model",
+        help="Of a federation: the arrays that it starts from, else zeros. Of a service: its file.",
+    ),
 ]
 
 
