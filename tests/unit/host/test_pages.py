@@ -31,8 +31,8 @@ def test_the_log_is_read_and_audited_over_http(world: Any, run: Any) -> None:
 
     async def body() -> None:
         async with world.host(**ANY) as (host, client):
-            for _ in range(3):
-                ticket = world.ticket("hang")
+            tickets = [world.ticket("hang") for _ in range(3)]
+            for ticket in tickets:
                 proposal = governance_pb2.DocumentRequest(envelope=ticket.proposal)
                 await client.governance.Propose(proposal, metadata=world.metadata)
             place = open_place(f"http://{host.log_http}")
@@ -54,7 +54,7 @@ def test_the_log_is_read_and_audited_over_http(world: Any, run: Any) -> None:
             assert (status, note) == ("200", await told("checkpoint"))
             assert header["Content-Type"] == "text/plain; charset=utf-8"
             assert header["Cache-Control"] == "max-age=5"
-            hidden = document_path(world.digest(ticket.proposal))
+            hidden = document_path(world.digest(tickets[0].proposal))
             more = f"/tile/0/000.p/{report.size + 1}"
             others = (f"/{hidden}", more, "/", "/tile/0/001", "/../placet.db", "/%00", "/tile/0/0")
             for path in others:
