@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_watching(add: Callable[..., object]) -> None:
     add("--metrics", default="", help="address and port where metrics are scraped; none without")
     add("--metrics-anywhere", action="store_true", help="let --metrics be no loopback address")
+    add("--log-http", default="", help="address and port where the log is published; none without")
     add("--log-format", choices=FORMATS, default="text", help="how lines of logs/host.log are")
 
 

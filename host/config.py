@@ -93,7 +93,8 @@ class HostConfig:
     `renew_days` are left of a certificate when another one is made. `max_clock_jump` are seconds by
     which the clock may be ahead of the time that passes; `accept_clock` takes it as it is.
     `metrics` is where they are scraped, "address:port" or empty for nowhere: loopback, unless
-    `metrics_anywhere`. Raises ValueError.
+    `metrics_anywhere`. `log_http` is where the log is published in plain HTTP, to anybody; empty
+    for nowhere. Raises ValueError.
     """
 
     state: Path
@@ -139,6 +140,7 @@ class HostConfig:
     hang_seconds: float = 10.0
     metrics: str = ""
     metrics_anywhere: bool = False
+    log_http: str = ""
     log_format: str = "text"
 
     def __post_init__(self) -> None:
@@ -170,6 +172,8 @@ class HostConfig:
             raise ValueError(f'listen must be "address:port", not {self.listen!r}.')
         if self.metrics and not _is_address(self.metrics):
             raise ValueError(f'metrics must be "address:port", not {self.metrics!r}.')
+        if self.log_http and not _is_address(self.log_http):
+            raise ValueError(f'log_http must be "address:port", not {self.log_http!r}.')
         if self.metrics and not (self.metrics_anywhere or _LOOPBACK.fullmatch(self.metrics)):
             raise ValueError(
                 "Metrics are plain HTTP for whoever reaches them: listen on 127.0.0.1, or add "

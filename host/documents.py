@@ -22,6 +22,7 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import inspect, parse_envelope, payload_type, verify_signed
 from placet.governance.keys import PublicKey
+from placet.governance.state import State
 from placet.governance.text import brief
 from placet.proto.v1 import common_pb2
 from placet.refusals import NotPermitted, PayloadType, Refusal
@@ -94,6 +95,12 @@ def is_for_bearers(envelope: bytes) -> bool:
         return _read_proposal(envelope).bearers
     except Refusal:
         return False
+
+
+def is_public(state: State, digest: str, document: bytes) -> bool:
+    """Whether strangers are given a document: charter, constitutions, and proposals of services for
+    bearers of tokens."""
+    return digest in (state.charter, *state.constitutions) or is_for_bearers(document)
 
 
 def proposal_of(envelope: bytes) -> str:

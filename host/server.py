@@ -59,8 +59,10 @@ from placet.host.enclaves.supervisor import Supervisor
 from placet.host.founding import FoundingBoard
 from placet.host.heap import few_arenas, giving_back
 from placet.host.hub import Hub
+from placet.host.listener import Listener
 from placet.host.log.journal import Journal
 from placet.host.log.log import Log
+from placet.host.log.pages import LogPages
 from placet.host.logs import close_log, open_log
 from placet.host.placement.placement import Placement
 from placet.host.placement.tickets import Tickets
@@ -78,6 +80,7 @@ from placet.host.state import open_state, prune_logs
 from placet.host.store.store import Store
 from placet.host.tasks import cancelled
 
+_SECONDS_A_PAGE = 30.0  # for a bundle over a slow line
 _log = logging.getLogger("placet.host")
 
 
@@ -106,6 +109,11 @@ class Host:
     def metrics(self) -> str:
         """ "address:port" where metrics are scraped; empty if nowhere."""
         return self._seen.address
+
+    @property
+    def log_http(self) -> str:
+        """ "address:port" where the log is published; empty if nowhere."""
+        return self._published.address
 
     @property
     def pin(self) -> str:
@@ -274,9 +282,18 @@ class Host:
         own = self._certificates.for_enclaves()
         self._local_port = enclave_server.add_secure_port("127.0.0.1:0", own)
         await self._seen.start(self._exits)
+        await self._publish()
         for listening in (enclave_server, server):
             await listening.start()
             self._exits.push_async_callback(listening.stop, config.drain_seconds)
+
+    async def _publish(self) -> None:
+        """Let anybody read the log in plain HTTP, where the operator wants it. Raises OSError."""
+        pages = LogPages(self._store, self._log)
+        self._published = Listener("log-http", pages.page, _SECONDS_A_PAGE)
+        if self._config.log_http:
+            await self._published.start(self._config.log_http)
+            self._exits.push_async_callback(self._published.close)
 
     async def _drain(self) -> None:
         _log.info("stopping")

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from placet.host.blobs.room import Room
 from placet.host.config import HostConfig
 from placet.host.enclaves.authority import AuthorityLine
+from placet.host.listener import Listener, Page
 from placet.host.log.log import Log
 from placet.host.logs import kind_of
 from placet.host.placement.tickets import Tickets
@@ -19,7 +20,6 @@ from placet.host.placement.workers import Workers
 from placet.host.runs.board import Board
 from placet.host.runs.runs import Runs
 from placet.host.seen.health import Health
-from placet.host.seen.listener import Listener
 from placet.host.seen.metrics import Metrics
 from placet.host.seen.pulse import Pulse
 from placet.host.seen.readiness import Condition, Readiness
@@ -29,6 +29,7 @@ from placet.host.store.store import Store
 from placet.host.tasks import cancelled
 from placet.refusals import Refusal
 
+_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _log = logging.getLogger("placet.host.seen")
 
 
@@ -63,7 +64,12 @@ class Seen:
             "clock": parts.clock,
         }
         self.readiness = Readiness(health, conditions)
-        self._listener = Listener(lambda: generate_latest(metrics.registry))
+        self._listener = Listener("metrics", self._page)
+
+    async def _page(self, path: str) -> Page | None:
+        if path != "metrics":
+            return None
+        return Page(generate_latest(self._metrics.registry), _TYPE)
 
     @property
     def address(self) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc.aio
 
-from placet.auditing.tiles.contents import encode_entries, encode_tile
 from placet.auditing.tiles.paths import CHECKPOINT_PATH, TilePath
 from placet.host.callers.caller import current
 from placet.host.callers.gate import require_covered, require_principal
-from placet.host.documents import is_for_bearers, proposal_of
+from placet.host.documents import is_public, proposal_of
 from placet.host.log.log import Log
 from placet.host.log.log_table import read_document, read_entries
+from placet.host.log.pages import LogPages
 from placet.host.store.store import Store
 from placet.proto.limits import MIB
 from placet.proto.v1 import log_pb2, log_pb2_grpc
@@ -30,6 +30,7 @@ class LogService(log_pb2_grpc.LogServicer):
     def __init__(self, store: Store, log: Log) -> None:
         self._store = store
         self._log = log
+        self._pages = LogPages(store, log)
 
     async def GetCheckpoint(
         self, request: log_pb2.GetCheckpointRequest, context: Context
@@ -69,9 +70,7 @@ class LogService(log_pb2_grpc.LogServicer):
         document = await self._store.read(lambda c: read_document(c, request.digest))
         if document is None:
             raise DocumentNotFound("No document has this digest.", claim="digest")
-        state = self._log.state
-        shown = request.digest in (state.charter, *state.constitutions)
-        if not shown and not is_for_bearers(document):
+        if not is_public(self._log.state, request.digest, document):
             require_principal(current())
             if current().pass_ is not None:
                 require_covered(current(), proposal_of(document))
@@ -99,13 +98,9 @@ class LogService(log_pb2_grpc.LogServicer):
             return log_pb2.TileResponse(data=self._log.checkpoint)
         path = TilePath.from_text(request.path[:_MAX_PATH])
         try:
-            if path.level is not None:
-                return log_pb2.TileResponse(data=encode_tile(self._log.tree, path))
-            self._log.tree.nodes(0, path.start, path.start + path.width)
+            return log_pb2.TileResponse(data=await self._pages.tile(path))
         except ValueError:
             raise LogRange("The log has not grown to this tile.", claim="path") from None
-        entries = await self._entries(path.start, path.start + path.width)
-        return log_pb2.TileResponse(data=encode_entries(entries))
 
     async def _entries(self, start: int, end: int) -> list[bytes]:
         return await self._store.read(lambda c: read_entries(c, start, end))
