@@ -22,6 +22,13 @@ class Installed:
         return None if self.url is None else json.dumps({"url": self.url})
 
 
+def installed_from(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    def distribution(_: str) -> Installed:
+        return Installed(url)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+
+
 @pytest.mark.parametrize("name", ["clone", "my clone"])
 def test_a_clone_is_installed_from_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -29,7 +36,7 @@ def test_a_clone_is_installed_from_again(
     clone = tmp_path / name
     clone.mkdir()
     (clone / "pyproject.toml").touch()
-    monkeypatch.setattr(metadata, "distribution", lambda _: Installed(clone.as_uri()))
+    installed_from(monkeypatch, clone.as_uri())
     told = install("host", "enclave")
     assert told.startswith(f"{sys.executable} -m pip install ")
     assert f"{clone}[host,enclave]" in told and told.endswith("'")
@@ -39,5 +46,5 @@ def test_a_clone_is_installed_from_again(
 
 @pytest.mark.parametrize("url", [None, "https://example.org/placet.whl", "file:///nowhere"])
 def test_all_else_is_installed_by_name(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
-    monkeypatch.setattr(metadata, "distribution", lambda _: Installed(url))
+    installed_from(monkeypatch, url)
     assert install("ratls").endswith(" -m pip install 'placet[ratls]'")
