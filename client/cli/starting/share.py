@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """share: what an owner does with a file, in one command: seal, put, grant, provision."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from placet.auditing.explain import explain_grant
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -37,10 +39,13 @@ from placet.client.cli._terms import (
 )
 from placet.client.cli._words import transfer, write_artifact
 from placet.client.cli.starting._known import member_key
-from placet.client.data.objects import seal_file
+from placet.client.data.objects import SealedObject, seal_file
 from placet.client.files import check_free
+from placet.client.keys import Keys
+from placet.client.log.reader import Recorded
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect
+from placet.refusals import Refusal
 
 app = typer.Typer()
 
@@ -90,13 +95,26 @@ def share(
             say(*explain_grant(inspect(envelope, Grant)))
         confirm(f"Share {source} under this grant?", yes)
         write_artifact(granted, envelope)
-        with transfer("putting", as_json) as progress:
-            connected.blobs.put(
-                made.descriptor.id, sealed, owner=keys.public.signing, progress=progress
-            )
-        secret = made.open_key(keys.hpke)
-        recorded = connected.grants.provision(keys, envelope, secret)
-        secret.wipe()
+        try:
+            recorded = _hand_over(connected, keys, made, sealed, envelope, as_json)
+        except Refusal:
+            put = shlex.join(["placet", "put", str(sealed), "--object", str(described)])
+            rest = ["placet", "provision", str(granted), "--object", str(described)]
+            say(f"Sealed and granted. Go on with: {put}; {shlex.join(rest)} --key {key}")
+            raise
     value = {"grant": recorded.digest, "index": recorded.index, "object": made.descriptor.digest}
     told = f"Shared {source}: object {made.descriptor.digest}, grant {recorded.digest}."
     show(value, as_json, lines([told]))
+
+
+def _hand_over(
+    connected: Client, keys: Keys, made: SealedObject, sealed: Path, grant: bytes, quiet: bool
+) -> Recorded:
+    """The ciphertext to the host, and the key to the authority under the grant."""
+    owner = keys.public.signing
+    with transfer("putting", quiet) as progress:
+        connected.blobs.put(made.descriptor.id, sealed, owner=owner, progress=progress)
+    secret = made.open_key(keys.hpke)
+    recorded = connected.grants.provision(keys, grant, secret)
+    secret.wipe()
+    return recorded
