@@ -116,7 +116,7 @@ def test_a_question_longer_than_one_may_be(services: Any, service: str) -> None:
     asker = services.asker(service)
     refusal = asker.refused_in_clear(asker.question(bytes(MAX_SEALED)).data)
     assert refusal.reason == "MESSAGE_TOO_LARGE"
-    refusal = asker.refused_in_clear(bytes(MAX_SEALED * 2))
+    refusal = asker.refused_in_clear(bytes(MAX_SEALED + 2**19))
     assert refusal.reason == "MESSAGE_TOO_LARGE"
 
 
