@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 from placet.auditing.foresight.forecast import Forecast
+from placet.client.blocking import Client
 from placet.client.cli._frame import AsJSON, command
 from placet.client.cli.check._found import by_the_log, proposer, show_found
 from placet.client.cli.check._rounds import Initial, Updates, Weights, as_plain, told, tried
+from placet.client.cli.starting._known import KnownHere
 from placet.client.council.forecasts import forecast_of, forecast_of_terms
 from placet.client.drafts.federation import FederationDraft
+from placet.client.drafts.job import Known
 from placet.client.drafts.work import WorkDraft, load_work
 from placet.client.errors import FileRefused, StateRefused
 from placet.governance.account import Times
 from placet.governance.codec import Json
+from placet.governance.ledger import Ledger
 
 app = typer.Typer()
 
@@ -59,17 +63,29 @@ def federation(
 
 def _check(source: Path, action: str, by: str) -> tuple[WorkDraft, Forecast]:
     now = int(time.time())
-    draft = load_work(source, now)
-    if draft.body.ACTION != action:
-        raise FileRefused(
-            f"{source} asks for the action {draft.body.ACTION}; another check is for that.",
-            claim="action",
-            expected=action,
-            actual=draft.body.ACTION,
-        )
-    found = by_the_log(
-        lambda connected: connected.council.foresee(draft, proposer(by)),
-        lambda ledger: forecast_of(ledger, draft, proposer(by), Times(now, now)),
-        lambda: forecast_of_terms(draft),
+
+    def ask(connected: Client) -> tuple[WorkDraft, Forecast]:
+        draft = _load(source, action, now, KnownHere(connected))
+        return draft, connected.council.foresee(draft, proposer(by))
+
+    def kept(ledger: Ledger) -> tuple[WorkDraft, Forecast]:
+        draft = _load(source, action, now)
+        return draft, forecast_of(ledger, draft, proposer(by), Times(now, now))
+
+    def without() -> tuple[WorkDraft, Forecast]:
+        draft = _load(source, action, now)
+        return draft, forecast_of_terms(draft)
+
+    return by_the_log(ask, kept, without)
+
+
+def _load(source: Path, action: str, now: int, known: Known | None = None) -> WorkDraft:
+    draft = load_work(source, now, known)
+    if draft.body.ACTION == action:
+        return draft
+    raise FileRefused(
+        f"{source} asks for the action {draft.body.ACTION}; another check is for that.",
+        claim="action",
+        expected=action,
+        actual=draft.body.ACTION,
     )
-    return draft, found
