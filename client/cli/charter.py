@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from placet.auditing.explain import explain_constitution
+from placet.client.blocking import Client
 from placet.client.cli._frame import (
     ActingAs,
     AsJSON,
@@ -23,13 +24,14 @@ from placet.client.cli._frame import (
     show,
 )
 from placet.client.cli._words import read_artifact, write_artifact
+from placet.client.cli.starting._drafts import fetch_draft
 from placet.client.council.charters import CharterDraft
 from placet.client.drafts.job import load_constitution
 from placet.client.drafts.successor import check_predecessor
 from placet.client.errors import SettingMissing, UsageRefused
 from placet.client.links import CouncilLink, spoken
 from placet.governance.codec import decode, encode
-from placet.governance.documents import Constitution
+from placet.governance.documents import Amendment, Constitution
 from placet.governance.envelope import digest_of
 
 charter = typer.Typer(help="Found a council.", no_args_is_help=True)
@@ -176,17 +178,33 @@ def constitution_show(
 @command(constitution, "amend")
 def constitution_amend(
     proposal: Annotated[str, typer.Argument(help="The approved proposal, by its digest.")],
-    source: Annotated[Path, typer.Argument(help="The drafted constitution that it names.")],
     key: KeyFile,
+    source: Annotated[
+        Path | None, typer.Argument(help="The draft that it names; else as the host has it.")
+    ] = None,
     acting_as: ActingAs = "",
     as_json: AsJSON = False,
 ) -> None:
     """Put a constitution in force under an approved proposal; takes the key of one of its seats."""
-    document, keys = read_constitution(source), load_keys(key, acting_as)
+    given = None if source is None else read_constitution(source)
+    keys = load_keys(key, acting_as)
     with client() as connected:
+        document = given or _proposed(connected, proposal)
         recorded = connected.council.amend(keys, proposal, document)
     value = {"constitution": recorded.digest, "index": recorded.index}
     show(value, as_json, lines([f"In force: {recorded.digest} (entry {recorded.index})."]))
+
+
+def _proposed(connected: Client, proposal: str) -> Constitution:
+    """The draft that a proposal names, from the host. Raises `UsageRefused`."""
+    body = connected.council.find(proposal).document.body
+    draft = fetch_draft(connected, body.constitution) if isinstance(body, Amendment) else None
+    if draft is None:
+        raise UsageRefused(
+            "The host has no draft for this proposal. Name the drafted constitution's file.",
+            claim="constitution",
+        )
+    return draft
 
 
 def read_constitution(path: Path) -> Constitution:

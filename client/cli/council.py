@@ -46,6 +46,7 @@ from placet.client.cli.charter import read_constitution
 from placet.client.cli.check._ballots import ballot_forecast, voted_on
 from placet.client.cli.check._found import told
 from placet.client.cli.check.model import try_before
+from placet.client.cli.starting._drafts import put_draft
 from placet.client.cli.starting._known import KnownHere
 from placet.client.council.records import ProposalItem, ProposalRecord, ticket_of
 from placet.client.drafts.job import JobDraft
@@ -114,6 +115,7 @@ def propose(
             draft: WorkDraft | _Amending = _Amending(body, purpose, reason, now, until)
             follows = partial(connected.council.foresee_constitution, constitution, keys.id)
             found = _ask(follows(purpose=purpose), yes, as_json)
+            put_draft(connected, keys, constitution)
         else:
             draft = load_work(path := cast("Path", source), now, KnownHere(connected))
             if isinstance(draft, ServeDraft) and not untried:
@@ -217,7 +219,10 @@ def vote(
         found = choose_proposal(connected, proposal, f"Vote {choice} on", quiet=as_json)
         told = ballot_forecast(connected, found, keys.id, wanted, rationale, until)
         if not yes:
-            say(*explain_proposal(found.document, found.rules), *voted_on(found, constitution))
+            say(
+                *explain_proposal(found.document, found.rules),
+                *voted_on(connected, found, constitution),
+            )
         if not (yes and as_json):
             say(*told.sentences(keys.id))
         confirm(f"Vote {choice} on {found.digest} as {keys.id}?", yes)

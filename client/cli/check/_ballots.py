@@ -9,10 +9,11 @@ from placet.client.blocking import Client
 from placet.client.cli._words import short
 from placet.client.cli.charter import read_constitution
 from placet.client.cli.lookup._reading import now
+from placet.client.cli.starting._drafts import fetch_draft
 from placet.client.council.records import ProposalRecord
 from placet.client.errors import FileRefused
 from placet.governance.codec import encode
-from placet.governance.documents import Amendment, Job, Vote
+from placet.governance.documents import Amendment, Constitution, Job, Vote
 from placet.governance.envelope import digest_of
 
 
@@ -32,9 +33,10 @@ def ballot_forecast(
     )
 
 
-def voted_on(found: ProposalRecord, constitution: Path | None) -> list[str]:
+def voted_on(connected: Client, found: ProposalRecord, constitution: Path | None) -> list[str]:
     """What stands behind a digest that a proposal names: an amendment's changes in words, from the
-    draft; of a program how to read it. Raises `FileRefused` for another draft."""
+    file of the draft or as the host gives it by that digest; of a program how to read it. Raises
+    `FileRefused` for another draft."""
     body = found.document.body
     if isinstance(body, Job):
         read = f"placet program {short(found.digest)} --out FOLDER"
@@ -42,12 +44,14 @@ def voted_on(found: ProposalRecord, constitution: Path | None) -> list[str]:
     if not isinstance(body, Amendment):
         return []
     if constitution is None:
-        return [
-            (
-                "The draft is only a digest here. Ask its proposer for the file, and give it with "
-                "--constitution to be shown what it changes."
-            )
-        ]
+        if (fetched := fetch_draft(connected, body.constitution)) is None:
+            return [
+                (
+                    "The host has no draft of this digest. Ask its proposer for the file, and give "
+                    "it with --constitution to be shown what it changes."
+                )
+            ]
+        return _changes(found, fetched)
     draft = read_constitution(constitution)
     if (digest := digest_of(encode(draft))) != body.constitution:
         raise FileRefused(
@@ -56,4 +60,8 @@ def voted_on(found: ProposalRecord, constitution: Path | None) -> list[str]:
             expected=body.constitution,
             actual=digest,
         )
+    return _changes(found, draft)
+
+
+def _changes(found: ProposalRecord, draft: Constitution) -> list[str]:
     return ["It changes the constitution so:", *explain_differences(found.rules, draft)]

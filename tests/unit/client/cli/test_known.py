@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A draft names what the home and its log have: objects that were granted, keys of members."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,31 @@ def test_a_grant_that_the_host_made_up_describes_nothing(
 
     host.relay.lie("Log.GetDocument", lie)
     propose(run, NAMED, code=1)
+
+
+def test_an_amendment_needs_no_file_of_the_draft(
+    run: Run, proposal: str, folder: Path, host: Hosted
+) -> None:
+    text = (folder / "constitution.toml").read_text().replace("EXAMPLE", "ANOTHER")
+    (folder / "next.toml").write_text(text)
+    run("constitution", "draft", "next.toml", "--amends", "-o", "next.json")
+    refused = run("constitution", "amend", proposal, "--key", "alice.key", code=2)
+    assert "has no draft" in refused["error"]["message"]
+    soon = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    amendment = run("propose", "--amend", "next.json", "--key", "alice.key", "--not-after", soon)
+    for seat in ("alice", "bob"):
+        run("vote", amendment["proposal"], "placet", "--key", f"{seat}.key", "--yes")
+    (folder / "next.json").unlink()
+    amend = ("constitution", "amend", amendment["proposal"], "--key", "alice.key")
+
+    async def lie(call: Any) -> Any:
+        async for answer in call.forward():
+            answer.data = bytes(len(answer.data))
+            yield answer
+
+    host.relay.lie("Blobs.Get", lie)
+    refused = run(*amend, code=1)
+    assert "another draft" in refused["error"]["message"]
+    host.honest()
+    run(*amend)
+    assert run("constitution", "show")["name"] == "ANOTHER COUNCIL"
