@@ -14,8 +14,8 @@ from placet.governance.account import Account, Times
 from placet.governance.codec import Json, parse_object
 from placet.governance.documents import Proposal
 from placet.governance.envelope import Signed
-from placet.governance.judgements.carried import carried_in
 from placet.governance.judgements.standing import (
+    carried_in,
     check_in_force,
     check_not_stopped,
     check_uses,

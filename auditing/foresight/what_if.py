@@ -10,9 +10,9 @@ from placet.governance.account import Account, Times
 from placet.governance.documents import Ballot, Proposal, Vote
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge_said
-from placet.governance.judgements.carried import carried_in
 from placet.governance.judgements.grants import lacking
 from placet.governance.judgements.standing import (
+    carried_in,
     check_in_force,
     check_not_stopped,
     check_uses,

@@ -34,9 +34,9 @@ from placet.governance.documents import (
 )
 from placet.governance.envelope import Signed, sign
 from placet.governance.evaluate import Ticket, judge, verify_proposal
-from placet.governance.judgements.carried import carried, carried_in, verify_papers
+from placet.governance.judgements.carried import carried, verify_papers
 from placet.governance.judgements.grants import lacking
-from placet.governance.judgements.standing import standing_ballots
+from placet.governance.judgements.standing import carried_in, standing_ballots
 from placet.governance.ledger import Ledger
 from placet.proto.v1 import governance_pb2
 from placet.refusals import Refusal

@@ -27,7 +27,6 @@ from placet.governance.evaluate import (
     verify_ballot,
     verify_proposal,
 )
-from placet.governance.ledger import Ledger
 from placet.refusals import OtherConstitution
 
 
@@ -70,17 +69,6 @@ def changes(
     the seats that have."""
     old, new = (_rests_on(one, proposal, voted) for one in (before, after))
     return tuple(name for name in {**old, **new} if old.get(name) != new.get(name))
-
-
-def carried_in(
-    ledger: Ledger, proposal: Signed[Proposal], ballots: Iterable[Signed[Ballot]]
-) -> Carried:
-    """How far a proposal is carried in a log. Raises as `carried`, and `DocumentNotFound`."""
-    newest = ledger.state.constitution
-    if proposal.document.constitution == newest:
-        return Carried(newest)
-    chain = {digest: ledger.constitution(digest) for digest in ledger.state.constitutions}
-    return carried(chain, proposal, ballots)
 
 
 def verify_papers(

@@ -21,13 +21,14 @@ A service has the first three until its review. From then on it has to be one th
 anew. A result that was released stays released: a recipient may have had its key.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal
 from placet.governance.envelope import Signed
 from placet.governance.evaluate import ValidTicket, judge, judge_ticket
-from placet.governance.judgements.carried import carried_in, check_newest
+from placet.governance.judgements.carried import Carried, carried, check_newest
 from placet.governance.judgements.grants import check_grants, find_grants
 from placet.governance.ledger import Ledger
 from placet.governance.state import LeaseState, ProposalState
@@ -109,6 +110,17 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
     known = ledger.state.proposals.get(proposal)
     ballots = known.standing.ballots() if known else []
     return tuple(ledger.ballot(ballot.digest) for ballot in ballots)
+
+
+def carried_in(
+    ledger: Ledger, proposal: Signed[Proposal], ballots: Iterable[Signed[Ballot]]
+) -> Carried:
+    """How far a proposal is carried in a log. Raises as `carried`, and `DocumentNotFound`."""
+    newest = ledger.state.constitution
+    if proposal.document.constitution == newest:
+        return Carried(newest)
+    chain = {digest: ledger.constitution(digest) for digest in ledger.state.constitutions}
+    return carried(chain, proposal, ballots)
 
 
 def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
