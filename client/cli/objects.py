@@ -48,6 +48,7 @@ from placet.client.files import check_free
 from placet.client.keys import PublicKeys
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect, parse_envelope
+from placet.governance.judgements.admission import check_labels
 
 app = typer.Typer()
 
@@ -174,8 +175,9 @@ def grant(
         envelope = connected.grants.sign(keys, draft.object.descriptor, terms)
         council = connected.council.verify()
         earlier = earlier_grants(connected, keys.id, draft.object.descriptor)
-    write_artifact(out, envelope)
     document, digest = inspect(envelope, Grant), parse_envelope(envelope).digest
+    check_labels(document, council.newest.document)  # as the authority does, before it is kept
+    write_artifact(out, envelope)
     origin = str(evidence or source) if terms.evidence else council.newest.digest
     whose = "yours, from" if terms.evidence else "those of the council, from its constitution"
     told = [

@@ -15,6 +15,7 @@ from placet.governance.checks import check_distinct
 from placet.governance.codec import malformed
 from placet.governance.documents import (
     Ballot,
+    Constitution,
     Grant,
     Header,
     Proposal,
@@ -277,10 +278,7 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
     constitution = ledger.in_force().constitution
     signed = verify_signed(envelope, Grant, lambda d: constitution.keys_of(d.owner))
     ledger.check_header(signed.document.header)
-    unlisted = sorted(set(signed.document.object.labels) - set(constitution.labels))
-    if unlisted:
-        listed = ", ".join(constitution.labels)
-        raise malformed("object.labels", f"among the constitution's ({listed})", unlisted[0])
+    check_labels(signed.document, constitution)
     if times.at_most > signed.document.expires:
         raise GrantExpired(
             "The grant's time is over before it begins.",
@@ -300,6 +298,14 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
             "owner": signed.document.owner,
         },
     )
+
+
+def check_labels(grant: Grant, constitution: Constitution) -> None:
+    """Refuse labels that no rule could name: one is misspelt, say. Raises `DocumentMalformed`."""
+    unlisted = sorted(set(grant.object.labels) - set(constitution.labels))
+    if unlisted:
+        listed = ", ".join(constitution.labels)
+        raise malformed("object.labels", f"among the constitution's ({listed})", unlisted[0])
 
 
 @dataclass(frozen=True, slots=True)

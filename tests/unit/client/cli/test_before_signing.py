@@ -103,6 +103,14 @@ def test_a_grant_says_what_earlier_ones_still_allow(run: Run, proposal: str, fol
     assert "a claim, which nothing measures" in told
     run("withdraw", "rows.grant.json", "--key", "owner.key", "--yes")
     assert run(*line, "-o", "second.json")["earlier"] == []
+    sealing = ("seal", "rows", "--owner", "owner.pub.json", "-o", "rows.sealed", "--force")
+    run(*sealing, "--label", "helath")
+    refused = run(*line, "-o", "third.json", code=1)["error"]  # it had been when it was provisioned
+    assert (refused["details"]["claim"], refused["details"]["actual"]) == (
+        "object.labels",
+        "helath",
+    )
+    assert not (folder / "third.json").exists()
 
 
 def _soon() -> str:
