@@ -41,6 +41,7 @@ FORMS: dict[str, Json] = {
     "hash": {"pattern": "^[0-9a-f]{64}$"},
     "hpke": {"pattern": "^hpke:[A-Za-z0-9_-]+$", "maxLength": 2048},
     "decimal": {"pattern": "^(0|[1-9][0-9]{0,17})(\\.[0-9]{1,18})?(e-?[1-9][0-9]?)?$"},
+    "signed": {"pattern": "^-?(0|[1-9][0-9]{0,17})(\\.[0-9]{1,18})?(e-?[1-9][0-9]?)?$"},
     "reason": {"pattern": "^[A-Z][A-Z_]{0,63}$"},
     "name": {"minLength": 1, "maxLength": 200},
     "title": {"maxLength": 200},

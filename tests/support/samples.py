@@ -54,6 +54,8 @@ from placet.governance.documents import (
     When,
     new_header,
 )  # fmt: skip
+from placet.governance.documents.federation import BufferRule
+from placet.governance.documents.serving import Sample
 from placet.governance.keys import SigningKey
 from placet.governance.rules import (
     Approvals,
@@ -142,12 +144,15 @@ def _federate(rule: Any) -> Federate:
 
 
 def _noisy() -> Federate:
-    return dataclasses.replace(_federate(Mean("mean")), noise="1", model=None)
+    buffers: dict[str, BufferRule] = {"batches": "home"}
+    changes: dict[str, Any] = {"noise": "1", "model": None, "buffers": buffers}
+    return dataclasses.replace(_federate(Mean("mean")), **changes)
 
 
 def _serve(users: Any, shown: Any) -> Serve:
     card = Card("A net", ("public",), DIGEST, Declared("1", "1e-6"), NOW + 100)
     fields: dict[str, Any] = {"card": card, "answers": {"scores": shown}, "review": NOW + 5}
+    fields["samples"] = {"x": Sample((2, 3), ("0.5", "-1"))}
     model = Input(_descriptor("model"), "owner")
     return plain.serve(model, users, privacy=Declared("1", "1e-6"), **fields)
 
