@@ -26,7 +26,7 @@ from placet.governance.ledger import Ledger
 from placet.governance.log import MAX_ENTRY_BYTES
 from placet.governance.rules import Lifetime, Uses
 from placet.governance.state import ProposalState
-from placet.refusals import NoRule, Refusal, TicketNotYetValid
+from placet.refusals import DocumentNotFound, NoRule, Refusal, TicketNotYetValid
 
 StateName = Literal[
     "waiting", "refused", "approved", "running", "used up", "paused", "vetoed", "cancelled",
@@ -171,7 +171,7 @@ def stand(ledger: Ledger, acts: Acts, digest: str, times: Times) -> ProposalStan
         by=by,
         entry=act.index if act else None,
         document=act.document if act else "",
-        refusals=(*_refusals(ledger, known, proposal), *unmet),
+        refusals=(*closed(ledger, proposal), *unmet),
         missing=tuple(str(r) for r in needed if not isinstance(r, TicketNotYetValid)),
         opens=proposal.document.not_before * (times.at_least < proposal.document.not_before),
         taken=len(known.jobs),
@@ -259,10 +259,9 @@ def _is_final(refusal: Refusal) -> bool:
     return isinstance(refusal, NoRule) or refusal.details.get("claim") in _BOUNDS
 
 
-def _refusals(
-    ledger: Ledger, known: ProposalState, proposal: Signed[Proposal]
-) -> Iterable[Refusal]:
-    """Why the log lets no new use happen, whatever the votes are."""
+def closed(ledger: Ledger, proposal: Signed[Proposal]) -> Iterable[Refusal]:
+    """Why the log lets no new use happen, whatever the votes are. Raises `DocumentNotFound`."""
+    known = ledger.state.proposals[proposal.digest]
     checks: tuple[Callable[[], None], ...] = (
         partial(check_in_force, ledger, proposal),
         partial(check_not_stopped, ledger, proposal),
@@ -271,5 +270,7 @@ def _refusals(
     for check in checks:
         try:
             check()
+        except DocumentNotFound:
+            raise
         except Refusal as refusal:
             yield refusal

@@ -47,12 +47,19 @@ D = TypeVar("D", bound=Document)
 
 
 @dataclass(frozen=True, slots=True)
-class Signed(Generic[D]):
-    """A document whose signatures have been verified. `signers` are the keys that signed, of those
-    asked for."""
+class Named(Generic[D]):
+    """A document and its digest. Whoever says it: judgements of what would be take no more, and
+    nothing is let through by one."""
 
     document: D
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Named[D]):
+    """A document whose signatures have been verified. `signers` are the keys that signed, of those
+    asked for."""
+
     signers: frozenset[PublicKey]
     envelope: bytes
 

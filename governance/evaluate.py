@@ -41,7 +41,7 @@ from placet.governance.documents import (
     Rule,
     Seat,
 )
-from placet.governance.envelope import Signed, verify_signed
+from placet.governance.envelope import Named, Signed, verify_signed
 from placet.governance.rules.facts import Facts
 from placet.refusals import (
     NoRule,
@@ -182,26 +182,14 @@ def _check_constitution(named: str, in_force: InForce) -> None:
 
 
 def judge(
-    proposal: Signed[Proposal],
-    ballots: Iterable[Signed[Ballot]],
+    proposal: Named[Proposal],
+    ballots: Iterable[Named[Ballot]],
     in_force: InForce,
     times: Times,
     logged: Logged | None,
 ) -> Account:
-    """Steps 3 to 6, over documents that have been verified."""
-    said = [(ballot.digest, ballot.document) for ballot in ballots]
-    return judge_said(proposal, said, in_force, times, logged)
-
-
-def judge_said(
-    proposal: Signed[Proposal],
-    said: Iterable[tuple[str, Ballot]],
-    in_force: InForce,
-    times: Times,
-    logged: Logged | None,
-) -> Account:
-    """The same over ballots by digest, whoever says them: also for what would be if."""
-    standing = tuple(_ballot_account(b, in_force, times) for b in _standing(said))
+    """Steps 3 to 6. Whoever lets something through by it has verified the documents before."""
+    standing = tuple(_ballot_account(b, in_force, times) for b in _standing(ballots))
     document, constitution = proposal.document, in_force.constitution
     action, purpose, labels = document.action, document.purpose, document.labels
     matching = [rule for rule in constitution.rules if rule.when.applies(action, purpose, labels)]
@@ -216,11 +204,11 @@ def judge_said(
     return Account(proposal.digest, in_force.digest, times, accounts, rules, tuple(refusals))
 
 
-def _standing(said: Iterable[tuple[str, Ballot]]) -> list[tuple[Ballot, str]]:
+def _standing(ballots: Iterable[Named[Ballot]]) -> list[tuple[Ballot, str]]:
     """Step 3: for each seat its ballot of the highest number, and the vote that it stands for."""
     by_seat: dict[str, dict[str, Ballot]] = {}
-    for digest, ballot in said:
-        by_seat.setdefault(ballot.seat, {})[digest] = ballot
+    for ballot in ballots:
+        by_seat.setdefault(ballot.document.seat, {})[ballot.digest] = ballot.document
     standing: list[tuple[Ballot, str]] = []
     for seat in sorted(by_seat):
         highest = max(ballot.sequence for ballot in by_seat[seat].values())

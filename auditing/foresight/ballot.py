@@ -4,9 +4,10 @@ anything."""
 
 from dataclasses import dataclass
 
+from placet.auditing.foresight.supposed import supposed_ballot
 from placet.governance.account import Times
-from placet.governance.documents import Ballot, Proposal, Vote, new_header
-from placet.governance.envelope import Signed, digest_of
+from placet.governance.documents import Proposal, Vote
+from placet.governance.envelope import Signed
 from placet.governance.evaluate import judge
 from placet.governance.ledger import Ledger
 from placet.governance.sentences import listed
@@ -59,19 +60,10 @@ def foresee_ballot(
     `DocumentNotFound`."""
     known = ledger.state.proposals[proposal.digest]
     under = ledger.in_force()
-    ballot = Ballot(
-        header=new_header(ledger.state.charter, proposal.document.header.seen),
-        seat=under.constitution.seat(seat).id,
-        proposal=proposal.digest,
-        constitution=under.digest,
-        sequence=1,
-        vote=vote,
-        interests="",
-        rationale=rationale,
-        expires=(expires or times.at_most + _MONTH) if vote == "placet" else None,
-    )
-    signed = Signed(ballot, digest_of(b""), frozenset(), b"")
-    account = judge(proposal, [signed], under, times, known.logged)
+    until = expires or times.at_most + _MONTH
+    named = under.constitution.seat(seat).id
+    ballot = supposed_ballot(proposal, under.digest, named, vote, until, rationale)
+    account = judge(proposal, [ballot], under, times, known.logged)
     not_counted = {
         rule.rule: why for rule in account.rules for voter, why in rule.not_counted if voter == seat
     }

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from placet.auditing.standing import closed
 from placet.governance.account import Times
 from placet.governance.documents import Constitution
 from placet.governance.judgements.carried import changes
 from placet.governance.judgements.grants import check_live, rests_alike
-from placet.governance.judgements.standing import check_in_force, check_not_stopped
 from placet.governance.ledger import Ledger
 from placet.governance.sentences import listed
 from placet.refusals import DocumentNotFound, Refusal
@@ -42,17 +42,10 @@ def _proposals(ledger: Ledger, successor: Constitution, times: Times) -> Iterato
     for known in ledger.state.proposals.values():
         proposal = ledger.proposal(known.digest)
         document = proposal.document
-        if times.at_most > document.not_after or len(known.jobs) >= document.uses:
+        # Any amendment ends the other ones, and one of them may be what is voted on.
+        if times.at_most > document.not_after or document.body.puts_into_force:
             continue
-        # Any amendment ends the others, and this may be the one that is voted on.
-        if document.body.puts_into_force:
-            continue
-        try:
-            check_not_stopped(ledger, proposal)
-            check_in_force(ledger, proposal)
-        except DocumentNotFound:
-            raise
-        except Refusal:
+        if any(closed(ledger, proposal)):
             continue
         voted = {ballot.seat for ballot in known.standing.ballots()}
         changed = changes(in_force, successor, document, voted)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from placet.auditing.foresight.remarks import remarks_on, window_remarks
+from placet.auditing.foresight.supposed import supposed_ballot
 from placet.governance.account import Account, Logged, Times
 from placet.governance.codec import Json, encode
-from placet.governance.documents import Ballot, Budget, Cost, Proposal, Seat
-from placet.governance.envelope import Signed, digest_of
+from placet.governance.documents import Budget, Cost, Proposal
+from placet.governance.envelope import Named, digest_of
 from placet.governance.evaluate import judge
 from placet.governance.judgements.grants import granted
 from placet.governance.judgements.rates import check_rate
@@ -63,17 +64,17 @@ class Forecast:
 def foresee(ledger: Ledger, proposal: Proposal, times: Times) -> Forecast:
     """What would be refused of a proposal that nobody has signed yet. Raises `DocumentNotFound`,
     and `NotFounded` of a log without a charter."""
-    signed = Signed(proposal, digest_of(encode(proposal)), frozenset(), b"")
+    named = Named(proposal, digest_of(encode(proposal)))
     constitution = ledger.in_force().constitution
     final = _tried(
         partial(constitution.principal, proposal.proposer),
         partial(proposal.body.check_named, ledger),
-        partial(check_not_stopped, ledger, signed),
+        partial(check_not_stopped, ledger, named),
     )
-    final += _unmet(ledger, signed, times)
+    final += _unmet(ledger, named, times)
     # What begins later is judged as of then.
     at = _at(max(times.at_most, proposal.not_before))
-    grants = granted(ledger, signed, at)
+    grants = granted(ledger, named, at)
     lacking = _tried(partial(check_rate, ledger, proposal.proposer, times))
     lacking += [found for found in grants.values() if isinstance(found, Refusal)]
     window = proposal.not_after - proposal.not_before
@@ -98,12 +99,12 @@ def _tried(*checks: Callable[[], object]) -> list[Refusal]:
     return found
 
 
-def _unmet(ledger: Ledger, signed: Signed[Proposal], times: Times) -> list[Refusal]:
+def _unmet(ledger: Ledger, named: Named[Proposal], times: Times) -> list[Refusal]:
     """What the rules refuse at the beginning of the window and still at its end: a demand for
     notice, say, is met by time."""
-    begins = max(times.at_most, signed.document.not_before)
-    ends = max(begins, signed.document.not_after)
-    first, last = (_at_best(ledger, signed, _at(at), Logged(times)) for at in (begins, ends))
+    begins = max(times.at_most, named.document.not_before)
+    ends = max(begins, named.document.not_after)
+    first, last = (_at_best(ledger, named, _at(at), Logged(times)) for at in (begins, ends))
     still = {_kind(refusal) for refusal in last.refusals}
     return [refusal for refusal in first.refusals if _kind(refusal) in still]
 
@@ -112,26 +113,15 @@ def _kind(refusal: Refusal) -> tuple[str, ...]:
     return (refusal.reason, *(refusal.details.get(name, "") for name in ("claim", "rule")))
 
 
-def _at_best(ledger: Ledger, signed: Signed[Proposal], at: Times, logged: Logged) -> Account:
+def _at_best(ledger: Ledger, named: Named[Proposal], at: Times, logged: Logged) -> Account:
     """The account of a ticket for which every seat says placet and why."""
     in_force = ledger.in_force()
-    ballots = [_placet(signed, seat, at) for seat in in_force.constitution.seats]
-    return judge(signed, ballots, in_force, at, logged)
-
-
-def _placet(signed: Signed[Proposal], seat: Seat, at: Times) -> Signed[Ballot]:
-    ballot = Ballot(
-        header=signed.document.header,
-        seat=seat.id,
-        proposal=signed.digest,
-        constitution=signed.document.constitution,
-        sequence=1,
-        vote="placet",
-        interests="none",
-        rationale="as if given",
-        expires=at.at_most + 1,
-    )
-    return Signed(ballot, digest_of(encode(ballot)), frozenset(), b"")
+    until = at.at_most + 1
+    ballots = [
+        supposed_ballot(named, in_force.digest, seat.id, "placet", until)
+        for seat in in_force.constitution.seats
+    ]
+    return judge(named, ballots, in_force, at, logged)
 
 
 def _of_grant(ledger: Ledger, proposal: Proposal, name: str, state: GrantState) -> list[str]:

@@ -22,7 +22,7 @@ from placet.governance.documents import (
     Serve,
     new_header,
 )
-from placet.governance.envelope import Signed
+from placet.governance.envelope import Named
 from placet.governance.judgements.grants import granted
 from placet.governance.ledger import Ledger
 from placet.governance.state import GrantState
@@ -92,8 +92,7 @@ def _evidence(ledger: Ledger, proposal: Proposal, times: Times) -> Iterable[Refu
         return
     wanted = proposal.body.launch_digest
     policies = {"the constitution": ledger.in_force().constitution.evidence.worker}
-    signed = Signed(proposal, "", frozenset(), b"")
-    for name, found in granted(ledger, signed, times).items():
+    for name, found in granted(ledger, Named(proposal, ""), times).items():
         if isinstance(found, GrantState):
             grant = ledger.grant(found.digest).document
             policies[f"the grant of {grant.owner} for {name}"] = grant.evidence.worker

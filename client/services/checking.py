@@ -15,12 +15,12 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from placet.client.errors import FileRefused, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.services.remedies import remedy_for
+from placet.client.services.trying import check_triable
 from placet.governance.codec import encode, from_plain
 from placet.governance.documents.serving import Field, RowsAre
 from placet.governance.documents.work.serve import Serve
@@ -80,14 +80,7 @@ class ModelCheck:
 def check_model(file: Path, terms: Serve) -> ModelCheck:
     """Load the model, and ask it. Raises `FileRefused`, or `UsageRefused` where it cannot be tried
     here."""
-    if not file.is_file():
-        raise FileRefused(f"Cannot read {file}: there is no such file. Check the path.")
-    if find_spec("onnxruntime") is None:
-        raise UsageRefused(
-            "Models are tried with onnxruntime, which is not installed here. Run: pip install "
-            "onnxruntime",
-            claim="onnxruntime",
-        )
+    check_triable(file)
     with tempfile.TemporaryDirectory(prefix="placet-") as folder:
         path = Path(folder, "terms.json")
         path.write_bytes(encode(terms))

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-from placet.client.errors import FileRefused, UsageRefused
+from placet.client.errors import UsageRefused
 from placet.client.services.arrays import Array, Arrays, joined, judge_rows, read_answer
+from placet.client.services.trying import check_triable
 from placet.governance.codec import encode, from_plain
 from placet.governance.documents import Header, Seen, Serve
 from placet.governance.documents.serving import Field, Offer, RowsAre
@@ -34,14 +34,7 @@ class LocalModel:
     where a worker would refuse the model."""
 
     def __init__(self, file: Path, terms: Serve) -> None:
-        if not file.is_file():
-            raise FileRefused(f"Cannot read {file}: there is no such file. Check the path.")
-        if find_spec("onnxruntime") is None:
-            raise UsageRefused(
-                "Models are tried with onnxruntime, which is not installed here. Run: pip install "
-                "onnxruntime",
-                claim="onnxruntime",
-            )
+        check_triable(file)
         self._terms = terms
         self._folder = tempfile.TemporaryDirectory(prefix="placet-")
         path = Path(self._folder.name, "terms.json")

@@ -14,7 +14,7 @@ from placet.governance.documents.grant import Exactly
 from placet.governance.documents.privacy import Budget, Cost
 from placet.governance.documents.proposal import Work
 from placet.governance.documents.serving import ONNX_INFERENCE
-from placet.governance.envelope import Signed
+from placet.governance.envelope import Named
 from placet.governance.evaluate import ValidTicket
 from placet.governance.judgements.carried import evidence_for
 from placet.governance.ledger import Ledger
@@ -45,7 +45,7 @@ _FORBIDS = (
 class _Asked:
     """What grants are asked for, and which seats approve it."""
 
-    proposal: Signed[Proposal]
+    proposal: Named[Proposal]
     approving: Collection[str]
 
 
@@ -68,7 +68,7 @@ def check_grants(
 
 def lacking(
     ledger: Ledger,
-    proposal: Signed[Proposal],
+    proposal: Named[Proposal],
     times: Times,
     approving: Collection[str] | None = None,
 ) -> tuple[Refusal, ...]:
@@ -80,7 +80,7 @@ def lacking(
 
 def granted(
     ledger: Ledger,
-    proposal: Signed[Proposal],
+    proposal: Named[Proposal],
     times: Times,
     approving: Collection[str] | None = None,
 ) -> dict[str, GrantState | Refusal]:
@@ -100,7 +100,7 @@ def _asked(ticket: ValidTicket) -> _Asked:
     return _Asked(ticket.proposal, ticket.account.approving)
 
 
-def charges_due(ledger: Ledger, proposal: Signed[Proposal], job: str) -> dict[str, Cost]:
+def charges_due(ledger: Ledger, proposal: Named[Proposal], job: str) -> dict[str, Cost]:
     """The charges still due for a use: none once it has been charged (`Body.is_charged`)."""
     body = proposal.document.body
     return {} if body.is_charged(ledger.state, proposal.digest, job) else body.charges

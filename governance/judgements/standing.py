@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from placet.governance.account import Account, Logged, Times
 from placet.governance.documents import Ballot, Proposal
-from placet.governance.envelope import Signed
+from placet.governance.envelope import Named, Signed
 from placet.governance.evaluate import ValidTicket, judge, judge_ticket
 from placet.governance.judgements.carried import Carried, carried, check_newest
 from placet.governance.judgements.grants import check_grants, find_grants
@@ -129,7 +129,7 @@ def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
     check_newest(found, ledger.state.constitution)
 
 
-def check_not_stopped(ledger: Ledger, proposal: Signed[Proposal]) -> None:
+def check_not_stopped(ledger: Ledger, proposal: Named[Proposal]) -> None:
     """Refuse what anybody entitled to it has stopped. Raises `Vetoed` or `Stopped`."""
     known = ledger.state.proposals.get(proposal.digest)
     action = known.stopped if known else ""
