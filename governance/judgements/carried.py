@@ -4,7 +4,7 @@
 A proposal with its ballots rests on
   1. the evidence policies: the authority's, and the workers' as far as it is about this launch;
   2. the words on witnesses and recovery;
-  3. each rule that applies to it, by its demands;
+  3. the labels of its data, and each rule that applies to it, by its demands;
   4. who its proposer is, its owners, its clients, its users, and each seat that has voted: the
      organisation, the role, the keys.
 The newest constitution that leaves all this alone judges the proposal and its ballots. Other seats,
@@ -149,6 +149,7 @@ def _rests_on(
         "the evidence of its workers": evidence_for(evidence.worker, [body.launch_digest]),
         "the word on witnesses": constitution.witnesses,
         "the word on recovery": constitution.recovery,
+        "the labels of its data": proposal.labels & frozenset(constitution.labels),
         **{f"rule {rule.id}": frozenset(rule.demands) for rule in rules},
         **{f"who {id} is": _who(constitution, id) for id in sorted(named)},
     }

@@ -5,7 +5,7 @@ as JSON, by nothing of the product."""
 import hashlib
 import json
 
-from history import History, Json, by_kind, inputs_of, principal, rules_of
+from history import History, Json, by_kind, inputs_of, labels_of, principal, rules_of
 
 
 def judged_under(history: History, digest: str) -> str:
@@ -61,6 +61,7 @@ def _rest(constitution: Json, proposal: Json, voted: set[str]) -> list[object]:
         evidence_about(constitution, [launched]),
         constitution["witnesses"],
         constitution["recovery"],
+        labels_of(proposal) & set(constitution["labels"]),
         rules,
         {name: _who(principal(constitution, name)) for name in named},
     ]

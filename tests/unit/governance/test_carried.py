@@ -21,7 +21,12 @@ from placet.governance.documents import (
 from placet.governance.envelope import digest_of
 from placet.governance.evaluate import Ticket
 from placet.governance.judgements.admission import admit
-from placet.governance.judgements.carried import check_carried, evidence_for, verify_papers
+from placet.governance.judgements.carried import (
+    changes,
+    check_carried,
+    evidence_for,
+    verify_papers,
+)
 from placet.governance.judgements.standing import check_in_force
 from placet.governance.log import sign_checkpoint
 from placet.governance.rules import Approvals, Lifetime, Organisations, Role, Uses
@@ -270,6 +275,17 @@ def test_a_proposal_to_amend_ends_with_any_amendment(founded: Any) -> None:
     founded.record(founded.asked, "chair-a")
     founded.amend(name="In force")
     assert standing(founded) == "OTHER_CONSTITUTION"
+
+
+def test_a_label_that_is_listed_no_more_ends_it(founded: Any) -> None:
+    rule, amend = founded.constitution.rules
+    rules_ = (replace(rule, when=replace(rule.when, labels="any")), amend)
+    before = replace(founded.constitution, rules=rules_)
+    after = replace(before, labels=("public",))
+    proposal = founded.proposal()
+    assert changes(before, after, proposal, ()) == ("the labels of its data",)
+    assert changes(after, before, proposal, ()) == ("the labels of its data",)
+    assert changes(before, replace(before, labels=("health",)), proposal, ()) == ()
 
 
 def test_evidence_is_read_as_far_as_it_is_about_a_program() -> None:
