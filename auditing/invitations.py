@@ -25,6 +25,7 @@ from placet.governance.documents import Charter, Constitution
 from placet.governance.envelope import digest_of, parse_envelope, payload_type, verify_signed
 from placet.governance.keys import PublicKey, SigningKey
 from placet.refusals import OtherLog, PayloadType, Refusal, SignerUnknown
+from placet.sealing import HPKEPublicKey
 
 MOST: Final = 64  # seats and parties that are invited
 MAX_POST: Final = 8 * 1024
@@ -75,6 +76,7 @@ class Enrolment:
     def __post_init__(self) -> None:
         check_digest("board", self.board)
         check_identifier("id", self.id)
+        HPKEPublicKey.from_text(self.hpke)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +114,25 @@ class Board:
         return tuple(one.id for one in self.invitation.invited if one.id not in self.enrolments)
 
     def constitution(self) -> Constitution:
-        """The constitution, once every enrolment is there. Raises `DocumentMalformed` or
-        `ConstitutionInvalid`."""
+        """The constitution, once every enrolment is there: all of the invited are in it, with the
+        keys that they enrolled. Raises `DocumentMalformed`, `ConstitutionInvalid` or
+        `SignerUnknown`."""
         values: Json = dict(self.invitation.constitution)
         for kind in ("seats", "parties"):
             values[kind] = [self._keyed(one) for one in _tables(values.get(kind), kind)]
-        return from_plain(Constitution, values)
+        made = from_plain(Constitution, values)
+        for one in self.invitation.invited:
+            made.principal(one.id)
+        return made
 
     def charter(self, log: str) -> Charter:
-        """The charter of this constitution and that log; the same for everybody."""
-        nonce = hashlib.sha256(_NONCE + self.digest.encode()).hexdigest()[:_NONCE_DIGITS]
+        """The charter of this constitution and that log; the same for everybody.
+
+        Its nonce covers the enrolments, so the words that members compare are about every key.
+        """
+        enrolled = [encode(self.enrolments[id]) for id in sorted(self.enrolments)]
+        joined = b"".join(len(one).to_bytes(8, "big") + one for one in enrolled)
+        nonce = hashlib.sha256(_NONCE + self.digest.encode() + joined).hexdigest()[:_NONCE_DIGITS]
         return Charter(nonce, log, digest_of(encode(self.constitution())))
 
     def signatures(self, log: str) -> dict[str, tuple[bytes, bytes]]:
@@ -131,8 +142,10 @@ class Board:
 
     def _keyed(self, table: Json) -> Json:
         enrolment = self.enrolments.get(str(table.get("id")))
-        if "keys" in table or enrolment is None:
+        if enrolment is None:
             return table
+        if "keys" in table:
+            raise malformed("constitution", "no keys of who is invited", f"keys of {enrolment.id}")
         return {**table, "keys": [enrolment.signing.to_dict()]}
 
 

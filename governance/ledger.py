@@ -180,7 +180,7 @@ class Ledger:
             known = parse_envelope(envelope).digest in self.state.proposals
             return verify_proposal(envelope, self._named(envelope, Proposal) if known else in_force)
 
-        return self._once(in_force.digest, envelope, load)
+        return self._once(f"proposal {in_force.digest}", envelope, load)
 
     def open_ballot(self, envelope: bytes) -> Signed[Ballot]:
         """A ballot as it came, likewise."""
@@ -191,7 +191,7 @@ class Ledger:
             known = proposal is not None and parse_envelope(envelope).digest in proposal.ballots
             return verify_ballot(envelope, self._named(envelope, Ballot) if known else in_force)
 
-        return self._once(in_force.digest, envelope, load)
+        return self._once(f"ballot {in_force.digest}", envelope, load)
 
     def remember(
         self, signed: Signed[Proposal] | Signed[Ballot] | Signed[Grant] | Signed[Update]

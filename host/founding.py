@@ -28,7 +28,7 @@ from placet.auditing.invitations import (
 from placet.governance.codec import decode, encode, parse_object
 from placet.governance.envelope import digest_of
 from placet.host.store.durable import write_durable
-from placet.refusals import AlreadyFounded, DocumentNotFound, NotPermitted
+from placet.refusals import AlreadyFounded, DocumentNotFound, NotPermitted, Refusal
 
 _MAX_FILE = 8 * 1024 * 1024
 _MODE = 0o600
@@ -83,20 +83,20 @@ class FoundingBoard:
 
         Raises `DocumentNotFound`, `NotPermitted`, or as `read_post` does.
         """
-        invitation, _ = self.read(digest)
-        post = read_post(digest, decode(Invitation, invitation), envelope)
-        key = (post.id, type(post))
-        held = self._posts.get(key)
-        if held == envelope:
-            return
-        if held is not None and isinstance(post, Enrolment):
-            raise NotPermitted(
-                f"Somebody has joined as {post.id} already, with other keys. Ask whoever invited "
-                "you for another link.",
-                claim="id",
-                actual=post.id,
-            )
-        async with self._writing:
+        async with self._writing:  # meanwhile nobody opens another board
+            invitation, _ = self.read(digest)
+            post = read_post(digest, decode(Invitation, invitation), envelope)
+            key = (post.id, type(post))
+            held = self._posts.get(key)
+            if held == envelope:
+                return
+            if held is not None and isinstance(post, Enrolment):
+                raise NotPermitted(
+                    f"Somebody has joined as {post.id} already, with other keys. Ask whoever "
+                    "invited you for another link.",
+                    claim="id",
+                    actual=post.id,
+                )
             self._posts[key] = envelope
             await self._write()
 
@@ -120,7 +120,10 @@ class FoundingBoard:
         invitation = decode(Invitation, self._invitation)
         for text in value["posts"]:
             envelope = base64.b64decode(text)
-            post = read_post(self._digest, invitation, envelope)
+            try:
+                post = read_post(self._digest, invitation, envelope)
+            except Refusal:
+                continue  # a host starts all the same
             self._posts[post.id, type(post)] = envelope
 
     async def _write(self) -> None:

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -40,9 +40,10 @@ from placet.client.cli._terms import (
 )
 from placet.client.cli._words import read_artifact, transfer, write_artifact
 from placet.client.cli.lookup.grants import earlier_grants, earlier_told
-from placet.client.cli.starting._known import member_key
+from placet.client.cli.starting._known import KnownHere
 from placet.client.data.objects import SealedObject, check_sealed, open_file, seal_file
 from placet.client.drafts.job import GrantDraft, load_evidence, load_grant
+from placet.client.drafts.toml import KeyOf
 from placet.client.errors import UsageRefused
 from placet.client.files import check_free
 from placet.client.keys import PublicKeys
@@ -132,6 +133,15 @@ def put(
     show(blob, as_json, lines([f"The host has all {blob.length} bytes of {id}."]))
 
 
+def _grant_draft(
+    source: Path | None, object_file: Path | None, flags: GrantFlags, key_of: KeyOf
+) -> GrantDraft:
+    if source is not None:
+        return load_grant(source)
+    described = SealedObject.load(cast("Path", object_file))
+    return GrantDraft(described, terms_from_flags(flags, key_of))
+
+
 @command(app)
 def grant(
     key: KeyFile,
@@ -156,22 +166,18 @@ def grant(
     as_json: AsJSON = False,
 ) -> None:
     """Sign a grant for the use of an object, from a TOML file or from flags; nothing is sent."""
-    if source is not None:
-        draft = load_grant(source)
-    elif object_file is not None:
-        flags = GrantFlags(
-            purpose, program, parameter, recipient, combine_with, approval,
-            uses, expires, privacy, witnesses,
-        )  # fmt: skip
-        terms = terms_from_flags(flags, member_key)
-        draft = GrantDraft(SealedObject.load(object_file), terms)
-    else:
+    if source is None and object_file is None:
         raise UsageRefused("Give a grant.toml, or --object and the other terms as flags.")
-    terms = draft.terms
-    if evidence is not None:
-        terms = replace(terms, evidence=load_evidence(evidence))
+    flags = GrantFlags(
+        purpose, program, parameter, recipient, combine_with, approval,
+        uses, expires, privacy, witnesses,
+    )  # fmt: skip
     keys = load_keys(key, acting_as)
     with client() as connected:
+        draft = _grant_draft(source, object_file, flags, KnownHere(connected).key)
+        terms = draft.terms
+        if evidence is not None:
+            terms = replace(terms, evidence=load_evidence(evidence))
         envelope = connected.grants.sign(keys, draft.object.descriptor, terms)
         council = connected.council.verify()
         earlier = earlier_grants(connected, keys.id, draft.object.descriptor)

@@ -51,7 +51,8 @@ def check_enrolled(board: Board, link: SeatLink, keys: Keys) -> bool:
     """Whether the enrolment of these keys is posted. Raises `UsageRefused` where it is of other
     keys."""
     enrolment = board.enrolments.get(link.id)
-    if enrolment is not None and enrolment.signing != keys.signing.public:
+    own = keys.public.signing, keys.public.hpke.to_text()
+    if enrolment is not None and (enrolment.signing, enrolment.hpke) != own:
         raise UsageRefused(
             f"Somebody has joined as {link.id} already, with other keys than yours. If that was "
             "not you, tell whoever invited you, and sign nothing.",

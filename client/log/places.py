@@ -29,7 +29,7 @@ class Folder:
     def find(self, path: str, limit: int) -> bytes | None:
         """Raises `FileRefused`."""
         file = self._folder / path
-        return read_file(file, limit) if file.exists() else None
+        return read_file(file, limit) if file.is_file() else None
 
 
 class Address:

@@ -336,6 +336,8 @@ def admit(ledger: Ledger, ticket: Ticket, job: str, times: Times) -> Admission:
     _check_headers(ledger, [] if known else [proposal.document.header], new)
     if known is None:
         check_rate(ledger, proposal.document.proposer, times)
+    else:
+        check_in_force(ledger, proposal)  # by the ballots that the log had
     entering = _entering(ledger, new, proposal, times)
     ballots = _replaced(standing_ballots(ledger, proposal.digest), entering)
     found = check_stands(ledger, proposal, job, times, ballots=ballots)

@@ -5,8 +5,8 @@ A proposal with its ballots rests on
   1. the evidence policies: the authority's, and the workers' as far as it is about this launch;
   2. the words on witnesses and recovery;
   3. the labels of its data, and each rule that applies to it, by its demands;
-  4. who its proposer is, its owners, its clients, its users, and each seat that has voted: the
-     organisation, the role, the keys.
+  4. who its proposer is, its owners, clients, recipients and users, and each seat that has voted:
+     the organisation, the role, the keys.
 The newest constitution that leaves all this alone judges the proposal and its ballots. Other seats,
 terms, limits and rules may change: how they stand now is judged now. A proposal to amend rests on
 the whole constitution. An amendment that ended a proposal is not undone by a later one.
@@ -143,7 +143,8 @@ def _rests_on(
         for rule in constitution.rules
         if rule.when.applies(proposal.action, proposal.purpose, proposal.labels)
     ]
-    named = {proposal.proposer, *proposal.owners, *body.users_under(constitution), *voted}
+    concerned = (*proposal.owners, *body.audience, *body.users_under(constitution))
+    named = {proposal.proposer, *concerned, *voted}
     return {
         "the evidence of the authority": evidence.authority,
         "the evidence of its workers": evidence_for(evidence.worker, [body.launch_digest]),

@@ -18,6 +18,7 @@ from placet.refusals import DeadlinePassed, MessageTooLarge, QueueFull, RequestM
 _MAX_OPEN = 1024  # questions of a stream whose answer has not left
 _MAX_ANSWERS = 8 * _MAX_OPEN  # that were not read, most of them refusals then
 _MAX_UNREAD = 64 * MIB  # or two of the largest answers
+_MAX_BEGUN = 256  # questions of a stream whose last piece has not come
 _STALLED = 30.0  # seconds after which the next piece of a question has come
 _RETRY_MS = 20
 _OVERHEAD = 32  # what an answer adds to its data
@@ -148,6 +149,8 @@ class Stream:
                 raise RequestMalformed("Two questions have one id.", claim="id")
             if len(self._answers) >= _MAX_ANSWERS:
                 raise QueueFull("The answers are not read. Read them, or ask less at a time.")
+            if ask.size > len(ask.data):
+                self._check_begins(ask)
             number = self._ask(ask)
             if ask.size > len(ask.data):
                 until = asyncio.get_running_loop().time() + _STALLED
@@ -157,6 +160,14 @@ class Stream:
             number = self._open.pop(name, None)
             if number is not None:
                 self._route.cancel(number)
+
+    def _check_begins(self, ask: inference_pb2.Ask) -> None:
+        """Room is kept for all of a question by its first piece, which is a full one, and what is
+        begun is remembered, taken or not. Raises `RequestMalformed` or `QueueFull`."""
+        if len(ask.data) < MAX_SEALED:
+            raise RequestMalformed("The first piece of a question is not full.", claim="size")
+        if len(self._begun) >= _MAX_BEGUN:
+            raise QueueFull("Too many questions have begun. Send one after the other.")
 
     def _ask(self, ask: inference_pb2.Ask) -> int | None:
         """Its id on the route; None where it is refused, which is its answer."""

@@ -14,11 +14,6 @@ from placet.governance.envelope import inspect, parse_envelope
 from placet.sealing import ObjectDescriptor
 
 
-def member_key(id: str) -> str:
-    """The HPKE key of a member with whom this home's council was founded. Raises `FileRefused`."""
-    return _member(id).hpke.to_text()
-
-
 def _member(id: str) -> PublicKeys:
     path = home().members / f"{id}.pub.json"
     if "/" in id or not path.is_file():
@@ -31,7 +26,7 @@ def _member(id: str) -> PublicKeys:
 
 
 class KnownHere:
-    """The same for the drafts of a command that is connected."""
+    """What a command that is connected knows."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -38,7 +38,7 @@ from placet.client.cli._terms import (
     terms_from_flags,
 )
 from placet.client.cli._words import transfer, write_artifact
-from placet.client.cli.starting._known import member_key
+from placet.client.cli.starting._known import KnownHere
 from placet.client.data.objects import SealedObject, seal_file
 from placet.client.files import check_free
 from placet.client.keys import Keys
@@ -77,13 +77,13 @@ def share(
         purpose, program, parameter, recipient, combine_with, approval,
         uses, expires, privacy, witnesses,
     )  # fmt: skip
-    terms = terms_from_flags(flags, member_key)
     sealed, described, granted = (
         source.with_name(f"{source.name}.{end}") for end in ("sealed", "object.json", "grant.json")
     )
     check_free(sealed, described, granted)
     keys = load_keys(key, acting_as)
     with client(simulated=simulated) as connected:
+        terms = terms_from_flags(flags, KnownHere(connected).key)
         with transfer("sealing", as_json) as progress:
             made = seal_file(
                 source, sealed, keys.public.hpke, kind=kind, labels=tuple(label or ()),

@@ -51,6 +51,7 @@ def _rest(constitution: Json, proposal: Json, voted: set[str]) -> list[object]:
     launched = body.get("program") or "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     named = voted | {proposal["proposer"], *body.get("roster", [])}
     named |= {given["owner"] for given in inputs_of(proposal)}
+    named |= {recipient["id"] for recipient in body.get("recipients", [])}
     users = body.get("users", {})
     named |= set(users.get("users", []))
     everybody = constitution["seats"] + constitution["parties"]

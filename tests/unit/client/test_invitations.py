@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from placet.auditing.invitations import MAX_POST, Assent, Enrolment
+from placet.auditing.invitations import MAX_POST, Assent, Enrolment, read_board
 from placet.client import Client, CouncilMemory, Keys, UsageRefused
 from placet.client.council.joining import (
     check_enrolled,
@@ -23,9 +23,9 @@ from placet.client.council.joining import (
     whole_draft,
 )
 from placet.client.links import FounderLink, SeatLink
-from placet.governance.codec import Json, to_plain
+from placet.governance.codec import Json, encode, to_plain
 from placet.governance.documents import Constitution
-from placet.governance.envelope import digest_of, sign
+from placet.governance.envelope import digest_of, payload_type, sign, sign_payload
 from placet.refusals import (
     ConstitutionInvalid,
     DocumentMalformed,
@@ -137,7 +137,7 @@ def test_a_stranger_adds_nothing(
     }
     for envelope, reason in posts.items():
         assert refused(stranger.founding.post, board, envelope) == reason
-    other = Enrolment(own[0].board, "alice", eve.signing.public, "hpke:")
+    other = Enrolment(own[0].board, "alice", eve.signing.public, eve.public.hpke.to_text())
     assert refused(stranger.founding.post, board, sign(other, links["alice"].key)) == "OTHER_LOG"
     assert stranger.founding.board(board).missing == MEMBERS
 
@@ -238,6 +238,74 @@ def test_an_invitation_that_makes_no_constitution_is_refused_at_home(
         new_invitation({}, [], founder)
     with pytest.raises(SignerUnknown):
         invitation.key_of("bob")
+
+
+def board_of(
+    values: Json, founder: FounderLink, people: dict[str, Keys], **given: Any
+) -> tuple[Any, dict[str, SeatLink]]:
+    """The board once everybody has enrolled; `given` are other enrolments, by id."""
+    ids = (*MEMBERS, *given.pop("extra", ()))
+    invitation, links = new_invitation(values, ids, founder)
+    data = encode(invitation)
+    posts = [
+        given.get(link.id) or make_enrolment(link, people.get(link.id) or Keys.generate(link.id))
+        for link in links
+    ]
+    return read_board(digest_of(data), data, posts), {link.id: link for link in links}
+
+
+def test_the_words_are_about_every_key(
+    values: Json, founder: FounderLink, people: dict[str, Keys]
+) -> None:
+    """A link's key alone could enrol a member's own signing key beside another HPKE key."""
+    invitation, links = new_invitation(values, MEMBERS, founder)
+    data = encode(invitation)
+    by_id = {link.id: link for link in links}
+    honest = {id: make_enrolment(by_id[id], people[id]) for id in MEMBERS}
+    other = Keys.generate("owner").public.hpke.to_text()
+    link = by_id["owner"]
+    signing = people["owner"].public.signing
+    swapped = sign(Enrolment(link.board, "owner", signing, other), link.key)
+    boards = [
+        read_board(link.board, data, {**honest, "owner": last}.values())
+        for last in (honest["owner"], swapped)
+    ]
+    first, second = (board.charter("log") for board in boards)
+    assert boards[0].constitution() == boards[1].constitution()
+    assert first.nonce != second.nonce
+    assert check_enrolled(boards[0], link, people["owner"])
+    with pytest.raises(UsageRefused, match="other keys"):
+        check_enrolled(boards[1], link, people["owner"])
+
+
+def test_who_is_invited_is_in_the_constitution_with_their_own_keys(
+    values: Json, founder: FounderLink, people: dict[str, Keys]
+) -> None:
+    made, _ = board_of(values, founder, people)
+    assert made.constitution().keys_of("owner") == (people["owner"].public.signing,)
+    ghostly, _ = board_of(values, founder, people, extra=("ghost",))
+    with pytest.raises(SignerUnknown):
+        ghostly.constitution()
+    [owner] = [party for party in values["parties"] if party["id"] == "owner"]
+    owner["keys"] = [to_plain(Keys.generate("owner").public.signing)]
+    keyed, _ = board_of(values, founder, people)
+    with pytest.raises(DocumentMalformed, match="keys of owner"):
+        keyed.constitution()
+
+
+def test_an_enrolment_has_a_key_to_seal_to(
+    links: dict[str, SeatLink], stranger: Client, people: dict[str, Keys]
+) -> None:
+    link = links["alice"]
+    plain = {
+        "board": link.board,
+        "id": "alice",
+        "signing": to_plain(people["alice"].public.signing),
+        "hpke": "garbage",
+    }
+    envelope = sign_payload(encode(plain), payload_type(Enrolment), link.key)
+    assert refused(stranger.founding.post, link.board, envelope) == "KEY_MALFORMED"
+    assert stranger.founding.board(link.board).missing == MEMBERS
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,32 @@ def test_a_key_that_was_replaced_says_nothing_new(voted: Any) -> None:
     assert told(lambda: admit(voted.ledger, unknown, "j", voted.times)) == "OTHER_CONSTITUTION"
 
 
+def test_a_newer_ballot_of_the_seat_brings_nothing_back(voted: Any) -> None:
+    """The seat's old ballot would no longer stand, and with it what the amendment has changed."""
+    voted.amend(**listed("seats", "second-a", keys="new")(voted))
+    voted.give(approvals=())
+    late = voted.signed(voted.ballot("second-a", digest(voted), sequence=2), "new")
+
+    def asked() -> object:
+        return admit(voted.ledger, ticket(voted, late=late), "j", voted.times)
+
+    assert told(asked) == "OTHER_CONSTITUTION"
+
+
+def test_a_recipient_who_is_gone_ends_it(voted: Any) -> None:
+    reader = replace(voted.asked.body.recipients[0], id="reader")
+    asked = replace(voted.asked, body=replace(voted.asked.body, recipients=(reader,)))
+    party = Party("reader", "org-d", (voted.key("reader").public,))
+    before = replace(voted.constitution, parties=(*voted.constitution.parties, party))
+    assert changes(before, voted.constitution, asked, ()) == ("who reader is",)
+    assert changes(before, voted.constitution, voted.asked, ()) == ()
+
+
+def test_a_ballot_is_no_proposal(voted: Any) -> None:
+    asked = voted.signed(voted.asked, "lab")
+    assert told(lambda: admit(voted.ledger, Ticket(asked, (asked,)), "j", voted.times)) != ""
+
+
 def test_a_proposal_to_amend_ends_with_any_amendment(founded: Any) -> None:
     successor = replace(
         founded.constitution, version=2, predecessor=founded.digest, name="Never in force"

@@ -290,6 +290,32 @@ def test_large_questions_have_bounds(world: Any, run: Any, monkeypatch: pytest.M
     run(body())
 
 
+def test_room_is_kept_for_full_pieces_alone_and_for_few(
+    world: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte that says to be the first of many would keep others out; so would many beginnings."""
+    monkeypatch.setattr(questions, "_MAX_BEGUN", 2)
+
+    async def body() -> None:
+        async with world.host() as (_, client):
+            lease = await client.ready(world.service())
+            for pieces, code in (
+                ([b"x"], grpc.StatusCode.INVALID_ARGUMENT),
+                ([bytes(MAX_SEALED)] * 3, grpc.StatusCode.RESOURCE_EXHAUSTED),
+            ):
+                stream = Stream(client, world)
+                await stream.ask(inference_pb2.Asks(lease=lease))
+                for id, data in enumerate(pieces, 1):
+                    ask = inference_pb2.Ask(id=id, data=data, size=LARGEST + 1)
+                    await stream.ask(inference_pb2.Asks(asks=[ask]))
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stream.until(9)
+                assert caught.value.code() is code
+            assert (await client.predict(lease, b"echo")).data == b"echo"
+
+    run(body())
+
+
 def test_a_flood_of_questions_ends_its_stream(world: Any, run: Any) -> None:
     """A short message of many questions is not turned into as many refusals."""
 
