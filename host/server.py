@@ -130,8 +130,15 @@ class Host:
         lines = [f"address {self.address}", f"pin {self.pin}"]
         if token := self._founding.token:
             pin = self.pin.removeprefix("sha256:")
-            lines.append(f"founder placet://{self.address}/{pin}/found/{token}")
+            lines.append(f"founder placet://{self._reached}/{pin}/found/{token}")
         return lines
+
+    @property
+    def _reached(self) -> str:
+        """Where others reach the host: by its first name, where it listens everywhere."""
+        everywhere = self._config.listen.rpartition(":")[0] in ("0.0.0.0", "[::]")
+        named = everywhere and self._config.names
+        return f"{self._config.names[0]}:{self._port}" if named else self.address
 
     async def __aenter__(self) -> Self:
         try:

@@ -51,9 +51,8 @@ class GrantFlags:
     witnesses: str
 
 
-def terms_from_flags(flags: GrantFlags, key_of: KeyOf) -> GrantTerms:
-    """The terms; `key_of` gives the HPKE key of a member by its id. Raises `UsageRefused` or
-    `DocumentMalformed`."""
+def check_given(flags: GrantFlags) -> None:
+    """Every term is said. Raises `UsageRefused`."""
     optional = ("approval",)
     missing = [
         "--" + field.name.replace("_", "-")
@@ -64,6 +63,12 @@ def terms_from_flags(flags: GrantFlags, key_of: KeyOf) -> GrantTerms:
         raise UsageRefused(
             f'Give these too, or "any" where one is not to restrict: {", ".join(missing)}.'
         )
+
+
+def terms_from_flags(flags: GrantFlags, key_of: KeyOf) -> GrantTerms:
+    """The terms; `key_of` gives the HPKE key of a member by its id. Raises `UsageRefused` or
+    `DocumentMalformed`."""
+    check_given(flags)
     values: Json = {
         "purposes": _listed(flags.purpose),
         "programs": _listed([_program(one) for one in flags.program or []]),

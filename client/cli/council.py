@@ -160,6 +160,10 @@ def _ask(found: Forecast, yes: bool, as_json: bool) -> Forecast:
 
 def _put_program(connected: Client, keys: Keys, draft: JobDraft, as_json: bool) -> None:
     bundle, owner = draft.bundle, keys.signing.public
+    if not as_json:
+        files = bundle.files()
+        listed = ", ".join(f"{name} ({len(data)} bytes)" for name, data in sorted(files.items()))
+        say(f"The host and the council can read the program's files: {listed}.")
     with transfer("putting the program", as_json) as progress:
         connected.blobs.put(bundle.blob, bundle.data, owner=owner, progress=progress)
 

@@ -36,6 +36,7 @@ from placet.client.cli._terms import (
     Recipients,
     Until,
     Witnesses,
+    check_given,
     terms_from_flags,
 )
 from placet.client.cli._words import read_artifact, transfer, write_artifact
@@ -172,6 +173,8 @@ def grant(
         purpose, program, parameter, recipient, combine_with, approval,
         uses, expires, privacy, witnesses,
     )  # fmt: skip
+    if source is None:
+        check_given(flags)
     keys = load_keys(key, acting_as)
     with client() as connected:
         draft = _grant_draft(source, object_file, flags, KnownHere(connected).key)

@@ -7,6 +7,7 @@ the entry that the log shall get; an audit calls it again and compares. `admit` 
 the ballots of the log together with those of its bundle.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from placet.governance.account import Times
@@ -302,7 +303,12 @@ def judge_grant(ledger: Ledger, envelope: bytes, times: Times) -> Entry:
 
 def check_labels(grant: Grant, constitution: Constitution) -> None:
     """Refuse labels that no rule could name: one is misspelt, say. Raises `DocumentMalformed`."""
-    unlisted = sorted(set(grant.object.labels) - set(constitution.labels))
+    check_listed_labels(grant.object.labels, constitution)
+
+
+def check_listed_labels(labels: Iterable[str], constitution: Constitution) -> None:
+    """The same of labels alone."""
+    unlisted = sorted(set(labels) - set(constitution.labels))
     if unlisted:
         listed = ", ".join(constitution.labels)
         raise malformed("object.labels", f"among the constitution's ({listed})", unlisted[0])

@@ -51,6 +51,7 @@ def placet(command: str, folder: Path) -> str:
 def test_the_first_commands_end_with_a_result_on_the_first_screen(tmp_path: Path) -> None:
     demos.bash("make setup", ROOT, 280)
     shutil.copytree(ROOT / "examples" / "first", tmp_path / "examples" / "first")
+    shutil.copy(ROOT / "examples" / "patients.csv", tmp_path / "examples")
     shown = placet(console_blocks()[0][2], tmp_path)
     (end,) = re.findall(r"^Result: .*$", README, re.MULTILINE)
     assert end in shown.splitlines()
@@ -63,7 +64,7 @@ def test_the_program_of_the_readme(tmp_path: Path) -> None:
     program, _ = python_blocks()
     assert len(program[program.index("def main") :].splitlines()) < 10
     (tmp_path / "main.py").write_text(program)
-    shutil.copy(ROOT / "examples" / "first" / "patients.csv", tmp_path)
+    shutil.copy(ROOT / "examples" / "patients.csv", tmp_path)
     local, council = console_blocks()[1]
     placet(local, tmp_path)
     placet(council, tmp_path)

@@ -12,7 +12,7 @@ from placet.auditing.powers import explain_powers
 from placet.client.cli._frame import AsJSON, client, command, lines, show
 from placet.client.cli.charter import read_constitution
 from placet.client.cli.lookup._reading import now
-from placet.client.council.records import named
+from placet.client.errors import UsageRefused
 from placet.governance.documents import Constitution
 
 app = typer.Typer()
@@ -53,4 +53,13 @@ def _read(name: str) -> Constitution:
     adopted = {one.digest: one.document for one in council.constitutions}
     if name == _NOW:
         return council.newest.document
-    return adopted[named("constitution", name, adopted)]
+    begun = [digest for digest in adopted if digest.removeprefix("sha256:").startswith(name)]
+    begun += [digest for digest in adopted if digest.startswith(name)]
+    if not name or len(begun) != 1:
+        raise UsageRefused(
+            f"No constitution of the log begins with {name}, and it is no file here. The log has "
+            f"{', '.join(adopted)}; `now` is the one in force.",
+            claim="constitution",
+            actual=name[:80],
+        )
+    return adopted[begun[0]]

@@ -57,6 +57,11 @@ class JobWords:
         for path in files.values():
             if not path.is_file():
                 raise FileRefused(f"Cannot read {path}: there is no such file. Check the path.")
+            if program.is_dir() and path.resolve().is_relative_to(program.resolve()):
+                raise UsageRefused(
+                    f"The input {path} lies in the program's folder, and the host reads all of "
+                    "that folder. Move the input elsewhere."
+                )
         values = {
             name: parse_scalar(value) for name, value in (_pair(p, "VALUE") for p in parameters)
         }
@@ -76,7 +81,9 @@ def run_job(made: DevCouncil, words: JobWords, out: Path | None) -> list[str]:
     step.title("The council is asked, and every seat votes.")
     job = folder / "job.toml"
     write_file(job, _job_text(made, words, objects, job).encode())
-    proposal = step("propose", near(job), "--key", key, quiet=True)["proposal"]
+    # Without inputs no label says what the data is: there is none.
+    yes = [] if words.inputs else ["--yes"]
+    proposal = step("propose", near(job), "--key", key, *yes, quiet=True)["proposal"]
     for seat in made.constitution.seats:
         voter, why = near(made.key_of(seat.id)), "A trial."
         step("vote", proposal, "placet", "--key", voter, "--rationale", why, "--yes", quiet=True)

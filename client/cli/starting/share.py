@@ -35,6 +35,7 @@ from placet.client.cli._terms import (
     Recipients,
     Until,
     Witnesses,
+    check_given,
     terms_from_flags,
 )
 from placet.client.cli._words import transfer, write_artifact
@@ -45,6 +46,7 @@ from placet.client.keys import Keys
 from placet.client.log.reader import Recorded
 from placet.governance.documents import Grant
 from placet.governance.envelope import inspect
+from placet.governance.judgements.admission import check_listed_labels
 from placet.refusals import Refusal
 
 app = typer.Typer()
@@ -80,20 +82,26 @@ def share(
     sealed, described, granted = (
         source.with_name(f"{source.name}.{end}") for end in ("sealed", "object.json", "grant.json")
     )
+    check_given(flags)
     check_free(sealed, described, granted)
     keys = load_keys(key, acting_as)
     with client(simulated=simulated) as connected:
         terms = terms_from_flags(flags, KnownHere(connected).key)
+        check_listed_labels(label or (), connected.council.verify().newest.document)
         with transfer("sealing", as_json) as progress:
             made = seal_file(
                 source, sealed, keys.public.hpke, kind=kind, labels=tuple(label or ()),
                 progress=progress,
             )  # fmt: skip
+        try:
+            envelope = connected.grants.sign(keys, made.descriptor, terms)
+            if not yes:
+                say(*explain_grant(inspect(envelope, Grant)))
+            confirm(f"Share {source} under this grant?", yes)
+        except BaseException:
+            sealed.unlink()  # nobody has it, and its key is gone
+            raise
         write_artifact(described, made.to_bytes())
-        envelope = connected.grants.sign(keys, made.descriptor, terms)
-        if not yes:
-            say(*explain_grant(inspect(envelope, Grant)))
-        confirm(f"Share {source} under this grant?", yes)
         write_artifact(granted, envelope)
         try:
             recorded = _hand_over(connected, keys, made, sealed, envelope, as_json)

@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from placet.client import Home, Keys
+import pytest
+
+from placet.client import Home, Keys, UsageRefused
+from placet.client.cli.starting._job import JobWords
 from placet.governance.codec import parse_object
 from tests.support.inside.hosted import Hosted
 from tests.unit.client.cli.conftest import JOB, Run
@@ -107,3 +110,24 @@ def test_an_amendment_needs_no_file_of_the_draft(
     host.honest()
     run(*amend)
     assert run("constitution", "show")["name"] == "ANOTHER COUNCIL"
+
+
+def test_no_input_lies_in_the_folder_that_the_host_reads(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "main.py").write_text("def main(job): ...\n")
+    (program / "rows.csv").write_text("1\n")
+    (tmp_path / "rows.csv").write_text("1\n")
+    JobWords.of(program, [f"rows={tmp_path / 'rows.csv'}"], [], [], "trial")
+    with pytest.raises(UsageRefused, match="the host reads all of that folder"):
+        JobWords.of(program, [f"rows={program / 'rows.csv'}"], [], [], "trial")
+
+
+def test_a_share_that_is_refused_leaves_nothing(run: Run, proposal: str, folder: Path) -> None:
+    (folder / "more").write_bytes(b"rows")
+    terms = "--purpose any --program any --parameter none --recipient any --combine-with any "
+    terms += "--witnesses any --privacy any --uses 3 --expires 2099-01-01T00:00:00Z --simulated"
+    words = ("share", "more", "--key", "owner.key", *terms.split(), "--yes")
+    refused = run(*words, "--label", "helth", code=1)["error"]
+    assert (refused["reason"], refused["details"]["actual"]) == ("DOCUMENT_MALFORMED", "helth")
+    assert list(folder.glob("more*")) == [folder / "more"]
