@@ -103,6 +103,9 @@ def test_whoever_is_refused_at_the_gate_is_counted_as_a_stranger(
             await refused(stranger.runs.List(request, metadata=world.metadata), "LOGIN_REQUIRED")
             labels = {"method": "Runs/List", "role": "stranger", "code": "UNAUTHENTICATED"}
             counted = host._metrics.registry.get_sample_value
+            async with asyncio.timeout(10):  # a call is counted once its answer has left
+                while counted("placet_calls_total", labels) is None:
+                    await asyncio.sleep(0.01)
             assert counted("placet_calls_total", labels) == 1
 
     run(body())
