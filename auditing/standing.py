@@ -20,7 +20,6 @@ from placet.governance.judgements.standing import (
     check_not_stopped,
     check_uses,
     judge_log,
-    standing_ballots,
 )
 from placet.governance.ledger import Ledger
 from placet.governance.log import MAX_ENTRY_BYTES
@@ -201,7 +200,7 @@ def _decided(
         return "running", (), acts.at(began)
     if len(known.jobs) >= proposal.document.uses:
         return "used up", (), _last_use(ledger, acts, known)
-    last = carried_in(ledger, proposal, standing_ballots(ledger, known.digest)).constitution
+    last = carried_in(ledger, proposal).constitution
     if last != ledger.state.constitution:
         act, under = acts.ended(ledger.state.constitutions.index(last))
         return "retired", (ledger.proposal(under).document.proposer,), act

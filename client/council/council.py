@@ -36,7 +36,7 @@ from placet.governance.envelope import Signed, sign
 from placet.governance.evaluate import Ticket, judge, verify_proposal
 from placet.governance.judgements.carried import carried, verify_papers
 from placet.governance.judgements.grants import lacking
-from placet.governance.judgements.standing import carried_in, standing_ballots
+from placet.governance.judgements.standing import carried_in
 from placet.governance.ledger import Ledger
 from placet.proto.v1 import governance_pb2
 from placet.refusals import Refusal
@@ -194,7 +194,7 @@ class AsyncCouncil:
 
         def loaded(ledger: Ledger) -> ProposalRecord:
             signed = ledger.proposal(item.digest)
-            last = carried_in(ledger, signed, standing_ballots(ledger, signed.digest)).constitution
+            last = carried_in(ledger, signed).constitution
             return ProposalRecord(signed, ledger.constitution(last), item)
 
         return await self._log.judged(loaded)

@@ -113,19 +113,22 @@ def standing_ballots(ledger: Ledger, proposal: str) -> tuple[Signed[Ballot], ...
 
 
 def carried_in(
-    ledger: Ledger, proposal: Signed[Proposal], ballots: Iterable[Signed[Ballot]]
+    ledger: Ledger, proposal: Signed[Proposal], ballots: Iterable[Signed[Ballot]] | None = None
 ) -> Carried:
-    """How far a proposal is carried in a log. Raises as `carried`, and `DocumentNotFound`."""
+    """How far a proposal is carried in a log, with the log's ballots if no others are given. Raises
+    as `carried`, and `DocumentNotFound`."""
     newest = ledger.state.constitution
     if proposal.document.constitution == newest:
         return Carried(newest)
+    if ballots is None:
+        ballots = standing_ballots(ledger, proposal.digest)
     chain = {digest: ledger.constitution(digest) for digest in ledger.state.constitutions}
     return carried(chain, proposal, ballots)
 
 
 def check_in_force(ledger: Ledger, proposal: Signed[Proposal]) -> None:
     """Refuse a proposal of the log that an amendment has ended. Raises `OtherConstitution`."""
-    found = carried_in(ledger, proposal, standing_ballots(ledger, proposal.digest))
+    found = carried_in(ledger, proposal)
     check_newest(found, ledger.state.constitution)
 
 
